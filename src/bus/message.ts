@@ -1,0 +1,91 @@
+import { own } from "../lib/bytes.ts";
+import { after, type Duration, FOREVER, type Instant, NEVER } from "../lib/time.ts";
+
+export type QoS = 0 | 1 | 2;
+
+/** The MQTT 5 application properties that travel with a message through every gateway. */
+export interface MessageProperties {
+  /** 1 when the payload is declared to be UTF-8 text [MQTT-3.3.2.3.2]. */
+  readonly payloadFormat?: 0 | 1;
+  readonly contentType?: string;
+  readonly responseTopic?: string;
+  readonly correlationData?: Uint8Array;
+  readonly userProperties?: readonly (readonly [name: string, value: string])[];
+}
+
+/** What a gateway hands to `Client.publish`; the core stamps the rest. */
+export interface MessageOptions {
+  readonly qos?: QoS;
+  readonly retain?: boolean;
+  readonly properties?: MessageProperties | undefined;
+  /** Message expiry counted from `publishedAt`; absent means never. */
+  readonly expiry?: Duration | undefined;
+}
+
+/**
+ * One application message on the bus. Immutable but for `encodings`, a scratch place where gateways keep
+ * the bytes they made of it, so that a broadcast is encoded once per protocol version and not per subscriber.
+ */
+export class Message {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly properties: MessageProperties | undefined;
+  readonly publishedAt: Instant;
+  /** `NEVER` when the message does not expire. */
+  readonly expiresAt: Instant;
+  /** Client id of the publisher; empty for messages that the gateway itself makes. */
+  publisher = "";
+  /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
+  encodings: unknown[] | undefined = undefined;
+
+  constructor(
+    topic: string,
+    payload: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    publishedAt: Instant,
+    properties?: MessageProperties,
+    expiry: Duration = FOREVER,
+  ) {
+    this.topic = topic;
+    this.payload = payload;
+    this.qos = qos;
+    this.retain = retain;
+    this.publishedAt = publishedAt;
+    this.properties = properties;
+    this.expiresAt = expiry === FOREVER ? NEVER : after(publishedAt, expiry);
+  }
+
+  /** Approximate memory held by a queued copy, in bytes; what queue limits count. */
+  get weight(): number {
+    return 128 + this.topic.length + this.payload.length;
+  }
+
+  /** The same message under another topic (mountpoint, rewrite, delayed publish). */
+  withTopic(topic: string): Message {
+    return this.#copy(topic, this.payload, this.retain);
+  }
+
+  withRetain(retain: boolean): Message {
+    return this.#copy(this.topic, this.payload, retain);
+  }
+
+  /** A copy fit to be kept: its payload does not hold on to a read buffer. */
+  kept(): Message {
+    const payload = own(this.payload);
+    return payload === this.payload ? this : this.#copy(this.topic, payload, this.retain);
+  }
+
+  #copy(topic: string, payload: Uint8Array, retain: boolean): Message {
+    const expiry = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
+    const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);
+    copy.publisher = this.publisher;
+    return copy;
+  }
+}
+
+let slots = 0;
+/** Reserves a place in `Message.encodings`; called once per codec and version at module load. */
+export const encodingSlot = (): number => slots++;

@@ -1,0 +1,122 @@
+/** What a transport offers the runtimes of `src/gateway`; the implementations beside this file own the sockets. */
+import type { Datagram, Peer, Transport } from "../gateway/contract.ts";
+import type { Duration } from "../lib/time.ts";
+
+/** Why a listener could not be opened, in one line with the fix; the CLI prints it and exits. */
+export class ListenError extends Error {
+  override name = "ListenError";
+  /** Stable code of the operator error table, for example `port-in-use`. */
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** One accepted connection: TCP, TLS or a WebSocket, after TLS, PROXY protocol and upgrade are done. */
+export interface StreamConnection {
+  readonly peer: Peer;
+  /**
+   * Hands bytes to the kernel or queues them. The bytes must not change until `written` is called (it may be
+   * called before `write` returns). False once more than the high-water mark is queued: stop until `drained`.
+   */
+  write(bytes: Uint8Array, written?: () => void): boolean;
+  /** Bytes queued in this process and not yet taken by the kernel. */
+  readonly backlog: number;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Sends what is queued, then the end of the stream; destroys the socket if the peer lingers. */
+  end(): void;
+  /** Ends at once, dropping what is queued. */
+  destroy(): void;
+}
+
+/** The runtime's side of a connection. */
+export interface StreamReceiver {
+  received(bytes: Uint8Array): void;
+  /** Everything queued has been taken by the kernel after `write` returned false. */
+  drained(): void;
+  /** Called exactly once. `error` when it was not an orderly end. */
+  closed(error?: string): void;
+}
+
+/** Undefined refuses the connection: it is destroyed at once. */
+export type AcceptStream = (connection: StreamConnection) => StreamReceiver | undefined;
+
+export interface Listening {
+  readonly transport: Transport;
+  readonly address: string;
+  readonly port: number;
+  /** Stops accepting; connections already accepted are left alone. */
+  close(): Promise<void>;
+}
+
+export interface OutgoingDatagram {
+  /** Never changed after it was handed over. */
+  readonly bytes: Uint8Array;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One bound UDP socket. Datagrams come and go in batches, so that a native recvmmsg/sendmmsg can replace it. */
+export interface DatagramSocket extends Listening {
+  send(batch: readonly OutgoingDatagram[]): void;
+  /** Datagrams handed to `send` and not yet taken by the kernel. */
+  readonly backlog: number;
+}
+export type ReceiveDatagrams = (batch: readonly Datagram[]) => void;
+
+export interface TlsOptions {
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly keyPassphrase?: string | undefined;
+  readonly ca?: string | undefined;
+  /** Ask the client for a certificate, or insist on a valid one. */
+  readonly clientCertificate: "none" | "request" | "require";
+  /** What of a client's certificate becomes `Peer.identity`. */
+  readonly identity: "cn" | "dn" | "none";
+  /** File of `identity:key-in-hex` lines for TLS-PSK. */
+  readonly pskFile?: string | undefined;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly ciphers?: string | undefined;
+}
+
+export interface StreamListenerOptions {
+  readonly transport: "tcp" | "tls" | "ws" | "wss";
+  readonly bind: string;
+  readonly port: number;
+  readonly backlog: number;
+  /** Queued bytes above which `write` returns false. */
+  readonly highWaterMark: number;
+  /** How long an ended connection may linger before it is destroyed. */
+  readonly linger: Duration;
+  readonly noDelay: boolean;
+  readonly proxyProtocol: boolean;
+  /** Time allowed for PROXY header, TLS handshake and WebSocket upgrade together. */
+  readonly handshakeTimeout: Duration;
+  readonly tls?: TlsOptions | undefined;
+  readonly websocket?:
+    | {
+        /** Paths accepted; `*` matches one segment. */
+        readonly paths: readonly string[];
+        readonly subprotocols: readonly string[];
+        readonly subprotocolRequired: boolean;
+        readonly frames: "binary" | "mirror";
+        readonly messageSizeMax: number;
+        /** Accepted Origin headers; empty accepts all. */
+        readonly origins: readonly string[];
+      }
+    | undefined;
+}
+
+export interface DatagramListenerOptions {
+  readonly bind: string;
+  readonly port: number;
+  /** Kernel receive buffer in bytes; what the kernel grants is logged. */
+  readonly receiveBuffer: number;
+  readonly sendBuffer: number;
+  readonly reuseAddress: boolean;
+  /** Multicast groups to join, as `group` or `group%interface-address`. */
+  readonly multicast: readonly string[];
+  readonly broadcast: boolean;
+}

@@ -1,0 +1,69 @@
+/** The Policy port: who may connect, and what each client may do. The door of `src/gateway` is its only user. */
+import type { QoS } from "../bus/message.ts";
+import type { ClientId, ConnectRequest, Peer, Refusal, SubscribeOptions } from "../gateway/contract.ts";
+import type { Duration, Instant } from "../lib/time.ts";
+
+/** Who a client is, once authenticated; what placeholders and rules look at. */
+export interface Identity {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly clientId: ClientId;
+  readonly username: string | undefined;
+  readonly endpointName: string | undefined;
+  readonly peer: Peer;
+  /** Skips the ACL. */
+  readonly superuser: boolean;
+  /** When the login ends; `NEVER` usually. */
+  readonly expiresAt: Instant;
+}
+
+export type Verdict =
+  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
+
+export interface AutomaticSubscription {
+  readonly filter: string;
+  readonly options: SubscribeOptions;
+}
+
+/** Limits of one listener, as configured; rates in units per second, `Infinity` for none. */
+export interface ListenerLimits {
+  readonly connections: number;
+  readonly connectionRate: number;
+  readonly messageRate: number;
+  readonly byteRate: number;
+  /** Largest packet a client may send, in bytes. */
+  readonly packetSize: number;
+  readonly topicLevels: number;
+  readonly subscriptions: number;
+  /** Time from accept to a finished login. */
+  readonly connectTimeout: Duration;
+}
+
+/** Policy as one listener applies it. */
+export interface ListenerPolicy {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly limits: ListenerLimits;
+  /** A new connection or a first datagram: access rules of the listener, ban list, connection rate. */
+  admit(peer: Peer, now: Instant): "accepted" | Refusal;
+  /** Runs the chain. At once where it can; a promise where a password must be hashed. */
+  authenticate(request: ConnectRequest, peer: Peer, now: Instant): Verdict | Promise<Verdict>;
+  /** For flapping detection. */
+  disconnected(identity: Identity, now: Instant): void;
+  /** The topic is as the device names it, before mountpoint and rewrite. Cached per client. */
+  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean;
+  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean;
+  /** Prefix with its placeholders filled in; empty for none. */
+  mountpoint(identity: Identity): string;
+  /** Topic rewrite, before the mountpoint. Undefined when no rule exists at all: the hot path skips it. */
+  readonly rewritePublish: ((identity: Identity, topic: string) => string) | undefined;
+  readonly rewriteSubscribe: ((identity: Identity, filter: string) => string) | undefined;
+  automaticSubscriptions(identity: Identity): readonly AutomaticSubscription[];
+  /** Grows when rules change, so that callers drop what they remember of earlier answers. */
+  readonly generation: number;
+}
+
+export interface Policy {
+  listener(gateway: string, listener: string): ListenerPolicy;
+}
