@@ -75,6 +75,16 @@ export interface ConnectRequest {
    * it, no takeover and no connect event. It can publish and read, not subscribe.
    */
   readonly transient?: boolean;
+  /**
+   * Attach only to a session that exists and has no connection: never create one, never take one over; otherwise
+   * the refusal is `unavailable`. For a sleeper that proves its client id and nothing more.
+   */
+  readonly resume?: boolean;
+  /**
+   * The identity that this client shares on the bus with others (an aggregating gateway): the upstream engine
+   * opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
+   */
+  readonly aggregate?: ClientId | undefined;
 }
 
 export type ConnectAnswer =
@@ -245,7 +255,11 @@ export type Route =
   /** The sender's own channel, opened if there is none. `claim`: the device that the datagram says it is. */
   | { readonly to: "channel"; readonly claim?: string | undefined; readonly node?: string | undefined }
   /** No channel: an answer straight back, for senders of whom nothing shall be remembered. */
-  | { readonly to: "sender"; readonly bytes: Uint8Array }
+  | {
+      readonly to: "sender";
+      readonly bytes: Uint8Array /** And to the beacon's addresses. */;
+      readonly broadcast?: boolean;
+    }
   | { readonly to: "nobody"; readonly why: string };
 
 /** One listener's shared part. */
