@@ -1,0 +1,22 @@
+const MAPPED = "::ffff:";
+
+/** An address as the rest of the program knows it: IPv4-mapped IPv6 shown as IPv4, without a zone. */
+export function plainAddress(address: string): string {
+  if (address.startsWith(MAPPED) && address.includes(".")) return address.slice(MAPPED.length);
+  const zone = address.indexOf("%");
+  return zone < 0 ? address : address.slice(0, zone);
+}
+
+/** The form in which an IPv6 socket reaches any address. */
+export const mappedAddress = (address: string): string =>
+  address.includes(":") ? address : `${MAPPED}${address}`;
+
+/** Bound to both families on a host that has both. */
+export const ANY_ADDRESS = "::";
+export const ANY_IPV4 = "0.0.0.0";
+
+/** The host has no IPv6: `::` is then served by `0.0.0.0`. */
+export const lacksIpv6 = (error: unknown): boolean => {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL";
+};

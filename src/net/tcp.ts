@@ -1,0 +1,129 @@
+import type { Socket } from "node:net";
+import type { Peer } from "../gateway/contract.ts";
+import { type Expiring, sweep } from "./sweep.ts";
+import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
+
+const connectionOf: unique symbol = Symbol("connection");
+interface OwnedSocket extends Socket {
+  [connectionOf]: SocketConnection;
+}
+
+export interface SocketLimits {
+  /** Queued bytes above which `write` returns false. */
+  readonly highWaterMark: number;
+  /** Milliseconds that a connection may take to end. */
+  readonly linger: number;
+}
+
+/** A TCP or TLS connection. The listeners are shared functions, so that an idle connection stays small. */
+class SocketConnection implements StreamConnection, Expiring {
+  readonly peer: Peer;
+  receiver: StreamReceiver | undefined;
+  /** `write` has returned false, and `drained` is owed. */
+  congested = false;
+  /** This side has said that it ends: what still arrives is dropped. */
+  ending = false;
+  error: string | undefined;
+  expiresAt = 0;
+  readonly #socket: Socket;
+  readonly #limits: SocketLimits;
+
+  constructor(socket: Socket, peer: Peer, limits: SocketLimits) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#limits = limits;
+  }
+
+  write(bytes: Uint8Array, written?: () => void): boolean {
+    const socket = this.#socket;
+    socket.write(bytes, written);
+    // Node asks for a pause even if the kernel took all of a large write at once.
+    if (!socket.writableNeedDrain || socket.writableLength <= this.#limits.highWaterMark) return true;
+    this.congested = true;
+    return false;
+  }
+
+  get backlog(): number {
+    return this.#socket.writableLength;
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.ending) return;
+    this.ending = true;
+    this.boundEnd();
+    this.#socket.end();
+    // A paused socket would never see the peer's end of stream.
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.ending = true;
+    this.#socket.destroy();
+  }
+
+  /** Nothing may keep half a connection: from the first end of stream on, its time is measured. */
+  boundEnd(): void {
+    if (this.expiresAt !== 0 || this.#socket.destroyed) return;
+    this.expiresAt = performance.now() + this.#limits.linger;
+    sweep.add(this);
+  }
+
+  expired(): void {
+    this.#socket.destroy();
+  }
+}
+
+function onData(this: Socket, bytes: Buffer): void {
+  const connection = (this as OwnedSocket)[connectionOf];
+  if (!connection.ending) connection.receiver?.received(bytes);
+}
+
+function onDrain(this: Socket): void {
+  const connection = (this as OwnedSocket)[connectionOf];
+  if (!connection.congested) return;
+  connection.congested = false;
+  connection.receiver?.drained();
+}
+
+function onEnd(this: Socket): void {
+  // The socket then ends its own side by itself (`allowHalfOpen` is off) once all is written.
+  (this as OwnedSocket)[connectionOf].boundEnd();
+}
+
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  (this as OwnedSocket)[connectionOf].error = error.code ?? error.message;
+}
+
+function onClose(this: Socket): void {
+  const connection = (this as OwnedSocket)[connectionOf];
+  if (connection.expiresAt !== 0) sweep.delete(connection);
+  const receiver = connection.receiver;
+  connection.receiver = undefined;
+  receiver?.closed(connection.error);
+}
+
+/** Makes a ready socket a connection and offers it to the runtime; one that it refuses is destroyed. */
+export function offerSocket(socket: Socket, peer: Peer, limits: SocketLimits, accept: AcceptStream): void {
+  const connection = new SocketConnection(socket, peer, limits);
+  (socket as OwnedSocket)[connectionOf] = connection;
+  // Before `accept`: the runtime may write, end or destroy at once.
+  socket.on("error", onError);
+  const receiver = accept(connection);
+  if (receiver === undefined) {
+    socket.destroy();
+    return;
+  }
+  connection.receiver = receiver;
+  socket.on("drain", onDrain);
+  socket.on("end", onEnd);
+  socket.on("close", onClose);
+  socket.on("data", onData);
+}

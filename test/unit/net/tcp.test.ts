@@ -1,0 +1,205 @@
+import { afterEach, expect, test } from "vitest";
+import { milliseconds } from "#core/lib/time.ts";
+import { listenStream } from "#core/net/listen.ts";
+import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
+import { closed, dial, Recorder, streamOptions } from "./support.ts";
+
+let listening: Listening[] = [];
+afterEach(async () => {
+  for (const one of listening) await one.close();
+  listening = [];
+});
+
+async function open(recorder: Recorder, changes: Partial<StreamListenerOptions> = {}): Promise<Listening> {
+  const one = await listenStream(streamOptions(changes), recorder.accept);
+  listening.push(one);
+  return one;
+}
+
+test("bytes go both ways and the peer is the client's address", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  client.write("ping");
+  await recorder.when(() => recorder.bytes.length === 4);
+  expect(recorder.bytes.toString()).toBe("ping");
+  expect(recorder.connection.peer).toEqual({
+    transport: "tcp",
+    address: "127.0.0.1",
+    port: client.localPort,
+  });
+  const answer = new Promise<Buffer>((resolve) => client.once("data", resolve));
+  const written = new Promise<void>((resolve) => recorder.connection.write(Buffer.from("pong"), resolve));
+  expect((await answer).toString()).toBe("pong");
+  await written;
+  client.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(recorder.closes).toEqual([undefined]);
+});
+
+test("one listener on :: serves IPv4, shown as IPv4, and IPv6", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { bind: "::" });
+  const four = await dial(port, "127.0.0.1");
+  const six = await dial(port, "::1");
+  await recorder.when(() => recorder.connections.length === 2);
+  expect(recorder.connections.map((one) => one.peer.address)).toEqual(["127.0.0.1", "::1"]);
+  four.destroy();
+  six.destroy();
+  await recorder.when(() => recorder.closes.length === 2);
+});
+
+test("a slow reader makes write return false until the kernel has taken everything", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { highWaterMark: 100_000 });
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  const block = Buffer.alloc(50_000, 1);
+  let sent = 0;
+  let written = 0;
+  let more = true;
+  for (; more && sent < 2_000; sent++) more = recorder.connection.write(block, () => written++);
+  expect(more).toBe(false);
+  expect(recorder.connection.backlog).toBeGreaterThan(100_000);
+  expect(recorder.connection.backlog).toBeLessThan(200_000);
+  expect(recorder.drains).toBe(0);
+  let received = 0;
+  client.on("data", (bytes) => {
+    received += bytes.length;
+  });
+  client.resume();
+  await recorder.when(() => recorder.drains === 1);
+  expect(recorder.connection.backlog).toBe(0);
+  recorder.connection.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(received).toBe(sent * block.length);
+  expect(written).toBe(sent);
+});
+
+test("one large write that the kernel takes at once is not congestion", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { highWaterMark: 1_000 });
+  const client = await dial(port);
+  client.resume();
+  await recorder.when(() => recorder.connections.length === 1);
+  expect(recorder.connection.write(Buffer.alloc(20_000))).toBe(true);
+  expect(recorder.connection.backlog).toBe(0);
+  recorder.connection.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(recorder.drains).toBe(0);
+});
+
+test("written is called for what destroy drops, so that its memory can be used again", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  let owed = 0;
+  for (let more = true; more; ) {
+    owed++;
+    more = recorder.connection.write(Buffer.alloc(500_000), () => owed--);
+  }
+  expect(owed).toBeGreaterThan(0);
+  recorder.connection.destroy();
+  await recorder.when(() => recorder.closes.length === 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(owed).toBe(0);
+  await closed(client.resume());
+});
+
+test("a paused connection receives nothing and loses nothing", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  await recorder.when(() => recorder.connections.length === 1);
+  recorder.connection.pauseReading();
+  client.write("kept");
+  await new Promise<void>((resolve) => client.write("", () => setTimeout(resolve, 20)));
+  expect(recorder.bytes.length).toBe(0);
+  recorder.connection.resumeReading();
+  await recorder.when(() => recorder.bytes.length === 4);
+  client.destroy();
+});
+
+test("end sends what is queued before the end of the stream", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  await recorder.when(() => recorder.connections.length === 1);
+  let received = 0;
+  client.on("data", (bytes) => {
+    received += bytes.length;
+  });
+  recorder.connection.write(Buffer.alloc(3_000_000));
+  recorder.connection.end();
+  await closed(client);
+  expect(received).toBe(3_000_000);
+  await recorder.when(() => recorder.closes.length === 1);
+});
+
+test("a peer that never reads its end is destroyed after the linger time", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { linger: milliseconds(50) });
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  while (recorder.connection.write(Buffer.alloc(500_000)));
+  const start = performance.now();
+  recorder.connection.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(performance.now() - start).toBeLessThan(1_000);
+  client.destroy();
+});
+
+test("a peer that ends its side but never reads ours is destroyed after the linger time", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { linger: milliseconds(50) });
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  while (recorder.connection.write(Buffer.alloc(500_000)));
+  client.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  client.destroy();
+});
+
+test("a reset is reported as the reason of the close", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  await recorder.when(() => recorder.connections.length === 1);
+  client.resetAndDestroy();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(recorder.closes).toEqual(["ECONNRESET"]);
+});
+
+test("a connection that the runtime refuses is destroyed at once", async () => {
+  const one = await listenStream(streamOptions(), () => undefined);
+  listening.push(one);
+  await closed((await dial(one.port)).on("error", () => {}));
+});
+
+test("close stops accepting and leaves the connections alone", async () => {
+  const recorder = new Recorder();
+  const one = await open(recorder);
+  const client = await dial(one.port);
+  await recorder.when(() => recorder.connections.length === 1);
+  await one.close();
+  listening = [];
+  await expect(dial(one.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  client.write("alive");
+  await recorder.when(() => recorder.bytes.length === 5);
+  client.destroy();
+});
+
+test.each([
+  ["port-in-use", async () => ({ port: (await open(new Recorder())).port })],
+  ["address-not-available", async () => ({ bind: "192.0.2.1" })],
+])("a listener that cannot open says %s in one line", async (code, changes) => {
+  const failure = await open(new Recorder(), await changes()).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(ListenError);
+  expect(failure).toMatchObject({ code });
+  expect((failure as ListenError).message).not.toContain("\n");
+});
