@@ -1,0 +1,34 @@
+/** Starts the built gateway for a benchmark. */
+import { existsSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BROKER_CORE, startProcess } from "./processes.mjs";
+
+const main = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+
+/** Why Isthmus cannot run, or undefined. */
+export function isthmusMissing() {
+  return existsSync(main) ? undefined : "dist/src/main.js is not built: npm run build";
+}
+
+/**
+ * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number}} how
+ *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`
+ * @returns {Promise<import("./processes.mjs").Started>}
+ */
+export function startIsthmus(how) {
+  const data = mkdtempSync(join(tmpdir(), "isthmus-bench-"));
+  const profile =
+    how.profileFolder === undefined
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${how.profileFolder}`, "--cpu-prof-interval=250"];
+  const node = [process.execPath, ...profile, ...(how.nodeOptions ?? [])];
+  const sets = how.set.flatMap((assignment) => ["--set", assignment]);
+  return startProcess("isthmus", [...node, main, "start", ...sets], {
+    core: how.core ?? BROKER_CORE,
+    cwd: data,
+    ...(how.tcpPort === undefined ? {} : { tcpPort: how.tcpPort }),
+    ...(how.line === undefined ? {} : { line: how.line }),
+  });
+}

@@ -1,0 +1,111 @@
+/** The brokers that are compared. A broker that is not installed is said to be missing and left out. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isthmusMissing, startIsthmus } from "../lib/isthmus.mjs";
+import { BROKER_CORE, freePort, startProcess } from "../lib/processes.mjs";
+
+/** Room for every message a window may have on its way, so that no broker drops any: same for all. */
+const QUEUED_MESSAGES = 100_000;
+
+/**
+ * @typedef {object} Broker
+ * @property {string} name
+ * @property {string} label                   with its version
+ * @property {string | undefined} missing     why it cannot run
+ * @property {(how?: {profileFolder?: string}) => Promise<{process: import("../lib/processes.mjs").Started, port: number}>} start
+ */
+
+/** @returns {Broker[]} */
+export function brokers() {
+  return [isthmus(), mosquitto(), aedes()];
+}
+
+/** @returns {Broker} */
+function isthmus() {
+  return {
+    name: "isthmus",
+    label: "Isthmus",
+    missing: isthmusMissing(),
+    start: async (how = {}) => {
+      const port = await freePort();
+      const process = await startIsthmus({ set: isthmusSettings(port), tcpPort: port, ...how });
+      return { process, port };
+    },
+  };
+}
+
+/** @param {number} port */
+function isthmusSettings(port) {
+  return [`gateways.mqtt.listeners.tcp.port=${port}`];
+}
+
+/** @returns {Broker} */
+function mosquitto() {
+  const program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"].find(
+    existsSync,
+  );
+  const version = program && /version (\S+)/.exec(spawnSync(program, ["-h"]).stdout.toString())?.[1];
+  return {
+    name: "mosquitto",
+    label: `mosquitto ${version ?? ""}`.trim(),
+    missing: program ? undefined : "mosquitto is not installed",
+    start: async () => {
+      const port = await freePort();
+      const file = join(mkdtempSync(join(tmpdir(), "mosquitto-bench-")), "mosquitto.conf");
+      const settings = [
+        `listener ${port} 127.0.0.1`,
+        "allow_anonymous true",
+        "persistence false",
+        "log_dest none",
+        "set_tcp_nodelay true",
+        "max_inflight_messages 1000",
+        `max_queued_messages ${QUEUED_MESSAGES}`,
+        "max_queued_bytes 0",
+      ];
+      writeFileSync(file, `${settings.join("\n")}\n`);
+      const command = [/** @type {string} */ (program), "-c", file];
+      return {
+        process: await startProcess("mosquitto", command, { core: BROKER_CORE, tcpPort: port }),
+        port,
+      };
+    },
+  };
+}
+
+/** @returns {Broker} */
+function aedes() {
+  const description = new URL("../../../node_modules/aedes/package.json", import.meta.url);
+  const installed = existsSync(description);
+  return {
+    name: "aedes",
+    label: installed ? `aedes ${JSON.parse(readFileSync(description, "utf8")).version}` : "aedes",
+    missing: installed ? undefined : "aedes is not installed: npm ci",
+    start: () => startScript("aedes", "../peers/aedes-server.mjs"),
+  };
+}
+
+/**
+ * Not a broker: shows what the generator could drive.
+ * @returns {Broker}
+ */
+export function nullBroker() {
+  return {
+    name: "null",
+    label: "null broker",
+    missing: undefined,
+    start: () => startScript("null", "../peers/null-mqtt.mjs"),
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {string} script
+ */
+async function startScript(name, script) {
+  const port = await freePort();
+  const command = [process.execPath, fileURLToPath(new URL(script, import.meta.url)), String(port)];
+  return { process: await startProcess(name, command, { core: BROKER_CORE, tcpPort: port }), port };
+}

@@ -1,0 +1,34 @@
+/** `npm run bench -- [suite ...] [--quick] [--only part] ...`: see README.md in this folder. */
+import { readdirSync } from "node:fs";
+import { parseOptions } from "./lib/options.mjs";
+import { writeResults } from "./lib/results.mjs";
+
+const folder = new URL("./suites/", import.meta.url);
+const names = readdirSync(folder)
+  .filter((file) => file.endsWith(".mjs"))
+  .map((file) => file.slice(0, -".mjs".length))
+  .sort();
+
+const options = parseOptions(process.argv.slice(2));
+const unknown = options.suites.filter((name) => !names.includes(name));
+if (unknown.length > 0) {
+  console.error(`no suite ${unknown.join(", ")}; there are: ${names.join(", ")}`);
+  process.exit(2);
+}
+
+for (const name of options.suites.length > 0 ? options.suites : names) {
+  const { suite } = await import(new URL(`${name}.mjs`, folder).href);
+  if (options.list) {
+    console.log(
+      `${name}: ${suite.title}\n${suite
+        .scenarios()
+        .map((/** @type {string} */ s) => `  ${s}`)
+        .join("\n")}`,
+    );
+    continue;
+  }
+  const markdown = await suite.run(options);
+  console.log(`\n${markdown}`);
+  if (options.write) console.log(`\nwritten: ${writeResults(name, markdown).join(", ")}`);
+}
+process.exit(0);
