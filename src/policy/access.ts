@@ -1,0 +1,36 @@
+/** Access rules of a listener: which addresses may talk to it at all. */
+import { AddressSet, isAddressRange } from "./addresses.ts";
+
+const RULE = /^(allow|deny)\s+(\S+)$/;
+
+/** Undefined for a good rule; what is wrong otherwise. For the configuration check. */
+export function accessRuleProblem(text: string): string | undefined {
+  const match = RULE.exec(text);
+  if (match === null) return `must be "allow" or "deny" and an address, a CIDR range or "all"`;
+  const who = match[2]!;
+  return who === "all" || isAddressRange(who) ? undefined : `"${who}" is no address, CIDR range or "all"`;
+}
+
+/**
+ * `allow 10.0.0.0/8`, `deny all`: the first that matches decides. Where none matches, a list with an `allow` in it
+ * means "only those" and refuses; a list of mere `deny` lets the rest in.
+ */
+export class AccessRules {
+  readonly #rules: readonly { readonly allow: boolean; readonly who: AddressSet | "all" }[];
+  readonly #otherwise: boolean;
+
+  constructor(texts: readonly string[]) {
+    this.#rules = texts.map((text) => {
+      const [, verb, who = ""] = RULE.exec(text) ?? [];
+      return { allow: verb === "allow", who: who === "all" ? "all" : new AddressSet([who]) };
+    });
+    this.#otherwise = !this.#rules.some((rule) => rule.allow);
+  }
+
+  allows(address: string): boolean {
+    for (const rule of this.#rules) {
+      if (rule.who === "all" || rule.who.has(address)) return rule.allow;
+    }
+    return this.#otherwise;
+  }
+}

@@ -1,0 +1,121 @@
+import type { QoS } from "../bus/message.ts";
+import { topicMatches } from "../bus/topic.ts";
+import { AddressSet } from "./addresses.ts";
+import { filterCovers, filtersOverlap } from "./filter-sets.ts";
+import { TopicTemplate } from "./placeholders.ts";
+import type { Identity } from "./policy.ts";
+import type { AccessRule, Action, AuthorizationSettings, WhoConditions } from "./settings.ts";
+
+/** A rule's topic for one client, placeholders filled in. */
+export interface RuleTopic {
+  readonly text: string;
+  /** `eq`: the text itself and nothing else. */
+  readonly exact: boolean;
+}
+
+/** A rule that concerns one client. */
+export interface ClientRule {
+  readonly allow: boolean;
+  readonly action: Action;
+  /** Undefined: every topic. */
+  readonly topics: readonly RuleTopic[] | undefined;
+  readonly qos: readonly QoS[] | undefined;
+  readonly retain: boolean | undefined;
+}
+
+const listOf = (value: string | readonly string[] | undefined): readonly string[] | undefined =>
+  typeof value === "string" ? [value] : value;
+
+/** The `who` of a rule, made ready to be asked. */
+class Who {
+  readonly #users: readonly string[] | undefined;
+  readonly #clientIds: readonly string[] | undefined;
+  readonly #gateways: readonly string[] | undefined;
+  readonly #addresses: AddressSet | undefined;
+
+  constructor(who: "all" | WhoConditions) {
+    const conditions = who === "all" ? {} : who;
+    this.#users = listOf(conditions.user);
+    this.#clientIds = listOf(conditions.clientId);
+    this.#gateways = listOf(conditions.gateway);
+    const addresses = listOf(conditions.address);
+    this.#addresses = addresses && new AddressSet(addresses);
+  }
+
+  includes(identity: Identity): boolean {
+    const { username, clientId, gateway, peer } = identity;
+    if (this.#users && (username === undefined || !this.#users.includes(username))) return false;
+    if (this.#clientIds && !this.#clientIds.includes(clientId)) return false;
+    if (this.#gateways && !this.#gateways.includes(gateway)) return false;
+    return this.#addresses === undefined || this.#addresses.has(peer.address);
+  }
+}
+
+const EXACT = "eq ";
+
+class CompiledRule {
+  readonly who: Who;
+  readonly #rule: AccessRule;
+  readonly #topics: readonly { readonly template: TopicTemplate; readonly exact: boolean }[] | undefined;
+
+  constructor(rule: AccessRule) {
+    this.#rule = rule;
+    this.who = new Who(rule.who);
+    this.#topics = rule.topics?.map((topic) => {
+      const exact = topic.startsWith(EXACT);
+      return { template: new TopicTemplate(exact ? topic.slice(EXACT.length) : topic), exact };
+    });
+  }
+
+  /** A topic whose placeholder has no value for this client names nothing, so it is left out. */
+  for(identity: Identity): ClientRule {
+    const topics: RuleTopic[] = [];
+    for (const { template, exact } of this.#topics ?? []) {
+      const text = template.fill(identity);
+      if (text !== undefined) topics.push({ text, exact });
+    }
+    return {
+      allow: this.#rule.permission === "allow",
+      action: this.#rule.action,
+      topics: this.#topics && topics,
+      qos: this.#rule.qos,
+      retain: this.#rule.retain,
+    };
+  }
+}
+
+/** The access control list: rules in order, the first that matches decides, else `noMatch`. */
+export class Acl {
+  readonly #rules: readonly CompiledRule[];
+  readonly allowsOnNoMatch: boolean;
+
+  constructor(settings: AuthorizationSettings) {
+    this.#rules = settings.rules.map((rule) => new CompiledRule(rule));
+    this.allowsOnNoMatch = settings.noMatch === "allow";
+  }
+
+  /** The rules that concern one client, in order. */
+  rulesFor(identity: Identity): readonly ClientRule[] {
+    return this.#rules.filter((rule) => rule.who.includes(identity)).map((rule) => rule.for(identity));
+  }
+}
+
+export function ruleMatchesPublish(rule: ClientRule, topic: string, qos: QoS, retain: boolean): boolean {
+  if (rule.qos && !rule.qos.includes(qos)) return false;
+  if (rule.retain !== undefined && rule.retain !== retain) return false;
+  if (rule.topics === undefined) return true;
+  return rule.topics.some(({ text, exact }) => (exact ? text === topic : topicMatches(text, topic)));
+}
+
+/**
+ * A filter is a set of topics. An `allow` speaks for a subscription when it covers the whole of it; a `deny`
+ * already when it touches it, or else `secret/+` would go around a `deny` of `secret/x`.
+ */
+export function ruleMatchesSubscribe(rule: ClientRule, filter: string, qos: QoS): boolean {
+  if (rule.qos && !rule.qos.includes(qos)) return false;
+  if (rule.topics === undefined) return true;
+  return rule.topics.some(({ text, exact }) => {
+    if (exact) return text === filter;
+    return rule.allow ? filterCovers(text, filter) : filtersOverlap(text, filter);
+  });
+}

@@ -1,0 +1,142 @@
+import type { QoS } from "../bus/message.ts";
+import type { ConnectRequest, Peer, Refusal } from "../gateway/contract.ts";
+import type { Instant } from "../lib/time.ts";
+import { AccessRules } from "./access.ts";
+import { anonymousLogin, type Login, runChain } from "./authentication.ts";
+import type { ConfiguredPolicy, RuleBook } from "./configured-policy.ts";
+import { TopicTemplate } from "./placeholders.ts";
+import type { AutomaticSubscription, Identity, ListenerLimits, ListenerPolicy, Verdict } from "./policy.ts";
+import { isReservedTopic } from "./rights.ts";
+import type { AuthenticationSettings, ListenerSettings } from "./settings.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import { UNLIMITED } from "./unlimited.ts";
+
+/** A listener that the configuration does not name, as in tests: open, and without limits. */
+const UNNAMED: ListenerSettings = { authenticate: true, accessRules: [], limits: UNLIMITED };
+
+/** What a listener makes of one generation of the rules. */
+class ListenerRules {
+  readonly book: RuleBook;
+  readonly settings: ListenerSettings;
+  readonly authentication: AuthenticationSettings;
+  readonly access: AccessRules;
+  readonly mountpoint: TopicTemplate | undefined;
+
+  constructor(book: RuleBook, gateway: string, listener: string) {
+    const own = book.settings.gateways[gateway];
+    this.book = book;
+    this.settings = own?.listeners[listener] ?? UNNAMED;
+    this.authentication = own?.authentication ?? book.settings.authentication;
+    this.access = new AccessRules(this.settings.accessRules);
+    const mountpoint = this.settings.mountpoint ?? own?.mountpoint ?? "";
+    this.mountpoint = mountpoint === "" ? undefined : new TopicTemplate(mountpoint);
+  }
+}
+
+/** One listener's view of the policy; follows `ConfiguredPolicy.update`. */
+export class ConfiguredListener implements ListenerPolicy {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly #policy: ConfiguredPolicy;
+  #rules: ListenerRules;
+  #connections: TokenBucket;
+
+  constructor(policy: ConfiguredPolicy, gateway: string, listener: string) {
+    this.#policy = policy;
+    this.gateway = gateway;
+    this.listener = listener;
+    this.#rules = new ListenerRules(policy.rules, gateway, listener);
+    this.#connections = new TokenBucket(this.#rules.settings.limits.connectionRate);
+  }
+
+  get limits(): ListenerLimits {
+    return this.#current().settings.limits;
+  }
+
+  get generation(): number {
+    return this.#policy.generation;
+  }
+
+  get rewritePublish() {
+    return this.#policy.rules.rewritePublish;
+  }
+
+  get rewriteSubscribe() {
+    return this.#policy.rules.rewriteSubscribe;
+  }
+
+  admit(peer: Peer, now: Instant): "accepted" | Refusal {
+    const rules = this.#current();
+    if (!rules.access.allows(peer.address)) return "forbidden";
+    if (this.#policy.banOf(undefined, undefined, peer.address, now) !== undefined) return "banned";
+    return this.#connections.tryTake(1, now) ? "accepted" : "congested";
+  }
+
+  authenticate(request: ConnectRequest, peer: Peer, now: Instant): Verdict | Promise<Verdict> {
+    const { clientId, username } = request;
+    const ban = this.#policy.banOf(clientId, username, peer.address, now);
+    if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
+    const { settings, authentication } = this.#current();
+    if (!settings.authenticate) return this.#conclude(anonymousLogin(request), request, peer, now);
+    const login = runChain(authentication, request, peer, now);
+    if (!(login instanceof Promise)) return this.#conclude(login, request, peer, now);
+    return login.then((later) => this.#conclude(later, request, peer, now));
+  }
+
+  disconnected(identity: Identity, now: Instant): void {
+    this.#policy.noteDisconnect(identity, now);
+  }
+
+  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean {
+    return identity.superuser
+      ? !isReservedTopic(topic)
+      : this.#policy.rightsOf(identity).mayPublish(topic, qos, retain);
+  }
+
+  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean {
+    return identity.superuser || this.#policy.rightsOf(identity).maySubscribe(filter, qos);
+  }
+
+  mountpoint(identity: Identity): string {
+    return this.#current().mountpoint?.fill(identity) ?? "";
+  }
+
+  automaticSubscriptions(identity: Identity): readonly AutomaticSubscription[] {
+    return this.#policy.rules.subscriptions.for(identity);
+  }
+
+  #conclude(login: Login, request: ConnectRequest, peer: Peer, now: Instant): Verdict {
+    if (!login.ok) return login;
+    const identity: Identity = {
+      gateway: this.gateway,
+      listener: this.listener,
+      clientId: request.clientId,
+      username: login.username,
+      endpointName: request.endpointName,
+      peer,
+      superuser: login.superuser,
+      expiresAt: login.expiresAt,
+    };
+    const ban = this.#policy.banOf(identity.clientId, identity.username, peer.address, now);
+    if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
+    const { mountpoint } = this.#current();
+    if (mountpoint !== undefined && mountpoint.fill(identity) === undefined) {
+      // Without its own prefix the client would share the topics of all who lack one.
+      return {
+        ok: false,
+        refusal: "forbidden",
+        reason: "the mountpoint needs a name that this client lacks",
+      };
+    }
+    return { ok: true, identity };
+  }
+
+  #current(): ListenerRules {
+    if (this.#rules.book === this.#policy.rules) return this.#rules;
+    const rate = this.#rules.settings.limits.connectionRate;
+    this.#rules = new ListenerRules(this.#policy.rules, this.gateway, this.listener);
+    const newRate = this.#rules.settings.limits.connectionRate;
+    if (newRate !== rate) this.#connections = new TokenBucket(newRate);
+    return this.#rules;
+  }
+}

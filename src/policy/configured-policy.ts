@@ -1,0 +1,127 @@
+import type { Clock, Instant } from "../lib/time.ts";
+import { Acl } from "./acl.ts";
+import { AutomaticSubscriptions } from "./automatic-subscriptions.ts";
+import { BanList } from "./bans.ts";
+import { ConfiguredListener } from "./configured-listener.ts";
+import { Flapping } from "./flapping.ts";
+import type { Identity, ListenerPolicy, Policy } from "./policy.ts";
+import { compileRewrite, type Rewrite } from "./rewrite.ts";
+import { Rights } from "./rights.ts";
+import type { Ban, PolicySettings } from "./settings.ts";
+
+/** The rules in force, made ready to be asked; replaced as a whole. */
+export class RuleBook {
+  readonly settings: PolicySettings;
+  readonly generation: number;
+  readonly acl: Acl;
+  readonly rewritePublish: Rewrite | undefined;
+  readonly rewriteSubscribe: Rewrite | undefined;
+  readonly subscriptions: AutomaticSubscriptions;
+
+  constructor(settings: PolicySettings, generation: number) {
+    this.settings = settings;
+    this.generation = generation;
+    this.acl = new Acl(settings.authorization);
+    this.rewritePublish = compileRewrite(settings.rewrite, "publish");
+    this.rewriteSubscribe = compileRewrite(settings.rewrite, "subscribe");
+    this.subscriptions = new AutomaticSubscriptions(settings.subscriptions);
+  }
+}
+
+/** The policy that the configuration describes. */
+export class ConfiguredPolicy implements Policy {
+  readonly #clock: Clock;
+  readonly #listeners = new Map<string, ConfiguredListener>();
+  /** By identity object, so that a client that is gone takes its cache along. */
+  #rights = new WeakMap<Identity, Rights>();
+  /** Bans that did not come from the configuration, and so outlive a reload. */
+  #added: Ban[] = [];
+  #rules: RuleBook;
+  #bans: BanList;
+  #flapping: Flapping;
+
+  constructor(settings: PolicySettings, clock: Clock) {
+    this.#clock = clock;
+    this.#rules = new RuleBook(settings, 1);
+    this.#bans = this.#banList(settings);
+    this.#flapping = new Flapping(settings.flapping);
+  }
+
+  get rules(): RuleBook {
+    return this.#rules;
+  }
+
+  get bans(): readonly Ban[] {
+    return this.#bans.list();
+  }
+
+  /** Grows with every `update`. */
+  get generation(): number {
+    return this.#rules.generation;
+  }
+
+  listener(gateway: string, listener: string): ListenerPolicy {
+    const key = `${gateway}:${listener}`;
+    const known = this.#listeners.get(key);
+    if (known !== undefined) return known;
+    const created = new ConfiguredListener(this, gateway, listener);
+    this.#listeners.set(key, created);
+    return created;
+  }
+
+  /** Takes new rules at once, for clients that are connected too; caches are dropped. Logins stay as they are. */
+  update(settings: PolicySettings): void {
+    const previous = this.#rules.settings;
+    this.#rules = new RuleBook(settings, this.#rules.generation + 1);
+    this.#rights = new WeakMap();
+    this.#bans = this.#banList(settings);
+    if (JSON.stringify(previous.flapping) !== JSON.stringify(settings.flapping)) {
+      this.#flapping = new Flapping(settings.flapping);
+    }
+  }
+
+  /** False when the ban list is full. Does not disconnect anybody; the caller does. */
+  ban(ban: Ban): boolean {
+    const now = this.#clock.now();
+    if (!this.#bans.add(ban, now)) return false;
+    this.#added = this.#added.filter((known) => known.until > now && !sameTarget(known, ban));
+    this.#added.push(ban);
+    return true;
+  }
+
+  /** False when there was no such ban. */
+  unban(target: Pick<Ban, "clientId" | "user" | "address">): boolean {
+    this.#added = this.#added.filter((known) => !sameTarget(known, target));
+    return this.#bans.remove(target);
+  }
+
+  /** The ban that concerns this client now. */
+  banOf(clientId: string | undefined, username: string | undefined, address: string, now: Instant) {
+    return this.#bans.find({ clientId, username, address }, now);
+  }
+
+  noteDisconnect(identity: Identity, now: Instant): void {
+    const ban = this.#flapping.disconnected(identity.clientId, identity.peer.address, now);
+    if (ban !== undefined) this.ban(ban);
+  }
+
+  rightsOf(identity: Identity): Rights {
+    const known = this.#rights.get(identity);
+    if (known !== undefined) return known;
+    const { acl, generation, settings } = this.#rules;
+    const rights = new Rights(acl, identity, generation, settings.authorization.cache, this.#clock);
+    this.#rights.set(identity, rights);
+    return rights;
+  }
+
+  #banList(settings: PolicySettings): BanList {
+    const bans = new BanList(settings.bans.max);
+    const now = this.#clock.now();
+    for (const ban of [...settings.bans.list, ...this.#added]) bans.add(ban, now);
+    return bans;
+  }
+}
+
+type Target = Pick<Ban, "clientId" | "user" | "address">;
+const sameTarget = (a: Target, b: Target): boolean =>
+  a.clientId === b.clientId && a.user === b.user && a.address === b.address;
