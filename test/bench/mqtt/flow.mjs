@@ -48,9 +48,9 @@ export class Flow {
     how.publishers.forEach((publisher, i) => {
       const frames = new Frames((bytes, at) => this.#acknowledge(i, bytes, at));
       publisher.onChunk = (chunk, end) => {
-        this.answer.start(end);
+        if (this.qos === 2) this.answer.start(end);
         frames.feed(chunk, end);
-        this.answer.flush(publisher.socket);
+        if (this.qos === 2) this.answer.flush(publisher.socket);
         this.pump();
       };
     });

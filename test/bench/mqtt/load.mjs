@@ -181,4 +181,4 @@ async function idle(how) {
   return { perConnection: (after - before) / how.count, total: after / 1024 };
 }
 
-serve({ throughput, connectRate, idle });
+serve({ throughput, connectRate, idle, exit: () => process.exit(0) });
