@@ -1,0 +1,273 @@
+/** Commands: the JSON that applications publish to a device's command topic becomes a checked value here. */
+import { text } from "#core/lib/bytes.ts";
+import { err, ok, type Result } from "#core/lib/result.ts";
+import { isJsonObject, type Json, type JsonObject, parseExactJson } from "./content/exact-json.ts";
+import type { Entry, Types } from "./content/value.ts";
+import { type FirmwareOrder, firmwareOrder } from "./firmware/order.ts";
+import type { Operation, Query } from "./operation.ts";
+import { Path, parsePath } from "./path.ts";
+import { contentPath, type Encoding, writtenEntry } from "./written-value.ts";
+
+/** Items in one command; more are refused. */
+export const CONTENT_MAX = 1000;
+
+export type Task = { readonly operation: Operation } | { readonly firmware: FirmwareOrder };
+
+export interface Command {
+  readonly task: Task;
+  readonly msgType: string;
+  /** Top-level fields that every message about this command repeats. */
+  readonly echo: JsonObject;
+  /** Seconds it may wait; `undefined` for the configured default, 0 to be sent at once even to a sleeper. */
+  readonly ttl: number | undefined;
+  /** Say `queued` when it has to wait. */
+  readonly reportQueued: boolean;
+}
+
+/** Why a command is answered 4.00, with what can be echoed. */
+export interface BadCommand {
+  readonly msgType: string | null;
+  readonly echo: JsonObject;
+  readonly requestPath: string | undefined;
+  readonly reason: string;
+}
+
+/** `data` and `msgType` are answered in their own way, `mheaders` concerns this gateway alone. */
+const NOT_ECHOED: ReadonlySet<string> = new Set(["data", "msgType", "mheaders"]);
+
+export function parseCommand(payload: Uint8Array, types: Types): Result<Command, BadCommand> {
+  const readable = text(payload);
+  const json = readable === undefined ? undefined : parseExactJson(readable);
+  if (json === undefined || !json.ok || !isJsonObject(json.value)) {
+    return bad({}, null, undefined, "the command is not a JSON object");
+  }
+  const command = json.value;
+  const echo = Object.fromEntries(Object.entries(command).filter(([name]) => !NOT_ECHOED.has(name)));
+  const { msgType, data, encoding = "plain", mheaders = {} } = command as { [name: string]: Json };
+  if (typeof msgType !== "string") return bad(echo, null, undefined, "msgType is missing");
+  const path = isJsonObject(data) ? (data["path"] ?? data["basePath"]) : undefined;
+  const refuse = (reason: string) => bad(echo, msgType, typeof path === "string" ? path : undefined, reason);
+  if (!isJsonObject(data)) return refuse("data is missing");
+  if (encoding !== "plain" && encoding !== "hex") return refuse("encoding must be plain or hex");
+  if (!isJsonObject(mheaders)) return refuse("mheaders must be an object");
+  const { ttl, queued } = mheaders as { [name: string]: Json };
+  if (ttl !== undefined && !(typeof ttl === "number" && ttl >= 0))
+    return refuse("mheaders.ttl must be seconds");
+  const read = READERS.get(msgType);
+  if (read === undefined) return refuse(`msgType ${msgType} is not known`);
+  const task = read(data, encoding, types);
+  if (!task.ok) return refuse(task.error);
+  return ok({ task: task.value, msgType, echo, ttl, reportQueued: queued === true });
+}
+
+const bad = (echo: JsonObject, msgType: string | null, requestPath: string | undefined, reason: string) =>
+  err({ echo, msgType, requestPath, reason });
+
+type Reader = (data: JsonObject, encoding: Encoding, types: Types) => Result<Task, string>;
+const asked = (operation: Operation): Result<Task, string> => ok({ operation });
+
+const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
+  [
+    "read",
+    (data) => onPath(data, 1, (path, query) => asked({ kind: "read", path, query, ...accepted(data) })),
+  ],
+  ["discover", (data) => onPath(data, 0, (path, query) => asked({ kind: "discover", path, query }))],
+  ["write", readWrite],
+  ["write-attr", readAttributes],
+  ["execute", readExecute],
+  ["create", readCreate],
+  ["delete", (data) => onPath(data, 2, (path) => asked({ kind: "delete", path }))],
+  [
+    "observe",
+    (data) => onPath(data, 1, (path, query) => asked({ kind: "observe", path, query, ...accepted(data) })),
+  ],
+  ["cancel-observe", (data) => onPath(data, 1, (path) => asked({ kind: "cancel-observe", path }))],
+  [
+    "read-composite",
+    (data) => onPaths(data, (paths) => ({ kind: "read-composite", paths, ...formatIn(data) })),
+  ],
+  [
+    "observe-composite",
+    (data) => onPaths(data, (paths) => ({ kind: "observe-composite", paths, ...formatIn(data) })),
+  ],
+  [
+    "cancel-observe-composite",
+    (data) => onPaths(data, (paths) => ({ kind: "cancel-observe-composite", paths })),
+  ],
+  ["write-composite", readWriteComposite],
+  ["bootstrap-request", readBootstrapRequest],
+  ["firmware", (data) => firmwareOrder(data)],
+]);
+
+export const MESSAGE_TYPES: readonly string[] = [...READERS.keys()];
+
+const accepted = (data: JsonObject) => (typeof data["accept"] === "number" ? { accept: data["accept"] } : {});
+const formatIn = (data: JsonObject) => (typeof data["format"] === "number" ? { format: data["format"] } : {});
+
+/** `path` with the part behind `?` as queries; at least `levels` identifiers. */
+function onPath(
+  data: JsonObject,
+  levels: number,
+  make: (path: Path, query: Query) => Result<Task, string>,
+  name: "path" | "basePath" = "path",
+): Result<Task, string> {
+  const given = data[name];
+  if (typeof given !== "string") return err(`${name} is missing`);
+  const [location = "", query = ""] = given.split("?", 2);
+  const path = parsePath(location);
+  if (!path.ok) return err(`${name} ${given}: ${path.error.problem}`);
+  if (path.value.ids.length < levels) return err(`${name} ${given} is too short for this operation`);
+  return make(path.value, query === "" ? [] : query.split("&"));
+}
+
+function onPaths(data: JsonObject, make: (paths: readonly Path[]) => Operation): Result<Task, string> {
+  const given = data["paths"];
+  if (!Array.isArray(given) || given.length === 0) return err("paths must be a list of paths");
+  if (given.length > CONTENT_MAX) return err("too many paths");
+  const paths: Path[] = [];
+  for (const item of given as readonly Json[]) {
+    const path = typeof item === "string" ? parsePath(item) : undefined;
+    if (path === undefined || !path.ok) return err(`${String(item)} is not a path`);
+    paths.push(path.value);
+  }
+  return asked(make(paths));
+}
+
+function readWrite(data: JsonObject, encoding: Encoding, types: Types): Result<Task, string> {
+  if (data["basePath"] === undefined) {
+    return onPath(data, 3, (path, query) => {
+      const entry = writtenEntry(path, data, encoding, types);
+      if (!entry.ok) return entry;
+      return asked({
+        kind: "write",
+        mode: "replace",
+        path,
+        query,
+        entries: [entry.value],
+        ...formatIn(data),
+      });
+    });
+  }
+  return onPath(
+    data,
+    2,
+    (path, query) => {
+      const entries = readContent(path, data["content"], encoding, types);
+      if (!entries.ok) return entries;
+      if (entries.value.length === 0) return err("content is empty");
+      const mode = path.kind === "instance" && data["replace"] !== true ? "update" : "replace";
+      return asked({ kind: "write", mode, path, query, entries: entries.value, ...formatIn(data) });
+    },
+    "basePath",
+  );
+}
+
+/** Items of `content` as entries; of two for the same path the later wins. */
+function readContent(
+  base: Path,
+  content: Json | undefined,
+  encoding: Encoding,
+  types: Types,
+): Result<Entry[], string> {
+  if (content === undefined) return ok([]);
+  if (!Array.isArray(content)) return err("content must be a list");
+  if (content.length > CONTENT_MAX) return err("content has too many items");
+  const byPath = new Map<string, Entry>();
+  for (const item of content as readonly Json[]) {
+    if (!isJsonObject(item)) return err("content must be a list of objects");
+    const path = contentPath(base, item["path"]);
+    if (path === undefined) return err(`path ${String(item["path"])} in content is not valid`);
+    const entry = writtenEntry(path, item, encoding, types);
+    if (!entry.ok) return entry;
+    byPath.set(path.toString(), entry.value);
+  }
+  return ok([...byPath.values()]);
+}
+
+/** Attributes that a server may set (LwM2M 1.1 §5.1.2, 1.2 §5.1.2). */
+const ATTRIBUTES = ["pmin", "pmax", "gt", "lt", "st", "epmin", "epmax", "edge", "con", "hqmax"] as const;
+
+/** Null leaves an attribute alone, an empty text unsets it (`?pmin`). */
+function readAttributes(data: JsonObject): Result<Task, string> {
+  return onPath(data, 1, (path, query) => {
+    const attributes = [...query];
+    for (const name of ATTRIBUTES) {
+      const given = data[name];
+      if (given === undefined || given === null) continue;
+      const readable = typeof given === "string" ? given : typeof given === "object" ? "?" : String(given);
+      if (readable !== "" && !/^-?\d+(\.\d+)?$/.test(readable)) return err(`${name} is not a number`);
+      attributes.push(readable === "" ? name : `${name}=${readable}`);
+    }
+    return asked({ kind: "write-attributes", path, attributes });
+  });
+}
+
+function readExecute(data: JsonObject, encoding: Encoding): Result<Task, string> {
+  return onPath(data, 3, (path) => {
+    const given = data["args"] ?? "";
+    if (typeof given !== "string" && typeof given !== "number") return err("args must be a text");
+    const args = encoding === "hex" ? fromHex(String(given)) : String(given);
+    if (args === undefined) return err("args is not hexadecimal text");
+    return asked({ kind: "execute", path, args: args === "undefined" ? "" : args });
+  });
+}
+
+const fromHex = (given: string): string | undefined =>
+  /^(?:[0-9a-fA-F]{2})*$/.test(given) ? text(new Uint8Array(Buffer.from(given, "hex"))) : undefined;
+
+/** Content paths begin with an instance (`/0/1`), or leave the choice of it to the device (`1`). */
+function readCreate(data: JsonObject, encoding: Encoding, types: Types): Result<Task, string> {
+  const name = data["basePath"] === undefined ? "path" : "basePath";
+  return onPath(
+    data,
+    1,
+    (path) => {
+      if (path.kind !== "object" && path.kind !== "instance") return err("create needs an object");
+      const content = data["content"];
+      const items = Array.isArray(content) ? (content as readonly Json[]) : [];
+      const instanceGiven = path.kind === "instance" || items.some(namesInstance);
+      const base = instanceGiven ? path : (Path.of(...path.ids, 0) as Path);
+      const entries = readContent(base, content, encoding, types);
+      if (!entries.ok) return entries;
+      const create = { kind: "create" as const, path: path.up(1), entries: entries.value, instanceGiven };
+      return asked({ ...create, ...formatIn(data) });
+    },
+    name,
+  );
+}
+
+const namesInstance = (item: Json): boolean =>
+  isJsonObject(item) &&
+  typeof item["path"] === "string" &&
+  item["path"].split("/").filter(Boolean).length > 1;
+
+/** A null value removes a resource instance (RFC 8790 §3.1). */
+function readWriteComposite(data: JsonObject, encoding: Encoding, types: Types): Result<Task, string> {
+  const content = data["content"];
+  if (!Array.isArray(content) || content.length === 0) return err("content must be a list");
+  const items = content as readonly Json[];
+  const removals = items.filter((item) => isJsonObject(item) && item["value"] === null);
+  const written = readContent(
+    Path.ROOT,
+    items.filter((item) => !removals.includes(item)),
+    encoding,
+    types,
+  );
+  if (!written.ok) return written;
+  const entries: Entry[] = [...written.value];
+  for (const item of removals) {
+    const path = contentPath(Path.ROOT, (item as JsonObject)["path"]);
+    if (path === undefined || path.ids.length < 3) return err("a path in content is not a resource");
+    entries.push({ path, value: undefined, type: undefined });
+  }
+  return asked({ kind: "write-composite", entries, ...formatIn(data) });
+}
+
+/** Bootstrap-Request Trigger: resource 9 of a Server instance (LwM2M 1.1 §6.1.7.3). */
+function readBootstrapRequest(data: JsonObject): Result<Task, string> {
+  const given = parsePath(typeof data["path"] === "string" ? data["path"] : "/1/0");
+  const trigger = given.ok ? given.value.up(2).child(9) : undefined;
+  if (trigger?.object !== 1 || trigger.kind !== "resource")
+    return err("path must be a Server instance, as /1/0");
+  return asked({ kind: "execute", path: trigger, args: "" });
+}

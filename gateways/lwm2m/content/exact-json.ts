@@ -1,0 +1,157 @@
+/**
+ * JSON whose integers keep all their digits: `JSON.parse` turns 9007199254740993 into ...992, and LwM2M
+ * integers have 64 bits. Integers that a `number` cannot hold exactly become `bigint`.
+ */
+import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
+import { narrow } from "./value.ts";
+
+export type Json = null | boolean | number | bigint | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json | undefined;
+}
+
+export const isJsonObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const CLAUSE = "RFC 8259 §2";
+/** Deeper nesting is refused; nothing that LwM2M defines goes beyond three levels. */
+const DEPTH_MAX = 32;
+/** Only a run of sixteen digits can be more than a `number` holds. */
+const LONG_INTEGER = /\d{16}/;
+
+export function parseExactJson(text: string): Result<Json, DecodeError> {
+  if (LONG_INTEGER.test(text)) return new Reader(text).document();
+  try {
+    return ok(JSON.parse(text) as Json);
+  } catch {
+    return decodeError(CLAUSE, 0, "not JSON");
+  }
+}
+
+/** As `JSON.stringify`, with `bigint` as plain digits. Members that are `undefined` are left out. */
+export function formatExactJson(value: Json | undefined): string {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
+  if (Array.isArray(value)) return `[${value.map(formatExactJson).join(",")}]`;
+  let members = "";
+  for (const [key, member] of Object.entries(value as JsonObject)) {
+    if (member === undefined) continue;
+    members += `${members === "" ? "" : ","}${JSON.stringify(key)}:${formatExactJson(member)}`;
+  }
+  return `{${members}}`;
+}
+
+class NotJson extends Error {}
+
+class Reader {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  document(): Result<Json, DecodeError> {
+    try {
+      const value = this.#value(0);
+      this.#space();
+      if (this.#at !== this.#text.length) throw new NotJson("text after the value");
+      return ok(value);
+    } catch (error) {
+      if (!(error instanceof NotJson)) throw error;
+      return decodeError(CLAUSE, this.#at, error.message);
+    }
+  }
+
+  #value(depth: number): Json {
+    if (depth > DEPTH_MAX) throw new NotJson("nested too deeply");
+    this.#space();
+    switch (this.#text[this.#at]) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#array(depth);
+      case '"':
+        return this.#string();
+      default:
+        return this.#scalar();
+    }
+  }
+
+  #object(depth: number): Json {
+    const members: Record<string, Json> = {};
+    this.#at++;
+    this.#space();
+    if (this.#taken("}")) return members;
+    for (;;) {
+      this.#space();
+      if (this.#text[this.#at] !== '"') throw new NotJson("a member name is missing");
+      const name = this.#string();
+      this.#space();
+      if (!this.#taken(":")) throw new NotJson("a colon is missing");
+      const value = this.#value(depth + 1);
+      Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true });
+      this.#space();
+      if (this.#taken("}")) return members;
+      if (!this.#taken(",")) throw new NotJson("a comma is missing");
+    }
+  }
+
+  #array(depth: number): Json {
+    const items: Json[] = [];
+    this.#at++;
+    this.#space();
+    if (this.#taken("]")) return items;
+    for (;;) {
+      items.push(this.#value(depth + 1));
+      this.#space();
+      if (this.#taken("]")) return items;
+      if (!this.#taken(",")) throw new NotJson("a comma is missing");
+    }
+  }
+
+  #string(): string {
+    const match = this.#match(/"[^"\\]*(?:\\.[^"\\]*)*"/y);
+    if (match === undefined) throw new NotJson("a string does not end");
+    return this.#native(match) as string;
+  }
+
+  #scalar(): Json {
+    const number = this.#match(/-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y);
+    if (number !== undefined) {
+      return /[.eE]/.test(number) ? Number(number) : exactInteger(number);
+    }
+    const word = this.#match(/true|false|null/y);
+    if (word === undefined) throw new NotJson("not a value");
+    return this.#native(word);
+  }
+
+  #native(text: string): Json {
+    try {
+      return JSON.parse(text) as Json;
+    } catch {
+      throw new NotJson("a bad escape or control character");
+    }
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0];
+    if (found !== undefined) this.#at += found.length;
+    return found;
+  }
+
+  #space(): void {
+    while (" \t\n\r".includes(this.#text[this.#at] ?? "x")) this.#at++;
+  }
+
+  #taken(character: string): boolean {
+    if (this.#text[this.#at] !== character) return false;
+    this.#at++;
+    return true;
+  }
+}
+
+/** Beyond forty digits only the magnitude can matter. */
+const exactInteger = (digits: string): number | bigint =>
+  digits.length > 40 ? Number(digits) : digits === "-0" ? 0 : narrow(BigInt(digits));

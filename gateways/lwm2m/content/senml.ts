@@ -1,0 +1,105 @@
+/**
+ * SenML packs as LwM2M uses them (RFC 8428 with LwM2M 1.1 §7.4.5): what JSON and CBOR have in common. Each
+ * record is a path by base name and name, a time, and at most one value.
+ */
+import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
+import { type Path, parsePath } from "../path.ts";
+import { refine } from "./refine.ts";
+import {
+  type Entry,
+  formatObjectLink,
+  isObjectLink,
+  parseObjectLink,
+  type Types,
+  type Value,
+} from "./value.ts";
+
+export const CLAUSE = "RFC 8428 §4";
+/** Times below this are relative to now (RFC 8428 §4.5.3). */
+const RELATIVE_TIME_LIMIT = 2 ** 28;
+/** Records in one pack; a device that sends more is not sending a reading. */
+export const RECORDS_MAX = 10_000;
+
+export interface Record {
+  readonly bn?: string | undefined;
+  readonly bt?: number | undefined;
+  readonly bv?: number | undefined;
+  readonly n?: string | undefined;
+  readonly t?: number | undefined;
+  /** A number, string, truth value or bytes. */
+  readonly value?: Value | undefined;
+  /** Object link in its text form. */
+  readonly vlo?: string | undefined;
+  /** The value is JSON or CBOR null: to be removed (RFC 8790 §3.1). */
+  readonly removed?: boolean | undefined;
+}
+
+/**
+ * `base` is the requested path: a pack whose records carry no name at all means it. Times in the result are
+ * as sent; `absoluteTime` makes them epoch seconds.
+ */
+export function entriesOf(
+  records: readonly Record[],
+  base: Path,
+  types: Types,
+): Result<Entry[], DecodeError> {
+  const entries: Entry[] = [];
+  let baseName: string | undefined;
+  let baseTime: number | undefined;
+  let baseValue = 0;
+  for (const [index, record] of records.entries()) {
+    baseName = record.bn ?? baseName;
+    baseTime = record.bt ?? baseTime;
+    baseValue = record.bv ?? baseValue;
+    const name =
+      baseName === undefined && record.n === undefined
+        ? base.toString()
+        : (baseName ?? "") + (record.n ?? "");
+    const path = parsePath(name);
+    if (!path.ok) return decodeError(CLAUSE, index, `record ${index}: the name is not a path`);
+    const value = valueIn(record, baseValue);
+    if (value === "malformed")
+      return decodeError(CLAUSE, index, `record ${index}: the object link is malformed`);
+    const time =
+      baseTime === undefined && record.t === undefined ? undefined : (baseTime ?? 0) + (record.t ?? 0);
+    const bare = value === undefined && record.removed !== true;
+    // A record of base fields alone says nothing by itself (RFC 8428 §4.1).
+    if (bare && record.n === undefined && records.length > 1) continue;
+    const entry = refine(CLAUSE, index, path.value, value as Value | undefined, types, time);
+    if (!entry.ok) return entry;
+    entries.push(entry.value);
+  }
+  return ok(entries);
+}
+
+function valueIn(record: Record, baseValue: number): Value | undefined | "malformed" {
+  if (record.vlo !== undefined) return parseObjectLink(record.vlo) ?? "malformed";
+  if (typeof record.value === "number" && baseValue !== 0) return record.value + baseValue;
+  return record.value;
+}
+
+/** Records for entries: one base name, and each entry named below it. */
+export function recordsOf(base: Path, entries: readonly Entry[]): Record[] {
+  const [first] = entries;
+  if (first === undefined) return [];
+  const single = entries.length === 1 && first.path.equals(base);
+  const bn = single ? base.toString() : base.ids.length === 0 ? undefined : `${base}/`;
+  return entries.map((entry, index) => {
+    const n = single
+      ? undefined
+      : bn === undefined
+        ? entry.path.toString()
+        : entry.path.toString().slice(bn.length);
+    const link = entry.value !== undefined && isObjectLink(entry.value);
+    return {
+      ...(index === 0 && bn !== undefined ? { bn } : undefined),
+      ...(n === undefined ? undefined : { n }),
+      ...(entry.time === undefined ? undefined : { t: entry.time }),
+      ...(link ? { vlo: formatObjectLink(entry.value) } : { value: entry.value }),
+    };
+  });
+}
+
+/** Epoch seconds of a SenML time, which may be relative to `now` (epoch seconds). */
+export const absoluteTime = (time: number, now: number): number =>
+  time < RELATIVE_TIME_LIMIT ? now + time : time;

@@ -1,0 +1,86 @@
+import type { ResourceType, Types } from "../content/value.ts";
+import type { Path } from "../path.ts";
+
+/** What a server may do with a resource: read, write, both, execute; or nothing (bootstrap only). */
+export type Operations = "R" | "W" | "RW" | "E" | "";
+
+export interface ResourceModel {
+  readonly id: number;
+  readonly name: string;
+  readonly operations: Operations;
+  readonly multiple: boolean;
+  readonly mandatory: boolean;
+  /** `undefined` for resources that are executed. */
+  readonly type: ResourceType | undefined;
+  /** Range or enumeration as the definition writes it: `0..100`, `1-255 bytes`. */
+  readonly range: string;
+  /** Unit symbol (`V`, `Cel`, `s`); empty when there is none. */
+  readonly units: string;
+}
+
+export interface ObjectModel {
+  readonly id: number;
+  readonly name: string;
+  readonly urn: string;
+  /** Version of the object, `1.0` when the definition names none (LwM2M 1.1 §7.2.2). */
+  readonly version: string;
+  readonly multiple: boolean;
+  readonly mandatory: boolean;
+  readonly resources: ReadonlyMap<number, ResourceModel>;
+}
+
+/** Versions that a device reported for its objects; an object that is not in it has version 1.0. */
+export type ObjectVersions = ReadonlyMap<number, string>;
+
+/** The object definitions of this gateway, several versions of an object side by side. */
+export class Definitions {
+  readonly #objects = new Map<number, Map<string, ObjectModel>>();
+
+  /** The later of two definitions of the same object and version wins. */
+  add(model: ObjectModel): void {
+    const versions = this.#objects.get(model.id) ?? new Map<string, ObjectModel>();
+    versions.set(model.version, model);
+    this.#objects.set(model.id, versions);
+  }
+
+  get size(): number {
+    let count = 0;
+    for (const versions of this.#objects.values()) count += versions.size;
+    return count;
+  }
+
+  all(): ObjectModel[] {
+    return [...this.#objects.values()].flatMap((versions) => [...versions.values()]);
+  }
+
+  /**
+   * The definition of an object in a version. Where that version is not known the nearest one with the same
+   * major number serves, because minor versions only add (LwM2M 1.1 §7.2.2); failing that, the newest.
+   */
+  object(id: number, version = "1.0"): ObjectModel | undefined {
+    const versions = this.#objects.get(id);
+    if (versions === undefined) return undefined;
+    const exact = versions.get(version);
+    if (exact !== undefined) return exact;
+    const sorted = [...versions.values()].sort((a, b) => compareVersions(b.version, a.version));
+    const major = version.split(".")[0];
+    return sorted.find((model) => model.version.split(".")[0] === major) ?? sorted[0];
+  }
+
+  resource(path: Path, version?: string): ResourceModel | undefined {
+    if (path.object === undefined || path.resource === undefined) return undefined;
+    return this.object(path.object, version)?.resources.get(path.resource);
+  }
+
+  /** What content formats ask, for a device with these object versions. */
+  typesFor(versions: ObjectVersions): Types {
+    const find = (path: Path) => this.resource(path, versions.get(path.object ?? -1));
+    return { typeOf: (path) => find(path)?.type, multipleOf: (path) => find(path)?.multiple };
+  }
+}
+
+function compareVersions(a: string, b: string): number {
+  const [majorA = 0, minorA = 0] = a.split(".").map(Number);
+  const [majorB = 0, minorB = 0] = b.split(".").map(Number);
+  return majorA - majorB || minorA - minorB;
+}
