@@ -1,0 +1,54 @@
+/** The bus port. `embedded.ts` is the engine in this process; gateways cannot tell which one runs. */
+import type { Instant } from "../lib/time.ts";
+import type { Message, QoS } from "./message.ts";
+
+/** What one subscription grants; several that match the same topic are merged into one. */
+export interface Grant {
+  readonly qos: QoS;
+  readonly retainAsPublished: boolean;
+  readonly identifiers: readonly number[];
+  /** The group that chose this subscriber, if the subscription is shared. */
+  readonly group: SharedSubscription | undefined;
+}
+
+/** A receiver of messages: in practice a session. */
+export interface Subscriber {
+  /** Unique on the bus. */
+  readonly key: string;
+  /** Connected and with room: shared groups prefer such members. */
+  readonly available: boolean;
+  deliver(message: Message, grant: Grant): void;
+}
+
+export interface Subscription {
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly identifier: number | undefined;
+}
+
+/** One group on one filter (MQTT 5 §4.8.2). */
+export interface SharedSubscription {
+  readonly group: string;
+  readonly filter: string;
+  /** Gives a message that a leaving member never settled to another member. False: nobody is left. */
+  redeliver(message: Message, except: Subscriber): boolean;
+}
+
+/**
+ * What became of a publish: `none` matched no subscription; `full` and `too-large` are accepted for delivery
+ * but could not be retained.
+ */
+export type Routed = "matched" | "none";
+
+export interface Bus {
+  /** Routes to all subscribers and updates the retained message. `from` is for no-local. */
+  publish(message: Message, from: Subscriber | undefined): Routed;
+  /** Publishes at a later time. False when the limit of waiting messages is reached. */
+  publishLater(message: Message, due: Instant): boolean;
+  /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */
+  subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean;
+  unsubscribe(subscriber: Subscriber, filter: string): boolean;
+  /** Retained messages that match, expired ones left out, at most `limit`, in no order. */
+  retained(filter: string, limit: number): Message[];
+}

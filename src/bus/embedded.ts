@@ -1,0 +1,126 @@
+import type { Alarms } from "../lib/alarm.ts";
+import { Ring } from "../lib/ring.ts";
+import type { Clock, Instant } from "../lib/time.ts";
+import type { Bus, Routed, Subscriber, Subscription } from "./bus.ts";
+import { type DelayedJournal, type DelayedLimits, DelayedMessages } from "./delayed.ts";
+import type { Message } from "./message.ts";
+import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
+import { Routes } from "./routes.ts";
+import { SharedGroup, type ShareStrategy } from "./shared-group.ts";
+import { parseSharedFilter } from "./topic.ts";
+
+export interface EmbeddedBusOptions {
+  readonly retained: RetainedLimits;
+  readonly delayed: DelayedLimits;
+  readonly shareStrategy: ShareStrategy;
+  /** Strategies of single groups, by group name. */
+  readonly shareStrategies: Readonly<Record<string, ShareStrategy>>;
+  /** Topics whose resolved route is remembered. */
+  readonly routeCache: number;
+}
+
+interface Waiting {
+  readonly message: Message;
+  readonly from: Subscriber | undefined;
+}
+
+/**
+ * The bus in this process. A publish runs to completion before the next begins: one that is caused by a
+ * delivery waits in line, so every subscriber sees one order, and no chain of causes grows the stack.
+ */
+export class EmbeddedBus implements Bus {
+  readonly retainedMessages: RetainedMessages;
+  readonly delayedMessages: DelayedMessages;
+  readonly #routes: Routes;
+  readonly #options: EmbeddedBusOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #line = new Ring<Waiting>();
+  #routing = false;
+
+  constructor(
+    options: EmbeddedBusOptions,
+    clock: Clock,
+    alarms: Alarms,
+    random: () => number,
+    journal?: RetainedJournal & DelayedJournal,
+  ) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#random = random;
+    this.#routes = new Routes(options.routeCache);
+    this.retainedMessages = new RetainedMessages(options.retained, journal);
+    this.delayedMessages = new DelayedMessages(
+      alarms,
+      options.delayed,
+      (message) => this.publish(message, undefined),
+      journal,
+    );
+  }
+
+  get filters(): number {
+    return this.#routes.filters;
+  }
+
+  publish(message: Message, from: Subscriber | undefined): Routed {
+    if (this.#routing) {
+      this.#line.push({ message, from });
+      return "matched";
+    }
+    this.#routing = true;
+    try {
+      const routed = this.#route(message, from);
+      for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
+        this.#route(next.message, next.from);
+      }
+      return routed;
+    } finally {
+      this.#routing = false;
+    }
+  }
+
+  publishLater(message: Message, due: Instant): boolean {
+    return this.delayedMessages.add(message, due);
+  }
+
+  subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean {
+    const shared = parseSharedFilter(filter);
+    if (shared === undefined || shared === "malformed") {
+      return this.#routes.add(subscriber, filter, subscription);
+    }
+    let group = this.#routes.group(shared.filter, shared.group);
+    if (group === undefined) {
+      const strategy = this.#options.shareStrategies[shared.group] ?? this.#options.shareStrategy;
+      group = new SharedGroup(shared.group, shared.filter, strategy, this.#random);
+      this.#routes.addGroup(shared.filter, group);
+    }
+    return group.join(subscriber, subscription);
+  }
+
+  unsubscribe(subscriber: Subscriber, filter: string): boolean {
+    const shared = parseSharedFilter(filter);
+    if (shared === undefined || shared === "malformed") return this.#routes.remove(subscriber, filter);
+    const group = this.#routes.group(shared.filter, shared.group);
+    if (group === undefined || !group.leave(subscriber)) return false;
+    if (group.empty) this.#routes.removeGroup(shared.filter, group);
+    return true;
+  }
+
+  retained(filter: string, limit: number): Message[] {
+    return this.retainedMessages.find(filter, this.#clock.now(), limit);
+  }
+
+  #route(message: Message, from: Subscriber | undefined): Routed {
+    if (message.retain) this.retainedMessages.apply(message);
+    const route = this.#routes.find(message.topic);
+    const targets = route.targets;
+    for (let index = 0; index < targets.length; index++) {
+      const target = targets[index]!;
+      const grant = target.subscriber === from ? target.ownGrant : target.grant;
+      if (grant !== undefined) target.subscriber.deliver(message, grant);
+    }
+    const groups = route.groups;
+    for (let index = 0; index < groups.length; index++) groups[index]!.deliver(message);
+    return targets.length + groups.length === 0 ? "none" : "matched";
+  }
+}

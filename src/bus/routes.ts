@@ -1,0 +1,146 @@
+import type { Grant, Subscriber, Subscription } from "./bus.ts";
+import type { SharedGroup } from "./shared-group.ts";
+import { hasWildcard } from "./topic.ts";
+import { TopicTree } from "./topic-tree.ts";
+
+/** All that is subscribed to one filter. */
+interface FilterEntry {
+  readonly subscribers: Map<Subscriber, Subscription>;
+  readonly groups: Map<string, SharedGroup>;
+}
+
+/** One receiver of one topic. */
+export interface Target {
+  readonly subscriber: Subscriber;
+  readonly grant: Grant;
+  /** The grant for the subscriber's own messages; undefined when all its matching subscriptions are no-local. */
+  readonly ownGrant: Grant | undefined;
+}
+
+/** Where the messages of one topic go, resolved once and used until a subscription changes. */
+export interface Route {
+  readonly targets: readonly Target[];
+  readonly groups: readonly SharedGroup[];
+}
+
+/** Subscriptions, and routes made of them; the route of a topic in use costs one map look-up. */
+export class Routes {
+  readonly #tree = new TopicTree<FilterEntry>();
+  readonly #cache = new Map<string, Route>();
+  readonly #cacheSize: number;
+
+  /** `cacheSize`: how many topics keep their resolved route. */
+  constructor(cacheSize: number) {
+    this.#cacheSize = cacheSize;
+  }
+
+  /** Distinct filters. */
+  get filters(): number {
+    return this.#tree.size;
+  }
+
+  find(topic: string): Route {
+    const known = this.#cache.get(topic);
+    if (known !== undefined) return known;
+    const route = this.#resolve(topic);
+    if (this.#cache.size >= this.#cacheSize) this.#cache.clear();
+    this.#cache.set(topic, route);
+    return route;
+  }
+
+  add(subscriber: Subscriber, filter: string, subscription: Subscription): boolean {
+    const entry = this.#entry(filter);
+    const isNew = !entry.subscribers.has(subscriber);
+    entry.subscribers.set(subscriber, subscription);
+    this.#invalidate(filter);
+    return isNew;
+  }
+
+  remove(subscriber: Subscriber, filter: string): boolean {
+    const entry = this.#tree.get(filter);
+    if (entry === undefined || !entry.subscribers.delete(subscriber)) return false;
+    this.#drop(filter, entry);
+    return true;
+  }
+
+  group(filter: string, name: string): SharedGroup | undefined {
+    return this.#tree.get(filter)?.groups.get(name);
+  }
+
+  addGroup(filter: string, group: SharedGroup): void {
+    this.#entry(filter).groups.set(group.group, group);
+    this.#invalidate(filter);
+  }
+
+  removeGroup(filter: string, group: SharedGroup): void {
+    const entry = this.#tree.get(filter);
+    if (entry?.groups.delete(group.group)) this.#drop(filter, entry);
+  }
+
+  #entry(filter: string): FilterEntry {
+    let entry = this.#tree.get(filter);
+    if (entry === undefined) {
+      entry = { subscribers: new Map(), groups: new Map() };
+      this.#tree.set(filter, entry);
+    }
+    return entry;
+  }
+
+  #drop(filter: string, entry: FilterEntry): void {
+    if (entry.subscribers.size === 0 && entry.groups.size === 0) this.#tree.delete(filter);
+    this.#invalidate(filter);
+  }
+
+  /** A filter without wildcards concerns one topic only, so most changes leave the cache warm. */
+  #invalidate(filter: string): void {
+    if (this.#cache.size === 0) return;
+    if (hasWildcard(filter)) this.#cache.clear();
+    else this.#cache.delete(filter);
+  }
+
+  /** Overlapping subscriptions of one client become one target of the highest QoS [MQTT-3.3.4-2]. */
+  #resolve(topic: string): Route {
+    const merged = new Map<Subscriber, Subscription[]>();
+    const groups: SharedGroup[] = [];
+    this.#tree.match(topic, (entry) => {
+      for (const [subscriber, subscription] of entry.subscribers) {
+        const known = merged.get(subscriber);
+        if (known === undefined) merged.set(subscriber, [subscription]);
+        else known.push(subscription);
+      }
+      for (const group of entry.groups.values()) groups.push(group);
+    });
+    const targets: Target[] = [];
+    for (const [subscriber, subscriptions] of merged) {
+      const grant = merge(subscriptions);
+      const local = subscriptions.filter((subscription) => !subscription.noLocal);
+      const ownGrant =
+        local.length === subscriptions.length ? grant : local.length === 0 ? undefined : merge(local);
+      targets.push({ subscriber, grant, ownGrant });
+    }
+    return { targets, groups };
+  }
+}
+
+const NONE: readonly number[] = [];
+
+function merge(subscriptions: readonly Subscription[]): Grant {
+  const first = subscriptions[0]!;
+  if (subscriptions.length === 1 && first.identifier === undefined) {
+    return {
+      qos: first.qos,
+      retainAsPublished: first.retainAsPublished,
+      identifiers: NONE,
+      group: undefined,
+    };
+  }
+  let qos = first.qos;
+  let retainAsPublished = false;
+  const identifiers: number[] = [];
+  for (const subscription of subscriptions) {
+    if (subscription.qos > qos) qos = subscription.qos;
+    retainAsPublished ||= subscription.retainAsPublished;
+    if (subscription.identifier !== undefined) identifiers.push(subscription.identifier);
+  }
+  return { qos, retainAsPublished, identifiers, group: undefined };
+}

@@ -1,0 +1,137 @@
+interface Node<Value> {
+  children: Map<string, Node<Value>> | undefined;
+  value: Value | undefined;
+}
+
+const node = <Value>(): Node<Value> => ({ children: undefined, value: undefined });
+
+/**
+ * A tree of topic levels with at most one value a path. Filters are stored as they are written (`+` and `#` are
+ * ordinary level names here) and found by topic name with `match`; topic names are stored the same way and
+ * found by filter with `search`.
+ */
+export class TopicTree<Value> {
+  #root = node<Value>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(path: string): Value | undefined {
+    let at: Node<Value> | undefined = this.#root;
+    for (const level of path.split("/")) {
+      at = at.children?.get(level);
+      if (at === undefined) return undefined;
+    }
+    return at.value;
+  }
+
+  set(path: string, value: Value): void {
+    let at = this.#root;
+    for (const level of path.split("/")) {
+      at.children ??= new Map();
+      let child = at.children.get(level);
+      if (child === undefined) {
+        child = node<Value>();
+        at.children.set(level, child);
+      }
+      at = child;
+    }
+    if (at.value === undefined) this.#size++;
+    at.value = value;
+  }
+
+  /** Removes a value and the branches that only led to it. */
+  delete(path: string): boolean {
+    const levels = path.split("/");
+    const trail: Node<Value>[] = [this.#root];
+    for (const level of levels) {
+      const child = trail[trail.length - 1]!.children?.get(level);
+      if (child === undefined) return false;
+      trail.push(child);
+    }
+    const last = trail[trail.length - 1]!;
+    if (last.value === undefined) return false;
+    last.value = undefined;
+    this.#size--;
+    for (let depth = levels.length; depth > 0; depth--) {
+      const child = trail[depth]!;
+      if (child.value !== undefined || child.children !== undefined) break;
+      const parent = trail[depth - 1]!;
+      parent.children!.delete(levels[depth - 1]!);
+      if (parent.children!.size === 0) parent.children = undefined;
+    }
+    return true;
+  }
+
+  /** Visits the values of all stored filters that match a topic name. */
+  match(topic: string, visit: (value: Value) => void): void {
+    const levels = topic.split("/");
+    // A wildcard at the first level never matches a topic that begins with `$` [MQTT-4.7.2-1].
+    if (topic.charCodeAt(0) === 0x24) {
+      const child = this.#root.children?.get(levels[0]!);
+      if (child !== undefined) this.#match(child, levels, 1, visit);
+      return;
+    }
+    this.#match(this.#root, levels, 0, visit);
+  }
+
+  #match(at: Node<Value>, levels: readonly string[], depth: number, visit: (value: Value) => void): void {
+    const children = at.children;
+    // "a/#" also matches "a" [MQTT-4.7.1-2].
+    const rest = children?.get("#");
+    if (rest?.value !== undefined) visit(rest.value);
+    if (depth === levels.length) {
+      if (at.value !== undefined) visit(at.value);
+      return;
+    }
+    if (children === undefined) return;
+    const exact = children.get(levels[depth]!);
+    if (exact !== undefined) this.#match(exact, levels, depth + 1, visit);
+    const any = children.get("+");
+    if (any !== undefined) this.#match(any, levels, depth + 1, visit);
+  }
+
+  /** Visits the values of all stored topic names that a filter matches, until `visit` returns false. */
+  search(filter: string, visit: (value: Value) => boolean): void {
+    this.#search(this.#root, filter.split("/"), 0, visit);
+  }
+
+  #search(
+    at: Node<Value>,
+    levels: readonly string[],
+    depth: number,
+    visit: (value: Value) => boolean,
+  ): boolean {
+    if (depth === levels.length) return at.value === undefined || visit(at.value);
+    const level = levels[depth]!;
+    if (level === "#") return this.#all(at, depth === 0, visit);
+    if (level !== "+") {
+      const child = at.children?.get(level);
+      return child === undefined || this.#search(child, levels, depth + 1, visit);
+    }
+    for (const [name, child] of at.children ?? []) {
+      if (depth === 0 && name.charCodeAt(0) === 0x24) continue;
+      if (!this.#search(child, levels, depth + 1, visit)) return false;
+    }
+    return true;
+  }
+
+  #all(at: Node<Value>, isRoot: boolean, visit: (value: Value) => boolean): boolean {
+    if (at.value !== undefined && !visit(at.value)) return false;
+    for (const [name, child] of at.children ?? []) {
+      if (isRoot && name.charCodeAt(0) === 0x24) continue;
+      if (!this.#all(child, false, visit)) return false;
+    }
+    return true;
+  }
+
+  *values(): Generator<Value> {
+    const stack = [this.#root];
+    for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+      if (at.value !== undefined) yield at.value;
+      for (const child of at.children?.values() ?? []) stack.push(child);
+    }
+  }
+}

@@ -1,0 +1,306 @@
+import { parseDelayedTopic } from "../bus/delayed.ts";
+import type { Message, QoS } from "../bus/message.ts";
+import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } from "../bus/topic.ts";
+import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
+import type { Identity } from "../policy/policy.ts";
+import type { TokenBucket } from "../policy/token-bucket.ts";
+import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
+import type { Session } from "../session/session.ts";
+import type { Occupant } from "../session/sessions.ts";
+import type { ChannelLoop } from "./channel-loop.ts";
+import {
+  type Client,
+  isStream,
+  type Pending,
+  type PublishAnswer,
+  type Receipt,
+  type Refusal,
+  type SubscribeAnswer,
+  type SubscribeOptions,
+  type Ticket,
+  type Will,
+} from "./contract.ts";
+import type { Door } from "./door.ts";
+
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
+
+/** One client behind the door: every check that policy and limits ask for, then the bus and the session. */
+export class BusClient implements Client, Occupant {
+  readonly identity: Identity;
+  readonly loop: ChannelLoop;
+  readonly door: Door;
+  /** Undefined for a transient client. */
+  readonly session: Session | undefined;
+  readonly mountpoint: string;
+  readonly connectedAt: number;
+  ended = false;
+  #messages: TokenBucket | undefined = undefined;
+  #bytes: TokenBucket | undefined = undefined;
+  /** The last topic that was allowed, and under which rules: devices repeat themselves. */
+  #allowedTopic = "";
+  #allowedQos: QoS = 0;
+  #allowedRetain = false;
+  #allowedGeneration = -1;
+  /** The session wrote something (an inbound QoS 2 id) that the next acknowledgement must wait for. */
+  #writesBefore = -1;
+
+  constructor(
+    loop: ChannelLoop,
+    door: Door,
+    identity: Identity,
+    session: Session | undefined,
+    mountpoint: string,
+  ) {
+    this.loop = loop;
+    this.door = door;
+    this.identity = identity;
+    this.session = session;
+    this.mountpoint = mountpoint;
+    this.connectedAt = loop.core.now;
+    const limits = door.policy.limits;
+    if (limits.messageRate !== Number.POSITIVE_INFINITY) this.#messages = door.bucket(limits.messageRate);
+    if (limits.byteRate !== Number.POSITIVE_INFINITY) this.#bytes = door.bucket(limits.byteRate);
+  }
+
+  get id(): string {
+    return this.identity.clientId;
+  }
+
+  get username(): string | undefined {
+    return this.identity.username;
+  }
+
+  // ---- publishing
+
+  publish(message: Message, ticket: Ticket): PublishAnswer | Pending {
+    if (this.ended) return "unavailable";
+    const core = this.loop.core;
+    const refusal = this.#refuse(message);
+    if (refusal !== undefined) {
+      core.counters.messagesRefused.value++;
+      return refusal;
+    }
+    const commits = core.commits;
+    const writes = this.#writesBefore >= 0 ? this.#writesBefore : (commits?.writes ?? 0);
+    this.#writesBefore = -1;
+    core.counters.messagesReceived[message.qos].value++;
+    const answer = this.#route(message);
+    if (commits === undefined || message.qos === 0 || commits.writes === writes) return answer;
+    if (answer !== "accepted" && answer !== "no-subscribers") return answer;
+    commits.await(this.loop, ticket, answer);
+    return "pending";
+  }
+
+  mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
+    if (this.ended) return "unavailable";
+    return this.#checkTopic(topic, qos, retain) ?? "accepted";
+  }
+
+  #refuse(message: Message): Refusal | undefined {
+    const known =
+      message.topic === this.#allowedTopic &&
+      message.qos === this.#allowedQos &&
+      message.retain === this.#allowedRetain &&
+      this.#allowedGeneration === this.door.policy.generation;
+    if (!known) {
+      const refusal = this.#checkTopic(message.topic, message.qos, message.retain);
+      if (refusal !== undefined) return refusal;
+      this.#allowedTopic = message.topic;
+      this.#allowedQos = message.qos;
+      this.#allowedRetain = message.retain;
+      this.#allowedGeneration = this.door.policy.generation;
+    }
+    return this.#messages === undefined && this.#bytes === undefined ? undefined : this.#checkRate(message);
+  }
+
+  /** `$delayed/<seconds>/<topic>` is judged by the topic that it will have. */
+  #checkTopic(asked: string, qos: QoS, retain: boolean): Refusal | undefined {
+    const delayed = asked.charCodeAt(0) === 0x24 ? parseDelayedTopic(asked) : undefined;
+    if (delayed === "malformed") return "malformed";
+    const topic = delayed?.topic ?? asked;
+    if (topicNameProblem(topic) !== undefined) return "malformed";
+    if (topicLevels(topic) > this.door.policy.limits.topicLevels) return "quota";
+    // What the gateway says of itself is not for clients to say.
+    if (topic.startsWith("$SYS/")) return "forbidden";
+    return this.door.policy.mayPublish(this.identity, topic, qos, retain) ? undefined : "forbidden";
+  }
+
+  /** Streams go into debt and are read from later; a datagram that finds the bucket empty is refused. */
+  #checkRate(message: Message): Refusal | undefined {
+    const now = this.loop.core.now;
+    if (!isStream(this.loop.peer.transport)) {
+      if (this.#messages?.tryTake(1, now) === false) return "congested";
+      return this.#bytes?.tryTake(message.payload.length, now) === false ? "congested" : undefined;
+    }
+    const wait = Math.max(
+      this.#messages?.take(1, now) ?? 0,
+      this.#bytes?.take(message.payload.length, now) ?? 0,
+    );
+    if (wait > 0) this.loop.throttle(after(now, milliseconds(wait)));
+    return undefined;
+  }
+
+  #route(message: Message): PublishAnswer {
+    const core = this.loop.core;
+    let topic = message.topic;
+    let due = NEVER;
+    if (topic.charCodeAt(0) === 0x24) {
+      const delayed = parseDelayedTopic(topic);
+      if (delayed !== undefined && delayed !== "malformed") {
+        topic = delayed.topic;
+        due = after(core.now, milliseconds(delayed.seconds * 1000));
+      }
+    }
+    const rewrite = this.door.policy.rewritePublish;
+    if (rewrite !== undefined) topic = rewrite(this.identity, topic);
+    if (this.mountpoint !== "") topic = this.mountpoint + topic;
+    const routed = topic === message.topic ? message : message.withTopic(topic);
+    routed.publisher = this.session?.key ?? `${this.identity.gateway}:${this.id}`;
+    if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "congested";
+    if (core.bus.publish(routed, this.session) === "matched") return "accepted";
+    core.counters.messagesNoSubscribers.value++;
+    return "no-subscribers";
+  }
+
+  // ---- subscribing
+
+  subscribe(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
+    const session = this.session;
+    if (this.ended) return "unavailable";
+    if (session === undefined) return "forbidden";
+    const filter = this.#rewritten(asked);
+    const refusal = this.#checkFilter(filter, options.qos);
+    if (refusal !== undefined) return refusal;
+    const limit = this.door.policy.limits.subscriptions;
+    if (!session.subscriptions.has(filter) && session.subscriptions.size >= limit) return "quota";
+    const core = this.loop.core;
+    const commits = core.commits;
+    const writes = commits?.writes ?? 0;
+    core.sessions.subscribe(session, filter, options);
+    if (commits === undefined || commits.writes === writes) return options.qos;
+    commits.await(this.loop, ticket, options.qos);
+    return "pending";
+  }
+
+  unsubscribe(filter: string): boolean {
+    if (this.ended || this.session === undefined) return false;
+    return this.loop.core.sessions.unsubscribe(this.session, this.#rewritten(filter));
+  }
+
+  subscriptions(): ReadonlyMap<string, SubscribeOptions> {
+    return this.session?.subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
+  retained(asked: string, limit: number): readonly Message[] | Refusal {
+    if (this.ended) return "unavailable";
+    const filter = this.#rewritten(asked);
+    if (parseSharedFilter(filter) !== undefined) return "malformed";
+    const refusal = this.#checkFilter(filter, 0);
+    if (refusal !== undefined) return refusal;
+    const found = this.loop.core.bus.retained(this.mountpoint + filter, limit);
+    if (this.mountpoint === "") return found;
+    return found.map((message) => message.withTopic(message.topic.slice(this.mountpoint.length)));
+  }
+
+  #checkFilter(filter: string, qos: QoS): Refusal | undefined {
+    const shared = parseSharedFilter(filter);
+    if (shared === "malformed") return "malformed";
+    const plain = shared?.filter ?? filter;
+    if (topicFilterProblem(plain) !== undefined) return "malformed";
+    if (topicLevels(plain) > this.door.policy.limits.topicLevels) return "quota";
+    return this.door.policy.maySubscribe(this.identity, filter, qos) ? undefined : "forbidden";
+  }
+
+  #rewritten(filter: string): string {
+    return this.door.policy.rewriteSubscribe?.(this.identity, filter) ?? filter;
+  }
+
+  // ---- deliveries
+
+  deliver(delivery: Delivery): void {
+    this.loop.deliver(this, delivery);
+  }
+
+  get held(): boolean {
+    return this.loop.held;
+  }
+
+  flush(): void {
+    this.session?.flush();
+  }
+
+  credit(window: number): void {
+    if (!this.ended) this.session?.credit(window);
+  }
+
+  settle(id: DeliveryId, outcome: Outcome): void {
+    if (!this.ended) this.session?.settle(id, outcome);
+  }
+
+  received(id: DeliveryId): void {
+    if (!this.ended) this.session?.received(id);
+  }
+
+  get queued(): number {
+    return this.session?.queued ?? 0;
+  }
+
+  get unsettled(): number {
+    return this.session?.unsettled ?? 0;
+  }
+
+  acceptInbound(packetId: number): Receipt {
+    if (this.ended || this.session === undefined) return "full";
+    if (this.#writesBefore < 0) this.#writesBefore = this.loop.core.commits?.writes ?? -1;
+    return this.session.acceptInbound(packetId);
+  }
+
+  releaseInbound(packetId: number): boolean {
+    return !this.ended && this.session !== undefined && this.session.releaseInbound(packetId);
+  }
+
+  // ---- the session
+
+  setWill(will: Will | undefined): void {
+    if (this.ended || this.session === undefined) return;
+    this.loop.core.sessions.setWill(
+      this.session,
+      will === undefined ? undefined : this.door.willOf(this, will),
+    );
+  }
+
+  setSessionExpiry(expiry: Duration): void {
+    if (!this.ended && this.session !== undefined) this.loop.core.sessions.setExpiry(this.session, expiry);
+  }
+
+  get memo(): unknown {
+    return this.session?.memo;
+  }
+
+  remember(memo: unknown): void {
+    if (this.ended || this.session === undefined) return;
+    this.session.memo = memo;
+    this.session.save();
+  }
+
+  end(how: "closed" | "lost"): void {
+    this.finish(how, how);
+  }
+
+  finish(how: "closed" | "lost", reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.loop.part(this);
+    if (this.session !== undefined) {
+      this.loop.core.sessions.leave(this.session, how === "lost", this.loop.core.now);
+      this.door.disconnected(this, reason);
+    }
+  }
+
+  /** Another connection takes the session. */
+  evict(): void {
+    this.loop.stopClient(this, "taken-over");
+    // The loop may be closing already, and take no more inputs.
+    this.finish("lost", "taken-over");
+  }
+}

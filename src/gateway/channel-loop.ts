@@ -1,0 +1,344 @@
+import { Alarm } from "../lib/alarm.ts";
+import { earliest, type Instant, NEVER } from "../lib/time.ts";
+import type { BusClient } from "./bus-client.ts";
+import {
+  type Channel,
+  type ChannelHost,
+  type ConnectAnswer,
+  type ConnectRequest,
+  type Delivery,
+  type Endpoint,
+  isStream,
+  type Note,
+  type Peer,
+  type Pending,
+  type PublishAnswer,
+  type StopReason,
+  type SubscribeAnswer,
+  type Ticket,
+} from "./contract.ts";
+import type { Core } from "./core.ts";
+import type { Door } from "./door.ts";
+
+/** The transport under one channel, as its runtime offers it. */
+export interface Link {
+  readonly peer: Peer;
+  send(bytes: Uint8Array): void;
+  sendView(bytes: Uint8Array): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Flushes, then closes (streams) or forgets the peer (datagrams). */
+  close(reason: string): void;
+  claim(name: string): void;
+  unclaim(name: string): void;
+}
+
+/** A delivery, or a rarer input, that waits for the running one to complete. */
+type Waiting = { readonly client: BusClient; readonly delivery: Delivery } | (() => void);
+
+/**
+ * Drives one channel: inputs one at a time, each to completion. What an input causes for this same channel
+ * waits and is its next input. A failure of the channel, which is our bug, closes that channel alone.
+ */
+export class ChannelLoop extends Alarm implements ChannelHost {
+  readonly core: Core;
+  readonly door: Door;
+  readonly link: Link;
+  /** Made by `open`, because a channel is given its host when it is made. */
+  channel!: Channel;
+  /** The transport takes no more: deliveries stay in their sessions. */
+  held = false;
+  #state: "open" | "closing" | "closed" = "open";
+  #closeReason = "";
+  #running = false;
+  #waiting: Waiting[] | undefined = undefined;
+  /** The usual one client; further ones of a channel that has several. */
+  #client: BusClient | undefined = undefined;
+  #others: Set<BusClient> | undefined = undefined;
+  #throttledUntil: Instant = NEVER;
+  #pausedBy = 0;
+
+  constructor(core: Core, door: Door, link: Link) {
+    super();
+    this.core = core;
+    this.door = door;
+    this.link = link;
+  }
+
+  get peer(): Peer {
+    return this.link.peer;
+  }
+
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** Makes the channel. What that causes (a close, a delivery) comes after, as with any input. */
+  open(endpoint: Endpoint): void {
+    this.#running = true;
+    this.channel = endpoint.open(this.peer, this, this.core.now);
+    this.door.entered(this);
+    this.#complete();
+  }
+
+  // ---- inputs
+
+  receive(bytes: Uint8Array): void {
+    if (this.#state !== "open") return;
+    this.core.counters.bytesReceived.value += bytes.length;
+    this.#running = true;
+    try {
+      this.channel.receive(bytes, this.core.now);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#complete();
+  }
+
+  deliver(client: BusClient, delivery: Delivery): void {
+    if (this.#state !== "open") return;
+    if (this.#running) {
+      this.#wait({ client, delivery });
+      return;
+    }
+    this.#running = true;
+    try {
+      this.channel.deliver(client, delivery, this.core.now);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#complete();
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+    this.#enter(() => this.channel.answered(ticket, answer, this.core.now));
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer): void {
+    this.#enter(() => this.channel.connected(ticket, answer, this.core.now));
+  }
+
+  /** The whole channel has to go: it says goodbye, and is closed. */
+  stop(reason: StopReason): void {
+    this.#enter(() => {
+      this.channel.stop(reason, this.core.now);
+      this.close(reason);
+    });
+  }
+
+  /** One of its clients has to go. A stream with no other client closes; a datagram peer may stay. */
+  stopClient(client: BusClient, reason: StopReason): void {
+    const leave = (): void => {
+      if (client.ended) return;
+      this.channel.stop(reason, this.core.now, client);
+      client.finish("lost", reason);
+      if (this.#clientCount === 0 && isStream(this.peer.transport)) this.close(reason);
+    };
+    if (!this.#running) this.#enter(leave);
+    else client.finish("lost", reason); // It took itself over: the channel knows.
+  }
+
+  /** The transport is gone. */
+  gone(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#enter(() => this.channel.closed(this.core.now), true);
+    this.#closeReason ||= reason;
+    this.#finish(false);
+  }
+
+  override fire(now: Instant): void {
+    if (this.#throttledUntil <= now) this.#unthrottle();
+    if (this.#state === "open" && this.channel.deadline() <= now) {
+      this.#enter(() => this.channel.wake(this.core.now));
+    } else {
+      this.#rearm();
+    }
+  }
+
+  /** A slow reader: holds deliveries back, and with them what it sends us, until it reads again. */
+  hold(held: boolean): void {
+    if (this.held === held || this.#state !== "open") return;
+    this.held = held;
+    if (held) {
+      this.core.counters.held.value++;
+      this.pauseReading();
+      return;
+    }
+    this.resumeReading();
+    this.#client?.flush();
+    if (this.#others !== undefined) for (const client of [...this.#others]) client.flush();
+  }
+
+  // ---- effects
+
+  send(bytes: Uint8Array): void {
+    if (this.#state === "closed") return;
+    this.core.counters.bytesSent.value += bytes.length;
+    this.link.send(bytes);
+  }
+
+  sendView(bytes: Uint8Array): void {
+    if (this.#state === "closed") return;
+    this.core.counters.bytesSent.value += bytes.length;
+    this.link.sendView(bytes);
+  }
+
+  connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
+    return this.door.connect(this, request, ticket);
+  }
+
+  claim(name: string): void {
+    this.link.claim(name);
+  }
+
+  unclaim(name: string): void {
+    this.link.unclaim(name);
+  }
+
+  /** Reading stops at the first reason and goes on when the last one is gone. */
+  pauseReading(): void {
+    if (this.#pausedBy++ === 0) this.link.pauseReading();
+  }
+
+  resumeReading(): void {
+    if (this.#pausedBy > 0 && --this.#pausedBy === 0 && this.#state === "open") this.link.resumeReading();
+  }
+
+  note(note: Note): void {
+    const client = this.#client?.id;
+    const peer = `${this.peer.address}:${this.peer.port}`;
+    this.core.note(this.door.gateway, note, client === undefined ? { peer } : { peer, client });
+  }
+
+  random(length: number): Uint8Array {
+    return this.core.random(length);
+  }
+
+  close(reason: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#closeReason = reason;
+    if (!this.#running) this.#finish(true);
+  }
+
+  // ---- clients of this channel
+
+  join(client: BusClient): void {
+    if (this.#client === undefined) {
+      this.#client = client;
+    } else {
+      this.#others ??= new Set();
+      this.#others.add(client);
+    }
+  }
+
+  part(client: BusClient): void {
+    if (this.#client === client) {
+      const next = this.#others?.values().next().value;
+      this.#client = next;
+      if (next !== undefined) this.#others?.delete(next);
+    } else {
+      this.#others?.delete(client);
+    }
+  }
+
+  clients(): BusClient[] {
+    return this.#client === undefined ? [] : [this.#client, ...(this.#others ?? [])];
+  }
+
+  get #clientCount(): number {
+    return this.#client === undefined ? 0 : 1 + (this.#others?.size ?? 0);
+  }
+
+  /** Streams: what was read is read; the next read waits until the rate allows it. */
+  throttle(until: Instant): void {
+    if (this.#throttledUntil === NEVER) {
+      this.core.counters.throttled.value++;
+      this.pauseReading();
+    }
+    this.#throttledUntil = until;
+  }
+
+  // ---- inside
+
+  #enter(input: () => void, evenClosing = false): void {
+    if (this.#running) {
+      this.#wait(input);
+      return;
+    }
+    if (this.#state === "closed" || (this.#state === "closing" && !evenClosing)) return;
+    this.#running = true;
+    try {
+      input();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#complete();
+  }
+
+  #wait(input: Waiting): void {
+    this.#waiting ??= [];
+    this.#waiting.push(input);
+  }
+
+  /** Ends an input: then come those that it caused, the close that it asked for, or the next deadline. */
+  #complete(): void {
+    const waiting = this.#waiting;
+    if (waiting !== undefined) {
+      this.#waiting = undefined;
+      this.#runWaiting(waiting);
+    }
+    this.#running = false;
+    if (this.#state === "closing") this.#finish(true);
+    else if (this.#state === "open") this.#rearm();
+  }
+
+  #runWaiting(waiting: Waiting[]): void {
+    for (let index = 0; index < waiting.length; index++) {
+      if (this.#state !== "open") return;
+      const input = waiting[index]!;
+      try {
+        if (typeof input === "function") input();
+        else if (!input.client.ended) this.channel.deliver(input.client, input.delivery, this.core.now);
+      } catch (error) {
+        this.#fail(error);
+      }
+      // Inputs caused meanwhile line up behind.
+      const more: Waiting[] | undefined = this.#waiting;
+      if (more !== undefined) {
+        this.#waiting = undefined;
+        for (const next of more) waiting.push(next);
+      }
+    }
+  }
+
+  /** The alarm is only ever brought forward; when it comes too early it is set again. */
+  #rearm(): void {
+    const wanted = earliest(this.channel.deadline(), this.#throttledUntil);
+    if (!this.armed ? wanted !== NEVER : wanted < this.due) this.core.alarms.arm(this, wanted);
+  }
+
+  #unthrottle(): void {
+    this.#throttledUntil = NEVER;
+    this.resumeReading();
+  }
+
+  #finish(closeLink: boolean): void {
+    this.#state = "closed";
+    this.#waiting = undefined;
+    this.core.alarms.disarm(this);
+    for (const client of this.clients()) client.finish("lost", this.#closeReason);
+    if (closeLink) this.link.close(this.#closeReason);
+    this.door.left(this);
+  }
+
+  #fail(error: unknown): void {
+    this.core.counters.channelFailures.value++;
+    this.note({
+      level: "warn",
+      event: "channel-failure",
+      detail: { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+    });
+    this.close("internal error");
+  }
+}

@@ -1,0 +1,88 @@
+import type { Bus } from "../bus/bus.ts";
+import type { Alarms } from "../lib/alarm.ts";
+import type { Instant } from "../lib/time.ts";
+import type { Sessions } from "../session/sessions.ts";
+import type { ChannelLoop } from "./channel-loop.ts";
+import type { Counter, Note, Ticket } from "./contract.ts";
+
+/** What all drivers share: one object a process, or one a virtual world. */
+export interface Core {
+  /** The time of the input being processed. Set by whoever brings an input in; reading it costs nothing. */
+  now: Instant;
+  /** Reads the clock into `now`; called where an input enters the core. */
+  tick(): void;
+  readonly bus: Bus;
+  readonly sessions: Sessions;
+  readonly alarms: Alarms;
+  readonly counters: CoreCounters;
+  /** Present when a store keeps what is acknowledged. */
+  readonly commits: Commits | undefined;
+  readonly random: (length: number) => Uint8Array;
+  note(gateway: string, note: Note, about?: { readonly peer?: string; readonly client?: string }): void;
+  /** Connected and disconnected clients, for `$SYS` and whoever else wants to know. */
+  readonly events: CoreEvents;
+  /** The bus and the store accept messages. */
+  healthy(): boolean;
+}
+
+/** Group commit, as the door sees it: it grows `writes` and calls back when they are safe. */
+export interface Commits {
+  /** Grows with each write that an acknowledgement may have to wait for. */
+  readonly writes: number;
+  /** Calls `loop.answered(ticket, ...)` once all writes so far are committed, or have failed. */
+  await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void;
+}
+
+export interface CoreCounters {
+  readonly messagesReceived: [Counter, Counter, Counter];
+  readonly messagesRefused: Counter;
+  readonly messagesNoSubscribers: Counter;
+  readonly connects: Counter;
+  readonly connectsRefused: Counter;
+  readonly disconnects: Counter;
+  readonly bytesReceived: Counter;
+  readonly bytesSent: Counter;
+  readonly channelFailures: Counter;
+  readonly throttled: Counter;
+  readonly held: Counter;
+}
+
+export const newCoreCounters = (counter: (name: string, help: string) => Counter): CoreCounters => ({
+  messagesReceived: [
+    counter("messages_qos0_received", "QoS 0 messages that clients published"),
+    counter("messages_qos1_received", "QoS 1 messages that clients published"),
+    counter("messages_qos2_received", "QoS 2 messages that clients published"),
+  ],
+  messagesRefused: counter("messages_refused", "Messages refused by policy or limits"),
+  messagesNoSubscribers: counter("messages_no_subscribers", "Messages that matched no subscription"),
+  connects: counter("clients_connected", "Clients accepted"),
+  connectsRefused: counter("clients_refused", "Connection requests refused"),
+  disconnects: counter("clients_disconnected", "Clients that ended or were lost"),
+  bytesReceived: counter("bytes_received", "Bytes read from devices"),
+  bytesSent: counter("bytes_sent", "Bytes handed to transports"),
+  channelFailures: counter("channel_failures", "Channels closed because of a bug in the gateway"),
+  throttled: counter(
+    "clients_throttled",
+    "Times that reading from a client was suspended because of its rate",
+  ),
+  held: counter("clients_held", "Times that a client read too slowly and deliveries were held back"),
+});
+
+export interface ClientEvent {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: string;
+  readonly cleanStart: boolean;
+  readonly sessionPresent: boolean;
+  readonly keepAlive: number;
+  readonly at: Instant;
+}
+
+export interface CoreEvents {
+  connected?(event: ClientEvent): void;
+  disconnected?(event: ClientEvent, reason: string, at: Instant): void;
+}

@@ -1,0 +1,231 @@
+import { CallbackAlarm } from "../lib/alarm.ts";
+import { after } from "../lib/time.ts";
+import type { OutgoingDatagram } from "../net/transport.ts";
+import { ChannelLoop, type Link } from "./channel-loop.ts";
+import type { Datagram, Endpoint, Route, Transport } from "./contract.ts";
+import type { Core } from "./core.ts";
+import type { Door } from "./door.ts";
+import { addressKey, type DatagramPeer, Peers, type Resident, type Roaming } from "./peers.ts";
+
+/** Where a runtime sends: a bound socket, or a virtual network. */
+export interface DatagramPort {
+  readonly transport: Transport;
+  send(batch: readonly OutgoingDatagram[]): void;
+  readonly backlog: number;
+}
+
+export interface DatagramRuntimeOptions {
+  readonly roaming: Roaming;
+  /** Datagrams that may wait for the kernel; above it, further ones are dropped and counted. */
+  readonly backlogMax: number;
+  /** Where beacons go. */
+  readonly beaconTo: readonly { readonly address: string; readonly port: number }[];
+}
+
+/** Runs the peers of one datagram listener: routes each datagram to its channel, and sends in batches. */
+export class DatagramRuntime {
+  readonly core: Core;
+  readonly door: Door;
+  readonly peers: Peers;
+  /** Datagrams that no channel wanted, and those not sent because the socket was full. */
+  dropped = 0;
+  unsent = 0;
+  readonly #endpoint: Endpoint;
+  readonly #options: DatagramRuntimeOptions;
+  readonly #defer: (run: () => void) => void;
+  #port: DatagramPort | undefined = undefined;
+  #outgoing: OutgoingDatagram[] = [];
+  #deferred = false;
+  #receiving = false;
+  readonly #flush = (): void => {
+    this.#deferred = false;
+    this.flush();
+  };
+
+  constructor(
+    core: Core,
+    door: Door,
+    endpoint: Endpoint,
+    options: DatagramRuntimeOptions,
+    defer: (run: () => void) => void,
+  ) {
+    this.core = core;
+    this.door = door;
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#defer = defer;
+    this.peers = new Peers(options.roaming);
+  }
+
+  /** The socket is bound: datagrams may flow, and the beacon begins. */
+  bind(port: DatagramPort): void {
+    this.#port = port;
+    const beacon = this.#endpoint.beacon;
+    if (beacon === undefined || this.#options.beaconTo.length === 0) return;
+    const alarm = new CallbackAlarm((now) => {
+      const bytes = beacon.bytes();
+      if (bytes !== undefined) this.#broadcast(bytes);
+      this.core.alarms.arm(alarm, after(now, beacon.period));
+    });
+    this.core.alarms.arm(alarm, this.core.now);
+  }
+
+  readonly receive = (batch: readonly Datagram[]): void => {
+    this.core.tick();
+    this.#receiving = true;
+    for (let index = 0; index < batch.length; index++) this.#route(batch[index]!);
+    this.#receiving = false;
+    this.flush();
+  };
+
+  /** Queues one datagram; it leaves at the end of the batch, or of this turn of the event loop. */
+  send(datagram: OutgoingDatagram): void {
+    if (this.#outgoing.length + (this.#port?.backlog ?? 0) >= this.#options.backlogMax) {
+      this.unsent++;
+      return;
+    }
+    this.#outgoing.push(datagram);
+    if (this.#receiving || this.#deferred) return;
+    this.#deferred = true;
+    this.#defer(this.#flush);
+  }
+
+  flush(): void {
+    if (this.#outgoing.length === 0 || this.#port === undefined) return;
+    const batch = this.#outgoing;
+    this.#outgoing = [];
+    this.#port.send(batch);
+  }
+
+  #route(datagram: Datagram): void {
+    const senderKey = addressKey(datagram.address, datagram.port, undefined);
+    const known = this.peers.at(senderKey);
+    const route = this.#endpoint.route?.(datagram, known !== undefined, this.core.now) ?? TO_CHANNEL;
+    switch (route.to) {
+      case "channel":
+        this.#toChannel(datagram, route, senderKey, known);
+        return;
+      case "sender":
+        this.send({ bytes: route.bytes, address: datagram.address, port: datagram.port });
+        if (route.broadcast === true) this.#broadcast(route.bytes);
+        return;
+      case "nobody":
+        this.dropped++;
+        this.core.note(
+          this.door.gateway,
+          { level: "debug", event: "datagram-dropped", detail: { why: route.why } },
+          { peer: senderKey },
+        );
+        return;
+    }
+  }
+
+  #toChannel(
+    datagram: Datagram,
+    route: Route & { to: "channel" },
+    senderKey: string,
+    known: Resident | undefined,
+  ): void {
+    const { node, claim } = route;
+    const key = node === undefined ? senderKey : addressKey(datagram.address, datagram.port, node);
+    const here = node === undefined ? known : this.peers.at(key);
+    const resident =
+      (claim === undefined ? undefined : this.#follow(claim, datagram, key, here, node)) ??
+      here ??
+      this.#admit(datagram, key, node);
+    resident?.loop.receive(datagram.bytes);
+  }
+
+  /** The channel that a datagram speaks for, moved here if it came from elsewhere. */
+  #follow(
+    claim: string,
+    datagram: Datagram,
+    key: string,
+    here: Resident | undefined,
+    node: string | undefined,
+  ): Resident | undefined {
+    const from = { transport: this.#transport, address: datagram.address, port: datagram.port };
+    const claimant = this.peers.claimant(claim, from);
+    if (claimant === undefined || claimant === here) return claimant;
+    if (claimant.peer.node !== node) return undefined;
+    // A new binding of this address: whoever was here before is not here any more (port reuse behind NAT).
+    if (here !== undefined) {
+      this.peers.remove(here);
+      here.loop.gone("address taken by another device");
+    }
+    this.peers.move(claimant, key, from);
+    return claimant;
+  }
+
+  #admit(datagram: Datagram, key: string, node: string | undefined): Resident | undefined {
+    const { core } = this;
+    const peer: DatagramPeer = {
+      transport: this.#transport,
+      address: datagram.address,
+      port: datagram.port,
+      node,
+    };
+    const full = this.door.loops.size >= this.door.policy.limits.connections;
+    const refusal = full ? "quota" : this.door.policy.admit(peer, core.now);
+    if (refusal !== "accepted") {
+      core.counters.connectsRefused.value++;
+      core.note(
+        this.door.gateway,
+        { level: "info", event: "peer-refused", detail: { refusal } },
+        { peer: key },
+      );
+      return undefined;
+    }
+    const link = new DatagramLink(this, peer);
+    const loop = new ChannelLoop(core, this.door, link);
+    link.resident = { loop, peer, key, claims: undefined };
+    this.peers.add(link.resident);
+    loop.open(this.#endpoint);
+    return loop.closed ? undefined : link.resident;
+  }
+
+  #broadcast(bytes: Uint8Array): void {
+    for (const { address, port } of this.#options.beaconTo) this.send({ bytes, address, port });
+  }
+
+  get #transport(): Transport {
+    return this.#port?.transport ?? "udp";
+  }
+}
+
+const TO_CHANNEL: Route = { to: "channel" };
+
+class DatagramLink implements Link {
+  readonly peer: DatagramPeer;
+  readonly #runtime: DatagramRuntime;
+  resident!: Resident;
+
+  constructor(runtime: DatagramRuntime, peer: DatagramPeer) {
+    this.#runtime = runtime;
+    this.peer = peer;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.sendView(bytes.slice());
+  }
+
+  sendView(bytes: Uint8Array): void {
+    this.#runtime.send({ bytes, address: this.peer.address, port: this.peer.port });
+  }
+
+  /** A datagram that is not read is lost; rates are kept by refusing. */
+  pauseReading(): void {}
+  resumeReading(): void {}
+
+  close(): void {
+    this.#runtime.peers.remove(this.resident);
+  }
+
+  claim(name: string): void {
+    this.#runtime.peers.claim(this.resident, name);
+  }
+
+  unclaim(name: string): void {
+    this.#runtime.peers.unclaim(this.resident, name);
+  }
+}

@@ -1,0 +1,167 @@
+import { topicNameProblem } from "../bus/topic.ts";
+import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
+import { TokenBucket } from "../policy/token-bucket.ts";
+import type { Session } from "../session/session.ts";
+import { BusClient } from "./bus-client.ts";
+import type { ChannelLoop } from "./channel-loop.ts";
+import type { ConnectAnswer, ConnectRequest, Pending, Refusal, Ticket, Will } from "./contract.ts";
+import type { ClientEvent, Core } from "./core.ts";
+
+/** Client ids are hashed and compared everywhere; longer ones serve nobody. */
+const CLIENT_ID_LENGTH_MAX = 1024;
+
+/** The one door of one listener: who comes in becomes a client, and leaves through it again. */
+export class Door {
+  readonly core: Core;
+  readonly policy: ListenerPolicy;
+  readonly gateway: string;
+  readonly #loops = new Set<ChannelLoop>();
+  readonly #events = new WeakMap<BusClient, ClientEvent>();
+
+  constructor(core: Core, policy: ListenerPolicy) {
+    this.core = core;
+    this.policy = policy;
+    this.gateway = policy.gateway;
+  }
+
+  /** Open channels of this listener. */
+  get loops(): ReadonlySet<ChannelLoop> {
+    return this.#loops;
+  }
+
+  entered(loop: ChannelLoop): void {
+    this.#loops.add(loop);
+  }
+
+  left(loop: ChannelLoop): void {
+    this.#loops.delete(loop);
+  }
+
+  bucket(rate: number): TokenBucket {
+    return new TokenBucket(rate);
+  }
+
+  connect(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
+    if (request.clientId.length > CLIENT_ID_LENGTH_MAX || request.clientId.includes("\0")) {
+      return this.#refuse("malformed", "client id too long or with a NUL character");
+    }
+    const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
+    const verdict = this.policy.authenticate(named, loop.peer, this.core.now);
+    if (!(verdict instanceof Promise)) return this.#admit(loop, named, verdict);
+    verdict.then(
+      (late) => this.#answerLate(loop, named, ticket, late),
+      (error: unknown) => {
+        loop.note({ level: "warn", event: "authentication-failed", detail: { error: String(error) } });
+        this.#answerLate(loop, named, ticket, {
+          ok: false,
+          refusal: "unavailable",
+          reason: "authentication failed",
+        });
+      },
+    );
+    return "pending";
+  }
+
+  /** A will as it will be published: allowed, and rewritten. */
+  willOf(client: BusClient, will: Will): Will | undefined {
+    const allowed =
+      topicNameProblem(will.topic) === undefined &&
+      !will.topic.startsWith("$SYS/") &&
+      this.policy.mayPublish(client.identity, will.topic, will.qos, will.retain);
+    if (!allowed) {
+      client.loop.note({ level: "info", event: "will-forbidden", detail: { topic: will.topic } });
+      return undefined;
+    }
+    const topic = this.policy.rewritePublish?.(client.identity, will.topic) ?? will.topic;
+    return { ...will, topic, payload: will.payload.slice() };
+  }
+
+  disconnected(client: BusClient, reason: string): void {
+    this.core.counters.disconnects.value++;
+    this.policy.disconnected(client.identity, this.core.now);
+    const event = this.#events.get(client);
+    if (event !== undefined) this.core.events.disconnected?.(event, reason, this.core.now);
+  }
+
+  #answerLate(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
+    if (loop.closed) return;
+    this.core.tick();
+    const answer = this.#admit(loop, request, verdict);
+    loop.connected(ticket, answer);
+  }
+
+  #admit(loop: ChannelLoop, request: ConnectRequest, verdict: Verdict): ConnectAnswer {
+    if (!verdict.ok) return this.#refuse(verdict.refusal, verdict.reason);
+    const identity = verdict.identity;
+    const mountpoint = this.policy.mountpoint(identity);
+    if (request.transient === true) {
+      const client = new BusClient(loop, this, identity, undefined, mountpoint);
+      loop.join(client);
+      return { ok: true, client, sessionPresent: false };
+    }
+    if (request.resume === true && !this.#resumable(identity)) {
+      return this.#refuse("unavailable", "no session to resume");
+    }
+    const expiry = request.sessionExpiry;
+    const opened = this.core.sessions.open(this.gateway, identity.clientId, request.cleanStart, expiry);
+    if (opened === undefined) return this.#refuse("quota", "session limit reached");
+    const { session, present } = opened;
+    const client = new BusClient(loop, this, identity, session, mountpoint);
+    this.#prepare(session, client, request, present);
+    loop.join(client);
+    this.core.sessions.occupy(session, client, request.credit);
+    for (const { filter, options } of this.policy.automaticSubscriptions(identity)) {
+      this.core.sessions.subscribe(session, filter, options);
+    }
+    this.#announce(client, request, present);
+    return { ok: true, client, sessionPresent: present };
+  }
+
+  #prepare(session: Session, client: BusClient, request: ConnectRequest, present: boolean): void {
+    if (present && session.mountpoint !== client.mountpoint) {
+      // Another user name, or changed rules: its subscriptions move under the new prefix.
+      this.core.sessions.remount(session, client.mountpoint);
+    }
+    session.mountpoint = client.mountpoint;
+    session.username = client.username;
+    if (request.resume === true) return;
+    session.will = request.will === undefined ? undefined : this.willOf(client, request.will);
+  }
+
+  #resumable(identity: Identity): boolean {
+    const session = this.core.sessions.get(this.gateway, identity.clientId);
+    return session !== undefined && !session.connected;
+  }
+
+  #announce(client: BusClient, request: ConnectRequest, sessionPresent: boolean): void {
+    this.core.counters.connects.value++;
+    const { peer } = client.identity;
+    const event: ClientEvent = {
+      gateway: this.gateway,
+      listener: this.policy.listener,
+      clientId: client.id,
+      username: client.username,
+      address: peer.address,
+      port: peer.port,
+      protocol: request.protocol,
+      cleanStart: request.cleanStart,
+      sessionPresent,
+      keepAlive: (request.keepAlive ?? 0) / 1000,
+      at: this.core.now,
+    };
+    this.#events.set(client, event);
+    this.core.events.connected?.(event);
+  }
+
+  #refuse(refusal: Refusal, reason: string): ConnectAnswer {
+    this.core.counters.connectsRefused.value++;
+    return { ok: false, refusal, reason };
+  }
+
+  #assignedId(): string {
+    const bytes = this.core.random(12);
+    let id = "auto-";
+    for (const byte of bytes) id += byte.toString(16).padStart(2, "0");
+    return id;
+  }
+}

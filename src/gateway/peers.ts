@@ -1,0 +1,97 @@
+import type { ChannelLoop } from "./channel-loop.ts";
+import type { Peer } from "./contract.ts";
+
+/**
+ * Whether a claim moves a device to the address from which it was made: from anywhere, from the same host only
+ * (another port), or never.
+ */
+export type Roaming = "anywhere" | "same-host" | "never";
+
+/** One device on a datagram listener. Its address may change; its channel stays. */
+export interface DatagramPeer extends Peer {
+  address: string;
+  port: number;
+}
+
+export const addressKey = (address: string, port: number, node: string | undefined): string =>
+  node === undefined ? `${address}:${port}` : `${address}:${port}/${node}`;
+
+/** What `Peers` keeps for each channel. */
+export interface Resident {
+  readonly loop: ChannelLoop;
+  readonly peer: DatagramPeer;
+  key: string;
+  claims: Set<string> | string | undefined;
+}
+
+/** The one owner of addresses: which channel an address, and which channel a claimed name belongs to. */
+export class Peers {
+  readonly #byAddress = new Map<string, Resident>();
+  readonly #byClaim = new Map<string, Resident>();
+  readonly #roaming: Roaming;
+  /** Devices that were followed to a new address. */
+  moved = 0;
+
+  constructor(roaming: Roaming) {
+    this.#roaming = roaming;
+  }
+
+  get count(): number {
+    return this.#byAddress.size;
+  }
+
+  at(key: string): Resident | undefined {
+    return this.#byAddress.get(key);
+  }
+
+  add(resident: Resident): void {
+    this.#byAddress.set(resident.key, resident);
+  }
+
+  remove(resident: Resident): void {
+    if (this.#byAddress.get(resident.key) === resident) this.#byAddress.delete(resident.key);
+    for (const name of claimsOf(resident)) {
+      if (this.#byClaim.get(name) === resident) this.#byClaim.delete(name);
+    }
+    resident.claims = undefined;
+  }
+
+  claim(resident: Resident, name: string): void {
+    this.#byClaim.set(name, resident);
+    if (resident.claims === undefined) resident.claims = name;
+    else if (typeof resident.claims === "string") resident.claims = new Set([resident.claims, name]);
+    else resident.claims.add(name);
+  }
+
+  unclaim(resident: Resident, name: string): void {
+    if (this.#byClaim.get(name) === resident) this.#byClaim.delete(name);
+    if (resident.claims === name) resident.claims = undefined;
+    else if (typeof resident.claims === "object") resident.claims.delete(name);
+  }
+
+  /** Who holds a claimed name, if a datagram from this sender may speak for it. */
+  claimant(name: string, from: Peer): Resident | undefined {
+    const resident = this.#byClaim.get(name);
+    if (resident === undefined) return undefined;
+    if (this.#roaming === "never") return undefined;
+    if (this.#roaming === "same-host" && resident.peer.address !== from.address) return undefined;
+    // What the transport has proven outweighs what a datagram says.
+    if (resident.peer.identity !== from.identity) return undefined;
+    return resident;
+  }
+
+  /** Follows a device to a new address. The resident that was there, if any, is left to the caller to end. */
+  move(resident: Resident, key: string, from: Peer): void {
+    if (this.#byAddress.get(resident.key) === resident) this.#byAddress.delete(resident.key);
+    resident.key = key;
+    resident.peer.address = from.address;
+    resident.peer.port = from.port;
+    this.#byAddress.set(key, resident);
+    this.moved++;
+  }
+}
+
+function claimsOf(resident: Resident): Iterable<string> {
+  if (resident.claims === undefined) return [];
+  return typeof resident.claims === "string" ? [resident.claims] : resident.claims;
+}

@@ -1,0 +1,35 @@
+import type { SharedSubscription } from "../bus/bus.ts";
+import type { Message, QoS } from "../bus/message.ts";
+import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "./delivery.ts";
+
+/** A delivery as its session keeps it, from the queue through the window to its settlement. */
+export class Outgoing implements Delivery {
+  id: DeliveryId = NO_DELIVERY_ID;
+  message: Message;
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly subscriptionIds: readonly number[];
+  duplicate = false;
+  stage: "publish" | "release" = "publish";
+  /** The shared subscription that chose this session, which gets the message back if the session ends. */
+  readonly group: SharedSubscription | undefined;
+  /** Place in the order of the session's deliveries; also its key in the store. 0 while not journaled. */
+  sequence = 0;
+
+  constructor(
+    message: Message,
+    topic: string,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[],
+    group: SharedSubscription | undefined,
+  ) {
+    this.message = message;
+    this.topic = topic;
+    this.qos = qos;
+    this.retain = retain;
+    this.subscriptionIds = subscriptionIds;
+    this.group = group;
+  }
+}

@@ -1,0 +1,126 @@
+import { Ring } from "../lib/ring.ts";
+import { type Instant, NEVER } from "../lib/time.ts";
+import type { Outgoing } from "./outgoing.ts";
+
+/** Which message goes when a queue is full. */
+export type DropPolicy = "oldest" | "newest" | "qos0-first";
+
+export interface QueueLimits {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly drop: DropPolicy;
+}
+
+/** Messages that wait for credit: bounded by count and by bytes. */
+export class Queue {
+  readonly #ring = new Ring<Outgoing>();
+  readonly #limits: QueueLimits;
+  #bytes = 0;
+  /** How many of those queued can expire, and how many are QoS 0: spares the search when there are none. */
+  #expiring = 0;
+  #qos0 = 0;
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+  }
+
+  get length(): number {
+    return this.#ring.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds at the end; returns what had to go for it, which may be the message itself. */
+  push(delivery: Outgoing, now: Instant): readonly Outgoing[] {
+    const weight = delivery.message.weight;
+    if (this.#fits(weight)) {
+      this.#ring.push(delivery);
+      this.#count(delivery, 1);
+      return NOTHING;
+    }
+    if (weight > this.#limits.bytes) return [delivery];
+    const dropped = this.#dropExpired(now);
+    while (!this.#fits(weight)) {
+      const victim = this.#victim(delivery);
+      if (victim === undefined) {
+        dropped.push(delivery);
+        return dropped;
+      }
+      dropped.push(victim);
+    }
+    this.#ring.push(delivery);
+    this.#count(delivery, 1);
+    return dropped;
+  }
+
+  /** Gives back at the front what was taken or handed out before; never refused. */
+  unshift(delivery: Outgoing): void {
+    this.#ring.unshift(delivery);
+    this.#count(delivery, 1);
+  }
+
+  peek(): Outgoing | undefined {
+    return this.#ring.peek();
+  }
+
+  shift(): Outgoing | undefined {
+    const delivery = this.#ring.shift();
+    if (delivery !== undefined) this.#count(delivery, -1);
+    return delivery;
+  }
+
+  /** Removes all that `drop` approves, and returns it. */
+  remove(drop: (delivery: Outgoing) => boolean): Outgoing[] {
+    const removed: Outgoing[] = [];
+    this.#ring.filter((delivery) => {
+      if (!drop(delivery)) return true;
+      removed.push(delivery);
+      this.#count(delivery, -1);
+      return false;
+    });
+    return removed;
+  }
+
+  *[Symbol.iterator](): Generator<Outgoing> {
+    yield* this.#ring;
+  }
+
+  #fits(weight: number): boolean {
+    return this.#ring.length < this.#limits.messages && this.#bytes + weight <= this.#limits.bytes;
+  }
+
+  #count(delivery: Outgoing, step: 1 | -1): void {
+    this.#bytes += step * delivery.message.weight;
+    if (delivery.qos === 0) this.#qos0 += step;
+    if (delivery.message.expiresAt !== NEVER) this.#expiring += step;
+  }
+
+  #dropExpired(now: Instant): Outgoing[] {
+    if (this.#expiring === 0) return [];
+    return this.remove((delivery) => delivery.message.expiresAt <= now);
+  }
+
+  #victim(newcomer: Outgoing): Outgoing | undefined {
+    switch (this.#limits.drop) {
+      case "newest":
+        return undefined;
+      case "oldest":
+        return this.shift();
+      case "qos0-first": {
+        if (newcomer.qos === 0) return undefined;
+        if (this.#qos0 === 0) return this.shift();
+        let found: Outgoing | undefined;
+        this.remove((delivery) => {
+          if (found !== undefined || delivery.qos !== 0) return false;
+          found = delivery;
+          return true;
+        });
+        return found ?? this.shift();
+      }
+    }
+  }
+}
+
+const NOTHING: readonly Outgoing[] = [];

@@ -1,0 +1,392 @@
+import type { Grant, Subscriber } from "../bus/bus.ts";
+import type { Message, QoS } from "../bus/message.ts";
+import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import { type Clock, type Duration, NEVER } from "../lib/time.ts";
+import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
+import type { SessionJournal } from "./journal.ts";
+import { Outgoing } from "./outgoing.ts";
+import { Queue, type QueueLimits } from "./queue.ts";
+import { Window } from "./window.ts";
+
+/** Where a session hands its deliveries while its client is connected. */
+export interface Outlet {
+  deliver(delivery: Delivery): void;
+  /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
+  readonly held: boolean;
+}
+
+export interface SessionOptions {
+  readonly queue: QueueLimits;
+  /** Queue QoS 0 messages also while the client is away. */
+  readonly queueQos0: boolean;
+  /** Inbound QoS 2 packet ids that may wait for their release. */
+  readonly inboundMax: number;
+}
+
+/** Numbers that all sessions share; read by metrics. */
+export interface SessionCounters {
+  delivered: number;
+  settled: number;
+  droppedFull: number;
+  droppedExpired: number;
+  droppedAway: number;
+  dead: number;
+}
+
+export const newSessionCounters = (): SessionCounters => ({
+  delivered: 0,
+  settled: 0,
+  droppedFull: 0,
+  droppedExpired: 0,
+  droppedAway: 0,
+  dead: 0,
+});
+
+/** What sessions need of their surroundings, one object for all. */
+export interface SessionContext {
+  readonly options: SessionOptions;
+  readonly clock: Clock;
+  readonly counters: SessionCounters;
+  readonly journal: SessionJournal | undefined;
+}
+
+/** Retained messages that are still to be sent for a subscribe, drawn as credit allows. */
+interface Replay {
+  readonly messages: readonly Message[];
+  next: number;
+  readonly grant: Grant;
+}
+
+/**
+ * One client's subscriptions, queue and window. It outlives connections. No I/O: while a client is connected
+ * it has an outlet, and `credit` says how many QoS 1 and 2 deliveries may be unsettled at one time.
+ */
+export class Session implements Subscriber {
+  readonly key: string;
+  readonly gateway: string;
+  readonly clientId: string;
+  readonly subscriptions = new Map<string, SubscribeOptions>();
+  /** Prefix of this client's topics on the bus; removed again on delivery. */
+  mountpoint = "";
+  /** How long the session outlives its connection; above zero it is durable. */
+  expiry: Duration;
+  will: Will | undefined = undefined;
+  /** State of the gateway that lives as long as the session. */
+  memo: unknown = undefined;
+  username: string | undefined = undefined;
+
+  readonly #context: SessionContext;
+  readonly #queue: Queue;
+  #window: Window | undefined = undefined;
+  #inbound: Set<number> | undefined = undefined;
+  #replays: Replay[] | undefined = undefined;
+  #outlet: Outlet | undefined = undefined;
+  #credit = 0;
+  #sequence = 1;
+  /** Attached anew, and what was unsettled before has not been handed out again yet. */
+  #resuming = false;
+
+  constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
+    this.gateway = gateway;
+    this.clientId = clientId;
+    this.key = sessionKey(gateway, clientId);
+    this.expiry = expiry;
+    this.#context = context;
+    this.#queue = new Queue(context.options.queue);
+  }
+
+  get connected(): boolean {
+    return this.#outlet !== undefined;
+  }
+
+  get durable(): boolean {
+    return this.expiry > 0;
+  }
+
+  get available(): boolean {
+    return this.#open && this.#queue.length === 0 && (this.#window?.size ?? 0) < this.#credit;
+  }
+
+  get queued(): number {
+    return this.#queue.length + this.#replayLeft();
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  get unsettled(): number {
+    return this.#window?.size ?? 0;
+  }
+
+  get inboundIds(): readonly number[] {
+    return [...(this.#inbound ?? [])];
+  }
+
+  // ---- the bus's side
+
+  deliver(message: Message, grant: Grant): void {
+    const qos = message.qos < grant.qos ? message.qos : grant.qos;
+    const delivery = new Outgoing(
+      message,
+      this.mountpoint === "" ? message.topic : this.#unmounted(message.topic),
+      qos,
+      message.retain && grant.retainAsPublished,
+      grant.identifiers,
+      grant.group,
+    );
+    if (this.#open && this.#queue.length === 0 && this.#replays === undefined && !this.#resuming) {
+      if (qos === 0) {
+        this.#context.counters.delivered++;
+        this.#outlet!.deliver(delivery);
+        return;
+      }
+      if (this.#mayHand()) {
+        this.#journalQueued(delivery);
+        this.#hand(delivery);
+        return;
+      }
+    }
+    this.#enqueue(delivery);
+  }
+
+  /** Retained messages for a new subscription; they go out with RETAIN set [MQTT-3.3.1-8]. */
+  replay(messages: readonly Message[], grant: Grant): void {
+    if (messages.length === 0) return;
+    this.#replays ??= [];
+    this.#replays.push({ messages, next: 0, grant });
+    this.flush();
+  }
+
+  // ---- the client's side
+
+  attach(outlet: Outlet, credit: number): void {
+    this.#outlet = outlet;
+    this.#credit = credit;
+    this.#resuming = this.unsettled > 0;
+    this.flush();
+  }
+
+  /** The client is gone. What it had not settled stays in the window and is handed out again on resume. */
+  detach(): void {
+    this.#outlet = undefined;
+    this.#credit = 0;
+    this.#replays = undefined;
+    if (!this.durable) return;
+    for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
+    if (!this.#context.options.queueQos0) {
+      this.#context.counters.droppedAway += this.#queue.remove((delivery) => delivery.qos === 0).length;
+    }
+  }
+
+  credit(window: number): void {
+    const raised = window > this.#credit;
+    this.#credit = window;
+    if (raised) this.flush();
+  }
+
+  /**
+   * Hands out what waits, as long as there is credit and the transport takes it: first, once after a resume,
+   * what was handed out before and never settled [MQTT-4.4.0-1].
+   */
+  flush(): void {
+    if (this.#resuming && this.#open) {
+      this.#resuming = false;
+      for (const delivery of this.#window?.inOrder() ?? []) {
+        delivery.duplicate = true;
+        this.#outlet?.deliver(delivery);
+      }
+    }
+    while (this.#open) {
+      const delivery = this.#nextReplay() ?? this.#queue.peek();
+      if (delivery === undefined) return;
+      const fromQueue = this.#queue.peek() === delivery;
+      if (delivery.message.expiresAt <= this.#context.clock.now()) {
+        if (fromQueue) this.#queue.shift();
+        this.#context.counters.droppedExpired++;
+        this.#forget(delivery);
+        continue;
+      }
+      if (delivery.qos > 0 && !this.#mayHand()) {
+        if (!fromQueue) this.#replays![0]!.next--;
+        return;
+      }
+      if (fromQueue) this.#queue.shift();
+      if (delivery.qos === 0) {
+        this.#context.counters.delivered++;
+        this.#outlet!.deliver(delivery);
+      } else {
+        this.#hand(delivery);
+      }
+    }
+  }
+
+  settle(id: DeliveryId, outcome: Outcome): void {
+    const delivery = this.#window?.remove(id);
+    if (delivery === undefined) return;
+    switch (outcome) {
+      case "done":
+        this.#context.counters.settled++;
+        this.#forget(delivery);
+        break;
+      case "dead":
+        this.#context.counters.dead++;
+        this.#forget(delivery);
+        break;
+      case "again":
+        delivery.duplicate = true;
+        this.#giveBack(delivery);
+        // Not handed out in the same breath: the client has just said that it cannot take it.
+        return;
+    }
+    if (this.#queue.length > 0 || this.#replays !== undefined) this.flush();
+  }
+
+  received(id: DeliveryId): void {
+    const delivery = this.#window?.get(id);
+    if (delivery === undefined || delivery.qos !== 2) return;
+    delivery.stage = "release";
+    if (this.durable) this.#context.journal?.moved(this, delivery);
+  }
+
+  acceptInbound(packetId: number): "new" | "duplicate" | "full" {
+    this.#inbound ??= new Set();
+    if (this.#inbound.has(packetId)) return "duplicate";
+    if (this.#inbound.size >= this.#context.options.inboundMax) return "full";
+    this.#inbound.add(packetId);
+    if (this.durable) this.#context.journal?.inbound(this, packetId, true);
+    return "new";
+  }
+
+  releaseInbound(packetId: number): boolean {
+    if (this.#inbound?.delete(packetId) !== true) return false;
+    if (this.durable) this.#context.journal?.inbound(this, packetId, false);
+    return true;
+  }
+
+  // ---- the end, and the store
+
+  /**
+   * Gives what is left of shared subscriptions to the other members, and tells the journal. A QoS 2 message
+   * that was handed out is not given to anybody else [MQTT-4.8.2-5].
+   */
+  end(): void {
+    const left = [...(this.#window?.inOrder() ?? []), ...this.#queue];
+    this.#window?.clear();
+    this.#queue.remove(() => true);
+    this.#context.journal?.removed(this);
+    for (const delivery of left) {
+      const handedQos2 = delivery.qos === 2 && delivery.id !== 0;
+      if (delivery.group !== undefined && !handedQos2) delivery.group.redeliver(delivery.message, this);
+    }
+  }
+
+  save(): void {
+    if (this.durable) this.#context.journal?.saved(this);
+  }
+
+  /** Puts back a delivery that a store had kept, in the order of its calls. */
+  restore(delivery: Outgoing, id: DeliveryId, sequence: number): void {
+    delivery.sequence = sequence;
+    if (sequence >= this.#sequence) this.#sequence = sequence + 1;
+    if (id === 0) {
+      this.#queue.push(delivery, this.#context.clock.now());
+    } else {
+      this.#window ??= new Window();
+      this.#window.put(delivery, id);
+    }
+  }
+
+  restoreInbound(packetId: number): void {
+    this.#inbound ??= new Set();
+    this.#inbound.add(packetId);
+  }
+
+  // ---- inside
+
+  get #open(): boolean {
+    return this.#outlet !== undefined && this.#credit > 0 && !this.#outlet.held;
+  }
+
+  #mayHand(): boolean {
+    const window = this.#window;
+    return window === undefined || (window.size < this.#credit && !window.full);
+  }
+
+  #hand(delivery: Outgoing): void {
+    this.#window ??= new Window();
+    if (delivery.sequence === 0) delivery.sequence = this.#sequence++;
+    this.#window.add(delivery);
+    this.#context.counters.delivered++;
+    if (this.durable) this.#context.journal?.moved(this, delivery);
+    this.#outlet!.deliver(delivery);
+  }
+
+  #enqueue(delivery: Outgoing): void {
+    if (delivery.qos === 0 && this.#outlet === undefined && !this.#context.options.queueQos0) {
+      this.#context.counters.droppedAway++;
+      return;
+    }
+    // A queued message must not hold on to the read buffer that it came in.
+    delivery.message = delivery.message.kept();
+    for (const dropped of this.#queue.push(delivery, this.#context.clock.now())) {
+      if (dropped.message.expiresAt !== NEVER && dropped.message.expiresAt <= this.#context.clock.now()) {
+        this.#context.counters.droppedExpired++;
+      } else {
+        this.#context.counters.droppedFull++;
+      }
+      if (dropped === delivery) return;
+      this.#forget(dropped);
+    }
+    this.#journalQueued(delivery);
+  }
+
+  #giveBack(delivery: Outgoing): void {
+    delivery.id = 0 as DeliveryId;
+    delivery.stage = "publish";
+    this.#queue.unshift(delivery);
+    if (this.durable) this.#context.journal?.moved(this, delivery);
+  }
+
+  #journalQueued(delivery: Outgoing): void {
+    if (delivery.qos === 0 || delivery.sequence !== 0) return;
+    delivery.sequence = this.#sequence++;
+    if (this.durable) this.#context.journal?.queued(this, delivery);
+  }
+
+  #forget(delivery: Outgoing): void {
+    if (delivery.qos > 0 && this.durable) this.#context.journal?.settled(this, delivery);
+  }
+
+  /** The next retained message to send, if any; advances. */
+  #nextReplay(): Outgoing | undefined {
+    while (this.#replays !== undefined) {
+      const replay = this.#replays[0]!;
+      const message = replay.messages[replay.next];
+      if (message !== undefined) {
+        replay.next++;
+        const qos: QoS = message.qos < replay.grant.qos ? message.qos : replay.grant.qos;
+        const topic = this.#unmounted(message.topic);
+        return new Outgoing(message, topic, qos, true, replay.grant.identifiers, undefined);
+      }
+      this.#replays.shift();
+      if (this.#replays.length === 0) this.#replays = undefined;
+    }
+    return undefined;
+  }
+
+  #replayLeft(): number {
+    let left = 0;
+    for (const replay of this.#replays ?? []) left += replay.messages.length - replay.next;
+    return left;
+  }
+
+  #unmounted(topic: string): string {
+    return this.mountpoint !== "" && topic.startsWith(this.mountpoint)
+      ? topic.slice(this.mountpoint.length)
+      : topic;
+  }
+}
+
+/** Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. */
+export const sessionKey = (gateway: string, clientId: string): string => `${gateway}:${clientId}`;

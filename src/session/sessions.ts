@@ -1,0 +1,279 @@
+import type { Bus, Grant, Subscription } from "../bus/bus.ts";
+import { Message } from "../bus/message.ts";
+import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
+import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
+import { type Outlet, Session, type SessionContext, sessionKey } from "./session.ts";
+
+export interface SessionsOptions {
+  /** Longest time a session may outlive its connection. */
+  readonly expiryMax: Duration;
+  /** Sessions that may exist, connected or not. */
+  readonly sessions: number;
+  /** Retained messages sent for one subscribe. */
+  readonly replayMax: number;
+}
+
+/** Gives way when another connection takes its session. */
+export interface Occupant extends Outlet {
+  /** Says goodbye and closes; the session is detached from it before this returns. */
+  evict(session: Session): void;
+}
+
+export interface Opened {
+  readonly session: Session;
+  readonly present: boolean;
+}
+
+/** All sessions by key: connecting, taking over, expiring, and what wills do then. */
+export class Sessions {
+  readonly #sessions = new Map<string, Session>();
+  readonly #occupants = new Map<Session, Occupant>();
+  readonly #pending = new Map<Session, SessionTimers>();
+  readonly #bus: Bus;
+  readonly #alarms: Alarms;
+  readonly #context: SessionContext;
+  readonly #options: SessionsOptions;
+  /** Sessions that ended because their expiry passed. */
+  expired = 0;
+  takenOver = 0;
+
+  constructor(bus: Bus, alarms: Alarms, context: SessionContext, options: SessionsOptions) {
+    this.#bus = bus;
+    this.#alarms = alarms;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  get connected(): number {
+    return this.#occupants.size;
+  }
+
+  get(gateway: string, clientId: string): Session | undefined {
+    return this.#sessions.get(sessionKey(gateway, clientId));
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  occupant(session: Session): Occupant | undefined {
+    return this.#occupants.get(session);
+  }
+
+  /** Opens a client's session for a new connection. Undefined when the limit of sessions is reached. */
+  open(gateway: string, clientId: string, cleanStart: boolean, expiry: Duration): Opened | undefined {
+    const former = this.#sessions.get(sessionKey(gateway, clientId));
+    if (former !== undefined) {
+      const occupant = this.#occupants.get(former);
+      if (occupant !== undefined) {
+        this.takenOver++;
+        occupant.evict(former);
+      }
+    }
+    // Eviction may have ended it, when it was not to outlive its connection.
+    const known = this.#sessions.get(sessionKey(gateway, clientId));
+    if (known !== undefined && !cleanStart) {
+      this.#cancelTimers(known);
+      known.expiry = this.#bounded(expiry);
+      return { session: known, present: true };
+    }
+    if (known !== undefined) this.discard(known);
+    if (this.#sessions.size >= this.#options.sessions) return undefined;
+    const session = new Session(gateway, clientId, this.#bounded(expiry), this.#context);
+    this.#sessions.set(session.key, session);
+    return { session, present: false };
+  }
+
+  occupy(session: Session, occupant: Occupant, credit: number): void {
+    this.#occupants.set(session, occupant);
+    session.attach(occupant, credit);
+    session.save();
+  }
+
+  /** A connection ended. `publishWill`: it was lost, or ended in a way that asks for the will. */
+  leave(session: Session, publishWill: boolean, now: Instant): void {
+    this.#occupants.delete(session);
+    session.detach();
+    if (!publishWill) session.will = undefined;
+    const expiry = session.expiry;
+    if (expiry <= ZERO) {
+      this.discard(session);
+      return;
+    }
+    session.save();
+    const will = session.will;
+    const willDue = will === undefined ? undefined : after(now, Math.min(will.delay, expiry) as Duration);
+    if (willDue !== undefined && willDue <= now) this.#publishWill(session);
+    if (willDue !== undefined && willDue > now) this.#timers(session).armWill(willDue);
+    if (expiry !== FOREVER) this.#timers(session).armExpiry(after(now, expiry));
+  }
+
+  setExpiry(session: Session, expiry: Duration): void {
+    session.expiry = this.#bounded(expiry);
+    session.save();
+  }
+
+  setWill(session: Session, will: Will | undefined): void {
+    session.will = will;
+    session.save();
+  }
+
+  /** Ends a session for good; a will that still waits is published now [MQTT-3.1.2-8]. */
+  discard(session: Session): void {
+    this.#cancelTimers(session);
+    this.#publishWill(session);
+    for (const filter of session.subscriptions.keys())
+      this.#bus.unsubscribe(session, this.mounted(session, filter));
+    session.subscriptions.clear();
+    this.#sessions.delete(session.key);
+    this.#occupants.delete(session);
+    session.end();
+  }
+
+  // ---- subscriptions
+
+  subscribe(session: Session, filter: string, options: SubscribeOptions): void {
+    const isNew = !session.subscriptions.has(filter);
+    session.subscriptions.set(filter, options);
+    const onBus = this.mounted(session, filter);
+    this.#bus.subscribe(session, onBus, asSubscription(options));
+    session.save();
+    const handling = options.retainHandling ?? 0;
+    // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
+    if (handling === 2 || (handling === 1 && !isNew) || isShared(filter)) return;
+    session.replay(this.#bus.retained(onBus, this.#options.replayMax), asGrant(options));
+  }
+
+  unsubscribe(session: Session, filter: string): boolean {
+    if (!session.subscriptions.delete(filter)) return false;
+    this.#bus.unsubscribe(session, this.mounted(session, filter));
+    session.save();
+    return true;
+  }
+
+  /** Moves the subscriptions of a session under another prefix. */
+  remount(session: Session, mountpoint: string): void {
+    for (const filter of session.subscriptions.keys())
+      this.#bus.unsubscribe(session, this.mounted(session, filter));
+    session.mountpoint = mountpoint;
+    for (const [filter, options] of session.subscriptions) {
+      this.#bus.subscribe(session, this.mounted(session, filter), asSubscription(options));
+    }
+  }
+
+  /** The filter as it stands on the bus: the mountpoint goes inside a shared subscription's prefix. */
+  mounted(session: Session, filter: string): string {
+    const mountpoint = session.mountpoint;
+    if (mountpoint === "") return filter;
+    if (filter.startsWith("$queue/")) return `$queue/${mountpoint}${filter.slice("$queue/".length)}`;
+    if (!filter.startsWith("$share/")) return mountpoint + filter;
+    const end = filter.indexOf("/", "$share/".length) + 1;
+    return filter.slice(0, end) + mountpoint + filter.slice(end);
+  }
+
+  /** Puts back a session that a store had kept, before listeners open; it is away from now on. */
+  restore(session: Session, awayUntil: Instant, willDue: Instant | undefined): void {
+    this.#sessions.set(session.key, session);
+    for (const [filter, options] of session.subscriptions) {
+      this.#bus.subscribe(session, this.mounted(session, filter), asSubscription(options));
+    }
+    if (awayUntil !== Number.POSITIVE_INFINITY) this.#timers(session).armExpiry(awayUntil);
+    if (willDue !== undefined) this.#timers(session).armWill(willDue);
+  }
+
+  /** For a new session that is built before it is known here. */
+  get context(): SessionContext {
+    return this.#context;
+  }
+
+  // ---- inside
+
+  #bounded(expiry: Duration): Duration {
+    return Math.min(expiry, this.#options.expiryMax) as Duration;
+  }
+
+  #publishWill(session: Session): void {
+    const will = session.will;
+    if (will === undefined) return;
+    session.will = undefined;
+    const message = new Message(
+      session.mountpoint + will.topic,
+      will.payload,
+      will.qos,
+      will.retain,
+      this.#context.clock.now(),
+      will.options.properties,
+      will.options.expiry,
+    );
+    message.publisher = session.key;
+    this.#bus.publish(message, session);
+  }
+
+  #timers(session: Session): SessionTimers {
+    let timers = this.#pending.get(session);
+    if (timers === undefined) {
+      timers = new SessionTimers(
+        this.#alarms,
+        () => this.#publishWill(session),
+        () => {
+          this.expired++;
+          this.discard(session);
+        },
+      );
+      this.#pending.set(session, timers);
+    }
+    return timers;
+  }
+
+  #cancelTimers(session: Session): void {
+    this.#pending.get(session)?.cancel();
+    this.#pending.delete(session);
+  }
+}
+
+/** The two alarms of a session whose client is away. */
+class SessionTimers {
+  readonly #alarms: Alarms;
+  readonly #will: Alarm;
+  readonly #expiry: Alarm;
+
+  constructor(alarms: Alarms, publishWill: () => void, expire: () => void) {
+    this.#alarms = alarms;
+    this.#will = new CallbackAlarm(publishWill);
+    this.#expiry = new CallbackAlarm(expire);
+  }
+
+  armWill(due: Instant): void {
+    this.#alarms.arm(this.#will, due);
+  }
+
+  armExpiry(due: Instant): void {
+    this.#alarms.arm(this.#expiry, due);
+  }
+
+  cancel(): void {
+    this.#alarms.disarm(this.#will);
+    this.#alarms.disarm(this.#expiry);
+  }
+}
+
+const isShared = (filter: string): boolean => filter.startsWith("$share/") || filter.startsWith("$queue/");
+
+const asSubscription = (options: SubscribeOptions): Subscription => ({
+  qos: options.qos,
+  noLocal: options.noLocal ?? false,
+  retainAsPublished: options.retainAsPublished ?? false,
+  identifier: options.identifier,
+});
+
+const asGrant = (options: SubscribeOptions): Grant => ({
+  qos: options.qos,
+  retainAsPublished: options.retainAsPublished ?? false,
+  identifiers: options.identifier === undefined ? [] : [options.identifier],
+  group: undefined,
+});

@@ -1,0 +1,512 @@
+/**
+ * A world in virtual time: the real bus, sessions, door, loops and runtimes over a transport that is an array.
+ * Nothing happens unless a test sends bytes or moves the clock, and then everything that follows has happened
+ * before the call returns.
+ */
+import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
+import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
+import type {
+  Counter,
+  Datagram,
+  Endpoint,
+  Gateway,
+  GatewayHost,
+  GatewayModule,
+  Note,
+  Peer,
+  Transport,
+} from "#core/gateway/contract.ts";
+import { type ClientEvent, type Commits, type Core, newCoreCounters } from "#core/gateway/core.ts";
+import { DatagramRuntime } from "#core/gateway/datagram-runtime.ts";
+import { Deadlines } from "#core/gateway/deadlines.ts";
+import { Door } from "#core/gateway/door.ts";
+import type { Roaming } from "#core/gateway/peers.ts";
+import { FlushSchedule, StreamRuntime } from "#core/gateway/stream-runtime.ts";
+import { after, type Duration, days, type Instant, NEVER } from "#core/lib/time.ts";
+import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
+import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
+import type { SessionJournal } from "#core/session/journal.ts";
+import { newSessionCounters, type SessionOptions } from "#core/session/session.ts";
+import { Sessions } from "#core/session/sessions.ts";
+import { mulberry32 } from "./random.ts";
+
+export interface WorldOptions {
+  readonly seed?: number;
+  readonly start?: number;
+  readonly bus?: Partial<EmbeddedBusOptions>;
+  readonly session?: Partial<SessionOptions>;
+  readonly expiryMax?: Duration;
+  readonly sessions?: number;
+  readonly limits?: Partial<ListenerLimits>;
+  /** Overrides of the policy of every listener; what is missing allows everything. */
+  readonly policy?: Partial<ListenerPolicy>;
+  readonly roaming?: Roaming;
+  readonly journal?: SessionJournal & ConstructorParameters<typeof EmbeddedBus>[4];
+  readonly commits?: Commits;
+  readonly beaconTo?: readonly { address: string; port: number }[];
+  /** Files that gateways may read by path. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
+}
+
+const UNLIMITED: ListenerLimits = {
+  connections: 1_000_000,
+  connectionRate: Number.POSITIVE_INFINITY,
+  messageRate: Number.POSITIVE_INFINITY,
+  byteRate: Number.POSITIVE_INFINITY,
+  packetSize: 1_048_576,
+  topicLevels: 128,
+  subscriptions: 10_000,
+  connectTimeout: 10_000 as Duration,
+};
+
+export class World {
+  readonly deadlines: Deadlines;
+  readonly bus: EmbeddedBus;
+  readonly sessions: Sessions;
+  readonly core: Core;
+  readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
+    [];
+  readonly connects: ClientEvent[] = [];
+  readonly disconnects: { event: ClientEvent; reason: string }[] = [];
+  readonly counters = new Map<string, Counter>();
+  readonly sessionCounters = newSessionCounters();
+  readonly random: () => number;
+  readonly #options: WorldOptions;
+  readonly #deferred: (() => void)[] = [];
+  readonly schedule: FlushSchedule;
+  #healthy = true;
+  #listeners = 0;
+  #now: Instant;
+
+  constructor(options: WorldOptions = {}) {
+    this.#options = options;
+    this.random = mulberry32(options.seed ?? 1);
+    this.#now = (options.start ?? 1_700_000_000_000) as Instant;
+    const clock = { now: () => this.#now };
+    this.deadlines = new Deadlines(this.#now);
+    const busOptions: EmbeddedBusOptions = {
+      retained: { messages: 100_000, payloadSize: 1_048_576, bytes: 1 << 30 },
+      delayed: { messages: 10_000 },
+      shareStrategy: "round_robin",
+      shareStrategies: {},
+      routeCache: 1000,
+      ...options.bus,
+    };
+    this.bus = new EmbeddedBus(busOptions, clock, this.deadlines, this.random, options.journal);
+    const session: SessionOptions = {
+      queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
+      queueQos0: true,
+      inboundMax: 100,
+      ...options.session,
+    };
+    this.sessions = new Sessions(
+      this.bus,
+      this.deadlines,
+      { options: session, clock, counters: this.sessionCounters, journal: options.journal },
+      {
+        expiryMax: options.expiryMax ?? days(3650),
+        sessions: options.sessions ?? 1_000_000,
+        replayMax: 100_000,
+      },
+    );
+    const world = this;
+    this.core = {
+      now: this.#now,
+      tick() {
+        this.now = world.#now;
+      },
+      bus: this.bus,
+      sessions: this.sessions,
+      alarms: this.deadlines,
+      counters: newCoreCounters((name) => this.counter(name)),
+      commits: options.commits,
+      random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
+      note: (gateway, note, about) => {
+        if (note.event === "channel-failure") throw new Error(String(note.detail?.["error"]));
+        this.notes.push({ gateway, note, about });
+      },
+      events: {
+        connected: (event) => this.connects.push(event),
+        disconnected: (event, reason) => this.disconnects.push({ event, reason }),
+      },
+      healthy: () => this.#healthy,
+    };
+    this.schedule = new FlushSchedule((run) => this.#deferred.push(run));
+  }
+
+  get now(): Instant {
+    return this.#now;
+  }
+
+  set healthy(healthy: boolean) {
+    this.#healthy = healthy;
+  }
+
+  counter(name: string): Counter {
+    let counter = this.counters.get(name);
+    if (counter === undefined) {
+      counter = { value: 0 };
+      this.counters.set(name, counter);
+    }
+    return counter;
+  }
+
+  /** Puts something off to the end of the turn. */
+  defer(run: () => void): void {
+    this.#deferred.push(run);
+  }
+
+  /** Runs what was put off to the end of the turn. */
+  settle(): void {
+    for (let run = this.#deferred.shift(); run !== undefined; run = this.#deferred.shift()) run();
+  }
+
+  /** Moves the clock, stopping at each deadline on the way. */
+  advance(by: Duration): void {
+    const target = after(this.#now, by);
+    for (let due = this.deadlines.next(); due <= target; due = this.deadlines.next()) {
+      if (due > this.#now) this.#now = due;
+      this.core.tick();
+      this.deadlines.advance(this.#now);
+      this.settle();
+    }
+    this.#now = target;
+    this.core.tick();
+    this.deadlines.advance(target);
+    this.settle();
+  }
+
+  /** Moves to the next deadline, if there is one within `limit`; false when there was none. */
+  step(limit: Duration): boolean {
+    const due = this.deadlines.next();
+    if (due > after(this.#now, limit)) return false;
+    this.advance(Math.max(0, due - this.#now) as Duration);
+    return true;
+  }
+
+  // ---- the other side of the bus
+
+  /** Publishes as if from another gateway. */
+  publish(topic: string, payload: string | Uint8Array, options: MessageOptions = {}): void {
+    const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
+    this.core.tick();
+    const { qos = 0, retain = false, properties, expiry } = options;
+    this.bus.publish(new Message(topic, bytes, qos, retain, this.#now, properties, expiry), undefined);
+    this.settle();
+  }
+
+  /** Collects what is published to a filter, as a subscriber that is always ready. */
+  listen(filter: string, qos: QoS = 2): Message[] {
+    const heard: Message[] = [];
+    this.bus.subscribe(
+      {
+        key: `listener-${heard.length}-${filter}`,
+        available: true,
+        deliver: (message) => heard.push(message),
+      },
+      filter,
+      { qos, noLocal: false, retainAsPublished: true, identifier: undefined },
+    );
+    return heard;
+  }
+
+  // ---- gateways
+
+  open<Config>(module: GatewayModule<Config>, config: Config): Gateway {
+    const host: GatewayHost = {
+      counter: (name, _help, kind) => this.counter(kind === undefined ? name : `${name}:${kind}`),
+      random: this.core.random,
+      note: (note) => this.core.note(module.name, note),
+      healthy: () => this.#healthy,
+      readFile: (path) => {
+        const bytes = this.#options.files?.[path];
+        if (bytes === undefined) throw new Error(`no such file in this world: ${path}`);
+        return bytes;
+      },
+      listFiles: (folder) =>
+        Object.keys(this.#options.files ?? {})
+          .filter((path) => path.startsWith(`${folder}/`))
+          .map((path) => path.slice(folder.length + 1))
+          .sort(),
+    };
+    return module.open(config, host);
+  }
+
+  /** A stream listener of a gateway. */
+  streams(gateway: string, endpoint: Endpoint, policy: Partial<ListenerPolicy> = {}): StreamListener {
+    return new StreamListener(this, this.#door(gateway, policy), endpoint);
+  }
+
+  /** A datagram listener of a gateway, and the network in front of it. */
+  datagrams(gateway: string, endpoint: Endpoint, policy: Partial<ListenerPolicy> = {}): DatagramNetwork {
+    const runtime = new DatagramRuntime(
+      this.core,
+      this.#door(gateway, policy),
+      endpoint,
+      {
+        roaming: this.#options.roaming ?? "anywhere",
+        backlogMax: 1_000_000,
+        beaconTo: this.#options.beaconTo ?? [],
+      },
+      (run) => this.#deferred.push(run),
+    );
+    const network = new DatagramNetwork(this, runtime);
+    runtime.bind(network);
+    return network;
+  }
+
+  #door(gateway: string, policy: Partial<ListenerPolicy>): Door {
+    return new Door(
+      this.core,
+      permissive(gateway, { ...this.#options.policy, ...policy }, this.#options.limits),
+    );
+  }
+}
+
+/** A policy that allows everything but what a test overrides. */
+export function permissive(
+  gateway: string,
+  overrides: Partial<ListenerPolicy> = {},
+  limits: Partial<ListenerLimits> = {},
+): ListenerPolicy {
+  return {
+    gateway,
+    listener: "test",
+    limits: { ...UNLIMITED, ...limits },
+    admit: () => "accepted",
+    authenticate: (request, peer): Verdict => {
+      const identity: Identity = {
+        gateway,
+        listener: "test",
+        clientId: request.clientId,
+        username: request.username,
+        endpointName: request.endpointName,
+        peer,
+        superuser: false,
+        expiresAt: NEVER,
+      };
+      return { ok: true, identity };
+    },
+    disconnected: () => {},
+    mayPublish: () => true,
+    maySubscribe: () => true,
+    mountpoint: () => "",
+    rewritePublish: undefined,
+    rewriteSubscribe: undefined,
+    automaticSubscriptions: () => [],
+    generation: 0,
+    ...overrides,
+  };
+}
+
+export class StreamListener {
+  readonly #world: World;
+  readonly #runtime: StreamRuntime;
+  #ports = 40_000;
+
+  constructor(world: World, door: Door, endpoint: Endpoint) {
+    this.#world = world;
+    this.#runtime = new StreamRuntime(world.core, door, endpoint, world.schedule);
+  }
+
+  connect(peer: Partial<Peer> & { transport?: Transport } = {}): VirtualStream {
+    const stream = new VirtualStream(this.#world, {
+      transport: "tcp",
+      address: "127.0.0.1",
+      port: this.#ports++,
+      ...peer,
+    });
+    const receiver = this.#runtime.accept(stream);
+    if (receiver === undefined) stream.refuse();
+    else stream.receiver = receiver;
+    this.#world.settle();
+    return stream;
+  }
+}
+
+/** The device's end of a virtual stream. Reading can be stopped to play a slow reader. */
+export class VirtualStream implements StreamConnection {
+  readonly peer: Peer;
+  receiver: StreamReceiver | undefined = undefined;
+  /** Chunks as written, in order; `takeBytes` empties it. */
+  readonly written: Uint8Array[] = [];
+  /** The gateway has ended the connection, or refused it. */
+  ended = false;
+  destroyed = false;
+  readingPaused = false;
+  /** Bytes that the device lets pile up before it is "slow"; `Infinity` reads all at once. */
+  capacity = Number.POSITIVE_INFINITY;
+  readonly #world: World;
+  readonly #inbox: Uint8Array[] = [];
+  #unread = 0;
+
+  constructor(world: World, peer: Peer) {
+    this.#world = world;
+    this.peer = peer;
+  }
+
+  /** From device to gateway. */
+  send(bytes: Uint8Array): void {
+    this.#inbox.push(bytes);
+    this.#pump();
+  }
+
+  /** The device drops the connection. */
+  drop(error?: string): void {
+    const receiver = this.receiver;
+    this.receiver = undefined;
+    receiver?.closed(error);
+    this.#world.settle();
+  }
+
+  /** What the gateway has sent since the last call, as one array of bytes. */
+  takeBytes(): Uint8Array {
+    const taken = Buffer.concat(this.written);
+    this.written.length = 0;
+    const wasFull = this.#unread > this.capacity;
+    this.#unread = 0;
+    if (wasFull) this.receiver?.drained();
+    this.#world.settle();
+    return taken;
+  }
+
+  refuse(): void {
+    this.ended = true;
+    this.destroyed = true;
+  }
+
+  get closed(): boolean {
+    return this.ended || this.destroyed;
+  }
+
+  // ---- StreamConnection, the gateway's side
+
+  write(bytes: Uint8Array, written?: () => void): boolean {
+    this.written.push(bytes.slice());
+    this.#unread += bytes.length;
+    written?.();
+    return this.#unread <= this.capacity;
+  }
+
+  get backlog(): number {
+    return this.#unread > this.capacity ? this.#unread : 0;
+  }
+
+  pauseReading(): void {
+    this.readingPaused = true;
+  }
+
+  resumeReading(): void {
+    this.readingPaused = false;
+    // Not within the input that resumed it.
+    if (this.#inbox.length > 0) this.#world.defer(() => this.#pump());
+  }
+
+  end(): void {
+    this.ended = true;
+    const receiver = this.receiver;
+    this.receiver = undefined;
+    receiver?.closed();
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.end();
+  }
+
+  #pump(): void {
+    while (!this.readingPaused && this.receiver !== undefined) {
+      const bytes = this.#inbox.shift();
+      if (bytes === undefined) break;
+      this.receiver.received(bytes);
+    }
+    this.#world.settle();
+  }
+}
+
+/** A network in front of one datagram listener. `deliver` may be replaced to lose, delay or reorder. */
+export class DatagramNetwork {
+  readonly transport = "udp" as const;
+  readonly backlog = 0;
+  readonly runtime: DatagramRuntime;
+  /** What the gateway sent to each `address:port`, unless a device is attached there. */
+  readonly sent = new Map<string, Uint8Array[]>();
+  /** Replaceable: what happens to a datagram of the gateway on its way. */
+  toDevice: (datagram: OutgoingDatagram) => void = (datagram) => this.arrive(datagram);
+  readonly #world: World;
+  readonly #devices = new Map<string, (bytes: Uint8Array) => void>();
+
+  constructor(world: World, runtime: DatagramRuntime) {
+    this.#world = world;
+    this.runtime = runtime;
+  }
+
+  /** From a device to the gateway, at once. */
+  send(batch: readonly OutgoingDatagram[]): void {
+    for (const datagram of batch) this.toDevice(datagram);
+  }
+
+  deliver(bytes: Uint8Array, address: string, port: number): void {
+    this.deliverAll([{ bytes, address, port }]);
+  }
+
+  deliverAll(batch: readonly Datagram[]): void {
+    this.runtime.receive(batch);
+    this.#world.settle();
+  }
+
+  /** Hands a datagram of the gateway to whoever is at its address. */
+  arrive(datagram: OutgoingDatagram): void {
+    const key = `${datagram.address}:${datagram.port}`;
+    const device = this.#devices.get(key);
+    if (device !== undefined) {
+      device(datagram.bytes);
+      return;
+    }
+    const box = this.sent.get(key);
+    if (box === undefined) this.sent.set(key, [datagram.bytes]);
+    else box.push(datagram.bytes);
+  }
+
+  attach(address: string, port: number, receive: (bytes: Uint8Array) => void): void {
+    this.#devices.set(`${address}:${port}`, receive);
+  }
+
+  detach(address: string, port: number): void {
+    this.#devices.delete(`${address}:${port}`);
+  }
+
+  device(port = 10_000, address = "10.0.0.1"): VirtualDevice {
+    return new VirtualDevice(this, address, port);
+  }
+}
+
+/** A sender on the virtual network; `move` gives it another address. */
+export class VirtualDevice {
+  address: string;
+  port: number;
+  readonly #network: DatagramNetwork;
+
+  constructor(network: DatagramNetwork, address: string, port: number) {
+    this.#network = network;
+    this.address = address;
+    this.port = port;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#network.deliver(bytes, this.address, this.port);
+  }
+
+  /** What the gateway has sent to the present address since the last call. */
+  take(): Uint8Array[] {
+    const key = `${this.address}:${this.port}`;
+    const taken = this.#network.sent.get(key) ?? [];
+    this.#network.sent.delete(key);
+    return taken;
+  }
+
+  move(port: number, address = this.address): void {
+    this.port = port;
+    this.address = address;
+  }
+}
