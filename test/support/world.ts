@@ -200,7 +200,7 @@ export class World {
     const heard: Message[] = [];
     this.bus.subscribe(
       {
-        key: `listener-${heard.length}-${filter}`,
+        key: `listener-${this.#listeners++}`,
         available: true,
         deliver: (message) => heard.push(message),
       },
