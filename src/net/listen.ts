@@ -1,28 +1,15 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Note, Peer } from "../gateway/contract.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
+import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { bindError } from "./listen-errors.ts";
 import { offerSocket } from "./tcp.ts";
-import type { AcceptStream, Listening, StreamListenerOptions } from "./transport.ts";
+import { TlsLayer } from "./tls.ts";
+import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
+import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
-function listen(server: Server, options: StreamListenerOptions, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port: options.port, host, backlog: options.backlog }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-async function listenAny(server: Server, options: StreamListenerOptions): Promise<void> {
-  try {
-    await listen(server, options, options.bind);
-  } catch (error) {
-    if (options.bind === ANY_ADDRESS && lacksIpv6(error)) return listen(server, options, ANY_IPV4);
-    throw error;
-  }
-}
+/** Connections in the middle of a handshake, when the options do not say. */
+const HANDSHAKES_MAX = 1000;
 
 /** Opens a listener for connections; `::` serves both IPv6 and IPv4. Throws `ListenError`. */
 export async function listenStream(
@@ -30,20 +17,13 @@ export async function listenStream(
   accept: AcceptStream,
   note: (note: Note) => void = () => {},
 ): Promise<Listening> {
+  const layers = new Layers(options, accept, note);
   const server = createServer({ noDelay: options.noDelay, highWaterMark: options.highWaterMark });
-  server.on("connection", (socket: Socket) => {
-    // Undefined when the peer is already gone.
-    const address = socket.remoteAddress;
-    if (address === undefined) {
-      socket.destroy();
-      return;
-    }
-    const peer: Peer = { transport: "tcp", address: plainAddress(address), port: socket.remotePort ?? 0 };
-    offerSocket(socket, peer, options, accept);
-  });
+  server.on("connection", (socket) => layers.accepted(socket));
   try {
     await listenAny(server, options);
   } catch (error) {
+    layers.close();
     throw bindError(error, options.bind, options.port);
   }
   server.on("error", (error) =>
@@ -55,9 +35,102 @@ export async function listenStream(
     address: bound.address,
     port: bound.port,
     close: () => {
+      layers.close();
       // Its callback would wait for the last connection; the port is free after one turn of the loop.
       server.close();
       return new Promise((resolve) => setImmediate(resolve));
     },
   };
+}
+
+/** What lies between accept and the runtime: nothing on plain TCP, else PROXY header, TLS, WebSocket in turn. */
+class Layers {
+  readonly #options: StreamListenerOptions;
+  readonly #accept: AcceptStream;
+  readonly #hall: ArrivalHall;
+  readonly #tls: TlsLayer | undefined;
+  readonly #upgrade: WebSocketUpgrade | undefined;
+
+  constructor(options: StreamListenerOptions, accept: AcceptStream, note: (note: Note) => void) {
+    const { transport, tls, websocket } = options;
+    this.#options = options;
+    this.#accept = accept;
+    this.#hall = new ArrivalHall(options.handshakes ?? HANDSHAKES_MAX, options.handshakeTimeout, note);
+    if (transport === "ws" || transport === "wss") {
+      if (websocket === undefined)
+        throw new ListenError("listen-failed", `${transport} without WebSocket options`);
+      this.#upgrade = new WebSocketUpgrade(websocket, options, accept);
+    }
+    if (transport === "tls" || transport === "wss") {
+      if (tls === undefined) {
+        throw new ListenError(
+          "certificate-missing",
+          `${transport} needs a certificate: set tls.cert and tls.key`,
+        );
+      }
+      this.#tls = new TlsLayer(tls, note);
+    }
+  }
+
+  accepted(socket: Socket): void {
+    const { transport, proxyProtocol } = this.#options;
+    if (transport === "tcp" && !proxyProtocol) this.#offerPlain(socket);
+    else {
+      const arrival = this.#hall.enter(socket, transport);
+      if (arrival === undefined) return;
+      if (proxyProtocol) readProxyHeader(arrival, this.#introduced);
+      else this.#introduced(arrival);
+    }
+  }
+
+  close(): void {
+    this.#tls?.close();
+    this.#hall.clear();
+  }
+
+  #offerPlain(socket: Socket): void {
+    // Undefined when the peer is already gone.
+    const address = socket.remoteAddress;
+    if (address === undefined) {
+      socket.destroy();
+      return;
+    }
+    const peer: Peer = { transport: "tcp", address: plainAddress(address), port: socket.remotePort ?? 0 };
+    offerSocket(socket, peer, this.#options, this.#accept);
+  }
+
+  /** The client's address is known. */
+  readonly #introduced = (arrival: Arrival): void => {
+    if (this.#tls === undefined) this.#secured(arrival, arrival.socket);
+    else this.#tls.secure(arrival, (socket) => this.#secured(arrival, socket));
+  };
+
+  #secured(arrival: Arrival, socket: Socket): void {
+    if (this.#upgrade !== undefined) {
+      this.#upgrade.serve(arrival, socket);
+      return;
+    }
+    arrival.leave();
+    const { transport, address, port, identity } = arrival;
+    offerSocket(socket, { transport, address, port, identity }, this.#options, this.#accept);
+  }
+}
+
+async function listenAny(server: Server, options: StreamListenerOptions): Promise<void> {
+  try {
+    await listen(server, options, options.bind);
+  } catch (error) {
+    if (options.bind === ANY_ADDRESS && lacksIpv6(error)) return listen(server, options, ANY_IPV4);
+    throw error;
+  }
+}
+
+function listen(server: Server, options: StreamListenerOptions, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port: options.port, host, backlog: options.backlog }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
 }

@@ -79,6 +79,8 @@ export interface TlsOptions {
   readonly pskFile?: string | undefined;
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
   readonly ciphers?: string | undefined;
+  /** How often the files are looked at for changes; 5 s when absent. */
+  readonly reloadInterval?: Duration | undefined;
 }
 
 export interface StreamListenerOptions {
@@ -94,6 +96,8 @@ export interface StreamListenerOptions {
   readonly proxyProtocol: boolean;
   /** Time allowed for PROXY header, TLS handshake and WebSocket upgrade together. */
   readonly handshakeTimeout: Duration;
+  /** Connections that may be in that handshake at a time; 1,000 when absent. */
+  readonly handshakes?: number | undefined;
   readonly tls?: TlsOptions | undefined;
   readonly websocket?:
     | {

@@ -36,6 +36,8 @@ export class Recorder {
   readonly chunks: Uint8Array[] = [];
   readonly closes: (string | undefined)[] = [];
   drains = 0;
+  /** Pause reading once so many chunks have come. */
+  pauseAfter = 0;
   #waiting: { until: () => boolean; done: () => void }[] = [];
 
   readonly accept = (connection: StreamConnection) => {
@@ -44,6 +46,7 @@ export class Recorder {
     return {
       received: (bytes: Uint8Array) => {
         this.chunks.push(Buffer.from(bytes));
+        if (this.chunks.length === this.pauseAfter) connection.pauseReading();
         this.#changed();
       },
       drained: () => {

@@ -1,0 +1,109 @@
+import type { Socket } from "node:net";
+import type { Note, Transport } from "../gateway/contract.ts";
+import { plainAddress } from "./address.ts";
+import { parseProxyHeader } from "./proxy-protocol.ts";
+import { type Expiring, sweep } from "./sweep.ts";
+
+/** A connection on its way from accept to the runtime: PROXY header, TLS handshake, WebSocket upgrade. */
+export class Arrival implements Expiring {
+  readonly socket: Socket;
+  readonly expiresAt: number;
+  readonly transport: Transport;
+  address: string;
+  port: number;
+  identity: string | undefined;
+  readonly #hall: ArrivalHall;
+
+  constructor(hall: ArrivalHall, socket: Socket, transport: Transport, address: string, expiresAt: number) {
+    this.#hall = hall;
+    this.socket = socket;
+    this.transport = transport;
+    this.address = plainAddress(address);
+    this.port = socket.remotePort ?? 0;
+    this.expiresAt = expiresAt;
+  }
+
+  /** The peer has sent something wrong before it became a connection. */
+  fail(event: string, problem: string): void {
+    this.#hall.leave(this);
+    this.#hall.note({ level: "info", event, detail: { address: this.address, port: this.port, problem } });
+    this.socket.destroy();
+  }
+
+  /** It is the runtime's connection now, or it is gone. */
+  leave(): void {
+    this.#hall.leave(this);
+  }
+
+  expired(): void {
+    this.fail("handshake-timeout", `no complete ${this.transport} handshake in time`);
+  }
+}
+
+/** All arrivals of one listener, bounded in number and time, so that silent connections cannot pile up. */
+export class ArrivalHall {
+  readonly note: (note: Note) => void;
+  readonly #places: number;
+  readonly #timeout: number;
+  readonly #arrivals = new Map<Socket, Arrival>();
+
+  constructor(places: number, timeout: number, note: (note: Note) => void) {
+    this.#places = places;
+    this.#timeout = timeout;
+    this.note = note;
+  }
+
+  /** Undefined when the socket had to be destroyed. */
+  enter(socket: Socket, transport: Transport): Arrival | undefined {
+    const address = socket.remoteAddress;
+    socket.on("error", ignore);
+    if (address === undefined || this.#arrivals.size >= this.#places) {
+      if (address !== undefined) this.note({ level: "info", event: "handshakes-full", detail: { address } });
+      socket.destroy();
+      return undefined;
+    }
+    const arrival = new Arrival(this, socket, transport, address, performance.now() + this.#timeout);
+    this.#arrivals.set(socket, arrival);
+    sweep.add(arrival);
+    socket.on("close", () => arrival.leave());
+    return arrival;
+  }
+
+  leave(arrival: Arrival): void {
+    this.#arrivals.delete(arrival.socket);
+    sweep.delete(arrival);
+  }
+
+  /** Ends all that have not become connections. */
+  clear(): void {
+    for (const { socket } of this.#arrivals.values()) socket.destroy();
+  }
+}
+
+// Whatever breaks an arrival also closes its socket, which is all that anybody has to know.
+function ignore(): void {}
+
+/** Takes the PROXY header off the front of the stream, then goes on; bytes behind it stay readable. */
+export function readProxyHeader(arrival: Arrival, next: (arrival: Arrival) => void): void {
+  const { socket } = arrival;
+  let pending: Uint8Array = new Uint8Array(0);
+  const onData = (bytes: Buffer): void => {
+    pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
+    const parsed = parseProxyHeader(pending);
+    if (parsed === "incomplete") return;
+    socket.off("data", onData);
+    if (!parsed.ok) {
+      arrival.fail("proxy-protocol-malformed", `${parsed.error.problem} (${parsed.error.clause})`);
+      return;
+    }
+    const { source, commonName, length } = parsed.value;
+    if (source !== undefined) {
+      arrival.address = source.address;
+      arrival.port = source.port;
+    }
+    arrival.identity = commonName;
+    if (length < pending.length) socket.unshift(pending.subarray(length));
+    next(arrival);
+  };
+  socket.on("data", onData);
+}

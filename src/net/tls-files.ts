@@ -1,0 +1,85 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { type PskKeys, parsePskFile } from "./psk.ts";
+import { ListenError, type TlsOptions } from "./transport.ts";
+
+/** What the files of a TLS listener say, checked. */
+export interface TlsFiles {
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  readonly ca: Buffer | undefined;
+  readonly psk: PskKeys | undefined;
+  /** End of the server certificate. */
+  readonly validTo: Date | undefined;
+}
+
+function read(path: string | undefined, what: string): Buffer | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") {
+      throw new ListenError(
+        "certificate-missing",
+        `${what} ${path} does not exist: create it or correct the path`,
+      );
+    }
+    throw new ListenError(
+      "certificate-unreadable",
+      `${what} ${path} cannot be read (${code}): let the user that runs the gateway read it`,
+    );
+  }
+}
+
+function checkKey(options: TlsOptions, key: Buffer): void {
+  try {
+    const { keyPassphrase: passphrase } = options;
+    createPrivateKey(passphrase === undefined ? { key } : { key, passphrase });
+  } catch {
+    throw new ListenError(
+      "certificate-invalid",
+      `key ${options.key} is not a PEM private key, or its passphrase is wrong or missing: check both`,
+    );
+  }
+}
+
+function checkCertificate(path: string | undefined, pem: Buffer, what: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    throw new ListenError(
+      "certificate-invalid",
+      `${what} ${path} is not a PEM certificate: convert it to PEM`,
+    );
+  }
+}
+
+/** Reads and checks the files that the options name. Throws `ListenError`. */
+export function readTlsFiles(options: TlsOptions): TlsFiles {
+  const cert = read(options.cert, "certificate");
+  const key = read(options.key, "key");
+  const ca = read(options.ca, "CA certificate");
+  const pskText = read(options.pskFile, "PSK file");
+  const psk = pskText === undefined ? undefined : parsePskFile(options.pskFile ?? "", pskText.toString());
+  if ((cert === undefined || key === undefined) && (psk === undefined || cert !== key)) {
+    throw new ListenError(
+      "certificate-missing",
+      "TLS needs a certificate and its key: set both `cert` and `key`",
+    );
+  }
+  if (ca !== undefined) checkCertificate(options.ca, ca, "CA certificate");
+  if (cert === undefined || key === undefined) return { cert, key, ca, psk, validTo: undefined };
+  checkKey(options, key);
+  const certificate = checkCertificate(options.cert, cert, "certificate");
+  try {
+    createSecureContext({ cert, key, passphrase: options.keyPassphrase });
+  } catch {
+    throw new ListenError(
+      "certificate-mismatch",
+      `key ${options.key} does not belong to certificate ${options.cert}: name a matching pair`,
+    );
+  }
+  return { cert, key, ca, psk, validTo: new Date(certificate.validTo) };
+}

@@ -1,0 +1,159 @@
+import type { Socket } from "node:net";
+import type { RawData, WebSocket } from "ws";
+import type { Peer } from "../gateway/contract.ts";
+import { type Expiring, sweep } from "./sweep.ts";
+import type { SocketLimits } from "./tcp.ts";
+import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
+import type { WebSocketOptions } from "./websocket-handshake.ts";
+
+const connectionOf: unique symbol = Symbol("connection");
+interface OwnedWebSocket extends WebSocket {
+  [connectionOf]: WebSocketConnection;
+}
+interface OwnedSocket extends Socket {
+  [connectionOf]: WebSocketConnection;
+}
+
+/** RFC 6455 §7.4.1. */
+const NORMAL_CLOSURE = 1000;
+const UNSUPPORTED_DATA = 1003;
+const ABNORMAL_CLOSURE = 1006;
+
+/** To the runtime a WebSocket is a stream that comes in messages. */
+class WebSocketConnection implements StreamConnection, Expiring {
+  readonly peer: Peer;
+  receiver: StreamReceiver | undefined;
+  congested = false;
+  ending = false;
+  error: string | undefined;
+  expiresAt = 0;
+  /** `mirror`: the form of the client's last message. */
+  #text: boolean;
+  #paused = false;
+  /** Messages of a chunk that was being taken apart when reading was paused. */
+  #held: Uint8Array[] = [];
+  readonly #websocket: WebSocket;
+  readonly #socket: Socket;
+  readonly #limits: SocketLimits;
+  readonly #mirror: boolean;
+
+  constructor(
+    websocket: WebSocket,
+    socket: Socket,
+    peer: Peer,
+    limits: SocketLimits,
+    options: WebSocketOptions,
+  ) {
+    this.#websocket = websocket;
+    this.#socket = socket;
+    this.peer = peer;
+    this.#limits = limits;
+    this.#mirror = options.frames === "mirror";
+    this.#text = this.#mirror;
+  }
+
+  write(bytes: Uint8Array, written?: () => void): boolean {
+    this.#websocket.send(bytes, { binary: !this.#text, compress: false }, written);
+    if (!this.#socket.writableNeedDrain || this.backlog <= this.#limits.highWaterMark) return true;
+    this.congested = true;
+    return false;
+  }
+
+  get backlog(): number {
+    return this.#websocket.bufferedAmount;
+  }
+
+  pauseReading(): void {
+    this.#paused = true;
+    this.#websocket.pause();
+  }
+
+  resumeReading(): void {
+    this.#paused = false;
+    while (this.#held.length > 0 && !this.#paused) this.receiver?.received(this.#held.shift() as Uint8Array);
+    if (!this.#paused) this.#websocket.resume();
+  }
+
+  received(bytes: Uint8Array, text: boolean): void {
+    if (this.ending) return;
+    if (text && !this.#mirror) {
+      this.error = "text message on a binary protocol";
+      this.#close(UNSUPPORTED_DATA);
+      return;
+    }
+    if (this.#mirror) this.#text = text;
+    if (this.#paused) this.#held.push(bytes);
+    else this.receiver?.received(bytes);
+  }
+
+  end(): void {
+    this.#close(NORMAL_CLOSURE);
+  }
+
+  destroy(): void {
+    this.ending = true;
+    this.#websocket.terminate();
+  }
+
+  #close(code: number): void {
+    if (this.ending) return;
+    this.ending = true;
+    this.expiresAt = performance.now() + this.#limits.linger;
+    sweep.add(this);
+    this.#websocket.close(code);
+    this.#websocket.resume();
+  }
+
+  expired(): void {
+    this.#websocket.terminate();
+  }
+}
+
+function onMessage(this: WebSocket, data: RawData, binary: boolean): void {
+  // `binaryType` is left at "nodebuffer".
+  (this as OwnedWebSocket)[connectionOf].received(data as Buffer, !binary);
+}
+
+function onDrain(this: Socket): void {
+  const connection = (this as OwnedSocket)[connectionOf];
+  if (!connection.congested) return;
+  connection.congested = false;
+  connection.receiver?.drained();
+}
+
+function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  (this as OwnedWebSocket)[connectionOf].error ??= error.code ?? error.message;
+}
+
+function onClose(this: WebSocket, code: number): void {
+  const connection = (this as OwnedWebSocket)[connectionOf];
+  if (connection.expiresAt !== 0) sweep.delete(connection);
+  if (code === ABNORMAL_CLOSURE && !connection.ending) connection.error ??= "ended without a close frame";
+  const receiver = connection.receiver;
+  connection.receiver = undefined;
+  receiver?.closed(connection.error);
+}
+
+/** Makes an upgraded WebSocket a connection and offers it to the runtime. */
+export function offerWebSocket(
+  websocket: WebSocket,
+  socket: Socket,
+  peer: Peer,
+  limits: SocketLimits,
+  options: WebSocketOptions,
+  accept: AcceptStream,
+): void {
+  const connection = new WebSocketConnection(websocket, socket, peer, limits, options);
+  (websocket as OwnedWebSocket)[connectionOf] = connection;
+  (socket as OwnedSocket)[connectionOf] = connection;
+  websocket.on("error", onError);
+  const receiver = accept(connection);
+  if (receiver === undefined) {
+    websocket.terminate();
+    return;
+  }
+  connection.receiver = receiver;
+  websocket.on("close", onClose);
+  websocket.on("message", onMessage);
+  socket.on("drain", onDrain);
+}

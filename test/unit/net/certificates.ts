@@ -1,0 +1,55 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const openssl = (...options: string[]): void => {
+  execFileSync("openssl", options, { stdio: "pipe" });
+};
+
+/** A folder of certificates made for one test file: an authority, and what it has signed. */
+export class Certificates {
+  readonly folder = mkdtempSync(join(tmpdir(), "isthmus-certificates-"));
+
+  constructor() {
+    this.#key("ca");
+    const subject = ["-subj", "/CN=Test CA", "-days", "60"];
+    openssl("req", "-x509", "-new", "-key", this.path("ca.key"), ...subject, "-out", this.path("ca.pem"));
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Makes `<name>.key` and `<name>.pem`. */
+  issue(name: string, subject: string, days = 30): void {
+    this.#key(name);
+    const request = this.path(`${name}.csr`);
+    openssl("req", "-new", "-key", this.path(`${name}.key`), "-subj", subject, "-out", request);
+    writeFileSync(this.path("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
+    const signer = ["-CA", this.path("ca.pem"), "-CAkey", this.path("ca.key"), "-CAcreateserial"];
+    const extensions = ["-days", String(days), "-extfile", this.path("san")];
+    openssl("x509", "-req", "-in", request, ...signer, ...extensions, "-out", this.path(`${name}.pem`));
+  }
+
+  write(name: string, text: string): string {
+    writeFileSync(this.path(name), text);
+    return this.path(name);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
+  }
+
+  #key(name: string): void {
+    openssl(
+      "genpkey",
+      "-algorithm",
+      "EC",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-out",
+      this.path(`${name}.key`),
+    );
+  }
+}

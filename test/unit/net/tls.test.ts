@@ -1,0 +1,298 @@
+import { copyFileSync, readFileSync, renameSync } from "node:fs";
+import { Duplex } from "node:stream";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Note } from "#core/gateway/contract.ts";
+import { milliseconds } from "#core/lib/time.ts";
+import { subjectName } from "#core/net/certificate-name.ts";
+import { listenStream } from "#core/net/listen.ts";
+import {
+  ListenError,
+  type Listening,
+  type StreamListenerOptions,
+  type TlsOptions,
+} from "#core/net/transport.ts";
+import { Certificates } from "./certificates.ts";
+import { closed, dial, Recorder, streamOptions } from "./support.ts";
+
+let files: Certificates;
+let listening: Listening | undefined;
+let notes: Note[] = [];
+let changed: (() => void) | undefined;
+
+beforeAll(() => {
+  files = new Certificates();
+  files.issue("server", "/CN=localhost");
+  files.issue("second", "/CN=second");
+  files.issue("device", "/C=CH/O=Acme, Inc/CN=dev 1");
+});
+afterAll(() => files.remove());
+afterEach(async () => {
+  await listening?.close();
+  listening = undefined;
+  notes = [];
+});
+
+const serverTls = (changes: Partial<TlsOptions> = {}): TlsOptions => ({
+  cert: files.path("server.pem"),
+  key: files.path("server.key"),
+  clientCertificate: "none",
+  identity: "cn",
+  minVersion: "TLSv1.2",
+  ...changes,
+});
+
+async function open(
+  recorder: Recorder,
+  tls: Partial<TlsOptions> = {},
+  changes: Partial<StreamListenerOptions> = {},
+): Promise<number> {
+  const options = streamOptions({ transport: "tls", tls: serverTls(tls), ...changes });
+  listening = await listenStream(options, recorder.accept, (note) => {
+    notes.push(note);
+    changed?.();
+  });
+  return listening.port;
+}
+
+const noted = (event: string): Promise<void> =>
+  new Promise((resolve) => {
+    changed = () => {
+      if (notes.some((note) => note.event === event)) resolve();
+    };
+    changed();
+  });
+
+const trusting = (): ConnectionOptions => ({
+  ca: readFileSync(files.path("ca.pem")),
+  servername: "localhost",
+});
+const device = (): ConnectionOptions => ({
+  cert: readFileSync(files.path("device.pem")),
+  key: readFileSync(files.path("device.key")),
+});
+
+const dialTls = (port: number, options: ConnectionOptions = {}): Promise<TLSSocket> =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1", ...trusting(), ...options }, () => resolve(socket));
+    socket.once("error", reject);
+  });
+
+/** Resolves with the error of a client that is refused; in TLS 1.3 that is after its own handshake. */
+const refusal = (port: number, options: ConnectionOptions): Promise<Error> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1", ...trusting(), ...options });
+    socket.once("error", resolve);
+    socket.once("close", () => resolve(new Error("closed")));
+  });
+
+test("bytes go both ways, and without a client certificate there is no identity", async () => {
+  const recorder = new Recorder();
+  const client = await dialTls(await open(recorder));
+  expect(client.authorized).toBe(true);
+  client.write("ping");
+  await recorder.when(() => recorder.bytes.length === 4);
+  expect(recorder.connection.peer).toEqual({
+    transport: "tls",
+    address: "127.0.0.1",
+    port: client.localPort,
+    identity: undefined,
+  });
+  const answer = new Promise<Buffer>((resolve) => client.once("data", resolve));
+  recorder.connection.write(Buffer.from("pong"));
+  expect((await answer).toString()).toBe("pong");
+  client.end();
+  await recorder.when(() => recorder.closes.length === 1);
+});
+
+test.each([
+  ["cn", "dev 1"],
+  ["dn", "CN=dev 1,O=Acme\\, Inc,C=CH"],
+  ["none", undefined],
+] as const)("a required client certificate names its holder by %s", async (identity, expected) => {
+  const recorder = new Recorder();
+  const port = await open(recorder, { ca: files.path("ca.pem"), clientCertificate: "require", identity });
+  const client = await dialTls(port, device());
+  await recorder.when(() => recorder.connections.length === 1);
+  expect(recorder.connection.peer.identity).toBe(expected);
+  client.destroy();
+});
+
+test("a resumed session still names its holder", async () => {
+  const recorder = new Recorder();
+  const port = await open(recorder, { ca: files.path("ca.pem"), clientCertificate: "require" });
+  const first = await dialTls(port, device());
+  const session = await new Promise<Buffer>((resolve) => first.once("session", resolve));
+  first.destroy();
+  const second = await dialTls(port, { ...device(), session });
+  await recorder.when(() => recorder.connections.length === 2);
+  expect(second.isSessionReused()).toBe(true);
+  expect(recorder.connections[1]?.peer.identity).toBe("dev 1");
+  second.destroy();
+});
+
+test("a required client certificate that is missing or of another authority is refused", async () => {
+  const recorder = new Recorder();
+  const port = await open(recorder, { ca: files.path("ca.pem"), clientCertificate: "require" });
+  await refusal(port, {});
+  const strangers = new Certificates();
+  strangers.issue("device", "/CN=dev 1");
+  const forged = {
+    cert: readFileSync(strangers.path("device.pem")),
+    key: readFileSync(strangers.path("device.key")),
+  };
+  await refusal(port, forged);
+  strangers.remove();
+  await noted("tls-handshake-failed");
+  expect(recorder.connections).toEqual([]);
+});
+
+test("a requested certificate that nobody vouches for gives no identity", async () => {
+  const recorder = new Recorder();
+  const port = await open(recorder, { clientCertificate: "request" });
+  const client = await dialTls(port, device());
+  await recorder.when(() => recorder.connections.length === 1);
+  expect(recorder.connection.peer.identity).toBeUndefined();
+  client.destroy();
+});
+
+test.each(["TLSv1.2", "TLSv1.3"] as const)("a pre-shared key proves its identity (%s)", async (version) => {
+  const pskFile = files.write("psk", "# keys\nline:with:colons:00ff\nsensor:0123456789abcdef\n");
+  const recorder = new Recorder();
+  const port = await open(recorder, { cert: undefined, key: undefined, pskFile });
+  const withKey = (key: string): ConnectionOptions => ({
+    minVersion: version,
+    maxVersion: version,
+    ciphers: "DHE-PSK-AES128-GCM-SHA256:PSK-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256",
+    pskCallback: () => ({ identity: "sensor", psk: Buffer.from(key, "hex") }),
+    checkServerIdentity: () => undefined,
+  });
+  const client = await dialTls(port, withKey("0123456789abcdef"));
+  await recorder.when(() => recorder.connections.length === 1);
+  expect(recorder.connection.peer.identity).toBe("sensor");
+  client.destroy();
+  await refusal(port, withKey("0123456789abcdee"));
+  await noted("tls-handshake-failed");
+  expect(recorder.connections.length).toBe(1);
+});
+
+test("a certificate that is replaced is used by the next client, the old one stays on a mistake", async () => {
+  copyFileSync(files.path("server.pem"), files.path("live.pem"));
+  copyFileSync(files.path("server.key"), files.path("live.key"));
+  const recorder = new Recorder();
+  const port = await open(recorder, {
+    cert: files.path("live.pem"),
+    key: files.path("live.key"),
+    reloadInterval: milliseconds(20),
+  });
+  const subjectSeen = async (): Promise<string | string[] | undefined> => {
+    const client = await dialTls(port, { checkServerIdentity: () => undefined });
+    const name = client.getPeerCertificate().subject.CN;
+    client.destroy();
+    return name;
+  };
+  expect(await subjectSeen()).toBe("localhost");
+  files.write("live.pem", "nonsense");
+  await noted("certificate-reload-failed");
+  expect(await subjectSeen()).toBe("localhost");
+  copyFileSync(files.path("second.key"), files.path("new.key"));
+  copyFileSync(files.path("second.pem"), files.path("new.pem"));
+  renameSync(files.path("new.key"), files.path("live.key"));
+  renameSync(files.path("new.pem"), files.path("live.pem"));
+  await noted("certificate-reloaded");
+  expect(await subjectSeen()).toBe("second");
+});
+
+test("plain text on a TLS listener ends that connection and is noted", async () => {
+  const recorder = new Recorder();
+  const client = await dial(await open(recorder));
+  client.on("error", () => {}).write("100c00044d515454 this is no client hello");
+  await closed(client.resume());
+  expect(notes).toEqual([expect.objectContaining({ event: "tls-handshake-failed" })]);
+  expect(recorder.connections).toEqual([]);
+});
+
+test("a silent client is cut after the handshake time", async () => {
+  const client = await dial(await open(new Recorder(), {}, { handshakeTimeout: milliseconds(50) }));
+  await closed(client.on("error", () => {}).resume());
+  expect(notes.map((note) => note.event)).toEqual(["handshake-timeout"]);
+});
+
+test.each(["together with the client hello", "before the client hello"])(
+  "a PROXY header %s comes before TLS",
+  async (when) => {
+    const recorder = new Recorder();
+    const port = await open(recorder, {}, { proxyProtocol: true });
+    const raw = await dial(port);
+    let header = Buffer.from("PROXY TCP4 192.0.2.7 198.51.100.1 4660 8883\r\n");
+    if (when.startsWith("before")) {
+      raw.write(header);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      header = Buffer.alloc(0);
+    }
+    const wire = new Duplex({
+      read: () => {},
+      write: (bytes, _encoding, done) => {
+        raw.write(Buffer.concat([header, bytes]), done);
+        header = Buffer.alloc(0);
+      },
+    });
+    raw.on("data", (bytes) => wire.push(bytes));
+    const client = connect({ socket: wire, ...trusting() }, () => client.write("hello"));
+    await recorder.when(() => recorder.bytes.length === 5);
+    expect(recorder.connection.peer).toMatchObject({ transport: "tls", address: "192.0.2.7", port: 4660 });
+    raw.destroy();
+  },
+);
+
+test("a slow TLS reader is noticed and drained", async () => {
+  const recorder = new Recorder();
+  const client = await dialTls(await open(recorder, {}, { highWaterMark: 100_000 }));
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  let sent = 0;
+  for (let more = true; more && sent < 2_000; sent++) more = recorder.connection.write(Buffer.alloc(50_000));
+  expect(sent).toBeLessThan(2_000);
+  let received = 0;
+  client.on("data", (bytes) => {
+    received += bytes.length;
+  });
+  client.resume();
+  await recorder.when(() => recorder.drains === 1);
+  recorder.connection.end();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(received).toBe(sent * 50_000);
+});
+
+test.each<[string, () => Partial<TlsOptions>, string]>([
+  ["certificate-missing", () => ({ cert: files.path("nowhere.pem") }), "nowhere.pem"],
+  ["certificate-missing", () => ({ key: undefined }), "`cert` and `key`"],
+  ["certificate-missing", () => ({ pskFile: files.path("no-psk") }), "no-psk"],
+  ["certificate-unreadable", () => ({ cert: files.folder }), "cannot be read"],
+  ["certificate-mismatch", () => ({ key: files.path("device.key") }), "device.key"],
+  ["certificate-invalid", () => ({ cert: files.write("bad.pem", "bad") }), "bad.pem"],
+  ["certificate-invalid", () => ({ key: files.write("bad.key", "bad") }), "bad.key"],
+  ["certificate-invalid", () => ({ ca: files.write("bad.ca", "bad") }), "bad.ca"],
+  ["psk-file-invalid", () => ({ pskFile: files.write("bad.psk", "a:00\nsecret:xyz") }), "line 2"],
+])("a TLS listener that cannot start says %s", async (code, changes, hint) => {
+  const failure = await open(new Recorder(), changes()).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(ListenError);
+  expect(failure).toMatchObject({ code });
+  const { message } = failure as ListenError;
+  expect(message).toContain(hint);
+  expect(message).not.toContain("\n");
+  expect(message).not.toContain("xyz");
+});
+
+test("a certificate near its end is warned about at the start", async () => {
+  files.issue("short", "/CN=localhost", 1);
+  await open(new Recorder(), { cert: files.path("short.pem"), key: files.path("short.key") });
+  expect(notes).toEqual([expect.objectContaining({ level: "warn", event: "certificate-expires-soon" })]);
+});
+
+test("the name of a subject is read as RFC 4514 writes it", () => {
+  const subject = "C=CH\nO=Acme\\, Inc\nCN=old\nCN=dev\\+1";
+  expect(subjectName(subject, "dn")).toBe("CN=dev\\+1,CN=old,O=Acme\\, Inc,C=CH");
+  expect(subjectName(subject, "cn")).toBe("dev+1");
+  expect(subjectName("O=Acme", "cn")).toBeUndefined();
+});
