@@ -85,6 +85,11 @@ export interface ConnectRequest {
    * opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
    */
   readonly aggregate?: ClientId | undefined;
+  /**
+   * The gateway in whose name the client connects (its sessions, mountpoint and rules) when two gateways share a
+   * listener; the listener's own when absent.
+   */
+  readonly gateway?: string | undefined;
 }
 
 export type ConnectAnswer =
@@ -288,6 +293,8 @@ export interface GatewayHost {
   readFile(path: string): Uint8Array;
   /** Names of the files in a folder that the configuration names, sorted. Start-up only. */
   listFiles(folder: string): readonly string[];
+  /** What gateways that were opened before this one offer under a name (`Gateway.offers`): LwM2M's CoAP sites. */
+  offered(name: string): readonly unknown[];
 }
 
 export interface ListenerInfo {
@@ -309,6 +316,8 @@ export interface WebSocketProfile {
 /** A running gateway. */
 export interface Gateway {
   endpoint(listener: ListenerInfo): Endpoint;
+  /** Parts that another gateway may serve on its own listeners, by name; that gateway knows their type. */
+  readonly offers?: Readonly<Record<string, readonly unknown[]>>;
   /** Applies what may change at run time; undefined when nothing may. */
   reload?(): void;
   stop?(): void;

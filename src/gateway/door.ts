@@ -1,5 +1,6 @@
 import { topicNameProblem } from "../bus/topic.ts";
-import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
+import { assert } from "../lib/assert.ts";
+import type { ListenerPolicy, Verdict } from "../policy/policy.ts";
 import { TokenBucket } from "../policy/token-bucket.ts";
 import type { Session } from "../session/session.ts";
 import { BusClient } from "./bus-client.ts";
@@ -18,10 +19,15 @@ export class Door {
   readonly #loops = new Set<ChannelLoop>();
   readonly #events = new WeakMap<BusClient, ClientEvent>();
 
-  constructor(core: Core, policy: ListenerPolicy) {
+  readonly #sibling: ((gateway: string) => Door) | undefined;
+  #siblings: Map<string, Door> | undefined = undefined;
+
+  /** `sibling` makes the door of another gateway that is served on the same listener. */
+  constructor(core: Core, policy: ListenerPolicy, sibling?: (gateway: string) => Door) {
     this.core = core;
     this.policy = policy;
     this.gateway = policy.gateway;
+    this.#sibling = sibling;
   }
 
   /** Open channels of this listener. */
@@ -42,6 +48,9 @@ export class Door {
   }
 
   connect(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
+    if (request.gateway !== undefined && request.gateway !== this.gateway) {
+      return this.#of(request.gateway).connect(loop, request, ticket);
+    }
     if (request.clientId.length > CLIENT_ID_LENGTH_MAX || request.clientId.includes("\0")) {
       return this.#refuse("malformed", "client id too long or with a NUL character");
     }
@@ -81,6 +90,17 @@ export class Door {
     this.policy.disconnected(client.identity, this.core.now);
     const event = this.#events.get(client);
     if (event !== undefined) this.core.events.disconnected?.(event, reason, this.core.now);
+  }
+
+  #of(gateway: string): Door {
+    this.#siblings ??= new Map();
+    let door = this.#siblings.get(gateway);
+    if (door === undefined) {
+      assert(this.#sibling !== undefined, `no door for gateway ${gateway} here`);
+      door = this.#sibling(gateway);
+      this.#siblings.set(gateway, door);
+    }
+    return door;
   }
 
   #answerLate(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {

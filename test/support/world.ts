@@ -76,6 +76,7 @@ export class World {
   readonly schedule: FlushSchedule;
   #healthy = true;
   #listeners = 0;
+  readonly #offers = new Map<string, readonly unknown[]>();
   #now: Instant;
 
   constructor(options: WorldOptions = {}) {
@@ -228,8 +229,11 @@ export class World {
           .filter((path) => path.startsWith(`${folder}/`))
           .map((path) => path.slice(folder.length + 1))
           .sort(),
+      offered: (name) => this.#offers.get(name) ?? [],
     };
-    return module.open(config, host);
+    const gateway = module.open(config, host);
+    for (const [name, parts] of Object.entries(gateway.offers ?? {})) this.#offers.set(name, parts);
+    return gateway;
   }
 
   /** A stream listener of a gateway. */
