@@ -1,0 +1,142 @@
+/** What a schema cannot say: names that must exist, rules that must make sense, doors that stand open. */
+import { topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
+import { accessRuleProblem } from "../policy/access.ts";
+import { isAddressRange } from "../policy/addresses.ts";
+import { unknownPlaceholder } from "../policy/placeholders.ts";
+import { quoted } from "./describe.ts";
+import type { ListenerConfig } from "./listener-schema.ts";
+import { effectiveTls, isSecure, listenerOpens } from "./listeners.ts";
+import type { Path } from "./path.ts";
+import { type ConfigProblem, type Locate, problem } from "./problem.ts";
+import type { Config } from "./schema.ts";
+import { openDoors } from "./warnings.ts";
+
+export interface Checked {
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly string[];
+}
+
+const PLACEHOLDERS =
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
+  "%c %u %a %e, ${clientid} ${username} ${peerhost} ${endpointname} ${gateway} ${listener}";
+
+/** A placeholder as the one level that it will be. */
+const standIn = (template: string): string => template.replaceAll(/%[cuae]|\$\{[^}]*\}/g, "x");
+
+type Report = (path: Path, value: unknown, allowed: string) => void;
+
+function checkTemplate(template: string, path: Path, report: Report): void {
+  const unknown = unknownPlaceholder(template);
+  if (unknown !== undefined) report(path, template, `the placeholders ${PLACEHOLDERS}`);
+}
+
+function checkFilter(filter: string, path: Path, report: Report): void {
+  checkTemplate(filter, path, report);
+  const wrong = topicFilterProblem(standIn(filter));
+  if (wrong !== undefined) report(path, filter, `a topic filter (this one has: ${wrong})`);
+}
+
+function checkMountpoint(mountpoint: string | undefined, path: Path, report: Report): void {
+  if (mountpoint === undefined || mountpoint === "") return;
+  checkTemplate(mountpoint, path, report);
+  const wrong = topicNameProblem(standIn(mountpoint));
+  if (wrong !== undefined) report(path, mountpoint, `a topic prefix (this one has: ${wrong})`);
+  if (mountpoint.startsWith("$SYS")) report(path, mountpoint, "a topic prefix outside $SYS");
+}
+
+function checkAddresses(value: string | readonly string[] | undefined, path: Path, report: Report): void {
+  for (const address of typeof value === "string" ? [value] : (value ?? [])) {
+    if (!isAddressRange(address)) report(path, address, "an IP address or a CIDR range such as 10.0.0.0/8");
+  }
+}
+
+function checkAuthentication(
+  chain: readonly { readonly kind: string; readonly file?: string }[],
+  path: Path,
+  report: Report,
+): void {
+  chain.forEach((member, index) => {
+    if (member.kind === "users-file" && member.file === undefined) {
+      report([...path, "chain", index, "file"], undefined, "the path of a users file");
+    }
+  });
+}
+
+function checkRules(config: Config, report: Report): void {
+  config.authorization.rules.forEach((rule, index) => {
+    const path: Path = ["authorization", "rules", index];
+    if (rule.who !== "all") checkAddresses(rule.who.address, [...path, "who", "address"], report);
+    for (const [place, topic] of (rule.topics ?? []).entries()) {
+      checkFilter(topic.replace(/^eq /, ""), [...path, "topics", place], report);
+    }
+  });
+  config.rewrite.forEach((rule, index) => {
+    checkFilter(rule.filter, ["rewrite", index, "filter"], report);
+    checkTemplate(rule.target, ["rewrite", index, "target"], report);
+  });
+  config.subscriptions.forEach((rule, index) => {
+    checkFilter(rule.topic, ["subscriptions", index, "topic"], report);
+  });
+  config.bans.list.forEach((ban, index) => {
+    const path: Path = ["bans", "list", index];
+    checkAddresses(ban.address, [...path, "address"], report);
+    if (ban.clientId === undefined && ban.user === undefined && ban.address === undefined) {
+      report(path, ban, "at least one of clientId, user, address");
+    }
+  });
+}
+
+function checkListener(config: Config, listener: ListenerConfig, path: Path, report: Report): void {
+  checkMountpoint(listener.mountpoint, [...path, "mountpoint"], report);
+  listener.accessRules.forEach((rule, index) => {
+    const wrong = accessRuleProblem(rule);
+    if (wrong !== undefined) report([...path, "accessRules", index], rule, wrong);
+  });
+  if (!isSecure(listener.transport) || listener.enable === false) return;
+  const tls = effectiveTls(config, listener);
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    report([...path, "tls"], undefined, "both cert and key, here or in the general tls section");
+  }
+  if (listener.enable === true && !listenerOpens(config, listener)) {
+    report([...path, "enable"], true, "true only with tls.cert and tls.key, or tls.pskFile");
+  }
+}
+
+/** Two listeners of one kind of socket cannot have the same port. */
+function checkPorts(config: Config, report: Report): void {
+  const taken = new Map<string, string>();
+  for (const [gateway, { enable, listeners }] of Object.entries(config.gateways)) {
+    for (const [name, listener] of Object.entries(listeners)) {
+      if (!enable || listener.port === 0 || !listenerOpens(config, listener)) continue;
+      const key = `${listener.transport === "udp" ? "udp" : "tcp"} ${listener.bind} ${listener.port}`;
+      const other = taken.get(key);
+      const path: Path = ["gateways", gateway, "listeners", name, "port"];
+      if (other !== undefined) report(path, listener.port, `a port that ${other} does not use`);
+      taken.set(key, `gateways.${gateway}.listeners.${name}`);
+    }
+  }
+}
+
+/** Run on a configuration that the schema has passed. */
+export function checkMeaning(config: Config, locate: Locate): Checked {
+  const problems: ConfigProblem[] = [];
+  const report: Report = (path, value, allowed) => {
+    const shown = value === undefined ? undefined : quoted(value);
+    const says = shown === undefined ? "is missing" : `is ${shown}`;
+    problems.push(problem(locate, { path, says, allowed, ...(shown === undefined ? {} : { value: shown }) }));
+  };
+  checkAuthentication(config.authentication.chain, ["authentication"], report);
+  checkRules(config, report);
+  for (const [name, gateway] of Object.entries(config.gateways)) {
+    const path: Path = ["gateways", name];
+    checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);
+    if (gateway.authentication) {
+      checkAuthentication(gateway.authentication.chain, [...path, "authentication"], report);
+    }
+    for (const [listenerName, listener] of Object.entries(gateway.listeners)) {
+      checkListener(config, listener, [...path, "listeners", listenerName], report);
+    }
+  }
+  checkPorts(config, report);
+  return { problems, warnings: problems.length > 0 ? [] : openDoors(config) };
+}

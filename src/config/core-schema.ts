@@ -1,0 +1,159 @@
+/** Settings of the node itself: name, data, log, API, bus and sessions. */
+import { type Static, Type } from "@sinclair/typebox";
+import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
+import { choice, flag, integer, text } from "./kinds.ts";
+
+const Node = Type.Object(
+  {
+    name: text({
+      description: "Name of this gateway in $SYS/brokers/<name>/... and in logs.",
+      default: "isthmus",
+      pattern: "^[^+#/\\s]+$",
+    }),
+    sysInterval: durationSetting({
+      description: "How often version, uptime, statistics and metrics are published under $SYS.",
+      default: "1m",
+      minimum: "1s",
+    }),
+    shutdownTimeout: durationSetting({
+      description:
+        "How long a stop may take: clients are told and work in flight is finished, then the rest is cut off.",
+      default: "10s",
+    }),
+  },
+  { description: "This gateway." },
+);
+
+const Store = Type.Object(
+  {
+    engine: choice(["memory", "embedded"], {
+      description:
+        "Where sessions, queues and retained messages are kept. memory: in this process, lost at its end. embedded: on disk under dataFolder.",
+      default: "memory",
+    }),
+  },
+  { description: "What outlives a restart." },
+);
+
+const Log = Type.Object(
+  {
+    level: choice(["trace", "debug", "info", "warn", "error", "fatal"], {
+      description: "The least level that is written.",
+      default: "info",
+    }),
+    format: choice(["auto", "pretty", "json"], {
+      description: "pretty for people, json for machines; auto is pretty on a terminal and json otherwise.",
+      default: "auto",
+    }),
+  },
+  { description: "Logs, on standard output. Passwords and keys are never in them." },
+);
+
+const Api = Type.Object(
+  {
+    enable: flag({ description: "Serve HTTP: /metrics for Prometheus, /health, /ready.", default: true }),
+    bind: text({
+      description: "IP address to listen on. 0.0.0.0 lets other machines in; there is no login on this port.",
+      default: "127.0.0.1",
+    }),
+    port: integer(0, 65_535, { description: "TCP port; 0 takes a free one.", default: 18_083 }),
+  },
+  { description: "The HTTP port." },
+);
+
+const Retained = Type.Object(
+  {
+    messages: countSetting({
+      description: "Retained messages kept at most; further topics are not retained, and that is counted.",
+      default: 1_000_000,
+    }),
+    bytes: sizeSetting({ description: "Memory for retained messages at most.", default: "256MB" }),
+    payloadSize: sizeSetting({
+      description: "Larger payloads are delivered and not retained.",
+      default: "2MB",
+    }),
+    expiry: durationSetting({
+      description: "How long a message without its own expiry is retained.",
+      default: "forever",
+    }),
+  },
+  { description: "Limits of retained messages." },
+);
+
+const Delayed = Type.Object(
+  {
+    messages: countSetting({
+      description: "Delayed messages waiting at most; further ones are refused.",
+      default: 100_000,
+    }),
+    bytes: sizeSetting({ description: "Memory for delayed messages at most.", default: "64MB" }),
+    delayMax: durationSetting({ description: "Longest delay that may be asked for.", default: "50d" }),
+  },
+  { description: "Limits of $delayed/<seconds>/<topic>." },
+);
+
+const Bus = Type.Object(
+  {
+    sharedStrategy: choice(["round_robin", "random", "sticky", "hash"], {
+      description:
+        "Which member of a shared subscription gets the next message: in turn, by chance, the same one as long as it is there, or by the publisher's client id.",
+      default: "round_robin",
+    }),
+    routeCacheSize: integer(0, 10_000_000, {
+      description: "Topics whose subscribers are remembered; 0 looks them up each time.",
+      default: 65_536,
+    }),
+    retained: Retained,
+    delayed: Delayed,
+  },
+  { description: "The bus between all clients." },
+);
+
+const Session = Type.Object(
+  {
+    sessions: countSetting({
+      description: "Sessions at most, connected or not; further clients are refused.",
+      default: 1_000_000,
+    }),
+    queueMessages: countSetting({
+      description: "Messages waiting in one session at most.",
+      default: 1_000,
+    }),
+    queueBytes: sizeSetting({
+      description: "Memory of the messages waiting in one session at most.",
+      default: "16MB",
+    }),
+    dropPolicy: choice(["qos0-first", "oldest", "newest"], {
+      description:
+        "What goes when a queue is full. qos0-first: the oldest QoS 0 message, and where there is none the oldest.",
+      default: "qos0-first",
+    }),
+    queueQos0: flag({ description: "Queue QoS 0 messages for clients that are away.", default: true }),
+    expiryMax: durationSetting({
+      description: "Longest time that a session outlives its connection; clients that ask for more get this.",
+      default: "7d",
+    }),
+    awaitingReleaseMax: integer(1, 65_535, {
+      description: "Inbound QoS 2 messages of one session between PUBLISH and PUBREL at most.",
+      default: 1_000,
+    }),
+  },
+  { description: "One client's queue and state." },
+);
+
+/** Settings of the node, without policy and gateways. */
+export const coreProperties = {
+  node: Node,
+  dataFolder: text({
+    description: "Folder for everything that is kept. A relative path counts from the working directory.",
+    default: "./data",
+  }),
+  store: Store,
+  log: Log,
+  api: Api,
+  bus: Bus,
+  session: Session,
+};
+
+const CoreSchema = Type.Object(coreProperties);
+export type CoreConfig = Static<typeof CoreSchema>;

@@ -1,0 +1,28 @@
+/** What each gateway opens when the configuration says nothing. Data only: a gateway without a line here opens nothing. */
+type DefaultListeners = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+const MQTT_PATH = ["/mqtt"];
+const STOMP_PATH = ["/stomp"];
+
+export const DEFAULT_LISTENERS: Readonly<Record<string, DefaultListeners>> = {
+  mqtt: {
+    tcp: { transport: "tcp", port: 1883 },
+    ws: { transport: "ws", port: 8083, websocket: { paths: MQTT_PATH } },
+    tls: { transport: "tls", port: 8883 },
+    wss: { transport: "wss", port: 8084, websocket: { paths: MQTT_PATH } },
+  },
+  coap: {
+    udp: { transport: "udp", port: 5683 },
+    tcp: { transport: "tcp", port: 5683 },
+  },
+  // LwM2M is CoAP: it is served on the listeners of the CoAP gateway.
+  lwm2m: {},
+  "mqtt-sn": {
+    udp: { transport: "udp", port: 1884 },
+  },
+  stomp: {
+    tcp: { transport: "tcp", port: 61_613 },
+    ws: { transport: "ws", port: 8085, websocket: { paths: STOMP_PATH } },
+    tls: { transport: "tls", port: 61_614 },
+  },
+};

@@ -1,0 +1,55 @@
+import { type JsonSchema, OPTIONAL } from "./schema.ts";
+
+export type Tree = Record<string, unknown>;
+
+export const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** `over` laid on `base`: sections are merged key by key, everything else is replaced. */
+export function merge(base: unknown, over: unknown): unknown {
+  if (!isTree(base) || !isTree(over)) return over ?? base;
+  const merged: Tree = { ...base };
+  for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
+  return merged;
+}
+
+/** The schema of one key of a section, its named keys first. */
+export function schemaOfKey(schema: JsonSchema, key: string): JsonSchema | undefined {
+  if (schema.properties && Object.hasOwn(schema.properties, key)) return schema.properties[key];
+  for (const [pattern, of] of Object.entries(schema.patternProperties ?? {})) {
+    if (new RegExp(pattern, "u").test(key)) return of;
+  }
+  return typeof schema.additionalProperties === "object" ? schema.additionalProperties : undefined;
+}
+
+/** The value with everything that has a default filled in; an empty section (`null`) counts as absent. */
+export function fillDefaults(schema: JsonSchema, value: unknown): unknown {
+  const given = value ?? undefined;
+  if (schema.anyOf !== undefined) return given ?? structuredClone(schema.default);
+  const present = merge(structuredClone(schema.default), given);
+  if (isTree(present) || (present === undefined && schema.properties !== undefined)) {
+    return fillSection(schema, (present as Tree | undefined) ?? {});
+  }
+  if (Array.isArray(present) && schema.items) {
+    const { items } = schema;
+    return present.map((item) => fillDefaults(items, item));
+  }
+  return present;
+}
+
+function fillSection(schema: JsonSchema, section: Tree): Tree {
+  const filled: Tree = {};
+  const optional = (schema[OPTIONAL] as readonly string[] | undefined) ?? [];
+  for (const [key, of] of Object.entries(schema.properties ?? {})) {
+    const given = section[key] ?? undefined;
+    if (given === undefined && optional.includes(key) && of.default === undefined) continue;
+    const value = fillDefaults(of, given);
+    if (value !== undefined) filled[key] = value;
+  }
+  for (const [key, given] of Object.entries(section)) {
+    if (key in filled || given === null || given === undefined) continue;
+    const of = schemaOfKey(schema, key);
+    filled[key] = of === undefined ? given : fillDefaults(of, given);
+  }
+  return filled;
+}

@@ -1,0 +1,154 @@
+/** Settings of one listener; the same for every gateway, though a UDP one reads no WebSocket keys. */
+import { type Static, Type } from "@sinclair/typebox";
+import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
+import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+
+const Limits = Type.Object(
+  {
+    connections: countSetting({ description: "Connections, or devices on UDP, at once.", default: 100_000 }),
+    connectionRate: countSetting({
+      description: "New connections a second; more are refused.",
+      default: 5_000,
+    }),
+    messageRate: countSetting({
+      description:
+        "Messages a second that one client may publish; reading is slowed down, or the message refused.",
+      default: "unlimited",
+    }),
+    byteRate: sizeSetting({ description: "Bytes a second that one client may send.", default: "unlimited" }),
+    packetSize: sizeSetting({ description: "Largest packet that a client may send.", default: "2MB" }),
+    topicLevels: countSetting({ description: "Levels of a topic or filter at most.", default: 128 }),
+    subscriptions: countSetting({ description: "Subscriptions of one client at most.", default: 10_000 }),
+    connectTimeout: durationSetting({
+      description: "Time from the connection to a finished login.",
+      default: "15s",
+    }),
+  },
+  { description: "Limits of this listener. Counts and sizes may be unlimited." },
+);
+
+/** TLS keys with no default of their own: a listener sets what differs from the general `tls`. */
+const tlsKeys = {
+  cert: Type.Optional(text({ description: "PEM file of the server certificate and its chain." })),
+  key: Type.Optional(text({ description: "PEM file of its private key." })),
+  keyPassphrase: Type.Optional(text({ description: "Passphrase of the key file.", [SECRET]: true })),
+  ca: Type.Optional(text({ description: "PEM file of the authorities that sign client certificates." })),
+  pskFile: Type.Optional(
+    text({ description: "File with one identity:key-in-hexadecimal a line, for TLS-PSK." }),
+  ),
+  ciphers: Type.Optional(text({ description: "OpenSSL cipher list." })),
+};
+const CLIENT_CERTIFICATE = ["none", "request", "require"] as const;
+const clientCertificateText = "Ask clients for a certificate: none, request, or require a valid one.";
+const IDENTITY = ["cn", "dn", "none"] as const;
+const identityText = "What of a client certificate is its proven name: common name or distinguished name.";
+const TLS_VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
+const minVersionText = "Oldest TLS version.";
+
+/** General TLS settings. */
+export const Tls = Type.Object(
+  {
+    ...tlsKeys,
+    clientCertificate: choice(CLIENT_CERTIFICATE, { description: clientCertificateText, default: "none" }),
+    identity: choice(IDENTITY, { description: identityText, default: "cn" }),
+    minVersion: choice(TLS_VERSIONS, { description: minVersionText, default: "TLSv1.2" }),
+  },
+  { description: "TLS of all secure listeners. They open as soon as cert and key, or pskFile, are set." },
+);
+export type TlsConfig = Static<typeof Tls>;
+
+const ListenerTls = Type.Object(
+  {
+    ...tlsKeys,
+    clientCertificate: Type.Optional(choice(CLIENT_CERTIFICATE, { description: clientCertificateText })),
+    identity: Type.Optional(choice(IDENTITY, { description: identityText })),
+    minVersion: Type.Optional(choice(TLS_VERSIONS, { description: minVersionText })),
+  },
+  { description: "What differs from the general tls settings." },
+);
+
+const Tcp = Type.Object(
+  {
+    backlog: integer(1, 65_535, { description: "Connections waiting to be accepted.", default: 1_024 }),
+    noDelay: flag({ description: "Send small packets at once (TCP_NODELAY).", default: true }),
+    highWaterMark: sizeSetting({
+      description: "Bytes queued for one slow reader before it gets no further messages.",
+      default: "64KB",
+    }),
+    linger: durationSetting({
+      description: "How long an ended connection may take to read the rest.",
+      default: "5s",
+    }),
+    handshakeTimeout: durationSetting({
+      description: "Time for PROXY header, TLS handshake and WebSocket upgrade together.",
+      default: "10s",
+    }),
+    proxyProtocol: flag({
+      description:
+        "Expect the PROXY protocol, version 1 or 2, from a load balancer in front. Never open such a port to others.",
+      default: false,
+    }),
+  },
+  { description: "tcp, tls, ws, wss only." },
+);
+
+const WebSocket = Type.Object(
+  {
+    paths: texts({ description: "Request paths; * stands for one segment.", default: ["/"] }),
+    origins: texts({ description: "Accepted Origin headers; empty accepts all.", default: [] }),
+  },
+  { description: "ws and wss only." },
+);
+
+const Udp = Type.Object(
+  {
+    receiveBuffer: sizeSetting({
+      description: "Kernel receive buffer; the system may grant less, which is logged.",
+      default: "4MB",
+    }),
+    sendBuffer: sizeSetting({ description: "Kernel send buffer.", default: "1MB" }),
+    reuseAddress: flag({ description: "SO_REUSEADDR.", default: false }),
+    multicast: texts({
+      description: "Multicast groups to join, as group or group%interface-address.",
+      default: [],
+    }),
+    broadcast: flag({ description: "Allow sending to broadcast addresses.", default: false }),
+    roaming: choice(["anywhere", "same-host", "never"], {
+      description:
+        "Whether a device that proves itself is followed to a new address: to any, only to a new port, or not at all.",
+      default: "anywhere",
+    }),
+  },
+  { description: "udp only." },
+);
+
+/** One listener. `transport` and `port` have defaults only for the listeners that a gateway brings along. */
+export const Listener = Type.Object(
+  {
+    enable: Type.Unsafe<boolean | "auto">({
+      enum: ["auto", true, false],
+      description: "auto: tls and wss open when they have certificates, all others always.",
+      default: "auto",
+    }),
+    transport: choice(["tcp", "tls", "ws", "wss", "udp"], { description: "How devices reach it." }),
+    bind: text({
+      description: "IP address to listen on. 0.0.0.0: all of IPv4; '::': all of IPv6 and IPv4.",
+      default: "0.0.0.0",
+    }),
+    port: integer(0, 65_535, { description: "Port; 0 takes a free one." }),
+    mountpoint: Type.Optional(text({ description: "Instead of the gateway's mountpoint." })),
+    authenticate: flag({ description: "false lets everybody in without asking the chain.", default: true }),
+    accessRules: texts({
+      description:
+        "allow or deny with an address, a CIDR range or all; the first that matches decides. With an allow in the list, what matches nothing is refused.",
+      default: [],
+    }),
+    limits: Limits,
+    tls: ListenerTls,
+    tcp: Tcp,
+    websocket: WebSocket,
+    udp: Udp,
+  },
+  { description: "A listener." },
+);
+export type ListenerConfig = Static<typeof Listener>;

@@ -1,0 +1,135 @@
+/** Single values from the environment and from `--set`, laid over what the file says. */
+import { parse } from "yaml";
+import { isTree, schemaOfKey, type Tree } from "./defaults.ts";
+import { nearest } from "./nearest.ts";
+import { isWithin, type Path } from "./path.ts";
+import { type ConfigProblem, problem } from "./problem.ts";
+import type { JsonSchema } from "./schema.ts";
+
+export const ENVIRONMENT_PREFIX = "ISTHMUS_";
+/** Names the file; no setting. */
+export const FILE_VARIABLE = "ISTHMUS_CONFIG";
+
+/** One value to set, and what to call its origin. */
+export interface Override {
+  readonly steps: readonly string[];
+  readonly value: string;
+  readonly origin: string;
+  /** Orchestrators put variables of their own under our prefix; those are passed over. */
+  readonly lenient: boolean;
+}
+
+/** `ISTHMUS_GATEWAYS__MQTT__LISTENERS__TCP__PORT=2883`: a double underscore between keys, case ignored. */
+export function environmentOverrides(environment: Readonly<Record<string, string | undefined>>): Override[] {
+  const overrides: Override[] = [];
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(ENVIRONMENT_PREFIX) || name === FILE_VARIABLE || value === undefined) continue;
+    const steps = name.slice(ENVIRONMENT_PREFIX.length).split("__");
+    overrides.push({ steps, value, origin: `environment variable ${name}`, lenient: steps.length === 1 });
+  }
+  return overrides.sort((a, b) => (a.origin < b.origin ? -1 : 1));
+}
+
+/** `gateways.mqtt.listeners.tcp.port=2883`, as given to `--set`. */
+export function flagOverride(flag: string): Override {
+  const equals = flag.indexOf("=");
+  const key = equals === -1 ? flag : flag.slice(0, equals);
+  const value = equals === -1 ? "" : flag.slice(equals + 1);
+  const steps = key.split(".").flatMap((step) => step.replaceAll(/\[(\d+)\]/g, ".$1").split("."));
+  return { steps, value, origin: `--set ${key}`, lenient: false };
+}
+
+const plain = (word: string): string => word.replaceAll(/[_-]/g, "").toLowerCase();
+
+/** The values of all sources so far, and where each override came from. */
+export class OverriddenValues {
+  readonly values: Tree;
+  readonly problems: ConfigProblem[] = [];
+  readonly #schema: JsonSchema;
+  readonly #origins: { readonly path: Path; readonly origin: string }[] = [];
+
+  constructor(schema: JsonSchema, values: Tree) {
+    this.#schema = schema;
+    this.values = structuredClone(values);
+  }
+
+  /** Which override set this path, the last one first. */
+  originOf(path: Path): string | undefined {
+    return this.#origins.findLast((known) => isWithin(path, known.path))?.origin;
+  }
+
+  apply(override: Override): void {
+    const path: (string | number)[] = [];
+    let schema: JsonSchema = this.#schema;
+    let at: unknown = this.values;
+    let fallback: unknown;
+    for (const step of override.steps) {
+      const key = keyFor(schema, at ?? schema.default ?? fallback, step);
+      if (key === undefined) {
+        this.#unknown(override, schema, [...path, step], step);
+        return;
+      }
+      path.push(key);
+      fallback = childOf(schema.default ?? fallback, key);
+      schema = (typeof key === "number" ? schema.items : schemaOfKey(schema, key)) ?? {};
+      at = childOf(at, key);
+    }
+    const origin = override.origin;
+    const value = this.#parsed(override, schema, path);
+    if (value === UNREADABLE) return;
+    assign(this.values, this.#schema, path, value);
+    this.#origins.push({ path, origin });
+  }
+
+  #parsed(override: Override, schema: JsonSchema, path: Path): unknown {
+    if (schema.type === "string") return override.value;
+    try {
+      return parse(override.value);
+    } catch {
+      const says = `cannot be read as YAML: ${override.value}`;
+      this.problems.push(problem(() => override.origin, { path, says }));
+      return UNREADABLE;
+    }
+  }
+
+  #unknown(override: Override, schema: JsonSchema, path: Path, step: string): void {
+    if (override.lenient) return;
+    const known = Object.keys(schema.properties ?? {});
+    const meant = nearest(step, known);
+    const allowed = known.length === 0 ? undefined : `one of ${known.join(", ")}`;
+    const says = "is not a known key";
+    this.problems.push(problem(() => override.origin, { path, says, allowed, nearest: meant }));
+  }
+}
+
+const UNREADABLE = Symbol("unreadable");
+
+function childOf(value: unknown, key: string | number): unknown {
+  return typeof value === "object" && value !== null ? (value as Tree)[key] : undefined;
+}
+
+/** The key as it is really written: case, `-` and `_` do not count. A new name is taken as it comes. */
+function keyFor(schema: JsonSchema, value: unknown, step: string): string | number | undefined {
+  if (schema.items !== undefined) return /^\d{1,4}$/.test(step) ? Number(step) : undefined;
+  const known = [...Object.keys(schema.properties ?? {}), ...(isTree(value) ? Object.keys(value) : [])];
+  const exact = known.find((key) => key === step) ?? known.find((key) => plain(key) === plain(step));
+  if (exact !== undefined) return exact;
+  return schemaOfKey(schema, step) === undefined ? undefined : step.toLowerCase();
+}
+
+/** Sets a value, making the sections and lists on the way; a list that is not there starts as its default. */
+function assign(tree: Tree, schema: JsonSchema, path: Path, value: unknown): void {
+  let at = tree;
+  let of: JsonSchema = schema;
+  path.forEach((key, index) => {
+    of = (typeof key === "number" ? of.items : schemaOfKey(of, key)) ?? {};
+    if (index === path.length - 1) {
+      at[key] = value;
+      return;
+    }
+    const next = at[key];
+    if (typeof next !== "object" || next === null)
+      at[key] = of.items ? structuredClone(of.default ?? []) : {};
+    at = at[key] as Tree;
+  });
+}

@@ -1,0 +1,141 @@
+import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import type { CoreConfig } from "./core-schema.ts";
+import { coreProperties } from "./core-schema.ts";
+import { DEFAULT_LISTENERS } from "./default-listeners.ts";
+import { flag, NAME_PATTERN, text } from "./kinds.ts";
+import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
+import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
+
+/** A JSON Schema as this folder walks it. */
+export interface JsonSchema {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean | JsonSchema;
+  readonly patternProperties?: Readonly<Record<string, JsonSchema>>;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly minLength?: number;
+  readonly minProperties?: number;
+  readonly [keyword: string]: unknown;
+}
+
+/** What this folder needs to know of a gateway module. */
+export interface ConfigurableModule {
+  readonly name: string;
+  readonly schema: TSchema;
+}
+
+/** The part of a gateway's configuration that is the same for all. */
+const gatewayProperties = (name: string) => ({
+  enable: flag({ description: "Run this gateway.", default: true }),
+  mountpoint: text({
+    description:
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
+      "Prefix of every topic of this gateway's clients, with placeholders ${clientid} ${username} ${peerhost} ${endpointname}; added on publish and subscribe, removed on delivery.",
+    default: "",
+  }),
+  authentication: Type.Optional(AuthenticationOverride),
+  listeners: Type.Unsafe<Record<string, ListenerConfig>>({
+    type: "object",
+    description: "Listeners by name. Those of the default stay unless they say enable: false.",
+    default: DEFAULT_LISTENERS[name] ?? {},
+    properties: {},
+    patternProperties: { [NAME_PATTERN]: Listener },
+    additionalProperties: false,
+  }),
+});
+
+const GatewayCore = Type.Object(gatewayProperties(""));
+/** A gateway's configuration: the core's keys, and beside them the gateway's own. */
+export type GatewayConfig = Static<typeof GatewayCore> & Readonly<Record<string, unknown>>;
+
+/** The whole configuration, units converted: `Duration` in milliseconds, sizes in bytes, `unlimited` as Infinity. */
+export interface Config extends CoreConfig, PolicyConfig {
+  readonly tls: TlsConfig;
+  readonly gateways: Readonly<Record<string, GatewayConfig>>;
+}
+
+/** Keyword: the keys of an object that stay absent until somebody sets them, unless they have a default. */
+export const OPTIONAL = "x-optional";
+
+/** Objects take no unknown keys, so that a misspelled one is found. */
+export function closed(schema: JsonSchema): JsonSchema {
+  const copy: Record<string, unknown> = { ...schema };
+  if (schema.properties) {
+    copy["properties"] = mapped(schema.properties, closed);
+    copy["additionalProperties"] ??= false;
+    // Defaults are filled in before validation: whoever edits a file may leave out what has one.
+    const required = (schema.required ?? []).filter((key) => !hasDefault(schema.properties?.[key]));
+    if (required.length > 0) copy["required"] = required;
+    else delete copy["required"];
+    const optional = Object.keys(schema.properties).filter((key) => !schema.required?.includes(key));
+    if (optional.length > 0) copy[OPTIONAL] = optional;
+  }
+  if (schema.patternProperties) copy["patternProperties"] = mapped(schema.patternProperties, closed);
+  if (typeof schema.additionalProperties === "object") {
+    copy["additionalProperties"] = closed(schema.additionalProperties);
+  }
+  if (schema.items) copy["items"] = closed(schema.items);
+  if (schema.anyOf) copy["anyOf"] = schema.anyOf.map(closed);
+  return copy;
+}
+
+const mapped = (schemas: Readonly<Record<string, JsonSchema>>, change: (schema: JsonSchema) => JsonSchema) =>
+  Object.fromEntries(Object.entries(schemas).map(([key, schema]) => [key, change(schema)]));
+
+/** An object of which every required key has a default is there by itself. */
+export function hasDefault(schema: JsonSchema | undefined): boolean {
+  if (schema === undefined) return false;
+  if (schema.default !== undefined) return true;
+  const { properties } = schema;
+  if (properties === undefined) return false;
+  return (schema.required ?? []).every((key) => hasDefault(properties[key]));
+}
+
+function gatewaySchema(module: ConfigurableModule): JsonSchema {
+  const own = (module.schema as JsonSchema).properties ?? {};
+  const core = Type.Object(gatewayProperties(module.name)) as unknown as JsonSchema;
+  for (const key of Object.keys(own)) {
+    if (key in core.properties!)
+      throw new TypeError(`gateway ${module.name}: the core owns the key "${key}"`);
+  }
+  return {
+    type: "object",
+    description: (module.schema as JsonSchema).description ?? `The ${module.name} gateway.`,
+    properties: { ...core.properties, ...own },
+    required: [...(core.required ?? []), ...((module.schema as JsonSchema).required ?? [])],
+  };
+}
+
+/** The schema of the whole configuration, given the gateways that exist. */
+export function buildSchema(modules: readonly ConfigurableModule[]): JsonSchema {
+  const gateways = Object.fromEntries(modules.map((module) => [module.name, gatewaySchema(module)]));
+  const core = Type.Object({ ...coreProperties, tls: Tls, ...policyProperties }) as unknown as JsonSchema;
+  const whole: JsonSchema = {
+    type: "object",
+    description: "Configuration of Isthmus.",
+    properties: {
+      ...core.properties,
+      gateways: {
+        type: "object",
+        description: "One section for each protocol.",
+        properties: gateways,
+        required: Object.keys(gateways),
+      },
+    },
+    required: [...(core.required ?? []), "gateways"],
+  };
+  // Symbols that TypeBox leaves in its schemas are no part of JSON Schema.
+  return closed(JSON.parse(JSON.stringify(whole)) as JsonSchema);
+}

@@ -1,0 +1,163 @@
+import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { type Static, Type } from "@sinclair/typebox";
+import type { ConnectRequest, Peer } from "../gateway/contract.ts";
+import type { Instant } from "../lib/time.ts";
+import { type Authenticator, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { fillDefaults } from "./defaults.ts";
+import { flag, SECRET, text } from "./kinds.ts";
+import type { PasswordCheck } from "./password-check.ts";
+import { HASH_FORMS, type PasswordHash, parsePasswordHash } from "./password-hash.ts";
+import type { Path } from "./path.ts";
+import { ConfigError, type ConfigProblem, problem } from "./problem.ts";
+import { closed, type JsonSchema } from "./schema.ts";
+import { readYaml } from "./source.ts";
+import { validate } from "./validate.ts";
+
+/** How often a users file is looked at for changes, in milliseconds. */
+const WATCH_INTERVAL = 2_000;
+
+const password = text({ description: `Password hash: ${HASH_FORMS}.`, [SECRET]: true });
+const superuser = flag({ description: "Skips the access control list.", default: false });
+
+const UsersSchema = Type.Object({
+  users: Type.Array(
+    Type.Object({ username: text({ description: "User name.", minLength: 1 }), password, superuser }),
+    { description: "Users, by the name they log in with.", default: [] },
+  ),
+  clients: Type.Array(
+    Type.Object({
+      clientId: text({ description: "Client id.", minLength: 1 }),
+      password: Type.Optional(password),
+      superuser,
+    }),
+    {
+      description:
+        "Clients, by their client id. Without a password the id alone is enough: for protocols that have none, on networks that are trusted.",
+      default: [],
+    },
+  ),
+});
+type UsersDocument = Static<typeof UsersSchema>;
+
+const schema = closed(JSON.parse(JSON.stringify(UsersSchema)) as JsonSchema);
+
+interface Entry {
+  /** Undefined: the name is enough. */
+  readonly hash: PasswordHash | undefined;
+  readonly superuser: boolean;
+}
+
+interface Users {
+  readonly byName: ReadonlyMap<string, Entry>;
+  readonly byClientId: ReadonlyMap<string, Entry>;
+}
+
+/** Reads the text of a users file; throws `ConfigError` with every problem in it, and no secret. */
+export function parseUsers(source: string, name: string): Users {
+  const yaml = readYaml(source, name);
+  if (yaml.problems.length > 0) throw new ConfigError(yaml.problems);
+  const locate = (path: Path) => {
+    const line = yaml.lineOf(path);
+    return line === undefined ? name : `${name}:${line}`;
+  };
+  const document = fillDefaults(schema, yaml.values) as UsersDocument;
+  const found: ConfigProblem[] = [...validate(schema, document, locate)];
+  if (found.length > 0) throw new ConfigError(found);
+
+  const index = <Item extends { password?: string; superuser: boolean }>(
+    list: "users" | "clients",
+    items: readonly Item[],
+    nameOf: (item: Item) => string,
+  ): Map<string, Entry> => {
+    const entries = new Map<string, Entry>();
+    items.forEach((item, position) => {
+      const hash = item.password === undefined ? undefined : parsePasswordHash(item.password);
+      const path: Path = [list, position];
+      if (item.password !== undefined && hash === undefined) {
+        const finding = { path: [...path, "password"], says: "is no hash", allowed: HASH_FORMS };
+        found.push(problem(locate, finding));
+      }
+      if (entries.has(nameOf(item))) found.push(problem(locate, { path, says: "is there twice" }));
+      entries.set(nameOf(item), { hash, superuser: item.superuser });
+    });
+    return entries;
+  };
+  const users = {
+    byName: index("users", document.users, (user) => user.username),
+    byClientId: index("clients", document.clients, (client) => client.clientId),
+  };
+  if (found.length > 0) throw new ConfigError(found);
+  return users;
+}
+
+/** Users and clients in a YAML file, with password hashes. A user name is looked up first, then the client id. */
+export class UsersFile implements Authenticator {
+  readonly path: string;
+  readonly #passwords: PasswordCheck;
+  #users: Users;
+
+  /** Throws `ConfigError` when the file cannot be used. */
+  constructor(path: string, passwords: PasswordCheck) {
+    this.path = path;
+    this.#passwords = passwords;
+    this.#users = this.#read();
+  }
+
+  get size(): number {
+    return this.#users.byName.size + this.#users.byClientId.size;
+  }
+
+  /** Reads the file again; throws `ConfigError` and keeps the users it had when the file cannot be used. */
+  reload(): void {
+    this.#users = this.#read();
+  }
+
+  /** Reads the file again whenever it changes; `told` hears the outcome. Returns how to stop that. */
+  watch(told: (error: ConfigError | undefined) => void): () => void {
+    const look = (): void => {
+      try {
+        this.reload();
+        told(undefined);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        told(error);
+      }
+    };
+    watchFile(this.path, { interval: WATCH_INTERVAL, persistent: false }, look);
+    return () => unwatchFile(this.path, look);
+  }
+
+  authenticate(
+    request: ConnectRequest,
+    _peer: Peer,
+    now: Instant,
+  ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
+    const { byName, byClientId } = this.#users;
+    const entry =
+      (request.username === undefined ? undefined : byName.get(request.username)) ??
+      byClientId.get(request.clientId);
+    if (entry === undefined) return IGNORED;
+    const accepted: AuthenticatorAnswer = { answer: "accepted", superuser: entry.superuser };
+    if (entry.hash === undefined) return accepted;
+    if (request.password === undefined) return { answer: "rejected", reason: "no password was given" };
+    const outcome = this.#passwords.verify(entry.hash, request.password, now);
+    if (outcome === "busy") return { answer: "busy" };
+    const conclude = (right: boolean): AuthenticatorAnswer =>
+      right ? accepted : { answer: "rejected", reason: "wrong password" };
+    return typeof outcome === "boolean" ? conclude(outcome) : outcome.then(conclude);
+  }
+
+  #read(): Users {
+    let source: string;
+    try {
+      source = readFileSync(this.path, "utf8");
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      const why =
+        code === "ENOENT" ? "there is no such users file" : `the users file cannot be read (${code})`;
+      const message = `${this.path}: ${why}; see authentication.chain`;
+      throw new ConfigError([{ key: "authentication.chain", where: this.path, message }]);
+    }
+    return parseUsers(source, this.path);
+  }
+}

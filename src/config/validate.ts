@@ -1,0 +1,93 @@
+import { Ajv, type ErrorObject } from "ajv";
+import formats from "ajv-formats";
+import { isTree, schemaOfKey } from "./defaults.ts";
+import { describe, shownValue } from "./describe.ts";
+import { nearest } from "./nearest.ts";
+import { type Path, valueAt } from "./path.ts";
+import { type ConfigProblem, type Locate, problem } from "./problem.ts";
+import type { JsonSchema } from "./schema.ts";
+
+/** Ajv says `/rules/0/who`; a number is a list position only where the value there is a list. */
+function pathOf(error: ErrorObject, tree: unknown): Path {
+  const steps = error.instancePath.split("/").slice(1);
+  const path: (string | number)[] = [];
+  let at = tree;
+  for (const step of steps) {
+    const key = step.replaceAll("~1", "/").replaceAll("~0", "~");
+    path.push(Array.isArray(at) ? Number(key) : key);
+    at = valueAt(at, [path.at(-1)!]);
+  }
+  return path;
+}
+
+/** The schema that governs a path; for `anyOf`, the branch that is a section. */
+function schemaAt(schema: JsonSchema, path: Path): JsonSchema | undefined {
+  let at: JsonSchema | undefined = schema;
+  for (const step of path) {
+    const section: JsonSchema | undefined = at.anyOf?.find((branch) => branch.properties) ?? at;
+    at = typeof step === "number" ? section.items : schemaOfKey(section, step);
+    if (at === undefined) return undefined;
+  }
+  return at;
+}
+
+function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate: Locate): ConfigProblem {
+  const path = pathOf(error, tree);
+  const governing = schemaAt(schema, path);
+  if (error.keyword === "additionalProperties") return unknownKey(error, path, governing, locate);
+  if (error.keyword === "required") {
+    const missing = [...path, error.params["missingProperty"] as string];
+    const wanted = schemaAt(schema, missing);
+    return problem(locate, { path: missing, says: "is missing", allowed: wanted && describe(wanted) });
+  }
+  const value = shownValue(governing, valueAt(tree, path));
+  return problem(locate, { path, says: `is ${value}`, value, allowed: governing && describe(governing) });
+}
+
+function unknownKey(
+  error: ErrorObject,
+  path: Path,
+  schema: JsonSchema | undefined,
+  locate: Locate,
+): ConfigProblem {
+  const key = error.params["additionalProperty"] as string;
+  const section = schema?.anyOf?.find((branch) => branch.properties) ?? schema;
+  const known = Object.keys(section?.properties ?? {});
+  const meant = nearest(key, known);
+  const allowed = known.length === 0 ? "a name of letters, digits, - and _" : `one of ${known.join(", ")}`;
+  return problem(locate, { path: [...path, key], says: "is not a known key", allowed, nearest: meant });
+}
+
+/**
+ * One problem for each wrong place: an `anyOf` that failed is told by what lies deeper, where something does,
+ * and only the first of several complaints about one value is kept.
+ */
+function distinct(errors: readonly ErrorObject[], tree: unknown): readonly ErrorObject[] {
+  const isBelow = (error: ErrorObject, above: ErrorObject) =>
+    error.schemaPath.startsWith(`${above.schemaPath}/`) &&
+    (error.instancePath !== above.instancePath || error.keyword === "additionalProperties");
+  const alternatives = errors.filter((error) => error.keyword === "anyOf");
+  const seen = new Set<string>();
+  return errors.filter((error) => {
+    const above = alternatives.find(
+      (one) => one !== error && error.schemaPath.startsWith(`${one.schemaPath}/`),
+    );
+    if (above !== undefined && !isBelow(error, above)) return false;
+    if (error.keyword === "anyOf" && isTree(valueAt(tree, pathOf(error, tree)))) {
+      if (errors.some((other) => other !== error && isBelow(other, error))) return false;
+    }
+    const place = `${error.instancePath} ${error.params["additionalProperty"] ?? error.params["missingProperty"] ?? ""}`;
+    if (seen.has(place)) return false;
+    seen.add(place);
+    return true;
+  });
+}
+
+/** Checks a configuration with its defaults filled in. */
+export function validate(schema: JsonSchema, tree: unknown, locate: Locate): readonly ConfigProblem[] {
+  const ajv = new Ajv({ allErrors: true, strict: false });
+  formats.default(ajv, ["date-time", "regex"]);
+  const check = ajv.compile(schema);
+  if (check(tree)) return [];
+  return distinct(check.errors ?? [], tree).map((error) => toProblem(error, schema, tree, locate));
+}

@@ -1,0 +1,44 @@
+import { listenerOpens } from "./listeners.ts";
+import type { Config } from "./schema.ts";
+
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
+
+function reachable(config: Config): boolean {
+  return Object.values(config.gateways).some(
+    (gateway) =>
+      gateway.enable &&
+      Object.values(gateway.listeners).some(
+        (listener) => listenerOpens(config, listener) && !LOOPBACK.test(listener.bind),
+      ),
+  );
+}
+
+/** What stands open, and what has no effect; printed at the start and by `check-config`. */
+export function openDoors(config: Config): string[] {
+  const warnings: string[] = [];
+  const { anonymous, chain } = config.authentication;
+  if (anonymous && reachable(config)) {
+    warnings.push(
+      "Anybody who reaches this machine may connect: authentication.anonymous is true. Set it to false, with a users file in authentication.chain, before strangers can.",
+    );
+  }
+  const namesUsers = config.authorization.rules.some(
+    (rule) => rule.who !== "all" && rule.who.user !== undefined,
+  );
+  if (anonymous && chain.length === 0 && namesUsers) {
+    warnings.push(
+      "authorization.rules speak of users, but authentication.chain is empty: any client may claim to be any user.",
+    );
+  }
+  for (const [name, gateway] of Object.entries(config.gateways)) {
+    for (const [listenerName, listener] of Object.entries(gateway.listeners)) {
+      if (gateway.enable && !listener.authenticate && listenerOpens(config, listener)) {
+        warnings.push(`gateways.${name}.listeners.${listenerName} lets everybody in: authenticate is false.`);
+      }
+    }
+  }
+  if (config.api.enable && !LOOPBACK.test(config.api.bind)) {
+    warnings.push(`The HTTP port ${config.api.port} has no login and listens on ${config.api.bind}.`);
+  }
+  return warnings;
+}
