@@ -118,6 +118,8 @@ export type Receipt = "new" | "duplicate" | "full";
 export interface Client {
   readonly id: ClientId;
   readonly username: string | undefined;
+  /** How long the session outlives the connection as granted, which may be less than was asked for. */
+  readonly sessionExpiry?: Duration | undefined;
 
   /** Publishes; at QoS 1 and 2 an answer means: accepted, and committed where something must keep it. */
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending;
