@@ -64,17 +64,14 @@ const Api = Type.Object(
 const Retained = Type.Object(
   {
     messages: countSetting({
-      description: "Retained messages kept at most; further topics are not retained, and that is counted.",
+      description:
+        "Topics that may hold a retained message; further ones are not retained, and that is counted.",
       default: 1_000_000,
     }),
     bytes: sizeSetting({ description: "Memory for retained messages at most.", default: "256MB" }),
     payloadSize: sizeSetting({
       description: "Larger payloads are delivered and not retained.",
       default: "2MB",
-    }),
-    expiry: durationSetting({
-      description: "How long a message without its own expiry is retained.",
-      default: "forever",
     }),
   },
   { description: "Limits of retained messages." },
@@ -86,20 +83,24 @@ const Delayed = Type.Object(
       description: "Delayed messages waiting at most; further ones are refused.",
       default: 100_000,
     }),
-    bytes: sizeSetting({ description: "Memory for delayed messages at most.", default: "64MB" }),
-    delayMax: durationSetting({ description: "Longest delay that may be asked for.", default: "50d" }),
   },
   { description: "Limits of $delayed/<seconds>/<topic>." },
 );
 
+const STRATEGIES = ["round_robin", "random", "sticky", "hash"] as const;
+
 const Bus = Type.Object(
   {
-    sharedStrategy: choice(["round_robin", "random", "sticky", "hash"], {
+    shareStrategy: choice(STRATEGIES, {
       description:
-        "Which member of a shared subscription gets the next message: in turn, by chance, the same one as long as it is there, or by the publisher's client id.",
+        "Which member of a shared subscription gets the next message: round_robin in turn, random by chance, sticky the same one as long as it is there, hash by the publisher's client id.",
       default: "round_robin",
     }),
-    routeCacheSize: integer(0, 10_000_000, {
+    shareStrategies: Type.Record(Type.String(), choice(STRATEGIES, { description: "As shareStrategy." }), {
+      description: "Strategies of single groups, by the group's name.",
+      default: {},
+    }),
+    routeCache: integer(0, 10_000_000, {
       description: "Topics whose subscribers are remembered; 0 looks them up each time.",
       default: 65_536,
     }),
@@ -109,33 +110,41 @@ const Bus = Type.Object(
   { description: "The bus between all clients." },
 );
 
+const Queue = Type.Object(
+  {
+    messages: countSetting({ description: "Messages waiting in one session at most.", default: 1_000 }),
+    bytes: sizeSetting({
+      description: "Memory of the messages waiting in one session at most.",
+      default: "16MB",
+    }),
+    drop: choice(["qos0-first", "oldest", "newest"], {
+      description:
+        "What goes when a queue is full. qos0-first: the oldest QoS 0 message, and where there is none the oldest.",
+      default: "qos0-first",
+    }),
+  },
+  { description: "What waits for a client that is away or busy." },
+);
+
 const Session = Type.Object(
   {
     sessions: countSetting({
       description: "Sessions at most, connected or not; further clients are refused.",
       default: 1_000_000,
     }),
-    queueMessages: countSetting({
-      description: "Messages waiting in one session at most.",
-      default: 1_000,
-    }),
-    queueBytes: sizeSetting({
-      description: "Memory of the messages waiting in one session at most.",
-      default: "16MB",
-    }),
-    dropPolicy: choice(["qos0-first", "oldest", "newest"], {
-      description:
-        "What goes when a queue is full. qos0-first: the oldest QoS 0 message, and where there is none the oldest.",
-      default: "qos0-first",
-    }),
-    queueQos0: flag({ description: "Queue QoS 0 messages for clients that are away.", default: true }),
     expiryMax: durationSetting({
       description: "Longest time that a session outlives its connection; clients that ask for more get this.",
       default: "7d",
     }),
-    awaitingReleaseMax: integer(1, 65_535, {
+    queue: Queue,
+    queueQos0: flag({ description: "Queue QoS 0 messages also while the client is away.", default: true }),
+    inboundMax: integer(1, 65_535, {
       description: "Inbound QoS 2 messages of one session between PUBLISH and PUBREL at most.",
       default: 1_000,
+    }),
+    replayMax: countSetting({
+      description: "Retained messages sent for one subscribe at most.",
+      default: 100_000,
     }),
   },
   { description: "One client's queue and state." },

@@ -37,6 +37,9 @@ const tlsKeys = {
     text({ description: "File with one identity:key-in-hexadecimal a line, for TLS-PSK." }),
   ),
   ciphers: Type.Optional(text({ description: "OpenSSL cipher list." })),
+  reloadInterval: Type.Optional(
+    durationSetting({ description: "How often the files are looked at for changes; 5s when absent." }),
+  ),
 };
 const CLIENT_CERTIFICATE = ["none", "request", "require"] as const;
 const clientCertificateText = "Ask clients for a certificate: none, request, or require a valid one.";
@@ -83,6 +86,10 @@ const Tcp = Type.Object(
       description: "Time for PROXY header, TLS handshake and WebSocket upgrade together.",
       default: "10s",
     }),
+    handshakes: integer(1, 1_000_000, {
+      description: "Connections that may be in that handshake at a time.",
+      default: 1_000,
+    }),
     proxyProtocol: flag({
       description:
         "Expect the PROXY protocol, version 1 or 2, from a load balancer in front. Never open such a port to others.",
@@ -113,6 +120,17 @@ const Udp = Type.Object(
       default: [],
     }),
     broadcast: flag({ description: "Allow sending to broadcast addresses.", default: false }),
+    beaconTo: Type.Array(
+      Type.Object({
+        address: text({ description: "Broadcast or multicast address." }),
+        port: integer(1, 65_535, { description: "UDP port." }),
+      }),
+      { description: "Where a gateway that announces itself (MQTT-SN) sends its beacon.", default: [] },
+    ),
+    backlogMax: integer(1, 10_000_000, {
+      description: "Datagrams that may wait for the kernel; further ones are dropped and counted.",
+      default: 65_536,
+    }),
     roaming: choice(["anywhere", "same-host", "never"], {
       description:
         "Whether a device that proves itself is followed to a new address: to any, only to a new port, or not at all.",

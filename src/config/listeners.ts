@@ -1,3 +1,4 @@
+import type { WebSocketProfile } from "../gateway/contract.ts";
 import type { ListenerConfig, TlsConfig } from "./listener-schema.ts";
 import type { Config } from "./schema.ts";
 
@@ -35,4 +36,28 @@ export function openListeners(config: Config): readonly OpenListener[] {
         return { gateway, name, config: listener, tls };
       }),
   );
+}
+
+/** Frames as MQTT wants them, for a gateway that says nothing about WebSockets. */
+const BINARY: WebSocketProfile = { subprotocols: [], subprotocolRequired: false, frames: "binary" };
+
+/** The options that `net` takes for a stream listener. */
+export function streamOptions(listener: OpenListener, profile: WebSocketProfile = BINARY) {
+  const { transport, bind, port, tcp, websocket, limits } = listener.config;
+  if (transport === "udp") throw new TypeError("a udp listener is no stream");
+  const isWebSocket = transport === "ws" || transport === "wss";
+  return {
+    transport,
+    bind,
+    port,
+    ...tcp,
+    tls: listener.tls,
+    websocket: isWebSocket ? { ...websocket, ...profile, messageSizeMax: limits.packetSize } : undefined,
+  };
+}
+
+/** The options that `net` takes for a datagram listener. */
+export function datagramOptions(listener: OpenListener) {
+  const { bind, port, udp } = listener.config;
+  return { bind, port, ...udp };
 }

@@ -22,13 +22,13 @@ class ListenerRules {
   readonly access: AccessRules;
   readonly mountpoint: TopicTemplate | undefined;
 
-  constructor(book: RuleBook, gateway: string, listener: string) {
+  constructor(book: RuleBook, gateway: string, listener: string, host: string) {
     const own = book.settings.gateways[gateway];
     this.book = book;
-    this.settings = own?.listeners[listener] ?? UNNAMED;
+    this.settings = book.settings.gateways[host]?.listeners[listener] ?? UNNAMED;
     this.authentication = own?.authentication ?? book.settings.authentication;
     this.access = new AccessRules(this.settings.accessRules);
-    const mountpoint = this.settings.mountpoint ?? own?.mountpoint ?? "";
+    const mountpoint = (host === gateway ? this.settings.mountpoint : undefined) ?? own?.mountpoint ?? "";
     this.mountpoint = mountpoint === "" ? undefined : new TopicTemplate(mountpoint);
   }
 }
@@ -38,14 +38,16 @@ export class ConfiguredListener implements ListenerPolicy {
   readonly gateway: string;
   readonly listener: string;
   readonly #policy: ConfiguredPolicy;
+  readonly #host: string;
   #rules: ListenerRules;
   #connections: TokenBucket;
 
-  constructor(policy: ConfiguredPolicy, gateway: string, listener: string) {
+  constructor(policy: ConfiguredPolicy, gateway: string, listener: string, host: string) {
     this.#policy = policy;
+    this.#host = host;
     this.gateway = gateway;
     this.listener = listener;
-    this.#rules = new ListenerRules(policy.rules, gateway, listener);
+    this.#rules = new ListenerRules(policy.rules, gateway, listener, host);
     this.#connections = new TokenBucket(this.#rules.settings.limits.connectionRate);
   }
 
@@ -134,7 +136,7 @@ export class ConfiguredListener implements ListenerPolicy {
   #current(): ListenerRules {
     if (this.#rules.book === this.#policy.rules) return this.#rules;
     const rate = this.#rules.settings.limits.connectionRate;
-    this.#rules = new ListenerRules(this.#policy.rules, this.gateway, this.listener);
+    this.#rules = new ListenerRules(this.#policy.rules, this.gateway, this.listener, this.#host);
     const newRate = this.#rules.settings.limits.connectionRate;
     if (newRate !== rate) this.#connections = new TokenBucket(newRate);
     return this.#rules;

@@ -60,11 +60,11 @@ export class ConfiguredPolicy implements Policy {
     return this.#rules.generation;
   }
 
-  listener(gateway: string, listener: string): ListenerPolicy {
-    const key = `${gateway}:${listener}`;
+  listener(gateway: string, listener: string, host = gateway): ListenerPolicy {
+    const key = `${gateway}:${listener}:${host}`;
     const known = this.#listeners.get(key);
     if (known !== undefined) return known;
-    const created = new ConfiguredListener(this, gateway, listener);
+    const created = new ConfiguredListener(this, gateway, listener, host);
     this.#listeners.set(key, created);
     return created;
   }

@@ -65,5 +65,9 @@ export interface ListenerPolicy {
 }
 
 export interface Policy {
-  listener(gateway: string, listener: string): ListenerPolicy;
+  /**
+   * `host` names the gateway whose listener it is when another is served on it (LwM2M on CoAP's): limits and
+   * access rules are the listener's, authentication and mountpoint are the served gateway's.
+   */
+  listener(gateway: string, listener: string, host?: string): ListenerPolicy;
 }
