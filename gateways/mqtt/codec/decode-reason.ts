@@ -1,0 +1,40 @@
+import { PacketType, type ProtocolVersion, type ReasonPacket } from "../packets.ts";
+import { NO_PROPERTIES } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { decodeProperties } from "./decode-properties.ts";
+import type { Reader } from "./reader.ts";
+
+/** DISCONNECT from behind its fixed header; see `Reader.error`. */
+export function decodeDisconnect(reader: Reader, version: ProtocolVersion): ReasonPacket {
+  if (version !== 5) {
+    if (!reader.done) reader.malformed("MQTT 3.1.1 §3.14", "DISCONNECT with a body");
+    return { reason: ReasonCode.success, properties: NO_PROPERTIES };
+  }
+  return decodeReason(reader, PacketType.DISCONNECT);
+}
+
+/** AUTH from behind its fixed header (MQTT 5 §3.15); see `Reader.error`. */
+export const decodeAuth = (reader: Reader): ReasonPacket => decodeReason(reader, PacketType.AUTH);
+
+/**
+ * The body of an answer to PUBLISH or PUBREL: packet identifier, and in MQTT 5 perhaps a reason and
+ * properties (MQTT 5 §3.4.2). Returns the reason; the identifier stands in the first two octets.
+ */
+export function decodeAcknowledgement(reader: Reader, packet: number, version: ProtocolVersion): ReasonCode {
+  reader.packetId();
+  if (version !== 5) {
+    if (!reader.done) reader.malformed("MQTT 3.1.1 §3.4", "octets behind the packet identifier");
+    return ReasonCode.success;
+  }
+  return decodeReason(reader, packet).reason;
+}
+
+/** Reason and properties may both be left out, and the properties alone too. */
+function decodeReason(reader: Reader, packet: number): ReasonPacket {
+  if (reader.done) return { reason: ReasonCode.success, properties: NO_PROPERTIES };
+  const reason = reader.octet() as ReasonCode;
+  if (reader.done) return { reason, properties: NO_PROPERTIES };
+  const properties = decodeProperties(reader, packet);
+  if (!reader.done) reader.malformed("MQTT 5 §2.1.4", "octets behind the properties");
+  return { reason, properties };
+}

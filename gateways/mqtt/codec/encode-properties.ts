@@ -1,0 +1,51 @@
+import { PROPERTY_RULES, type Properties, type PropertyRule } from "../properties.ts";
+import type { Writer } from "./writer.ts";
+
+/** Writes a property section with its length. */
+export function encodeProperties(writer: Writer, properties: Readonly<Properties>): void {
+  const mark = writer.length;
+  encodePropertyList(writer, PROPERTY_RULES, properties);
+  writer.prefixLength(mark);
+}
+
+/** Writes those properties that `rules` name. User properties keep their order [MQTT-3.3.2-18]. */
+export function encodePropertyList(
+  writer: Writer,
+  rules: readonly PropertyRule[],
+  properties: Readonly<Properties>,
+): void {
+  for (const rule of rules) {
+    const value = properties[rule.name];
+    if (value !== undefined) encodeProperty(writer, rule, value);
+  }
+}
+
+function encodeProperty(
+  writer: Writer,
+  rule: PropertyRule,
+  value: NonNullable<Properties[PropertyRule["name"]]>,
+): void {
+  if (rule.type === "pair") {
+    for (const [name, text] of value as readonly (readonly [string, string])[]) {
+      writer.octet(rule.id);
+      writer.string(name);
+      writer.string(text);
+    }
+    return;
+  }
+  writer.octet(rule.id);
+  switch (rule.type) {
+    case "flag":
+      return writer.octet(value as number);
+    case "uint16":
+      return writer.uint16(value as number);
+    case "uint32":
+      return writer.uint32(value as number);
+    case "variable":
+      return writer.variable(value as number);
+    case "string":
+      return writer.string(value as string);
+    default:
+      return writer.binary(value as Uint8Array);
+  }
+}

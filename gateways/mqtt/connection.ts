@@ -1,0 +1,126 @@
+import type { ChannelHost, Client } from "#core/gateway/contract.ts";
+import { after, type Instant } from "#core/lib/time.ts";
+import {
+  encodeAcknowledgement,
+  encodeDisconnect,
+  encodeReasonedAcknowledgement,
+} from "./codec/encode-answers.ts";
+import { TopicCache } from "./codec/topic-cache.ts";
+import type { MqttConfig } from "./config.ts";
+import type { MqttCounters } from "./counters.ts";
+import type { AnswersInOrder } from "./operations/answers-in-order.ts";
+import { OutgoingAliases } from "./operations/outgoing-aliases.ts";
+import type { PendingSubscribe } from "./operations/subscribe.ts";
+import { type Acknowledgement, type PacketError, PacketType, type ProtocolVersion } from "./packets.ts";
+import { NO_PROPERTIES, type Properties } from "./properties.ts";
+import { isFailure, ReasonCode } from "./reason-codes.ts";
+import type { Terms } from "./terms.ts";
+
+/** A client that is logged in: what the operations share. Fields that few clients need are made when needed. */
+export class Connection {
+  readonly kind = "connected";
+  readonly host: ChannelHost;
+  readonly config: MqttConfig;
+  readonly counters: MqttCounters;
+  readonly client: Client;
+  readonly terms: Terms;
+  readonly version: ProtocolVersion;
+  /** `held`: nothing is read, because the answer to an ask has to come first. */
+  phase: "open" | "held" | "ended" = "open";
+  /** When the client is lost unless something comes from it. */
+  deadline: Instant;
+  readonly topics = new TopicCache();
+  /** Topics by the alias that the client gave them (MQTT 5 §3.3.2.3.4). */
+  aliases: Map<number, string> | undefined = undefined;
+  readonly outgoingAliases: OutgoingAliases | undefined;
+  #ticket = 0;
+  /** QoS 1 messages without PUBACK and QoS 2 messages without PUBREL: what Receive Maximum counts. */
+  unanswered = 0;
+  answers: AnswersInOrder | undefined = undefined;
+  subscribing: PendingSubscribe | undefined = undefined;
+  /** QoS 2 deliveries by packet id: PUBREC is awaited, or PUBCOMP. */
+  handshakes: Map<number, "receipt" | "completion"> | undefined = undefined;
+
+  constructor(
+    host: ChannelHost,
+    config: MqttConfig,
+    counters: MqttCounters,
+    client: Client,
+    terms: Terms,
+    now: Instant,
+  ) {
+    this.host = host;
+    this.config = config;
+    this.counters = counters;
+    this.client = client;
+    this.terms = terms;
+    this.version = terms.version;
+    this.deadline = after(now, terms.patience);
+    this.outgoingAliases =
+      terms.outgoingAliases === 0 ? undefined : new OutgoingAliases(terms.outgoingAliases);
+  }
+
+  nextTicket(): number {
+    this.#ticket = (this.#ticket % Number.MAX_SAFE_INTEGER) + 1;
+    return this.#ticket;
+  }
+
+  /** Reads nothing more until `release`. */
+  hold(): void {
+    if (this.phase !== "open") return;
+    this.phase = "held";
+    this.host.pauseReading();
+  }
+
+  /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP; before MQTT 5 they carry no reason. */
+  acknowledge(packet: Acknowledgement, packetId: number, reason = ReasonCode.success, why?: string): void {
+    this.counters.sent[packet]!.value++;
+    if (reason === ReasonCode.success || this.version !== 5) {
+      this.host.send(encodeAcknowledgement(packet, packetId));
+      return;
+    }
+    const told = isFailure(reason) && this.terms.problemInformation ? why : undefined;
+    let bytes = encodeReasonedAcknowledgement(packet, packetId, reason, told);
+    // A reason string that makes the packet too large is left out [MQTT-3.4.2-2].
+    if (bytes.length > this.terms.maximumPacketSize) {
+      bytes = encodeReasonedAcknowledgement(packet, packetId, reason, undefined);
+    }
+    this.host.send(bytes);
+  }
+
+  /** Ends the connection because of what the client sent; its will is published. */
+  fail(error: PacketError): void {
+    if (this.phase === "ended") return;
+    this.counters.protocolErrors.value++;
+    const { code, clause, at, problem } = error;
+    this.host.note({
+      level: "info",
+      event: "protocol-error",
+      detail: { client: this.client.id, clause, at, problem, reasonCode: code },
+    });
+    this.disconnect(code, `${problem} (${clause})`);
+  }
+
+  /** Ends the connection from our side: DISCONNECT tells why in MQTT 5, before that there is no such packet. */
+  disconnect(reason: ReasonCode, why: string): void {
+    if (this.phase === "ended") return;
+    this.farewell(reason, why);
+    this.host.close(why);
+  }
+
+  /** As `disconnect`, when the core does the closing. */
+  farewell(reason: ReasonCode, why: string): void {
+    if (this.phase === "ended") return;
+    this.phase = "ended";
+    if (this.version !== 5) return;
+    this.counters.sent[PacketType.DISCONNECT]!.value++;
+    const { serverReference, reasonStrings } = this.config;
+    const properties: Properties = {};
+    if (reason === ReasonCode.useAnotherServer) properties.serverReference = serverReference;
+    if (reasonStrings) properties.reasonString = why;
+    let bytes = encodeDisconnect(reason, properties);
+    // [MQTT-3.14.2-3]
+    if (bytes.length > this.terms.maximumPacketSize) bytes = encodeDisconnect(reason, NO_PROPERTIES);
+    this.host.send(bytes);
+  }
+}

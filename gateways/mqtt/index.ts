@@ -1,0 +1,20 @@
+import type { GatewayModule } from "#core/gateway/contract.ts";
+import { MqttChannel } from "./channel.ts";
+import { type MqttConfig, schema } from "./config.ts";
+import { mqttCounters } from "./counters.ts";
+
+/** MQTT 3.1, 3.1.1 and 5.0 over TCP, TLS and WebSocket. */
+export const mqtt: GatewayModule<MqttConfig> = {
+  name: "mqtt",
+  schema,
+  // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
+  websocket: { subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" },
+  open(config, host) {
+    const counters = mqttCounters(host);
+    const endpoint = {
+      open: (_peer: unknown, channel: ConstructorParameters<typeof MqttChannel>[0], now: never) =>
+        new MqttChannel(channel, config, counters, now),
+    };
+    return { endpoint: () => endpoint };
+  },
+};

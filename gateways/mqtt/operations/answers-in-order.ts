@@ -1,0 +1,54 @@
+import type { PublishAnswer } from "#core/gateway/contract.ts";
+import { Ring } from "#core/lib/ring.ts";
+
+/** What is to be answered to a publish; `payload-unfit`: not the text that it was declared to be. */
+export type PublishVerdict = PublishAnswer | "payload-unfit";
+
+interface Waiting {
+  readonly ticket: number;
+  readonly qos: 1 | 2;
+  readonly packetId: number;
+  verdict: PublishVerdict | undefined;
+}
+
+/**
+ * Publishes whose answer is pending, and those behind them: PUBACK and PUBREC go out in the order in which the
+ * PUBLISH packets came [MQTT-4.6.0-2, MQTT-4.6.0-3]. Empty but for the time that the store takes.
+ */
+export class AnswersInOrder {
+  readonly #waiting = new Ring<Waiting>();
+
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  /** `verdict` undefined: it comes under the ticket. */
+  push(ticket: number, qos: 1 | 2, packetId: number, verdict: PublishVerdict | undefined): void {
+    this.#waiting.push({ ticket, qos, packetId, verdict });
+  }
+
+  /** Notes an answer; false when no publish waits for it. */
+  answered(ticket: number, answer: PublishAnswer): boolean {
+    for (let index = 0; index < this.#waiting.length; index++) {
+      const waiting = this.#waiting.at(index) as Waiting;
+      if (waiting.ticket !== ticket) continue;
+      waiting.verdict = answer;
+      return true;
+    }
+    return false;
+  }
+
+  /** A QoS 2 message under this packet id waits for its answer. */
+  awaits(packetId: number): boolean {
+    for (const waiting of this.#waiting) if (waiting.qos === 2 && waiting.packetId === packetId) return true;
+    return false;
+  }
+
+  /** Gives the answers whose turn it is. */
+  drain(give: (qos: 1 | 2, packetId: number, verdict: PublishVerdict) => void): void {
+    for (let first = this.#waiting.peek(); first?.verdict !== undefined; first = this.#waiting.peek()) {
+      this.#waiting.shift();
+      give(first.qos, first.packetId, first.verdict);
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import type { Client, ConnectRequest, Refusal, Will } from "#core/gateway/contract.ts";
+import { text } from "#core/lib/bytes.ts";
+import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
+import type { MqttConfig } from "../config.ts";
+import { type ConnectPacket, type ProtocolVersion, VERSION_NAMES, type WillPacket } from "../packets.ts";
+import type { Properties } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { connackReason } from "../refusals.ts";
+import { expiryDuration, expiryInterval, type Terms } from "../terms.ts";
+import { messageExpiry, messageProperties } from "./message-properties.ts";
+
+/** MQTT 3.1 §3.1. */
+const CLIENT_ID_LENGTH_3 = 23;
+
+const CONFIG_NAME = { 3: "3.1", 4: "3.1.1", 5: "5.0" } as const;
+
+export const isOffered = (version: ProtocolVersion, config: MqttConfig): boolean =>
+  config.versions.includes(CONFIG_NAME[version]);
+
+/** Why a well-formed CONNECT is refused before anybody is asked. */
+export function connectRefusal(packet: ConnectPacket, config: MqttConfig): ReasonCode | undefined {
+  const { version, clientId, will } = packet;
+  if (packet.properties.authenticationMethod !== undefined) return ReasonCode.badAuthenticationMethod;
+  // Only MQTT 5 assigns an identifier to a client that wants to keep its session [MQTT-3.1.3-8 of 3.1.1].
+  const mayBeEmpty = version === 5 || (version === 4 && packet.cleanStart);
+  const longest =
+    version === 3 && config.strictClientIdLength ? CLIENT_ID_LENGTH_3 : config.maximumClientIdLength;
+  if ((clientId === "" && !mayBeEmpty) || clientId.length > longest) {
+    return ReasonCode.clientIdentifierNotValid;
+  }
+  if (will === undefined) return undefined;
+  if (will.qos > config.maximumQoS) return ReasonCode.qosNotSupported;
+  if (will.retain && !config.retainAvailable) return ReasonCode.retainNotSupported;
+  const declaredText = config.validatePayloadFormat && will.properties.payloadFormat === 1;
+  return declaredText && text(will.payload) === undefined ? ReasonCode.payloadFormatInvalid : undefined;
+}
+
+export function connectRequest(packet: ConnectPacket, terms: Terms): ConnectRequest {
+  const { version, clientId, cleanStart, username, password, will, properties } = packet;
+  // Clean Session 0 before MQTT 5 keeps the session until the core says otherwise.
+  const kept = version === 5 ? expiryDuration(properties.sessionExpiryInterval ?? 0) : FOREVER;
+  return {
+    clientId,
+    username,
+    password,
+    cleanStart,
+    sessionExpiry: version !== 5 && cleanStart ? ZERO : kept,
+    will: will === undefined ? undefined : willOf(will),
+    credit: terms.receiveMaximum,
+    protocol: VERSION_NAMES[version],
+    keepAlive: seconds(terms.keepAlive),
+  };
+}
+
+const willOf = ({ topic, payload, qos, retain, properties }: WillPacket): Will => ({
+  topic,
+  payload,
+  qos,
+  retain,
+  delay: seconds(properties.willDelayInterval ?? 0),
+  options: { properties: messageProperties(properties), expiry: messageExpiry(properties) },
+});
+
+/** What CONNACK tells of the server, as far as it is not what a client assumes anyway (MQTT 5 §3.2.2.3). */
+export function connackProperties(
+  packet: ConnectPacket,
+  terms: Terms,
+  client: Client,
+  request: ConnectRequest,
+  config: MqttConfig,
+): Properties {
+  const properties: Properties = {
+    receiveMaximum: config.receiveMaximum,
+    maximumPacketSize: config.maximumPacketSize,
+    topicAliasMaximum: config.topicAliasMaximum,
+  };
+  if (config.maximumQoS !== 2) properties.maximumQoS = config.maximumQoS;
+  if (!config.retainAvailable) properties.retainAvailable = 0;
+  if (!config.wildcardSubscriptions) properties.wildcardSubscriptionAvailable = 0;
+  if (!config.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0;
+  if (!config.subscriptionIdentifiers) properties.subscriptionIdentifiersAvailable = 0;
+  if (packet.clientId === "") properties.assignedClientIdentifier = client.id;
+  if (terms.keepAlive !== packet.keepAlive) properties.serverKeepAlive = terms.keepAlive;
+  const { sessionExpiry } = client;
+  if (sessionExpiry !== undefined && sessionExpiry !== request.sessionExpiry) {
+    properties.sessionExpiryInterval = expiryInterval(sessionExpiry);
+  }
+  if (packet.properties.requestResponseInformation === 1 && config.responseInformation !== "") {
+    properties.responseInformation = config.responseInformation.replaceAll("%c", client.id);
+  }
+  return properties;
+}
+
+/** The reason of a CONNACK for what the core refuses, and what goes with it. */
+export function refusedConnack(
+  refusal: Refusal,
+  why: string | undefined,
+  config: MqttConfig,
+): { readonly reason: ReasonCode; readonly properties: Properties } {
+  const elsewhere = refusal === "unavailable" && config.serverReference !== "";
+  const properties: Properties = {};
+  if (elsewhere) properties.serverReference = config.serverReference;
+  if (config.reasonStrings) properties.reasonString = why ?? refusal;
+  return { reason: elsewhere ? ReasonCode.useAnotherServer : connackReason(refusal), properties };
+}

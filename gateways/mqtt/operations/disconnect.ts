@@ -1,0 +1,71 @@
+import type { StopReason } from "#core/gateway/contract.ts";
+import { unreachable } from "#core/lib/assert.ts";
+import { decodeAuth, decodeDisconnect } from "../codec/decode-reason.ts";
+import { Reader } from "../codec/reader.ts";
+import type { MqttConfig } from "../config.ts";
+import type { Connection } from "../connection.ts";
+import { breach } from "../packets.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { expiryDuration } from "../terms.ts";
+
+/** DISCONNECT from the client: the will is dropped only if it says so [MQTT-3.14.4-3]. */
+export function disconnect(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+): void {
+  const { client, host, terms } = connection;
+  const reader = new Reader(bytes, start, body, end);
+  const { reason, properties } = decodeDisconnect(reader, connection.version);
+  if (reader.error !== undefined) return connection.fail(reader.error);
+  const expiry = properties.sessionExpiryInterval;
+  if (expiry !== undefined) {
+    if (terms.endsWithConnection && expiry > 0) {
+      const problem = "session expiry of a session that was to end with its connection";
+      return connection.fail(breach(ReasonCode.protocolError, "MQTT 5 §3.14.2.2.2", problem));
+    }
+    client.setSessionExpiry(expiryDuration(expiry));
+  }
+  connection.phase = "ended";
+  client.end(reason === ReasonCode.success ? "closed" : "lost");
+  host.close(`client disconnected, reason 0x${reason.toString(16)}`);
+}
+
+/**
+ * AUTH: no enhanced authentication is offered, so no connection has begun with one, and neither may the client
+ * continue nor repeat it [MQTT-4.12.0-7, MQTT-4.12.1-1].
+ */
+export function authenticate(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+): void {
+  const reader = new Reader(bytes, start, body, end);
+  decodeAuth(reader);
+  connection.fail(
+    reader.error ??
+      breach(ReasonCode.protocolError, "[MQTT-4.12.0-7]", "AUTH without enhanced authentication"),
+  );
+}
+
+/** The reason of the DISCONNECT that a client gets when the core ends its connection (MQTT 5 §3.14.2.1). */
+export function stopReason(reason: StopReason, config: MqttConfig): ReasonCode {
+  switch (reason) {
+    case "shutdown":
+      return config.serverReference === "" ? ReasonCode.serverShuttingDown : ReasonCode.useAnotherServer;
+    case "taken-over":
+      return ReasonCode.sessionTakenOver;
+    case "kicked":
+      return ReasonCode.administrativeAction;
+    case "rate":
+      return ReasonCode.messageRateTooHigh;
+    case "overload":
+      return ReasonCode.quotaExceeded;
+    default:
+      return unreachable(reason);
+  }
+}

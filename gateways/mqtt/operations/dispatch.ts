@@ -1,0 +1,102 @@
+import type { Instant } from "#core/lib/time.ts";
+import { decodeAcknowledgement } from "../codec/decode-reason.ts";
+import { PINGRESP } from "../codec/encode-answers.ts";
+import { Reader } from "../codec/reader.ts";
+import type { Connection } from "../connection.ts";
+import { type Acknowledgement, breach, PACKET_NAMES, PacketType } from "../packets.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { authenticate, disconnect } from "./disconnect.ts";
+import { publishReleased } from "./publish-answers.ts";
+import { publishIn } from "./publish-in.ts";
+import { publishAcknowledged, publishCompleted, publishReceived } from "./publish-out.ts";
+import { subscribe, unsubscribe } from "./subscribe.ts";
+
+/** Flags that a fixed header must have, by packet type; PUBLISH uses all four (MQTT 5 Table 2-2). */
+const FLAGS: readonly number[] = [0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0];
+
+/** One whole packet of a client that is logged in, in `bytes[start, end)`. */
+export function dispatch(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+  now: Instant,
+): void {
+  const first = bytes[start] as number;
+  const type = first >> 4;
+  connection.counters.received[type]!.value++;
+  if (type === PacketType.PUBLISH) return publishIn(connection, bytes, start, body, end, now);
+  // MQTT 3.1 leaves the flags of most packets open, and lets others be repeated with DUP.
+  if ((first & 0x0f) !== FLAGS[type] && connection.version !== 3) {
+    return connection.fail(
+      breach(ReasonCode.malformedPacket, "[MQTT-2.1.3-1]", `flags of ${PACKET_NAMES[type]}`),
+    );
+  }
+  switch (type) {
+    case PacketType.PUBACK:
+    case PacketType.PUBREC:
+    case PacketType.PUBREL:
+    case PacketType.PUBCOMP:
+      return acknowledged(connection, type, bytes, start, body, end);
+    case PacketType.SUBSCRIBE:
+      return subscribe(connection, bytes, start, body, end);
+    case PacketType.UNSUBSCRIBE:
+      return unsubscribe(connection, bytes, start, body, end);
+    case PacketType.PINGREQ:
+      return ping(connection, body, end);
+    case PacketType.DISCONNECT:
+      return disconnect(connection, bytes, start, body, end);
+    case PacketType.AUTH:
+      if (connection.version === 5) return authenticate(connection, bytes, start, body, end);
+      return unexpected(connection, type);
+    default:
+      return unexpected(connection, type);
+  }
+}
+
+function acknowledged(
+  connection: Connection,
+  type: Acknowledgement,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+): void {
+  const packetId = end - body < 2 ? 0 : ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
+  let reason: ReasonCode = ReasonCode.success;
+  // Two octets are all there is in nearly every answer; the rest takes the slower way.
+  if (end - body !== 2 || packetId === 0) {
+    const reader = new Reader(bytes, start, body, end);
+    reason = decodeAcknowledgement(reader, type, connection.version);
+    if (reader.error !== undefined) return connection.fail(reader.error);
+  }
+  switch (type) {
+    case PacketType.PUBACK:
+      return publishAcknowledged(connection, packetId, reason);
+    case PacketType.PUBREC:
+      return publishReceived(connection, packetId, reason);
+    case PacketType.PUBREL:
+      return publishReleased(connection, packetId);
+    default:
+      return publishCompleted(connection, packetId);
+  }
+}
+
+function ping(connection: Connection, body: number, end: number): void {
+  if (body !== end) {
+    return connection.fail(breach(ReasonCode.malformedPacket, "MQTT 5 §3.12", "PINGREQ with a body"));
+  }
+  connection.counters.sent[PacketType.PINGRESP]!.value++;
+  connection.host.send(PINGRESP);
+}
+
+/** A second CONNECT [MQTT-3.1.0-2], or what only a server sends. */
+function unexpected(connection: Connection, type: number): void {
+  const reserved = type === 0 || (type === PacketType.AUTH && connection.version !== 5);
+  connection.fail(
+    reserved
+      ? breach(ReasonCode.malformedPacket, "MQTT 5 §2.1.2", "reserved packet type")
+      : breach(ReasonCode.protocolError, "[MQTT-3.1.0-2]", `unexpected ${PACKET_NAMES[type]}`),
+  );
+}

@@ -1,0 +1,62 @@
+import type { MessageProperties } from "#core/bus/message.ts";
+import { topicNameProblem } from "#core/bus/topic.ts";
+import { type Duration, FOREVER, seconds } from "#core/lib/time.ts";
+import type { Connection } from "../connection.ts";
+import { breach, type PacketError } from "../packets.ts";
+import type { Properties } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+
+/** The topic of a PUBLISH itself, or the one that its alias stands for [MQTT-3.3.2-8..12]. */
+export function resolveTopic(
+  connection: Connection,
+  topic: string,
+  properties: Readonly<Properties>,
+): string | PacketError {
+  if (properties.subscriptionIdentifier !== undefined) {
+    return breach(ReasonCode.protocolError, "[MQTT-3.3.4-6]", "subscription identifier from a client");
+  }
+  if (properties.responseTopic !== undefined && topicNameProblem(properties.responseTopic) !== undefined) {
+    return breach(ReasonCode.protocolError, "[MQTT-3.3.2-14]", "response topic is not a topic name");
+  }
+  const alias = properties.topicAlias;
+  if (alias === undefined) {
+    return topic !== ""
+      ? topic
+      : breach(ReasonCode.protocolError, "MQTT 5 §3.3.2.1", "neither topic nor alias");
+  }
+  if (alias === 0 || alias > connection.config.topicAliasMaximum) {
+    return breach(ReasonCode.topicAliasInvalid, "[MQTT-3.3.2-9]", `topic alias ${alias}`);
+  }
+  if (topic !== "") {
+    connection.aliases ??= new Map();
+    connection.aliases.set(alias, topic);
+    return topic;
+  }
+  const known = connection.aliases?.get(alias);
+  return known ?? breach(ReasonCode.protocolError, "MQTT 5 §3.3.2.3.4", `topic alias ${alias} is not set`);
+}
+
+/** Message Expiry Interval; without one a message does not expire (MQTT 5 §3.3.2.3.3). */
+export const messageExpiry = ({ messageExpiryInterval }: Readonly<Properties>): Duration =>
+  messageExpiryInterval === undefined ? FOREVER : seconds(messageExpiryInterval);
+
+/** What a message keeps of its packet's properties; the others concern one hop only. */
+export function messageProperties(properties: Readonly<Properties>): MessageProperties | undefined {
+  const { payloadFormat, contentType, responseTopic, correlationData, userProperties } = properties;
+  if (
+    payloadFormat === undefined &&
+    contentType === undefined &&
+    responseTopic === undefined &&
+    correlationData === undefined &&
+    userProperties === undefined
+  ) {
+    return undefined;
+  }
+  return {
+    ...(payloadFormat === undefined ? {} : { payloadFormat }),
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    ...(correlationData === undefined ? {} : { correlationData }),
+    ...(userProperties === undefined ? {} : { userProperties }),
+  };
+}

@@ -1,0 +1,82 @@
+import type { PublishAnswer } from "#core/gateway/contract.ts";
+import type { Connection } from "../connection.ts";
+import { PacketType } from "../packets.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { publishReason } from "../refusals.ts";
+import { AnswersInOrder, type PublishVerdict } from "./answers-in-order.ts";
+
+const { PUBACK, PUBREC, PUBCOMP } = PacketType;
+
+/** Answers a QoS 1 or 2 publish now, or when those before it have been answered. */
+export function answerInTurn(
+  connection: Connection,
+  ticket: number,
+  qos: 1 | 2,
+  packetId: number,
+  verdict: PublishVerdict | "pending",
+): void {
+  if (connection.answers === undefined) {
+    if (verdict !== "pending") return answer(connection, qos, packetId, verdict);
+    connection.answers = new AnswersInOrder();
+  }
+  connection.answers.push(ticket, qos, packetId, verdict === "pending" ? undefined : verdict);
+  // Before MQTT 5 a client knows no Receive Maximum, so it is the socket that has to wait.
+  if (connection.answers.length >= connection.config.receiveMaximum) connection.hold();
+}
+
+/** The core has answered a publish that was pending. False when the ticket belongs to something else. */
+export function publishAnswered(connection: Connection, ticket: number, given: PublishAnswer): boolean {
+  const { answers } = connection;
+  if (answers?.answered(ticket, given) !== true) return false;
+  answers.drain((qos, packetId, verdict) => answer(connection, qos, packetId, verdict));
+  if (answers.length === 0) connection.answers = undefined;
+  return true;
+}
+
+function answer(connection: Connection, qos: 1 | 2, packetId: number, verdict: PublishVerdict): void {
+  if (connection.phase === "ended") return;
+  if (verdict !== "accepted" && verdict !== "no-subscribers") {
+    return refuse(connection, qos, packetId, verdict);
+  }
+  if (qos === 1) connection.unanswered--;
+  const reason = verdict === "accepted" ? ReasonCode.success : ReasonCode.noMatchingSubscribers;
+  connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reason);
+}
+
+type Refused = Exclude<PublishVerdict, "accepted" | "no-subscribers">;
+
+function refuse(connection: Connection, qos: 1 | 2, packetId: number, refusal: Refused): void {
+  noteRefusal(connection, refusal);
+  const reason = refusal === "payload-unfit" ? ReasonCode.payloadFormatInvalid : publishReason(refusal);
+  const saysWhy = connection.version === 5;
+  const ends = !saysWhy && (connection.config.refusedPublish === "disconnect" || mayHelpToRepeat(refusal));
+  // The packet id is free again: no PUBREL follows such a PUBREC, or none on this connection [MQTT-4.3.3-4].
+  if (qos === 1) connection.unanswered--;
+  else if (saysWhy || ends) releaseInbound(connection, packetId);
+  if (ends) connection.disconnect(reason, `publish refused: ${refusal}`);
+  else connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reason, refusal);
+}
+
+/** An MQTT 3 client repeats on its next connection what was not acknowledged; an acknowledgement would lose it. */
+const mayHelpToRepeat = (refusal: Refused): boolean => refusal === "congested" || refusal === "unavailable";
+
+export function noteRefusal(connection: Connection, refusal: Refused, topic?: string): void {
+  connection.counters.refused.value++;
+  const detail = { client: connection.client.id, refusal, ...(topic === undefined ? {} : { topic }) };
+  connection.host.note({ level: "debug", event: "publish-refused", detail });
+}
+
+/** Forgets an inbound QoS 2 packet id; false when it was not known. */
+export function releaseInbound(connection: Connection, packetId: number): boolean {
+  const known = connection.client.releaseInbound(packetId);
+  // An id of an earlier connection was not counted on this one.
+  if (known && connection.unanswered > 0) connection.unanswered--;
+  return known;
+}
+
+/** PUBREL: the client may use the packet id again after PUBCOMP [MQTT-4.3.3-11]. */
+export function publishReleased(connection: Connection, packetId: number): void {
+  const known = releaseInbound(connection, packetId);
+  const reason = known ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
+  connection.acknowledge(PUBCOMP, packetId, reason, "no such packet identifier");
+}

@@ -1,0 +1,112 @@
+import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
+import { text } from "#core/lib/bytes.ts";
+import { FOREVER, type Instant } from "#core/lib/time.ts";
+import { decodePublish, publishHead } from "../codec/decode-publish.ts";
+import type { Connection } from "../connection.ts";
+import { breach, PacketType } from "../packets.ts";
+import { NO_PROPERTIES } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { disconnectReason } from "../refusals.ts";
+import { messageExpiry, messageProperties, resolveTopic } from "./message-properties.ts";
+import { answerInTurn, noteRefusal, releaseInbound } from "./publish-answers.ts";
+
+const { PUBACK, PUBREC } = PacketType;
+const NO_TICKET = 0;
+const head = publishHead();
+
+/** PUBLISH from the client, in `bytes[start, end)` with its variable header from `body` on (MQTT 5 §3.3). */
+export function publishIn(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+  now: Instant,
+): void {
+  const malformed = decodePublish(head, connection.topics, bytes, start, body, end, connection.version);
+  if (malformed !== undefined) return connection.fail(malformed);
+  const flags = bytes[start] as number;
+  const qos = ((flags >> 1) & 3) as QoS;
+  const retain = (flags & 1) !== 0;
+  const { config } = connection;
+  if (qos > config.maximumQoS) {
+    return connection.fail(breach(ReasonCode.qosNotSupported, "[MQTT-3.2.2-11]", `QoS ${qos}`));
+  }
+  if (retain && !config.retainAvailable) {
+    return connection.fail(breach(ReasonCode.retainNotSupported, "[MQTT-3.2.2-14]", "retained message"));
+  }
+  let { topic } = head;
+  let expiry = FOREVER;
+  let carried: MessageProperties | undefined;
+  if (head.properties !== NO_PROPERTIES || topic === "") {
+    const resolved = resolveTopic(connection, topic, head.properties);
+    if (typeof resolved !== "string") return connection.fail(resolved);
+    topic = resolved;
+    expiry = messageExpiry(head.properties);
+    carried = messageProperties(head.properties);
+  }
+  const message = new Message(topic, bytes.subarray(head.payloadAt, end), qos, retain, now, carried, expiry);
+  if (qos === 0) publishQos0(connection, message);
+  else if (qos === 1) publishQos1(connection, message, head.packetId);
+  else publishQos2(connection, message, head.packetId);
+}
+
+function publishQos0(connection: Connection, message: Message): void {
+  const verdict = isFit(connection, message)
+    ? connection.client.publish(message, NO_TICKET)
+    : "payload-unfit";
+  if (verdict === "accepted" || verdict === "no-subscribers" || verdict === "pending") return;
+  noteRefusal(connection, verdict, message.topic);
+  if (connection.config.refusedPublish !== "disconnect") return;
+  const reason = verdict === "payload-unfit" ? ReasonCode.payloadFormatInvalid : disconnectReason(verdict);
+  connection.disconnect(reason, `publish refused: ${verdict}`);
+}
+
+function publishQos1(connection: Connection, message: Message, packetId: number): void {
+  if (exceedsReceiveMaximum(connection)) return;
+  connection.unanswered++;
+  const ticket = connection.nextTicket();
+  const verdict = isFit(connection, message) ? connection.client.publish(message, ticket) : "payload-unfit";
+  if (verdict === "accepted" && connection.answers === undefined) {
+    connection.unanswered--;
+    connection.acknowledge(PUBACK, packetId);
+  } else {
+    answerInTurn(connection, ticket, 1, packetId, verdict);
+  }
+}
+
+/** Method B: the message goes onward at once, its packet id is kept until PUBREL (MQTT 5 §4.3.3). */
+function publishQos2(connection: Connection, message: Message, packetId: number): void {
+  const { client } = connection;
+  const ticket = connection.nextTicket();
+  const receipt = client.acceptInbound(packetId);
+  if (receipt === "duplicate") {
+    // While the first one waits for its answer, that answer serves both.
+    if (connection.answers?.awaits(packetId) !== true) connection.acknowledge(PUBREC, packetId);
+    return;
+  }
+  if (receipt === "full") return answerInTurn(connection, ticket, 2, packetId, "congested");
+  if (exceedsReceiveMaximum(connection)) {
+    // It was not published, so it must not count as received when it comes again.
+    releaseInbound(connection, packetId);
+    return;
+  }
+  connection.unanswered++;
+  const verdict = isFit(connection, message) ? client.publish(message, ticket) : "payload-unfit";
+  answerInTurn(connection, ticket, 2, packetId, verdict);
+}
+
+/** Ends the connection of an MQTT 5 client that sends more than was announced; MQTT 3 clients know no limit. */
+function exceedsReceiveMaximum(connection: Connection): boolean {
+  const { receiveMaximum } = connection.config;
+  if (connection.unanswered < receiveMaximum || connection.version !== 5) return false;
+  const problem = `more than ${receiveMaximum} unanswered messages`;
+  connection.fail(breach(ReasonCode.receiveMaximumExceeded, "[MQTT-3.3.4-7]", problem));
+  return true;
+}
+
+/** A payload declared to be text is text, where the configuration asks for the check (MQTT 5 §3.3.2.3.2). */
+function isFit(connection: Connection, message: Message): boolean {
+  if (message.properties?.payloadFormat !== 1 || !connection.config.validatePayloadFormat) return true;
+  return text(message.payload) !== undefined;
+}

@@ -1,0 +1,133 @@
+import type { QoS } from "#core/bus/message.ts";
+import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
+import type { SubscribeAnswer } from "#core/gateway/contract.ts";
+import { decodeSubscribe, decodeUnsubscribe } from "../codec/decode-subscribe.ts";
+import { encodeCodes, encodeUnsuback3 } from "../codec/encode-answers.ts";
+import { Reader } from "../codec/reader.ts";
+import type { Connection } from "../connection.ts";
+import { PacketType, type SubscribePacket, type Subscription } from "../packets.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { subackReason } from "../refusals.ts";
+
+const { SUBACK, UNSUBACK } = PacketType;
+/** What MQTT 3.1.1 has for any failure (MQTT 3.1.1 §3.9.3). */
+const FAILURE_3 = 0x80;
+
+/** A SUBSCRIBE of which some filters have no answer yet. Nothing is read until they have. */
+export interface PendingSubscribe {
+  readonly packet: SubscribePacket;
+  readonly codes: number[];
+  /** Index of the filter by ticket. */
+  readonly waiting: Map<number, number>;
+}
+
+/** SUBSCRIBE: one answer for each filter, in their order [MQTT-3.8.4-6]. */
+export function subscribe(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+): void {
+  const reader = new Reader(bytes, start, body, end);
+  const packet = decodeSubscribe(reader, connection.version);
+  if (reader.error !== undefined) return connection.fail(reader.error);
+  const codes: number[] = [];
+  const waiting = new Map<number, number>();
+  for (const subscription of packet.subscriptions) {
+    const ticket = connection.nextTicket();
+    const code = ask(connection, packet, subscription, ticket);
+    if (code === "pending") waiting.set(ticket, codes.length);
+    codes.push(code === "pending" ? 0 : code);
+  }
+  if (waiting.size === 0) return acknowledge(connection, packet.packetId, codes);
+  connection.subscribing = { packet, codes, waiting };
+  connection.hold();
+}
+
+/** The core has answered for one filter. False when the ticket belongs to something else. */
+export function subscribeAnswered(connection: Connection, ticket: number, answer: SubscribeAnswer): boolean {
+  const pending = connection.subscribing;
+  const index = pending?.waiting.get(ticket);
+  if (pending === undefined || index === undefined) return false;
+  pending.waiting.delete(ticket);
+  const requested = pending.packet.subscriptions[index]!;
+  pending.codes[index] = codeOf(connection, requested, answer);
+  if (pending.waiting.size > 0) return true;
+  connection.subscribing = undefined;
+  if (connection.phase !== "ended") acknowledge(connection, pending.packet.packetId, pending.codes);
+  return true;
+}
+
+function ask(
+  connection: Connection,
+  packet: SubscribePacket,
+  subscription: Subscription,
+  ticket: number,
+): number | "pending" {
+  const { config, client } = connection;
+  const identifier = packet.properties.subscriptionIdentifier;
+  const unsupported = unsupportedReason(connection, subscription, identifier);
+  if (unsupported !== undefined) return refusedCode(connection, subscription, unsupported);
+  const { noLocal, retainAsPublished, retainHandling } = subscription;
+  const qos = Math.min(subscription.qos, config.maximumQoS) as QoS;
+  const options = { qos, noLocal, retainAsPublished, retainHandling };
+  const answer = client.subscribe(
+    subscription.filter,
+    identifier === undefined ? options : { ...options, identifier },
+    ticket,
+  );
+  return answer === "pending" ? answer : codeOf(connection, subscription, answer);
+}
+
+/** What this gateway is configured not to do (MQTT 5 §3.2.2.3.11 to §3.2.2.3.13). */
+function unsupportedReason(
+  { config }: Connection,
+  { filter }: Subscription,
+  identifier: number | undefined,
+): ReasonCode | undefined {
+  if (identifier !== undefined && !config.subscriptionIdentifiers) {
+    return ReasonCode.subscriptionIdentifiersNotSupported;
+  }
+  if (!config.sharedSubscriptions && parseSharedFilter(filter) !== undefined) {
+    return ReasonCode.sharedSubscriptionsNotSupported;
+  }
+  if (!config.wildcardSubscriptions && hasWildcard(filter))
+    return ReasonCode.wildcardSubscriptionsNotSupported;
+  return undefined;
+}
+
+const codeOf = (connection: Connection, requested: Subscription, answer: SubscribeAnswer): number =>
+  typeof answer === "number" ? answer : refusedCode(connection, requested, subackReason(answer));
+
+function refusedCode(connection: Connection, requested: Subscription, reason: ReasonCode): number {
+  const detail = { client: connection.client.id, filter: requested.filter, reasonCode: reason };
+  connection.host.note({ level: "debug", event: "subscribe-refused", detail });
+  if (connection.version === 5) return reason;
+  // MQTT 3.1 has no way to say no: what was asked is repeated, and nothing will come.
+  return connection.version === 4 ? FAILURE_3 : requested.qos;
+}
+
+function acknowledge(connection: Connection, packetId: number, codes: readonly number[]): void {
+  connection.counters.sent[SUBACK]!.value++;
+  connection.host.send(encodeCodes(SUBACK, packetId, codes, connection.version));
+}
+
+/** UNSUBSCRIBE (MQTT 5 §3.10). */
+export function unsubscribe(
+  connection: Connection,
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+): void {
+  const { client, host, version, counters } = connection;
+  const reader = new Reader(bytes, start, body, end);
+  const { packetId, filters } = decodeUnsubscribe(reader, version);
+  if (reader.error !== undefined) return connection.fail(reader.error);
+  const codes = filters.map((filter) =>
+    client.unsubscribe(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
+  );
+  counters.sent[UNSUBACK]!.value++;
+  host.send(version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId));
+}

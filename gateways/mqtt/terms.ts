@@ -1,0 +1,51 @@
+import { type Duration, FOREVER, inSeconds, seconds } from "#core/lib/time.ts";
+import type { MqttConfig } from "./config.ts";
+import type { ConnectPacket, ProtocolVersion } from "./packets.ts";
+
+/** What CONNECT and CONNACK settled for a connection (MQTT 5 §3.1.2, §3.2.2.3). */
+export interface Terms {
+  readonly version: ProtocolVersion;
+  /** Seconds; 0 for no supervision. The gateway's own, where it overrides the client's [MQTT-3.2.2-21]. */
+  readonly keepAlive: number;
+  /** How long nothing may come from the client before it is lost. */
+  readonly patience: Duration;
+  /** Of the client, in bytes: nothing longer is sent to it [MQTT-3.1.2-24]. */
+  readonly maximumPacketSize: number;
+  /** QoS 1 and 2 deliveries that the client takes at a time [MQTT-3.3.4-9]. */
+  readonly receiveMaximum: number;
+  /** Aliases that we set towards the client [MQTT-3.1.2-26]. */
+  readonly outgoingAliases: number;
+  /** Reason strings may go with answers too, not only with CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
+  readonly problemInformation: boolean;
+  /** Session Expiry Interval 0, which DISCONNECT cannot change any more (MQTT 5 §3.14.2.2.2). */
+  readonly endsWithConnection: boolean;
+}
+
+export function termsOf(packet: ConnectPacket, config: MqttConfig): Terms {
+  const { version, properties } = packet;
+  const keepAlive = version === 5 ? supervised(packet.keepAlive, config) : packet.keepAlive;
+  return {
+    version,
+    keepAlive,
+    patience: keepAlive === 0 ? FOREVER : seconds(keepAlive * config.keepAliveFactor),
+    maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
+    receiveMaximum: Math.min(properties.receiveMaximum ?? 65_535, config.inflightMaximum),
+    outgoingAliases: Math.min(properties.topicAliasMaximum ?? 0, config.outgoingTopicAliases),
+    problemInformation: config.reasonStrings && properties.requestProblemInformation !== 0,
+    endsWithConnection: version === 5 && (properties.sessionExpiryInterval ?? 0) === 0,
+  };
+}
+
+function supervised(keepAlive: number, config: MqttConfig): number {
+  const longest = inSeconds(config.serverKeepAlive);
+  return longest > 0 && (keepAlive === 0 || keepAlive > longest) ? longest : keepAlive;
+}
+
+const EXPIRY_NEVER = 0xffff_ffff;
+
+/** A Session Expiry Interval as a length of time (MQTT 5 §3.1.2.11.2). */
+export const expiryDuration = (interval: number): Duration =>
+  interval === EXPIRY_NEVER ? FOREVER : seconds(interval);
+
+export const expiryInterval = (expiry: Duration): number =>
+  expiry === FOREVER ? EXPIRY_NEVER : Math.min(EXPIRY_NEVER - 1, inSeconds(expiry));
