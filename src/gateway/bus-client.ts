@@ -70,6 +70,10 @@ export class BusClient implements Client, Occupant {
     return this.identity.username;
   }
 
+  get sessionExpiry(): Duration | undefined {
+    return this.session?.expiry;
+  }
+
   // ---- publishing
 
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending {
@@ -156,7 +160,7 @@ export class BusClient implements Client, Occupant {
     if (this.mountpoint !== "") topic = this.mountpoint + topic;
     const routed = topic === message.topic ? message : message.withTopic(topic);
     routed.publisher = this.session?.key ?? `${this.identity.gateway}:${this.id}`;
-    if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "congested";
+    if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "quota";
     if (core.bus.publish(routed, this.session) === "matched") return "accepted";
     core.counters.messagesNoSubscribers.value++;
     return "no-subscribers";
