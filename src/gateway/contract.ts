@@ -90,6 +90,12 @@ export interface ConnectRequest {
    * listener; the listener's own when absent.
    */
   readonly gateway?: string | undefined;
+  /**
+   * A further session for a client of this channel that is connected: `clientId` names the session, and all else
+   * (credentials, name, rules, mountpoint) is that client's. Not authenticated again, no connect event, and no
+   * automatic subscriptions. For STOMP subscriptions, each of which has its own window and queue.
+   */
+  readonly of?: Client | undefined;
 }
 
 export type ConnectAnswer =
