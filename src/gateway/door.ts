@@ -1,6 +1,6 @@
 import { topicNameProblem } from "../bus/topic.ts";
 import { assert } from "../lib/assert.ts";
-import type { ListenerPolicy, Verdict } from "../policy/policy.ts";
+import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import { TokenBucket } from "../policy/token-bucket.ts";
 import type { Session } from "../session/session.ts";
 import { BusClient } from "./bus-client.ts";
@@ -34,6 +34,9 @@ export class Door {
   get loops(): ReadonlySet<ChannelLoop> {
     return this.#loops;
   }
+
+  /** Connections that have said goodbye and whose last bytes are on their way. */
+  closing = 0;
 
   entered(loop: ChannelLoop): void {
     this.#loops.add(loop);

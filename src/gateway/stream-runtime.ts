@@ -125,11 +125,13 @@ class StreamLink implements Link {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
+    this.loop.door.closing++;
     this.#connection.end();
   }
 
   /** The connection is gone: what was not written never will be. */
   drop(): void {
+    if (this.#closed) this.loop.door.closing--;
     this.#closed = true;
     if (this.#slab !== undefined) returnSlab(this.#slab);
     this.#slab = undefined;

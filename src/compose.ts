@@ -1,0 +1,203 @@
+/** Puts the parts together: from a configuration to a running gateway. Only `main.ts` knows which gateways there are. */
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { EmbeddedBus } from "./bus/embedded.ts";
+import { type OpenListener, openListeners } from "./config/listeners.ts";
+import { policySettings } from "./config/policy-settings.ts";
+import type { Config } from "./config/schema.ts";
+import type { GatewayHost, GatewayModule } from "./gateway/contract.ts";
+import { type Core, type CoreEvents, newCoreCounters } from "./gateway/core.ts";
+import { Deadlines } from "./gateway/deadlines.ts";
+import { Lifecycle, type ListenerPlan } from "./gateway/lifecycle.ts";
+import { CallbackAlarm } from "./lib/alarm.ts";
+import { after, type Clock, type Duration, seconds } from "./lib/time.ts";
+import { systemClock } from "./net/clock.ts";
+import { listenStream } from "./net/listen.ts";
+import { Ticker } from "./net/ticker.ts";
+import { listenUdp } from "./net/udp.ts";
+import type { Log } from "./observe/log.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { NoteBook } from "./observe/notes.ts";
+import { ConfiguredPolicy } from "./policy/configured-policy.ts";
+import { newSessionCounters, type SessionCounters } from "./session/session.ts";
+import { Sessions } from "./session/sessions.ts";
+
+/** A gateway of any configuration type; its options were validated against its schema. */
+// biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
+export type AnyGatewayModule = GatewayModule<any>;
+
+/** Retained messages looked at for expiry each second. */
+const SWEEP_BUDGET = 10_000;
+const SWEEP_PERIOD = seconds(1);
+
+/** The parts of a running process, for those who observe and operate it. */
+export interface Composition {
+  readonly config: Config;
+  readonly core: Core;
+  readonly bus: EmbeddedBus;
+  readonly sessions: Sessions;
+  readonly sessionCounters: SessionCounters;
+  readonly policy: ConfiguredPolicy;
+  readonly lifecycle: Lifecycle;
+  readonly metrics: Metrics;
+  readonly events: Required<CoreEvents>[];
+  /** Opens all listeners; throws `ListenError` and closes those already open. */
+  open(): Promise<void>;
+  /** Reads again the files that the configuration names. */
+  reload(): void;
+  stop(within?: Duration): Promise<void>;
+}
+
+export function compose(config: Config, modules: readonly AnyGatewayModule[], log: Log): Composition {
+  const clock: Clock = systemClock;
+  const deadlines = new Deadlines(clock.now());
+  const metrics = new Metrics({ process: true });
+  const notes = new NoteBook(
+    log,
+    metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]),
+  );
+  const sessionCounters = newSessionCounters();
+  const { settings, usersFiles } = policySettings(config);
+  const policy = new ConfiguredPolicy(settings, clock);
+  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random);
+  const sessions = new Sessions(
+    bus,
+    deadlines,
+    { options: config.session, clock, counters: sessionCounters, journal: undefined },
+    config.session,
+  );
+  const events: Required<CoreEvents>[] = [];
+  const core: Core = {
+    now: clock.now(),
+    tick() {
+      this.now = clock.now();
+    },
+    bus,
+    sessions,
+    alarms: deadlines,
+    counters: newCoreCounters(metrics.counters("")),
+    commits: undefined,
+    random: (length) => randomBytes(length),
+    note: (gateway, note, about) => notes.write(gateway, note, core.now, about),
+    events: {
+      connected: (event) => {
+        for (const listener of events) listener.connected(event);
+      },
+      disconnected: (event, reason, at) => {
+        for (const listener of events) listener.disconnected(event, reason, at);
+      },
+    },
+    healthy: () => true,
+  };
+  const ticker = new Ticker(deadlines, () => {
+    core.tick();
+    return core.now;
+  });
+  deadlines.onArmed = ticker.expect;
+  const lifecycle = new Lifecycle(core, policy, {
+    stream: listenStream,
+    datagram: listenUdp,
+    defer: setImmediate,
+  });
+  openGateways(config, modules, core, metrics, lifecycle);
+  everySecond(core, () => {
+    bus.retainedMessages.sweep(core.now, SWEEP_BUDGET);
+    lifecycle.dropExpiredLogins();
+  });
+
+  return {
+    config,
+    core,
+    bus,
+    sessions,
+    sessionCounters,
+    policy,
+    lifecycle,
+    metrics,
+    events,
+    async open() {
+      for (const listener of openListeners(config)) await lifecycle.open(plan(config, modules, listener));
+    },
+    reload() {
+      for (const file of usersFiles) file.reload();
+    },
+    async stop(within = config.node.shutdownTimeout) {
+      await lifecycle.stop(within, (length) => new Promise((resolve) => setTimeout(resolve, length)));
+      ticker.stop();
+    },
+  };
+}
+
+function openGateways(
+  config: Config,
+  modules: readonly AnyGatewayModule[],
+  core: Core,
+  metrics: Metrics,
+  lifecycle: Lifecycle,
+): void {
+  const offers = new Map<string, readonly unknown[]>();
+  for (const module of modules) {
+    const own = config.gateways[module.name];
+    if (own === undefined || !own.enable) continue;
+    const host: GatewayHost = {
+      counter: metrics.counters(module.name),
+      random: core.random,
+      note: (note) => core.note(module.name, note),
+      healthy: () => core.healthy(),
+      readFile: (path) => readFileSync(path),
+      listFiles: (folder) => readdirSync(folder).sort(),
+      offered: (name) => offers.get(name) ?? [],
+    };
+    const gateway = module.open(own, host);
+    for (const [name, parts] of Object.entries(gateway.offers ?? {})) offers.set(name, parts);
+    lifecycle.add(module.name, gateway);
+  }
+}
+
+function everySecond(core: Core, run: () => void): void {
+  const alarm = new CallbackAlarm(() => {
+    run();
+    core.alarms.arm(alarm, after(core.now, SWEEP_PERIOD));
+  });
+  core.alarms.arm(alarm, after(core.now, SWEEP_PERIOD));
+}
+
+/** What a listener's configuration asks the transports for. */
+function plan(config: Config, modules: readonly AnyGatewayModule[], listener: OpenListener): ListenerPlan {
+  const { gateway, name, config: own, tls } = listener;
+  const { transport, bind, port } = own;
+  if (transport === "udp") {
+    const datagram = {
+      bind,
+      port,
+      ...own.udp,
+      backlogMax: DATAGRAM_BACKLOG_MAX,
+      beaconTo: beaconAddresses(config.gateways[gateway]?.["advertiseTo"], port),
+    };
+    return { gateway, name, datagram };
+  }
+  const websocket = modules.find((module) => module.name === gateway)?.websocket;
+  const stream = {
+    transport,
+    bind,
+    port,
+    ...own.tcp,
+    ...(tls === undefined ? {} : { tls }),
+    ...(websocket === undefined
+      ? {}
+      : { websocket: { ...own.websocket, ...websocket, messageSizeMax: own.limits.packetSize } }),
+  };
+  return { gateway, name, stream };
+}
+
+/** Datagrams waiting for the kernel; beyond it, what is sent is dropped, as the network would. */
+const DATAGRAM_BACKLOG_MAX = 65_536;
+
+/** `address` or `address:port` of the gateway's own setting; the listener's port when none is given. */
+function beaconAddresses(setting: unknown, port: number): { address: string; port: number }[] {
+  if (!Array.isArray(setting)) return [];
+  return setting.map((entry: string) => {
+    const match = /^(.*?)(?::(\d+))?$/.exec(entry);
+    return { address: match?.[1] ?? entry, port: Number(match?.[2] ?? port) };
+  });
+}
