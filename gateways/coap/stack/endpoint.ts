@@ -1,22 +1,67 @@
 /** One CoAP listener: the sites it serves, and what all its peers share. */
-import type { Datagram, Endpoint, GatewayHost } from "#core/gateway/contract.ts";
+import {
+  type Channel,
+  type ChannelHost,
+  type Datagram,
+  type Endpoint,
+  type GatewayHost,
+  isStream,
+  type Peer,
+  type Route,
+} from "#core/gateway/contract.ts";
 import type { Instant } from "#core/lib/time.ts";
+import { isRequest } from "./codes.ts";
+import { DatagramChannel } from "./datagram-channel.ts";
+import { Listener } from "./listener.ts";
+import { CoapMessage, decodeDatagram } from "./message.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
+import { StreamChannel } from "./stream-channel.ts";
+import { WellKnownCore } from "./well-known.ts";
+
+const TO_CHANNEL: Route = { to: "channel" };
+const NONSENSE: Route = { to: "nobody", why: "not CoAP" };
+
+class CoapEndpoint implements Endpoint {
+  readonly #listener: Listener;
+  readonly #message = new CoapMessage();
+
+  constructor(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  /** Strangers that send what CoAP ignores anyway get no channel. */
+  route(datagram: Datagram, known: boolean): Route {
+    const message = this.#message;
+    const error = decodeDatagram(datagram.bytes, message);
+    if (error !== undefined) {
+      if (known || error.reaction === "format") return TO_CHANNEL;
+      return NONSENSE;
+    }
+    if (!isRequest(message.code)) return TO_CHANNEL;
+    const site = this.#listener.siteOf(message);
+    const claim = site < 0 ? undefined : this.#listener.sites[site]?.claim?.(message);
+    return claim === undefined ? TO_CHANNEL : { to: "channel", claim };
+  }
+
+  open(peer: Peer, host: ChannelHost, now: Instant): Channel {
+    return isStream(peer.transport)
+      ? new StreamChannel(this.#listener, host, now)
+      : new DatagramChannel(this.#listener, host, now);
+  }
+}
 
 /**
  * Puts sites on a listener. `main.ts` composes: the sites of the CoAP gateway and of LwM2M on one listener, or
  * each on its own. Throws when two sites serve the same prefix.
  */
 export function createCoapEndpoint(
-  _sites: readonly Site[],
-  _settings: StackSettings,
-  _host: GatewayHost,
+  sites: readonly Site[],
+  settings: StackSettings,
+  host: GatewayHost,
 ): Endpoint {
-  return {
-    route: (_datagram: Datagram, _known: boolean, _now: Instant) => ({ to: "nobody", why: "to be built" }),
-    open: () => {
-      throw new Error("to be built");
-    },
-  };
+  const prefixes = sites.flatMap((site) => site.prefixes);
+  const twice = prefixes.find((prefix, index) => prefixes.indexOf(prefix) !== index);
+  if (twice !== undefined) throw new Error(`two CoAP sites serve /${twice}`);
+  return new CoapEndpoint(new Listener([...sites, new WellKnownCore(sites)], settings, host));
 }

@@ -127,6 +127,8 @@ export type ObservationEnd = "deregistered" | "reset" | "timeout" | "replaced" |
 
 /** Told about one observation. Never called while `notify` or `end` runs. */
 export interface Observer {
+  /** Only the newest notification waits; older ones that wait are dropped (RFC 7641 §4.5.2). Default: all wait. */
+  readonly coalesce?: boolean;
   /**
    * What became of a notification: `done` acknowledged (CON) or sent (NON), `dropped` pushed out of the full
    * queue or superseded, `failed` not acknowledged or reset (then `ended` follows).

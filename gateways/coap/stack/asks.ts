@@ -1,0 +1,122 @@
+import type { Duration, Instant } from "#core/lib/time.ts";
+import { NEVER } from "#core/lib/time.ts";
+import { type Asking, PendingAsk } from "./ask.ts";
+import type { Carrier } from "./carrier.ts";
+import { type CoapMessage, tokenKey } from "./message.ts";
+import type { Outgoing } from "./outbox.ts";
+import type { Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
+
+/** Unguessable enough that a response from elsewhere does not match (RFC 7252 §5.3.1), and never used twice. */
+const TOKEN_LENGTH = 6;
+
+/** Our requests to one peer, by token. */
+export class Asks implements Asking {
+  readonly #carrier: Carrier;
+  #byToken: Map<string, PendingAsk> | undefined = undefined;
+  /** Failures of asks that never began, told after the input at hand. */
+  #refused: Asker[] = [];
+  #tokens = 0;
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier;
+  }
+
+  get asking(): number {
+    let count = 0;
+    for (const ask of this.#byToken?.values() ?? []) if (!ask.observing) count++;
+    return count;
+  }
+
+  get busy(): boolean {
+    return this.#byToken !== undefined;
+  }
+
+  get payloadMax(): number {
+    return this.#carrier.payloadMax;
+  }
+
+  get szxMax(): number {
+    return this.#carrier.szxMax;
+  }
+
+  get askTimeout(): Duration {
+    return this.#carrier.listener.settings.ask.timeout;
+  }
+
+  get bodyMax(): number {
+    return this.#carrier.listener.settings.blockwise.maxBodySize;
+  }
+
+  get now(): Instant {
+    return this.#carrier.now;
+  }
+
+  start(request: OutgoingRequest, asker: Asker, now: Instant): Ask {
+    const ask = new PendingAsk(this, request, asker);
+    if (this.asking >= this.#carrier.listener.settings.ask.perPeer) {
+      ask.cancel();
+      this.#refused.push(asker);
+    } else ask.start(now);
+    return ask;
+  }
+
+  newToken(): Uint8Array {
+    const token = this.#carrier.host.random(TOKEN_LENGTH).slice();
+    // The last byte counts, so that no two of 256 in a row are equal whatever the source of chance gives.
+    token[TOKEN_LENGTH - 1] = this.#tokens++ & 0xff;
+    return token;
+  }
+
+  enter(ask: PendingAsk): void {
+    this.#byToken ??= new Map();
+    this.#byToken.set(ask.key, ask);
+  }
+
+  leave(ask: PendingAsk): void {
+    if (this.#byToken?.get(ask.key) === ask) this.#byToken.delete(ask.key);
+    if (this.#byToken?.size === 0) this.#byToken = undefined;
+  }
+
+  transmit(ask: PendingAsk): void {
+    this.#carrier.ask(ask);
+  }
+
+  encodeAsk(ask: PendingAsk, messageId: number): Uint8Array {
+    return this.#carrier.encodeAsk(ask, messageId);
+  }
+
+  withdraw(outgoing: Outgoing): void {
+    this.#carrier.withdraw(outgoing);
+  }
+
+  /** The ask whose token a response carries. */
+  find(message: CoapMessage): PendingAsk | undefined {
+    if (this.#byToken === undefined) return undefined;
+    return this.#byToken.get(tokenKey(message.bytes, message.tokenStart, message.tokenLength));
+  }
+
+  deadline(): Instant {
+    let next = this.#refused.length > 0 ? (0 as Instant) : NEVER;
+    if (this.#byToken !== undefined) {
+      for (const ask of this.#byToken.values()) if (ask.due < next) next = ask.due;
+    }
+    return next;
+  }
+
+  wake(now: Instant): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    for (const asker of refused) asker.failed("full", now);
+    this.#failWhere((ask) => ask.due <= now, "timeout", now);
+  }
+
+  /** The peer is gone. */
+  fail(why: AskFailure, now: Instant): void {
+    this.#failWhere(() => true, why, now);
+  }
+
+  #failWhere(chosen: (ask: PendingAsk) => boolean, why: AskFailure, now: Instant): void {
+    if (this.#byToken === undefined) return;
+    for (const ask of [...this.#byToken.values()]) if (ask.active && chosen(ask)) ask.fail(why, now);
+  }
+}

@@ -1,0 +1,42 @@
+import type { ChannelHost } from "#core/gateway/contract.ts";
+import type { Instant } from "#core/lib/time.ts";
+import type { PendingAsk } from "./ask.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Listener } from "./listener.ts";
+import type { PeerObservation } from "./observation.ts";
+import type { Outgoing } from "./outbox.ts";
+import type { Capacity, Reply } from "./reply.ts";
+import type { CoapResponse } from "./site.ts";
+
+/** One peer's transport as requests, observations and asks see it: datagrams or a stream. */
+export interface Carrier extends Capacity {
+  readonly host: ChannelHost;
+  readonly listener: Listener;
+  /** The time of the input at hand. */
+  readonly now: Instant;
+  /** A stream: no acknowledgements, no retransmission. */
+  readonly reliable: boolean;
+  /** The peer's address is real, or nobody cares. */
+  readonly proven: boolean;
+  /**
+   * Sends a response. On an unproven address it may hold it back instead: then `exchange.state` is `held`
+   * and it comes back through `Server.answer` once the address is proven.
+   */
+  respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
+  /** Holds any response back until the address is proven. */
+  hold(exchange: Exchange, response: CoapResponse): void;
+  /** Answers 4.01 with an Echo option instead (RFC 9175 §2.3). */
+  challenge(exchange: Exchange): void;
+  /** Nothing is to be said, but a CON wants its ACK. */
+  acknowledge(exchange: Exchange): void;
+  /** Refuses the message itself: RST where there is one. */
+  reject(exchange: Exchange): void;
+  notify(observation: PeerObservation): number;
+  confirm(outgoing: Outgoing): void;
+  withdraw(outgoing: Outgoing): void;
+  encodeNotification(observation: PeerObservation, messageId: number): Uint8Array;
+  ask(ask: PendingAsk): void;
+  encodeAsk(ask: PendingAsk, messageId: number): Uint8Array;
+  /** A message id is free now. */
+  readonly idReady: boolean;
+}

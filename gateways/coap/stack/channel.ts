@@ -1,0 +1,145 @@
+import type {
+  Channel,
+  ChannelHost,
+  ChannelStatus,
+  Client,
+  ConnectAnswer,
+  Delivery,
+  PublishAnswer,
+  StopReason,
+  SubscribeAnswer,
+  Ticket,
+} from "#core/gateway/contract.ts";
+import type { Instant } from "#core/lib/time.ts";
+import type { PendingAsk } from "./ask.ts";
+import { Asks } from "./asks.ts";
+import type { Carrier } from "./carrier.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Listener } from "./listener.ts";
+import type { PeerObservation } from "./observation.ts";
+import type { Outgoing } from "./outbox.ts";
+import type { Reply } from "./reply.ts";
+import { Server } from "./server.ts";
+import type { CoapResponse } from "./site.ts";
+import { SitesOfPeer } from "./sites-of-peer.ts";
+
+/**
+ * One CoAP peer: what datagrams and streams have in common. The transport below decodes messages and calls
+ * `server.receive` and `asks`; what they want sent comes back through the `Carrier` methods.
+ */
+export abstract class CoapChannel implements Channel, Carrier {
+  readonly host: ChannelHost;
+  readonly listener: Listener;
+  now: Instant;
+  protected readonly asks: Asks;
+  protected readonly sites: SitesOfPeer;
+  protected readonly server: Server;
+  #deadline: Instant;
+
+  constructor(listener: Listener, host: ChannelHost, now: Instant) {
+    this.listener = listener;
+    this.host = host;
+    this.now = now;
+    this.#deadline = now;
+    this.asks = new Asks(this);
+    this.sites = new SitesOfPeer(this, this.asks);
+    this.server = new Server(this, this.sites);
+  }
+
+  abstract readonly reliable: boolean;
+  abstract readonly proven: boolean;
+  abstract readonly payloadMax: number;
+  abstract readonly szxMax: number;
+  abstract readonly idReady: boolean;
+  abstract respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
+  abstract hold(exchange: Exchange, response: CoapResponse): void;
+  abstract challenge(exchange: Exchange): void;
+  abstract acknowledge(exchange: Exchange): void;
+  abstract reject(exchange: Exchange): void;
+  abstract notify(observation: PeerObservation): number;
+  abstract confirm(outgoing: Outgoing): void;
+  abstract withdraw(outgoing: Outgoing): void;
+  abstract encodeNotification(observation: PeerObservation, messageId: number): Uint8Array;
+  abstract ask(ask: PendingAsk): void;
+  abstract encodeAsk(ask: PendingAsk, messageId: number): Uint8Array;
+
+  /** Bytes of the peer. */
+  protected abstract read(bytes: Uint8Array, now: Instant): void;
+  /** When the transport itself wants `due`. */
+  protected abstract transportDeadline(): Instant;
+  protected abstract transportDue(now: Instant): void;
+  /** Says goodbye where the transport has a word for it. */
+  protected abstract farewell(reason: StopReason): void;
+
+  receive(bytes: Uint8Array, now: Instant): void {
+    this.now = now;
+    this.read(bytes, now);
+    this.#finish(now);
+  }
+
+  deliver(client: Client, delivery: Delivery, now: Instant): void {
+    this.now = now;
+    this.sites.deliver(client, delivery, now);
+    this.#finish(now);
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+    this.now = now;
+    this.sites.answered(ticket, answer, now);
+    this.#finish(now);
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
+    this.now = now;
+    this.sites.connected(ticket, answer, now);
+    this.#finish(now);
+  }
+
+  wake(now: Instant): void {
+    this.now = now;
+    this.server.wake(now);
+    this.asks.wake(now);
+    this.sites.wake(now);
+    this.transportDue(now);
+    this.#finish(now);
+  }
+
+  stop(reason: StopReason, now: Instant, client?: Client): void {
+    this.now = now;
+    this.sites.stop(reason, now, client);
+    if (client === undefined) this.farewell(reason);
+    this.#finish(now);
+  }
+
+  closed(now: Instant): void {
+    this.now = now;
+    this.asks.fail("gone", now);
+    this.server.closed();
+    this.server.observations.tell(now);
+    this.sites.closed(now);
+  }
+
+  deadline(): Instant {
+    return this.#deadline;
+  }
+
+  status(): ChannelStatus {
+    return this.sites.status();
+  }
+
+  protected get busy(): boolean {
+    return this.server.busy || this.asks.busy || this.sites.busy();
+  }
+
+  /** What every input ends with: observers are told, and the next deadline is known. */
+  #finish(now: Instant): void {
+    this.server.observations.tell(now);
+    let next = this.transportDeadline();
+    const server = this.server.deadline();
+    if (server < next) next = server;
+    const asks = this.asks.deadline();
+    if (asks < next) next = asks;
+    const sites = this.sites.deadline();
+    this.#deadline = sites < next ? sites : next;
+  }
+}

@@ -1,0 +1,301 @@
+import type { ChannelHost, Peer } from "#core/gateway/contract.ts";
+import { after, type Instant, NEVER } from "#core/lib/time.ts";
+import type { PendingAsk } from "./ask.ts";
+import { blockSize } from "./block.ts";
+import { CoapChannel } from "./channel.ts";
+import { EMPTY, isError, isRequest, Response } from "./codes.ts";
+import type { Exchange } from "./exchange.ts";
+import { ExchangesOfPeer } from "./exchange-memory.ts";
+import type { Listener } from "./listener.ts";
+import { type CoapMessage, decodeDatagram, Type } from "./message.ts";
+import type { PeerObservation } from "./observation.ts";
+import { Option } from "./options.ts";
+import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
+import { ReachabilityProof } from "./reachability.ts";
+import { Reply } from "./reply.ts";
+import { SeparateResponse } from "./separate-response.ts";
+import type { CoapResponse } from "./site.ts";
+import { copy, emptyMessage } from "./writer.ts";
+
+const empty = new Uint8Array(4);
+/** Header, token and options of a separate response, which is encoded when its turn has come. */
+const HEAD_ESTIMATE = 24;
+
+/** One peer over UDP or DTLS: the message layer of RFC 7252 §4. */
+export class DatagramChannel extends CoapChannel implements OutboxHost {
+  readonly reliable = false;
+  readonly payloadMax: number;
+  readonly szxMax: number;
+  readonly #exchanges: ExchangesOfPeer;
+  readonly #outbox: Outbox;
+  readonly #proof: ReachabilityProof;
+  #peer: Peer;
+  #heardAt: Instant;
+  #forgetAt: Instant;
+
+  constructor(listener: Listener, host: ChannelHost, now: Instant) {
+    super(listener, host, now);
+    this.szxMax = listener.szxMax;
+    this.payloadMax = blockSize(listener.szxMax);
+    this.#exchanges = new ExchangesOfPeer(listener.memory);
+    this.#outbox = new Outbox(this, listener.transmission);
+    this.#peer = host.peer;
+    this.#proof = new ReachabilityProof(host.peer, listener.settings);
+    this.#heardAt = now;
+    this.#forgetAt = after(now, listener.transmission.EXCHANGE_LIFETIME);
+  }
+
+  get proven(): boolean {
+    return this.#proof.given;
+  }
+
+  get idReady(): boolean {
+    return this.#outbox.ids.readyAt(this.now) <= this.now;
+  }
+
+  sendView(bytes: Uint8Array): void {
+    this.host.sendView(bytes);
+  }
+
+  chance(): number {
+    const [high = 0, low = 0] = this.host.random(2);
+    return (high * 256 + low) / 0x10000;
+  }
+
+  protected read(bytes: Uint8Array, now: Instant): void {
+    const { message, counters } = this.listener;
+    this.#heardAt = now;
+    if (this.host.peer !== this.#peer) this.#moved();
+    const error = decodeDatagram(bytes, message);
+    if (error !== undefined) {
+      counters.malformed.value++;
+      if (error.reaction === "format" && message.type === Type.CON)
+        this.#sendEmpty(Type.RST, message.messageId);
+      return;
+    }
+    this.sites.heard(now);
+    if (message.code === EMPTY) this.#empty(message, now);
+    else if (isRequest(message.code)) this.#request(message, now);
+    else this.#response(message, now);
+  }
+
+  /** The device is at a new address: that one has proven nothing yet. */
+  #moved(): void {
+    this.#peer = this.host.peer;
+    this.#proof.forget(this.#peer);
+  }
+
+  #empty(message: CoapMessage, now: Instant): void {
+    const { type, messageId } = message;
+    if (type === Type.CON) this.#sendEmpty(Type.RST, messageId);
+    else if (type === Type.ACK || type === Type.RST) {
+      if (this.#proof.answeredBy(messageId)) {
+        this.server.release();
+        return;
+      }
+      const how = type === Type.ACK ? "acknowledged" : "reset";
+      if (this.#outbox.settle(messageId, how, now)) this.#prove();
+      else if (type === Type.RST) this.server.observations.reset(messageId);
+    }
+  }
+
+  #prove(): void {
+    if (this.#proof.give()) this.server.release();
+  }
+
+  #request(message: CoapMessage, now: Instant): void {
+    const { type, messageId } = message;
+    // RFC 7252 §4.2: a request in an ACK or RST is nonsense; it is ignored.
+    if (type === Type.ACK || type === Type.RST) return;
+    const known = this.#exchanges.duplicate(messageId, now);
+    if (known !== undefined) {
+      this.listener.counters.duplicates.value++;
+      if (known.reply !== undefined) this.host.sendView(known.reply);
+      return;
+    }
+    const { EXCHANGE_LIFETIME, NON_LIFETIME } = this.listener.transmission;
+    const lifetime = type === Type.CON ? EXCHANGE_LIFETIME : NON_LIFETIME;
+    const remembered = this.#exchanges.remember(messageId, lifetime, now);
+    if (!this.#proof.given) this.#proof.checkEcho(message.opaque(Option.Echo), now);
+    this.server.receive(message, type === Type.CON, remembered);
+  }
+
+  #response(message: CoapMessage, now: Instant): void {
+    const { type, messageId } = message;
+    if (type === Type.RST) return;
+    const ask = this.asks.find(message);
+    if (type === Type.ACK) {
+      // A piggybacked response must match message id and token (RFC 7252 §5.3.2).
+      if (ask === undefined || this.#outbox.owner(messageId) !== ask) return;
+      this.#outbox.settle(messageId, "answered", now);
+      this.#prove();
+      if (message.badCriticalOption() < 0) ask.respond(message, now);
+      else ask.fail("reset", now);
+      return;
+    }
+    const known = this.#exchanges.duplicate(messageId, now);
+    if (known !== undefined) {
+      this.listener.counters.duplicates.value++;
+      if (known.reply !== undefined) this.host.sendView(known.reply);
+      return;
+    }
+    if (ask === undefined || message.badCriticalOption() >= 0) {
+      this.#sendEmpty(Type.RST, messageId);
+      return;
+    }
+    if (type === Type.CON) {
+      const remembered = this.#exchanges.remember(
+        messageId,
+        this.listener.transmission.EXCHANGE_LIFETIME,
+        now,
+      );
+      const ack = copy(emptyMessage(Type.ACK, messageId, empty));
+      this.listener.memory.keep(remembered, ack);
+      this.host.sendView(ack);
+    }
+    ask.respond(message, now);
+  }
+
+  #sendEmpty(type: Type, messageId: number): void {
+    this.host.send(emptyMessage(type, messageId, empty));
+  }
+
+  respond(exchange: Exchange, reply: Reply, response: CoapResponse): void {
+    if (exchange.separate && exchange.confirmable) {
+      if (!this.#proof.allows((reply.payload?.length ?? 0) + HEAD_ESTIMATE, exchange.requestSize)) {
+        this.hold(exchange, response);
+        return;
+      }
+      this.#outbox.send(new SeparateResponse(this, exchange, reply), this.now);
+      return;
+    }
+    const piggybacked = exchange.confirmable;
+    const messageId = piggybacked ? exchange.messageId : this.#outbox.ids.next(this.now);
+    const type = piggybacked ? Type.ACK : Type.NON;
+    let bytes = this.#encodeReply(type, messageId, exchange.token, reply);
+    if (!this.#proof.allows(bytes.length, exchange.requestSize)) {
+      if (!isError(response.code)) {
+        this.hold(exchange, response);
+        return;
+      }
+      reply.payload = undefined;
+      bytes = this.#encodeReply(type, messageId, exchange.token, reply);
+    }
+    if (exchange.remembered === undefined || !piggybacked) {
+      this.host.send(bytes);
+      return;
+    }
+    const kept = copy(bytes);
+    this.listener.memory.keep(exchange.remembered, kept);
+    this.host.sendView(kept);
+  }
+
+  hold(exchange: Exchange, response: CoapResponse): void {
+    this.listener.counters.heldBack.value++;
+    exchange.state = "held";
+    exchange.held = response;
+    exchange.due = this.#proof.ask(this.now, () => this.#outbox.ids.next(this.now));
+    this.#sendEmpty(Type.CON, this.#proof.messageId);
+  }
+
+  challenge(exchange: Exchange): void {
+    const reply = new Reply();
+    const echo = this.#proof.newEcho(this.host.random(8), this.now);
+    reply.source = { code: Response.Unauthorized, options: [{ number: Option.Echo, value: echo }] };
+    const piggybacked = exchange.confirmable && !exchange.separate;
+    const messageId = piggybacked ? exchange.messageId : this.#outbox.ids.next(this.now);
+    const bytes = copy(
+      this.#encodeReply(piggybacked ? Type.ACK : Type.NON, messageId, exchange.token, reply),
+    );
+    if (piggybacked && exchange.remembered !== undefined)
+      this.listener.memory.keep(exchange.remembered, bytes);
+    this.host.sendView(bytes);
+  }
+
+  acknowledge(exchange: Exchange): void {
+    if (!exchange.confirmable || exchange.separate) return;
+    const ack = copy(emptyMessage(Type.ACK, exchange.messageId, empty));
+    if (exchange.remembered !== undefined) this.listener.memory.keep(exchange.remembered, ack);
+    this.host.sendView(ack);
+  }
+
+  reject(exchange: Exchange): void {
+    this.#sendEmpty(Type.RST, exchange.messageId);
+    exchange.state = "answered";
+  }
+
+  #encodeReply(type: Type, messageId: number, token: Uint8Array, reply: Reply): Uint8Array {
+    const { writer } = this.listener;
+    reply.write(writer);
+    return writer.datagram(type, reply.source.code, messageId, token, 0, token.length, reply.payload);
+  }
+
+  encodeSeparate(messageId: number, token: Uint8Array, reply: Reply): Uint8Array {
+    return copy(this.#encodeReply(Type.CON, messageId, token, reply));
+  }
+
+  notify(observation: PeerObservation): number {
+    const messageId = this.#outbox.ids.next(this.now);
+    this.host.send(this.#notification(observation, Type.NON, messageId));
+    return messageId;
+  }
+
+  confirm(outgoing: Outgoing): void {
+    this.#outbox.send(outgoing, this.now);
+  }
+
+  withdraw(outgoing: Outgoing): void {
+    this.#outbox.withdraw(outgoing, this.now);
+  }
+
+  encodeNotification(observation: PeerObservation, messageId: number): Uint8Array {
+    return copy(this.#notification(observation, Type.CON, messageId));
+  }
+
+  #notification(observation: PeerObservation, type: Type, messageId: number): Uint8Array {
+    this.server.fillNotification(observation);
+    return this.#encodeReply(type, messageId, observation.tokenBytes, observation.reply);
+  }
+
+  ask(ask: PendingAsk): void {
+    if (ask.request.nonConfirmable !== true) {
+      this.#outbox.send(ask, this.now);
+      return;
+    }
+    this.host.sendView(ask.encode(this.#outbox.ids.next(this.now), this.now));
+  }
+
+  encodeAsk(ask: PendingAsk, messageId: number): Uint8Array {
+    const { writer } = this.listener;
+    const { token, request } = ask;
+    const payload = ask.write(writer);
+    const type = request.nonConfirmable === true ? Type.NON : Type.CON;
+    return copy(writer.datagram(type, request.method, messageId, token, 0, token.length, payload));
+  }
+
+  protected transportDeadline(): Instant {
+    const due = this.#outbox.deadline();
+    return due < this.#forgetAt ? due : this.#forgetAt;
+  }
+
+  protected transportDue(now: Instant): void {
+    if (this.#outbox.deadline() <= now) this.#outbox.wake(now);
+    if (this.#forgetAt > now) return;
+    this.#exchanges.sweep(now);
+    const { EXCHANGE_LIFETIME } = this.listener.transmission;
+    const idleSince = after(this.#heardAt, EXCHANGE_LIFETIME);
+    this.#forgetAt = idleSince > now ? idleSince : after(now, EXCHANGE_LIFETIME);
+    if (idleSince <= now && !this.busy && !this.#outbox.busy && this.#exchanges.size === 0) {
+      this.#forgetAt = NEVER;
+      this.host.close("idle");
+    }
+  }
+
+  protected farewell(): void {}
+
+  override closed(now: Instant): void {
+    super.closed(now);
+    this.#outbox.clear();
+    this.#exchanges.clear();
+  }
+}

@@ -1,0 +1,44 @@
+import { NO_BYTES } from "#core/lib/bytes.ts";
+import { type Block, blockOffset, packBlock } from "./block.ts";
+
+/** A body that the peer serves in blocks to us (RFC 7959 §2.4), put together in order. */
+export class Download {
+  readonly #limit: number;
+  #bytes: Uint8Array = NO_BYTES;
+  #length = 0;
+  #szx: number;
+  etag: string | undefined;
+
+  constructor(limit: number, szx: number, etag: string | undefined) {
+    this.#limit = limit;
+    this.#szx = szx;
+    this.etag = etag;
+  }
+
+  get body(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Block2 of the request for the next block. */
+  get next(): number {
+    return packBlock(this.#length / (1 << (Math.min(this.#szx, 6) + 4)), false, this.#szx);
+  }
+
+  /** False when the block does not continue the body, or the body grows over the limit. */
+  append(block: Block, payload: Uint8Array): boolean {
+    if (blockOffset(block) !== this.#length || this.#length + payload.length > this.#limit) return false;
+    if (block.more && (payload.length === 0 || payload.length % (1 << (Math.min(block.szx, 6) + 4)) !== 0)) {
+      return false;
+    }
+    const length = this.#length + payload.length;
+    if (length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.min(this.#limit, Math.max(length, 2 * this.#bytes.length)));
+      grown.set(this.body);
+      this.#bytes = grown;
+    }
+    this.#bytes.set(payload, this.#length);
+    this.#length = length;
+    this.#szx = block.szx;
+    return true;
+  }
+}

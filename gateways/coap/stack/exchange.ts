@@ -1,0 +1,104 @@
+import { utf8 } from "#core/lib/bytes.ts";
+import { type Instant, NEVER } from "#core/lib/time.ts";
+import type { Block } from "./block.ts";
+import { transferKey } from "./bodies.ts";
+import type { Code } from "./codes.ts";
+import type { RememberedExchange } from "./exchange-memory.ts";
+import type { CoapMessage } from "./message.ts";
+import type { PeerObservation } from "./observation.ts";
+import type { OptionValue } from "./options.ts";
+import type { CoapRequest, CoapResponse, Observation, Observer } from "./site.ts";
+
+/** What an exchange needs of its channel. */
+export interface Answering {
+  answer(exchange: Exchange, response: CoapResponse): void;
+  accept(exchange: Exchange, response: CoapResponse, observer: Observer): Observation | undefined;
+  observationOf(exchange: Exchange): Observation | undefined;
+}
+
+/**
+ * - `open`: nothing was sent yet; the response goes into the ACK.
+ * - `acknowledged`: an empty ACK went out; the response comes in a message of its own.
+ * - `held`: the response waits until the peer has proven its address.
+ * - `answered`: the response was handed to the transport, or there is none to send.
+ */
+export type ExchangeState = "open" | "acknowledged" | "held" | "answered";
+
+/** One request of the peer, from its arrival to its answer. */
+export class Exchange implements CoapRequest {
+  readonly #channel: Answering;
+  readonly message: CoapMessage;
+  readonly method: Code;
+  readonly confirmable: boolean;
+  readonly messageId: number;
+  /** Bytes of the request on the wire: what an unproven address may be sent is measured by it. */
+  readonly requestSize: number;
+  readonly observe: 0 | 1 | undefined;
+  payload: Uint8Array;
+  state: ExchangeState = "open";
+  /** An empty ACK went out: whatever is sent now is a message of its own. */
+  separate = false;
+  /** When an empty ACK, or for a held response the decision, is due. */
+  due: Instant = NEVER;
+  /** The block of the answer that was asked for. */
+  wanted: Block | undefined = undefined;
+  /** Packed Block1 to send back; -1 for none. */
+  block1 = -1;
+  /** RFC 7967: bit 2^(class-1) set means: not interested in responses of that class. */
+  noResponse = 0;
+  remembered: RememberedExchange | undefined = undefined;
+  /** A response that waits for the proof of the address. */
+  held: CoapResponse | undefined = undefined;
+  heldObserve = -1;
+  /** The observation that this request registered. */
+  opened: PeerObservation | undefined = undefined;
+  #token: Uint8Array | undefined = undefined;
+  #key: string | undefined = undefined;
+
+  constructor(channel: Answering, message: CoapMessage, confirmable: boolean, observe: 0 | 1 | undefined) {
+    this.#channel = channel;
+    this.message = message;
+    this.method = message.code as Code;
+    this.confirmable = confirmable;
+    this.messageId = message.messageId;
+    this.requestSize = message.size;
+    this.observe = observe;
+    this.payload = message.payload;
+  }
+
+  respond(response: CoapResponse): void {
+    if (this.state === "answered" || this.state === "held") return;
+    this.#channel.answer(this, response);
+  }
+
+  refuse(code: Code, diagnostic: string, options?: readonly OptionValue[]): void {
+    const payload = utf8(diagnostic);
+    this.respond(options === undefined ? { code, payload } : { code, payload, options });
+  }
+
+  accept(response: CoapResponse, observer: Observer): Observation | undefined {
+    if (this.state === "answered" || this.state === "held") return undefined;
+    return this.#channel.accept(this, response, observer);
+  }
+
+  get observation(): Observation | undefined {
+    return this.#channel.observationOf(this);
+  }
+
+  /** The token; a view while the request is being handled. */
+  get token(): Uint8Array {
+    return this.#token ?? this.message.token;
+  }
+
+  /** Names the body of its answer for later blocks. */
+  get key(): string {
+    this.#key ??= transferKey(this.message, "out");
+    return this.#key;
+  }
+
+  /** The request's views end: keeps what a later answer needs. */
+  detach(): void {
+    this.#token = this.message.token.slice();
+    this.#key = transferKey(this.message, "out");
+  }
+}

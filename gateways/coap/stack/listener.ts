@@ -1,0 +1,68 @@
+import type { Client, Counter, GatewayHost } from "#core/gateway/contract.ts";
+import { szxFor } from "./block.ts";
+import { BodyBudget } from "./bodies.ts";
+import { ExchangeMemory } from "./exchange-memory.ts";
+import { CoapMessage } from "./message.ts";
+import { Reply } from "./reply.ts";
+import type { StackSettings } from "./settings.ts";
+import type { PeerSite, Site } from "./site.ts";
+import { type Transmission, transmission } from "./transmission.ts";
+import { MessageWriter } from "./writer.ts";
+
+/** Numbers that an operator watches; names are kinds of `isthmus_<gateway>_stack_total`. */
+export interface StackCounters {
+  readonly malformed: Counter;
+  readonly duplicates: Counter;
+  readonly retransmissions: Counter;
+  readonly timeouts: Counter;
+  readonly heldBack: Counter;
+  readonly dropped: Counter;
+}
+
+/** What all peers of one listener share: its sites, settings, budgets and scratch space. */
+export class Listener {
+  readonly sites: readonly Site[];
+  readonly settings: StackSettings;
+  readonly transmission: Transmission;
+  readonly memory: ExchangeMemory;
+  readonly budget: BodyBudget;
+  readonly counters: StackCounters;
+  /** Scratch: inputs of one process are never nested, so one of each serves all peers. */
+  readonly message = new CoapMessage();
+  readonly writer = new MessageWriter();
+  readonly reply = new Reply();
+  readonly szxMax: number;
+  /** Which site of which peer a client belongs to. */
+  readonly owners = new WeakMap<Client, PeerSite>();
+  observations = 0;
+
+  constructor(sites: readonly Site[], settings: StackSettings, host: GatewayHost) {
+    this.sites = sites;
+    this.settings = settings;
+    this.transmission = transmission(settings);
+    this.memory = new ExchangeMemory(settings.exchanges);
+    this.budget = new BodyBudget(settings.blockwise);
+    this.szxMax = szxFor(settings.blockwise.maxBlockSize);
+    const counter = (kind: string) => host.counter("stack", "Events of the CoAP message layer.", kind);
+    this.counters = {
+      malformed: counter("malformed"),
+      duplicates: counter("duplicate"),
+      retransmissions: counter("retransmission"),
+      timeouts: counter("timeout"),
+      heldBack: counter("held-back"),
+      dropped: counter("notification-dropped"),
+    };
+  }
+
+  /** Index of the site that serves this path; -1 for none. */
+  siteOf(message: CoapMessage): number {
+    const { sites } = this;
+    for (let index = 0; index < sites.length; index++) {
+      const { prefixes } = sites[index] as Site;
+      for (const prefix of prefixes) {
+        if (prefix === "" ? message.pathLength() === 0 : message.pathStartsWith(prefix)) return index;
+      }
+    }
+    return -1;
+  }
+}

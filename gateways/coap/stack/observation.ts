@@ -1,0 +1,202 @@
+import { Ring } from "#core/lib/ring.ts";
+import { after, type Instant } from "#core/lib/time.ts";
+import { isError } from "./codes.ts";
+import type { Outgoing } from "./outbox.ts";
+import { Reply } from "./reply.ts";
+import type { StackSettings } from "./settings.ts";
+import type { CoapResponse, Observation, ObservationEnd, Observer } from "./site.ts";
+
+const SEQUENCE = 0x1000000;
+const HALF = 0x800000;
+
+/** Orders 24-bit sequence numbers of notifications (RFC 7641 §3.4, §4.4). */
+export const isNewer = (value: number, than: number): boolean => {
+  const ahead = (value - than + SEQUENCE) % SEQUENCE;
+  return ahead > 0 && ahead < HALF;
+};
+
+/** A quarter of the milliseconds, so that numbers go on rising over a restart; never the last one again. */
+export function nextSequence(last: number, now: Instant): number {
+  const clock = Math.floor(now / 4) % SEQUENCE;
+  return isNewer(clock, last) ? clock : (last + 1) % SEQUENCE;
+}
+
+interface Waiting {
+  readonly response: CoapResponse;
+  readonly confirmable: boolean;
+  readonly reference: number;
+}
+
+/** What an observation needs of its channel. */
+export interface Notifying {
+  readonly reliable: boolean;
+  readonly observeSettings: StackSettings["observe"];
+  readonly now: Instant;
+  /** A message id is free; else even a NON waits its turn with the CONs. */
+  readonly idReady: boolean;
+  /** Encodes and sends a NON, or a message on a stream; returns its message id. */
+  sendNotification(observation: PeerObservation): number;
+  /** Hands it to the outbox, which comes back with `encode`. */
+  confirmNotification(observation: PeerObservation): void;
+  encodeNotification(observation: PeerObservation, messageId: number, now: Instant): Uint8Array;
+  withdraw(outgoing: Outgoing): void;
+  /** Takes it out of the peer's table; `ended` is the channel's to call later. */
+  remove(observation: PeerObservation): void;
+  /** Runs after the input at hand, because observers are not called from within `notify`. */
+  report(observation: PeerObservation, reference: number, outcome: "done" | "dropped" | "failed"): void;
+  reportEnd(observation: PeerObservation, why: ObservationEnd): void;
+}
+
+/** One peer observing one resource; is what the outbox retransmits while a notification is unacknowledged. */
+export class PeerObservation implements Observation, Outgoing {
+  readonly #channel: Notifying;
+  readonly observer: Observer;
+  readonly token: string;
+  readonly tokenBytes: Uint8Array;
+  /** Names the bodies of its notifications, and how they were asked for. */
+  readonly key: string;
+  readonly method: number;
+  readonly szx: number;
+  /** What the current notification is sent from. */
+  readonly reply = new Reply();
+  sequence: number;
+  /** Of the last two NON notifications: an RST names one of them. */
+  lastId = -1;
+  lastButOneId = -1;
+  #waiting: Ring<Waiting> | undefined = undefined;
+  #current: Waiting | undefined = undefined;
+  #unconfirmed = 0;
+  #confirmedAt: Instant;
+  #over = false;
+  /** Until the response to the registration is out, nothing may overtake it. */
+  #paused = true;
+
+  constructor(
+    channel: Notifying,
+    observer: Observer,
+    token: string,
+    tokenBytes: Uint8Array,
+    origin: { readonly key: string; readonly method: number; readonly szx: number },
+    now: Instant,
+  ) {
+    this.#channel = channel;
+    this.observer = observer;
+    this.token = token;
+    this.tokenBytes = tokenBytes;
+    this.key = origin.key;
+    this.method = origin.method;
+    this.szx = origin.szx;
+    this.sequence = nextSequence(0, now);
+    this.#confirmedAt = now;
+  }
+
+  get pending(): number {
+    return (this.#waiting?.length ?? 0) + (this.#current === undefined ? 0 : 1);
+  }
+
+  /** What is being sent. */
+  get response(): CoapResponse | undefined {
+    return this.#current?.response;
+  }
+
+  notify(response: CoapResponse, confirmable: boolean, reference: number): void {
+    if (this.#over) return;
+    const next = { response, confirmable, reference };
+    if (this.#current === undefined && !this.#paused) this.#send(next);
+    else this.#queue(next);
+  }
+
+  /** The response to the registration has gone out. */
+  begin(): void {
+    this.#paused = false;
+    this.#pump();
+  }
+
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#current !== undefined) this.#channel.withdraw(this);
+    this.#current = undefined;
+    this.#waiting = undefined;
+    this.#channel.remove(this);
+  }
+
+  /** Ends it for a reason that the observer is told, after what was queued has been given up. */
+  fail(why: ObservationEnd): void {
+    if (this.#over) return;
+    const current = this.#current;
+    const waiting = this.#waiting;
+    this.end();
+    if (current !== undefined) this.#channel.report(this, current.reference, "failed");
+    if (waiting !== undefined)
+      for (const each of waiting) this.#channel.report(this, each.reference, "dropped");
+    this.#channel.reportEnd(this, why);
+  }
+
+  encode(messageId: number, now: Instant): Uint8Array {
+    return this.#channel.encodeNotification(this, messageId, now);
+  }
+
+  acknowledged(now: Instant): void {
+    this.#confirmedAt = now;
+    this.#unconfirmed = 0;
+    this.#settled();
+    this.#pump();
+  }
+
+  failed(why: "timeout" | "reset"): void {
+    this.fail(why);
+  }
+
+  #queue(next: Waiting): void {
+    this.#waiting ??= new Ring();
+    const limit = this.observer.coalesce === true ? 1 : this.#channel.observeSettings.queue;
+    while (this.#waiting.length >= limit) {
+      const dropped = this.#waiting.shift() as Waiting;
+      this.#channel.report(this, dropped.reference, "dropped");
+    }
+    this.#waiting.push(next);
+  }
+
+  #pump(): void {
+    while (!this.#over && this.#current === undefined && this.#waiting !== undefined) {
+      const next = this.#waiting.shift() as Waiting;
+      if (this.#waiting.length === 0) this.#waiting = undefined;
+      this.#send(next);
+    }
+  }
+
+  #send(next: Waiting): void {
+    const channel = this.#channel;
+    this.#current = next;
+    this.sequence = nextSequence(this.sequence, channel.now);
+    if (!channel.reliable && this.#mustConfirm(next)) {
+      channel.confirmNotification(this);
+      return;
+    }
+    this.#unconfirmed++;
+    this.lastButOneId = this.lastId;
+    this.lastId = channel.sendNotification(this);
+    this.#settled();
+  }
+
+  /** RFC 7641 §4.5: a CON now and then finds out whether anybody still listens. */
+  #mustConfirm(next: Waiting): boolean {
+    const { confirmEvery, confirmInterval } = this.#channel.observeSettings;
+    return (
+      next.confirmable ||
+      !this.#channel.idReady ||
+      this.#unconfirmed >= confirmEvery ||
+      this.#channel.now >= after(this.#confirmedAt, confirmInterval)
+    );
+  }
+
+  #settled(): void {
+    const current = this.#current;
+    this.#current = undefined;
+    if (current === undefined) return;
+    this.#channel.report(this, current.reference, "done");
+    // RFC 7641 §4.2: an error is the last notification.
+    if (isError(current.response.code)) this.end();
+  }
+}

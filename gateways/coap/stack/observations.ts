@@ -1,0 +1,127 @@
+import type { Instant } from "#core/lib/time.ts";
+import type { Carrier } from "./carrier.ts";
+import type { Exchange } from "./exchange.ts";
+import { tokenKey } from "./message.ts";
+import { type Notifying, PeerObservation } from "./observation.ts";
+import type { Outgoing } from "./outbox.ts";
+import type { StackSettings } from "./settings.ts";
+import type { ObservationEnd, Observer } from "./site.ts";
+
+type Outcome = "done" | "dropped" | "failed";
+interface Report {
+  readonly observer: Observer;
+  readonly reference: number;
+  readonly what: Outcome | ObservationEnd;
+  readonly end: boolean;
+}
+
+/** What one peer observes, by token (RFC 7641 §4.1), and what its observers are still to be told. */
+export class Observations implements Notifying {
+  readonly #carrier: Carrier;
+  #byToken: Map<string, PeerObservation> | undefined = undefined;
+  #reports: Report[] = [];
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier;
+  }
+
+  get size(): number {
+    return this.#byToken?.size ?? 0;
+  }
+
+  get reliable(): boolean {
+    return this.#carrier.reliable;
+  }
+
+  get observeSettings(): StackSettings["observe"] {
+    return this.#carrier.listener.settings.observe;
+  }
+
+  get now(): Instant {
+    return this.#carrier.now;
+  }
+
+  get idReady(): boolean {
+    return this.#carrier.idReady;
+  }
+
+  find(token: Uint8Array): PeerObservation | undefined {
+    return this.#byToken?.get(tokenKey(token, 0, token.length));
+  }
+
+  /** Enters an observation; the one with the same token gives way. Undefined at a limit. */
+  enter(exchange: Exchange, observer: Observer): PeerObservation | undefined {
+    const { listener } = this.#carrier;
+    const token = tokenKey(exchange.token, 0, exchange.token.length);
+    this.#byToken?.get(token)?.fail("replaced");
+    const { perPeer, total } = listener.settings.observe;
+    if (this.size >= perPeer || listener.observations >= total) return undefined;
+    const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
+    const origin = { key: exchange.key, method: exchange.method, szx };
+    const observation = new PeerObservation(this, observer, token, exchange.token.slice(), origin, this.now);
+    this.#byToken ??= new Map();
+    this.#byToken.set(token, observation);
+    listener.observations++;
+    return observation;
+  }
+
+  remove(observation: PeerObservation): void {
+    if (this.#byToken?.get(observation.token) !== observation) return;
+    this.#byToken.delete(observation.token);
+    this.#carrier.listener.observations--;
+    if (this.#byToken.size === 0) this.#byToken = undefined;
+  }
+
+  /** An RST that names a NON notification ends the observation (RFC 7641 §3.6). */
+  reset(messageId: number): void {
+    if (this.#byToken === undefined) return;
+    for (const each of this.#byToken.values()) {
+      if (each.lastId === messageId || each.lastButOneId === messageId) {
+        each.fail("reset");
+        return;
+      }
+    }
+  }
+
+  endAll(why: ObservationEnd): void {
+    if (this.#byToken !== undefined) for (const each of [...this.#byToken.values()]) each.fail(why);
+  }
+
+  sendNotification(observation: PeerObservation): number {
+    return this.#carrier.notify(observation);
+  }
+
+  confirmNotification(observation: PeerObservation): void {
+    this.#carrier.confirm(observation);
+  }
+
+  encodeNotification(observation: PeerObservation, messageId: number): Uint8Array {
+    return this.#carrier.encodeNotification(observation, messageId);
+  }
+
+  withdraw(outgoing: Outgoing): void {
+    this.#carrier.withdraw(outgoing);
+  }
+
+  report(observation: PeerObservation, reference: number, what: Outcome): void {
+    if (what === "dropped") this.#carrier.listener.counters.dropped.value++;
+    if (reference === 0) return;
+    this.#reports.push({ observer: observation.observer, reference, what, end: false });
+  }
+
+  reportEnd(observation: PeerObservation, what: ObservationEnd): void {
+    this.#reports.push({ observer: observation.observer, reference: 0, what, end: true });
+  }
+
+  /** Tells the observers what has happened; they may cause more. */
+  tell(now: Instant): void {
+    while (this.#reports.length > 0) {
+      const reports = this.#reports;
+      this.#reports = [];
+      for (const { observer, reference, what, end } of reports) {
+        if (end) observer.ended(what as ObservationEnd, now);
+        else observer.settled(reference, what as Outcome, now);
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import { Ring } from "#core/lib/ring.ts";
+import { after, type Instant, milliseconds, NEVER } from "#core/lib/time.ts";
+import { MessageIds } from "./message-ids.ts";
+import type { Transmission } from "./transmission.ts";
+
+/** A message of ours that wants an acknowledgement. */
+export interface Outgoing {
+  /** Called when its turn has come; the bytes are sent again until something answers them. */
+  encode(messageId: number, now: Instant): Uint8Array;
+  /** ACK or a response came. */
+  acknowledged(now: Instant): void;
+  failed(why: "timeout" | "reset", now: Instant): void;
+}
+
+class InFlight {
+  readonly outgoing: Outgoing;
+  readonly messageId: number;
+  readonly bytes: Uint8Array;
+  /** Grows by doubling (RFC 7252 §4.2). */
+  timeout: number;
+  due: Instant;
+  retransmissions = 0;
+
+  constructor(outgoing: Outgoing, messageId: number, bytes: Uint8Array, timeout: number, now: Instant) {
+    this.outgoing = outgoing;
+    this.messageId = messageId;
+    this.bytes = bytes;
+    this.timeout = timeout;
+    this.due = after(now, milliseconds(timeout));
+  }
+}
+
+/** What the outbox needs of its channel. */
+export interface OutboxHost {
+  sendView(bytes: Uint8Array): void;
+  /** 0 up to 1. */
+  chance(): number;
+}
+
+/**
+ * Our messages to one peer: at most NSTART confirmable ones in flight, the rest in order behind them, each
+ * retransmitted with exponential back-off (RFC 7252 §4.2, §4.7). Owners bound what they put in.
+ */
+export class Outbox {
+  readonly ids: MessageIds;
+  readonly #host: OutboxHost;
+  readonly #transmission: Transmission;
+  #inFlight: InFlight[] = [];
+  #waiting: Ring<Outgoing> | undefined = undefined;
+  #deadline: Instant = NEVER;
+
+  constructor(host: OutboxHost, transmission: Transmission) {
+    this.#host = host;
+    this.#transmission = transmission;
+    this.ids = new MessageIds(Math.floor(host.chance() * 0x10000), transmission.EXCHANGE_LIFETIME);
+  }
+
+  get busy(): boolean {
+    return this.#inFlight.length > 0 || this.waiting > 0;
+  }
+
+  get waiting(): number {
+    return this.#waiting?.length ?? 0;
+  }
+
+  deadline(): Instant {
+    return this.#deadline;
+  }
+
+  send(outgoing: Outgoing, now: Instant): void {
+    this.#waiting ??= new Ring();
+    this.#waiting.push(outgoing);
+    this.#start(now);
+  }
+
+  /** Withdraws it, sent or not; it hears nothing more. */
+  withdraw(outgoing: Outgoing, now: Instant): void {
+    const index = this.#inFlight.findIndex((each) => each.outgoing === outgoing);
+    if (index >= 0) this.#inFlight.splice(index, 1);
+    else this.#waiting?.filter((each) => each !== outgoing);
+    this.#start(now);
+  }
+
+  /**
+   * An ACK, an RST, or a response in the ACK, of which the owner hears otherwise. False when it answers
+   * nothing that is in flight.
+   */
+  settle(messageId: number, how: "acknowledged" | "answered" | "reset", now: Instant): boolean {
+    const index = this.#find(messageId);
+    if (index < 0) return false;
+    const { outgoing } = this.#inFlight[index] as InFlight;
+    this.#inFlight.splice(index, 1);
+    if (how === "reset") outgoing.failed("reset", now);
+    else if (how === "acknowledged") outgoing.acknowledged(now);
+    this.#start(now);
+    return true;
+  }
+
+  /** Whose message this id is, if it is in flight. */
+  owner(messageId: number): Outgoing | undefined {
+    return this.#inFlight[this.#find(messageId)]?.outgoing;
+  }
+
+  wake(now: Instant): void {
+    for (const each of [...this.#inFlight]) {
+      if (each.due > now || !this.#inFlight.includes(each)) continue;
+      if (each.retransmissions >= this.#transmission.MAX_RETRANSMIT) {
+        this.#inFlight.splice(this.#inFlight.indexOf(each), 1);
+        each.outgoing.failed("timeout", now);
+        continue;
+      }
+      each.retransmissions++;
+      each.timeout *= 2;
+      each.due = after(now, milliseconds(each.timeout));
+      this.#host.sendView(each.bytes);
+    }
+    this.#start(now);
+  }
+
+  clear(): void {
+    this.#inFlight = [];
+    this.#waiting = undefined;
+    this.#deadline = NEVER;
+  }
+
+  #find(messageId: number): number {
+    for (let index = 0; index < this.#inFlight.length; index++) {
+      if (this.#inFlight[index]?.messageId === messageId) return index;
+    }
+    return -1;
+  }
+
+  #start(now: Instant): void {
+    const { ACK_TIMEOUT, ACK_RANDOM_FACTOR, NSTART } = this.#transmission;
+    while (this.#inFlight.length < NSTART && this.waiting > 0 && this.ids.readyAt(now) <= now) {
+      const outgoing = this.#waiting?.shift() as Outgoing;
+      const messageId = this.ids.next(now);
+      const bytes = outgoing.encode(messageId, now);
+      const timeout = ACK_TIMEOUT * (1 + this.#host.chance() * (ACK_RANDOM_FACTOR - 1));
+      this.#inFlight.push(new InFlight(outgoing, messageId, bytes, timeout, now));
+      this.#host.sendView(bytes);
+    }
+    if (this.#waiting?.length === 0) this.#waiting = undefined;
+    this.#schedule(now);
+  }
+
+  #schedule(now: Instant): void {
+    let next = this.waiting > 0 && this.#inFlight.length === 0 ? this.ids.readyAt(now) : NEVER;
+    for (const each of this.#inFlight) if (each.due < next) next = each.due;
+    this.#deadline = next;
+  }
+}

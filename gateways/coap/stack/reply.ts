@@ -1,0 +1,126 @@
+import type { Instant } from "#core/lib/time.ts";
+import { type Block, blockSize, packBlock, SZX_BERT } from "./block.ts";
+import type { BodiesOfPeer, Body } from "./bodies.ts";
+import { isSafe, Response } from "./codes.ts";
+import { Option, type OptionValue } from "./options.ts";
+import type { CoapResponse } from "./site.ts";
+import type { MessageWriter } from "./writer.ts";
+
+/** How much a message to this peer may carry. */
+export interface Capacity {
+  /** Largest payload without blocks, in bytes. */
+  readonly payloadMax: number;
+  /** Largest size exponent; 7 on streams that may use BERT. */
+  readonly szxMax: number;
+}
+
+/** Bytes that one block carries: many blocks of 1024 in a message with BERT (RFC 8323 §6). */
+export const blockBytes = (szx: number, capacity: Capacity): number =>
+  szx === SZX_BERT ? Math.max(1024, capacity.payloadMax & ~1023) : blockSize(szx);
+
+/** Four bytes that change with the content: FNV-1a, good enough to tell blocks of two values apart. */
+export function entityTag(bytes: Uint8Array): Uint8Array {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < bytes.length; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
+  return Uint8Array.of(hash >>> 24, (hash >>> 16) & 0xff, (hash >>> 8) & 0xff, hash & 0xff);
+}
+
+const etagOf = (options: readonly OptionValue[] | undefined): OptionValue | undefined =>
+  options?.find((each) => each.number === Option.ETag);
+
+const NO_BODY: CoapResponse = { code: Response.InternalServerError };
+
+/** A response as it goes out: what the site gave, cut to one block, with the options that the stack adds. */
+export class Reply {
+  source: CoapResponse = NO_BODY;
+  payload: Uint8Array | undefined = undefined;
+  observe = -1;
+  block1 = -1;
+  block2 = -1;
+  size2 = -1;
+  etag: Uint8Array | undefined = undefined;
+
+  reset(): this {
+    this.source = NO_BODY;
+    this.payload = undefined;
+    this.observe = this.block1 = this.block2 = this.size2 = -1;
+    this.etag = undefined;
+    return this;
+  }
+
+  write(writer: MessageWriter): void {
+    writer.begin().addAll(this.source.options);
+    if (this.observe >= 0) writer.add(Option.Observe, this.observe);
+    if (this.block2 >= 0) writer.add(Option.Block2, this.block2);
+    if (this.block1 >= 0) writer.add(Option.Block1, this.block1);
+    if (this.size2 >= 0) writer.add(Option.Size2, this.size2);
+    if (this.etag !== undefined) writer.add(Option.ETag, this.etag);
+  }
+
+  /** The whole response in one message. */
+  whole(response: CoapResponse): void {
+    this.source = response;
+    this.payload = response.payload;
+  }
+
+  /**
+   * Cuts a response to the block that was asked for, or to the first when it is too large. The rest is kept under
+   * `key` for later requests, which may have other tokens (RFC 7959 §2.4).
+   */
+  cut(
+    response: CoapResponse,
+    wanted: Block | undefined,
+    capacity: Capacity,
+    bodies: BodiesOfPeer,
+    origin: { readonly key: string; readonly method: number },
+    now: Instant,
+  ): void {
+    this.whole(response);
+    const payload = response.payload;
+    if (payload === undefined) return;
+    if (
+      payload.length <= capacity.payloadMax &&
+      (wanted === undefined || payload.length <= blockSize(wanted.szx))
+    ) {
+      if (wanted === undefined || wanted.number === 0) {
+        if (wanted !== undefined) this.block2 = packBlock(0, false, Math.min(wanted.szx, capacity.szxMax));
+        return;
+      }
+    }
+    const etag = etagOf(response.options) === undefined ? entityTag(payload) : undefined;
+    const kept = bodies.keep(origin.key, response, etag, now);
+    if (kept === undefined && !isSafe(origin.method)) {
+      this.whole({ code: Response.ServiceUnavailable });
+      return;
+    }
+    this.etag = etag;
+    this.#block(payload, wanted, capacity);
+  }
+
+  /** A later block of a body kept earlier. The body is dropped with its last block. */
+  continued(body: Body, wanted: Block, capacity: Capacity, bodies: BodiesOfPeer, now: Instant): void {
+    this.source = body.response ?? NO_BODY;
+    this.etag = body.etag;
+    const more = this.#block(body.bytes, wanted, capacity);
+    if (more) bodies.touch(body, now);
+    else bodies.drop(body.key);
+  }
+
+  #block(payload: Uint8Array, wanted: Block | undefined, capacity: Capacity): boolean {
+    const szx = Math.min(wanted?.szx ?? capacity.szxMax, capacity.szxMax);
+    const offset = wanted === undefined ? 0 : wanted.number * blockSize(wanted.szx);
+    if (offset > 0 && offset >= payload.length) {
+      this.whole({ code: Response.BadRequest, payload: OUT_OF_RANGE });
+      this.etag = undefined;
+      return true;
+    }
+    const end = Math.min(payload.length, offset + blockBytes(szx, capacity));
+    const more = end < payload.length;
+    this.payload = payload.subarray(offset, end);
+    this.block2 = packBlock(offset / blockSize(szx), more, szx);
+    if (offset === 0) this.size2 = payload.length;
+    return more;
+  }
+}
+
+const OUT_OF_RANGE = Buffer.from("Block2: no such block");

@@ -1,0 +1,286 @@
+import { utf8 } from "#core/lib/bytes.ts";
+import { after, type Instant, NEVER } from "#core/lib/time.ts";
+import { type Block, blockOffset, blockSize, packBlock, readBlock, SZX_BERT } from "./block.ts";
+import { BodiesOfPeer, type Body, transferKey } from "./bodies.ts";
+import type { Carrier } from "./carrier.ts";
+import { codeClass, isError, Method, Response } from "./codes.ts";
+import { type Answering, Exchange } from "./exchange.ts";
+import type { RememberedExchange } from "./exchange-memory.ts";
+import type { CoapMessage } from "./message.ts";
+import type { PeerObservation } from "./observation.ts";
+import { Observations } from "./observations.ts";
+import { describeOption, Option, option } from "./options.ts";
+import { Reply } from "./reply.ts";
+import { type CoapResponse, type Observation, type Observer, respondWith } from "./site.ts";
+import type { SitesOfPeer } from "./sites-of-peer.ts";
+
+const METHOD_LAST = Method.iPATCH;
+const CONTINUE = respondWith(Response.Continue);
+const PROXYING = { code: Response.ProxyingNotSupported, payload: utf8("this is no proxy") };
+const NOT_FOUND = { code: Response.NotFound, payload: utf8("nothing at this path") };
+const METHOD_UNKNOWN = { code: Response.MethodNotAllowed, payload: utf8("unknown method") };
+const TOO_MANY = { code: Response.TooManyRequests, options: [option(Option.MaxAge, 5)] };
+const BLOCK_RESERVED = { code: Response.BadRequest, payload: utf8("block size exponent 7 is reserved") };
+const BLOCK_LENGTH = {
+  code: Response.BadRequest,
+  payload: utf8("Block1: payload is not as long as the block"),
+};
+const BLOCK_MISSING = {
+  code: Response.RequestEntityIncomplete,
+  payload: utf8("Block1: an earlier block is missing"),
+};
+
+/** The server role towards one peer: every request from its options to its answer. */
+export class Server implements Answering {
+  readonly #carrier: Carrier;
+  readonly #sites: SitesOfPeer;
+  readonly bodies: BodiesOfPeer;
+  readonly observations: Observations;
+  /** Requests that are not answered yet. */
+  readonly #open: Exchange[] = [];
+
+  constructor(carrier: Carrier, sites: SitesOfPeer) {
+    this.#carrier = carrier;
+    this.#sites = sites;
+    this.bodies = new BodiesOfPeer(carrier.listener.budget);
+    this.observations = new Observations(carrier);
+  }
+
+  get busy(): boolean {
+    return this.#open.length > 0 || this.observations.size > 0;
+  }
+
+  receive(message: CoapMessage, confirmable: boolean, remembered: RememberedExchange | undefined): void {
+    const exchange = new Exchange(this, message, confirmable, observeOf(message));
+    exchange.remembered = remembered;
+    this.#handle(exchange, message);
+    if (exchange.state === "answered") return;
+    exchange.detach();
+    this.#open.push(exchange);
+    if (exchange.state === "open" && confirmable && !this.#carrier.reliable) {
+      exchange.due = after(this.#carrier.now, this.#carrier.listener.settings.processingDelay);
+    }
+  }
+
+  #handle(exchange: Exchange, message: CoapMessage): void {
+    const { listener } = this.#carrier;
+    const bad = message.badCriticalOption();
+    if (bad >= 0) {
+      // RFC 7252 §5.4.1: a CON is answered 4.02, a NON is rejected.
+      if (!exchange.confirmable) this.#carrier.reject(exchange);
+      else exchange.refuse(Response.BadOption, `cannot use ${describeOption(message.numberAt(bad))}`);
+      return;
+    }
+    exchange.noResponse = message.uint(Option.NoResponse) ?? 0;
+    if (listener.settings.amplification === "always" && !this.#carrier.proven) {
+      this.#carrier.challenge(exchange);
+      this.#close(exchange);
+      return;
+    }
+    if (message.has(Option.ProxyUri) || message.has(Option.ProxyScheme)) {
+      exchange.respond(PROXYING);
+      return;
+    }
+    if (message.code > METHOD_LAST) {
+      exchange.respond(METHOD_UNKNOWN);
+      return;
+    }
+    const site = listener.siteOf(message);
+    if (site < 0) {
+      exchange.respond(NOT_FOUND);
+      return;
+    }
+    if (this.#open.length >= listener.settings.exchanges.perPeer) {
+      exchange.respond(TOO_MANY);
+      return;
+    }
+    if (this.#blocks(exchange, message))
+      this.#sites.at(site, this.#carrier.now).request(exchange, this.#carrier.now);
+  }
+
+  /** True when the request is whole and the site shall have it. */
+  #blocks(exchange: Exchange, message: CoapMessage): boolean {
+    const sent = readBlock(message, Option.Block1);
+    const wanted = readBlock(message, Option.Block2);
+    if (wanted === undefined && sent === undefined) return true;
+    if (this.#carrier.szxMax !== SZX_BERT && (sent?.szx === SZX_BERT || wanted?.szx === SZX_BERT)) {
+      exchange.respond(BLOCK_RESERVED);
+      return false;
+    }
+    exchange.wanted = wanted;
+    if (sent !== undefined && !this.#assemble(exchange, message, sent)) return false;
+    if (wanted !== undefined && wanted.number > 0 && sent === undefined && exchange.observe === undefined) {
+      return !this.#continue(exchange, wanted);
+    }
+    return true;
+  }
+
+  /** RFC 7959 §2.5: true when the last block has come. */
+  #assemble(exchange: Exchange, message: CoapMessage, block: Block): boolean {
+    const { now, szxMax } = this.#carrier;
+    const payload = message.payload;
+    exchange.block1 = packBlock(block.number, block.more, Math.min(block.szx, szxMax));
+    const size = blockSize(block.szx);
+    const even =
+      block.szx === SZX_BERT ? payload.length > 0 && payload.length % size === 0 : payload.length === size;
+    if (block.more ? !even : block.szx !== SZX_BERT && payload.length > size) {
+      exchange.respond(BLOCK_LENGTH);
+      return false;
+    }
+    if (block.number === 0 && !block.more) return true;
+    const key = transferKey(message, "in");
+    const offset = blockOffset(block);
+    if (offset + payload.length > this.bodies.limits.maxBodySize) return this.#tooLarge(exchange, key);
+    if ((message.uint(Option.Size1) ?? 0) > this.bodies.limits.maxBodySize)
+      return this.#tooLarge(exchange, key);
+    const body = block.number === 0 ? this.bodies.begin(key, now) : this.bodies.find(key, now);
+    if (body === undefined || (offset !== body.length && !isRepeat(body, offset, payload))) {
+      exchange.respond(BLOCK_MISSING);
+      return false;
+    }
+    if (offset === body.length && !this.bodies.append(body, payload, now))
+      return this.#tooLarge(exchange, key);
+    if (block.more) {
+      exchange.respond(CONTINUE);
+      return false;
+    }
+    exchange.payload = body.bytes.subarray(0, body.length);
+    this.bodies.drop(key);
+    return true;
+  }
+
+  #tooLarge(exchange: Exchange, key: string): false {
+    this.bodies.drop(key);
+    const { maxBodySize } = this.bodies.limits;
+    exchange.refuse(Response.RequestEntityTooLarge, `a body may have ${maxBodySize} bytes`, [
+      option(Option.Size1, maxBodySize),
+    ]);
+    return false;
+  }
+
+  /** A later block of an answer that was kept. False when there is none, and the site answers afresh. */
+  #continue(exchange: Exchange, wanted: Block): boolean {
+    const body = this.bodies.find(exchange.key, this.#carrier.now);
+    if (body?.response === undefined) return false;
+    const reply = this.#carrier.listener.reply.reset();
+    reply.continued(body, wanted, this.#carrier, this.bodies, this.#carrier.now);
+    this.#send(exchange, reply, body.response);
+    return true;
+  }
+
+  answer(exchange: Exchange, response: CoapResponse): void {
+    this.#answer(exchange, response, exchange.heldObserve);
+  }
+
+  #answer(exchange: Exchange, response: CoapResponse, observe: number): void {
+    // RFC 7967 §2.1: bits 2, 8 and 16 of the option stand for the classes 2, 4 and 5.
+    if ((exchange.noResponse & (1 << (codeClass(response.code) - 1))) !== 0) {
+      this.#carrier.acknowledge(exchange);
+      this.#close(exchange);
+      return;
+    }
+    const reply = exchange.separate ? new Reply() : this.#carrier.listener.reply.reset();
+    reply.cut(response, exchange.wanted, this.#carrier, this.bodies, exchange, this.#carrier.now);
+    reply.observe = observe;
+    this.#send(exchange, reply, response);
+  }
+
+  #send(exchange: Exchange, reply: Reply, response: CoapResponse): void {
+    reply.block1 = exchange.block1;
+    this.#carrier.respond(exchange, reply, response);
+    if (exchange.state !== "held") this.#close(exchange);
+  }
+
+  #close(exchange: Exchange): void {
+    exchange.state = "answered";
+    const index = this.#open.indexOf(exchange);
+    if (index >= 0) this.#open.splice(index, 1);
+    // A separate response that is confirmable begins the observation when it is acknowledged.
+    if (!(exchange.separate && exchange.confirmable) || this.#carrier.reliable) exchange.opened?.begin();
+  }
+
+  /** The address is proven: what was held back goes out. */
+  release(): void {
+    for (const exchange of [...this.#open]) {
+      if (exchange.state !== "held" || exchange.held === undefined) continue;
+      exchange.state = "open";
+      this.#answer(exchange, exchange.held, exchange.heldObserve);
+    }
+  }
+
+  accept(exchange: Exchange, response: CoapResponse, observer: Observer): Observation | undefined {
+    const observation = isError(response.code) ? undefined : this.observations.enter(exchange, observer);
+    if (observation === undefined) {
+      this.answer(exchange, response);
+      return undefined;
+    }
+    exchange.opened = observation;
+    exchange.heldObserve = observation.sequence;
+    // No observer at an address that may not be real (RFC 7641 §7).
+    if (this.#carrier.proven) this.#answer(exchange, response, observation.sequence);
+    else this.#carrier.hold(exchange, response);
+    return observation;
+  }
+
+  /** Cuts the notification at hand to its first block; the rest is fetched by requests (RFC 7959 §2.6). */
+  fillNotification(observation: PeerObservation): void {
+    const { reply, szx } = observation;
+    const response = observation.response ?? NOT_FOUND;
+    const wanted =
+      (response.payload?.length ?? 0) > blockSize(szx) ? { number: 0, more: false, szx } : undefined;
+    reply.reset().cut(response, wanted, this.#carrier, this.bodies, observation, this.#carrier.now);
+    if (!isError(response.code)) reply.observe = observation.sequence;
+  }
+
+  observationOf(exchange: Exchange): PeerObservation | undefined {
+    return this.observations.find(exchange.token);
+  }
+
+  deadline(): Instant {
+    let next = this.bodies.deadline();
+    for (const exchange of this.#open) if (exchange.due < next) next = exchange.due;
+    return next;
+  }
+
+  wake(now: Instant): void {
+    this.bodies.sweep(now);
+    for (const exchange of [...this.#open]) {
+      if (exchange.due > now) continue;
+      exchange.due = NEVER;
+      if (exchange.state === "open") {
+        // RFC 7252 §5.2.2: the response will come separately.
+        this.#carrier.acknowledge(exchange);
+        exchange.state = "acknowledged";
+        exchange.separate = true;
+      } else if (exchange.state === "held") this.#unproven(exchange);
+    }
+  }
+
+  /** The address did not prove itself in time. */
+  #unproven(exchange: Exchange): void {
+    exchange.opened?.fail("timeout");
+    exchange.opened = undefined;
+    this.#carrier.challenge(exchange);
+    this.#close(exchange);
+  }
+
+  closed(): void {
+    for (const exchange of this.#open) exchange.state = "answered";
+    this.#open.length = 0;
+    this.observations.endAll("gone");
+    this.bodies.clear();
+  }
+}
+
+/** RFC 7641 §2: Observe means something on GET and FETCH, and its values are 0 and 1. */
+function observeOf(message: CoapMessage): 0 | 1 | undefined {
+  if (message.code !== Method.GET && message.code !== Method.FETCH) return undefined;
+  const value = message.uint(Option.Observe);
+  return value === 0 || value === 1 ? value : undefined;
+}
+
+/** The block before, sent again under a new message id: its Continue was lost. */
+function isRepeat(body: Body, offset: number, payload: Uint8Array): boolean {
+  if (offset + payload.length !== body.length) return false;
+  return Buffer.compare(body.bytes.subarray(offset, body.length), payload) === 0;
+}

@@ -1,0 +1,56 @@
+import { utf8 } from "#core/lib/bytes.ts";
+import { type Instant, NEVER } from "#core/lib/time.ts";
+import { Method, Response } from "./codes.ts";
+import { ContentFormat } from "./content-formats.ts";
+import { formatLinks, linkMatches } from "./link-format.ts";
+import { Option, option } from "./options.ts";
+import type { CoapRequest, PeerSite, Site } from "./site.ts";
+
+const LINK_FORMAT = [option(Option.ContentFormat, ContentFormat.Link)];
+const nothing = (): void => {};
+
+/** `/.well-known/core`: what all sites of the listener offer, with filters (RFC 6690 §4). */
+export class WellKnownCore implements Site {
+  readonly name = "well-known";
+  readonly prefixes = [".well-known"];
+  readonly #sites: readonly Site[];
+
+  constructor(sites: readonly Site[]) {
+    this.#sites = sites;
+  }
+
+  links() {
+    return [];
+  }
+
+  open(): PeerSite {
+    return {
+      request: (request) => this.#answer(request),
+      deliver: nothing,
+      answered: nothing,
+      connected: nothing,
+      deadline: (): Instant => NEVER,
+      wake: nothing,
+      stop: nothing,
+      closed: nothing,
+      busy: () => false,
+      status: () => ({ state: "", clientIds: [] }),
+    };
+  }
+
+  #answer(request: CoapRequest): void {
+    const { message } = request;
+    const accept = message.uint(Option.Accept);
+    const queries = message.strings(Option.UriQuery);
+    if (message.joinedPath(1) !== "core") request.refuse(Response.NotFound, "nothing at this path");
+    else if (request.method !== Method.GET) request.refuse(Response.MethodNotAllowed, "GET only");
+    else if (accept !== undefined && accept !== ContentFormat.Link) {
+      request.refuse(Response.NotAcceptable, "application/link-format (40) only");
+    } else if (queries === undefined) request.refuse(Response.BadRequest, "query is not UTF-8");
+    else {
+      const links = this.#sites.flatMap((site) => site.links());
+      const wanted = links.filter((link) => queries.every((query) => linkMatches(link, query)));
+      request.respond({ code: Response.Content, options: LINK_FORMAT, payload: utf8(formatLinks(wanted)) });
+    }
+  }
+}
