@@ -13,9 +13,12 @@ export const quoted = (value: unknown): string => {
   return shown.length > 120 ? `${shown.slice(0, 117)}...` : shown;
 };
 
+/** Stands in messages for a value that is a secret. */
+export const HIDDEN = "(hidden)";
+
 /** A value for a message: secrets stay hidden. */
 export const shownValue = (schema: JsonSchema | undefined, value: unknown): string =>
-  schema?.[SECRET] === true ? "(hidden)" : quoted(value);
+  schema?.[SECRET] === true ? HIDDEN : quoted(value);
 
 const words = (values: readonly unknown[]): string => values.map(String).join(", ");
 

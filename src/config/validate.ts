@@ -1,11 +1,14 @@
 import { Ajv, type ErrorObject } from "ajv";
 import formats from "ajv-formats";
 import { isTree, schemaOfKey } from "./defaults.ts";
-import { describe, shownValue } from "./describe.ts";
+import { describe, HIDDEN, shownValue } from "./describe.ts";
 import { nearest } from "./nearest.ts";
 import { type Path, valueAt } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
 import type { JsonSchema } from "./schema.ts";
+
+/** Keys whose values no message shows, whatever their schema says. */
+const SECRET_NAME = /pass(word|phrase)|secret/i;
 
 /** Ajv says `/rules/0/who`; a number is a list position only where the value there is a list. */
 function pathOf(error: ErrorObject, tree: unknown): Path {
@@ -40,7 +43,8 @@ function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate
     const wanted = schemaAt(schema, missing);
     return problem(locate, { path: missing, says: "is missing", allowed: wanted && describe(wanted) });
   }
-  const value = shownValue(governing, valueAt(tree, path));
+  const found = valueAt(tree, path);
+  const value = SECRET_NAME.test(String(path.at(-1))) ? HIDDEN : shownValue(governing, found);
   return problem(locate, { path, says: `is ${value}`, value, allowed: governing && describe(governing) });
 }
 

@@ -1,0 +1,73 @@
+/**
+ * Holds schema, default configuration and documentation together. `npm run config:generate`
+ * (`vitest run -u` on this file) writes both files anew after a schema has changed.
+ */
+import { beforeAll, describe, expect, it } from "vitest";
+import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotate.ts";
+import { loadText } from "#core/config/load.ts";
+import { buildSchema, type ConfigurableModule, type JsonSchema } from "#core/config/schema.ts";
+import { gatewayModules } from "../support/config/gateway-modules.ts";
+
+const SCHEMA_FILE = "../../src/config/isthmus.schema.json";
+const DEFAULT_FILE = "../../isthmus.yaml";
+
+interface Key {
+  readonly path: string;
+  readonly schema: JsonSchema;
+  readonly required: boolean;
+}
+
+/** Every key that the schema knows, list items and named sections included. */
+function keysOf(schema: JsonSchema, path = ""): Key[] {
+  const keys: Key[] = [];
+  for (const [name, of] of Object.entries(schema.properties ?? {})) {
+    const required = schema.required?.includes(name) ?? false;
+    const inner = path === "" ? name : `${path}.${name}`;
+    keys.push({ path: inner, schema: of, required }, ...keysOf(of, inner));
+  }
+  for (const of of Object.values(schema.patternProperties ?? {})) keys.push(...keysOf(of, `${path}.<name>`));
+  for (const of of schema.anyOf ?? []) keys.push(...keysOf(of, path));
+  if (schema.items) keys.push(...keysOf(schema.items, `${path}[]`));
+  return keys;
+}
+
+describe("the configuration", () => {
+  let modules: readonly ConfigurableModule[] = [];
+  let schema: JsonSchema = {};
+  /** What the second test holds `isthmus.yaml` to. */
+  let text = "";
+  beforeAll(async () => {
+    modules = await gatewayModules();
+    schema = buildSchema(modules);
+    text = annotatedDefaults(schema);
+  });
+
+  it("has a committed JSON Schema that is the one in force", async () => {
+    await expect(schemaFile(schema)).toMatchFileSnapshot(SCHEMA_FILE);
+  });
+
+  it("has a committed annotated default file that is the one in force", async () => {
+    await expect(text).toMatchFileSnapshot(DEFAULT_FILE);
+  });
+
+  it("loads from the annotated file exactly as it loads from nothing", () => {
+    expect(loadText(modules, text).config).toEqual(loadText(modules, "").config);
+  });
+
+  it("tells editors where its schema is", () => {
+    expect(text.split("\n")[0]).toBe(`# yaml-language-server: $schema=${SCHEMA_PATH}`);
+  });
+
+  it("names every key in the annotated file", () => {
+    const missing = keysOf(schema).filter(({ path }) => {
+      const name = path.split(".").at(-1) ?? "";
+      return !new RegExp(`^[ #-]*${name}:`, "m").test(text);
+    });
+    expect(missing.map((key) => key.path)).toEqual([]);
+  });
+
+  it("describes every key", () => {
+    const silent = keysOf(schema).filter((key) => (key.schema.description ?? "").length < 4);
+    expect(silent.map((key) => key.path)).toEqual([]);
+  });
+});
