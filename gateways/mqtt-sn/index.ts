@@ -1,0 +1,14 @@
+/** The MQTT-SN gateway as the composition root sees it. */
+import type { GatewayModule } from "#core/gateway/contract.ts";
+import { type MqttSnConfig, mqttSnSchema } from "./config.ts";
+import { MqttSnEndpoint } from "./endpoint.ts";
+import { Setup } from "./setup.ts";
+
+export const mqttSn: GatewayModule<MqttSnConfig> = {
+  name: "mqtt-sn",
+  schema: mqttSnSchema,
+  open(config, host) {
+    const setup = new Setup(config, host);
+    return { endpoint: () => new MqttSnEndpoint(setup) };
+  },
+};

@@ -1,0 +1,279 @@
+/** PUBLISH from the gateway to the client (MQTT-SN 1.2 §6.10), with the gateway's own repeats (§6.13). */
+import type { Delivery } from "#core/gateway/contract.ts";
+import { earliest, type Instant } from "#core/lib/time.ts";
+import type { MqttSnChannel } from "../channel.ts";
+import { encodedLength, encodeMessageAck, encodePublish, PUBLISH_FIXED, REGISTER_FIXED } from "../encode.ts";
+import * as p from "../packets.ts";
+import { shortTopicId } from "../topics.ts";
+import { announce, announceAgain, assignId } from "./register.ts";
+import { endFlush } from "./sleep.ts";
+
+/** A QoS 1 or 2 message that has been sent and is not acknowledged. Its MsgId is the delivery's id. */
+export interface Exchange {
+  readonly delivery: Delivery;
+  readonly topicIdType: p.TopicIdType;
+  readonly topicId: number;
+  /** QoS 2: PUBREC has come, PUBCOMP is awaited. */
+  released: boolean;
+  repeats: number;
+  dueAt: Instant;
+  /** It was sent before, in this connection or another: DUP. */
+  sent: boolean;
+}
+
+export function deliverNext(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
+  if (channel.state === "awake") channel.flushLeft--;
+  if (channel.state === "awake" && channel.flushLeft === 0) channel.client?.credit(0);
+  const held = channel.state === "asleep" || channel.announcement !== undefined;
+  if (held || channel.waiting !== undefined) {
+    channel.waiting ??= [];
+    channel.waiting.push(delivery);
+    return;
+  }
+  offer(channel, delivery, now);
+  endFlush(channel, now);
+}
+
+/** What waited behind a REGISTER, up to the next one. */
+export function sendWaiting(channel: MqttSnChannel, now: Instant): void {
+  const { waiting } = channel;
+  let sent = 0;
+  while (waiting !== undefined && sent < waiting.length && channel.announcement === undefined) {
+    const delivery = waiting[sent++];
+    if (delivery !== undefined) offer(channel, delivery, now);
+  }
+  channel.waiting = waiting === undefined || sent === waiting.length ? undefined : waiting.slice(sent);
+  if (channel.announcement === undefined && mayTake(channel)) {
+    channel.client?.credit(channel.setup.config.inFlight);
+  }
+}
+
+const mayTake = ({ state, flushLeft }: MqttSnChannel): boolean =>
+  state === "active" || (state === "awake" && flushLeft > 0);
+
+/** Active or awake again: first what was sent and not acknowledged, then the rest (§6.14). */
+export function resumeFlow(channel: MqttSnChannel, now: Instant): void {
+  for (const exchange of channel.exchanges) {
+    exchange.repeats = 0;
+    exchange.dueAt = channel.retryLater(now);
+    sendExchange(channel, exchange);
+  }
+  if (channel.announcement === undefined) sendWaiting(channel, now);
+  else announceAgain(channel, now);
+}
+
+/** Sends a message under the id that the client knows, or tells it one first. */
+function offer(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
+  if (delivery.stage === "release") {
+    release(channel, delivery, now);
+    return;
+  }
+  const { config } = channel.setup;
+  const { message, topic } = delivery;
+  if (encodedLength(PUBLISH_FIXED + message.payload.length) > config.messageSizeMax) {
+    tooLong(channel, delivery);
+    return;
+  }
+  const known = knownNormalId(channel, topic);
+  const predefined = channel.setup.predefined.idOf(topic, channel.client?.id ?? "");
+  const short = shortTopicId(topic);
+  if (predefined !== 0 && (known === 0 || channel.predefinedInUse?.has(predefined) === true)) {
+    publishTo(channel, delivery, p.PREDEFINED, predefined, now);
+    return;
+  }
+  if (known !== 0) {
+    publishTo(channel, delivery, p.NORMAL, known, now);
+    return;
+  }
+  if (short !== 0) {
+    publishTo(channel, delivery, p.SHORT, short, now);
+    return;
+  }
+  register(channel, delivery, now);
+}
+
+function knownNormalId({ topics }: MqttSnChannel, topic: string): number {
+  const id = topics?.idOf(topic) ?? 0;
+  return id !== 0 && topics?.isKnown(id) === true ? id : 0;
+}
+
+function register(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
+  const { topicIdsMax, messageSizeMax } = channel.setup.config;
+  const { topic } = delivery;
+  if (encodedLength(REGISTER_FIXED + Buffer.byteLength(topic)) > messageSizeMax) {
+    tooLong(channel, delivery);
+    return;
+  }
+  const topicId = assignId(channel, topic, topicIdsMax);
+  if (topicId === 0) {
+    channel.host.note({ level: "warn", event: "topic-ids-exhausted", detail: { topic } });
+    discard(channel, delivery);
+    return;
+  }
+  if (channel.topics?.isRefused(topicId) === true) {
+    channel.setup.counters.refusedTopics.value++;
+    discard(channel, delivery);
+    return;
+  }
+  announce(channel, delivery, topicId, now);
+}
+
+/** Nobody will take this message: towards the bus it is done with. */
+export function discard(channel: MqttSnChannel, delivery: Delivery): void {
+  if (delivery.id !== 0) channel.client?.settle(delivery.id, "dead");
+}
+
+/** Silent towards the client (§6.10), not towards the operator. It is never cut. */
+function tooLong(channel: MqttSnChannel, delivery: Delivery): void {
+  channel.setup.counters.tooLong.value++;
+  const detail = { topic: delivery.topic, octets: delivery.message.payload.length };
+  channel.host.note({ level: "warn", event: "too-long", detail });
+  discard(channel, delivery);
+}
+
+export function publishTo(
+  channel: MqttSnChannel,
+  delivery: Delivery,
+  topicIdType: p.TopicIdType,
+  topicId: number,
+  now: Instant,
+): void {
+  const { qos, retain, id, duplicate, message } = delivery;
+  if (qos === 0) {
+    channel.send(encodePublish(false, 0, retain, topicIdType, topicId, 0, message.payload));
+    return;
+  }
+  const exchange: Exchange = {
+    delivery,
+    topicIdType,
+    topicId,
+    released: false,
+    repeats: 0,
+    dueAt: channel.retryLater(now),
+    sent: duplicate,
+  };
+  open(channel, exchange);
+  channel.send(encodePublish(duplicate, qos, retain, topicIdType, topicId, id, message.payload));
+  exchange.sent = true;
+}
+
+/** The client had the message before the connection was lost: only PUBREL is due. */
+function release(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
+  const dueAt = channel.retryLater(now);
+  open(channel, {
+    delivery,
+    topicIdType: p.NORMAL,
+    topicId: 0,
+    released: true,
+    repeats: 0,
+    dueAt,
+    sent: true,
+  });
+  channel.send(encodeMessageAck(p.PUBREL, delivery.id));
+}
+
+/** Channels share one empty list until they need their own. */
+function open(channel: MqttSnChannel, exchange: Exchange): void {
+  if (channel.exchanges.length === 0) channel.exchanges = [exchange];
+  else channel.exchanges.push(exchange);
+}
+
+function close(channel: MqttSnChannel, exchange: Exchange): void {
+  channel.exchanges = channel.exchanges.filter((each) => each !== exchange);
+  if (channel.exchanges.length === 0 && channel.announcement === undefined)
+    channel.retryAt = Infinity as Instant;
+}
+
+const find = (channel: MqttSnChannel, messageId: number): Exchange | undefined =>
+  channel.exchanges.find((exchange) => exchange.delivery.id === messageId);
+
+function sendExchange(channel: MqttSnChannel, exchange: Exchange): void {
+  const { delivery, topicIdType, topicId } = exchange;
+  if (exchange.released) {
+    channel.send(encodeMessageAck(p.PUBREL, delivery.id));
+    return;
+  }
+  const { qos, retain, id, message } = delivery;
+  channel.send(encodePublish(exchange.sent, qos, retain, topicIdType, topicId, id, message.payload));
+}
+
+export function repeatExchanges(channel: MqttSnChannel, now: Instant): void {
+  for (const exchange of channel.exchanges) {
+    if (exchange.dueAt > now) {
+      channel.retryAt = earliest(channel.retryAt, exchange.dueAt);
+      continue;
+    }
+    if (exchange.repeats >= channel.setup.config.retries) {
+      channel.unanswered(now);
+      return;
+    }
+    exchange.repeats++;
+    channel.setup.counters.retries.value++;
+    exchange.dueAt = channel.retryLater(now);
+    sendExchange(channel, exchange);
+  }
+}
+
+export function receivePuback(channel: MqttSnChannel, packet: p.TopicAck, now: Instant): void {
+  if (packet.messageId === 0) {
+    // About a message with QoS 0, which is gone; the next on this topic is announced first.
+    if (packet.returnCode === p.INVALID_TOPIC_ID) channel.topics?.forgotten(packet.topicId);
+    return;
+  }
+  const exchange = find(channel, packet.messageId);
+  if (exchange === undefined || exchange.released) return;
+  switch (packet.returnCode) {
+    case p.ACCEPTED:
+      if (exchange.delivery.qos === 1) finish(channel, exchange, "done", now);
+      return;
+    case p.INVALID_TOPIC_ID:
+      correctTopicId(channel, exchange, now);
+      return;
+    case p.CONGESTION:
+      // The repeat will ask again; the message is not lost.
+      return;
+    default:
+      channel.host.note({
+        level: "info",
+        event: "rejected-by-client",
+        detail: { topic: exchange.delivery.topic },
+      });
+      finish(channel, exchange, "dead", now);
+      return;
+  }
+}
+
+/** The id is unknown to the client: a normal one is announced anew and the message sent again (§6.10). */
+function correctTopicId(channel: MqttSnChannel, exchange: Exchange, now: Instant): void {
+  const { delivery, topicIdType, topicId } = exchange;
+  // A client that goes on rejecting what it has registered gets no further.
+  if (channel.announcement !== undefined) return;
+  close(channel, exchange);
+  if (topicIdType === p.NORMAL) channel.topics?.forgotten(topicId);
+  if (topicIdType === p.PREDEFINED) channel.predefinedInUse?.delete(topicId);
+  register(channel, delivery, now);
+  endFlush(channel, now);
+}
+
+export function receivePubrec(channel: MqttSnChannel, packet: p.MessageAck, now: Instant): void {
+  const exchange = find(channel, packet.messageId);
+  if (exchange !== undefined && exchange.delivery.qos === 2 && !exchange.released) {
+    channel.client?.received(exchange.delivery.id);
+    exchange.released = true;
+    exchange.repeats = 0;
+    exchange.dueAt = channel.retryLater(now);
+  }
+  // Also for an id that is not ours: it ends the client's wait.
+  channel.send(encodeMessageAck(p.PUBREL, packet.messageId));
+}
+
+export function receivePubcomp(channel: MqttSnChannel, packet: p.MessageAck, now: Instant): void {
+  const exchange = find(channel, packet.messageId);
+  if (exchange?.released === true) finish(channel, exchange, "done", now);
+}
+
+function finish(channel: MqttSnChannel, exchange: Exchange, outcome: "done" | "dead", now: Instant): void {
+  close(channel, exchange);
+  channel.client?.settle(exchange.delivery.id, outcome);
+  endFlush(channel, now);
+}

@@ -1,0 +1,117 @@
+/** Topic registration in both directions (MQTT-SN 1.2 §6.5, §6.10). */
+
+import { topicNameProblem } from "#core/bus/topic.ts";
+import type { Delivery } from "#core/gateway/contract.ts";
+import { text, utf8 } from "#core/lib/bytes.ts";
+import { earliest, type Instant } from "#core/lib/time.ts";
+import type { MqttSnChannel } from "../channel.ts";
+import { encodeRegister, encodeTopicAck } from "../encode.ts";
+import { remember } from "../memo.ts";
+import * as p from "../packets.ts";
+import { Topics } from "../topics.ts";
+import { discard, publishTo, sendWaiting } from "./publish-out.ts";
+import { endFlush } from "./sleep.ts";
+
+/** Our REGISTER that waits for its REGACK, and the message that waits for both. */
+export interface Announcement {
+  readonly delivery: Delivery;
+  readonly topicId: number;
+  readonly messageId: number;
+  repeats: number;
+  dueAt: Instant;
+}
+
+export function receiveRegister(channel: MqttSnChannel, packet: p.Register): void {
+  const { topicIdsMax, sleep } = channel.setup.config;
+  const name = text(packet.topic);
+  const sleeping = channel.state !== "active" && sleep.publish === "refuse";
+  if (sleeping || name === undefined || topicNameProblem(name) !== undefined) {
+    channel.send(encodeTopicAck(p.REGACK, 0, packet.messageId, p.NOT_SUPPORTED));
+    return;
+  }
+  const topicId = assignId(channel, name, topicIdsMax);
+  if (topicId === 0) {
+    channel.send(encodeTopicAck(p.REGACK, 0, packet.messageId, p.CONGESTION));
+    return;
+  }
+  channel.topics?.learnt(topicId);
+  channel.send(encodeTopicAck(p.REGACK, topicId, packet.messageId, p.ACCEPTED));
+}
+
+/** The normal id of a name, a new one if need be; 0 when the client has too many. */
+export function assignId(channel: MqttSnChannel, name: string, limit: number): number {
+  channel.topics ??= new Topics();
+  const before = channel.topics.names.length;
+  const topicId = channel.topics.assign(name, limit);
+  if (channel.topics.names.length > before) remember(channel);
+  return topicId;
+}
+
+/** Tells the client an id before the first PUBLISH that uses it. What comes behind waits, so order is kept. */
+export function announce(channel: MqttSnChannel, delivery: Delivery, topicId: number, now: Instant): void {
+  channel.announcement = {
+    delivery,
+    topicId,
+    messageId: delivery.id === 0 ? freeMessageId(channel) : delivery.id,
+    repeats: 0,
+    dueAt: channel.retryLater(now),
+  };
+  channel.client?.credit(0);
+  sendRegister(channel, channel.announcement);
+}
+
+/** An id that no exchange of ours uses; deliveries at QoS 0 have none of their own. */
+function freeMessageId(channel: MqttSnChannel): number {
+  let messageId = 0xffff;
+  while (channel.exchanges.some((exchange) => exchange.delivery.id === messageId)) messageId--;
+  return messageId;
+}
+
+function sendRegister(channel: MqttSnChannel, { delivery, topicId, messageId }: Announcement): void {
+  channel.send(encodeRegister(topicId, messageId, utf8(delivery.topic)));
+}
+
+export function receiveRegack(channel: MqttSnChannel, packet: p.TopicAck, now: Instant): void {
+  const { announcement } = channel;
+  if (announcement === undefined || announcement.messageId !== packet.messageId) return;
+  const accepted = packet.returnCode === p.ACCEPTED;
+  if (accepted && packet.topicId !== announcement.topicId) return;
+  channel.announcement = undefined;
+  if (accepted) {
+    channel.topics?.learnt(announcement.topicId);
+    publishTo(channel, announcement.delivery, p.NORMAL, announcement.topicId, now);
+  } else {
+    // The same as an unsubscribe from this one name (§6.10).
+    channel.topics?.refused(announcement.topicId);
+    channel.setup.counters.refusedTopics.value++;
+    discard(channel, announcement.delivery);
+  }
+  sendWaiting(channel, now);
+  endFlush(channel, now);
+}
+
+export function repeatRegister(channel: MqttSnChannel, now: Instant): void {
+  const { announcement } = channel;
+  if (announcement === undefined) return;
+  if (announcement.dueAt > now) {
+    channel.retryAt = earliest(channel.retryAt, announcement.dueAt);
+    return;
+  }
+  if (announcement.repeats >= channel.setup.config.retries) {
+    channel.unanswered(now);
+    return;
+  }
+  announcement.repeats++;
+  channel.setup.counters.retries.value++;
+  announcement.dueAt = channel.retryLater(now);
+  sendRegister(channel, announcement);
+}
+
+/** After a sleep: the REGISTER that was not answered is asked anew. */
+export function announceAgain(channel: MqttSnChannel, now: Instant): void {
+  const { announcement } = channel;
+  if (announcement === undefined) return;
+  announcement.repeats = 0;
+  announcement.dueAt = channel.retryLater(now);
+  sendRegister(channel, announcement);
+}

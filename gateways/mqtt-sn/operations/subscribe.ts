@@ -1,0 +1,119 @@
+/** SUBSCRIBE and UNSUBSCRIBE by name, predefined id and short name (MQTT-SN 1.2 §6.9, §6.7). */
+
+import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
+import type { Refusal, SubscribeAnswer } from "#core/gateway/contract.ts";
+import { unreachable } from "#core/lib/assert.ts";
+import { text } from "#core/lib/bytes.ts";
+import type { MqttSnChannel } from "../channel.ts";
+import { word } from "../codec.ts";
+import { encodeMessageAck, encodeSubAck } from "../encode.ts";
+import * as p from "../packets.ts";
+import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
+import { shortTopic } from "../topics.ts";
+import { assignId } from "./register.ts";
+
+export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): void {
+  const { client, setup } = channel;
+  const { messageId, qos } = packet;
+  if (client === undefined) return;
+  const sleeping = channel.state !== "active" && setup.config.sleep.publish === "refuse";
+  if (qos === -1 || messageId === 0 || sleeping) {
+    refuse(channel, messageId, p.NOT_SUPPORTED);
+    return;
+  }
+  const filter = filterOf(channel, packet);
+  if (filter === undefined) {
+    const unknown = packet.topicIdType === p.PREDEFINED;
+    refuse(channel, messageId, unknown ? p.INVALID_TOPIC_ID : p.NOT_SUPPORTED);
+    return;
+  }
+  if (channel.asked >= setup.config.inboundMax) {
+    refuse(channel, messageId, p.CONGESTION);
+    return;
+  }
+  const topicId = idFor(channel, packet, filter);
+  if (topicId === undefined) {
+    refuse(channel, messageId, p.CONGESTION);
+    return;
+  }
+  const ticket = subscribeTicket(topicId, messageId);
+  const answer = client.subscribe(filter, { qos }, ticket);
+  if (packet.topicIdType === p.PREDEFINED) {
+    channel.predefinedInUse ??= new Set();
+    channel.predefinedInUse.add(topicId);
+  }
+  if (answer === "pending") channel.asked++;
+  else answerSubscribe(channel, ticket, answer, packet.topicIdType === p.NORMAL);
+}
+
+/** The id that SUBACK tells; 0 where none is relevant (§5.4.16), `undefined` when the client has too many. */
+function idFor(channel: MqttSnChannel, packet: p.Subscribe, filter: string): number | undefined {
+  if (packet.topicIdType === p.PREDEFINED) return word(packet.topic, 0);
+  if (packet.topicIdType === p.SHORT || hasWildcard(filter) || parseSharedFilter(filter) !== undefined)
+    return 0;
+  const topicId = assignId(channel, filter, channel.setup.config.topicIdsMax);
+  return topicId === 0 ? undefined : topicId;
+}
+
+/** The filter that a message means; `undefined` when there is none, or it is malformed. */
+function filterOf(channel: MqttSnChannel, packet: p.Subscribe): string | undefined {
+  switch (packet.topicIdType) {
+    case p.PREDEFINED:
+      return channel.setup.predefined.nameOf(word(packet.topic, 0), channel.client?.id ?? "");
+    case p.SHORT:
+      return shortTopic(word(packet.topic, 0));
+    case p.NORMAL: {
+      const filter = text(packet.topic);
+      if (filter === undefined || topicFilterProblem(filter) !== undefined) return undefined;
+      return parseSharedFilter(filter) === "malformed" ? undefined : filter;
+    }
+    default:
+      return undefined;
+  }
+}
+
+const refuse = (channel: MqttSnChannel, messageId: number, code: p.ReturnCode): void =>
+  channel.send(encodeSubAck(0, 0, messageId, code));
+
+export function answerSubscribe(
+  channel: MqttSnChannel,
+  ticket: number,
+  answer: SubscribeAnswer,
+  byName = true,
+): void {
+  const messageId = ticketMessageId(ticket);
+  const topicId = ticketTopicId(ticket);
+  if (typeof answer !== "number") {
+    refuse(channel, messageId, subackCode(answer));
+    return;
+  }
+  // The client uses and understands this id from now on, without REGISTER (§6.9).
+  if (byName && topicId !== 0) channel.topics?.learnt(topicId);
+  channel.send(encodeSubAck(answer, topicId, messageId, p.ACCEPTED));
+}
+
+/** Always acknowledged: UNSUBACK has no field to say anything else in (§5.4.18). */
+export function receiveUnsubscribe(channel: MqttSnChannel, packet: p.Subscribe): void {
+  const filter = filterOf(channel, packet);
+  if (filter !== undefined) channel.client?.unsubscribe(filter);
+  if (packet.topicIdType === p.PREDEFINED) channel.predefinedInUse?.delete(word(packet.topic, 0));
+  channel.send(encodeMessageAck(p.UNSUBACK, packet.messageId));
+}
+
+/** Only 0 to 3 exist in 1.2 (§5.3.10). */
+function subackCode(refusal: Refusal): p.ReturnCode {
+  switch (refusal) {
+    case "congested":
+    case "unavailable":
+    case "quota":
+      return p.CONGESTION;
+    case "unauthenticated":
+    case "forbidden":
+    case "banned":
+    case "malformed":
+    case "too-large":
+      return p.NOT_SUPPORTED;
+    default:
+      return unreachable(refusal);
+  }
+}

@@ -1,0 +1,138 @@
+/** What all listeners and channels of this gateway share: configuration made ready, counters, limits. */
+
+import type { Counter, GatewayHost, Peer } from "#core/gateway/contract.ts";
+import { lossyText, utf8 } from "#core/lib/bytes.ts";
+import { type Instant, seconds } from "#core/lib/time.ts";
+import { AddressRanges } from "./addresses.ts";
+import type { MqttSnConfig } from "./config.ts";
+import { PredefinedTopics } from "./topics.ts";
+
+export interface Login {
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+}
+
+export interface Counters {
+  readonly malformed: Counter;
+  /** Well-formed, but not for a gateway or not now. */
+  readonly dropped: Counter;
+  readonly retries: Counter;
+  readonly lost: Counter;
+  readonly wakeUps: Counter;
+  /** PINGRESP that closed a flush. */
+  readonly flushes: Counter;
+  readonly tooLong: Counter;
+  readonly refusedTopics: Counter;
+  readonly anonymous: Counter;
+}
+
+export class Setup {
+  readonly config: MqttSnConfig;
+  readonly host: GatewayHost;
+  readonly predefined: PredefinedTopics;
+  readonly counters: Counters;
+  readonly forwarders: AddressRanges;
+  readonly anonymousSenders: AddressRanges;
+  /** Answers to senders without a session. */
+  readonly strangers: ReplyLimit;
+  readonly #listed = new Map<string, Login>();
+
+  constructor(config: MqttSnConfig, host: GatewayHost) {
+    this.config = config;
+    this.host = host;
+    this.predefined = new PredefinedTopics([
+      ...config.predefinedTopics,
+      ...(listIn(config.predefinedTopicsFile, host) as MqttSnConfig["predefinedTopics"]),
+    ]);
+    this.forwarders = new AddressRanges(config.forwarders.addresses);
+    this.anonymousSenders = new AddressRanges(config.qosMinusOne.addresses);
+    this.strangers = new ReplyLimit(config.unknownReplies);
+    this.counters = countersOf(host);
+    const { clients, file } = config.credentials;
+    const listed = [...clients, ...(listIn(file, host) as typeof clients)];
+    for (const { client, username, password } of listed) {
+      this.#listed.set(client, { username, password: password === undefined ? undefined : utf8(password) });
+    }
+  }
+
+  /** User name and password of a device; undefined when it is not listed and must be. */
+  login(clientId: string, peer: Peer): Login | undefined {
+    const listed = this.#listed.get(clientId);
+    if (listed !== undefined) return listed;
+    const { username, password, listedOnly } = this.config.credentials;
+    if (listedOnly) return undefined;
+    return {
+      username: username === "" ? undefined : fill(username, clientId, peer),
+      password: password === "" ? undefined : utf8(fill(password, clientId, peer)),
+    };
+  }
+
+  mayForward(address: string): boolean {
+    const { mode } = this.config.forwarders;
+    return mode === "open" || (mode === "listed" && this.forwarders.has(address));
+  }
+
+  mayPublishUnconnected(address: string): boolean {
+    const { mode } = this.config.qosMinusOne;
+    return mode === "open" || (mode === "listed" && this.anonymousSenders.has(address));
+  }
+}
+
+function countersOf(host: GatewayHost): Counters {
+  return {
+    malformed: host.counter("malformed", "Messages that break the format"),
+    dropped: host.counter("dropped", "Messages that are not for a gateway, or not now"),
+    retries: host.counter("retries", "Messages repeated to clients"),
+    lost: host.counter("lost", "Clients lost by silence or missing acknowledgement"),
+    wakeUps: host.counter("wake_ups", "Sleepers that woke up"),
+    flushes: host.counter("flushes", "Wake-ups that ended with PINGRESP"),
+    tooLong: host.counter("too_long", "Messages that were too long to be sent"),
+    refusedTopics: host.counter("refused_topics", "Messages whose topic the client refused to register"),
+    anonymous: host.counter(
+      "unconnected_publishes",
+      "Publishes with QoS -1 from senders without a connection",
+    ),
+  };
+}
+
+function listIn(file: string, host: GatewayHost): readonly unknown[] {
+  if (file === "") return [];
+  const list: unknown = JSON.parse(lossyText(host.readFile(file)));
+  if (!Array.isArray(list)) throw new TypeError(`${file} holds no list`);
+  return list;
+}
+
+const fill = (template: string, clientId: string, peer: Peer): string =>
+  template.replace(/%([cani%])/g, (_, key: string) => {
+    if (key === "c") return clientId;
+    if (key === "a") return peer.address;
+    if (key === "n") return peer.node ?? "";
+    return key === "i" ? (peer.identity ?? "") : "%";
+  });
+
+const SECOND = seconds(1);
+
+/**
+ * One answer a second to each sender, and so many to all. Two gateways that answer each other stop at once,
+ * and a forged source address is of no use (MQTT-SN 1.2 §5.4.21 has the answer, this has its limit).
+ */
+export class ReplyLimit {
+  readonly #perSecond: number;
+  #answered = new Set<string>();
+  #until = 0;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+  }
+
+  mayAnswer(address: string, port: number, now: Instant): boolean {
+    if (now >= this.#until) {
+      this.#answered = new Set();
+      this.#until = now + SECOND;
+    }
+    const sender = `${address} ${port}`;
+    if (this.#answered.size >= this.#perSecond || this.#answered.has(sender)) return false;
+    this.#answered.add(sender);
+    return true;
+  }
+}

@@ -1,0 +1,137 @@
+/** Topic ids: normal ones of one client, and predefined ones of everybody (MQTT-SN 1.2 §6.5, §6.7, §7.3). */
+import { text } from "#core/lib/bytes.ts";
+import type { MqttSnConfig } from "./config.ts";
+import { TOPIC_ID_MAX, TOPIC_ID_MIN } from "./packets.ts";
+
+/** What the client has been told, in this connection, of an id that we have assigned. */
+const UNTOLD = 0;
+const KNOWN = 1;
+const REFUSED = 2;
+
+/** Above this many names a scan is slower than an index. */
+const SCAN_MAX = 16;
+
+/** The normal topic ids of one client. Ids go up from 1 and are never given away again in a session. */
+export class Topics {
+  readonly names: string[];
+  #told: number[];
+  #index: Map<string, number> | undefined = undefined;
+
+  constructor(names: string[] = []) {
+    this.names = names;
+    this.#told = names.map(() => UNTOLD);
+  }
+
+  nameOf(id: number): string | undefined {
+    return this.names[id - TOPIC_ID_MIN];
+  }
+
+  /** 0 when the name has no id. */
+  idOf(name: string): number {
+    if (this.names.length <= SCAN_MAX) return this.names.indexOf(name) + TOPIC_ID_MIN;
+    this.#index ??= new Map(this.names.map((each, at) => [each, at + TOPIC_ID_MIN]));
+    return this.#index.get(name) ?? 0;
+  }
+
+  /** The id of a name, a new one if need be; 0 when the client has `limit` of them. */
+  assign(name: string, limit: number): number {
+    const known = this.idOf(name);
+    if (known !== 0) return known;
+    if (this.names.length >= limit || this.names.length >= TOPIC_ID_MAX) return 0;
+    this.names.push(name);
+    this.#told.push(UNTOLD);
+    const id = this.names.length;
+    this.#index?.set(name, id);
+    return id;
+  }
+
+  isKnown(id: number): boolean {
+    return this.#told[id - TOPIC_ID_MIN] === KNOWN;
+  }
+
+  isRefused(id: number): boolean {
+    return this.#told[id - TOPIC_ID_MIN] === REFUSED;
+  }
+
+  learnt(id: number): void {
+    this.#tell(id, KNOWN);
+  }
+
+  /** The client rejected our REGISTER: the name is not offered again in this connection (§6.10). */
+  refused(id: number): void {
+    this.#tell(id, REFUSED);
+  }
+
+  forgotten(id: number): void {
+    this.#tell(id, UNTOLD);
+  }
+
+  /** A new connection: ids stay valid, but each is announced before we use it (§6.5). */
+  forgetAll(): void {
+    this.#told = this.names.map(() => UNTOLD);
+  }
+
+  #tell(id: number, what: number): void {
+    if (id >= TOPIC_ID_MIN && id <= this.names.length) this.#told[id - TOPIC_ID_MIN] = what;
+  }
+}
+
+interface Table {
+  readonly nameOf: Map<number, string>;
+  readonly idOf: Map<string, number>;
+}
+const newTable = (): Table => ({ nameOf: new Map(), idOf: new Map() });
+
+/** Predefined topic ids from the configuration; a client's own entries come before those for everybody. */
+export class PredefinedTopics {
+  readonly #everybody = newTable();
+  readonly #clients = new Map<string, Table>();
+
+  constructor(entries: MqttSnConfig["predefinedTopics"]) {
+    for (const { id, topic, client } of entries) {
+      const table = client === undefined ? this.#everybody : this.#tableOf(client);
+      table.nameOf.set(id, topic);
+      table.idOf.set(topic, id);
+    }
+  }
+
+  nameOf(id: number, client: string): string | undefined {
+    return this.#clients.get(client)?.nameOf.get(id) ?? this.#everybody.nameOf.get(id);
+  }
+
+  /** 0 when the name has no predefined id for this client. */
+  idOf(name: string, client: string): number {
+    const own = this.#clients.get(client);
+    const id = own?.idOf.get(name) ?? this.#everybody.idOf.get(name) ?? 0;
+    // An entry of the client may give the id of an entry for everybody another meaning.
+    return own !== undefined && id !== 0 && this.nameOf(id, client) !== name ? 0 : id;
+  }
+
+  #tableOf(client: string): Table {
+    const table = this.#clients.get(client) ?? newTable();
+    this.#clients.set(client, table);
+    return table;
+  }
+}
+
+const shortName = new Uint8Array(2);
+
+/** The two octets of a short topic name as text; `undefined` when they are no topic name (§6.7). */
+export function shortTopic(id: number): string | undefined {
+  shortName[0] = id >> 8;
+  shortName[1] = id & 0xff;
+  const name = text(shortName);
+  if (name === undefined || name.includes("\0") || name.includes("+") || name.includes("#")) return undefined;
+  return name;
+}
+
+/** The short form of a name of exactly two octets; 0 for any other. */
+export function shortTopicId(name: string): number {
+  if (name.length === 2) {
+    const [first, second] = [name.charCodeAt(0), name.charCodeAt(1)];
+    return first < 0x80 && second < 0x80 ? (first << 8) | second : 0;
+  }
+  const code = name.length === 1 ? name.charCodeAt(0) : 0;
+  // One letter of two octets in UTF-8.
+  return code >= 0x80 && code < 0x800 ? ((0xc0 | (code >> 6)) << 8) | 0x80 | (code & 0x3f) : 0;
+}
