@@ -1,0 +1,95 @@
+import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from "fastify";
+import { PROBLEM_JSON, type Problem, problem } from "./problem.ts";
+
+/** One thing that must be true before the gateway should be sent clients. */
+export interface ReadyCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is wrong, for people. */
+  readonly detail?: string;
+}
+
+/** What the API reads; it knows nothing else of the gateway. */
+export interface ApiPorts {
+  readonly version: string;
+  readonly node: string;
+  /** In whole seconds. */
+  uptime(): number;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** All listeners open, the store fine, ... */
+  readiness(): readonly ReadyCheck[];
+}
+
+export interface ApiOptions {
+  readonly bind: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+export interface Api {
+  readonly address: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 100;
+const BODY_BYTES_MAX = 65_536;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 30_000;
+
+/** Opens the HTTP port. Rejects with the system's error when the address cannot be bound. */
+export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api> {
+  const server = fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: IDLE_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 512 },
+  });
+  server.server.maxConnections = CONNECTIONS_MAX;
+  answerErrors(server);
+  addRoutes(server, ports);
+  await server.listen({ host: options.bind, port: options.port });
+  const bound = server.server.address() as { address: string; port: number };
+  return { address: bound.address, port: bound.port, close: () => server.close() };
+}
+
+const send = (reply: FastifyReply, body: Problem): FastifyReply =>
+  reply.code(body.status).type(PROBLEM_JSON).send(JSON.stringify(body));
+
+function answerErrors(server: FastifyInstance): void {
+  server.setNotFoundHandler((request, reply) =>
+    send(
+      reply,
+      problem(404, "Not Found", `there is nothing at ${request.method} ${request.url.slice(0, 200)}`),
+    ),
+  );
+  server.setErrorHandler((error: FastifyError, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    // What went wrong inside is nobody's business outside.
+    send(reply, status < 500 ? problem(status, error.message) : problem(500, "Internal Server Error"));
+  });
+}
+
+function addRoutes(server: FastifyInstance, ports: ApiPorts): void {
+  const { version, node } = ports;
+  let scrape: Promise<string> | undefined;
+  server.get("/metrics", async (_request, reply) => {
+    // However many ask at once, the numbers are put together once.
+    scrape ??= ports.metrics.text().finally(() => {
+      scrape = undefined;
+    });
+    return reply.type(ports.metrics.contentType).send(await scrape);
+  });
+  server.get("/health", () => ({ status: "ok", node, version, uptime: ports.uptime() }));
+  server.get("/ready", (_request, reply) => {
+    const checks = ports.readiness();
+    const failing = checks.filter((check) => !check.ok);
+    if (failing.length === 0) return { status: "ready", checks };
+    const detail = failing
+      .map(({ name, detail }) => (detail === undefined ? name : `${name}: ${detail}`))
+      .join("; ");
+    return send(reply, problem(503, "Not ready", detail, { checks }));
+  });
+}

@@ -1,0 +1,145 @@
+import { Command, CommanderError, Option } from "commander";
+import { type BannerFacts, banner } from "./banner.ts";
+import { describeError, EXIT } from "./errors.ts";
+import { CHECK_EXAMPLES, EXAMPLES, HASH_EXAMPLES, START_EXAMPLES } from "./examples.ts";
+import { readSecret, type SecretInput } from "./read-secret.ts";
+import { type RunningGateway, runUntilStopped, type SignalSource } from "./signals.ts";
+
+/** Where the configuration comes from, as given on the command line. */
+export interface ConfigRequest {
+  readonly file: string | undefined;
+  /** `key.key=value`, in the order given. */
+  readonly set: readonly string[];
+}
+
+export type HashKind = "scrypt" | "sha256";
+
+/** What the commands do; the composition root provides it. Errors with a code of the operator table are shown so. */
+export interface CliPorts {
+  readonly version: string;
+  start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }>;
+  /** Throws when the configuration cannot be used. */
+  checkConfig(request: ConfigRequest): {
+    readonly file: string | undefined;
+    readonly warnings: readonly string[];
+  };
+  hashPassword(password: string, kind: HashKind): Promise<string>;
+}
+
+/** The terminal and the process, or a test. */
+export interface CliIo {
+  readonly input: SecretInput;
+  out(text: string): void;
+  error(text: string): void;
+  readonly signals: SignalSource;
+}
+
+interface StartOptions {
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly data?: string;
+  readonly logLevel?: string;
+  readonly logFormat?: string;
+}
+
+/** Runs one command. Resolves to the exit code; a `start` resolves when the gateway has stopped. */
+export async function runCli(args: readonly string[], ports: CliPorts, io: CliIo): Promise<number> {
+  let exit: number = EXIT.ok;
+  const program = describeProgram(ports, io, (code) => {
+    exit = code;
+  });
+  try {
+    await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
+    return exit;
+  } catch (error) {
+    // Help and version end that way too, with code 0; Commander has written its message already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return report(error, io);
+  }
+}
+
+function report(error: unknown, io: CliIo): number {
+  const { lines, exit } = describeError(error);
+  io.error(lines.map((line) => `isthmus: ${line}\n`).join(""));
+  return exit;
+}
+
+const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
+const setOption = (): Option =>
+  new Option("--set <key=value>", "override one value of the configuration; repeat for more")
+    .argParser(collect)
+    .default([], "none");
+
+function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => void): Command {
+  const program = new Command("isthmus")
+    .description("A gateway between MQTT, MQTT-SN, CoAP, LwM2M and STOMP devices on one MQTT bus.")
+    .version(ports.version, "-v, --version", "print the version")
+    .helpOption("-h, --help", "show this, or the help of a command")
+    .showSuggestionAfterError()
+    .showHelpAfterError("(isthmus --help shows what there is)")
+    .addHelpText("after", EXAMPLES)
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.error(text) })
+    .exitOverride();
+  addStart(program, ports, io, exit);
+  addCheckConfig(program, ports, io);
+  addHashPassword(program, ports, io);
+  return program;
+}
+
+function addStart(program: Command, ports: CliPorts, io: CliIo, exit: (code: number) => void): void {
+  program
+    .command("start")
+    .description("run the gateway until it is told to stop (Ctrl+C, SIGTERM)")
+    .option("-c, --config <file>", "configuration file (default: isthmus.yaml, if it is there)")
+    .addOption(setOption())
+    .option("-d, --data <folder>", "folder for what is kept; as --set dataFolder=<folder>")
+    .option("--log-level <level>", "trace, debug, info, warn, error or fatal; as --set log.level=<level>")
+    .option("--log-format <format>", "auto, pretty or json; as --set log.format=<format>")
+    .addHelpText("after", START_EXAMPLES)
+    .action(async (options: StartOptions) => {
+      const running = await ports.start(configRequest(options));
+      io.error(banner(running.banner));
+      exit(await runUntilStopped(running, io.signals, (line) => io.error(`isthmus: ${line}\n`)));
+    });
+}
+
+function configRequest(options: StartOptions): ConfigRequest {
+  const { config, set, data, logLevel, logFormat } = options;
+  const own = [
+    ...(data === undefined ? [] : [`dataFolder=${data}`]),
+    ...(logLevel === undefined ? [] : [`log.level=${logLevel}`]),
+    ...(logFormat === undefined ? [] : [`log.format=${logFormat}`]),
+  ];
+  return { file: config, set: [...set, ...own] };
+}
+
+function addCheckConfig(program: Command, ports: CliPorts, io: CliIo): void {
+  program
+    .command("check-config")
+    .description("check a configuration without starting anything")
+    .argument("[file]", "configuration file (default: isthmus.yaml, if it is there)")
+    .addOption(setOption())
+    .addHelpText("after", CHECK_EXAMPLES)
+    .action((file: string | undefined, options: { readonly set: readonly string[] }) => {
+      const checked = ports.checkConfig({ file, set: options.set });
+      for (const warning of checked.warnings) io.error(`warning: ${warning}\n`);
+      io.out(`${checked.file ?? "the built-in configuration"} is valid\n`);
+    });
+}
+
+function addHashPassword(program: Command, ports: CliPorts, io: CliIo): void {
+  program
+    .command("hash-password")
+    .description("read a password from the terminal or a pipe and print its hash for a users file")
+    .addOption(
+      new Option("--kind <kind>", "scrypt resists guessing; sha256 is fast to check")
+        .choices(["scrypt", "sha256"])
+        .default("scrypt"),
+    )
+    .addHelpText("after", HASH_EXAMPLES)
+    .action(async (options: { readonly kind: HashKind }) => {
+      const password = await readSecret(io.input, (prompt) => io.error(prompt));
+      if (password === "") throw new CommanderError(EXIT.usage, "isthmus.noPassword", "");
+      io.out(`${await ports.hashPassword(password, options.kind)}\n`);
+    });
+}

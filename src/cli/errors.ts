@@ -1,0 +1,87 @@
+/** What can go wrong for an operator. A test holds this table against the README beside this file. */
+export const OPERATOR_ERRORS = {
+  "bad-configuration": "A value in the configuration is unknown, missing or not allowed.",
+  "port-in-use": "Another program listens on a port of the configuration.",
+  "permission-denied": "The system does not allow to listen on a port.",
+  "address-not-available": "A listener is bound to an address that this machine does not have.",
+  "listen-failed": "A listener could not be opened for another reason.",
+  "certificate-missing": "A certificate, key or PSK file is not named, or does not exist.",
+  "certificate-unreadable": "A certificate, key or PSK file may not be read.",
+  "certificate-invalid": "A certificate or key is not PEM, or the passphrase of the key is wrong.",
+  "certificate-mismatch": "A key does not belong to its certificate.",
+  "psk-file-invalid": "A line of the PSK file is not identity:key.",
+  "disk-full": "The disk under the data folder is full.",
+  "data-folder-unusable": "The data folder cannot be created, read or written.",
+  "too-many-open-files": "The system's limit of open files and connections is reached.",
+  "store-failed": "What is kept on disk cannot be read or written.",
+  "internal-error": "A bug in Isthmus.",
+} as const;
+export type OperatorErrorCode = keyof typeof OPERATOR_ERRORS;
+
+export const EXIT = {
+  /** Stopped as asked. */
+  ok: 0,
+  /** An error of the table above. */
+  operator: 1,
+  /** The command line was wrong. */
+  usage: 2,
+  /** Stopped by force: the time for an orderly stop was over, or a second signal came. */
+  forced: 3,
+  /** A bug in Isthmus. */
+  internal: 70,
+} as const;
+
+export interface OperatorError {
+  readonly code: OperatorErrorCode;
+  /** One for each problem; each says what to do. */
+  readonly lines: readonly string[];
+  readonly exit: number;
+}
+
+/** Errors of the system that reach the command line as they are. */
+const SYSTEM_ERRORS: Readonly<Record<string, readonly [OperatorErrorCode, fix: string]>> = {
+  EADDRINUSE: ["port-in-use", "stop the other program, or configure another port"],
+  EADDRNOTAVAIL: ["address-not-available", "bind to an address of this machine"],
+  ENOSPC: ["disk-full", "free some space, or name another folder with --data"],
+  EDQUOT: ["disk-full", "raise the quota, or name another folder with --data"],
+  EROFS: ["data-folder-unusable", "name a writable folder with --data"],
+  EACCES: [
+    "data-folder-unusable",
+    "give the user that runs the gateway access, or name another folder with --data",
+  ],
+  EPERM: [
+    "data-folder-unusable",
+    "give the user that runs the gateway access, or name another folder with --data",
+  ],
+  ENOTDIR: ["data-folder-unusable", "name a folder with --data"],
+  EMFILE: ["too-many-open-files", "raise the limit of open files (ulimit -n)"],
+  ENFILE: ["too-many-open-files", "raise the limit of open files of the system (fs.file-max)"],
+};
+
+const isKnown = (code: unknown): code is OperatorErrorCode =>
+  typeof code === "string" && Object.hasOwn(OPERATOR_ERRORS, code);
+
+/** Sorts whatever was thrown into the table. Errors that are in it carry their `code`, whoever throws them. */
+export function describeError(error: unknown): OperatorError {
+  const { code, message, stack, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (isKnown(code) && code !== "internal-error") {
+    const lines = String(message)
+      .split("\n")
+      .map((line) => `${code}: ${line}`);
+    return { code, lines, exit: EXIT.operator };
+  }
+  const privileged = code === "EACCES" && syscall === "listen";
+  const system = privileged
+    ? (["permission-denied", "choose a port above 1023"] as const)
+    : SYSTEM_ERRORS[code ?? ""];
+  if (system !== undefined) {
+    const [known, fix] = system;
+    return { code: known, lines: [`${known}: ${message}: ${fix}`], exit: EXIT.operator };
+  }
+  const trace = (stack ?? String(error)).split("\n");
+  return {
+    code: "internal-error",
+    lines: ["internal-error: please report this:", ...trace],
+    exit: EXIT.internal,
+  };
+}
