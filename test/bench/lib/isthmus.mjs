@@ -1,5 +1,5 @@
 /** Starts the built gateway for a benchmark. */
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,19 @@ const main = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url)
 /** Why Isthmus cannot run, or undefined. */
 export function isthmusMissing() {
   return existsSync(main) ? undefined : "dist/src/main.js is not built: npm run build";
+}
+
+/**
+ * Settings that switch off all gateways but these, the HTTP port, and the log of everyday events.
+ * @param {...string} names
+ * @returns {string[]}
+ */
+export function onlyGateway(...names) {
+  const built = [...readFileSync(main, "utf8").matchAll(/gateways\/([a-z0-9-]+)\/index/g)].map(
+    (match) => match[1],
+  );
+  const others = built.filter((name) => !names.includes(name ?? ""));
+  return [...others.map((name) => `gateways.${name}.enable=false`), "api.enable=false", "log.level=error"];
 }
 
 /**

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isthmusMissing, startIsthmus } from "../lib/isthmus.mjs";
+import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
 import { BROKER_CORE, freePort, startProcess } from "../lib/processes.mjs";
 
 /** Room for every message a window may have on its way, so that no broker drops any: same for all. */
@@ -39,7 +39,15 @@ function isthmus() {
 
 /** @param {number} port */
 function isthmusSettings(port) {
-  return [`gateways.mqtt.listeners.tcp.port=${port}`];
+  return [
+    ...onlyGateway("mqtt"),
+    "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
+    `gateways.mqtt.listeners.tcp.port=${port}`,
+    "gateways.mqtt.listeners.tcp.limits.connectionRate=unlimited",
+    "gateways.mqtt.listeners.ws.enable=false",
+    `session.queue.messages=${QUEUED_MESSAGES}`,
+    "session.queue.bytes=256MB",
+  ];
 }
 
 /** @returns {Broker} */
