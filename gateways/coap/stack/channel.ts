@@ -35,6 +35,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   protected readonly sites: SitesOfPeer;
   protected readonly server: Server;
   #deadline: Instant;
+  #released = false;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
     this.listener = listener;
@@ -68,6 +69,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   /** When the transport itself wants `due`. */
   protected abstract transportDeadline(): Instant;
   protected abstract transportDue(now: Instant): void;
+  protected abstract releaseTransport(): void;
   /** Says goodbye where the transport has a word for it. */
   protected abstract farewell(reason: StopReason): void;
 
@@ -107,12 +109,29 @@ export abstract class CoapChannel implements Channel, Carrier {
   stop(reason: StopReason, now: Instant, client?: Client): void {
     this.now = now;
     this.sites.stop(reason, now, client);
-    if (client === undefined) this.farewell(reason);
+    if (client === undefined) {
+      this.farewell(reason);
+      this.#release(now);
+    }
     this.#finish(now);
+  }
+
+  /** Ends the peer from our side. */
+  protected shut(reason: string): void {
+    this.#release(this.now);
+    this.host.close(reason);
   }
 
   closed(now: Instant): void {
     this.now = now;
+    this.#release(now);
+  }
+
+  /** Gives back what the peer holds of the listener's budgets, and tells the sites. Once. */
+  #release(now: Instant): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.releaseTransport();
     this.asks.fail("gone", now);
     this.server.closed();
     this.server.observations.tell(now);

@@ -1,4 +1,4 @@
-import type { ChannelHost, Peer } from "#core/gateway/contract.ts";
+import type { ChannelHost } from "#core/gateway/contract.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
 import { blockSize } from "./block.ts";
@@ -29,7 +29,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   readonly #exchanges: ExchangesOfPeer;
   readonly #outbox: Outbox;
   readonly #proof: ReachabilityProof;
-  #peer: Peer;
+  #address: string;
+  #port: number;
   #heardAt: Instant;
   #forgetAt: Instant;
 
@@ -39,7 +40,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.payloadMax = blockSize(listener.szxMax);
     this.#exchanges = new ExchangesOfPeer(listener.memory);
     this.#outbox = new Outbox(this, listener.transmission);
-    this.#peer = host.peer;
+    this.#address = host.peer.address;
+    this.#port = host.peer.port;
     this.#proof = new ReachabilityProof(host.peer, listener.settings);
     this.#heardAt = now;
     this.#forgetAt = after(now, listener.transmission.EXCHANGE_LIFETIME);
@@ -65,7 +67,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected read(bytes: Uint8Array, now: Instant): void {
     const { message, counters } = this.listener;
     this.#heardAt = now;
-    if (this.host.peer !== this.#peer) this.#moved();
+    const { address, port } = this.host.peer;
+    if (port !== this.#port || address !== this.#address) this.#moved();
     const error = decodeDatagram(bytes, message);
     if (error !== undefined) {
       counters.malformed.value++;
@@ -81,8 +84,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   /** The device is at a new address: that one has proven nothing yet. */
   #moved(): void {
-    this.#peer = this.host.peer;
-    this.#proof.forget(this.#peer);
+    const { peer } = this.host;
+    this.#address = peer.address;
+    this.#port = peer.port;
+    this.#proof.forget(peer);
   }
 
   #empty(message: CoapMessage, now: Instant): void {
@@ -287,14 +292,13 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.#forgetAt = idleSince > now ? idleSince : after(now, EXCHANGE_LIFETIME);
     if (idleSince <= now && !this.busy && !this.#outbox.busy && this.#exchanges.size === 0) {
       this.#forgetAt = NEVER;
-      this.host.close("idle");
+      this.shut("idle");
     }
   }
 
   protected farewell(): void {}
 
-  override closed(now: Instant): void {
-    super.closed(now);
+  protected releaseTransport(): void {
     this.#outbox.clear();
     this.#exchanges.clear();
   }

@@ -41,6 +41,9 @@ import type { Link } from "./link-format.ts";
 import type { CoapMessage } from "./message.ts";
 import type { OptionValue } from "./options.ts";
 
+/** Under this name a gateway offers its sites (`Gateway.offers`) to the CoAP gateway, which serves them too. */
+export const COAP_SITES = "coap-sites";
+
 /** One thing served on a listener. Has no state of a peer. */
 export interface Site {
   /** For status and logs: `pubsub`, `lwm2m`. */

@@ -118,11 +118,11 @@ export class StreamChannel extends CoapChannel {
       case Signal.Release:
         // No new requests will come; what is open was answered or is lost with the connection.
         this.#over = true;
-        this.host.close("released by the peer");
+        this.shut("released by the peer");
         return;
       case Signal.Abort:
         this.#over = true;
-        this.host.close("aborted by the peer");
+        this.shut("aborted by the peer");
         return;
     }
   }
@@ -171,7 +171,12 @@ export class StreamChannel extends CoapChannel {
   #end(problem: string): void {
     this.#over = true;
     this.#send(Signal.Abort, NO_BYTES, utf8(problem));
-    this.host.close(problem);
+    this.shut(problem);
+  }
+
+  protected releaseTransport(): void {
+    this.#over = true;
+    this.#rest = NO_BYTES;
   }
 
   respond(exchange: Exchange, reply: Reply): void {
