@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-import { mqtt } from "#gateways/mqtt/index.ts";
 import { compose } from "./compose.ts";
 import { loadConfig } from "./config/load.ts";
+import { MODULES } from "./modules.ts";
 import { openLog } from "./observe/log.ts";
 
 const set = process.argv.flatMap((argument, index, all) =>
   argument === "--set" ? [all[index + 1] ?? ""] : [],
 );
-const { config } = loadConfig({ modules: [mqtt], environment: process.env, set });
-const running = compose(config, [mqtt], openLog(config.log));
+const { config } = loadConfig({ modules: MODULES, environment: process.env, set });
+const running = compose(config, MODULES, openLog(config.log));
 await running.open();
 for (const { gateway, name, listening } of running.lifecycle.listeners) {
   console.log(`${gateway} ${name} ${listening.transport} ${listening.address}:${listening.port}`);

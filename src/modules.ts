@@ -1,0 +1,8 @@
+import { mqtt } from "#gateways/mqtt/index.ts";
+import type { AnyGatewayModule } from "./compose.ts";
+
+/**
+ * Every gateway there is, in the order in which they are opened: one that offers parts to another comes before
+ * it (LwM2M is served on the CoAP gateway's listeners).
+ */
+export const MODULES: readonly AnyGatewayModule[] = [mqtt];
