@@ -98,6 +98,7 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   deliver(client: BusClient, delivery: Delivery): void {
     if (this.#state !== "open") return;
     if (this.#running) {
+      client.waiting++;
       this.#wait({ client, delivery });
       return;
     }
@@ -114,8 +115,9 @@ export class ChannelLoop extends Alarm implements ChannelHost {
     this.#enter(() => this.channel.answered(ticket, answer, this.core.now));
   }
 
-  connected(ticket: Ticket, answer: ConnectAnswer): void {
-    this.#enter(() => this.channel.connected(ticket, answer, this.core.now));
+  /** What letting the client in causes (a resumed session's deliveries) comes after the answer. */
+  connected(ticket: Ticket, admit: () => ConnectAnswer): void {
+    this.#enter(() => this.channel.connected(ticket, admit(), this.core.now));
   }
 
   /** The whole channel has to go: it says goodbye, and is closed. */
@@ -298,8 +300,12 @@ export class ChannelLoop extends Alarm implements ChannelHost {
       if (this.#state !== "open") return;
       const input = waiting[index]!;
       try {
-        if (typeof input === "function") input();
-        else if (!input.client.ended) this.channel.deliver(input.client, input.delivery, this.core.now);
+        if (typeof input === "function") {
+          input();
+        } else {
+          input.client.waiting--;
+          if (!input.client.ended) this.channel.deliver(input.client, input.delivery, this.core.now);
+        }
       } catch (error) {
         this.#fail(error);
       }

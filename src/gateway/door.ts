@@ -109,8 +109,7 @@ export class Door {
   #answerLate(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
     if (loop.closed) return;
     this.core.tick();
-    const answer = this.#admit(loop, request, verdict);
-    loop.connected(ticket, answer);
+    loop.connected(ticket, () => this.#admit(loop, request, verdict));
   }
 
   #admit(loop: ChannelLoop, request: ConnectRequest, verdict: Verdict): ConnectAnswer {
