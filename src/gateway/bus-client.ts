@@ -34,6 +34,8 @@ export class BusClient implements Client, Occupant {
   readonly mountpoint: string;
   readonly connectedAt: number;
   ended = false;
+  /** Deliveries on their way through the loop, which the channel has not seen yet. */
+  waiting = 0;
   #messages: TokenBucket | undefined = undefined;
   #bytes: TokenBucket | undefined = undefined;
   /** The last topic that was allowed, and under which rules: devices repeat themselves. */
@@ -246,7 +248,7 @@ export class BusClient implements Client, Occupant {
   }
 
   get queued(): number {
-    return this.session?.queued ?? 0;
+    return (this.session?.queued ?? 0) + this.waiting;
   }
 
   get unsettled(): number {

@@ -144,10 +144,9 @@ export class DatagramRuntime {
     here: Resident | undefined,
     node: string | undefined,
   ): Resident | undefined {
-    const from = { transport: this.#transport, address: datagram.address, port: datagram.port };
+    const from = { transport: this.#transport, address: datagram.address, port: datagram.port, node };
     const claimant = this.peers.claimant(claim, from);
     if (claimant === undefined || claimant === here) return claimant;
-    if (claimant.peer.node !== node) return undefined;
     // A new binding of this address: whoever was here before is not here any more (port reuse behind NAT).
     if (here !== undefined) {
       this.peers.remove(here);

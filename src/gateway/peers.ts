@@ -11,6 +11,7 @@ export type Roaming = "anywhere" | "same-host" | "never";
 export interface DatagramPeer extends Peer {
   address: string;
   port: number;
+  node: string | undefined;
 }
 
 export const addressKey = (address: string, port: number, node: string | undefined): string =>
@@ -86,6 +87,7 @@ export class Peers {
     resident.key = key;
     resident.peer.address = from.address;
     resident.peer.port = from.port;
+    resident.peer.node = from.node;
     this.#byAddress.set(key, resident);
     this.moved++;
   }
