@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { ClosingLine } from "./support/closing-line.ts";
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
@@ -10,7 +11,6 @@ export default defineConfig({
     environment: "node",
     pool: "threads",
     testTimeout: 20_000,
-    // A quiet run prints what failed and one closing line that any reader can count.
-    reporters: ["default"],
+    reporters: ["dot", new ClosingLine()],
   },
 });
