@@ -5,6 +5,7 @@
  */
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
 import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
+import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
 import type {
   Counter,
   Datagram,
@@ -305,12 +306,19 @@ export function permissive(
 
 export class StreamListener {
   readonly #world: World;
+  readonly #door: Door;
   readonly #runtime: StreamRuntime;
   #ports = 40_000;
 
   constructor(world: World, door: Door, endpoint: Endpoint) {
     this.#world = world;
+    this.#door = door;
     this.#runtime = new StreamRuntime(world.core, door, endpoint, world.schedule);
+  }
+
+  /** What drives the open connections, for a test that ends one from the core's side. */
+  loops(): ChannelLoop[] {
+    return [...this.#door.loops];
   }
 
   connect(peer: Partial<Peer> & { transport?: Transport } = {}): VirtualStream {
