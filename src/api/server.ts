@@ -55,8 +55,12 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
   return { address: bound.address, port: bound.port, close: () => server.close() };
 }
 
+// Bytes, because to text Fastify adds a charset that the media type does not have.
 const send = (reply: FastifyReply, body: Problem): FastifyReply =>
-  reply.code(body.status).type(PROBLEM_JSON).send(JSON.stringify(body));
+  reply
+    .code(body.status)
+    .type(PROBLEM_JSON)
+    .send(Buffer.from(JSON.stringify(body)));
 
 function answerErrors(server: FastifyInstance): void {
   server.setNotFoundHandler((request, reply) =>

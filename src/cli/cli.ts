@@ -82,7 +82,7 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
     .exitOverride();
   addStart(program, ports, io, exit);
   addCheckConfig(program, ports, io);
-  addHashPassword(program, ports, io);
+  addHashPassword(program, ports, io, exit);
   return program;
 }
 
@@ -127,7 +127,7 @@ function addCheckConfig(program: Command, ports: CliPorts, io: CliIo): void {
     });
 }
 
-function addHashPassword(program: Command, ports: CliPorts, io: CliIo): void {
+function addHashPassword(program: Command, ports: CliPorts, io: CliIo, exit: (code: number) => void): void {
   program
     .command("hash-password")
     .description("read a password from the terminal or a pipe and print its hash for a users file")
@@ -139,7 +139,11 @@ function addHashPassword(program: Command, ports: CliPorts, io: CliIo): void {
     .addHelpText("after", HASH_EXAMPLES)
     .action(async (options: { readonly kind: HashKind }) => {
       const password = await readSecret(io.input, (prompt) => io.error(prompt));
-      if (password === "") throw new CommanderError(EXIT.usage, "isthmus.noPassword", "");
+      if (password === "") {
+        io.error("isthmus: no password given: type one, or pipe it in\n");
+        exit(EXIT.usage);
+        return;
+      }
       io.out(`${await ports.hashPassword(password, options.kind)}\n`);
     });
 }

@@ -38,25 +38,20 @@ export interface OperatorError {
   readonly exit: number;
 }
 
+const ACCESS_FIX = "give the user that runs the gateway access, or name another folder with --data";
 /** Errors of the system that reach the command line as they are. */
-const SYSTEM_ERRORS: Readonly<Record<string, readonly [OperatorErrorCode, fix: string]>> = {
-  EADDRINUSE: ["port-in-use", "stop the other program, or configure another port"],
-  EADDRNOTAVAIL: ["address-not-available", "bind to an address of this machine"],
-  ENOSPC: ["disk-full", "free some space, or name another folder with --data"],
-  EDQUOT: ["disk-full", "raise the quota, or name another folder with --data"],
-  EROFS: ["data-folder-unusable", "name a writable folder with --data"],
-  EACCES: [
-    "data-folder-unusable",
-    "give the user that runs the gateway access, or name another folder with --data",
-  ],
-  EPERM: [
-    "data-folder-unusable",
-    "give the user that runs the gateway access, or name another folder with --data",
-  ],
-  ENOTDIR: ["data-folder-unusable", "name a folder with --data"],
-  EMFILE: ["too-many-open-files", "raise the limit of open files (ulimit -n)"],
-  ENFILE: ["too-many-open-files", "raise the limit of open files of the system (fs.file-max)"],
-};
+const SYSTEM_ERRORS: ReadonlyMap<string, readonly [OperatorErrorCode, fix: string]> = new Map([
+  ["EADDRINUSE", ["port-in-use", "stop the other program, or configure another port"]],
+  ["EADDRNOTAVAIL", ["address-not-available", "bind to an address of this machine"]],
+  ["ENOSPC", ["disk-full", "free some space, or name another folder with --data"]],
+  ["EDQUOT", ["disk-full", "raise the quota, or name another folder with --data"]],
+  ["EROFS", ["data-folder-unusable", "name a writable folder with --data"]],
+  ["EACCES", ["data-folder-unusable", ACCESS_FIX]],
+  ["EPERM", ["data-folder-unusable", ACCESS_FIX]],
+  ["ENOTDIR", ["data-folder-unusable", "name a folder with --data"]],
+  ["EMFILE", ["too-many-open-files", "raise the limit of open files (ulimit -n)"]],
+  ["ENFILE", ["too-many-open-files", "raise the limit of open files of the system (fs.file-max)"]],
+]);
 
 const isKnown = (code: unknown): code is OperatorErrorCode =>
   typeof code === "string" && Object.hasOwn(OPERATOR_ERRORS, code);
@@ -73,7 +68,7 @@ export function describeError(error: unknown): OperatorError {
   const privileged = code === "EACCES" && syscall === "listen";
   const system = privileged
     ? (["permission-denied", "choose a port above 1023"] as const)
-    : SYSTEM_ERRORS[code ?? ""];
+    : SYSTEM_ERRORS.get(code ?? "");
   if (system !== undefined) {
     const [known, fix] = system;
     return { code: known, lines: [`${known}: ${message}: ${fix}`], exit: EXIT.operator };
