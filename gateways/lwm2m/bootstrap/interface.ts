@@ -1,0 +1,163 @@
+/** The bootstrap interface of one peer: Bootstrap-Request and Bootstrap-Pack-Request (LwM2M 1.1 §6.1, 1.2 §6.1). */
+
+import { Message } from "#core/bus/message.ts";
+import type { ConnectAnswer, Ticket } from "#core/gateway/contract.ts";
+import { type Instant, ZERO } from "#core/lib/time.ts";
+import { Response } from "#gateways/coap/stack/codes.ts";
+import { Option, option } from "#gateways/coap/stack/options.ts";
+import type { CoapPeer, CoapRequest } from "#gateways/coap/stack/site.ts";
+import { impliedEndpoint, mayUse } from "../identity.ts";
+import { codeOf } from "../refusals.ts";
+import { readCredentials } from "../registration.ts";
+import { encodeReport } from "../reports.ts";
+import type { Shared } from "../shared.ts";
+import { topicFor } from "../topics.ts";
+import { type BootstrapProfile, profileFor } from "./profile.ts";
+import { BootstrapSequence, bootstrapFormat, bootstrapPack } from "./sequence.ts";
+
+interface Wanted {
+  readonly ep: string;
+  readonly profile: BootstrapProfile;
+  readonly request: CoapRequest;
+  readonly pct: string | undefined;
+  /** Undefined for a bootstrap that goes on in requests of ours. */
+  readonly pack: { readonly format: number; readonly payload: Uint8Array } | undefined;
+}
+
+export class BootstrapInterface {
+  readonly #shared: Shared;
+  readonly #peer: CoapPeer;
+  readonly #connecting = new Map<Ticket, Wanted>();
+  #sequence: BootstrapSequence | undefined = undefined;
+
+  constructor(shared: Shared, peer: CoapPeer) {
+    this.#shared = shared;
+    this.#peer = peer;
+  }
+
+  get busy(): boolean {
+    return this.#sequence !== undefined || this.#connecting.size > 0;
+  }
+
+  /** POST /bs. */
+  request(request: CoapRequest, query: ReadonlyMap<string, string>, now: Instant): void {
+    this.#admit(request, query, undefined, now);
+  }
+
+  /** GET /bspack. */
+  pack(request: CoapRequest, query: ReadonlyMap<string, string>, now: Instant): void {
+    this.#admit(request, query, request.message.uint(Option.Accept) ?? "any", now);
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): boolean {
+    const wanted = this.#connecting.get(ticket);
+    if (wanted === undefined) return false;
+    this.#connecting.delete(ticket);
+    this.#admitted(wanted, answer, now);
+    return true;
+  }
+
+  close(): void {
+    this.#sequence?.cancel();
+    this.#sequence = undefined;
+  }
+
+  #admit(
+    request: CoapRequest,
+    query: ReadonlyMap<string, string>,
+    accept: number | "any" | undefined,
+    now: Instant,
+  ): void {
+    const { binding, list } = this.#shared.config.identity;
+    const { identity } = this.#peer.host.peer;
+    const ep = query.get("ep") ?? impliedEndpoint(identity, binding, list);
+    if (ep === undefined || ep === "") {
+      request.refuse(Response.BadRequest, "ep is missing");
+      return;
+    }
+    if (!mayUse(identity, ep, binding, list)) {
+      request.refuse(Response.Forbidden, "not this identity's endpoint");
+      return;
+    }
+    const profile = profileFor(this.#shared.profiles, ep);
+    // 4.00 is the code for an endpoint that the server does not know (LwM2M 1.1 Transport, table 6.4.2-1).
+    if (profile === undefined) {
+      request.refuse(Response.BadRequest, "no bootstrap profile");
+      return;
+    }
+    const pack =
+      accept === undefined ? undefined : bootstrapPack(profile, accept === "any" ? undefined : accept);
+    if (accept !== undefined && pack === undefined) {
+      request.refuse(Response.NotAcceptable, "no such format");
+      return;
+    }
+    const { username, password } = readCredentials(query, ep);
+    const ticket = this.#peer.ticket();
+    const wanted = { ep, profile, request, pct: query.get("pct"), pack };
+    const answer = this.#peer.connect(
+      {
+        // A transient identity: a bootstrap must not take over the session of a registered device.
+        clientId: ep,
+        username,
+        password: password === undefined ? undefined : new TextEncoder().encode(password),
+        endpointName: ep,
+        cleanStart: false,
+        sessionExpiry: ZERO,
+        credit: 0,
+        protocol: "LwM2M bootstrap",
+        transient: true,
+        gateway: "lwm2m",
+      },
+      ticket,
+    );
+    if (answer === "pending") this.#connecting.set(ticket, wanted);
+    else this.#admitted(wanted, answer, now);
+  }
+
+  #admitted(wanted: Wanted, answer: ConnectAnswer, now: Instant): void {
+    const { ep, profile, request, pct, pack } = wanted;
+    if (!answer.ok) {
+      request.refuse(codeOf(answer.refusal), answer.refusal);
+      return;
+    }
+    const { client } = answer;
+    const report = (data: Readonly<Record<string, never>> | object, later: Instant) => {
+      const place = {
+        ep,
+        clientId: client.id,
+        username: client.username ?? "",
+        address: this.#peer.host.peer.address,
+      };
+      const payload = encodeReport({ msgType: "bootstrap", data: { ep, ...data } });
+      const { topics, reportQos } = this.#shared.config;
+      const message = new Message(topicFor(topics.bootstrap, place), payload, reportQos, false, later);
+      client.publish(message, this.#peer.ticket());
+    };
+    if (pack !== undefined) {
+      request.respond({
+        code: Response.Content,
+        options: [option(Option.ContentFormat, pack.format)],
+        payload: pack.payload,
+      });
+      report({ status: "pack" }, now);
+      client.end("closed");
+      return;
+    }
+    request.respond({ code: Response.Changed });
+    report({ status: "started" }, now);
+    this.#sequence?.cancel();
+    const settings = {
+      format: bootstrapFormat(profile, pct),
+      timeout: this.#shared.config.requestTimeout,
+      types: this.#shared.definitions.typesFor(new Map()),
+    };
+    const sequence = new BootstrapSequence(this.#peer, profile, settings, (data, later) => {
+      if (this.#sequence === sequence) this.#sequence = undefined;
+      if (data["status"] === "finished") this.#shared.counters.bootstraps.value++;
+      report(data, later);
+      client.end("closed");
+    });
+    this.#sequence = sequence;
+    sequence.begin(now);
+  }
+}

@@ -1,0 +1,165 @@
+/** LwM2M with one peer: which interface a request belongs to, and the devices that this address has registered. */
+
+import type {
+  Client,
+  ConnectAnswer,
+  Delivery,
+  PublishAnswer,
+  StopReason,
+  SubscribeAnswer,
+  Ticket,
+} from "#core/gateway/contract.ts";
+import { type Instant, NEVER } from "#core/lib/time.ts";
+import { Method, Response } from "#gateways/coap/stack/codes.ts";
+import { Option, option } from "#gateways/coap/stack/options.ts";
+import type { CoapPeer, CoapRequest, PeerSite, PeerSiteStatus } from "#gateways/coap/stack/site.ts";
+import { BootstrapInterface } from "./bootstrap/interface.ts";
+import type { Device } from "./device.ts";
+import { readQuery } from "./registration.ts";
+import { RegistrationInterface } from "./registration-interface.ts";
+import { receiveSend } from "./send.ts";
+import { type Shared, soonest } from "./shared.ts";
+
+export class Lwm2mChannel implements PeerSite {
+  readonly #shared: Shared;
+  readonly #registration: RegistrationInterface;
+  readonly #bootstrap: BootstrapInterface;
+  /** Read after each input; worked out at the end of each. */
+  #deadline: Instant = NEVER;
+
+  constructor(shared: Shared, peer: CoapPeer) {
+    this.#shared = shared;
+    this.#registration = new RegistrationInterface(shared, peer);
+    this.#bootstrap = new BootstrapInterface(shared, peer);
+  }
+
+  request(request: CoapRequest, now: Instant): void {
+    const path = request.message.path();
+    const query = request.message.strings(Option.UriQuery);
+    if (path === undefined || query === undefined) request.refuse(Response.BadRequest, "not UTF-8");
+    else this.#dispatch(request, path, readQuery(query), now);
+    this.#pump(now);
+  }
+
+  #dispatch(
+    request: CoapRequest,
+    path: readonly string[],
+    query: ReadonlyMap<string, string>,
+    now: Instant,
+  ): void {
+    const [first, ...rest] = path;
+    const { method } = request;
+    if (first === "rd") {
+      this.#registration.request(request, rest, query, now);
+    } else if (first === "fw") {
+      this.#servePackage(request, rest.join("/"));
+    } else if (rest.length > 0) {
+      request.respond({ code: Response.NotFound });
+    } else if (first === "dp" && method === Method.POST) {
+      receiveSend(request, this.#shared, this.#registration.recent(), now);
+    } else if (first === "bs" && method === Method.POST) {
+      this.#bootstrap.request(request, query, now);
+    } else if (first === "bspack" && method === Method.GET) {
+      this.#bootstrap.pack(request, query, now);
+    } else {
+      request.respond({ code: Response.MethodNotAllowed });
+    }
+  }
+
+  #servePackage(request: CoapRequest, name: string): void {
+    const found = this.#shared.packages.get(name);
+    if (request.method !== Method.GET) {
+      request.respond({ code: Response.MethodNotAllowed });
+      return;
+    }
+    if (found === undefined) {
+      request.respond({ code: Response.NotFound });
+      return;
+    }
+    const options = [option(Option.ETag, found.etag), option(Option.ContentFormat, 42)];
+    request.respond({ code: Response.Content, options, payload: found.bytes });
+  }
+
+  deliver(client: Client, delivery: Delivery, now: Instant): void {
+    this.#deviceOf(client)?.deliver(delivery, now);
+    this.#schedule();
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+    if (!this.#registration.subscribed(ticket, answer as SubscribeAnswer, now)) {
+      for (const device of this.#registration.devices()) {
+        if (device.answered(ticket, answer as PublishAnswer)) break;
+      }
+    }
+    this.#pump(now);
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
+    if (!this.#bootstrap.connected(ticket, answer, now)) this.#registration.connected(ticket, answer, now);
+    this.#pump(now);
+  }
+
+  heard(now: Instant): void {
+    for (const device of this.#registration.devices()) device.heard(now);
+  }
+
+  deadline(): Instant {
+    return this.#deadline;
+  }
+
+  wake(now: Instant): void {
+    this.#registration.wake(now);
+    this.#schedule();
+  }
+
+  stop(reason: StopReason, now: Instant, client?: Client): void {
+    this.#registration.stop(reason, now, client);
+    if (client === undefined) this.#bootstrap.close();
+    this.#schedule();
+  }
+
+  closed(now: Instant): void {
+    this.#bootstrap.close();
+    this.#registration.closed(now);
+  }
+
+  busy(): boolean {
+    return this.#registration.busy || this.#bootstrap.busy;
+  }
+
+  status(): PeerSiteStatus {
+    const devices = [...this.#registration.devices()];
+    return {
+      state: devices.length > 0 ? "registered" : this.#bootstrap.busy ? "bootstrapping" : "idle",
+      clientIds: devices.map((device) => device.client.id),
+      detail: { registrations: devices.map(describe) },
+    };
+  }
+
+  #deviceOf(client: Client): Device | undefined {
+    for (const device of this.#registration.devices()) if (device.client === client) return device;
+    return undefined;
+  }
+
+  /** After an input that may have woken a device: what waits for it goes out. */
+  #pump(now: Instant): void {
+    for (const device of this.#registration.devices()) device.queue.pump(now);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    this.#deadline = soonest([...this.#registration.devices()].map((device) => device.deadline));
+  }
+}
+
+const describe = (device: Device) => ({
+  endpoint: device.registration.ep,
+  lifetime: device.registration.lt,
+  version: device.registration.version,
+  binding: device.registration.b,
+  queueMode: device.registration.queueMode,
+  objects: device.registration.objects,
+  observations: [...device.observations.keys()],
+  waiting: device.queue.length,
+  queued: device.client.queued,
+});

@@ -1,0 +1,62 @@
+import type { Delivery } from "#core/gateway/contract.ts";
+import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
+import type { Command } from "./commands.ts";
+import type { JsonObject } from "./content/exact-json.ts";
+import type { Device } from "./device.ts";
+import type { Observed } from "./observations.ts";
+import { type Operation, requestPath } from "./operation.ts";
+import { answerReport, type Fate, fateReport } from "./reports.ts";
+import type { Settlement, Waiting } from "./request-queue.ts";
+import type { Answer } from "./responses.ts";
+
+/** One command on its way to the device; everything that becomes of it is said on the response topic. */
+export class CommandRequest implements Waiting {
+  readonly #device: Device;
+  readonly #command: Command;
+  readonly operation: Operation;
+  readonly delivery: Delivery;
+  readonly due: Instant;
+
+  constructor(device: Device, operation: Operation, command: Command, delivery: Delivery) {
+    this.#device = device;
+    this.#command = command;
+    this.operation = operation;
+    this.delivery = delivery;
+    const { message } = delivery;
+    const wait = command.ttl === undefined ? device.shared.config.commands.ttl : seconds(command.ttl);
+    this.due = earliest(after(message.publishedAt, wait), message.expiresAt);
+  }
+
+  get path(): string {
+    return requestPath(this.operation);
+  }
+
+  get observed(): Pick<Observed, "echo" | "automatic"> {
+    return { echo: this.#command.echo, automatic: false };
+  }
+
+  report(fate: Fate): JsonObject {
+    return fateReport(fate, this.#command.msgType, this.#command.echo, { reqPath: this.path });
+  }
+
+  acknowledged(now: Instant): void {
+    this.#device.report("response", this.report("ack"), now);
+  }
+
+  settled(settlement: Settlement, now: Instant): void {
+    if (settlement.kind === "answered") {
+      const data = this.#device.answerData(this.operation, settlement.answer, now);
+      this.#device.answer(this.delivery, answerReport(this.#command.msgType, this.#command.echo, data), now);
+    } else if (settlement.why !== "gone") {
+      this.#device.answer(this.delivery, this.report(settlement.why), now);
+    } else if (this.delivery.id === 0) {
+      this.#device.report("response", this.report("cancelled"), now);
+    }
+  }
+
+  notified(answer: Answer, sequence: number, now: Instant): void {
+    const { operation } = this;
+    if (operation.kind !== "observe" && operation.kind !== "observe-composite") return;
+    this.#device.notify({ operation, ...this.observed }, answer, sequence, now);
+  }
+}

@@ -1,0 +1,299 @@
+/** One registered device: its registration, its requests in order, its observations, and what is reported of it. */
+
+import type { Client, Delivery, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
+import { after, type Duration, earliest, type Instant, NEVER, seconds } from "#core/lib/time.ts";
+import { isError, Response } from "#gateways/coap/stack/codes.ts";
+import type { CoapPeer } from "#gateways/coap/stack/site.ts";
+import { CommandRequest } from "./command-request.ts";
+import { parseCommand } from "./commands.ts";
+import type { Json, JsonObject } from "./content/exact-json.ts";
+import type { Types } from "./content/value.ts";
+import { FirmwareUpdate } from "./firmware/update.ts";
+import { recalledObservations, remember } from "./memo.ts";
+import { automaticPaths, keyOf, type ObservationTable, type Observed } from "./observations.ts";
+import type { Operation } from "./operation.ts";
+import { allowedLifetime, type Registration } from "./registration.ts";
+import { RenewedObservation } from "./renewed-observation.ts";
+import { Reporter } from "./reporter.ts";
+import { badCommandReport, fateReport, notifyReport, registrationReport } from "./reports.ts";
+import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
+import type { Target } from "./requests.ts";
+import { type Answer, answerData } from "./responses.ts";
+import type { Shared } from "./shared.ts";
+import { shownContent } from "./shown-value.ts";
+import type { Place } from "./topics.ts";
+
+/** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
+const BODY_TIME_PER_BYTE = seconds(2) / 1024;
+
+/** A command that was not answered when its device was lost. */
+export interface HeldCommand {
+  readonly delivery: Delivery;
+}
+
+export class Device implements Line {
+  readonly client: Client;
+  readonly location: string;
+  readonly reporter: Reporter;
+  readonly shared: Shared;
+  readonly peer: CoapPeer;
+  readonly queue: RequestQueue;
+  readonly #observations: ObservationTable = new Map();
+  #registration: Registration;
+  #target: Target;
+  #awakeUntil: Instant;
+  #expiresAt: Instant;
+  #firmware: FirmwareUpdate | undefined = undefined;
+  #closed = false;
+
+  constructor(
+    shared: Shared,
+    peer: CoapPeer,
+    client: Client,
+    place: Place,
+    location: string,
+    registration: Registration,
+    now: Instant,
+  ) {
+    this.shared = shared;
+    this.peer = peer;
+    this.client = client;
+    this.location = location;
+    this.reporter = new Reporter(peer, client, place, shared.config.topics, shared.config.reportQos);
+    this.queue = new RequestQueue(peer, this, this.#observations);
+    this.#registration = registration;
+    this.#target = targetOf(registration, shared);
+    this.#awakeUntil = after(now, this.#awakeTime());
+    this.#expiresAt = this.#expiry(now);
+  }
+
+  get registration(): Registration {
+    return this.#registration;
+  }
+  get target(): Target {
+    return this.#target;
+  }
+  get types(): Types {
+    return this.#target.types;
+  }
+  get observations(): ReadonlyMap<string, Observed> {
+    return this.#observations;
+  }
+
+  /** After the answer to Register: reports it, observes again what was observed, and what the settings say. */
+  begin(now: Instant): void {
+    this.report("register", registrationReport("register", this.#registration), now);
+    const { renew, auto, max } = this.shared.config.observations;
+    const wanted = new Map<string, Omit<Observed, "ask">>();
+    if (renew) for (const known of recalledObservations(this.client.memo)) wanted.set(keyOf(known), known);
+    for (const path of automaticPaths(auto, this.#registration.objects)) {
+      const operation: Observed["operation"] = { kind: "observe", path, query: [] };
+      if (!wanted.has(keyOf({ operation })))
+        wanted.set(keyOf({ operation }), { operation, echo: {}, automatic: true });
+    }
+    for (const [key, observed] of [...wanted].slice(0, max)) {
+      // Entered at once, so that a second registration before the answer still knows of it.
+      this.#observations.set(key, { ...observed, ask: undefined });
+      this.queue.push(new RenewedObservation(this, observed), now);
+    }
+    const inherited = this.shared.inherited.get(this.client.id) ?? [];
+    this.shared.inherited.delete(this.client.id);
+    for (const held of inherited) this.deliver(held.delivery, now);
+    this.#remember();
+  }
+
+  update(registration: Registration, withObjects: boolean, now: Instant): void {
+    const { updateReports } = this.shared.config;
+    this.#registration = registration;
+    this.#target = targetOf(registration, this.shared);
+    this.#expiresAt = this.#expiry(now);
+    this.#remember();
+    if (updateReports === "always" || (updateReports === "contains_object_list" && withObjects)) {
+      this.report("update", registrationReport("update", registration), now);
+    }
+  }
+
+  /** Anything was heard of the device: it listens for a while (LwM2M 1.1 §6.5). */
+  heard(now: Instant): void {
+    this.#awakeUntil = after(now, this.#awakeTime());
+  }
+
+  awake(now: Instant): boolean {
+    return !this.#registration.queueMode || now < this.#awakeUntil;
+  }
+
+  silent(now: Instant): void {
+    this.#awakeUntil = now;
+  }
+
+  timeout(bodyLength: number): Duration {
+    const { requestTimeout, queueMode } = this.shared.config;
+    const cycle = this.#registration.queueMode ? queueMode.edrxCycle : 0;
+    return (requestTimeout + cycle + bodyLength * BODY_TIME_PER_BYTE) as Duration;
+  }
+
+  observationsChanged(): void {
+    if (!this.#closed) this.#remember();
+  }
+
+  deliver(delivery: Delivery, now: Instant): void {
+    const { commands } = this.shared.config;
+    const command = parseCommand(delivery.message.payload, this.types);
+    this.shared.counters.commands.value++;
+    if (!command.ok) {
+      this.shared.counters.badCommands.value++;
+      this.answer(delivery, badCommandReport(command.error), now);
+      return;
+    }
+    if ("firmware" in command.value.task) {
+      this.#beginFirmware(command.value.task.firmware, command.value.echo, delivery, now);
+      return;
+    }
+    const { operation } = command.value.task;
+    const request = new CommandRequest(this, operation, command.value, delivery);
+    const fate = (kind: "queue_full" | "queued") =>
+      fateReport(kind, command.value.msgType, command.value.echo, { reqPath: request.path });
+    if (command.value.ttl === 0) {
+      this.queue.sendNow(request, now);
+    } else if (this.queue.length >= commands.max || this.#observesTooMuch(operation)) {
+      this.answer(delivery, fate("queue_full"), now);
+    } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
+      this.report("response", fate("queued"), now);
+    }
+  }
+
+  /** Publishes the last word on a command; the session may then forget it. */
+  answer(delivery: Delivery, report: JsonObject, now: Instant): void {
+    const settle = () => {
+      if (delivery.id !== 0) this.client.settle(delivery.id, "done");
+    };
+    this.reporter.publish("response", report, now, settle, delivery.message.properties?.correlationData);
+  }
+
+  report(to: Parameters<Reporter["publish"]>[0], report: JsonObject, now: Instant): void {
+    this.reporter.publish(to, report, now);
+  }
+
+  /** JSON `data` of an answer under its operation. */
+  answerData(operation: Operation, answer: Answer, now: Instant): JsonObject {
+    return answerData(operation, answer, answer.links ?? this.#content(answer, now));
+  }
+
+  notify(
+    observed: Pick<Observed, "operation" | "echo" | "automatic">,
+    answer: Answer,
+    number: number,
+    now: Instant,
+  ): void {
+    this.shared.counters.notifications.value++;
+    const data = this.answerData(observed.operation, answer, now);
+    this.report("notify", notifyReport(observed.echo, number, observed.automatic, data), now);
+    // A notification is an uplink like any other: what waits may go now.
+    this.queue.pump(now);
+    if (isError(answer.code)) this.queue.forget(keyOf(observed));
+    else this.#firmware?.notified(answer, now);
+  }
+
+  /** A request of the gateway's own; it waits its turn like a command. */
+  ask(operation: Operation, settled: (settlement: Settlement, now: Instant) => void, now: Instant): void {
+    const due = after(now, this.shared.config.commands.ttl);
+    this.queue.push({ operation, due, settled }, now);
+  }
+
+  /** Observes for the gateway's own purposes; notifications are published as automatic ones. */
+  observeInternally(operation: Observed["operation"], now: Instant): void {
+    this.queue.push(new RenewedObservation(this, { operation, echo: {}, automatic: true }), now);
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer): boolean {
+    return this.reporter.answered(ticket, answer);
+  }
+
+  get deadline(): Instant {
+    return earliest(earliest(this.#expiresAt, this.queue.due), this.#firmware?.deadline ?? NEVER);
+  }
+
+  /** False when the registration has ended: its lifetime is over. */
+  wake(now: Instant): boolean {
+    if (now >= this.#expiresAt) return false;
+    this.queue.pump(now);
+    this.#firmware?.wake(now);
+    return true;
+  }
+
+  /** Ends it by de-registration or lifetime. Commands of QoS 1 and 2 go back to the session. */
+  end(why: "deregistered" | "lifetime", now: Instant): void {
+    const waiting = this.close();
+    if (this.shared.config.deregisterReports) {
+      this.report(
+        "register",
+        { msgType: "deregister", data: { ep: this.#registration.ep, reason: why } },
+        now,
+      );
+    }
+    for (const command of waiting) {
+      if (command.delivery.id !== 0) continue;
+      this.report("response", command.report("cancelled"), now);
+    }
+    this.client.end(why === "deregistered" ? "closed" : "lost");
+  }
+
+  /** Forgets its requests; returns the commands among them. Nothing more is published by them. */
+  close(): CommandRequest[] {
+    this.#closed = true;
+    for (const observed of this.#observations.values()) observed.ask?.cancel();
+    return this.queue
+      .close()
+      .filter((request): request is CommandRequest => request instanceof CommandRequest);
+  }
+
+  #content(answer: Answer, now: Instant): readonly Json[] | undefined {
+    if (answer.entries === undefined) return undefined;
+    const description = this.shared.config.describeContent
+      ? { definitions: this.shared.definitions, versions: new Map(this.#registration.versions) }
+      : undefined;
+    return shownContent(answer.entries, now / 1000, description);
+  }
+
+  #observesTooMuch(operation: Operation): boolean {
+    if (operation.kind !== "observe" && operation.kind !== "observe-composite") return false;
+    const { max } = this.shared.config.observations;
+    return this.#observations.size >= max && !this.#observations.has(keyOf({ operation }));
+  }
+
+  #beginFirmware(order: FirmwareUpdate["order"], echo: JsonObject, delivery: Delivery, now: Instant): void {
+    const refused =
+      this.#firmware?.active === true ? "an update is running" : FirmwareUpdate.problem(order, this.shared);
+    const code = refused === undefined ? Response.Changed : Response.BadRequest;
+    const data = {
+      code: refused === undefined ? "2.04" : "4.00",
+      codeMsg: code === Response.Changed ? "changed" : "bad_request",
+    };
+    const reason = refused === undefined ? undefined : refused;
+    this.answer(delivery, { ...echo, msgType: "firmware", data: { reqPath: "/5/0", ...data, reason } }, now);
+    if (refused !== undefined) return;
+    this.#firmware = new FirmwareUpdate(this, order, echo, now);
+    this.#firmware.begin(now);
+  }
+
+  #awakeTime(): Duration {
+    const { awake, psmActiveTimer } = this.shared.config.queueMode;
+    return psmActiveTimer > 0 ? (Math.min(awake, psmActiveTimer) as Duration) : awake;
+  }
+
+  #expiry(now: Instant): Instant {
+    const { rules, config } = this.shared;
+    return after(after(now, allowedLifetime(this.#registration.lt, rules)), config.lifetimeGrace);
+  }
+
+  #remember(): void {
+    this.client.remember(remember(this.location, this.#registration, this.#observations));
+  }
+}
+
+const targetOf = (registration: Registration, shared: Shared): Target => ({
+  version: registration.version,
+  formats: registration.formats,
+  root: registration.root.split("/").filter((segment) => segment !== ""),
+  types: shared.definitions.typesFor(new Map(registration.versions)),
+});

@@ -1,0 +1,77 @@
+import type { Endpoint, Gateway, GatewayHost, GatewayModule } from "#core/gateway/contract.ts";
+import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
+import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
+import { Lwm2mConfig } from "./config.ts";
+import { Lwm2mSite } from "./endpoint.ts";
+import { readPackages } from "./firmware/packages.ts";
+import { parseDefinition } from "./objects/definition-xml.ts";
+import { Definitions } from "./objects/model.ts";
+import { openCounters, type Shared } from "./shared.ts";
+
+/** Under this name the CoAP gateway finds the sites of others that share its listeners. */
+export const COAP_SITES = "coap-sites";
+
+class Lwm2mGateway implements Gateway {
+  readonly #shared: Shared;
+  readonly #site: Lwm2mSite;
+  readonly offers: Readonly<Record<string, readonly unknown[]>>;
+
+  constructor(config: Lwm2mConfig, host: GatewayHost) {
+    const definitions = readDefinitions(host, config.definitions);
+    this.#shared = {
+      config,
+      rules: config,
+      host,
+      counters: openCounters(host),
+      inherited: new Map(),
+      definitions,
+      profiles: readProfiles(host, config.bootstrap.profiles, definitions),
+      packages: readPackages(host, config.firmware.folder, config.firmware.maxSize),
+    };
+    this.#site = new Lwm2mSite(this.#shared);
+    this.offers = config.shareCoapListeners ? { [COAP_SITES]: [this.#site] } : {};
+  }
+
+  endpoint(): Endpoint {
+    return createCoapEndpoint([this.#site], this.#shared.config.stack, this.#shared.host);
+  }
+
+  /** Definitions, profiles and packages; devices use the new definitions from their next registration on. */
+  reload(): void {
+    const { config, host } = this.#shared;
+    this.#shared.definitions = readDefinitions(host, config.definitions);
+    this.#shared.profiles = readProfiles(host, config.bootstrap.profiles, this.#shared.definitions);
+    this.#shared.packages = readPackages(host, config.firmware.folder, config.firmware.maxSize);
+  }
+}
+
+/** All `*.xml` of the folder; a file that cannot be read is noted and left out, never a reason to stand still. */
+function readDefinitions(host: GatewayHost, folder: string): Definitions {
+  const definitions = new Definitions();
+  if (folder === "") return definitions;
+  for (const name of host.listFiles(folder)) {
+    if (!name.toLowerCase().endsWith(".xml")) continue;
+    const models = parseDefinition(host.readFile(`${folder}/${name}`));
+    if (models.ok) for (const model of models.value) definitions.add(model);
+    else host.note({ level: "warn", event: "definition-unreadable", detail: { name, ...models.error } });
+  }
+  return definitions;
+}
+
+function readProfiles(host: GatewayHost, file: string, definitions: Definitions): Shared["profiles"] {
+  if (file === "") return NO_PROFILES;
+  const profiles = parseProfiles(host.readFile(file), definitions.typesFor(new Map()));
+  if (profiles.ok) return profiles.value;
+  host.note({
+    level: "warn",
+    event: "bootstrap-profiles-refused",
+    detail: { file, problem: profiles.error },
+  });
+  return NO_PROFILES;
+}
+
+export const lwm2m: GatewayModule<Lwm2mConfig> = {
+  name: "lwm2m",
+  schema: Lwm2mConfig,
+  open: (config, host) => new Lwm2mGateway(config, host),
+};

@@ -1,0 +1,86 @@
+/** What is observed on one device, and the form in which that outlives its registration. */
+import type { Ask } from "#gateways/coap/stack/site.ts";
+import type { JsonObject } from "./content/exact-json.ts";
+import { isJsonObject, type Json } from "./content/exact-json.ts";
+import { type Operation, observationKey } from "./operation.ts";
+import { type Path, parsePath } from "./path.ts";
+
+export interface Observed {
+  readonly operation: Extract<Operation, { kind: "observe" | "observe-composite" }>;
+  /** Fields of the command that notifications repeat. */
+  readonly echo: JsonObject;
+  /** Begun by the setting `observations.auto`. */
+  readonly automatic: boolean;
+  readonly ask: Ask | undefined;
+}
+
+export type ObservationTable = Map<string, Observed>;
+
+export function observedOf(
+  operation: Operation,
+  given: Pick<Observed, "echo" | "automatic"> | undefined,
+): Omit<Observed, "ask"> | undefined {
+  if (operation.kind !== "observe" && operation.kind !== "observe-composite") return undefined;
+  return { operation, echo: given?.echo ?? {}, automatic: given?.automatic ?? false };
+}
+
+/** JSON of one observation for the session's memo. */
+export function rememberedObservation({ operation, echo, automatic }: Observed): JsonObject {
+  const single = operation.kind === "observe";
+  return {
+    paths: (single ? [operation.path] : operation.paths).map((path) => path.toString()),
+    ...(single
+      ? { query: operation.query, accept: operation.accept }
+      : { composite: true, format: operation.format }),
+    echo,
+    automatic,
+  };
+}
+
+/** Reads what `rememberedObservation` wrote; `undefined` when it is of another make. */
+export function recalledObservation(json: Json | undefined): Omit<Observed, "ask"> | undefined {
+  if (!isJsonObject(json) || !Array.isArray(json["paths"])) return undefined;
+  const paths: Path[] = [];
+  for (const item of json["paths"] as readonly Json[]) {
+    const path = typeof item === "string" ? parsePath(item) : undefined;
+    if (path?.ok !== true) return undefined;
+    paths.push(path.value);
+  }
+  const echo = isJsonObject(json["echo"]) ? json["echo"] : {};
+  const automatic = json["automatic"] === true;
+  if (json["composite"] === true) {
+    return {
+      operation: { kind: "observe-composite", paths, format: optional(json["format"]) },
+      echo,
+      automatic,
+    };
+  }
+  const [path] = paths;
+  if (path === undefined) return undefined;
+  const query = Array.isArray(json["query"]) ? (json["query"] as readonly string[]) : [];
+  return { operation: { kind: "observe", path, query, accept: optional(json["accept"]) }, echo, automatic };
+}
+
+const optional = (json: Json | undefined): number | undefined =>
+  typeof json === "number" ? json : undefined;
+
+/** Objects that are not observed by themselves: secrets, settings, counters (see `observations.auto`). */
+const NOT_AUTOMATIC: ReadonlySet<number> = new Set([0, 1, 2, 4, 5, 6, 7, 9, 15]);
+
+/** What to observe by itself: listed paths as far as the device has their objects, or all it lists. */
+export function automaticPaths(auto: boolean | readonly string[], objects: readonly string[]): Path[] {
+  if (auto === false) return [];
+  const listed = objects.flatMap((text) => {
+    const path = parsePath(text);
+    return path.ok ? [path.value] : [];
+  });
+  if (auto === true) return listed.filter((path) => !NOT_AUTOMATIC.has(path.object as number));
+  return auto.flatMap((text) => {
+    const path = parsePath(text);
+    if (!path.ok) return [];
+    return listed.some((known) => known.covers(path.value) || path.value.covers(known)) ? [path.value] : [];
+  });
+}
+
+export const keyOf = (observed: Pick<Observed, "operation">): string =>
+  observationKey(observed.operation) as string;

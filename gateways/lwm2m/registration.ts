@@ -1,0 +1,202 @@
+/** The registration interface as values: what Register and Update say (LwM2M 1.1 §6.2, 1.2 §6.2). */
+
+import { err, ok, type Result } from "#core/lib/result.ts";
+import { type Duration, seconds } from "#core/lib/time.ts";
+import { type Code, Response } from "#gateways/coap/stack/codes.ts";
+import { parseObjectList } from "./links.ts";
+
+/** Lifetime of a registration that names none, in seconds (LwM2M 1.1 §6.2.1). */
+export const LIFETIME_DEFAULT = 86_400;
+
+/** What is known of a registered device; JSON-serialisable, because it outlives the process with the session. */
+export interface Registration {
+  readonly ep: string;
+  /** As the device asked, in seconds. */
+  readonly lt: number;
+  /** `1.0`, `1.1` or `1.2`. */
+  readonly version: string;
+  /** As the device wrote it. */
+  readonly lwm2m: string;
+  readonly b: string;
+  readonly queueMode: boolean;
+  readonly root: string;
+  readonly objects: readonly string[];
+  /** Object identifier and version, where the device named one. */
+  readonly versions: readonly (readonly [object: number, version: string])[];
+  readonly formats: readonly number[];
+  /** Query fields that the specification does not know, without secrets. */
+  readonly custom: Readonly<Record<string, string>>;
+}
+
+export interface Credentials {
+  readonly clientId: string;
+  readonly username: string;
+  readonly password: string | undefined;
+}
+
+export interface RefusedRegistration {
+  readonly code: Code;
+  readonly reason: string;
+}
+
+export interface RegistrationRules {
+  readonly versions: readonly string[];
+  readonly lifetimeMin: Duration;
+  readonly lifetimeMax: Duration;
+  /** `clamp` registers and counts with the nearest allowed lifetime; `refuse` answers 4.00. */
+  readonly lifetimeOutside: "clamp" | "refuse";
+  readonly endpointNameMax: number;
+}
+
+type Refused = Result<never, RefusedRegistration>;
+const refuse = (code: Code, reason: string): Refused => err({ code, reason });
+
+/** Uri-Query parts by name; the first of a repeated name counts. A part without `=` is an empty text. */
+export function readQuery(parts: readonly string[]): Map<string, string> {
+  const query = new Map<string, string>();
+  for (const part of parts) {
+    const equals = part.indexOf("=");
+    const name = equals === -1 ? part : part.slice(0, equals);
+    if (!query.has(name)) query.set(name, equals === -1 ? "" : part.slice(equals + 1));
+  }
+  return query;
+}
+
+/** Wildcards and separators would break out of the device's own topics. */
+const UNSAFE_NAME = /[+#/\p{Cc}]/u;
+
+/**
+ * Reads a Register. `identity` is what the transport has proven; with it the endpoint name may be missing
+ * (LwM2M 1.1 §6.2.1).
+ */
+export function readRegister(
+  query: ReadonlyMap<string, string>,
+  payload: Uint8Array,
+  identity: string | undefined,
+  rules: RegistrationRules,
+): Result<Registration, RefusedRegistration> {
+  const ep = query.get("ep") ?? identity ?? "";
+  if (ep === "") return refuse(Response.BadRequest, "ep is missing");
+  if (ep.length > rules.endpointNameMax || UNSAFE_NAME.test(ep))
+    return refuse(Response.BadRequest, "ep is not usable");
+  const lwm2m = query.get("lwm2m");
+  if (lwm2m === undefined) return refuse(Response.BadRequest, "lwm2m is missing");
+  const version = versionOf(lwm2m);
+  if (version === undefined) return refuse(Response.BadRequest, "lwm2m is not a version");
+  // 4.12 makes a client try a lower version (LwM2M 1.1 §6.2.1, table 6.4.1-1).
+  if (!rules.versions.includes(version))
+    return refuse(Response.PreconditionFailed, `version ${version} is not supported`);
+  const lt = readLifetime(query.get("lt"), LIFETIME_DEFAULT, rules);
+  if (!lt.ok) return lt;
+  const binding = readBinding(query.get("b"), "U");
+  if (!binding.ok) return binding;
+  const list = parseObjectList(payload);
+  if (list === undefined) return refuse(Response.BadRequest, "the object list is not readable");
+  return ok({
+    ep,
+    lt: lt.value,
+    version,
+    lwm2m,
+    b: binding.value,
+    queueMode: query.has("Q") || binding.value.includes("Q") || POWER_SAVING_APNS.has(query.get("apn") ?? ""),
+    root: list.root,
+    objects: list.paths.map((path) => path.toString()),
+    versions: [...list.versions],
+    formats: list.formats,
+    custom: customFields(query),
+  });
+}
+
+/** What an Update changes; absent fields stay as they are (LwM2M 1.1 §6.2.2). */
+export function readUpdate(
+  query: ReadonlyMap<string, string>,
+  payload: Uint8Array,
+  before: Registration,
+  rules: RegistrationRules,
+): Result<Registration, RefusedRegistration> {
+  const lt = readLifetime(query.get("lt"), before.lt, rules);
+  if (!lt.ok) return lt;
+  const binding = readBinding(query.get("b"), before.b);
+  if (!binding.ok) return binding;
+  const list = payload.length === 0 ? undefined : parseObjectList(payload);
+  if (payload.length > 0 && list === undefined)
+    return refuse(Response.BadRequest, "the object list is not readable");
+  const bindingSaid = query.has("b") || query.has("Q");
+  const custom = { ...before.custom, ...customFields(query) };
+  const changed = {
+    ...before,
+    lt: lt.value,
+    b: binding.value,
+    queueMode: bindingSaid ? query.has("Q") || binding.value.includes("Q") : before.queueMode,
+    custom,
+  };
+  if (list === undefined) return ok(changed);
+  return ok({
+    ...changed,
+    root: list.root === "/" ? before.root : list.root,
+    objects: list.paths.map((path) => path.toString()),
+    versions: [...list.versions],
+    formats: list.formats.length === 0 ? before.formats : list.formats,
+  });
+}
+
+/** `1`, `1.0`, `1.0.2`: only major and minor count. */
+function versionOf(lwm2m: string): string | undefined {
+  const match = /^(\d{1,2})(?:\.(\d{1,2}))?(?:\.\d{1,2})?$/.exec(lwm2m);
+  return match === null ? undefined : `${match[1]}.${match[2] ?? "0"}`;
+}
+
+function readLifetime(
+  given: string | undefined,
+  before: number,
+  rules: RegistrationRules,
+): Result<number, RefusedRegistration> {
+  if (given === undefined) return ok(before);
+  if (!/^\d{1,10}$/.test(given)) return refuse(Response.BadRequest, "lt is not a number of seconds");
+  const lifetime = Number(given);
+  const outside = seconds(lifetime) < rules.lifetimeMin || seconds(lifetime) > rules.lifetimeMax;
+  if (outside && rules.lifetimeOutside === "refuse") return refuse(Response.BadRequest, "lt is out of range");
+  return ok(lifetime);
+}
+
+/** How long a registration really lasts; 0 asks for the longest there is. */
+export function allowedLifetime(lt: number, rules: RegistrationRules): Duration {
+  if (lt === 0) return rules.lifetimeMax;
+  return Math.min(Math.max(seconds(lt), rules.lifetimeMin), rules.lifetimeMax) as Duration;
+}
+
+/** Letters of the bindings: U UDP, T TCP, S SMS, N non-IP, M MQTT, H HTTP, Q queue mode (LwM2M 1.2 §6.2.1.2). */
+function readBinding(given: string | undefined, before: string): Result<string, RefusedRegistration> {
+  if (given === undefined || given === "") return ok(before);
+  return /^[UTSNMHQ]{1,7}$/.test(given) ? ok(given) : refuse(Response.BadRequest, "b is not a binding mode");
+}
+
+/** Access points whose devices sleep without saying Q: NB-IoT with power saving mode. */
+const POWER_SAVING_APNS: ReadonlySet<string> = new Set([
+  "Ctnb",
+  "psmA.eDRX0.ctnb",
+  "psmC.eDRX0.ctnb",
+  "psmF.eDRXC.ctnb",
+]);
+
+const STANDARD: ReadonlySet<string> = new Set(["ep", "lt", "lwm2m", "b", "Q", "sms", "pid"]);
+const SECRET = /pass|pwd|secret|token|psk|key/i;
+
+/** Fields beyond the standard go into reports, but never a password. */
+function customFields(query: ReadonlyMap<string, string>): Record<string, string> {
+  const custom: Record<string, string> = {};
+  for (const [name, value] of query) {
+    if (!STANDARD.has(name) && !SECRET.test(name) && name !== "__proto__") custom[name] = value;
+    if (name === "sms" || name === "pid") custom[name] = value;
+  }
+  return custom;
+}
+
+/** Client id, user name and password, as the gateway that applications come from takes them from the query. */
+export function readCredentials(query: ReadonlyMap<string, string>, ep: string): Credentials {
+  return {
+    clientId: query.get("device_id") || ep,
+    username: query.get("imei") || ep,
+    password: query.get("password"),
+  };
+}

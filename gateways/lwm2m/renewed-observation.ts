@@ -1,0 +1,35 @@
+import { type Instant, NEVER } from "#core/lib/time.ts";
+import { isError } from "#gateways/coap/stack/codes.ts";
+import type { Device } from "./device.ts";
+import type { Observed } from "./observations.ts";
+import type { Settlement, Waiting } from "./request-queue.ts";
+import type { Answer } from "./responses.ts";
+
+/**
+ * An observation that nobody asks for now: one that a device had before it registered again (the server must
+ * observe again, LwM2M 1.1 §6.4.1), or one of the setting `observations.auto`. Its first answer is published
+ * as a notification, because no command waits for it.
+ */
+export class RenewedObservation implements Waiting {
+  readonly #device: Device;
+  readonly operation: Observed["operation"];
+  readonly observed: Pick<Observed, "echo" | "automatic">;
+  readonly due = NEVER;
+
+  constructor(device: Device, { operation, echo, automatic }: Omit<Observed, "ask">) {
+    this.#device = device;
+    this.operation = operation;
+    this.observed = { echo, automatic };
+  }
+
+  settled(settlement: Settlement, now: Instant): void {
+    if (settlement.kind === "failed") return;
+    // Of automatic ones many paths are not readable; an error there is no news.
+    if (isError(settlement.answer.code) && this.observed.automatic) return;
+    this.notified(settlement.answer, settlement.sequence ?? 0, now);
+  }
+
+  notified(answer: Answer, sequence: number, now: Instant): void {
+    this.#device.notify({ operation: this.operation, ...this.observed }, answer, sequence, now);
+  }
+}

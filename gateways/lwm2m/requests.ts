@@ -1,0 +1,152 @@
+/** Operations become CoAP requests here and nowhere else (LwM2M 1.1 Transport §6.4, tables 6.4.3-1 to 6.4.4-1). */
+
+import { unreachable } from "#core/lib/assert.ts";
+import { utf8 } from "#core/lib/bytes.ts";
+import { type DecodeError, ok, type Result } from "#core/lib/result.ts";
+import { Method } from "#gateways/coap/stack/codes.ts";
+import { Option, type OptionValue, option } from "#gateways/coap/stack/options.ts";
+import type { OutgoingRequest } from "#gateways/coap/stack/site.ts";
+import { ContentFormat, encodeContent } from "./content/formats.ts";
+import { encodePathsCbor } from "./content/senml-cbor.ts";
+import { encodePathsJson } from "./content/senml-json.ts";
+import type { Types } from "./content/value.ts";
+import {
+  acceptFor,
+  compositeAcceptFor,
+  fetchFormatFor,
+  type Offer,
+  patchFormatFor,
+  writeFormatFor,
+} from "./format-choice.ts";
+import type { Operation } from "./operation.ts";
+import { Path } from "./path.ts";
+
+/** What of a device matters for its requests. */
+export interface Target extends Offer {
+  /** Segments of the alternate path; empty for `/` (LwM2M 1.1 §6.4.1). */
+  readonly root: readonly string[];
+  readonly types: Types;
+}
+
+export type Request = Result<OutgoingRequest, DecodeError>;
+
+export function requestFor(operation: Operation, target: Target): Request {
+  switch (operation.kind) {
+    case "read":
+      return ok(readRequest(operation, target));
+    case "observe":
+      return ok({ ...readRequest(operation, target), observe: true });
+    case "cancel-observe":
+      return ok({ method: Method.GET, path: segments(target, operation.path) });
+    case "discover":
+      return ok({
+        method: Method.GET,
+        path: segments(target, operation.path),
+        query: operation.query,
+        options: [accept(ContentFormat.Link)],
+      });
+    case "write":
+      return writeRequest(operation, target);
+    case "write-attributes":
+      return ok({ method: Method.PUT, path: segments(target, operation.path), query: operation.attributes });
+    case "execute":
+      return ok(executeRequest(operation, target));
+    case "create":
+      return createRequest(operation, target);
+    case "delete":
+      return ok({ method: Method.DELETE, path: segments(target, operation.path) });
+    case "read-composite":
+    case "cancel-observe-composite":
+      return ok(fetchRequest(operation, target));
+    case "observe-composite":
+      return ok({ ...fetchRequest(operation, target), observe: true });
+    case "write-composite":
+      return patchRequest(operation, target);
+    default:
+      return unreachable(operation);
+  }
+}
+
+const segments = (target: Target, path: Path): string[] => [...target.root, ...path.ids.map(String)];
+const accept = (format: number): OptionValue => option(Option.Accept, format);
+const contentFormat = (format: number): OptionValue => option(Option.ContentFormat, format);
+
+type Of<Kind extends Operation["kind"]> = Extract<Operation, { kind: Kind }>;
+
+function readRequest(operation: Of<"read"> | Of<"observe">, target: Target): OutgoingRequest {
+  const { path } = operation;
+  const multiple = target.types.multipleOf(path) !== false;
+  const wanted = operation.accept ?? acceptFor(path, multiple, target);
+  return {
+    method: Method.GET,
+    path: segments(target, path),
+    query: operation.query,
+    options: wanted === undefined ? [] : [accept(wanted)],
+  };
+}
+
+function writeRequest(operation: Of<"write">, target: Target): Request {
+  // LwM2M 1.0 has no write of a resource instance: there it is a partial update of its instance.
+  const lifted = operation.path.kind === "resource-instance" && target.version === "1.0";
+  const path = lifted ? operation.path.up(2) : operation.path;
+  const format = operation.format ?? writeFormatFor(path, operation.entries, target);
+  const payload = encodeContent(format, path, operation.entries);
+  if (!payload.ok) return payload;
+  return ok({
+    method: lifted || operation.mode === "update" ? Method.POST : Method.PUT,
+    path: segments(target, path),
+    query: operation.query,
+    options: [contentFormat(format)],
+    payload: payload.value,
+  });
+}
+
+function executeRequest(operation: Of<"execute">, target: Target): OutgoingRequest {
+  const request = { method: Method.POST, path: segments(target, operation.path) };
+  if (operation.args === "") return request;
+  return { ...request, options: [contentFormat(ContentFormat.Text)], payload: utf8(operation.args) };
+}
+
+function createRequest(operation: Of<"create">, target: Target): Request {
+  const { path, entries, instanceGiven } = operation;
+  const offered = operation.format ?? writeFormatFor(path, entries, target);
+  // Only TLV can leave the instance out; names of the other formats are paths (LwM2M 1.1 §7.4).
+  const tlv = offered === ContentFormat.Tlv || offered === ContentFormat.OldTlv;
+  const format = instanceGiven || tlv ? offered : ContentFormat.Tlv;
+  const payload = encodeContent(format, instanceGiven ? path : (Path.of(...path.ids, 0) as Path), entries);
+  if (!payload.ok) return payload;
+  return ok({
+    method: Method.POST,
+    path: segments(target, path),
+    options: [contentFormat(format)],
+    payload: payload.value,
+  });
+}
+
+/** Composite operations address the root; the paths are the body (LwM2M 1.1 §6.3.9). */
+function fetchRequest(
+  operation: Of<"read-composite"> | Of<"observe-composite"> | Of<"cancel-observe-composite">,
+  target: Target,
+): OutgoingRequest {
+  const wanted = "format" in operation ? operation.format : undefined;
+  const format = wanted ?? fetchFormatFor(target);
+  const json = format === ContentFormat.SenmlJson || format === ContentFormat.SenmlEtchJson;
+  return {
+    method: Method.FETCH,
+    path: [...target.root],
+    options: [contentFormat(format), accept(compositeAcceptFor(target))],
+    payload: json ? encodePathsJson(operation.paths) : encodePathsCbor(operation.paths),
+  };
+}
+
+function patchRequest(operation: Of<"write-composite">, target: Target): Request {
+  const format = operation.format ?? patchFormatFor(target);
+  const payload = encodeContent(format, Path.ROOT, operation.entries);
+  if (!payload.ok) return payload;
+  return ok({
+    method: Method.iPATCH,
+    path: [...target.root],
+    options: [contentFormat(format)],
+    payload: payload.value,
+  });
+}
