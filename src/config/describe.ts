@@ -39,8 +39,8 @@ function describeType(schema: JsonSchema, type: string): string {
     case "boolean":
       return "true or false";
     case "array": {
-      const items = schema.items === undefined ? "" : ` of: ${describe(schema.items)}`;
-      return `a list${items}`;
+      const items = schema.items === undefined ? "" : describe(schema.items);
+      return items === "a text" ? "a list of texts" : items === "" ? "a list" : `a list of: ${items}`;
     }
     case "object":
       return describeSection(schema);

@@ -68,7 +68,7 @@ const Who = Type.Unsafe<"all" | WhoObject>({
         user: Type.Optional(oneOrMore({ description: "User names." })),
         clientId: Type.Optional(oneOrMore({ description: "Client ids." })),
         address: Type.Optional(oneOrMore({ description: "IP addresses or CIDR ranges." })),
-        gateway: Type.Optional(oneOrMore({ description: "Gateways: mqtt, coap, ..." })),
+        gateway: Type.Optional(oneOrMore({ description: "Gateways, such as mqtt or coap." })),
       },
       { minProperties: 1, additionalProperties: false },
     ),

@@ -6,6 +6,8 @@ const hiddenFrom = (wildcard: string, level: string): boolean =>
 
 /** Whether every topic that `inner` matches is matched by `outer` too. */
 export function filterCovers(outer: string, inner: string): boolean {
+  // Every topic has a first level, so `+/#` is another way to write `#`.
+  if (inner === "#") return outer === "#" || outer === "+/#";
   const wide = outer.split("/");
   const narrow = inner.split("/");
   if (hiddenFrom(wide[0] ?? "", narrow[0] ?? "")) return false;

@@ -1,0 +1,110 @@
+import { describe, expect, it } from "vitest";
+import type { Instant } from "#core/lib/time.ts";
+import {
+  type Authenticator,
+  type AuthenticatorAnswer,
+  IGNORED,
+  TransportIdentityAuthenticator,
+} from "#core/policy/authentication.ts";
+import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
+import type { Verdict } from "#core/policy/policy.ts";
+import { accepted, HandClock, peerAt, requestOf, settingsWith } from "../../support/policy.ts";
+
+const now = 1_700_000_000_000 as Instant;
+const always = (answer: AuthenticatorAnswer | Promise<AuthenticatorAnswer>): Authenticator => ({
+  authenticate: () => answer,
+});
+const late = (answer: AuthenticatorAnswer): Authenticator => ({
+  authenticate: () => Promise.resolve(answer),
+});
+
+function login(
+  chain: readonly Authenticator[],
+  request = requestOf(),
+  anonymous = false,
+  peer = peerAt("192.0.2.1"),
+): Verdict | Promise<Verdict> {
+  const policy = new ConfiguredPolicy(
+    settingsWith({ authentication: { anonymous, chain } }),
+    new HandClock(),
+  );
+  return policy.listener("mqtt", "tcp").authenticate(request, peer, now);
+}
+
+const ACCEPTED: AuthenticatorAnswer = { answer: "accepted" };
+const REJECTED: AuthenticatorAnswer = { answer: "rejected", reason: "wrong password" };
+
+describe("the authentication chain", () => {
+  it("is decided by the first member that accepts or rejects", () => {
+    expect(login([always(IGNORED), always(ACCEPTED), always(REJECTED)])).toMatchObject({ ok: true });
+    expect(login([always(REJECTED), always(ACCEPTED)])).toEqual({
+      ok: false,
+      refusal: "unauthenticated",
+      reason: "wrong password",
+    });
+  });
+
+  it("answers at once as long as no member needs time", async () => {
+    expect(login([always(IGNORED), always(ACCEPTED)])).not.toBeInstanceOf(Promise);
+    const pending = login([always(IGNORED), late(IGNORED), always(ACCEPTED)]);
+    expect(pending).toBeInstanceOf(Promise);
+    expect(await pending).toMatchObject({ ok: true });
+    expect(await login([late(IGNORED), late(REJECTED), always(ACCEPTED)])).toMatchObject({ ok: false });
+  });
+
+  it("fails closed when a member fails", async () => {
+    expect(await login([always(Promise.reject(new Error("no disk"))), always(ACCEPTED)])).toMatchObject({
+      ok: false,
+      refusal: "unavailable",
+    });
+  });
+
+  it("asks the client to come again when too many passwords are being checked", () => {
+    expect(login([always({ answer: "busy" })])).toMatchObject({ ok: false, refusal: "congested" });
+  });
+
+  it("carries superuser, expiry and the proven name into the identity", () => {
+    const expiresAt = (now + 1000) as Instant;
+    const answer: AuthenticatorAnswer = { answer: "accepted", username: "ann", superuser: true, expiresAt };
+    const identity = accepted(
+      login([always(answer)], requestOf({ username: "claimed", endpointName: "ep" })),
+    );
+    expect(identity).toMatchObject({ username: "ann", superuser: true, expiresAt, endpointName: "ep" });
+  });
+});
+
+describe("clients that nobody knows", () => {
+  it("are let in by default, whatever name they give: there is no chain", () => {
+    expect(accepted(login([], requestOf({ username: "x" }), true)).username).toBe("x");
+    expect(accepted(login([], requestOf(), true)).username).toBeUndefined();
+  });
+
+  it("are refused when anonymous is off", () => {
+    expect(login([], requestOf(), false)).toMatchObject({ ok: false, refusal: "unauthenticated" });
+    expect(login([always(IGNORED)], requestOf(), false)).toMatchObject({
+      ok: false,
+      refusal: "unauthenticated",
+    });
+  });
+
+  it("are let in beside a chain only without a user name, or they could take any name", () => {
+    expect(login([always(IGNORED)], requestOf(), true)).toMatchObject({ ok: true });
+    expect(login([always(IGNORED)], requestOf({ username: "root" }), true)).toMatchObject({
+      ok: false,
+      refusal: "unauthenticated",
+    });
+  });
+});
+
+describe("an identity that the transport has proven", () => {
+  const chain = [new TransportIdentityAuthenticator()];
+
+  it("is the user name, and the claimed one does not count", () => {
+    const peer = peerAt("192.0.2.1", { transport: "tls", identity: "device-7" });
+    expect(accepted(login(chain, requestOf({ username: "root" }), false, peer)).username).toBe("device-7");
+  });
+
+  it("is nothing to a client that has none", () => {
+    expect(login(chain)).toMatchObject({ ok: false, refusal: "unauthenticated" });
+  });
+});
