@@ -1,0 +1,362 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Grant } from "#core/bus/bus.ts";
+import { Message, type QoS } from "#core/bus/message.ts";
+import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
+import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
+import { Outgoing } from "#core/session/outgoing.ts";
+import { newSessionCounters, type Outlet, Session, type SessionOptions } from "#core/session/session.ts";
+import { Window } from "#core/session/window.ts";
+
+const NOW = 1_000_000 as Instant;
+
+class Client implements Outlet {
+  held = false;
+  readonly taken: Delivery[] = [];
+  deliver(delivery: Delivery): void {
+    this.taken.push(delivery);
+  }
+  get texts(): string[] {
+    return this.taken.map((delivery) => new TextDecoder().decode(delivery.message.payload));
+  }
+}
+
+function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = seconds(60)) {
+  const clock = { at: NOW, now: () => clock.at };
+  const counters = newSessionCounters();
+  const session = new Session("mqtt", "c", expiry, {
+    options: {
+      queue: { messages: 3, bytes: 100_000, drop: "oldest" },
+      queueQos0: true,
+      inboundMax: 2,
+      ...options,
+    },
+    clock,
+    counters,
+    journal: undefined,
+  });
+  return { session, counters, clock };
+}
+
+const grant = (qos: QoS, more: Partial<Grant> = {}): Grant => ({
+  qos,
+  retainAsPublished: false,
+  identifiers: [],
+  group: undefined,
+  ...more,
+});
+const message = (payload: string, qos: QoS = 1, expiry: Duration = FOREVER) =>
+  new Message("t", new TextEncoder().encode(payload), qos, false, NOW, undefined, expiry);
+const send = (session: Session, ...payloads: string[]) => {
+  for (const payload of payloads) session.deliver(message(payload), grant(1));
+};
+
+describe("credit", () => {
+  it("hands out at most so many unsettled deliveries, in order, and more as they are settled", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 2);
+    send(session, "1", "2", "3", "4");
+    expect(client.texts).toEqual(["1", "2"]);
+    expect([session.unsettled, session.queued]).toEqual([2, 2]);
+    session.settle(client.taken[1]!.id, "done");
+    expect(client.texts).toEqual(["1", "2", "3"]);
+    session.settle(client.taken[0]!.id, "done");
+    expect(client.texts).toEqual(["1", "2", "3", "4"]);
+  });
+
+  it("holds back everything at 0, QoS 0 too, and flushes in order when it is raised: a sleeping device", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    session.credit(0);
+    session.deliver(message("0", 0), grant(0));
+    send(session, "1");
+    expect(client.texts).toEqual([]);
+    session.credit(1);
+    expect(client.texts).toEqual(["0", "1"]);
+  });
+
+  it("lets no QoS 0 message overtake a queued one", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    send(session, "1", "2");
+    session.deliver(message("zero", 0), grant(1));
+    session.settle(client.taken[0]!.id, "done");
+    session.settle(client.taken[1]!.id, "done");
+    expect(client.texts).toEqual(["1", "2", "zero"]);
+  });
+
+  it("queues while the transport takes no more, and goes on at the flush", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 10);
+    client.held = true;
+    send(session, "1");
+    session.deliver(message("2", 0), grant(0));
+    expect(client.taken).toEqual([]);
+    client.held = false;
+    session.flush();
+    expect(client.texts).toEqual(["1", "2"]);
+  });
+});
+
+describe("settling", () => {
+  it("gives a delivery that the client could not take back to the head of the queue, as a duplicate", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    send(session, "1", "2");
+    session.settle(client.taken[0]!.id, "again");
+    expect(session.queued).toBe(2);
+    session.flush();
+    expect(client.texts).toEqual(["1", "1"]);
+    expect(client.taken[1]!.duplicate).toBe(true);
+  });
+
+  it("forgets and counts what nobody will take", () => {
+    const { session, counters } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    send(session, "1", "2");
+    session.settle(client.taken[0]!.id, "dead");
+    expect(client.texts).toEqual(["1", "2"]);
+    expect(counters.dead).toBe(1);
+  });
+
+  it("ignores ids that are not unsettled", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    send(session, "1");
+    session.settle(77 as DeliveryId, "done");
+    session.settle(0 as DeliveryId, "done");
+    expect(session.unsettled).toBe(1);
+  });
+});
+
+describe("a session that outlives its connection", () => {
+  it("hands out again what was unsettled, under the same ids, before anything new [MQTT-4.4.0-1]", () => {
+    const { session } = newSession();
+    const first = new Client();
+    session.attach(first, 2);
+    send(session, "1", "2", "3");
+    session.received(first.taken[1]!.id);
+    session.detach();
+    send(session, "4");
+    const second = new Client();
+    session.attach(second, 10);
+    expect(second.texts).toEqual(["1", "2", "3", "4"]);
+    expect(second.taken.slice(0, 2).map((delivery) => delivery.id)).toEqual(first.taken.map(({ id }) => id));
+    expect(second.taken.map((delivery) => delivery.duplicate)).toEqual([true, true, false, false]);
+  });
+
+  it("owes only the release of a QoS 2 message that the client has [MQTT-4.3.3]", () => {
+    const { session } = newSession();
+    const first = new Client();
+    session.attach(first, 2);
+    session.deliver(message("1", 2), grant(2));
+    session.received(first.taken[0]!.id);
+    session.detach();
+    const second = new Client();
+    session.attach(second, 2);
+    expect(second.taken[0]!.stage).toBe("release");
+  });
+
+  it("waits with the unsettled until there is credit", () => {
+    const { session } = newSession();
+    const first = new Client();
+    session.attach(first, 2);
+    send(session, "1");
+    session.detach();
+    const second = new Client();
+    session.attach(second, 0);
+    expect(second.taken).toEqual([]);
+    session.credit(1);
+    expect(second.texts).toEqual(["1"]);
+  });
+
+  it("drops QoS 0 of absent clients when it is told to", () => {
+    const { session, counters } = newSession({ queueQos0: false });
+    session.deliver(message("0", 0), grant(0));
+    send(session, "1");
+    expect(session.queued).toBe(1);
+    expect(counters.droppedAway).toBe(1);
+  });
+});
+
+describe("the queue's limits", () => {
+  it.each([
+    ["oldest", ["b", "0", "c"]],
+    ["newest", ["a", "b", "0"]],
+    ["qos0-first", ["a", "b", "c"]],
+  ] as const)("drops by policy %s and counts it", (drop, left) => {
+    const { session, counters } = newSession({ queue: { messages: 3, bytes: 100_000, drop } });
+    send(session, "a", "b");
+    session.deliver(message("0", 0), grant(0));
+    send(session, "c");
+    const client = new Client();
+    session.attach(client, 10);
+    expect(client.texts).toEqual(left);
+    expect(counters.droppedFull).toBe(1);
+  });
+
+  it("counts bytes too, and refuses a message that would never fit without emptying the queue for it", () => {
+    const { session, counters } = newSession({ queue: { messages: 100, bytes: 400, drop: "oldest" } });
+    send(session, "a", "b");
+    session.deliver(message("x".repeat(500)), grant(1));
+    expect(session.queued).toBe(2);
+    send(session, "c", "d");
+    expect(session.queued).toBe(3);
+    expect(session.queuedBytes).toBeLessThanOrEqual(400);
+    expect(counters.droppedFull).toBe(2);
+  });
+
+  it("makes room from expired messages first, and never hands one out [MQTT-3.3.2-5]", () => {
+    const { session, clock, counters } = newSession();
+    session.deliver(message("short", 1, seconds(1)), grant(1));
+    send(session, "a", "b");
+    clock.at = (NOW + 2000) as Instant;
+    send(session, "c");
+    session.deliver(message("brief", 1, seconds(3)), grant(1));
+    clock.at = (NOW + 5000) as Instant;
+    const client = new Client();
+    session.attach(client, 10);
+    expect(client.texts).not.toContain("short");
+    expect(client.texts).not.toContain("brief");
+    expect(counters.droppedExpired).toBeGreaterThan(0);
+  });
+
+  it("never holds more than its limits, whatever happens", () => {
+    const step = fc.record({
+      kind: fc.constantFrom("deliver", "settle", "credit", "detach", "attach", "again"),
+      qos: fc.constantFrom<QoS>(0, 1, 2),
+      number: fc.nat(20),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const { session } = newSession({ queue: { messages: 5, bytes: 2000, drop: "qos0-first" } });
+        let client = new Client();
+        let attached = false;
+        let window = 3;
+        for (const { kind, qos, number } of steps) {
+          if (kind === "deliver") session.deliver(message("x".repeat(number * 10), qos), grant(qos));
+          if (kind === "settle") session.settle(number as DeliveryId, "done");
+          if (kind === "again") session.settle(number as DeliveryId, "again");
+          if (kind === "credit" && attached) {
+            window = Math.max(window, number % 4);
+            session.credit(window);
+          }
+          if (kind === "detach") {
+            session.detach();
+            attached = false;
+          }
+          if (kind === "attach" && !attached) {
+            client = new Client();
+            attached = true;
+            session.attach(client, window);
+          }
+          // What is given back is never refused, so the queue may exceed its count by the window.
+          expect(session.queued).toBeLessThanOrEqual(5 + window);
+          expect(session.unsettled).toBeLessThanOrEqual(Math.max(window, 3));
+        }
+      }),
+    );
+  });
+});
+
+describe("inbound QoS 2", () => {
+  it("knows a packet id from its publish to its release, and no more than the limit (MQTT 5 §4.3.3)", () => {
+    const { session } = newSession();
+    expect(session.acceptInbound(1)).toBe("new");
+    expect(session.acceptInbound(1)).toBe("duplicate");
+    expect(session.acceptInbound(2)).toBe("new");
+    expect(session.acceptInbound(3)).toBe("full");
+    session.detach();
+    expect(session.acceptInbound(1)).toBe("duplicate");
+    expect(session.releaseInbound(1)).toBe(true);
+    expect(session.releaseInbound(1)).toBe(false);
+    expect(session.acceptInbound(1)).toBe("new");
+  });
+});
+
+describe("retained messages for a subscribe", () => {
+  it("are drawn as credit allows, with RETAIN, before later messages [MQTT-3.3.1-8]", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 2);
+    const retained = ["r1", "r2", "r3", "r4", "r5"].map((payload) => message(payload));
+    session.replay(retained, grant(1));
+    send(session, "live");
+    expect(client.texts).toEqual(["r1", "r2"]);
+    expect(session.queued).toBe(4);
+    for (let settled = 0; settled < 5; settled++) session.settle(client.taken[settled]!.id, "done");
+    expect(client.texts).toEqual(["r1", "r2", "r3", "r4", "r5", "live"]);
+    expect(client.taken.map((delivery) => delivery.retain)).toEqual([true, true, true, true, true, false]);
+  });
+});
+
+describe("mountpoints", () => {
+  it("are taken off the topic that the client sees", () => {
+    const { session } = newSession();
+    session.mountpoint = "tenant/1/";
+    const client = new Client();
+    session.attach(client, 2);
+    session.deliver(new Message("tenant/1/a", new Uint8Array(), 0, false, NOW), grant(0));
+    expect(client.taken[0]!.topic).toBe("a");
+  });
+});
+
+describe("the end of a session", () => {
+  it("gives shared messages to the group, but no QoS 2 message that was handed out [MQTT-4.8.2-5]", () => {
+    const { session } = newSession({}, ZERO);
+    const passedOn: string[] = [];
+    const group = {
+      group: "g",
+      filter: "t",
+      redeliver: (passed: Message) => passedOn.push(new TextDecoder().decode(passed.payload)) > 0,
+    };
+    session.attach(new Client(), 2);
+    session.deliver(message("one", 1), grant(1, { group }));
+    session.deliver(message("two", 2), grant(2, { group }));
+    session.deliver(message("queued", 2), grant(2, { group }));
+    session.detach();
+    session.end();
+    expect(passedOn).toEqual(["one", "queued"]);
+  });
+});
+
+describe("the window", () => {
+  const delivery = () => new Outgoing(message("x"), "t", 1, false, [], undefined);
+
+  it("gives ids from 1 to 65,535, wraps, and skips those in use [MQTT-2.2.1-3]", () => {
+    const window = new Window();
+    const first = window.add(delivery());
+    expect(first).toBe(1);
+    for (let count = 2; count <= 65_535; count++) window.remove(window.add(delivery()));
+    expect(window.add(delivery())).toBe(2);
+    expect(window.size).toBe(2);
+  });
+
+  it("finds what it holds, for any order of adding and removing", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1000), { maxLength: 300 }), (choices) => {
+        const window = new Window();
+        const held = new Map<DeliveryId, Outgoing>();
+        for (const choice of choices) {
+          if (choice % 3 > 0 || held.size === 0) {
+            const added = delivery();
+            held.set(window.add(added), added);
+          } else {
+            const id = [...held.keys()][choice % held.size]!;
+            expect(window.remove(id)).toBe(held.get(id));
+            held.delete(id);
+          }
+          expect(window.size).toBe(held.size);
+          for (const [id, expected] of held) expect(window.get(id)).toBe(expected);
+        }
+      }),
+    );
+  });
+});
