@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Peer } from "../gateway/contract.ts";
+import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
 
@@ -83,7 +84,7 @@ class SocketConnection implements StreamConnection, Expiring {
 
 function onData(this: Socket, bytes: Buffer): void {
   const connection = (this as OwnedSocket)[connectionOf];
-  if (!connection.ending) connection.receiver?.received(bytes);
+  if (!connection.ending) connection.receiver?.received(plainBytes(bytes));
 }
 
 function onDrain(this: Socket): void {

@@ -2,6 +2,7 @@ import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import type { Datagram, Note } from "../gateway/contract.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, mappedAddress, plainAddress } from "./address.ts";
 import { bindError } from "./listen-errors.ts";
+import { plainBytes } from "./plain-bytes.ts";
 import type {
   DatagramListenerOptions,
   DatagramSocket,
@@ -36,7 +37,7 @@ class UdpSocket implements DatagramSocket {
       // Port 0 can be forged but never answered.
       if (sender.port === 0) return;
       const batch = this.#batch;
-      batch.push({ bytes, address: plainAddress(sender.address), port: sender.port });
+      batch.push({ bytes: plainBytes(bytes), address: plainAddress(sender.address), port: sender.port });
       if (batch.length === 1) setImmediate(this.#hand);
     });
   }

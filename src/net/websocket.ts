@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import type { Peer } from "../gateway/contract.ts";
+import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { SocketLimits } from "./tcp.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
@@ -111,7 +112,7 @@ class WebSocketConnection implements StreamConnection, Expiring {
 
 function onMessage(this: WebSocket, data: RawData, binary: boolean): void {
   // `binaryType` is left at "nodebuffer".
-  (this as OwnedWebSocket)[connectionOf].received(data as Buffer, !binary);
+  (this as OwnedWebSocket)[connectionOf].received(plainBytes(data as Buffer), !binary);
 }
 
 function onDrain(this: Socket): void {

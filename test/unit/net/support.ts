@@ -45,6 +45,7 @@ export class Recorder {
     this.#changed();
     return {
       received: (bytes: Uint8Array) => {
+        if (Buffer.isBuffer(bytes)) throw new TypeError("`slice` of what is received must be a copy");
         this.chunks.push(Buffer.from(bytes));
         if (this.chunks.length === this.pauseAfter) connection.pauseReading();
         this.#changed();
