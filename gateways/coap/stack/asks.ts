@@ -61,7 +61,7 @@ export class Asks implements Asking {
   }
 
   newToken(): Uint8Array {
-    const token = this.#carrier.host.random(TOKEN_LENGTH).slice();
+    const token = Uint8Array.from(this.#carrier.host.random(TOKEN_LENGTH));
     // The last byte counts, so that no two of 256 in a row are equal whatever the source of chance gives.
     token[TOKEN_LENGTH - 1] = this.#tokens++ & 0xff;
     return token;

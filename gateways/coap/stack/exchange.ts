@@ -98,7 +98,7 @@ export class Exchange implements CoapRequest {
 
   /** The request's views end: keeps what a later answer needs. */
   detach(): void {
-    this.#token = this.message.token.slice();
+    this.#token = Uint8Array.from(this.message.token);
     this.#key = transferKey(this.message, "out");
   }
 }

@@ -58,7 +58,14 @@ export class Observations implements Notifying {
     if (this.size >= perPeer || listener.observations >= total) return undefined;
     const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
     const origin = { key: exchange.key, method: exchange.method, szx };
-    const observation = new PeerObservation(this, observer, token, exchange.token.slice(), origin, this.now);
+    const observation = new PeerObservation(
+      this,
+      observer,
+      token,
+      Uint8Array.from(exchange.token),
+      origin,
+      this.now,
+    );
     this.#byToken ??= new Map();
     this.#byToken.set(token, observation);
     listener.observations++;

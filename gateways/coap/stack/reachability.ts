@@ -60,7 +60,7 @@ export class ReachabilityProof {
   }
 
   newEcho(value: Uint8Array, now: Instant): Uint8Array {
-    if (this.#echo === undefined || this.#echoExpires <= now) this.#echo = value.slice();
+    if (this.#echo === undefined || this.#echoExpires <= now) this.#echo = Uint8Array.from(value);
     this.#echoExpires = after(now, this.#settings.echoLifetime);
     return this.#echo;
   }

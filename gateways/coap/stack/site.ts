@@ -210,7 +210,7 @@ export interface Ask {
   readonly active: boolean;
 }
 
-/** What a PeerSite may do. */
+/** What a PeerSite may do, and only while one of its inputs runs: afterwards deadlines are not read again. */
 export interface CoapPeer {
   /** For `peer` (address, identity), `note`, `random`, `claim` and `unclaim`. Never `send` or `close` with it. */
   readonly host: ChannelHost;

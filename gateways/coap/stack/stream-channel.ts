@@ -80,7 +80,7 @@ export class StreamChannel extends CoapChannel {
       this.#decoded(decodeStreamMessage(bytes, at, at + length, message), message, now);
       at += length;
     }
-    this.#rest = at === bytes.length ? NO_BYTES : bytes.slice(at);
+    this.#rest = at === bytes.length ? NO_BYTES : Uint8Array.prototype.slice.call(bytes, at);
   }
 
   #decoded(error: FormatError | undefined, message: CoapMessage, now: Instant): void {

@@ -11,7 +11,9 @@ const DATAGRAM_HEADER = 4;
  * on that buffer, good until the next `begin`; `copy` makes it one's own.
  */
 export class MessageWriter {
-  #buffer = Buffer.allocUnsafe(2048);
+  #buffer = Buffer.alloc(2048);
+  /** The same memory without `Buffer.slice`, which does not copy. */
+  #bytes = plain(this.#buffer);
   #numbers: number[] = [];
   #values: (Uint8Array | string | number)[] = [];
   #count = 0;
@@ -55,21 +57,21 @@ export class MessageWriter {
     buffer[first + 2] = messageId >> 8;
     buffer[first + 3] = messageId & 0xff;
     for (let at = 0; at < length; at++) buffer[first + DATAGRAM_HEADER + at] = from[start + at] as number;
-    return buffer.subarray(first, end);
+    return this.#bytes.subarray(first, end);
   }
 
   /** A message of a stream with its length in front (RFC 8323 §3.2). */
   stream(code: number, token: Uint8Array, payload: Uint8Array | undefined): Uint8Array {
     const end = this.#body(payload);
     const first = this.#framed(HEAD - token.length, end - HEAD, code, token);
-    return this.#buffer.subarray(first, end);
+    return this.#bytes.subarray(first, end);
   }
 
   /** A message of a WebSocket, whose length field is zero (RFC 8323 §4.3). */
   websocket(code: number, token: Uint8Array, payload: Uint8Array | undefined): Uint8Array {
     const end = this.#body(payload);
     const first = this.#framed(HEAD - token.length, 0, code, token);
-    return this.#buffer.subarray(first, end);
+    return this.#bytes.subarray(first, end);
   }
 
   #framed(tokenAt: number, length: number, code: number, token: Uint8Array): number {
@@ -145,12 +147,14 @@ export class MessageWriter {
 
   #reserve(length: number): void {
     if (length <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(length, 2 * this.#buffer.length));
+    const grown = Buffer.alloc(Math.max(length, 2 * this.#buffer.length));
     grown.set(this.#buffer);
     this.#buffer = grown;
+    this.#bytes = plain(grown);
   }
 }
 
+const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 const nibbleOf = (value: number): number => (value < 13 ? value : value < 269 ? 13 : 14);
 
 function uintLength(value: number): number {

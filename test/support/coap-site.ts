@@ -1,0 +1,83 @@
+/** A site whose answers a test writes, on a listener of its own in a virtual world. */
+import type { Client, Delivery } from "#core/gateway/contract.ts";
+import { type Instant, NEVER } from "#core/lib/time.ts";
+import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
+import { StackSettings } from "#gateways/coap/stack/settings.ts";
+import type { CoapPeer, CoapRequest, PeerSite, Site } from "#gateways/coap/stack/site.ts";
+import { parseDefaults } from "./coap-settings.ts";
+import { type DatagramNetwork, type StreamListener, World, type WorldOptions } from "./world.ts";
+
+export type Handler = (request: CoapRequest, now: Instant) => void;
+
+export class ScriptedSite implements Site {
+  readonly name = "scripted";
+  readonly prefixes = ["t", "u"];
+  readonly peers: CoapPeer[] = [];
+  /** How often the handler ran. */
+  executed = 0;
+  handler: Handler = (request) => request.respond({ code: 0x45 as never });
+  deliveries: Delivery[] = [];
+
+  links() {
+    return [
+      { target: "/t", attributes: { rt: "test.one test.two", ct: 0, obs: true as const } },
+      { target: "/u", attributes: { if: "sensor", title: "the second" } },
+    ];
+  }
+
+  open(peer: CoapPeer): PeerSite {
+    this.peers.push(peer);
+    return {
+      request: (request, now) => {
+        this.executed++;
+        this.handler(request, now);
+      },
+      deliver: (_client: Client, delivery) => void this.deliveries.push(delivery),
+      answered: () => {},
+      connected: () => {},
+      deadline: () => NEVER,
+      wake: () => {},
+      stop: () => {},
+      closed: () => {},
+      busy: () => false,
+      status: () => ({ state: "scripted", clientIds: [] }),
+    };
+  }
+
+  get peer(): CoapPeer {
+    const peer = this.peers.at(-1);
+    if (peer === undefined) throw new Error("nobody has asked yet");
+    return peer;
+  }
+}
+
+export type Overrides = Record<string, unknown>;
+
+export interface StackWorld {
+  readonly world: World;
+  readonly site: ScriptedSite;
+  readonly network: DatagramNetwork;
+  streams(): StreamListener;
+}
+
+export function stackWorld(overrides: Overrides = {}, options: WorldOptions = {}): StackWorld {
+  const world = new World(options);
+  const site = new ScriptedSite();
+  const settings = parseDefaults<StackSettings>(StackSettings, { amplification: "off", ...overrides });
+  const endpoint = () =>
+    createCoapEndpoint([site], settings, {
+      counter: (name, _help, kind) => world.counter(`${name}:${kind}`),
+      random: world.core.random,
+      note: () => {},
+      healthy: () => true,
+      readFile: () => new Uint8Array(),
+      listFiles: () => [],
+      offered: () => [],
+    });
+  return {
+    world,
+    site,
+    network: world.datagrams("coap", endpoint()),
+    streams: () => world.streams("coap", endpoint()),
+  };
+}
