@@ -5,7 +5,7 @@ import { TokenBucket } from "../policy/token-bucket.ts";
 import type { Session } from "../session/session.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
-import type { ConnectAnswer, ConnectRequest, Pending, Refusal, Ticket, Will } from "./contract.ts";
+import type { Client, ConnectAnswer, ConnectRequest, Pending, Refusal, Ticket, Will } from "./contract.ts";
 import type { ClientEvent, Core } from "./core.ts";
 
 /** Client ids are hashed and compared everywhere; longer ones serve nobody. */
@@ -57,6 +57,7 @@ export class Door {
     if (request.clientId.length > CLIENT_ID_LENGTH_MAX || request.clientId.includes("\0")) {
       return this.#refuse("malformed", "client id too long or with a NUL character");
     }
+    if (request.of !== undefined) return this.#openFurther(loop, request, request.of);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
     const verdict = this.policy.authenticate(named, loop.peer, this.core.now);
     if (!(verdict instanceof Promise)) return this.#admit(loop, named, verdict);
@@ -89,10 +90,12 @@ export class Door {
   }
 
   disconnected(client: BusClient, reason: string): void {
+    const event = this.#events.get(client);
+    // A further session of a client comes and goes without a word.
+    if (event === undefined) return;
     this.core.counters.disconnects.value++;
     this.policy.disconnected(client.identity, this.core.now);
-    const event = this.#events.get(client);
-    if (event !== undefined) this.core.events.disconnected?.(event, reason, this.core.now);
+    this.core.events.disconnected?.(event, reason, this.core.now);
   }
 
   #of(gateway: string): Door {
@@ -136,6 +139,22 @@ export class Door {
       this.core.sessions.subscribe(session, filter, options);
     }
     this.#announce(client, request, present);
+    return { ok: true, client, sessionPresent: present };
+  }
+
+  /** A further session of a client that has come in already: its identity, with a queue and a window more. */
+  #openFurther(loop: ChannelLoop, request: ConnectRequest, of: Client): ConnectAnswer {
+    if (!(of instanceof BusClient) || of.ended || of.loop !== loop) {
+      return this.#refuse("unavailable", "the client that it belongs to has ended");
+    }
+    const { clientId, cleanStart, sessionExpiry, credit } = request;
+    const opened = this.core.sessions.open(this.gateway, clientId, cleanStart, sessionExpiry);
+    if (opened === undefined) return this.#refuse("quota", "session limit reached");
+    const { session, present } = opened;
+    const client = new BusClient(loop, this, of.identity, session, of.mountpoint);
+    this.#prepare(session, client, request, present);
+    loop.join(client);
+    this.core.sessions.occupy(session, client, credit);
     return { ok: true, client, sessionPresent: present };
   }
 
