@@ -76,7 +76,6 @@ const HEADERS = [
   "requeue",
   "prefetch-count",
   "activemq.prefetchSize",
-  "no-local",
   "durable",
   "durable-subscription-name",
   "activemq.subscriptionName",

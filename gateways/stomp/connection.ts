@@ -1,0 +1,315 @@
+import type { Message } from "#core/bus/message.ts";
+import { parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
+import type {
+  ChannelHost,
+  Client,
+  ConnectAnswer,
+  ConnectRequest,
+  Counter,
+  Delivery,
+  Pending,
+  PublishAnswer,
+  SubscribeAnswer,
+  SubscribeOptions,
+  Ticket,
+} from "#core/gateway/contract.ts";
+import { earliest, type Instant } from "#core/lib/time.ts";
+import {
+  EOL_BYTE,
+  encodeMessage,
+  encodeMessageHead,
+  encodeReceipt,
+  LARGE_BODY,
+  NUL_BYTE,
+} from "./codec/encoder.ts";
+import { type Frame, receiptOf } from "./codec/frame.ts";
+import type { StompConfig } from "./config.ts";
+import type { Destinations } from "./destinations.ts";
+import type { Version } from "./frames.ts";
+import type { HeartBeat } from "./heartbeat.ts";
+import { acknowledge } from "./operations/acknowledge.ts";
+import { send } from "./operations/send.ts";
+import { subscribe } from "./operations/subscribe.ts";
+import { abort, begin, commit } from "./operations/transact.ts";
+import { unsubscribe } from "./operations/unsubscribe.ts";
+import { DEFERRED, DONE, type Outcome, type Problem, problem } from "./problem.ts";
+import { type Subscription, Subscriptions } from "./subscriptions.ts";
+import { Transactions } from "./transactions.ts";
+
+/** What all connections of a gateway share. */
+export interface Settings {
+  config: StompConfig;
+  destinations: Destinations;
+  readonly counters: {
+    readonly messages: Counter;
+    readonly acknowledged: Counter;
+    readonly returned: Counter;
+    readonly errors: Counter;
+  };
+}
+
+/** A frame whose outcome depends on an answer of the core. */
+export interface Awaiting {
+  /** The receipt that the frame asked for; a copy. */
+  readonly receipt: Uint8Array | undefined;
+  /** Nothing more may be read until the answer is here. */
+  readonly blocks?: boolean;
+  answered(answer: PublishAnswer | SubscribeAnswer): Outcome;
+}
+/** The same for a session that is being opened. */
+export interface AwaitingSession {
+  readonly receipt: Uint8Array | undefined;
+  connected(answer: ConnectAnswer): Outcome;
+}
+
+export interface Login {
+  readonly version: Version;
+  readonly client: Client;
+  /** Unique among connections: in CONNECTED, and the beginning of every message id. */
+  readonly session: string;
+  /** As the client named itself; undefined when it did not, and then it cannot have durable subscriptions. */
+  readonly clientId: string | undefined;
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+  readonly heart: HeartBeat;
+}
+
+/** A connection that has logged in: its subscriptions, its transactions, and what it waits for. */
+export class Connection {
+  readonly settings: Settings;
+  readonly host: ChannelHost;
+  readonly login: Login;
+  readonly subscriptions = new Subscriptions();
+  readonly transactions: Transactions;
+  now: Instant;
+  /** Set when something went wrong outside of a frame's own processing. */
+  failure: { readonly problem: Problem; readonly receipt: Uint8Array | undefined } | undefined = undefined;
+  readonly #large: boolean;
+  #awaiting: Map<Ticket, Awaiting> | undefined = undefined;
+  #opening: Map<Ticket, AwaitingSession> | undefined = undefined;
+  #blocking = 0;
+  #tickets = 0;
+
+  constructor(settings: Settings, host: ChannelHost, login: Login, now: Instant) {
+    this.settings = settings;
+    this.host = host;
+    this.login = login;
+    this.transactions = new Transactions(settings.config.limits);
+    this.now = now;
+    // A WebSocket message is a frame; on a stream a large body need not be copied into one.
+    this.#large = host.peer.transport === "tcp" || host.peer.transport === "tls";
+  }
+
+  get version(): Version {
+    return this.login.version;
+  }
+
+  get client(): Client {
+    return this.login.client;
+  }
+
+  get session(): string {
+    return this.login.session;
+  }
+
+  // ---- frames from the client
+
+  handle(frame: Frame): void {
+    this.conclude(this.#process(frame), receiptOf(frame));
+  }
+
+  #process(frame: Frame): Outcome {
+    switch (frame.command) {
+      case "SEND":
+        return send(frame, this);
+      case "ACK":
+      case "NACK":
+        return acknowledge(frame, this);
+      case "SUBSCRIBE":
+        return subscribe(frame, this);
+      case "UNSUBSCRIBE":
+        return unsubscribe(frame, this);
+      case "BEGIN":
+        return begin(frame, this);
+      case "COMMIT":
+        return commit(frame, this);
+      case "ABORT":
+        return abort(frame, this);
+      case "CONNECT":
+      case "STOMP":
+        return problem("already connected", `${frame.command} came a second time.`);
+      case "DISCONNECT":
+        return DONE;
+    }
+  }
+
+  /** Answers a frame: RECEIPT if it was processed and asked for one, nothing yet, or ERROR. */
+  conclude(outcome: Outcome, receipt: Uint8Array | undefined): void {
+    if (outcome === DEFERRED) return;
+    if (outcome !== DONE) this.failure ??= { problem: outcome, receipt };
+    else if (receipt !== undefined && this.failure === undefined) this.write(encodeReceipt(receipt));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.host.send(bytes);
+    this.login.heart.sent(this.now);
+  }
+
+  // ---- asks, and their answers
+
+  /** A pending answer has to be awaited under `ticket`. */
+  publish(message: Message): PublishAnswer | Pending {
+    return this.client.publish(message, ++this.#tickets);
+  }
+
+  /** The ticket of the last ask. */
+  get ticket(): Ticket {
+    return this.#tickets;
+  }
+
+  subscribe(
+    subscription: Subscription,
+    options: SubscribeOptions,
+    awaiting: Awaiting,
+  ): SubscribeAnswer | Pending {
+    const ticket = ++this.#tickets;
+    const answer = subscription.client.subscribe(subscription.options.filter, options, ticket);
+    if (answer === "pending") this.await(ticket, awaiting);
+    return answer;
+  }
+
+  openSession(request: ConnectRequest, awaiting: AwaitingSession): ConnectAnswer | Pending {
+    const ticket = ++this.#tickets;
+    const answer = this.host.connect(request, ticket);
+    if (answer === "pending") {
+      this.#opening ??= new Map();
+      this.#opening.set(ticket, awaiting);
+    }
+    return answer;
+  }
+
+  await(ticket: Ticket, awaiting: Awaiting): void {
+    this.#awaiting ??= new Map();
+    this.#awaiting.set(ticket, awaiting);
+    if (awaiting.blocks === true) this.#blocking++;
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+    const awaiting = this.#awaiting?.get(ticket);
+    if (awaiting === undefined) return;
+    this.#awaiting?.delete(ticket);
+    if (awaiting.blocks === true) this.#blocking--;
+    this.conclude(awaiting.answered(answer), awaiting.receipt);
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer): void {
+    const awaiting = this.#opening?.get(ticket);
+    if (awaiting === undefined) return;
+    this.#opening?.delete(ticket);
+    this.conclude(awaiting.connected(answer), awaiting.receipt);
+  }
+
+  /** Answers are due: a DISCONNECT waits for all of them. */
+  get waiting(): boolean {
+    return (this.#awaiting?.size ?? 0) > 0 || (this.#opening?.size ?? 0) > 0;
+  }
+
+  /** The next frame has to wait for an answer, or there are too many of them due. */
+  get busy(): boolean {
+    if (this.#blocking > 0 || (this.#opening?.size ?? 0) > 0) return true;
+    return this.#awaiting !== undefined && this.#awaiting.size >= this.settings.config.limits.pendingSends;
+  }
+
+  // ---- messages to the client
+
+  deliver(client: Client, delivery: Delivery): void {
+    if (client === this.client) this.#deliverShared(delivery);
+    else {
+      const subscription = this.subscriptions.ofClient(client);
+      if (subscription !== undefined) this.#deliverOwn(subscription, delivery);
+    }
+  }
+
+  #deliverOwn(subscription: Subscription, delivery: Delivery): void {
+    this.sendMessage(subscription, delivery);
+    // STOMP 1.2 SUBSCRIBE ack Header: with `auto`, sent is received.
+    if (!subscription.acknowledges && delivery.id !== 0) subscription.client.settle(delivery.id, "done");
+  }
+
+  /** One delivery to every subscription whose filter matched it. */
+  #deliverShared(delivery: Delivery): void {
+    const identifiers = delivery.subscriptionIds;
+    for (let index = 0; index < identifiers.length; index++) {
+      const shared = this.subscriptions.identified(identifiers[index] as number);
+      for (const member of shared?.members ?? []) this.sendMessage(member, delivery);
+    }
+    if (identifiers.length === 0) this.#deliverByFilter(delivery);
+    if (delivery.id !== 0) this.client.settle(delivery.id, "done");
+  }
+
+  /** A bus that does not say which subscriptions matched. */
+  #deliverByFilter(delivery: Delivery): void {
+    for (const shared of this.subscriptions.filters()) {
+      if (!filterMatches(shared.filter, delivery.topic)) continue;
+      for (const member of shared.members) this.sendMessage(member, delivery);
+    }
+  }
+
+  /** Writes a MESSAGE, and remembers it if it is to be acknowledged. */
+  sendMessage(subscription: Subscription, delivery: Delivery): void {
+    const sequence = subscription.nextSequence();
+    const { envelope } = subscription.options;
+    const { payload } = delivery.message;
+    this.settings.counters.messages.value++;
+    if (this.#large && payload.length >= LARGE_BODY) {
+      this.write(encodeMessageHead(delivery, envelope, sequence));
+      this.host.sendView(payload);
+      this.host.send(NUL_BYTE);
+    } else this.write(encodeMessage(delivery, envelope, sequence));
+    if (subscription.acknowledges) subscription.keep(sequence, delivery);
+  }
+
+  // ---- time, and the end
+
+  get deadline(): Instant {
+    const { heart } = this.login;
+    return earliest(this.transactions.deadline, earliest(heart.sendDue, heart.lostAt));
+  }
+
+  /** Sends a heart-beat that is due, and finds what has taken too long. */
+  wake(now: Instant): void {
+    this.now = now;
+    const { heart } = this.login;
+    if (heart.lostAt <= now) this.failure ??= { problem: problem("heart-beat missed"), receipt: undefined };
+    const late = this.transactions.expired(now);
+    if (late !== undefined) {
+      const why = problem("transaction timed out", `${late.name} was not committed in time.`);
+      this.failure ??= { problem: why, receipt: undefined };
+    }
+    if (this.failure === undefined && heart.sendDue <= now) this.write(EOL_BYTE);
+  }
+
+  /** Ends an unsubscribed subscription as soon as nothing of it is unacknowledged. */
+  endIfDrained(subscription: Subscription): void {
+    if (subscription.unacknowledged.size === 0) this.endSubscription(subscription);
+  }
+
+  /** What is unacknowledged goes back to the queue. */
+  endSubscription(subscription: Subscription): void {
+    this.subscriptions.remove(subscription);
+    subscription.unacknowledged.clear();
+    if (subscription.client !== this.client) subscription.client.end("closed");
+  }
+
+  /** An orderly end: transactions are aborted, what is unacknowledged goes back. */
+  end(): void {
+    this.transactions.clear();
+    for (const subscription of [...this.subscriptions.all()]) this.endSubscription(subscription);
+    this.client.end("closed");
+  }
+}
+
+function filterMatches(filter: string, topic: string): boolean {
+  const shared = parseSharedFilter(filter);
+  return topicMatches(typeof shared === "object" ? shared.filter : filter, topic);
+}

@@ -1,0 +1,39 @@
+import type { Gateway, GatewayModule, ListenerInfo } from "#core/gateway/contract.ts";
+import { StompChannel } from "./channel.ts";
+import { type StompConfig, stompSchema } from "./config.ts";
+import type { Settings } from "./connection.ts";
+import { Destinations } from "./destinations.ts";
+import { openSockJs, sockJsPaths } from "./sockjs.ts";
+
+/** STOMP 1.0, 1.1 and 1.2 clients on the bus. */
+export const stomp: GatewayModule<StompConfig> = {
+  name: "stomp",
+  schema: stompSchema,
+  websocket: {
+    subprotocols: ["v12.stomp", "v11.stomp", "v10.stomp"],
+    // Clients without a subprotocol are common, and the CONNECT frame says the version anyway.
+    subprotocolRequired: false,
+    frames: "mirror",
+  },
+  open(config, host): Gateway {
+    const settings: Settings = {
+      config,
+      destinations: new Destinations(config.destinations),
+      counters: {
+        messages: host.counter("messages", "MESSAGE frames sent"),
+        acknowledged: host.counter("acknowledgements", "ACK and NACK frames taken", "ack"),
+        returned: host.counter("acknowledgements", "ACK and NACK frames taken", "nack"),
+        errors: host.counter("errors", "ERROR frames sent"),
+      },
+    };
+    const isSockJs = sockJsPaths(config.sockjs);
+    return {
+      endpoint: (_listener: ListenerInfo) => ({
+        open: (peer, channelHost, now) =>
+          isSockJs(peer.path)
+            ? openSockJs(channelHost, now, (inner) => new StompChannel(settings, inner, now), config)
+            : new StompChannel(settings, channelHost, now),
+      }),
+    };
+  },
+};

@@ -1,0 +1,234 @@
+import type { Client, Delivery, Message, QoS } from "#core/gateway/contract.ts";
+import type { Envelope } from "./codec/encoder.ts";
+import type { Style } from "./destinations.ts";
+
+export type AckMode = "auto" | "client" | "client-individual";
+
+export interface SubscriptionOptions {
+  /** `id` of the SUBSCRIBE; undefined where STOMP 1.0 leaves it out. */
+  readonly id: string | undefined;
+  readonly destination: string;
+  readonly filter: string;
+  readonly style: Style;
+  readonly qos: QoS;
+  readonly mode: AckMode;
+  /** Unacknowledged messages that it takes. */
+  readonly prefetch: number;
+  /** Name under which it lives on when the connection is gone. */
+  readonly durable: string | undefined;
+  /** Makes its message ids unlike those of any other subscription; also part of them. */
+  readonly number: number;
+  readonly envelope: Envelope;
+}
+
+/**
+ * One SUBSCRIBE. Those that acknowledge, and durable ones, have a client of their own, so that the core's credit
+ * is their prefetch window and its queue their backlog; the others share the connection's client.
+ */
+export class Subscription {
+  readonly options: SubscriptionOptions;
+  /** The client whose deliveries are this subscription's. */
+  readonly client: Client;
+  /** UNSUBSCRIBE came, and messages are still unacknowledged. */
+  draining = false;
+  #sequence = 0;
+  /** Handed to the client and not acknowledged, by their number, oldest first. */
+  readonly unacknowledged = new Map<number, Delivery>();
+  /** Some of those have no id with the core, because they are QoS 0: it does not count them as credit. */
+  #uncounted = 0;
+  #starved = false;
+  #returns: WeakMap<Message, number> | undefined = undefined;
+
+  constructor(options: SubscriptionOptions, client: Client) {
+    this.options = options;
+    this.client = client;
+  }
+
+  /** What UNSUBSCRIBE and a second SUBSCRIBE know it by. */
+  get key(): string {
+    return this.options.id ?? `\0${this.options.destination}`;
+  }
+
+  get acknowledges(): boolean {
+    return this.options.mode !== "auto";
+  }
+
+  /** Counts the messages of this subscription; the number is part of the message id. */
+  nextSequence(): number {
+    return ++this.#sequence;
+  }
+
+  /** Remembers a message until it is acknowledged. */
+  keep(sequence: number, delivery: Delivery): void {
+    this.unacknowledged.set(sequence, delivery);
+    if (delivery.id !== 0) return;
+    this.#uncounted++;
+    if (this.unacknowledged.size < this.options.prefetch || this.#starved) return;
+    this.#starved = true;
+    this.client.credit(0);
+  }
+
+  /** Takes a message out of the unacknowledged ones. */
+  take(sequence: number): Delivery | undefined {
+    const delivery = this.unacknowledged.get(sequence);
+    if (delivery === undefined) return undefined;
+    this.unacknowledged.delete(sequence);
+    if (delivery.id === 0) this.#uncounted--;
+    return delivery;
+  }
+
+  /** Numbers of the messages that an acknowledgement of `sequence` covers, oldest first. */
+  covered(sequence: number): number[] {
+    if (this.options.mode === "client-individual") return [sequence];
+    const covered: number[] = [];
+    for (const earlier of this.unacknowledged.keys()) {
+      if (earlier > sequence) break;
+      covered.push(earlier);
+    }
+    return covered;
+  }
+
+  /** How often this message has come back by NACK, this time included. */
+  deliveredOnceMore(message: Message): number {
+    this.#returns ??= new WeakMap();
+    const returns = (this.#returns.get(message) ?? 0) + 1;
+    this.#returns.set(message, returns);
+    return returns;
+  }
+
+  /** Lets messages come again after acknowledgements made room. */
+  refill(): void {
+    if (!this.#starved || this.draining) return;
+    if (this.unacknowledged.size >= this.options.prefetch) return;
+    this.#starved = false;
+    this.client.credit(this.options.prefetch);
+  }
+
+  /** Has messages that went back to the queue delivered again at once. */
+  redeliver(): void {
+    if (this.draining) return;
+    this.client.credit(0);
+    this.#starved = this.#uncounted > 0 && this.unacknowledged.size >= this.options.prefetch;
+    if (!this.#starved) this.client.credit(this.options.prefetch);
+  }
+}
+
+/** One filter of the connection's client, and the subscriptions that share it. */
+export interface SharedFilter {
+  readonly filter: string;
+  /** Comes back with each delivery that the filter matched. */
+  readonly identifier: number;
+  readonly members: Subscription[];
+}
+
+/** All subscriptions of a connection. */
+export class Subscriptions {
+  readonly #byKey = new Map<string, Subscription>();
+  /** Those with unacknowledged messages possible, by number: also those that are draining. */
+  readonly #byNumber = new Map<number, Subscription>();
+  readonly #byClient = new Map<Client, Subscription>();
+  readonly #byFilter = new Map<string, SharedFilter>();
+  readonly #byIdentifier = new Map<number, SharedFilter>();
+  #numbers = 0;
+
+  /** Open and draining ones. */
+  get count(): number {
+    return this.#byNumber.size;
+  }
+
+  nextNumber(): number {
+    return ++this.#numbers;
+  }
+
+  add(subscription: Subscription): void {
+    this.#byKey.set(subscription.key, subscription);
+    this.#byNumber.set(subscription.options.number, subscription);
+  }
+
+  /** Ends the name of a subscription; its unacknowledged messages can still be acknowledged. */
+  unname(subscription: Subscription): void {
+    this.#byKey.delete(subscription.key);
+  }
+
+  remove(subscription: Subscription): void {
+    if (this.#byKey.get(subscription.key) === subscription) this.#byKey.delete(subscription.key);
+    this.#byNumber.delete(subscription.options.number);
+    this.#byClient.delete(subscription.client);
+  }
+
+  /** By `id`, or by destination where STOMP 1.0 gave no id. */
+  named(id: string | undefined, destination: string | undefined): Subscription | undefined {
+    return this.#byKey.get(id ?? `\0${destination}`);
+  }
+
+  /** STOMP 1.0 may end a subscription that had an id by its destination. */
+  to(destination: string | undefined): Subscription | undefined {
+    if (destination === undefined) return undefined;
+    for (const subscription of this.#byKey.values()) {
+      if (subscription.options.destination === destination) return subscription;
+    }
+    return undefined;
+  }
+
+  numbered(number: number): Subscription | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  durable(name: string): Subscription | undefined {
+    for (const subscription of this.#byNumber.values()) {
+      if (subscription.options.durable === name) return subscription;
+    }
+    return undefined;
+  }
+
+  /** Those that have a client of their own. */
+  own(subscription: Subscription): void {
+    this.#byClient.set(subscription.client, subscription);
+  }
+
+  ofClient(client: Client): Subscription | undefined {
+    return this.#byClient.get(client);
+  }
+
+  all(): IterableIterator<Subscription> {
+    return this.#byNumber.values();
+  }
+
+  // ---- filters that several subscriptions share
+
+  shared(filter: string): SharedFilter | undefined {
+    return this.#byFilter.get(filter);
+  }
+
+  identified(identifier: number): SharedFilter | undefined {
+    return this.#byIdentifier.get(identifier);
+  }
+
+  filters(): IterableIterator<SharedFilter> {
+    return this.#byFilter.values();
+  }
+
+  join(subscription: Subscription): void {
+    const filter = subscription.options.filter;
+    const shared = this.#byFilter.get(filter);
+    if (shared !== undefined) {
+      shared.members.push(subscription);
+      return;
+    }
+    const fresh = { filter, identifier: subscription.options.number, members: [subscription] };
+    this.#byFilter.set(filter, fresh);
+    this.#byIdentifier.set(fresh.identifier, fresh);
+  }
+
+  /** True when nobody is left, and the filter with it. */
+  part(subscription: Subscription): boolean {
+    const shared = this.#byFilter.get(subscription.options.filter);
+    const index = shared?.members.indexOf(subscription) ?? -1;
+    if (shared === undefined || index < 0) return false;
+    shared.members.splice(index, 1);
+    if (shared.members.length > 0) return false;
+    this.#byFilter.delete(shared.filter);
+    this.#byIdentifier.delete(shared.identifier);
+    return true;
+  }
+}

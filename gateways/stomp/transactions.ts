@@ -1,0 +1,102 @@
+import type { Message } from "#core/bus/message.ts";
+import { after, type Instant, NEVER } from "#core/lib/time.ts";
+import type { Verdict } from "./acknowledgements.ts";
+import type { StompConfig } from "./config.ts";
+import { type Problem, problem } from "./problem.ts";
+import type { Subscription } from "./subscriptions.ts";
+
+/** An ACK or NACK as it will be carried out. */
+export interface Settlement {
+  readonly subscription: Subscription;
+  readonly sequence: number;
+  readonly verdict: Verdict;
+}
+
+/** What a client has said between BEGIN and COMMIT. */
+export interface Transaction {
+  readonly name: string;
+  readonly expiresAt: Instant;
+  readonly sends: Message[];
+  readonly settlements: Settlement[];
+  /** Bodies and headers, roughly. */
+  bytes: number;
+}
+
+/** An ACK in a transaction costs about this much. */
+const SETTLEMENT_BYTES = 64;
+
+/** The open transactions of one connection (STOMP 1.2 BEGIN); gone with it, which aborts them. */
+export class Transactions {
+  readonly #limits: StompConfig["limits"];
+  #open: Map<string, Transaction> | undefined = undefined;
+
+  constructor(limits: StompConfig["limits"]) {
+    this.#limits = limits;
+  }
+
+  get count(): number {
+    return this.#open?.size ?? 0;
+  }
+
+  begin(name: string, now: Instant): Problem | undefined {
+    this.#open ??= new Map();
+    if (this.#open.has(name)) return problem("transaction exists", `${name} has begun already.`);
+    if (this.#open.size >= this.#limits.transactions) {
+      return problem("too many transactions", `At most ${this.#limits.transactions} may be open.`);
+    }
+    const expiresAt = after(now, this.#limits.transactionTimeout);
+    this.#open.set(name, { name, expiresAt, sends: [], settlements: [], bytes: 0 });
+    return undefined;
+  }
+
+  get(name: string): Transaction | Problem {
+    return this.#open?.get(name) ?? problem("unknown transaction", `${name} has not begun.`);
+  }
+
+  /** Takes a transaction out, to commit or to abort it. */
+  end(name: string): Transaction | Problem {
+    const transaction = this.get(name);
+    this.#open?.delete(name);
+    return transaction;
+  }
+
+  addSend(transaction: Transaction, message: Message): Problem | undefined {
+    // It must not hold on to the read buffer that it came in.
+    transaction.sends.push(message.kept());
+    return this.#grow(transaction, message.weight);
+  }
+
+  addSettlement(transaction: Transaction, settlement: Settlement): Problem | undefined {
+    transaction.settlements.push(settlement);
+    return this.#grow(transaction, SETTLEMENT_BYTES);
+  }
+
+  /** When the next transaction has waited too long. */
+  get deadline(): Instant {
+    let first = NEVER;
+    for (const { expiresAt } of this.#open?.values() ?? []) if (expiresAt < first) first = expiresAt;
+    return first;
+  }
+
+  /** A transaction whose time is over. */
+  expired(now: Instant): Transaction | undefined {
+    for (const transaction of this.#open?.values() ?? []) {
+      if (transaction.expiresAt <= now) return transaction;
+    }
+    return undefined;
+  }
+
+  clear(): void {
+    this.#open = undefined;
+  }
+
+  #grow(transaction: Transaction, bytes: number): Problem | undefined {
+    transaction.bytes += bytes;
+    const limits = this.#limits;
+    if (transaction.sends.length + transaction.settlements.length > limits.transactionFrames) {
+      return problem("transaction too long", `At most ${limits.transactionFrames} frames.`);
+    }
+    if (transaction.bytes <= limits.transactionBytes) return undefined;
+    return problem("transaction too large", `At most ${limits.transactionBytes} bytes.`);
+  }
+}
