@@ -1,0 +1,23 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { loadText } from "#core/config/load.ts";
+import type { Lwm2mConfig } from "#gateways/lwm2m/config.ts";
+import { lwm2m } from "#gateways/lwm2m/index.ts";
+
+/** The gateway's options with their defaults, as the configuration file would give them. */
+export function lwm2mConfig(settings: object = {}): Lwm2mConfig {
+  const { config } = loadText([lwm2m], JSON.stringify({ gateways: { lwm2m: settings } }));
+  return config.gateways["lwm2m"] as unknown as Lwm2mConfig;
+}
+
+const FOLDER = new URL("../../xml/", import.meta.url);
+let files: Record<string, Uint8Array> | undefined;
+
+/** The definition files of this repository, as a virtual world reads them. */
+export function definitionFiles(): Record<string, Uint8Array> {
+  files ??= Object.fromEntries(
+    readdirSync(FOLDER)
+      .filter((name) => name.endsWith(".xml"))
+      .map((name) => [`xml/${name}`, readFileSync(new URL(name, FOLDER))]),
+  );
+  return files;
+}

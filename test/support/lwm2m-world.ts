@@ -1,0 +1,47 @@
+/** A world with an LwM2M gateway in it, and applications that speak its JSON. */
+import type { Message, QoS } from "#core/bus/message.ts";
+import { lwm2m } from "#gateways/lwm2m/index.ts";
+import { definitionFiles, lwm2mConfig } from "./lwm2m-config.ts";
+import { Lwm2mDevice } from "./lwm2m-device.ts";
+import { type DatagramNetwork, World, type WorldOptions } from "./world.ts";
+
+export type Report = { msgType: string; data: Record<string, unknown>; [field: string]: unknown };
+
+export class Lwm2mWorld extends World {
+  readonly network: DatagramNetwork;
+  readonly gateway: ReturnType<typeof lwm2m.open>;
+  #heard = new Map<string, Message[]>();
+
+  constructor(settings: object = {}, options: WorldOptions = {}) {
+    super({ ...options, files: { ...definitionFiles(), ...options.files } });
+    this.gateway = this.open(lwm2m, lwm2mConfig(settings));
+    this.network = this.datagrams("lwm2m", this.gateway.endpoint({ name: "default", transport: "udp" }));
+  }
+
+  device(ep: string, port = 10_000): Lwm2mDevice {
+    return new Lwm2mDevice(this.network, ep, port);
+  }
+
+  /** Starts collecting what is published below `lwm2m/<ep>/up/`. */
+  watch(ep: string): void {
+    this.#heard.set(ep, this.listen(`lwm2m/${ep}/up/#`));
+  }
+
+  /** Reports of a device since the last call, optionally of one topic (`resp`, `notify`, ...). */
+  reports(ep: string, topic?: string): Report[] {
+    const heard = this.#heard.get(ep) ?? [];
+    const wanted = heard.filter((message) => topic === undefined || message.topic.endsWith(`/up/${topic}`));
+    for (const message of wanted) heard.splice(heard.indexOf(message), 1);
+    return wanted.map((message) => JSON.parse(Buffer.from(message.payload).toString()) as Report);
+  }
+
+  /** Payloads as text, for what JSON.parse would round. */
+  texts(ep: string): string[] {
+    return (this.#heard.get(ep) ?? []).splice(0).map((message) => Buffer.from(message.payload).toString());
+  }
+
+  command(ep: string, command: object | string, qos: QoS = 1): void {
+    const text = typeof command === "string" ? command : JSON.stringify(command);
+    this.publish(`lwm2m/${ep}/dn/command`, text, { qos });
+  }
+}
