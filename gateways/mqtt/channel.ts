@@ -161,7 +161,8 @@ export class MqttChannel implements Channel {
       const state = this.#state;
       if (state.kind === "ended" || (state.kind === "connected" && state.phase === "ended")) return;
       if (state.kind === "connecting" || (state.kind === "connected" && state.phase === "held")) {
-        return this.#hold(bytes, at);
+        this.#hold(bytes, at);
+        return;
       }
       at =
         this.#unfinished === undefined
@@ -258,27 +259,34 @@ export class MqttChannel implements Channel {
   #greet(bytes: Uint8Array, start: number, body: number, end: number, now: Instant): void {
     if (bytes[start] !== PacketType.CONNECT << 4) {
       const type = (bytes[start] as number) >> 4;
-      return this.#fail(
+      this.#fail(
         this.#state as { kind: "expects-connect" },
         breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", `first packet is of type ${type}, not CONNECT`),
       );
+      return;
     }
     this.#counters.received[PacketType.CONNECT]!.value++;
     const reader = new Reader(bytes, start, body, end);
     const greeting = decodeGreeting(reader);
-    if (greeting.kind === "stranger") return this.#refuse("not MQTT");
+    if (greeting.kind === "stranger") {
+      this.#refuse("not MQTT");
+      return;
+    }
     if (greeting.kind === "unsupported" || !isOffered(greeting.version, this.#config)) {
       const level = greeting.kind === "unsupported" ? greeting.level : greeting.version;
-      return this.#refuseConnect(
-        level >= 5 ? 5 : 4,
-        ReasonCode.unsupportedProtocolVersion,
-        "protocol version",
-      );
+      this.#refuseConnect(level >= 5 ? 5 : 4, ReasonCode.unsupportedProtocolVersion, "protocol version");
+      return;
     }
     const packet = decodeConnect(reader, greeting.version);
-    if (reader.error !== undefined) return this.#malformedConnect(packet.version, reader.error);
+    if (reader.error !== undefined) {
+      this.#malformedConnect(packet.version, reader.error);
+      return;
+    }
     const reason = connectRefusal(packet, this.#config);
-    if (reason !== undefined) return this.#refuseConnect(packet.version, reason, "refused by the listener");
+    if (reason !== undefined) {
+      this.#refuseConnect(packet.version, reason, "refused by the listener");
+      return;
+    }
     const terms = termsOf(packet, this.#config);
     const request = connectRequest(packet, terms);
     const state: Connecting = { kind: "connecting", packet, terms, request };
@@ -291,7 +299,8 @@ export class MqttChannel implements Channel {
   #answer({ packet, terms, request }: Connecting, answer: ConnectAnswer, now: Instant): void {
     if (!answer.ok) {
       const { reason, properties } = refusedConnack(answer.refusal, answer.reason, this.#config);
-      return this.#refuseConnect(packet.version, reason, answer.refusal, properties);
+      this.#refuseConnect(packet.version, reason, answer.refusal, properties);
+      return;
     }
     const { client } = answer;
     const connection = new Connection(this.#host, this.#config, this.#counters, client, terms, now);
@@ -310,7 +319,10 @@ export class MqttChannel implements Channel {
   #malformedConnect(version: ProtocolVersion, error: PacketError): void {
     this.#note(error);
     const why = `${error.problem} (${error.clause})`;
-    if (version !== 5) return this.#refuse(why);
+    if (version !== 5) {
+      this.#refuse(why);
+      return;
+    }
     this.#refuseConnect(5, error.code, why);
   }
 
@@ -332,7 +344,10 @@ export class MqttChannel implements Channel {
   }
 
   #fail(state: Connection | { kind: "expects-connect" }, error: PacketError): void {
-    if (state.kind === "connected") return state.fail(error);
+    if (state.kind === "connected") {
+      state.fail(error);
+      return;
+    }
     this.#note(error);
     this.#refuse(`${error.problem} (${error.clause})`);
   }

@@ -32,7 +32,8 @@ function decodeProperty(
   const id = reader.variable();
   const rule = PROPERTY_BY_ID[id];
   if (rule === undefined || (rule.from & (1 << packet)) === 0) {
-    return reader.malformed("MQTT 5 §2.2.2.2", `property 0x${id.toString(16)} does not belong here`);
+    reader.malformed("MQTT 5 §2.2.2.2", `property 0x${id.toString(16)} does not belong here`);
+    return;
   }
   if (rule.type === "pair") {
     pairs.push([reader.string(), reader.string()]);
@@ -40,15 +41,18 @@ function decodeProperty(
     return;
   }
   if (properties[rule.name] !== undefined) {
-    return reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is given twice`);
+    reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is given twice`);
+    return;
   }
   const value = readValue(reader, rule);
   if (reader.error !== undefined) return;
   if (rule.positive && value === 0) {
-    return reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is 0`);
+    reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is 0`);
+    return;
   }
   if (rule.type === "flag" && (value as number) > 1) {
-    return reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is neither 0 nor 1`);
+    reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is neither 0 nor 1`);
+    return;
   }
   // The rule's type has been read, which is the type of the field that it names.
   (properties as Record<string, Value>)[rule.name] = value;

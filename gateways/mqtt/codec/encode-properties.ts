@@ -36,16 +36,22 @@ function encodeProperty(
   writer.octet(rule.id);
   switch (rule.type) {
     case "flag":
-      return writer.octet(value as number);
+      writer.octet(value as number);
+      return;
     case "uint16":
-      return writer.uint16(value as number);
+      writer.uint16(value as number);
+      return;
     case "uint32":
-      return writer.uint32(value as number);
+      writer.uint32(value as number);
+      return;
     case "variable":
-      return writer.variable(value as number);
+      writer.variable(value as number);
+      return;
     case "string":
-      return writer.string(value as string);
+      writer.string(value as string);
+      return;
     default:
-      return writer.binary(value as Uint8Array);
+      writer.binary(value as Uint8Array);
+      return;
   }
 }

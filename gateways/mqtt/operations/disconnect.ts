@@ -19,12 +19,16 @@ export function disconnect(
   const { client, host, terms } = connection;
   const reader = new Reader(bytes, start, body, end);
   const { reason, properties } = decodeDisconnect(reader, connection.version);
-  if (reader.error !== undefined) return connection.fail(reader.error);
+  if (reader.error !== undefined) {
+    connection.fail(reader.error);
+    return;
+  }
   const expiry = properties.sessionExpiryInterval;
   if (expiry !== undefined) {
     if (terms.endsWithConnection && expiry > 0) {
       const problem = "session expiry of a session that was to end with its connection";
-      return connection.fail(breach(ReasonCode.protocolError, "MQTT 5 §3.14.2.2.2", problem));
+      connection.fail(breach(ReasonCode.protocolError, "MQTT 5 §3.14.2.2.2", problem));
+      return;
     }
     client.setSessionExpiry(expiryDuration(expiry));
   }

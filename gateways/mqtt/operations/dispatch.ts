@@ -26,32 +26,44 @@ export function dispatch(
   const first = bytes[start] as number;
   const type = first >> 4;
   connection.counters.received[type]!.value++;
-  if (type === PacketType.PUBLISH) return publishIn(connection, bytes, start, body, end, now);
+  if (type === PacketType.PUBLISH) {
+    publishIn(connection, bytes, start, body, end, now);
+    return;
+  }
   // MQTT 3.1 leaves the flags of most packets open, and lets others be repeated with DUP.
   if ((first & 0x0f) !== FLAGS[type] && connection.version !== 3) {
-    return connection.fail(
-      breach(ReasonCode.malformedPacket, "[MQTT-2.1.3-1]", `flags of ${PACKET_NAMES[type]}`),
-    );
+    connection.fail(breach(ReasonCode.malformedPacket, "[MQTT-2.1.3-1]", `flags of ${PACKET_NAMES[type]}`));
+    return;
   }
   switch (type) {
     case PacketType.PUBACK:
     case PacketType.PUBREC:
     case PacketType.PUBREL:
     case PacketType.PUBCOMP:
-      return acknowledged(connection, type, bytes, start, body, end);
+      acknowledged(connection, type, bytes, start, body, end);
+      return;
     case PacketType.SUBSCRIBE:
-      return subscribe(connection, bytes, start, body, end);
+      subscribe(connection, bytes, start, body, end);
+      return;
     case PacketType.UNSUBSCRIBE:
-      return unsubscribe(connection, bytes, start, body, end);
+      unsubscribe(connection, bytes, start, body, end);
+      return;
     case PacketType.PINGREQ:
-      return ping(connection, body, end);
+      ping(connection, body, end);
+      return;
     case PacketType.DISCONNECT:
-      return disconnect(connection, bytes, start, body, end);
+      disconnect(connection, bytes, start, body, end);
+      return;
     case PacketType.AUTH:
-      if (connection.version === 5) return authenticate(connection, bytes, start, body, end);
-      return unexpected(connection, type);
+      if (connection.version === 5) {
+        authenticate(connection, bytes, start, body, end);
+        return;
+      }
+      unexpected(connection, type);
+      return;
     default:
-      return unexpected(connection, type);
+      unexpected(connection, type);
+      return;
   }
 }
 
@@ -69,23 +81,31 @@ function acknowledged(
   if (end - body !== 2 || packetId === 0) {
     const reader = new Reader(bytes, start, body, end);
     reason = decodeAcknowledgement(reader, type, connection.version);
-    if (reader.error !== undefined) return connection.fail(reader.error);
+    if (reader.error !== undefined) {
+      connection.fail(reader.error);
+      return;
+    }
   }
   switch (type) {
     case PacketType.PUBACK:
-      return publishAcknowledged(connection, packetId, reason);
+      publishAcknowledged(connection, packetId, reason);
+      return;
     case PacketType.PUBREC:
-      return publishReceived(connection, packetId, reason);
+      publishReceived(connection, packetId, reason);
+      return;
     case PacketType.PUBREL:
-      return publishReleased(connection, packetId);
+      publishReleased(connection, packetId);
+      return;
     default:
-      return publishCompleted(connection, packetId);
+      publishCompleted(connection, packetId);
+      return;
   }
 }
 
 function ping(connection: Connection, body: number, end: number): void {
   if (body !== end) {
-    return connection.fail(breach(ReasonCode.malformedPacket, "MQTT 5 §3.12", "PINGREQ with a body"));
+    connection.fail(breach(ReasonCode.malformedPacket, "MQTT 5 §3.12", "PINGREQ with a body"));
+    return;
   }
   connection.counters.sent[PacketType.PINGRESP]!.value++;
   connection.host.send(PINGRESP);

@@ -16,7 +16,10 @@ export function answerInTurn(
   verdict: PublishVerdict | "pending",
 ): void {
   if (connection.answers === undefined) {
-    if (verdict !== "pending") return answer(connection, qos, packetId, verdict);
+    if (verdict !== "pending") {
+      answer(connection, qos, packetId, verdict);
+      return;
+    }
     connection.answers = new AnswersInOrder();
   }
   connection.answers.push(ticket, qos, packetId, verdict === "pending" ? undefined : verdict);
@@ -36,7 +39,8 @@ export function publishAnswered(connection: Connection, ticket: number, given: P
 function answer(connection: Connection, qos: 1 | 2, packetId: number, verdict: PublishVerdict): void {
   if (connection.phase === "ended") return;
   if (verdict !== "accepted" && verdict !== "no-subscribers") {
-    return refuse(connection, qos, packetId, verdict);
+    refuse(connection, qos, packetId, verdict);
+    return;
   }
   if (qos === 1) connection.unanswered--;
   const reason = verdict === "accepted" ? ReasonCode.success : ReasonCode.noMatchingSubscribers;

@@ -24,23 +24,31 @@ export function publishIn(
   now: Instant,
 ): void {
   const malformed = decodePublish(head, connection.topics, bytes, start, body, end, connection.version);
-  if (malformed !== undefined) return connection.fail(malformed);
+  if (malformed !== undefined) {
+    connection.fail(malformed);
+    return;
+  }
   const flags = bytes[start] as number;
   const qos = ((flags >> 1) & 3) as QoS;
   const retain = (flags & 1) !== 0;
   const { config } = connection;
   if (qos > config.maximumQoS) {
-    return connection.fail(breach(ReasonCode.qosNotSupported, "[MQTT-3.2.2-11]", `QoS ${qos}`));
+    connection.fail(breach(ReasonCode.qosNotSupported, "[MQTT-3.2.2-11]", `QoS ${qos}`));
+    return;
   }
   if (retain && !config.retainAvailable) {
-    return connection.fail(breach(ReasonCode.retainNotSupported, "[MQTT-3.2.2-14]", "retained message"));
+    connection.fail(breach(ReasonCode.retainNotSupported, "[MQTT-3.2.2-14]", "retained message"));
+    return;
   }
   let { topic } = head;
   let expiry = FOREVER;
   let carried: MessageProperties | undefined;
   if (head.properties !== NO_PROPERTIES || topic === "") {
     const resolved = resolveTopic(connection, topic, head.properties);
-    if (typeof resolved !== "string") return connection.fail(resolved);
+    if (typeof resolved !== "string") {
+      connection.fail(resolved);
+      return;
+    }
     topic = resolved;
     expiry = messageExpiry(head.properties);
     carried = messageProperties(head.properties);
@@ -85,7 +93,10 @@ function publishQos2(connection: Connection, message: Message, packetId: number)
     if (connection.answers?.awaits(packetId) !== true) connection.acknowledge(PUBREC, packetId);
     return;
   }
-  if (receipt === "full") return answerInTurn(connection, ticket, 2, packetId, "congested");
+  if (receipt === "full") {
+    answerInTurn(connection, ticket, 2, packetId, "congested");
+    return;
+  }
   if (exceedsReceiveMaximum(connection)) {
     // It was not published, so it must not count as received when it comes again.
     releaseInbound(connection, packetId);

@@ -11,16 +11,25 @@ const COPIED_PAYLOAD_MAX = 8192;
 
 /** A message for the client: PUBLISH, or PUBREL for one that it has already (MQTT 5 §4.3, §4.4). */
 export function publishOut(connection: Connection, delivery: Delivery, now: Instant): void {
-  if (delivery.stage === "release") return resumeRelease(connection, delivery.id);
+  if (delivery.stage === "release") {
+    resumeRelease(connection, delivery.id);
+    return;
+  }
   const { message, qos, topic, subscriptionIds } = delivery;
   const header = publishHeader(qos, delivery.retain, delivery.duplicate);
   const packetId: number = qos === 0 ? NO_DELIVERY_ID : delivery.id;
   const individual = connection.outgoingAliases !== undefined || subscriptionIds.length > 0;
   if (message.payload.length > COPIED_PAYLOAD_MAX || (individual && connection.version === 5)) {
-    if (!sendInParts(connection, delivery, header, packetId, now)) return tooLarge(connection, delivery);
+    if (!sendInParts(connection, delivery, header, packetId, now)) {
+      tooLarge(connection, delivery);
+      return;
+    }
   } else {
     const bytes = encodeSharedPublish(connection.version, message, topic, header, packetId, now);
-    if (bytes.length > connection.terms.maximumPacketSize) return tooLarge(connection, delivery);
+    if (bytes.length > connection.terms.maximumPacketSize) {
+      tooLarge(connection, delivery);
+      return;
+    }
     connection.host.send(bytes);
   }
   connection.counters.sent[PUBLISH]!.value++;
@@ -77,7 +86,8 @@ function resumeRelease(connection: Connection, id: DeliveryId): void {
 export function publishAcknowledged(connection: Connection, packetId: number, reason: ReasonCode): void {
   if (connection.handshakes?.has(packetId) === true) {
     const problem = `PUBACK for the QoS 2 message ${packetId}`;
-    return connection.fail(breach(ReasonCode.protocolError, "[MQTT-4.3.3-1]", problem));
+    connection.fail(breach(ReasonCode.protocolError, "[MQTT-4.3.3-1]", problem));
+    return;
   }
   connection.client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
 }
@@ -89,7 +99,8 @@ export function publishReceived(connection: Connection, packetId: number, reason
     // A failure needs no answer; otherwise the client learns that the id means nothing to us.
     if (isFailure(reason)) return;
     const why = "no such packet identifier";
-    return connection.acknowledge(PUBREL, packetId, ReasonCode.packetIdentifierNotFound, why);
+    connection.acknowledge(PUBREL, packetId, ReasonCode.packetIdentifierNotFound, why);
+    return;
   }
   if (isFailure(reason)) {
     handshakes.delete(packetId);

@@ -31,7 +31,10 @@ export function subscribe(
 ): void {
   const reader = new Reader(bytes, start, body, end);
   const packet = decodeSubscribe(reader, connection.version);
-  if (reader.error !== undefined) return connection.fail(reader.error);
+  if (reader.error !== undefined) {
+    connection.fail(reader.error);
+    return;
+  }
   const codes: number[] = [];
   const waiting = new Map<number, number>();
   for (const subscription of packet.subscriptions) {
@@ -40,7 +43,10 @@ export function subscribe(
     if (code === "pending") waiting.set(ticket, codes.length);
     codes.push(code === "pending" ? 0 : code);
   }
-  if (waiting.size === 0) return acknowledge(connection, packet.packetId, codes);
+  if (waiting.size === 0) {
+    acknowledge(connection, packet.packetId, codes);
+    return;
+  }
   connection.subscribing = { packet, codes, waiting };
   connection.hold();
 }
@@ -124,7 +130,10 @@ export function unsubscribe(
   const { client, host, version, counters } = connection;
   const reader = new Reader(bytes, start, body, end);
   const { packetId, filters } = decodeUnsubscribe(reader, version);
-  if (reader.error !== undefined) return connection.fail(reader.error);
+  if (reader.error !== undefined) {
+    connection.fail(reader.error);
+    return;
+  }
   const codes = filters.map((filter) =>
     client.unsubscribe(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
   );
