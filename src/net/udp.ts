@@ -1,6 +1,6 @@
 import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import type { Datagram, Note } from "../gateway/contract.ts";
-import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, mappedAddress, plainAddress } from "./address.ts";
+import { ANY_ADDRESS, ANY_IPV4, lacksIpv6 } from "./address.ts";
 import { bindError } from "./listen-errors.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import type {
@@ -9,13 +9,22 @@ import type {
   OutgoingDatagram,
   ReceiveDatagrams,
 } from "./transport.ts";
+import { Zones } from "./zones.ts";
 
 type Lookup = NonNullable<SocketOptions["lookup"]>;
 
 // Addresses are literals here. Answering at once spares each datagram a turn through the resolver (15 to 20 %
 // of the cost of sending). On an IPv6 socket, IPv4 is reached in its mapped form.
 const literal4: Lookup = (address, _options, callback) => callback(null, address, 4);
-const literal6: Lookup = (address, _options, callback) => callback(null, mappedAddress(address), 6);
+const literal6 =
+  (zones: Zones): Lookup =>
+  (address, _options, callback) =>
+    callback(null, zones.reach(address), 6);
+
+interface Bound {
+  readonly socket: Socket;
+  readonly zones: Zones;
+}
 
 class UdpSocket implements DatagramSocket {
   readonly transport = "udp";
@@ -26,8 +35,9 @@ class UdpSocket implements DatagramSocket {
   #batch: Datagram[] = [];
   #backlog = 0;
   #failed = 0;
+  #closed = false;
 
-  constructor(socket: Socket, receive: ReceiveDatagrams) {
+  constructor({ socket, zones }: Bound, receive: ReceiveDatagrams) {
     const bound = socket.address();
     this.address = bound.address;
     this.port = bound.port;
@@ -37,7 +47,7 @@ class UdpSocket implements DatagramSocket {
       // Port 0 can be forged but never answered.
       if (sender.port === 0) return;
       const batch = this.#batch;
-      batch.push({ bytes: plainBytes(bytes), address: plainAddress(sender.address), port: sender.port });
+      batch.push({ bytes: plainBytes(bytes), address: zones.learn(sender.address), port: sender.port });
       if (batch.length === 1) setImmediate(this.#hand);
     });
   }
@@ -46,10 +56,12 @@ class UdpSocket implements DatagramSocket {
   readonly #hand = (): void => {
     const batch = this.#batch;
     this.#batch = [];
-    this.#receive(batch);
+    if (!this.#closed) this.#receive(batch);
   };
 
   send(batch: readonly OutgoingDatagram[]): void {
+    // A channel's last words may come after the socket is closed.
+    if (this.#closed) return;
     for (const datagram of batch) {
       this.#backlog++;
       this.#socket.send(datagram.bytes, datagram.port, datagram.address, this.#sent);
@@ -72,15 +84,18 @@ class UdpSocket implements DatagramSocket {
   }
 
   close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
     return new Promise((resolve) => this.#socket.close(() => resolve()));
   }
 }
 
-function bind(options: DatagramListenerOptions, address: string): Promise<Socket> {
+function bind(options: DatagramListenerOptions, address: string): Promise<Bound> {
+  const zones = new Zones();
   const six = address.includes(":");
   const socket = createSocket({
     type: six ? "udp6" : "udp4",
-    lookup: six ? literal6 : literal4,
+    lookup: six ? literal6(zones) : literal4,
     reuseAddr: options.reuseAddress,
   });
   return new Promise((resolve, reject) => {
@@ -91,12 +106,12 @@ function bind(options: DatagramListenerOptions, address: string): Promise<Socket
     socket.once("error", fail);
     socket.bind({ port: options.port, address }, () => {
       socket.off("error", fail);
-      resolve(socket);
+      resolve({ socket, zones });
     });
   });
 }
 
-async function bindAny(options: DatagramListenerOptions): Promise<Socket> {
+async function bindAny(options: DatagramListenerOptions): Promise<Bound> {
   try {
     return await bind(options, options.bind);
   } catch (error) {
@@ -150,16 +165,16 @@ export async function listenUdp(
   receive: ReceiveDatagrams,
   note: (note: Note) => void = () => {},
 ): Promise<DatagramSocket> {
-  let socket: Socket | undefined;
+  let bound: Bound | undefined;
   try {
-    socket = await bindAny(options);
-    configure(socket, options, note);
+    bound = await bindAny(options);
+    configure(bound.socket, options, note);
   } catch (error) {
-    socket?.close();
+    bound?.socket.close();
     throw bindError(error, options.bind, options.port);
   }
-  socket.on("error", (error) =>
+  bound.socket.on("error", (error) =>
     note({ level: "warn", event: "udp-error", detail: { problem: error.message } }),
   );
-  return new UdpSocket(socket, receive);
+  return new UdpSocket(bound, receive);
 }

@@ -4,6 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import type { Datagram } from "#core/gateway/contract.ts";
 import { type DatagramListenerOptions, type DatagramSocket, ListenError } from "#core/net/transport.ts";
 import { listenUdp } from "#core/net/udp.ts";
+import { Zones } from "#core/net/zones.ts";
 import { datagramOptions } from "./support.ts";
 
 let sockets: DatagramSocket[] = [];
@@ -124,4 +125,24 @@ test("kernel buffers smaller than asked for are reported with what was granted",
       detail: expect.objectContaining({ asked: 2 ** 30, receiveBuffer: expect.any(Number) }),
     }),
   ]);
+});
+
+test("sending after close is ignored", async () => {
+  const socket = await open(() => {});
+  await socket.close();
+  socket.send([{ bytes: Buffer.from("late"), address: "127.0.0.1", port: 9 }]);
+  expect(socket.backlog).toBe(0);
+});
+
+test("a link-local sender is known without its zone and reached with it", () => {
+  const zones = new Zones();
+  expect(zones.learn("fe80::1%eth0")).toBe("fe80::1");
+  expect(zones.reach("fe80::1")).toBe("fe80::1%eth0");
+  zones.learn("fe80::1%eth1");
+  expect(zones.reach("fe80::1")).toBe("fe80::1%eth1");
+  expect(zones.reach("fe80::2")).toBe("fe80::2");
+  expect(zones.learn("::ffff:192.0.2.7")).toBe("192.0.2.7");
+  expect(zones.reach("192.0.2.7")).toBe("::ffff:192.0.2.7");
+  for (let number = 0; number < 10_000; number++) zones.learn(`fe80::2:${number.toString(16)}%eth0`);
+  expect(zones.reach("fe80::1")).toBe("fe80::1");
 });
