@@ -118,8 +118,18 @@ function gatewaySchema(module: ConfigurableModule): JsonSchema {
   };
 }
 
+const built = new WeakMap<readonly ConfigurableModule[], JsonSchema>();
+
 /** The schema of the whole configuration, given the gateways that exist. */
 export function buildSchema(modules: readonly ConfigurableModule[]): JsonSchema {
+  const known = built.get(modules);
+  if (known !== undefined) return known;
+  const schema = assemble(modules);
+  built.set(modules, schema);
+  return schema;
+}
+
+function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
   const gateways = Object.fromEntries(modules.map((module) => [module.name, gatewaySchema(module)]));
   const core = Type.Object({ ...coreProperties, tls: Tls, ...policyProperties }) as unknown as JsonSchema;
   const whole: JsonSchema = {

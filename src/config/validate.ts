@@ -1,4 +1,4 @@
-import { Ajv, type ErrorObject } from "ajv";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import formats from "ajv-formats";
 import { isTree, schemaOfKey } from "./defaults.ts";
 import { describe, HIDDEN, shownValue } from "./describe.ts";
@@ -87,11 +87,22 @@ function distinct(errors: readonly ErrorObject[], tree: unknown): readonly Error
   });
 }
 
-/** Checks a configuration with its defaults filled in. */
-export function validate(schema: JsonSchema, tree: unknown, locate: Locate): readonly ConfigProblem[] {
+/** Compiling takes longer than checking, and a reload checks the same schema again. */
+const compiled = new WeakMap<JsonSchema, ValidateFunction>();
+
+function compile(schema: JsonSchema): ValidateFunction {
+  const known = compiled.get(schema);
+  if (known !== undefined) return known;
   const ajv = new Ajv({ allErrors: true, strict: false });
   formats.default(ajv, ["date-time", "regex"]);
   const check = ajv.compile(schema);
+  compiled.set(schema, check);
+  return check;
+}
+
+/** Checks a configuration with its defaults filled in. */
+export function validate(schema: JsonSchema, tree: unknown, locate: Locate): readonly ConfigProblem[] {
+  const check = compile(schema);
   if (check(tree)) return [];
   return distinct(check.errors ?? [], tree).map((error) => toProblem(error, schema, tree, locate));
 }

@@ -3,12 +3,14 @@ import { AddressSet, isAddressRange } from "./addresses.ts";
 
 const RULE = /^(allow|deny)\s+(\S+)$/;
 
-/** Undefined for a good rule; what is wrong otherwise. For the configuration check. */
+const ALLOWED = "allow or deny, and an IP address, a CIDR range or all";
+
+/** Undefined for a good rule; what is allowed otherwise. For the configuration check. */
 export function accessRuleProblem(text: string): string | undefined {
   const match = RULE.exec(text);
-  if (match === null) return `must be "allow" or "deny" and an address, a CIDR range or "all"`;
+  if (match === null) return ALLOWED;
   const who = match[2]!;
-  return who === "all" || isAddressRange(who) ? undefined : `"${who}" is no address, CIDR range or "all"`;
+  return who === "all" || isAddressRange(who) ? undefined : ALLOWED;
 }
 
 /**
