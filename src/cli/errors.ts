@@ -10,6 +10,7 @@ export const OPERATOR_ERRORS = {
   "certificate-invalid": "A certificate or key is not PEM, or the passphrase of the key is wrong.",
   "certificate-mismatch": "A key does not belong to its certificate.",
   "psk-file-invalid": "A line of the PSK file is not identity:key.",
+  "file-missing": "A file or folder that the configuration names does not exist.",
   "disk-full": "The disk under the data folder is full.",
   "data-folder-unusable": "The data folder cannot be created, read or written.",
   "too-many-open-files": "The system's limit of open files and connections is reached.",
@@ -43,6 +44,7 @@ const ACCESS_FIX = "give the user that runs the gateway access, or name another 
 const SYSTEM_ERRORS: ReadonlyMap<string, readonly [OperatorErrorCode, fix: string]> = new Map([
   ["EADDRINUSE", ["port-in-use", "stop the other program, or configure another port"]],
   ["EADDRNOTAVAIL", ["address-not-available", "bind to an address of this machine"]],
+  ["ENOENT", ["file-missing", "create it, or correct its path in the configuration"]],
   ["ENOSPC", ["disk-full", "free some space, or name another folder with --data"]],
   ["EDQUOT", ["disk-full", "raise the quota, or name another folder with --data"]],
   ["EROFS", ["data-folder-unusable", "name a writable folder with --data"]],

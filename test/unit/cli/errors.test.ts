@@ -32,6 +32,7 @@ test.each([
   ["EADDRINUSE", "listen", "port-in-use"],
   ["EACCES", "listen", "permission-denied"],
   ["EACCES", "mkdir", "data-folder-unusable"],
+  ["ENOENT", "open", "file-missing"],
   ["ENOSPC", "write", "disk-full"],
   ["EROFS", "open", "data-folder-unusable"],
   ["EMFILE", "open", "too-many-open-files"],
