@@ -32,7 +32,9 @@ class LastPublish {
   readonly #withId: boolean;
   readonly #writer = new Writer();
   #message: Message | undefined = undefined;
+  /** It stands at the beginning of the writer's body, and stays there while messages have the same one. */
   #topic = "";
+  #topicEnd = 0;
   #bytes: Uint8Array = new Uint8Array(0);
   #idAt = 0;
   /** 0: the message does not expire. */
@@ -57,9 +59,15 @@ class LastPublish {
 
   #write(message: Message, topic: string, now: Instant): void {
     const writer = this.#writer;
-    writer.begin();
-    writer.string(topic);
-    const idAt = writer.length;
+    if (topic === this.#topic) {
+      writer.rewind(this.#topicEnd);
+    } else {
+      writer.begin();
+      writer.string(topic);
+      this.#topicEnd = writer.length;
+      this.#topic = topic;
+    }
+    const idAt = this.#topicEnd;
     if (this.#withId) writer.uint16(0);
     let expiryAt = 0;
     if (this.#version === 5) expiryAt = writeProperties(writer, message, undefined, NO_SUBSCRIPTION_IDS, now);
@@ -68,7 +76,6 @@ class LastPublish {
     const bytes = writer.finish(HEADER);
     const headerLength = bytes.length - bodyLength;
     this.#message = message;
-    this.#topic = topic;
     this.#bytes = bytes;
     this.#idAt = headerLength + idAt;
     this.#expiryAt = expiryAt === 0 ? 0 : headerLength + expiryAt;

@@ -15,9 +15,17 @@ export const variableLength = (value: number): number =>
 export class Writer {
   #bytes: Uint8Array = new Uint8Array(INITIAL_SIZE);
   #at = HEADER_MAX;
+  /** The last view handed out: packets of one kind tend to be of one length. */
+  #view: Uint8Array = this.#bytes.subarray(0, 0);
+  #viewStart = 0;
 
   begin(): void {
     this.#at = HEADER_MAX;
+  }
+
+  /** Goes back to a former `length`: what was written up to there in the last packet is kept. */
+  rewind(length: number): void {
+    this.#at = HEADER_MAX + length;
   }
 
   /** Octets of body written so far. */
@@ -95,7 +103,11 @@ export class Writer {
     this.octet(firstOctet);
     this.variable(remaining);
     this.#at = end;
-    return this.#bytes.subarray(start, end);
+    if (this.#viewStart !== start || this.#view.length !== end - start) {
+      this.#view = new Uint8Array(this.#bytes.buffer, start, end - start);
+      this.#viewStart = start;
+    }
+    return this.#view;
   }
 
   #room(count: number): void {
@@ -104,5 +116,6 @@ export class Writer {
     const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
     grown.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = grown;
+    this.#viewStart = -1;
   }
 }
