@@ -19,7 +19,7 @@ import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
-import { newSessionCounters, type SessionCounters } from "./session/session.ts";
+import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { Sessions } from "./session/sessions.ts";
 
 /** A gateway of any configuration type; its options were validated against its schema. */
@@ -34,6 +34,7 @@ const SWEEP_PERIOD = seconds(1);
 export interface Composition {
   readonly config: Config;
   readonly core: Core;
+  readonly deadlines: Deadlines;
   readonly bus: EmbeddedBus;
   readonly sessions: Sessions;
   readonly sessionCounters: SessionCounters;
@@ -52,69 +53,28 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
   const clock: Clock = systemClock;
   const deadlines = new Deadlines(clock.now());
   const metrics = new Metrics({ process: true });
-  const notes = new NoteBook(
-    log,
-    metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]),
-  );
-  const sessionCounters = newSessionCounters();
+  const sessionCounters = newSessionCounters(metrics.counters(""));
   const { settings, usersFiles } = policySettings(config);
   const policy = new ConfiguredPolicy(settings, clock);
   const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random);
-  const sessions = new Sessions(
-    bus,
-    deadlines,
-    { options: config.session, clock, counters: sessionCounters, journal: undefined },
-    config.session,
-  );
+  const context = { options: config.session, clock, counters: sessionCounters, journal: undefined };
+  const sessions = new Sessions(bus, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
-  const core: Core = {
-    now: clock.now(),
-    tick() {
-      this.now = clock.now();
-    },
-    bus,
-    sessions,
-    alarms: deadlines,
-    counters: newCoreCounters(metrics.counters("")),
-    commits: undefined,
-    random: (length) => randomBytes(length),
-    note: (gateway, note, about) => notes.write(gateway, note, core.now, about),
-    events: {
-      connected: (event) => {
-        for (const listener of events) listener.connected(event);
-      },
-      disconnected: (event, reason, at) => {
-        for (const listener of events) listener.disconnected(event, reason, at);
-      },
-    },
-    healthy: () => true,
-  };
+  const core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events });
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
   });
   deadlines.onArmed = ticker.expect;
-  const lifecycle = new Lifecycle(core, policy, {
-    stream: listenStream,
-    datagram: listenUdp,
-    defer: setImmediate,
-  });
+  const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
+  const lifecycle = new Lifecycle(core, policy, openers);
   openGateways(config, modules, core, metrics, lifecycle);
   everySecond(core, () => {
     bus.retainedMessages.sweep(core.now, SWEEP_BUDGET);
     lifecycle.dropExpiredLogins();
   });
-
   return {
-    config,
-    core,
-    bus,
-    sessions,
-    sessionCounters,
-    policy,
-    lifecycle,
-    metrics,
-    events,
+    ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, events },
     async open() {
       for (const listener of openListeners(config)) await lifecycle.open(plan(config, modules, listener));
     },
@@ -125,6 +85,45 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
       await lifecycle.stop(within, (length) => new Promise((resolve) => setTimeout(resolve, length)));
       ticker.stop();
     },
+  };
+}
+
+interface CoreParts {
+  readonly bus: EmbeddedBus;
+  readonly sessions: Sessions;
+  readonly deadlines: Deadlines;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly events: readonly Required<CoreEvents>[];
+}
+
+function coreOf({ bus, sessions, deadlines, clock, metrics, log, events }: CoreParts): Core {
+  const count = metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]);
+  const notes = new NoteBook(log, count);
+  return {
+    now: clock.now(),
+    tick() {
+      this.now = clock.now();
+    },
+    bus,
+    sessions,
+    alarms: deadlines,
+    counters: newCoreCounters(metrics.counters("")),
+    commits: undefined,
+    random: (length) => randomBytes(length),
+    note(gateway, note, about) {
+      notes.write(gateway, note, this.now, about);
+    },
+    events: {
+      connected: (event) => {
+        for (const listener of events) listener.connected(event);
+      },
+      disconnected: (event, reason, at) => {
+        for (const listener of events) listener.disconnected(event, reason, at);
+      },
+    },
+    healthy: () => true,
   };
 }
 

@@ -1,17 +1,98 @@
 #!/usr/bin/env node
+/** The composition root: commands, configuration, gateways, and what makes a process of them. */
+import { readFileSync } from "node:fs";
+import { openApi } from "./api/server.ts";
+import type { BannerFacts } from "./cli/banner.ts";
+import { type ConfigRequest, runCli } from "./cli/cli.ts";
+import type { RunningGateway } from "./cli/signals.ts";
 import { compose } from "./compose.ts";
-import { loadConfig } from "./config/load.ts";
+import { type LoadedConfig, loadConfig } from "./config/load.ts";
+import { hashPassword } from "./config/password-hash.ts";
+import { between, inSeconds } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
+import { systemClock } from "./net/clock.ts";
+import { exposeGauges, startSysTopics } from "./observation.ts";
 import { openLog } from "./observe/log.ts";
 
-const set = process.argv.flatMap((argument, index, all) =>
-  argument === "--set" ? [all[index + 1] ?? ""] : [],
-);
-const { config } = loadConfig({ modules: MODULES, environment: process.env, set });
-const running = compose(config, MODULES, openLog(config.log));
-await running.open();
-for (const { gateway, name, listening } of running.lifecycle.listeners) {
-  console.log(`${gateway} ${name} ${listening.transport} ${listening.address}:${listening.port}`);
+const version = (
+  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
+).version;
+
+const load = (request: ConfigRequest): LoadedConfig =>
+  loadConfig({ modules: MODULES, environment: process.env, file: request.file, set: request.set });
+
+async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
+  const { config, file, warnings } = load(request);
+  const log = openLog(config.log);
+  const running = compose(config, MODULES, log);
+  exposeGauges(running, version);
+  const started = systemClock.now();
+  let open = false;
+  const api = config.api.enable
+    ? await openApi(config.api, {
+        version,
+        node: config.node.name,
+        uptime: () => inSeconds(between(started, systemClock.now())),
+        metrics: running.metrics,
+        readiness: () => [
+          { name: "listeners", ok: open, ...(open ? {} : { detail: "not all listeners are open" }) },
+          { name: "bus", ok: running.core.healthy() },
+        ],
+      })
+    : undefined;
+  try {
+    await running.open();
+  } catch (error) {
+    await api?.close();
+    throw error;
+  }
+  open = true;
+  const sys = startSysTopics(running, version);
+  return {
+    stopTimeout: config.node.shutdownTimeout,
+    reload: () => running.reload(),
+    async stop() {
+      open = false;
+      sys.stop();
+      await running.stop();
+      await api?.close();
+    },
+    banner: {
+      version,
+      node: config.node.name,
+      file,
+      data:
+        config.store.engine === "memory" ? "in memory only: gone when this process ends" : config.dataFolder,
+      api: api === undefined ? undefined : `http://${api.address}:${api.port}`,
+      listeners: running.lifecycle.listeners.map(({ gateway, name, listening }) => ({
+        gateway,
+        name,
+        transport: listening.transport,
+        address: listening.address,
+        port: listening.port,
+        paths: listening.transport.startsWith("ws")
+          ? config.gateways[gateway]?.listeners[name]?.websocket.paths
+          : undefined,
+      })),
+      warnings,
+    },
+  };
 }
-process.on("SIGTERM", () => void running.stop().then(() => process.exit(0)));
-process.on("SIGINT", () => void running.stop().then(() => process.exit(0)));
+
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  {
+    version,
+    start,
+    checkConfig: (request) => load(request),
+    hashPassword,
+  },
+  {
+    input: process.stdin,
+    out: (text) => process.stdout.write(text),
+    error: (text) => process.stderr.write(text),
+    signals: process,
+  },
+);
+// Whatever timer or socket a library may still hold: a stop is a stop.
+process.exit();

@@ -2,6 +2,7 @@ import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { type Clock, type Duration, NEVER } from "../lib/time.ts";
+import type { SessionCounters } from "./counters.ts";
 import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -22,25 +23,6 @@ export interface SessionOptions {
   /** Inbound QoS 2 packet ids that may wait for their release. */
   readonly inboundMax: number;
 }
-
-/** Numbers that all sessions share; read by metrics. */
-export interface SessionCounters {
-  delivered: number;
-  settled: number;
-  droppedFull: number;
-  droppedExpired: number;
-  droppedAway: number;
-  dead: number;
-}
-
-export const newSessionCounters = (): SessionCounters => ({
-  delivered: 0,
-  settled: 0,
-  droppedFull: 0,
-  droppedExpired: 0,
-  droppedAway: 0,
-  dead: 0,
-});
 
 /** What sessions need of their surroundings, one object for all. */
 export interface SessionContext {
@@ -137,7 +119,7 @@ export class Session implements Subscriber {
     );
     if (this.#open && this.#queue.length === 0 && this.#replays === undefined && !this.#resuming) {
       if (qos === 0) {
-        this.#context.counters.delivered++;
+        this.#context.counters.delivered[0].value++;
         this.#outlet!.deliver(delivery);
         return;
       }
@@ -175,7 +157,7 @@ export class Session implements Subscriber {
     if (!this.durable) return;
     for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
     if (!this.#context.options.queueQos0) {
-      this.#context.counters.droppedAway += this.#queue.remove((delivery) => delivery.qos === 0).length;
+      this.#context.counters.droppedAway.value += this.#queue.remove((delivery) => delivery.qos === 0).length;
     }
   }
 
@@ -203,7 +185,7 @@ export class Session implements Subscriber {
       const fromQueue = this.#queue.peek() === delivery;
       if (delivery.message.expiresAt <= this.#context.clock.now()) {
         if (fromQueue) this.#queue.shift();
-        this.#context.counters.droppedExpired++;
+        this.#context.counters.droppedExpired.value++;
         this.#forget(delivery);
         continue;
       }
@@ -213,7 +195,7 @@ export class Session implements Subscriber {
       }
       if (fromQueue) this.#queue.shift();
       if (delivery.qos === 0) {
-        this.#context.counters.delivered++;
+        this.#context.counters.delivered[0].value++;
         this.#outlet!.deliver(delivery);
       } else {
         this.#hand(delivery);
@@ -226,11 +208,11 @@ export class Session implements Subscriber {
     if (delivery === undefined) return;
     switch (outcome) {
       case "done":
-        this.#context.counters.settled++;
+        this.#context.counters.settled.value++;
         this.#forget(delivery);
         break;
       case "dead":
-        this.#context.counters.dead++;
+        this.#context.counters.dead.value++;
         this.#forget(delivery);
         break;
       case "again":
@@ -317,23 +299,23 @@ export class Session implements Subscriber {
     this.#window ??= new Window();
     if (delivery.sequence === 0) delivery.sequence = this.#sequence++;
     this.#window.add(delivery);
-    this.#context.counters.delivered++;
+    this.#context.counters.delivered[delivery.qos].value++;
     if (this.durable) this.#context.journal?.moved(this, delivery);
     this.#outlet!.deliver(delivery);
   }
 
   #enqueue(delivery: Outgoing): void {
     if (delivery.qos === 0 && this.#outlet === undefined && !this.#context.options.queueQos0) {
-      this.#context.counters.droppedAway++;
+      this.#context.counters.droppedAway.value++;
       return;
     }
     // A queued message must not hold on to the read buffer that it came in.
     delivery.message = delivery.message.kept();
     for (const dropped of this.#queue.push(delivery, this.#context.clock.now())) {
       if (dropped.message.expiresAt !== NEVER && dropped.message.expiresAt <= this.#context.clock.now()) {
-        this.#context.counters.droppedExpired++;
+        this.#context.counters.droppedExpired.value++;
       } else {
-        this.#context.counters.droppedFull++;
+        this.#context.counters.droppedFull.value++;
       }
       if (dropped === delivery) return;
       this.#forget(dropped);

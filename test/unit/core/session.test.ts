@@ -3,9 +3,10 @@ import { describe, expect, it } from "vitest";
 import type { Grant } from "#core/bus/bus.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
 import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
+import { newSessionCounters } from "#core/session/counters.ts";
 import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
 import { Outgoing } from "#core/session/outgoing.ts";
-import { newSessionCounters, type Outlet, Session, type SessionOptions } from "#core/session/session.ts";
+import { type Outlet, Session, type SessionOptions } from "#core/session/session.ts";
 import { Window } from "#core/session/window.ts";
 
 const NOW = 1_000_000 as Instant;
@@ -122,7 +123,7 @@ describe("settling", () => {
     send(session, "1", "2");
     session.settle(client.taken[0]!.id, "dead");
     expect(client.texts).toEqual(["1", "2"]);
-    expect(counters.dead).toBe(1);
+    expect(counters.dead.value).toBe(1);
   });
 
   it("ignores ids that are not unsettled", () => {
@@ -182,7 +183,7 @@ describe("a session that outlives its connection", () => {
     session.deliver(message("0", 0), grant(0));
     send(session, "1");
     expect(session.queued).toBe(1);
-    expect(counters.droppedAway).toBe(1);
+    expect(counters.droppedAway.value).toBe(1);
   });
 });
 
@@ -199,7 +200,7 @@ describe("the queue's limits", () => {
     const client = new Client();
     session.attach(client, 10);
     expect(client.texts).toEqual(left);
-    expect(counters.droppedFull).toBe(1);
+    expect(counters.droppedFull.value).toBe(1);
   });
 
   it("counts bytes too, and refuses a message that would never fit without emptying the queue for it", () => {
@@ -210,7 +211,7 @@ describe("the queue's limits", () => {
     send(session, "c", "d");
     expect(session.queued).toBe(3);
     expect(session.queuedBytes).toBeLessThanOrEqual(400);
-    expect(counters.droppedFull).toBe(2);
+    expect(counters.droppedFull.value).toBe(2);
   });
 
   it("makes room from expired messages first, and never hands one out [MQTT-3.3.2-5]", () => {
@@ -225,7 +226,7 @@ describe("the queue's limits", () => {
     session.attach(client, 10);
     expect(client.texts).not.toContain("short");
     expect(client.texts).not.toContain("brief");
-    expect(counters.droppedExpired).toBeGreaterThan(0);
+    expect(counters.droppedExpired.value).toBeGreaterThan(0);
   });
 
   it("never holds more than its limits, whatever happens", () => {

@@ -60,7 +60,7 @@ describe("the client's Maximum Packet Size [MQTT-3.1.2-24]", () => {
     site.world.publish("c", new Uint8Array(100_000), { qos: 1 });
     site.world.publish("d", "fits", { qos: 1 });
     expect(topics(device.take())).toEqual(["d"]);
-    expect(site.world.sessionCounters.dead).toBe(2);
+    expect(site.world.sessionCounters.dead.value).toBe(2);
     expect(site.world.counter("deliveries_too_large").value).toBe(3);
   });
 
@@ -87,7 +87,7 @@ describe("a client that refuses a message", () => {
     const [one, two] = device.take();
     expect(device.send({ cmd: "puback", messageId: one?.["messageId"], reasonCode: 0x97 })).toEqual([]);
     expect(device.send({ cmd: "pubrec", messageId: two?.["messageId"], reasonCode: 0x83 })).toEqual([]);
-    expect(site.world.sessionCounters.dead).toBe(2);
+    expect(site.world.sessionCounters.dead.value).toBe(2);
   });
 
   it("breaks the protocol when it answers QoS 2 with PUBACK", () => {

@@ -1,0 +1,106 @@
+/** Connects what the running parts count to those who read it: gauges for `/metrics`, and the `$SYS` topics. */
+import { Message } from "./bus/message.ts";
+import type { Composition } from "./compose.ts";
+import { inSeconds } from "./lib/time.ts";
+import { systemClock } from "./net/clock.ts";
+import type { Metric, Statistic } from "./observe/sys-names.ts";
+import { SysTopics } from "./observe/sys-topics.ts";
+
+/** Gauges of what there is at this moment. */
+export function exposeGauges(running: Composition, version: string): void {
+  const { metrics, bus, sessions, lifecycle, core } = running;
+  metrics.info("build_info", "Version of this gateway", { version, node: process.version });
+  metrics.gauge("sessions", "Sessions, connected or not", () => sessions.count);
+  metrics.gauge("sessions_connected", "Sessions whose client is connected", () => sessions.connected);
+  metrics.gauge("retained_messages", "Retained messages", () => bus.retainedMessages.count);
+  metrics.gauge("retained_bytes", "Memory of retained messages", () => bus.retainedMessages.bytes);
+  metrics.gauge(
+    "retained_refused",
+    "Messages not retained because of a limit",
+    () => bus.retainedMessages.refused,
+  );
+  metrics.gauge("delayed_messages", "Messages waiting for their time", () => bus.delayedMessages.waiting);
+  metrics.gauge("filters", "Distinct topic filters subscribed to", () => bus.filters);
+  metrics.gauge("deadlines", "Alarms set in the timer wheel", () => running.deadlines.armed);
+  metrics.gauge("queued_messages", "Messages waiting in sessions", () => {
+    let queued = 0;
+    for (const session of sessions.all()) queued += session.queued;
+    return queued;
+  });
+  metrics.labelledGauge("connections", "Open connections, or known devices on UDP", "listener", () =>
+    lifecycle.listeners.map(({ gateway, name, door }) => [`${gateway}:${name}`, door.loops.size] as const),
+  );
+  metrics.labelledGauge("datagrams_dropped", "Datagrams that no channel wanted", "listener", () =>
+    lifecycle.listeners.flatMap(({ gateway, name, datagrams }) =>
+      datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.dropped] as const],
+    ),
+  );
+  metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
+}
+
+/** Publishes `$SYS` until it is stopped. */
+export function startSysTopics(running: Composition, version: string): SysTopics {
+  const { config, core, events } = running;
+  const topics = new SysTopics(
+    { node: config.node.name, version },
+    {
+      publish(topic, payload, retain) {
+        core.tick();
+        core.bus.publish(new Message(topic, payload, 0, retain, core.now), undefined);
+      },
+      statistics: statistics(running),
+      metrics: sums(running),
+    },
+    systemClock,
+  );
+  events.push({
+    connected: (event) => topics.connected(event),
+    disconnected: (event, reason) => topics.disconnected(event, reason),
+  });
+  if (inSeconds(config.node.sysInterval) > 0) topics.start(config.node.sysInterval);
+  return topics;
+}
+
+function statistics({ sessions, bus }: Composition): Partial<Record<Statistic, () => number>> {
+  const subscriptions = (): number => {
+    let count = 0;
+    for (const session of sessions.all()) count += session.subscriptions.size;
+    return count;
+  };
+  return {
+    connections: () => sessions.connected,
+    sessions: () => sessions.count,
+    "sessions/persistent": () => {
+      let count = 0;
+      for (const session of sessions.all()) if (session.durable) count++;
+      return count;
+    },
+    subscriptions,
+    suboptions: subscriptions,
+    topics: () => bus.filters,
+    routes: () => bus.filters,
+    retained: () => bus.retainedMessages.count,
+  };
+}
+
+function sums({ core, sessionCounters: session, bus }: Composition): Partial<Record<Metric, () => number>> {
+  const { counters } = core;
+  const [received0, received1, received2] = counters.messagesReceived;
+  const [sent0, sent1, sent2] = session.delivered;
+  return {
+    "bytes/received": () => counters.bytesReceived.value,
+    "bytes/sent": () => counters.bytesSent.value,
+    "messages/received": () => received0.value + received1.value + received2.value,
+    "messages/sent": () => sent0.value + sent1.value + sent2.value,
+    "messages/qos0/received": () => received0.value,
+    "messages/qos1/received": () => received1.value,
+    "messages/qos2/received": () => received2.value,
+    "messages/qos0/sent": () => sent0.value,
+    "messages/qos1/sent": () => sent1.value,
+    "messages/qos2/sent": () => sent2.value,
+    "messages/retained": () => bus.retainedMessages.count,
+    "messages/expired": () => session.droppedExpired.value,
+    "messages/dropped": () =>
+      session.droppedFull.value + session.droppedExpired.value + session.droppedAway.value,
+  };
+}

@@ -1,0 +1,27 @@
+import type { Counter } from "../gateway/contract.ts";
+
+/** Numbers that all sessions share; read by metrics. */
+export interface SessionCounters {
+  /** Handed to clients, by QoS; a message handed out again counts again. */
+  readonly delivered: readonly [Counter, Counter, Counter];
+  readonly settled: Counter;
+  readonly droppedFull: Counter;
+  readonly droppedExpired: Counter;
+  readonly droppedAway: Counter;
+  readonly dead: Counter;
+}
+
+export const newSessionCounters = (
+  counter: (name: string, help: string) => Counter = () => ({ value: 0 }),
+): SessionCounters => ({
+  delivered: [
+    counter("messages_qos0_sent", "QoS 0 messages handed to clients"),
+    counter("messages_qos1_sent", "QoS 1 messages handed to clients"),
+    counter("messages_qos2_sent", "QoS 2 messages handed to clients"),
+  ],
+  settled: counter("messages_settled", "QoS 1 and 2 messages that clients acknowledged"),
+  droppedFull: counter("messages_dropped_queue_full", "Messages dropped because a session's queue was full"),
+  droppedExpired: counter("messages_dropped_expired", "Messages that expired before they could be delivered"),
+  droppedAway: counter("messages_dropped_away", "QoS 0 messages not queued for clients that were away"),
+  dead: counter("messages_dead", "Messages that a client could not take and never will"),
+});
