@@ -1,4 +1,6 @@
 import type { Duration } from "../lib/time.ts";
+import { timerLength } from "../lib/timer-length.ts";
+import { formatDuration } from "../lib/units.ts";
 import { describeError, EXIT } from "./errors.ts";
 
 /** A gateway that is up. */
@@ -37,7 +39,7 @@ export async function runUntilStopped(
       const { lines, exit: code } = describeError(end.error);
       for (const line of lines) say(line);
       exit = code;
-    } else say(`${end}: stopping, at most ${running.stopTimeout / 1000} s; once more to stop at once`);
+    } else say(`${end}: stopping, at most ${formatDuration(running.stopTimeout)}; once more to stop at once`);
     const forced = await stopInTime(running, signals);
     if (forced === undefined) return exit;
     say(forced);
@@ -51,7 +53,7 @@ export async function runUntilStopped(
 async function stopInTime(running: RunningGateway, signals: Signals): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve("not stopped in time: ending now"), running.stopTimeout);
+    timer = setTimeout(() => resolve("not stopped in time: ending now"), timerLength(running.stopTimeout));
   });
   const again = signals.next().then((signal) => `${signal}: ending now`);
   try {

@@ -8,6 +8,8 @@ import { TlsLayer } from "./tls.ts";
 import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
+/** What Node takes for its own limit of a queue; `unlimited` is more than that. */
+const HIGH_WATER_MARK_MAX = 2 ** 30;
 /** Connections in the middle of a handshake, when the options do not say. */
 const HANDSHAKES_MAX = 1000;
 
@@ -18,7 +20,10 @@ export async function listenStream(
   note: (note: Note) => void = () => {},
 ): Promise<Listening> {
   const layers = new Layers(options, accept, note);
-  const server = createServer({ noDelay: options.noDelay, highWaterMark: options.highWaterMark });
+  const server = createServer({
+    noDelay: options.noDelay,
+    highWaterMark: Math.min(options.highWaterMark, HIGH_WATER_MARK_MAX),
+  });
   server.on("connection", (socket) => layers.accepted(socket));
   try {
     await listenAny(server, options);

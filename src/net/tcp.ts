@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Peer } from "../gateway/contract.ts";
+import type { Duration } from "../lib/time.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
@@ -12,8 +13,8 @@ interface OwnedSocket extends Socket {
 export interface SocketLimits {
   /** Queued bytes above which `write` returns false. */
   readonly highWaterMark: number;
-  /** Milliseconds that a connection may take to end. */
-  readonly linger: number;
+  /** How long a connection may take to end. */
+  readonly linger: Duration;
 }
 
 /** A TCP or TLS connection. The listeners are shared functions, so that an idle connection stays small. */

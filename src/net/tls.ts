@@ -10,6 +10,7 @@ import {
 } from "node:tls";
 import type { Note } from "../gateway/contract.ts";
 import { type Duration, seconds } from "../lib/time.ts";
+import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
 import { certificateName } from "./certificate-name.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
@@ -53,7 +54,7 @@ export class TlsLayer {
     this.#warnOfExpiry();
     this.#poll = setInterval(
       () => void this.#reloadWhenChanged(),
-      options.reloadInterval ?? RELOAD_INTERVAL,
+      timerLength(options.reloadInterval ?? RELOAD_INTERVAL),
     ).unref();
     void this.#fileStamp().then((stamp) => {
       this.#stamp = stamp;

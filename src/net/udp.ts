@@ -123,9 +123,12 @@ async function bindAny(options: DatagramListenerOptions): Promise<Bound> {
 /** Linux reports twice what it grants, the second half being its own bookkeeping (socket(7)). */
 const GRANTED_SHARE = process.platform === "linux" ? 0.5 : 1;
 
+/** More than any system grants; `unlimited` asks for that. */
+const KERNEL_BUFFER_MAX = 2 ** 30;
+
 /** Asks for kernel buffers, and for half as much where the system refuses instead of granting less. */
 function enlarge(bytes: number, set: (bytes: number) => void, get: () => number): number {
-  for (let size = bytes; size >= 4096; size = Math.floor(size / 2)) {
+  for (let size = Math.min(bytes, KERNEL_BUFFER_MAX); size >= 4096; size = Math.floor(size / 2)) {
     try {
       set(size);
       break;

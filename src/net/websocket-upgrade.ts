@@ -8,6 +8,7 @@ import {
 import type { Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { Peer } from "../gateway/contract.ts";
+import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
 import type { SocketLimits } from "./tcp.ts";
 import type { AcceptStream } from "./transport.ts";
@@ -41,7 +42,7 @@ export class WebSocketUpgrade {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: options.messageSizeMax,
-      closeTimeout: limits.linger,
+      closeTimeout: timerLength(limits.linger),
       handleProtocols: (offered) => agreedSubprotocol(options, offered) ?? false,
     } as ConstructorParameters<typeof WebSocketServer>[0]);
   }

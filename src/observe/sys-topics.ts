@@ -1,6 +1,7 @@
-import { hostname, release, type } from "node:os";
+import { arch, type } from "node:os";
 import { utf8 } from "../lib/bytes.ts";
 import { between, type Clock, type Duration, type Instant } from "../lib/time.ts";
+import { timerLength } from "../lib/timer-length.ts";
 import { METRICS, type Metric, STATISTICS, type Statistic } from "./sys-names.ts";
 
 /** Where the numbers come from and where the topics go. */
@@ -55,7 +56,7 @@ export class SysTopics {
   /** Publishes now and then on the beat. */
   start(interval: Duration): void {
     this.beat();
-    this.#timer = setInterval(() => this.beat(), interval).unref();
+    this.#timer = setInterval(() => this.beat(), timerLength(interval)).unref();
   }
 
   stop(): void {
@@ -66,7 +67,7 @@ export class SysTopics {
     const now = this.#clock.now();
     this.#retain("$SYS/brokers", this.#identity.node);
     this.#retain(`${this.#prefix}/version`, this.#identity.version);
-    this.#retain(`${this.#prefix}/sysdescr`, `Isthmus on ${hostname()}, ${type()} ${release()}`);
+    this.#retain(`${this.#prefix}/sysdescr`, `Isthmus on ${type()} ${arch()}`);
     this.#retain(`${this.#prefix}/uptime`, uptimeText(between(this.#start, now)));
     this.#retain(`${this.#prefix}/datetime`, dateText(now));
     for (const name of STATISTICS) this.#statistic(name);

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { expect, test } from "vitest";
 import { type RunningGateway, runUntilStopped } from "#core/cli/signals.ts";
-import { milliseconds } from "#core/lib/time.ts";
+import { FOREVER, milliseconds } from "#core/lib/time.ts";
 
 const gateway = (changes: Partial<RunningGateway>): RunningGateway => ({
   stop: () => Promise.resolve(),
@@ -57,4 +57,15 @@ test("a failure while running is one line, stops the rest in order, exit code 1"
   ).toBe(1);
   expect(stopped).toBe(true);
   expect(lines).toEqual([expect.stringMatching(/^disk-full: .*free some space/)]);
+});
+
+test("a stop that may take for ever is not cut short", async () => {
+  const signals = new EventEmitter();
+  const slow = gateway({
+    stop: () => new Promise((resolve) => setTimeout(resolve, 20)),
+    stopTimeout: FOREVER,
+  });
+  const ended = runUntilStopped(slow, signals, () => {});
+  signals.emit("SIGTERM", "SIGTERM");
+  expect(await ended).toBe(0);
 });

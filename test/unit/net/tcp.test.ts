@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { milliseconds } from "#core/lib/time.ts";
+import { FOREVER, milliseconds } from "#core/lib/time.ts";
 import { listenStream } from "#core/net/listen.ts";
 import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
@@ -202,4 +202,17 @@ test.each([
   expect(failure).toBeInstanceOf(ListenError);
   expect(failure).toMatchObject({ code });
   expect((failure as ListenError).message).not.toContain("\n");
+});
+
+test("an unlimited high-water mark and a linger without end are taken as they are", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder, { highWaterMark: Number.POSITIVE_INFINITY, linger: FOREVER });
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  for (let block = 0; block < 20; block++) {
+    expect(recorder.connection.write(Buffer.alloc(500_000))).toBe(true);
+  }
+  recorder.connection.destroy();
+  await closed(client.on("error", () => {}).resume());
 });
