@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { BROKER_CORE, startProcess } from "./processes.mjs";
 
 const main = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+const modules = fileURLToPath(new URL("../../../dist/src/modules.js", import.meta.url));
 
 /** Why Isthmus cannot run, or undefined. */
 export function isthmusMissing() {
@@ -18,7 +19,7 @@ export function isthmusMissing() {
  * @returns {string[]}
  */
 export function onlyGateway(...names) {
-  const built = [...readFileSync(main, "utf8").matchAll(/gateways\/([a-z0-9-]+)\/index/g)].map(
+  const built = [...readFileSync(modules, "utf8").matchAll(/gateways\/([a-z0-9-]+)\/index/g)].map(
     (match) => match[1],
   );
   const others = built.filter((name) => !names.includes(name ?? ""));
