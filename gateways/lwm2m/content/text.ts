@@ -74,6 +74,6 @@ function plainDecimal(value: number): string {
   const shortest = value.toString();
   if (!shortest.includes("e")) return shortest;
   if (Math.abs(value) >= 1) return BigInt(value).toString();
-  const [digits = "", exponent = "0"] = shortest.replace("-", "").replace(".", "").split("e-");
+  const [digits = "", exponent = "0"] = Math.abs(value).toString().replace(".", "").split("e-");
   return `${value < 0 ? "-" : ""}0.${"0".repeat(Number(exponent) - 1)}${digits}`;
 }
