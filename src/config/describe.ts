@@ -22,9 +22,14 @@ export const shownValue = (schema: JsonSchema | undefined, value: unknown): stri
 
 const words = (values: readonly unknown[]): string => values.map(String).join(", ");
 
+/** Bounds that bound nothing are not worth a word. */
+const bound = (value: unknown, idle: readonly unknown[]): unknown =>
+  idle.includes(value) ? undefined : value;
+
 function range(schema: JsonSchema): string {
-  const minimum = schema["x-minimum"] ?? (schema[UNIT] === undefined ? schema.minimum : undefined);
-  const maximum = schema["x-maximum"] ?? (schema[UNIT] === undefined ? schema.maximum : undefined);
+  const hasUnit = schema[UNIT] !== undefined;
+  const minimum = bound(hasUnit ? schema["x-minimum"] : schema.minimum, hasUnit ? [0, "0", "0s", "0ms"] : []);
+  const maximum = bound(hasUnit ? schema["x-maximum"] : schema.maximum, ["forever", "unlimited"]);
   if (minimum !== undefined && maximum !== undefined) return ` from ${minimum} to ${maximum}`;
   if (minimum !== undefined) return `, at least ${minimum}`;
   return maximum === undefined ? "" : `, at most ${maximum}`;

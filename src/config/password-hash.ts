@@ -2,7 +2,7 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { compare } from "bcryptjs";
 
-/** Cost of new scrypt hashes: 2^14 blocks of 8, one lane; 16 MiB and about 50 ms. */
+/** Cost of new scrypt hashes: 2^14 blocks of 8, one lane; 16 MiB and 50 to 100 ms. */
 const SCRYPT = { ln: 14, r: 8, p: 1 } as const;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;

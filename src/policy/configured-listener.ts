@@ -1,6 +1,7 @@
 import type { QoS } from "../bus/message.ts";
 import type { ConnectRequest, Peer, Refusal } from "../gateway/contract.ts";
 import type { Instant } from "../lib/time.ts";
+import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";
 import { anonymousLogin, type Login, runChain } from "./authentication.ts";
 import type { ConfiguredPolicy, RuleBook } from "./configured-policy.ts";
@@ -109,7 +110,7 @@ export class ConfiguredListener implements ListenerPolicy {
 
   #conclude(login: Login, request: ConnectRequest, peer: Peer, now: Instant): Verdict {
     if (!login.ok) return login;
-    const identity: Identity = {
+    const identity = new AcceptedIdentity({
       gateway: this.gateway,
       listener: this.listener,
       clientId: request.clientId,
@@ -118,7 +119,7 @@ export class ConfiguredListener implements ListenerPolicy {
       peer,
       superuser: login.superuser,
       expiresAt: login.expiresAt,
-    };
+    });
     const ban = this.#policy.banOf(identity.clientId, identity.username, peer.address, now);
     if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
     const { mountpoint } = this.#current();

@@ -1,4 +1,5 @@
 import type { Clock, Instant } from "../lib/time.ts";
+import { AcceptedIdentity } from "./accepted-identity.ts";
 import { Acl } from "./acl.ts";
 import { AutomaticSubscriptions } from "./automatic-subscriptions.ts";
 import { BanList } from "./bans.ts";
@@ -32,8 +33,8 @@ export class RuleBook {
 export class ConfiguredPolicy implements Policy {
   readonly #clock: Clock;
   readonly #listeners = new Map<string, ConfiguredListener>();
-  /** By identity object, so that a client that is gone takes its cache along. */
-  #rights = new WeakMap<Identity, Rights>();
+  /** Of identities that were not accepted here (tests, identities put together elsewhere). */
+  readonly #rights = new WeakMap<Identity, Rights>();
   /** Bans that did not come from the configuration, and so outlive a reload. */
   #added: Ban[] = [];
   #rules: RuleBook;
@@ -73,7 +74,6 @@ export class ConfiguredPolicy implements Policy {
   update(settings: PolicySettings): void {
     const previous = this.#rules.settings;
     this.#rules = new RuleBook(settings, this.#rules.generation + 1);
-    this.#rights = new WeakMap();
     this.#bans = this.#banList(settings);
     if (JSON.stringify(previous.flapping) !== JSON.stringify(settings.flapping)) {
       this.#flapping = new Flapping(settings.flapping);
@@ -106,11 +106,13 @@ export class ConfiguredPolicy implements Policy {
   }
 
   rightsOf(identity: Identity): Rights {
-    const known = this.#rights.get(identity);
-    if (known !== undefined) return known;
+    const accepted = identity instanceof AcceptedIdentity ? identity : undefined;
+    const known = accepted === undefined ? this.#rights.get(identity) : accepted.rights;
+    if (known !== undefined && known.generation === this.#rules.generation) return known;
     const { acl, generation, settings } = this.#rules;
     const rights = new Rights(acl, identity, generation, settings.authorization.cache, this.#clock);
-    this.#rights.set(identity, rights);
+    if (accepted === undefined) this.#rights.set(identity, rights);
+    else accepted.rights = rights;
     return rights;
   }
 

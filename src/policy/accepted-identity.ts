@@ -1,0 +1,29 @@
+import type { ClientId, Peer } from "../gateway/contract.ts";
+import type { Instant } from "../lib/time.ts";
+import type { Identity } from "./policy.ts";
+import type { Rights } from "./rights.ts";
+
+/** An identity that this policy has accepted; it carries its rights along, which spares the search for them. */
+export class AcceptedIdentity implements Identity {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly clientId: ClientId;
+  readonly username: string | undefined;
+  readonly endpointName: string | undefined;
+  readonly peer: Peer;
+  readonly superuser: boolean;
+  readonly expiresAt: Instant;
+  /** Of the generation it names; made when first asked for. */
+  rights: Rights | undefined = undefined;
+
+  constructor(identity: Identity) {
+    this.gateway = identity.gateway;
+    this.listener = identity.listener;
+    this.clientId = identity.clientId;
+    this.username = identity.username;
+    this.endpointName = identity.endpointName;
+    this.peer = identity.peer;
+    this.superuser = identity.superuser;
+    this.expiresAt = identity.expiresAt;
+  }
+}
