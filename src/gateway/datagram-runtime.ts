@@ -1,4 +1,5 @@
 import { CallbackAlarm } from "../lib/alarm.ts";
+import { copyOf } from "../lib/bytes.ts";
 import { after } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
@@ -205,7 +206,7 @@ class DatagramLink implements Link {
   }
 
   send(bytes: Uint8Array): void {
-    this.sendView(bytes.slice());
+    this.sendView(copyOf(bytes));
   }
 
   sendView(bytes: Uint8Array): void {

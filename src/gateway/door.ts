@@ -1,5 +1,6 @@
 import { topicNameProblem } from "../bus/topic.ts";
 import { assert } from "../lib/assert.ts";
+import { copyOf } from "../lib/bytes.ts";
 import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import { TokenBucket } from "../policy/token-bucket.ts";
 import type { Session } from "../session/session.ts";
@@ -86,7 +87,7 @@ export class Door {
       return undefined;
     }
     const topic = this.policy.rewritePublish?.(client.identity, will.topic) ?? will.topic;
-    return { ...will, topic, payload: will.payload.slice() };
+    return { ...will, topic, payload: copyOf(will.payload) };
   }
 
   disconnected(client: BusClient, reason: string): void {

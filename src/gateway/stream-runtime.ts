@@ -1,3 +1,4 @@
+import { copyOf } from "../lib/bytes.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import type { Endpoint, Peer } from "./contract.ts";
@@ -80,7 +81,7 @@ class StreamLink implements Link {
   send(bytes: Uint8Array): void {
     if (this.#closed) return;
     if (bytes.length > COPY_MAX || !this.#merging) {
-      this.sendView(bytes.slice());
+      this.sendView(copyOf(bytes));
       return;
     }
     if (this.#slab !== undefined && this.#used + bytes.length > this.#slab.length) {

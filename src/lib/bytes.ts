@@ -36,10 +36,13 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** Bytes of their own. Not `bytes.slice()`: what comes from a socket is a `Buffer`, whose `slice` is a view. */
+export const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+
 /**
  * Bytes that outlive the read buffer they came in. A view of a large chunk is copied, so that a queued
  * 20-byte reading does not keep 64 KiB alive; bytes that own most of their memory are passed on.
  */
 export function own(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength > 2 * bytes.length + 256 ? bytes.slice() : bytes;
+  return bytes.buffer.byteLength > 2 * bytes.length + 256 ? copyOf(bytes) : bytes;
 }

@@ -395,7 +395,7 @@ export class VirtualStream implements StreamConnection {
   // ---- StreamConnection, the gateway's side
 
   write(bytes: Uint8Array, written?: () => void): boolean {
-    this.written.push(bytes.slice());
+    this.written.push(new Uint8Array(bytes));
     this.#unread += bytes.length;
     written?.();
     return this.#unread <= this.capacity;
