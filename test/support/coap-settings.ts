@@ -7,7 +7,6 @@ export function parseDefaults<Settings>(schema: unknown, given: Record<string, u
   const tree = fillDefaults(schema as JsonSchema, given);
   const units = new UnitConversion(() => undefined);
   const settings = units.convert(schema as JsonSchema, tree) as Settings;
-  if (units.problems.length > 0)
-    throw new Error(units.problems.map((each) => each.path.join(".")).join(", "));
+  if (units.problems.length > 0) throw new Error(JSON.stringify(units.problems));
   return settings;
 }

@@ -260,6 +260,26 @@ export class CoapMessage {
     return undefined;
   }
 
+  /** A copy that outlives the call in which this one was received. */
+  copy(): CoapMessage {
+    const twin = new CoapMessage();
+    const base = this.tokenStart;
+    twin.bytes = Uint8Array.prototype.slice.call(this.bytes, base, this.end);
+    twin.type = this.type;
+    twin.code = this.code;
+    twin.messageId = this.messageId;
+    twin.size = this.size;
+    twin.tokenLength = this.tokenLength;
+    twin.payloadStart = this.payloadStart - base;
+    twin.end = this.end - base;
+    twin.optionCount = this.optionCount;
+    twin.#options = this.#options.slice(0, 3 * this.optionCount);
+    for (let index = 0; index < this.optionCount; index++) {
+      twin.#options[3 * index + 1] = this.startAt(index) - base;
+    }
+    return twin;
+  }
+
   /** Bounded by the message: an option takes a byte at least. */
   #grow(): void {
     const grown = new Int32Array(2 * this.#options.length);

@@ -142,6 +142,8 @@ export interface Observer {
 
 /** One peer observing one resource (RFC 7641): identified by its token. */
 export interface Observation {
+  /** Whom it was accepted for. */
+  readonly observer: Observer;
   /** The token of the registration, for status. */
   readonly token: string;
   /**

@@ -1,0 +1,21 @@
+import type { GatewayModule } from "#core/gateway/contract.ts";
+import { type CoapConfig, schema } from "./config.ts";
+import { PubSubSite } from "./pubsub/site.ts";
+import { createCoapEndpoint } from "./stack/endpoint.ts";
+import { COAP_SITES, type Site } from "./stack/site.ts";
+
+/** CoAP over UDP, DTLS, TCP, TLS and WebSocket. */
+export const coap: GatewayModule<CoapConfig> = {
+  name: "coap",
+  schema,
+  // RFC 8323 §4.1: the subprotocol is mandatory.
+  websocket: { subprotocols: ["coap"], subprotocolRequired: true, frames: "binary" },
+  open(config, host) {
+    const sites = (): Site[] => [
+      new PubSubSite(config),
+      // LwM2M is CoAP: it is served on the same listeners.
+      ...(host.offered(COAP_SITES) as readonly Site[]),
+    ];
+    return { endpoint: () => createCoapEndpoint(sites(), config.stack, host) };
+  },
+};

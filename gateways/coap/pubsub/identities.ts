@@ -1,0 +1,109 @@
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
+import { utf8 } from "#core/lib/bytes.ts";
+import { after, type Instant, ZERO } from "#core/lib/time.ts";
+import type { CoapConfig } from "../config.ts";
+import type { CoapPeer } from "../stack/site.ts";
+import type { Operation } from "./operation.ts";
+import type { Query } from "./query.ts";
+import { refusalResponse } from "./refusals.ts";
+import type { Waiting } from "./waiting.ts";
+
+export const PROTOCOL = "CoAP";
+
+/** Who a request says it is, as one key. */
+export const identityKey = ({ clientId, username, password }: Readonly<Query>): string =>
+  clientId === undefined && username === undefined && password === undefined
+    ? ""
+    : JSON.stringify([clientId, username, password]);
+
+/** The part of a connect that the query decides. */
+export const credentialsOf = (
+  query: Readonly<Query>,
+): Pick<ConnectRequest, "clientId" | "username" | "password"> => ({
+  clientId: query.clientId ?? "",
+  username: query.username,
+  password: query.password === undefined ? undefined : utf8(query.password),
+});
+
+interface Known {
+  readonly client: Client;
+  readonly until: Instant;
+}
+
+/**
+ * The identities under which one peer makes single requests. Each request is checked by its own credentials; the
+ * outcome is remembered for a short while, so that a sensor that sends every second is not hashed every second.
+ */
+export class Identities {
+  readonly #config: CoapConfig;
+  readonly #peer: CoapPeer;
+  readonly #waiting: Waiting;
+  readonly #known = new Map<string, Known>();
+
+  constructor(config: CoapConfig, peer: CoapPeer, waiting: Waiting) {
+    this.#config = config;
+    this.#peer = peer;
+    this.#waiting = waiting;
+  }
+
+  /** Calls `then` with the client of this request, at once or later; a refusal is answered here. */
+  with(operation: Operation, now: Instant, then: (client: Client, now: Instant) => void): void {
+    const key = identityKey(operation.query);
+    const known = this.#known.get(key);
+    if (known !== undefined && known.until > now) {
+      then(known.client, now);
+      return;
+    }
+    if (known !== undefined) this.#forget(key);
+    const ticket = this.#peer.ticket();
+    const request: ConnectRequest = {
+      ...credentialsOf(operation.query),
+      cleanStart: true,
+      sessionExpiry: ZERO,
+      credit: 0,
+      protocol: PROTOCOL,
+      transient: true,
+    };
+    const answer = this.#peer.connect(request, ticket);
+    if (answer !== "pending") {
+      this.#connected(operation, key, answer, now, then);
+      return;
+    }
+    operation.detach();
+    this.#waiting.connect(ticket, (late, at) => this.#connected(operation, key, late, at, then));
+  }
+
+  #connected(
+    operation: Operation,
+    key: string,
+    answer: ConnectAnswer,
+    now: Instant,
+    then: (client: Client, now: Instant) => void,
+  ): void {
+    if (!answer.ok) {
+      operation.request.respond(refusalResponse(answer.refusal, operation.anonymous));
+      return;
+    }
+    const { remember, perPeer } = this.#config.credentials;
+    this.#forget(key);
+    if (remember > 0) {
+      if (this.#known.size >= perPeer) this.#forget(this.#known.keys().next().value as string);
+      this.#known.set(key, { client: answer.client, until: after(now, remember) });
+    }
+    then(answer.client, now);
+    // What is not remembered serves this one request; a pending publish has been checked already.
+    if (remember === 0) answer.client.end("closed");
+  }
+
+  /** The core ended it. */
+  drop(client: Client): void {
+    for (const [key, known] of this.#known) if (known.client === client) this.#known.delete(key);
+  }
+
+  #forget(key: string): void {
+    const known = this.#known.get(key);
+    if (known === undefined) return;
+    this.#known.delete(key);
+    known.client.end("closed");
+  }
+}

@@ -1,0 +1,247 @@
+import { hasWildcard, parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
+import type { Client, Delivery, DeliveryId, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { Instant } from "#core/lib/time.ts";
+import type { CoapConfig } from "../config.ts";
+import { isError, Response } from "../stack/codes.ts";
+import { type CoapPeer, type CoapResponse, respondWith } from "../stack/site.ts";
+import type { Operation } from "./operation.ts";
+import { retainedResponse } from "./read.ts";
+import { refusalResponse } from "./refusals.ts";
+import type { Waiting } from "./waiting.ts";
+import { Watch, type WatchEnd } from "./watch.ts";
+
+const NO_VALUE_YET = respondWith(Response.Content);
+
+/** One filter that a client has subscribed, with every observation that looks at it. */
+export class Subscription {
+  readonly filter: string;
+  readonly id: number;
+  /** Its notifications name their topic. */
+  readonly wildcard: boolean;
+  readonly watches: Watch[] = [];
+  /** What came before the subscription was confirmed; undefined once it is. */
+  early: Delivery[] | undefined = undefined;
+  readonly #plain: string;
+
+  constructor(filter: string, id: number) {
+    this.filter = filter;
+    this.id = id;
+    const shared = parseSharedFilter(filter);
+    this.#plain = shared === undefined || shared === "malformed" ? filter : shared.filter;
+    this.wildcard = hasWildcard(this.#plain);
+  }
+
+  matches(topic: string): boolean {
+    return topicMatches(this.#plain, topic);
+  }
+}
+
+/** What an observing client needs of the peer that it belongs to. */
+export interface ObservingPeer {
+  readonly config: CoapConfig;
+  readonly peer: CoapPeer;
+  readonly waiting: Waiting;
+  /** The client's last observation has ended; `lost` when the device did not say so. */
+  unwatched(client: ObservingClient, how: "closed" | "lost"): void;
+}
+
+/** An MQTT client with a session, and what it observes. */
+export class ObservingClient {
+  readonly client: Client;
+  readonly #of: ObservingPeer;
+  readonly #byFilter = new Map<string, Subscription>();
+  /**
+   * Subscription identifiers begin at the seconds of the clock, so that those that a resumed session still has in
+   * its queue are told from new ones.
+   */
+  readonly #idsFrom: number;
+  #ids: number;
+  /** Deliveries that went to several observations, and how many of them are still open. */
+  #shared: Map<number, { left: number; done: boolean }> | undefined = undefined;
+
+  constructor(client: Client, of: ObservingPeer, now: Instant) {
+    this.client = client;
+    this.#of = of;
+    this.#idsFrom = Math.floor(now / 1000) % 200_000_000;
+    this.#ids = this.#idsFrom;
+  }
+
+  get watching(): number {
+    let count = 0;
+    for (const subscription of this.#byFilter.values()) count += subscription.watches.length;
+    return count;
+  }
+
+  get filters(): string[] {
+    return [...this.#byFilter.keys()];
+  }
+
+  /** The session waits for a device that comes back. */
+  get keeps(): boolean {
+    return (this.client.sessionExpiry ?? 0) > 0;
+  }
+
+  // ---- observing
+
+  observe(operation: Operation, now: Instant): void {
+    const { config, peer, waiting } = this.#of;
+    const { topic, query } = operation;
+    const known = this.#byFilter.get(topic);
+    const subscription = known ?? new Subscription(topic, ++this.#ids);
+    const wanted = query.retainHandling ?? config.subscribe.retainHandling;
+    // A plain topic's retained value goes into the response itself.
+    const retained =
+      wanted === 0 || (wanted === 1 && known === undefined && !this.client.subscriptions().has(topic));
+    const ticket = peer.ticket();
+    const answer = this.client.subscribe(
+      topic,
+      {
+        qos: operation.qos(config.subscribe.qos),
+        noLocal: query.noLocal,
+        retainHandling: subscription.wildcard ? wanted : 2,
+        identifier: subscription.id,
+      },
+      ticket,
+    );
+    this.#byFilter.set(topic, subscription);
+    if (answer !== "pending") {
+      this.#begin(operation, subscription, answer, retained, now);
+      return;
+    }
+    subscription.early ??= [];
+    operation.detach();
+    waiting.answer(ticket, (late, at) =>
+      this.#begin(operation, subscription, late as SubscribeAnswer, retained, at),
+    );
+  }
+
+  #begin(
+    operation: Operation,
+    subscription: Subscription,
+    answer: SubscribeAnswer,
+    retained: boolean,
+    now: Instant,
+  ): void {
+    const { request } = operation;
+    if (typeof answer === "string") {
+      request.respond(refusalResponse(answer, operation.anonymous));
+      this.#leave(subscription, "closed");
+      return;
+    }
+    const response = this.#first(operation, subscription, retained, now);
+    const watch = new Watch(this, subscription, operation.form, this.#of.config);
+    const observation = isError(response.code) ? undefined : request.accept(response, watch);
+    if (observation === undefined) {
+      request.respond(response);
+      this.#leave(subscription, "closed");
+      return;
+    }
+    watch.observation = observation;
+    subscription.watches.push(watch);
+    const { early } = subscription;
+    subscription.early = undefined;
+    for (const delivery of early ?? []) this.deliver(delivery, now);
+    this.client.credit(this.#of.config.subscribe.window);
+  }
+
+  /** The representation that the registration is answered with. */
+  #first(operation: Operation, subscription: Subscription, retained: boolean, now: Instant): CoapResponse {
+    if (subscription.wildcard || !retained || operation.form === "form") return NO_VALUE_YET;
+    const response = retainedResponse(operation, this.client, now, NO_VALUE_YET);
+    // Who may subscribe but finds another format than it accepts is told so; nothing else is an error here.
+    return response;
+  }
+
+  /** Ends the observation of a client that asked for it. */
+  forget(watch: Watch): void {
+    watch.observation?.end();
+    this.ended(watch, "deregistered");
+  }
+
+  /** An observation is over, for whatever reason. */
+  ended(watch: Watch, why: WatchEnd): void {
+    const { subscription } = watch;
+    const index = subscription.watches.indexOf(watch);
+    if (index < 0) return;
+    subscription.watches.splice(index, 1);
+    this.#leave(subscription, why === "timeout" || why === "gone" ? "lost" : "closed");
+  }
+
+  /**
+   * Nobody watches this any more? A device that vanished keeps its subscription in its session, so that it
+   * misses nothing until it is back; one that said it does not want it loses it.
+   */
+  #leave(subscription: Subscription, how: "closed" | "lost"): void {
+    if (subscription.watches.length > 0 || subscription.early !== undefined) return;
+    this.#byFilter.delete(subscription.filter);
+    if (how === "closed" || !this.keeps) this.client.unsubscribe(subscription.filter);
+    if (this.#byFilter.size > 0) return;
+    this.client.credit(0);
+    this.#of.unwatched(this, how);
+  }
+
+  // ---- delivering
+
+  deliver(delivery: Delivery, now: Instant): void {
+    if (delivery.stage === "release") {
+      this.client.settle(delivery.id, "done");
+      return;
+    }
+    let told = 0;
+    for (const subscription of this.#byFilter.values()) {
+      if (!this.#meant(subscription, delivery)) continue;
+      if (subscription.early !== undefined && subscription.watches.length === 0) {
+        subscription.early.push(delivery);
+        return;
+      }
+      for (const watch of subscription.watches) {
+        watch.notify(delivery, now);
+        told++;
+      }
+    }
+    if (delivery.qos === 0) return;
+    if (told === 0) this.client.settle(delivery.id, "dead");
+    else if (told > 1) {
+      this.#shared ??= new Map();
+      this.#shared.set(delivery.id, { left: told, done: false });
+    }
+  }
+
+  /** By the subscription's identifier; messages queued before a reconnect carry older ones, so by topic then. */
+  #meant(subscription: Subscription, delivery: Delivery): boolean {
+    const { subscriptionIds } = delivery;
+    if (subscriptionIds.includes(subscription.id)) return true;
+    for (const id of subscriptionIds) if (id > this.#idsFrom && id <= this.#ids) return false;
+    return subscription.matches(delivery.topic);
+  }
+
+  settled(reference: number, outcome: "done" | "dropped" | "failed"): void {
+    const shared = this.#shared?.get(reference);
+    let reached = outcome !== "failed";
+    if (shared !== undefined) {
+      shared.done ||= reached;
+      if (--shared.left > 0) return;
+      this.#shared?.delete(reference);
+      reached = shared.done;
+    }
+    const id = reference as DeliveryId;
+    if (reached) this.client.settle(id, "done");
+    else if (this.keeps && this.watching <= 1) {
+      // The failing observation was the last: the message waits in the session.
+      this.client.credit(0);
+      this.client.settle(id, "again");
+    } else this.client.settle(id, "dead");
+  }
+
+  /** The client was taken over or kicked, or its connection ended: its observers are told. */
+  dismiss(response: CoapResponse): void {
+    for (const subscription of this.#byFilter.values()) {
+      for (const watch of subscription.watches) {
+        watch.observation?.notify(response, false, 0);
+        watch.observation?.end();
+      }
+    }
+    this.#byFilter.clear();
+    this.#shared = undefined;
+  }
+}

@@ -1,0 +1,272 @@
+import { hasWildcard, topicFilterProblem } from "#core/bus/topic.ts";
+import type {
+  Client,
+  ConnectAnswer,
+  Delivery,
+  PublishAnswer,
+  StopReason,
+  SubscribeAnswer,
+  Ticket,
+} from "#core/gateway/contract.ts";
+import { utf8 } from "#core/lib/bytes.ts";
+import type { Instant } from "#core/lib/time.ts";
+import type { CoapConfig } from "../config.ts";
+import { Method, Response } from "../stack/codes.ts";
+import {
+  type CoapPeer,
+  type CoapRequest,
+  type CoapResponse,
+  type PeerSite,
+  type PeerSiteStatus,
+  respondWith,
+} from "../stack/site.ts";
+import { Connection } from "./connection.ts";
+import { readFormBody } from "./form-body.ts";
+import { Identities, identityKey } from "./identities.ts";
+import { Observers } from "./observers.ts";
+import type { ObservingClient, ObservingPeer } from "./observing-client.ts";
+import { Operation } from "./operation.ts";
+import { clearRetained, publish } from "./publish.ts";
+import { NO_QUERY, type Query, readQuery } from "./query.ts";
+import { retainedResponse } from "./read.ts";
+import { topicOf } from "./topic-path.ts";
+import { Waiting } from "./waiting.ts";
+import { Watch } from "./watch.ts";
+
+const refused = (code: CoapResponse["code"], text: string) => ({ code, payload: utf8(text) });
+const METHOD = refused(Response.MethodNotAllowed, "GET, PUT, POST and DELETE only");
+const METHOD_OLD = refused(Response.MethodNotAllowed, "GET and PUT only");
+const METHOD_FORM = refused(Response.MethodNotAllowed, "GET with Observe, PUT and POST only");
+const TOPIC = refused(Response.BadRequest, "not a valid topic");
+const WILDCARD = refused(Response.BadRequest, "a wildcard can only be observed");
+const NO_CLIENT_ID = refused(Response.BadRequest, "c, the client id, is missing");
+const CONNECT_FIRST = refused(Response.BadRequest, "clientid and token of POST mqtt/connection are missing");
+const NOT_SERVED = refused(Response.BadRequest, "this form is not served here");
+const CHANGED = respondWith(Response.Changed);
+const CREATED = respondWith(Response.Created);
+const NO_CONTENT = respondWith(Response.NoContent);
+const ALIVE = respondWith(Response.Content);
+
+/** `mqtt/connection` is no topic of the older form. */
+const CONNECTION = "connection";
+
+/** Everything that one CoAP peer does with the bus. */
+export class PubSubPeer implements PeerSite, ObservingPeer {
+  readonly config: CoapConfig;
+  readonly peer: CoapPeer;
+  readonly waiting = new Waiting();
+  readonly #identities: Identities;
+  readonly #observers: Observers;
+  readonly #connection: Connection;
+
+  constructor(config: CoapConfig, peer: CoapPeer) {
+    this.config = config;
+    this.peer = peer;
+    this.#identities = new Identities(config, peer, this.waiting);
+    this.#observers = new Observers(this);
+    this.#connection = new Connection(this);
+  }
+
+  // ---- requests
+
+  request(request: CoapRequest, now: Instant): void {
+    const query = readQuery(request.message);
+    if (typeof query === "string") request.refuse(Response.BadRequest, query);
+    else if (request.message.pathStartsWith(this.config.topicPrefix)) this.#pubsub(request, query, now);
+    else this.#mqtt(request, query, now);
+  }
+
+  #pubsub(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
+    const topic = topicOf(request.message, 1, this.config.percentDecoding);
+    if (!this.config.forms.pubsub) request.respond(NOT_SERVED);
+    else if (topic === undefined || topicFilterProblem(topic) !== undefined) request.respond(TOPIC);
+    else this.#run(new Operation(request, topic, query), now);
+  }
+
+  #mqtt(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
+    const { forms, percentDecoding } = this.config;
+    const topic = topicOf(request.message, 1, percentDecoding);
+    if (topic === CONNECTION && forms.connection) this.#connection.request(request, query, now);
+    else if (topic === undefined) request.respond(TOPIC);
+    else if (topic === "") this.#form(request, query, now);
+    else if (!forms.mqttTopic) request.respond(NOT_SERVED);
+    else if (topicFilterProblem(topic) !== undefined) request.respond(TOPIC);
+    else this.#old(request, topic, query, now);
+  }
+
+  /** The form of 2018: `mqtt/{topic}?c=&u=&p=`. */
+  #old(request: CoapRequest, topic: string, query: Readonly<Query>, now: Instant): void {
+    if (query.clientId === undefined) {
+      request.respond(NO_CLIENT_ID);
+      return;
+    }
+    // It published at QoS 0 without retain, whatever the type of the message was.
+    const operation = new Operation(request, topic, {
+      ...query,
+      qos: query.qos ?? 0,
+      retain: query.retain ?? false,
+    });
+    if (request.method === Method.PUT) this.#publish(operation, now, CHANGED);
+    else if (request.method !== Method.GET) request.respond(METHOD_OLD);
+    else if (request.observe !== undefined) this.#run(operation, now);
+    else this.#as(operation, now, () => request.respond(ALIVE));
+  }
+
+  /** The form of 2016: topic and message in the body, or the topic in the query of an observation. */
+  #form(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
+    if (!this.config.forms.mqttForm) {
+      request.respond(NOT_SERVED);
+      return;
+    }
+    const { method } = request;
+    if (method === Method.GET && query.topic !== undefined && request.observe !== undefined) {
+      if (topicFilterProblem(query.topic) !== undefined) request.respond(TOPIC);
+      else this.#run(new Operation(request, query.topic, query, "form"), now);
+      return;
+    }
+    if (method !== Method.PUT && method !== Method.POST) {
+      request.respond(METHOD_FORM);
+      return;
+    }
+    const body = readFormBody(request.payload);
+    if (typeof body === "string") {
+      request.refuse(Response.BadRequest, body);
+      return;
+    }
+    const { qos, retain, topic } = body;
+    const asked = { ...query, clientId: query.clientId ?? body.client, qos, retain };
+    const operation = new Operation(request, topic, asked, "form", utf8(body.message));
+    if (topicFilterProblem(topic) !== undefined) request.respond(TOPIC);
+    else this.#publish(operation, now, method === Method.POST ? CREATED : CHANGED);
+  }
+
+  #run(operation: Operation, now: Instant): void {
+    const { request } = operation;
+    switch (request.method) {
+      case Method.PUT:
+      case Method.POST:
+        this.#publish(operation, now);
+        return;
+      case Method.DELETE:
+        if (hasWildcard(operation.topic)) request.respond(WILDCARD);
+        else this.#as(operation, now, (client, at) => clearRetained(this, operation, client, at));
+        return;
+      case Method.GET:
+        if (request.observe === 0) this.#observe(operation, now);
+        else this.#read(operation, now);
+        return;
+      default:
+        request.respond(METHOD);
+    }
+  }
+
+  #publish(operation: Operation, now: Instant, success?: CoapResponse): void {
+    if (hasWildcard(operation.topic)) operation.request.respond(WILDCARD);
+    else this.#as(operation, now, (client, at) => publish(this, operation, client, at, success));
+  }
+
+  /** GET, and GET with Observe 1, which ends the observation with the same token first. */
+  #read(operation: Operation, now: Instant): void {
+    const { request } = operation;
+    if (request.observe === undefined) {
+      this.#as(operation, now, (client, at) => request.respond(retainedResponse(operation, client, at)));
+      return;
+    }
+    this.#forgetObservation(request);
+    if (hasWildcard(operation.topic) || operation.form === "form") request.respond(NO_CONTENT);
+    else {
+      this.#as(operation, now, (client, at) =>
+        request.respond(retainedResponse(operation, client, at, NO_CONTENT)),
+      );
+    }
+  }
+
+  #forgetObservation(request: CoapRequest): void {
+    const { observation } = request;
+    const watch = observation?.observer;
+    if (watch instanceof Watch) watch.deregister();
+    else observation?.end();
+  }
+
+  #observe(operation: Operation, now: Instant): void {
+    if (this.#usesConnection(operation.query)) {
+      this.#connection.with(operation, (observing) => observing.observe(operation, now));
+    } else if (this.config.connection.required) operation.request.respond(CONNECT_FIRST);
+    else this.#observers.observe(operation, now);
+  }
+
+  /** The client in whose name a request acts, found by token or by credentials. */
+  #as(operation: Operation, now: Instant, then: (client: Client, now: Instant) => void): void {
+    if (this.#usesConnection(operation.query)) {
+      this.#connection.with(operation, ({ client }) => then(client, now));
+      return;
+    }
+    if (this.config.connection.required) {
+      operation.request.respond(CONNECT_FIRST);
+      return;
+    }
+    const observing = this.#observers.find(identityKey(operation.query));
+    if (observing !== undefined) then(observing.client, now);
+    else this.#identities.with(operation, now, then);
+  }
+
+  #usesConnection(query: Readonly<Query>): boolean {
+    return query !== NO_QUERY && query.token !== undefined;
+  }
+
+  // ---- the core
+
+  deliver(client: Client, delivery: Delivery, now: Instant): void {
+    const observing = this.#observing(client);
+    if (observing !== undefined) observing.deliver(delivery, now);
+    else if (delivery.qos > 0) client.settle(delivery.id, "dead");
+  }
+
+  #observing(client: Client): ObservingClient | undefined {
+    const connected = this.#connection.observing;
+    return connected?.client === client ? connected : this.#observers.of(client);
+  }
+
+  unwatched(observing: ObservingClient, how: "closed" | "lost"): void {
+    if (this.#connection.observing !== observing) this.#observers.unwatched(observing, how);
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+    this.waiting.answered(ticket, answer, now);
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
+    this.waiting.connected(ticket, answer, now);
+  }
+
+  heard(now: Instant): void {
+    this.#connection.heard(now);
+  }
+
+  deadline(): Instant {
+    return this.#connection.deadline();
+  }
+
+  wake(now: Instant): void {
+    this.#connection.wake(now);
+  }
+
+  stop(_reason: StopReason, _now: Instant, client?: Client): void {
+    if (client === undefined) return;
+    if (!this.#connection.stop(client) && !this.#observers.stop(client)) this.#identities.drop(client);
+  }
+
+  closed(): void {}
+
+  busy(): boolean {
+    return this.#connection.open || this.#observers.size > 0 || !this.waiting.empty;
+  }
+
+  status(): PeerSiteStatus {
+    const connected = this.#connection.observing;
+    const clientIds = this.#observers.clientIds;
+    if (connected !== undefined) clientIds.push(connected.client.id);
+    const state = connected !== undefined ? "connected" : clientIds.length > 0 ? "observing" : "idle";
+    return { state, clientIds, detail: { observing: connected?.filters ?? [] } };
+  }
+}

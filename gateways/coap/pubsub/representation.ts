@@ -1,0 +1,107 @@
+import { encodingSlot, type Message, type MessageProperties } from "#core/bus/message.ts";
+import { sameBytes } from "#core/lib/bytes.ts";
+import { type Instant, inSeconds, NEVER } from "#core/lib/time.ts";
+import { Response } from "../stack/codes.ts";
+import { ContentFormat, contentFormat, mediaType } from "../stack/content-formats.ts";
+import type { CoapMessage } from "../stack/message.ts";
+import { Option, type OptionValue, option } from "../stack/options.ts";
+import { entityTag } from "../stack/reply.ts";
+import type { CoapResponse } from "../stack/site.ts";
+
+/** The CoAP content format of a message: its MQTT 5 content type, else text where it is declared to be. */
+export function formatOf(properties: MessageProperties | undefined): number | undefined {
+  if (properties === undefined) return undefined;
+  if (properties.contentType !== undefined) return contentFormat(properties.contentType);
+  return properties.payloadFormat === 1 ? ContentFormat.Text : undefined;
+}
+
+/** The properties that a Content-Format stands for; `unknown` when no media type has this number. */
+export function propertiesOf(
+  format: number | undefined,
+  userProperties: readonly (readonly [string, string])[] | undefined,
+): MessageProperties | undefined | "unknown" {
+  if (format === undefined) return userProperties === undefined ? undefined : { userProperties };
+  const known = FORMATS.get(format) ?? learn(format);
+  if (known === undefined) return "unknown";
+  return userProperties === undefined ? known : { ...known, userProperties };
+}
+
+/** One object a format, however many messages carry it. */
+const FORMATS = new Map<number, MessageProperties>();
+
+function learn(format: number): MessageProperties | undefined {
+  const contentType = mediaType(format);
+  if (contentType === undefined) return undefined;
+  const properties: MessageProperties =
+    format === ContentFormat.Text ? { contentType, payloadFormat: 1 } : { contentType };
+  FORMATS.set(format, properties);
+  return properties;
+}
+
+/** Whole seconds that a message is still good for; undefined when it does not expire. */
+export function maxAge(message: Message, now: Instant): number | undefined {
+  if (message.expiresAt === NEVER) return undefined;
+  return Math.max(0, inSeconds((message.expiresAt - now) as never));
+}
+
+const userPropertyOptions = (properties: MessageProperties | undefined): OptionValue[] =>
+  (properties?.userProperties ?? [])
+    .map(([name, value]) => `up.${name}=${value}`)
+    .filter((part) => Buffer.byteLength(part) <= 255)
+    .map((part) => option(Option.LocationQuery, part));
+
+const slot = encodingSlot();
+
+/** Options that every CoAP form of a message has; made once, and used for each of its observers. */
+function commonOptions(message: Message): readonly OptionValue[] {
+  message.encodings ??= [];
+  const known = message.encodings[slot] as readonly OptionValue[] | undefined;
+  if (known !== undefined) return known;
+  const format = formatOf(message.properties);
+  const options = userPropertyOptions(message.properties);
+  if (format !== undefined) options.push(option(Option.ContentFormat, format));
+  message.encodings[slot] = options;
+  return options;
+}
+
+/** A message as a notification; `location` names its topic where the observer cannot know it. */
+export function notificationOf(
+  message: Message,
+  location: readonly OptionValue[] | undefined,
+  now: Instant,
+): CoapResponse {
+  const age = maxAge(message, now);
+  const common = commonOptions(message);
+  if (age === undefined && location === undefined) {
+    return { code: Response.Content, options: common, payload: message.payload };
+  }
+  const options = [...common, ...(location ?? [])];
+  if (age !== undefined) options.push(option(Option.MaxAge, age));
+  return { code: Response.Content, options, payload: message.payload };
+}
+
+/** A retained message as the answer to a GET: with ETag, and 2.03 where the client has it already. */
+export function readResponse(message: Message, request: CoapMessage, now: Instant): CoapResponse {
+  const accept = request.uint(Option.Accept);
+  const format = formatOf(message.properties);
+  if (accept !== undefined && format !== undefined && accept !== format) {
+    return { code: Response.NotAcceptable, payload: Buffer.from(`the value has Content-Format ${format}`) };
+  }
+  const notification = notificationOf(message, undefined, now);
+  const etag = entityTag(message.payload);
+  const options = [...(notification.options ?? []), option(Option.ETag, etag)];
+  if (hasEtag(request, Option.ETag, etag)) return { code: Response.Valid, options: validOptions(options) };
+  return { ...notification, options };
+}
+
+/** 2.03 repeats ETag and Max-Age only (RFC 7252 §5.9.1.3). */
+const validOptions = (options: readonly OptionValue[]): OptionValue[] =>
+  options.filter(({ number }) => number === Option.ETag || number === Option.MaxAge);
+
+/** Whether one of a request's ETag or If-Match options is this tag. */
+export function hasEtag(request: CoapMessage, number: number, etag: Uint8Array): boolean {
+  for (let index = 0; index < request.optionCount; index++) {
+    if (request.numberAt(index) === number && sameBytes(request.valueAt(index), etag)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,261 @@
+import { expect, it } from "vitest";
+import { seconds } from "#core/lib/time.ts";
+import { type CoapConfig, schema } from "#gateways/coap/config.ts";
+import { coap } from "#gateways/coap/index.ts";
+import { CoapDevice } from "../../support/coap-device.ts";
+import { parseDefaults } from "../../support/coap-settings.ts";
+import { World, type WorldOptions } from "../../support/world.ts";
+
+function setup(overrides: Record<string, unknown> = {}, options: WorldOptions = {}) {
+  const world = new World(options);
+  const { stack = {}, ...rest } = overrides;
+  const config = parseDefaults<CoapConfig>(schema, {
+    ...rest,
+    stack: { amplification: "off", ...(stack as object) },
+  });
+  const gateway = world.open(coap, config);
+  const network = world.datagrams("coap", gateway.endpoint({ name: "udp", transport: "udp" }));
+  return { world, network, device: new CoapDevice(network) };
+}
+const OBSERVE: readonly [number, number] = [6, 0];
+const FORGET: readonly [number, number] = [6, 1];
+
+it("publishes with PUT and with POST, and takes QoS from the type of the message", () => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  expect(device.ask({ code: "PUT", path: "ps/room/7/temp", payload: "21.5" })).toMatchObject({
+    type: "ACK",
+    code: "2.04",
+    payload: "",
+  });
+  expect(device.ask({ code: "POST", type: "NON", path: "ps/room/7/temp", payload: "22" })).toMatchObject({
+    type: "NON",
+    code: "2.04",
+  });
+  expect(
+    heard.map(({ topic, qos, retain, payload }) => [topic, qos, retain, String(Buffer.from(payload))]),
+  ).toEqual([
+    ["room/7/temp", 1, false, "21.5"],
+    ["room/7/temp", 0, false, "22"],
+  ]);
+});
+
+it("creates a retained topic with 2.01, changes it with 2.04, reads it, and deletes it with 2.02", () => {
+  const { device } = setup();
+  const put = (payload: string) => device.ask({ code: "PUT", path: "ps/a", query: ["retain=true"], payload });
+  expect(device.ask({ path: "ps/a" }).code).toBe("4.04");
+  expect(put("1").code).toBe("2.01");
+  expect(put("2").code).toBe("2.04");
+  expect(device.ask({ path: "ps/a" })).toMatchObject({ code: "2.05", payload: "2" });
+  expect(device.ask({ code: "DELETE", path: "ps/a" }).code).toBe("2.02");
+  expect(device.ask({ path: "ps/a" }).code).toBe("4.04");
+});
+
+it("gives the rest of the message expiry as Max-Age, and nothing once it is over", () => {
+  const { world, device } = setup();
+  device.ask({ code: "PUT", path: "ps/a", query: ["r=1", "expiry=60"], payload: "x" });
+  world.advance(seconds(20));
+  expect(device.ask({ path: "ps/a" }).number(14)).toBe(40);
+  world.advance(seconds(41));
+  expect(device.ask({ path: "ps/a" }).code).toBe("4.04");
+});
+
+it("maps Content-Format to the MQTT 5 content type and back, and refuses unknown numbers with 4.15", () => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  device.ask({
+    code: "PUT",
+    path: "ps/a",
+    query: ["retain=1", "up.unit=C"],
+    payload: "{}",
+    options: [[12, 50]],
+  });
+  expect(heard[0]?.properties).toEqual({ contentType: "application/json", userProperties: [["unit", "C"]] });
+  const read = device.ask({ path: "ps/a" });
+  expect(read.number(12)).toBe(50);
+  expect(read.text(20)).toEqual(["up.unit=C"]);
+  expect(device.ask({ path: "ps/a", options: [[17, 50]] }).code).toBe("2.05");
+  expect(device.ask({ path: "ps/a", options: [[17, 60]] }).code).toBe("4.06");
+  expect(device.ask({ code: "PUT", path: "ps/a", payload: "x", options: [[12, 4711]] }).code).toBe("4.15");
+  world.publish("b", "text", { retain: true, properties: { contentType: "Application/CBOR" } });
+  expect(device.ask({ path: "ps/b" }).number(12)).toBe(60);
+  world.publish("c", "text", { retain: true, properties: { payloadFormat: 1 } });
+  expect(device.ask({ path: "ps/c" }).number(12)).toBe(0);
+});
+
+it("knows a value again by its ETag (2.03), and honours If-Match and If-None-Match (4.12)", () => {
+  const { device } = setup();
+  device.ask({ code: "PUT", path: "ps/a", query: ["retain=1"], payload: "1" });
+  const etag = device.ask({ path: "ps/a" }).raw(4) ?? Buffer.alloc(0);
+  expect(device.ask({ path: "ps/a", options: [[4, etag]] })).toMatchObject({ code: "2.03", payload: "" });
+  const put = (options: [number, Uint8Array][], path = "ps/a") =>
+    device.ask({ code: "PUT", path, query: ["retain=1"], payload: "2", options }).code;
+  expect(put([[5, Buffer.alloc(0)]])).toBe("4.12");
+  expect(put([[5, Buffer.alloc(0)]], "ps/new")).toBe("2.01");
+  expect(put([[1, Buffer.from("other")]])).toBe("4.12");
+  expect(put([[1, etag]])).toBe("2.04");
+  expect(put([[1, etag]])).toBe("4.12");
+});
+
+it("observes a topic: the retained value first, then what is published, until Observe 1", () => {
+  const { world, device } = setup();
+  world.publish("a", "0", { retain: true });
+  const first = device.ask({ path: "ps/a", token: "ob", options: [OBSERVE] });
+  expect(first).toMatchObject({ code: "2.05", payload: "0" });
+  expect(first.number(6)).toBeDefined();
+  world.publish("a", "1");
+  world.publish("a", "2", { qos: 1 });
+  const [non, con] = device.take();
+  expect(non).toMatchObject({ type: "NON", code: "2.05", token: "ob", payload: "1" });
+  expect(con).toMatchObject({ type: "CON", code: "2.05", token: "ob", payload: "2" });
+  device.acknowledge(con?.id ?? 0);
+  const last = device.ask({ path: "ps/a", token: "ob", options: [FORGET] });
+  expect(last).toMatchObject({ code: "2.05", payload: "0" });
+  expect(last.number(6)).toBeUndefined();
+  world.publish("a", "3");
+  expect(device.take()).toEqual([]);
+  expect(world.disconnects).toHaveLength(1);
+});
+
+it("answers Observe 1 with 2.07 where no value is retained", () => {
+  const { device } = setup();
+  device.ask({ path: "ps/a", token: "ob", options: [OBSERVE] });
+  expect(device.ask({ path: "ps/a", token: "ob", options: [FORGET] }).code).toBe("2.07");
+});
+
+it("observes wildcards, percent-encoded or not, and names the topic in Location-Path", () => {
+  const { world, device } = setup();
+  world.publish("room/1/temp", "20", { retain: true });
+  for (const path of ["ps/room/+/temp", "ps/room/%2B/temp", "ps/room/%23"]) {
+    device.send({ path, token: "w", options: [OBSERVE] });
+    const [first, retained] = device.take();
+    expect(first).toMatchObject({ code: "2.05", payload: "" });
+    expect(retained).toMatchObject({ token: "w", payload: "20" });
+    expect(retained?.text(8)).toEqual(["ps", "room", "1", "temp"]);
+    device.ask({ path, token: "w", options: [FORGET] });
+  }
+});
+
+it("hands QoS 1 messages over one at a time, and keeps their order", () => {
+  const { world, device } = setup();
+  device.ask({ path: "ps/a", token: "ob", options: [OBSERVE] });
+  for (const payload of ["1", "2", "3"]) world.publish("a", payload, { qos: 1 });
+  const payloads: string[] = [];
+  for (let sent = device.take(); sent.length > 0; sent = device.take()) {
+    expect(sent).toHaveLength(1);
+    payloads.push(sent[0]?.payload ?? "");
+    device.acknowledge(sent[0]?.id ?? 0);
+    world.settle();
+  }
+  expect(payloads).toEqual(["1", "2", "3"]);
+});
+
+it.each([
+  ["non", "qos2", ["NON", "NON"]],
+  ["con", "qos2", ["CON", "CON"]],
+  ["qos", "qos2", ["NON", "CON"]],
+  ["qos", "qos0", ["NON", "NON"]],
+])("sends notifications as the setting %s with subscription %s says", (notify, qos, types) => {
+  const { world, device } = setup({ subscribe: { notify, qos } });
+  device.ask({ path: "ps/a", token: "ob", options: [OBSERVE] });
+  const seen = [0, 1].map((each) => {
+    world.publish("a", "x", { qos: each as 0 | 1 });
+    const [next] = device.take();
+    if (next?.type === "CON") device.acknowledge(next.id);
+    return next?.type;
+  });
+  expect(seen).toEqual(types);
+});
+
+it("keeps the session of a named observer that vanished, and hands over what it missed", () => {
+  const { world, network, device } = setup();
+  const query = ["clientid=bulb"];
+  device.ask({ path: "ps/a", query, token: "ob", options: [OBSERVE] });
+  world.publish("a", "1", { qos: 1 });
+  world.advance(seconds(100));
+  expect(device.take().every((each) => each.payload === "1")).toBe(true);
+  expect(world.disconnects).toMatchObject([{ event: { clientId: "bulb" }, reason: "lost" }]);
+  world.publish("a", "2", { qos: 1 });
+  const later = new CoapDevice(network, 20_000);
+  later.send({ path: "ps/a", query, token: "again", options: [OBSERVE] });
+  const missed: string[] = [];
+  for (let heard = later.take(); heard.length > 0; heard = later.take()) {
+    for (const each of heard.filter(({ type }) => type === "CON")) {
+      missed.push(each.payload);
+      later.acknowledge(each.id);
+    }
+  }
+  expect(missed).toEqual(["1", "2"]);
+  expect(world.connects.at(-1)).toMatchObject({ clientId: "bulb", sessionPresent: true });
+});
+
+it("notifies each of several observations of one peer once for each message", () => {
+  const { world, device } = setup();
+  device.ask({ path: "ps/a", token: "1", options: [OBSERVE] });
+  device.ask({ path: "ps/+", token: "2", options: [OBSERVE] });
+  device.ask({ path: "ps/a", token: "3", options: [OBSERVE] });
+  world.publish("a", "x", { qos: 0 });
+  expect(
+    device
+      .take()
+      .map((each) => each.token)
+      .sort(),
+  ).toEqual(["1", "2", "3"]);
+  world.publish("a", "y", { qos: 1 });
+  const tokens: string[] = [];
+  for (let [next] = device.take(); next !== undefined; [next] = device.take()) {
+    tokens.push(next.token);
+    device.acknowledge(next.id);
+  }
+  expect(tokens.sort()).toEqual(["1", "2", "3"]);
+});
+
+it.each([
+  ["qos=3", "qos must be 0, 1 or 2"],
+  ["qos=one", "qos must be 0, 1 or 2"],
+  ["q=", "q must be 0, 1 or 2"],
+  ["retain=yes", "retain must be true or false"],
+  ["expiry=-1", "expiry must be 0 to 4294967295 seconds"],
+  ["expiry=4294967296", "expiry must be 0 to 4294967295 seconds"],
+  ["rh=3", "rh must be 0, 1 or 2"],
+  ["nl=2", "nl must be true or false"],
+  ["clientid=", "clientid must be a client id"],
+])("refuses %s with 4.00 and says what is allowed", (part, diagnostic) => {
+  const { device } = setup();
+  expect(device.ask({ code: "PUT", path: "ps/a", query: [part], payload: "x" })).toMatchObject({
+    code: "4.00",
+    payload: diagnostic,
+  });
+});
+
+it("refuses empty topics, wildcards in publishes and reads, and methods that mean nothing here", () => {
+  const { device } = setup();
+  const code = (method: string, path: string) => device.ask({ code: method, path, payload: "x" }).code;
+  expect(code("PUT", "ps")).toBe("4.00");
+  expect(code("PUT", "ps/a/#")).toBe("4.00");
+  expect(code("DELETE", "ps/+")).toBe("4.00");
+  expect(code("GET", "ps/+")).toBe("4.00");
+  expect(code("GET", "ps/a#/b")).toBe("4.00");
+  expect(code("FETCH", "ps/a")).toBe("4.05");
+  expect(code("PATCH", "ps/a")).toBe("4.05");
+  expect(code("iPATCH", "ps/a")).toBe("4.05");
+});
+
+it("asks the ACL for each publish, read and observe", () => {
+  const policy = { mayPublish: () => false, maySubscribe: () => false };
+  const { device } = setup({}, { policy });
+  const code = (extra: object) => device.ask({ path: "ps/a", ...extra }).code;
+  expect(code({ code: "PUT" })).toBe("4.01");
+  expect(code({ code: "PUT", query: ["username=u"] })).toBe("4.03");
+  expect(code({ code: "DELETE", query: ["username=u"] })).toBe("4.03");
+  expect(code({ query: ["username=u"] })).toBe("4.03");
+  expect(code({ query: ["username=u"], options: [OBSERVE], token: "x" })).toBe("4.03");
+});
+
+it("answers 4.29 with Max-Age when the core's rate is exceeded (RFC 8516)", () => {
+  const { device } = setup({}, { limits: { messageRate: 2 } });
+  const answers = Array.from({ length: 9 }, () => device.ask({ code: "PUT", path: "ps/a" }));
+  expect(answers[0]?.code).toBe("2.04");
+  expect(answers.at(-1)?.code).toBe("4.29");
+  expect(answers.at(-1)?.number(14)).toBe(1);
+});
