@@ -56,6 +56,15 @@ export class MqttBench {
     return new Tool(child);
   }
 
+  /** A tool says nothing until it ends, so the gateway is asked whether somebody has this subscription. */
+  async subscribed(filter: string): Promise<void> {
+    const { sessions } = this.gateway.composition;
+    for (;;) {
+      for (const session of sessions.all()) if (session.subscriptions.has(filter)) return;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
   async close(): Promise<void> {
     for (const client of this.#clients) client.end(true);
     for (const child of this.#children) child.kill();
@@ -131,15 +140,6 @@ export class Tool {
       out: Buffer.concat(this.#out),
       err: this.#err,
     }));
-  }
-
-  /** Standard output holds this text by now; `mosquitto_sub -d` says when it is subscribed. */
-  async says(text: string): Promise<void> {
-    const stdout = this.child.stdout;
-    while (!Buffer.concat(this.#out).toString().includes(text)) {
-      if (stdout === null) throw new Error("no output");
-      await once(stdout, "data");
-    }
   }
 
   write(bytes: Uint8Array | string): void {
