@@ -17,11 +17,15 @@ import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import type { TlsOptions } from "./transport.ts";
 
 const RELOAD_INTERVAL: Duration = seconds(5);
-/** Node offers no PSK cipher suites by itself; those with forward secrecy come first. */
+/**
+ * Node offers no PSK cipher suites by itself. They come before all others, because only a client that has a key names
+ * them; among them, those with forward secrecy first.
+ */
 const PSK_CIPHERS =
   "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-AES128-GCM-SHA256:" +
   "ECDHE-PSK-AES128-CBC-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-AES128-CCM8:PSK-AES128-CCM";
-const CIPHERS_WITH_PSK = `${DEFAULT_CIPHERS.replace(":!PSK", "")}:${PSK_CIPHERS}`;
+/** In TLS 1.3 an external key goes with SHA-256 only; a server that preferred SHA-384 would pass it over. */
+const CIPHERS_WITH_PSK = `${PSK_CIPHERS}:${DEFAULT_CIPHERS.replace(":!PSK", "").replace("TLS_AES_256_GCM_SHA384:", "")}`;
 const WARN_BEFORE_EXPIRY_DAYS = 14;
 const MS_PER_DAY = 86_400_000;
 
@@ -31,7 +35,8 @@ export class TlsLayer {
   readonly #note: (note: Note) => void;
   readonly #server: Server;
   readonly #arrivals = new Map<string, { arrival: Arrival; next: (socket: TLSSocket) => void }>();
-  readonly #pskIdentities = new WeakMap<TLSSocket, string>();
+  /** Identities that clients have named, and whether there is a key for them. */
+  readonly #offers = new WeakMap<TLSSocket, PskOffer>();
   readonly #poll: NodeJS.Timeout;
   #files: TlsFiles;
   #stamp = "";
@@ -93,9 +98,8 @@ export class TlsLayer {
 
   #key(socket: TLSSocket, identity: string): Buffer | null {
     const key = this.#files.psk?.get(identity);
-    if (key === undefined) return null;
-    this.#pskIdentities.set(socket, identity);
-    return key;
+    this.#offers.set(socket, { identity, known: key !== undefined });
+    return key ?? null;
   }
 
   #take(socket: TLSSocket): { arrival: Arrival; next: (socket: TLSSocket) => void } | undefined {
@@ -111,7 +115,13 @@ export class TlsLayer {
       socket.destroy();
       return;
     }
-    const proven = this.#pskIdentities.get(socket) ?? certificateName(socket, this.#options.identity);
+    const offer = this.#offers.get(socket);
+    if (offer !== undefined && !(offer.known && provenByPsk(socket))) {
+      // With a certificate at hand TLS 1.3 goes on without the key: what was named is not proven.
+      found.arrival.fail("tls-handshake-failed", "the pre-shared key was not accepted");
+      return;
+    }
+    const proven = offer?.identity ?? certificateName(socket, this.#options.identity);
     if (proven !== undefined) found.arrival.identity = proven;
     found.next(socket);
   }
@@ -161,6 +171,18 @@ export class TlsLayer {
     }
   }
 }
+
+interface PskOffer {
+  readonly identity: string;
+  readonly known: boolean;
+}
+
+/**
+ * Whether the keys of the connection come from a pre-shared key. TLS 1.3 counts that as a resumed session
+ * (RFC 8446 §2.2), and listeners with pre-shared keys resume no others.
+ */
+const provenByPsk = (socket: TLSSocket): boolean =>
+  socket.getProtocol() === "TLSv1.3" ? socket.isSessionReused() : socket.getCipher().name.includes("PSK");
 
 /** Names a connection of this process; a TLS socket and the socket under it give the same. */
 const pairOf = (socket: {

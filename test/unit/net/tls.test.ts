@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, renameSync } from "node:fs";
 import { Duplex } from "node:stream";
-import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type ConnectionOptions, connect, DEFAULT_CIPHERS, type TLSSocket } from "node:tls";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Note } from "#core/gateway/contract.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { subjectName } from "#core/net/certificate-name.ts";
@@ -156,24 +156,60 @@ test("a requested certificate that nobody vouches for gives no identity", async 
   client.destroy();
 });
 
-test.each(["TLSv1.2", "TLSv1.3"] as const)("a pre-shared key proves its identity (%s)", async (version) => {
-  const pskFile = files.write("psk", "# keys\nline:with:colons:00ff\nsensor:0123456789abcdef\n");
-  const recorder = new Recorder();
-  const port = await open(recorder, { cert: undefined, key: undefined, pskFile });
-  const withKey = (key: string): ConnectionOptions => ({
-    minVersion: version,
-    maxVersion: version,
-    ciphers: "DHE-PSK-AES128-GCM-SHA256:PSK-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256",
-    pskCallback: () => ({ identity: "sensor", psk: Buffer.from(key, "hex") }),
-    checkServerIdentity: () => undefined,
+/** A client that names an identity and a key, and does not care for the server's certificate. */
+const withKey = (version: "TLSv1.2" | "TLSv1.3", identity: string, key: string): ConnectionOptions => ({
+  minVersion: version,
+  maxVersion: version,
+  ciphers: `${DEFAULT_CIPHERS.replace(":!PSK", "")}:DHE-PSK-AES128-GCM-SHA256:PSK-AES128-GCM-SHA256`,
+  pskCallback: () => ({ identity, psk: Buffer.from(key, "hex") }),
+  checkServerIdentity: () => undefined,
+  rejectUnauthorized: false,
+});
+const KEY = "0123456789abcdef";
+
+describe.each(["TLSv1.2", "TLSv1.3"] as const)("pre-shared keys with %s", (version) => {
+  describe.each(["without a certificate", "beside a certificate"])("%s", (certificate) => {
+    const openPsk = (recorder: Recorder): Promise<number> => {
+      const pskFile = files.write("psk", `# keys\nline:with:colons:00ff\nsensor:${KEY}\n`);
+      const none = { cert: undefined, key: undefined };
+      return open(recorder, { pskFile, ...(certificate.startsWith("without") ? none : {}) });
+    };
+
+    test("the right key proves the identity", async () => {
+      const recorder = new Recorder();
+      const client = await dialTls(await openPsk(recorder), withKey(version, "sensor", KEY));
+      await recorder.when(() => recorder.connections.length === 1);
+      expect(recorder.connection.peer.identity).toBe("sensor");
+      client.destroy();
+    });
+
+    test.each([
+      ["a wrong key", "sensor", "0123456789abcdee"],
+      ["an unknown identity", "nobody", KEY],
+    ])("%s is refused", async (_name, identity, key) => {
+      const recorder = new Recorder();
+      await refusal(await openPsk(recorder), withKey(version, identity, key));
+      await noted("tls-handshake-failed");
+      expect(recorder.connections).toEqual([]);
+    });
   });
-  const client = await dialTls(port, withKey("0123456789abcdef"));
+});
+
+test("a client without a key is served beside pre-shared keys where there is a certificate, without identity", async () => {
+  const recorder = new Recorder();
+  const client = await dialTls(await open(recorder, { pskFile: files.write("psk", `sensor:${KEY}`) }));
   await recorder.when(() => recorder.connections.length === 1);
-  expect(recorder.connection.peer.identity).toBe("sensor");
+  expect(recorder.connection.peer.identity).toBeUndefined();
   client.destroy();
-  await refusal(port, withKey("0123456789abcdee"));
+});
+
+test("a pre-shared key that cannot go with the configured ciphers is refused, not passed over", async () => {
+  const recorder = new Recorder();
+  const pskFile = files.write("psk", `sensor:${KEY}`);
+  const port = await open(recorder, { pskFile, ciphers: "TLS_AES_256_GCM_SHA384" });
+  await refusal(port, withKey("TLSv1.3", "sensor", "00"));
   await noted("tls-handshake-failed");
-  expect(recorder.connections.length).toBe(1);
+  expect(recorder.connections).toEqual([]);
 });
 
 test("a certificate that is replaced is used by the next client, the old one stays on a mistake", async () => {
