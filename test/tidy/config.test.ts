@@ -60,6 +60,11 @@ describe("the configuration", () => {
     expect(missing.map((key) => key.path)).toEqual([]);
   });
 
+  it("has a default for every key, or does without it; only items of lists and named sections may insist", () => {
+    const demanded = keysOf(schema).filter(({ path, required }) => required && !/\[\]|<name>/.test(path));
+    expect(demanded.map((key) => key.path)).toEqual([]);
+  });
+
   it("describes every key", () => {
     const silent = keysOf(schema).filter((key) => (key.schema.description ?? "").length < 4);
     expect(silent.map((key) => key.path)).toEqual([]);
