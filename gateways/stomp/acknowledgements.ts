@@ -81,7 +81,7 @@ export function settle(settlement: Settlement, connection: Connection): void {
       if (verdict === "dead-letter") deadLetter(subscription, delivery, connection);
       else subscription.client.settle(delivery.id, "done");
     }
-    subscription.refill();
+    connection.refill(subscription);
   }
   if (subscription.draining) connection.endIfDrained(subscription);
 }
@@ -102,6 +102,7 @@ function requeue(subscription: Subscription, covered: readonly number[], connect
       again.unshift(delivery);
     }
   }
-  subscription.redeliver();
   for (const delivery of again) connection.sendMessage(subscription, { ...delivery, duplicate: true });
+  subscription.redeliver();
+  connection.refill(subscription);
 }

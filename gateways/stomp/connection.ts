@@ -231,9 +231,21 @@ export class Connection {
   }
 
   #deliverOwn(subscription: Subscription, delivery: Delivery): void {
+    if (subscription.acknowledges && subscription.full) {
+      subscription.hold(delivery);
+      return;
+    }
     this.sendMessage(subscription, delivery);
     // STOMP 1.2 SUBSCRIBE ack Header: with `auto`, sent is received.
     if (!subscription.acknowledges && delivery.id !== 0) subscription.client.settle(delivery.id, "done");
+  }
+
+  /** Acknowledgements made room: what was held goes out first, then the core is asked for more. */
+  refill(subscription: Subscription): void {
+    for (let held = subscription.nextHeld(); held !== undefined; held = subscription.nextHeld()) {
+      this.sendMessage(subscription, held);
+    }
+    subscription.refill();
   }
 
   /** One delivery to every subscription whose filter matched it. */

@@ -1,4 +1,5 @@
 import type { Client, Delivery, Message, QoS } from "#core/gateway/contract.ts";
+import { Ring } from "#core/lib/ring.ts";
 import type { Envelope } from "./codec/encoder.ts";
 import type { Style } from "./destinations.ts";
 
@@ -36,7 +37,9 @@ export class Subscription {
   readonly unacknowledged = new Map<number, Delivery>();
   /** Some of those have no id with the core, because they are QoS 0: it does not count them as credit. */
   #uncounted = 0;
+  /** Its credit is 0, because the core does not see that the window is full. */
   #starved = false;
+  #held: Ring<Delivery> | undefined = undefined;
   #returns: WeakMap<Message, number> | undefined = undefined;
 
   constructor(options: SubscriptionOptions, client: Client) {
@@ -61,10 +64,37 @@ export class Subscription {
   /** Remembers a message until it is acknowledged. */
   keep(sequence: number, delivery: Delivery): void {
     this.unacknowledged.set(sequence, delivery);
-    if (delivery.id !== 0) return;
-    this.#uncounted++;
-    if (this.unacknowledged.size < this.options.prefetch || this.#starved) return;
+    if (delivery.id === 0) this.#uncounted++;
+    if (this.#uncounted > 0 && this.full) this.#starve();
+  }
+
+  /** Nothing more may be sent until something is acknowledged. */
+  get full(): boolean {
+    return this.unacknowledged.size >= this.options.prefetch;
+  }
+
+  /** Keeps a message for later that was under way when the window became full. */
+  hold(delivery: Delivery): void {
+    this.#held ??= new Ring();
+    this.#held.push(delivery);
+    this.#starve();
+  }
+
+  /** The next of those messages, if there is room for it. */
+  nextHeld(): Delivery | undefined {
+    return this.full ? undefined : this.#held?.shift();
+  }
+
+  #starve(): void {
+    if (this.#starved || this.draining) return;
     this.#starved = true;
+    this.client.credit(0);
+  }
+
+  /** UNSUBSCRIBE: nothing more is sent. */
+  drain(): void {
+    this.draining = true;
+    this.#held = undefined;
     this.client.credit(0);
   }
 
@@ -98,18 +128,16 @@ export class Subscription {
 
   /** Lets messages come again after acknowledgements made room. */
   refill(): void {
-    if (!this.#starved || this.draining) return;
-    if (this.unacknowledged.size >= this.options.prefetch) return;
+    if (!this.#starved || this.draining || this.full) return;
     this.#starved = false;
     this.client.credit(this.options.prefetch);
   }
 
-  /** Has messages that went back to the queue delivered again at once. */
+  /** Has messages that went back to the queue delivered again with the next refill, not some time later. */
   redeliver(): void {
     if (this.draining) return;
+    this.#starved = true;
     this.client.credit(0);
-    this.#starved = this.#uncounted > 0 && this.unacknowledged.size >= this.options.prefetch;
-    if (!this.#starved) this.client.credit(this.options.prefetch);
   }
 }
 

@@ -20,7 +20,8 @@ function begin(room: number): void {
   at = 0;
 }
 
-const finish = (): Uint8Array => out.subarray(0, at);
+/** No `Buffer`: its `slice` would not be a copy, and others rely on that. */
+const finish = (): Uint8Array => new Uint8Array(out.buffer, 0, at);
 
 function putBytes(bytes: Uint8Array): void {
   out.set(bytes, at);

@@ -149,7 +149,7 @@ export class Frame {
   raw(number: number): Uint8Array | undefined {
     const header = this.#first[number] as number;
     if (header === -1) return undefined;
-    return this.#bytes.subarray(this.#valueStart(header), this.#valueEnd(header));
+    return this.#view(this.#valueStart(header), this.#valueEnd(header));
   }
 
   /** The user headers of a SEND, first occurrences only; undefined when there are none. */
@@ -171,7 +171,12 @@ export class Frame {
 
   /** A view of the body. */
   body(): Uint8Array {
-    return this.#bytes.subarray(this.#start + this.bodyStart, this.#start + this.bodyEnd);
+    return this.#view(this.#start + this.bodyStart, this.#start + this.bodyEnd);
+  }
+
+  /** No `Buffer`: its `slice` would not be a copy, and others rely on that. */
+  #view(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start);
   }
 
   #name(header: number): string {

@@ -36,8 +36,7 @@ function stop(subscription: Subscription, connection: Connection): void {
     return;
   }
   subscriptions.unname(subscription);
-  subscription.draining = true;
-  subscription.client.credit(0);
+  subscription.drain();
   if (subscription.options.durable === undefined) {
     subscription.client.unsubscribe(subscription.options.filter);
   }
