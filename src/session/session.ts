@@ -67,6 +67,7 @@ export class Session implements Subscriber {
   #sequence = 1;
   /** Attached anew, and what was unsettled before has not been handed out again yet. */
   #resuming = false;
+  #flushing = false;
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
     this.gateway = gateway;
@@ -172,6 +173,18 @@ export class Session implements Subscriber {
    * what was handed out before and never settled [MQTT-4.4.0-1].
    */
   flush(): void {
+    // A client that settles within its delivery asks for the next one here; the loop below comes to it anyway,
+    // and sees then whether the transport still takes it.
+    if (this.#flushing) return;
+    this.#flushing = true;
+    try {
+      this.#handOut();
+    } finally {
+      this.#flushing = false;
+    }
+  }
+
+  #handOut(): void {
     if (this.#resuming && this.#open) {
       this.#resuming = false;
       for (const delivery of this.#window?.inOrder() ?? []) {
