@@ -21,7 +21,14 @@ const superuser = flag({ description: "Skips the access control list.", default:
 
 const UsersSchema = Type.Object({
   users: Type.Array(
-    Type.Object({ username: text({ description: "User name.", minLength: 1 }), password, superuser }),
+    Type.Object({
+      username: text({ description: "User name.", minLength: 1 }),
+      password,
+      superuser,
+      clientId: Type.Optional(
+        text({ description: "The only client id that this user may come with; absent: any.", minLength: 1 }),
+      ),
+    }),
     { description: "Users, by the name they log in with.", default: [] },
   ),
   clients: Type.Array(
@@ -45,6 +52,8 @@ interface Entry {
   /** Undefined: the name is enough. */
   readonly hash: PasswordHash | undefined;
   readonly superuser: boolean;
+  /** Undefined: any. */
+  readonly clientId: string | undefined;
 }
 
 interface Users {
@@ -64,7 +73,7 @@ export function parseUsers(source: string, name: string): Users {
   const found: ConfigProblem[] = [...validate(schema, document, locate)];
   if (found.length > 0) throw new ConfigError(found);
 
-  const index = <Item extends { password?: string; superuser: boolean }>(
+  const index = <Item extends { password?: string; superuser: boolean; clientId?: string }>(
     list: "users" | "clients",
     items: readonly Item[],
     nameOf: (item: Item) => string,
@@ -78,7 +87,7 @@ export function parseUsers(source: string, name: string): Users {
         found.push(problem(locate, finding));
       }
       if (entries.has(nameOf(item))) found.push(problem(locate, { path, says: "is there twice" }));
-      entries.set(nameOf(item), { hash, superuser: item.superuser });
+      entries.set(nameOf(item), { hash, superuser: item.superuser, clientId: item.clientId });
     });
     return entries;
   };
@@ -133,11 +142,17 @@ export class UsersFile implements Authenticator {
     now: Instant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
     const { byName, byClientId } = this.#users;
-    const entry =
-      (request.username === undefined ? undefined : byName.get(request.username)) ??
-      byClientId.get(request.clientId);
+    const user = request.username === undefined ? undefined : byName.get(request.username);
+    const entry = user ?? byClientId.get(request.clientId);
     if (entry === undefined) return IGNORED;
-    const accepted: AuthenticatorAnswer = { answer: "accepted", superuser: entry.superuser };
+    const { superuser } = entry;
+    const accepted: AuthenticatorAnswer =
+      user === undefined
+        ? { answer: "accepted", superuser, clientIdOnly: true }
+        : { answer: "accepted", superuser };
+    if (entry.clientId !== undefined && entry.clientId !== request.clientId) {
+      return { answer: "rejected", reason: "this user may not have this client id" };
+    }
     if (entry.hash === undefined) return accepted;
     if (request.password === undefined) return { answer: "rejected", reason: "no password was given" };
     const outcome = this.#passwords.verify(entry.hash, request.password, now);

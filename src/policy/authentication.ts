@@ -10,6 +10,8 @@ export type AuthenticatorAnswer =
       readonly answer: "accepted";
       /** The proven user name, where it is not the one that the client sent. */
       readonly username?: string;
+      /** Nothing but the client id is proven: a user name that the client sent along does not count. */
+      readonly clientIdOnly?: boolean;
       readonly superuser?: boolean;
       readonly expiresAt?: Instant;
     }
@@ -74,7 +76,7 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
     case "accepted":
       return {
         ok: true,
-        username: answer.username ?? request.username,
+        username: answer.clientIdOnly === true ? undefined : (answer.username ?? request.username),
         superuser: answer.superuser ?? false,
         expiresAt: answer.expiresAt ?? NEVER,
       };

@@ -23,10 +23,11 @@ class ListenerRules {
   readonly access: AccessRules;
   readonly mountpoint: TopicTemplate | undefined;
 
-  constructor(book: RuleBook, gateway: string, listener: string, host: string) {
+  /** A listener that new rules no longer name stays open until a restart, so it keeps what it had. */
+  constructor(book: RuleBook, gateway: string, listener: string, host: string, before?: ListenerRules) {
     const own = book.settings.gateways[gateway];
     this.book = book;
-    this.settings = book.settings.gateways[host]?.listeners[listener] ?? UNNAMED;
+    this.settings = book.settings.gateways[host]?.listeners[listener] ?? before?.settings ?? UNNAMED;
     this.authentication = own?.authentication ?? book.settings.authentication;
     this.access = new AccessRules(this.settings.accessRules);
     const mountpoint = (host === gateway ? this.settings.mountpoint : undefined) ?? own?.mountpoint ?? "";
@@ -137,7 +138,7 @@ export class ConfiguredListener implements ListenerPolicy {
   #current(): ListenerRules {
     if (this.#rules.book === this.#policy.rules) return this.#rules;
     const rate = this.#rules.settings.limits.connectionRate;
-    this.#rules = new ListenerRules(this.#policy.rules, this.gateway, this.listener, this.#host);
+    this.#rules = new ListenerRules(this.#policy.rules, this.gateway, this.listener, this.#host, this.#rules);
     const newRate = this.#rules.settings.limits.connectionRate;
     if (newRate !== rate) this.#connections = new TokenBucket(newRate);
     return this.#rules;

@@ -46,8 +46,32 @@ describe("a users file", () => {
   it("knows users by name and clients by id", () => {
     const file = open();
     expect(ask(file, "any", "ann", "secret-1")).toEqual({ answer: "accepted", superuser: true });
-    expect(ask(file, "sensor-1", undefined, "secret-2")).toEqual({ answer: "accepted", superuser: false });
-    expect(ask(file, "sensor-2")).toEqual({ answer: "accepted", superuser: false });
+    const asClient = { answer: "accepted", superuser: false, clientIdOnly: true };
+    expect(ask(file, "sensor-1", undefined, "secret-2")).toEqual(asClient);
+    expect(ask(file, "sensor-2")).toEqual(asClient);
+  });
+
+  it("proves no user name when it knows only the client id", () => {
+    expect(ask(open(), "sensor-2", "operator")).toMatchObject({ answer: "accepted", clientIdOnly: true });
+    const text = `authentication: { anonymous: false, chain: [{ kind: users-file, file: "${path}" }] }`;
+    const { settings } = policySettings(loadText(STUB_MODULES, text).config);
+    const listener = new ConfiguredPolicy(settings, new HandClock()).listener("mqtt", "tcp");
+    const verdict = listener.authenticate(
+      requestOf({ clientId: "sensor-2", username: "operator" }),
+      peer,
+      now,
+    );
+    expect(verdict).toMatchObject({ ok: true, identity: { clientId: "sensor-2", username: undefined } });
+  });
+
+  it("can hold a user to one client id", () => {
+    writeFileSync(path, 'users: [{ username: ann, clientId: dev-1, password: "plain:a" }]');
+    const file = open();
+    expect(ask(file, "dev-1", "ann", "a")).toMatchObject({ answer: "accepted" });
+    expect(ask(file, "dev-2", "ann", "a")).toEqual({
+      answer: "rejected",
+      reason: "this user may not have this client id",
+    });
   });
 
   it("rejects those it knows with a wrong password or none", () => {

@@ -154,6 +154,15 @@ describe("a reload", () => {
     expect(listener.mayPublish(client, "a", 0, false)).toBe(false);
   });
 
+  it("does not open up a listener that it no longer names", () => {
+    const policy = policyWith({ gateways: { mqtt: gateway({}, { accessRules: ["deny all"] }) } });
+    const listener = policy.listener("mqtt", "tcp");
+    const now = new HandClock().now();
+    expect(listener.admit(peer, now)).toBe("forbidden");
+    policy.update(settingsWith({ gateways: { mqtt: { mountpoint: "", listeners: {} } } }));
+    expect(listener.admit(peer, now)).toBe("forbidden");
+  });
+
   it("changes limits, mountpoints and rewriting of listeners that are in use", () => {
     const policy = policyWith({});
     const listener = policy.listener("mqtt", "tcp");
