@@ -43,6 +43,7 @@ function rank(nodes, self, all, top) {
   let idle = 0;
   for (const node of nodes) {
     const time = self.get(node.id) ?? 0;
+    if (time === 0) continue;
     const { functionName, url, lineNumber } = node.callFrame;
     if (functionName === "(idle)") {
       idle += time;

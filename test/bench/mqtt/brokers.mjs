@@ -15,6 +15,7 @@ const QUEUED_MESSAGES = 100_000;
  * @property {string} name
  * @property {string} label                   with its version
  * @property {string | undefined} missing     why it cannot run
+ * @property {readonly (4 | 5)[]} versions    protocol levels it speaks
  * @property {(how?: {profileFolder?: string}) => Promise<{process: import("../lib/processes.mjs").Started, port: number}>} start
  */
 
@@ -29,6 +30,7 @@ function isthmus() {
     name: "isthmus",
     label: "Isthmus",
     missing: isthmusMissing(),
+    versions: [4, 5],
     start: async (how = {}) => {
       const port = await freePort();
       const process = await startIsthmus({ set: isthmusSettings(port), tcpPort: port, ...how });
@@ -60,6 +62,7 @@ function mosquitto() {
     name: "mosquitto",
     label: `mosquitto ${version ?? ""}`.trim(),
     missing: program ? undefined : "mosquitto is not installed",
+    versions: [4, 5],
     start: async () => {
       const port = await freePort();
       const file = join(mkdtempSync(join(tmpdir(), "mosquitto-bench-")), "mosquitto.conf");
@@ -91,6 +94,7 @@ function aedes() {
     name: "aedes",
     label: installed ? `aedes ${JSON.parse(readFileSync(description, "utf8")).version}` : "aedes",
     missing: installed ? undefined : "aedes is not installed: npm ci",
+    versions: [4],
     start: () => startScript("aedes", "../peers/aedes-server.mjs"),
   };
 }
@@ -104,6 +108,7 @@ export function nullBroker() {
     name: "null",
     label: "null broker",
     missing: undefined,
+    versions: [4, 5],
     start: () => startScript("null", "../peers/null-mqtt.mjs"),
   };
 }

@@ -16,7 +16,7 @@ export function report(results, all, options) {
   const real = all.filter((broker) => broker.name !== "null");
   const of = (/** @type {string} */ kind) => results.filter((result) => result.scenario.kind === kind);
   const parts = [
-    `${options.passes} interleaved passes of ${options.seconds} s, median; MQTT 3.1.1, TCP. ${machine()}.`,
+    `${options.passes} interleaved passes of ${options.seconds} s, median; TCP, MQTT 3.1.1 where nothing else is said. ${machine()}.`,
     ...real
       .filter((broker) => broker.missing)
       .map((broker) => `Left out: ${broker.label}: ${broker.missing}.`),

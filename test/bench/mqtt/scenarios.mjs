@@ -5,6 +5,7 @@
  * @property {string} name
  * @property {string} title
  * @property {"throughput" | "latency" | "connect" | "idle"} kind
+ * @property {4 | 5} version         protocol level: MQTT 3.1.1 or 5.0
  * @property {0 | 1 | 2} qos
  * @property {number} payload
  * @property {number} flows
@@ -45,7 +46,12 @@ const AIMS = {
   "fan-in-q1-64": [{ against: "mosquitto", times: 1 }],
 };
 
-const single = { flows: 1, publishers: 1, subscribers: 1, window: 1 };
+/** @type {4 | 5} */
+const MQTT_3_1_1 = 4;
+/** @type {4 | 5} */
+const MQTT_5 = 5;
+
+const single = { version: MQTT_3_1_1, flows: 1, publishers: 1, subscribers: 1, window: 1 };
 
 /** @returns {Scenario[]} */
 export function scenarios() {
@@ -62,6 +68,7 @@ export function scenarios() {
         all.push({
           ...rest,
           kind: "throughput",
+          version: MQTT_3_1_1,
           name,
           title: heading,
           qos,
@@ -71,6 +78,11 @@ export function scenarios() {
         });
       }
     }
+  }
+  for (const qos of QOS) {
+    const title = `1 → 1, MQTT 5, QoS ${qos}, 64 B, W=1000`;
+    const shape = { ...single, version: MQTT_5, window: 1000 };
+    all.push({ ...shape, kind: "throughput", name: `1to1-mqtt5-q${qos}-64`, title, qos, payload: 64 });
   }
   for (const qos of QOS) {
     const title = `ping-pong, QoS ${qos}, 64 B, one in flight`;

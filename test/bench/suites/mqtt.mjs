@@ -55,11 +55,12 @@ async function compare(options) {
  */
 function measureRunning(load, running, scenario, options) {
   return interleave(running, options.passes, async (broker) => {
+    if (!broker.versions.includes(scenario.version)) return undefined;
     if (!broker.process.alive()) {
       console.error(`${broker.name} is gone:\n${broker.process.output()}`);
       return undefined;
     }
-    const cell = { ...scenario, port: broker.port, pid: broker.process.pid, version: 4 };
+    const cell = { ...scenario, port: broker.port, pid: broker.process.pid };
     const { seconds, warmup } = options;
     try {
       const figures =
@@ -92,7 +93,7 @@ function measureFresh(load, all, scenario, options) {
         pid: started.pid,
         count: scenario.count,
         subscribe: scenario.subscribe,
-        version: 4,
+        version: scenario.version,
         settle,
       };
       const figures = await load.call("idle", how);
@@ -127,7 +128,7 @@ async function profile(options) {
     if (scenario.kind === "idle") continue;
     const folder = mkdtempSync(join(tmpdir(), "isthmus-profile-"));
     const { process: started, port } = await isthmus.start({ profileFolder: folder });
-    const cell = { ...scenario, port, pid: started.pid, version: 4 };
+    const cell = { ...scenario, port, pid: started.pid };
     const from = process.hrtime.bigint() + BigInt(Math.round(options.warmup * 1e9));
     const figures =
       scenario.kind === "connect"
