@@ -15,11 +15,17 @@ const STOP_LIMIT_MS = 4_000;
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
-  process.on(signal, () => process.exit(130));
+let guarded = false;
+/** Whatever ends the benchmark ends what it has started. */
+function guard() {
+  if (guarded) return;
+  guarded = true;
+  process.on("exit", () => {
+    for (const child of running) child.kill("SIGKILL");
+  });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+    process.on(signal, () => process.exit(130));
+  }
 }
 
 const hasTaskset = spawnSync("taskset", ["-V"], { stdio: "ignore" }).status === 0;
@@ -117,6 +123,7 @@ export async function startWorker(module, how = {}) {
  * @param {any} stdio
  */
 function launch(command, how, stdio) {
+  guard();
   const pinned =
     pinning && how.core !== undefined ? ["taskset", "-c", String(how.core), ...command] : command;
   // `exec` keeps the process id, so usage figures and signals reach the program itself.
