@@ -96,17 +96,19 @@ export class Asks implements Asking {
   }
 
   deadline(): Instant {
-    let next = this.#refused.length > 0 ? (0 as Instant) : NEVER;
+    let next = NEVER;
     if (this.#byToken !== undefined) {
       for (const ask of this.#byToken.values()) if (ask.due < next) next = ask.due;
     }
     return next;
   }
 
+  /** Tells those that were refused in the input at hand. */
+  tell(now: Instant): void {
+    while (this.#refused.length > 0) this.#refused.shift()?.failed("full", now);
+  }
+
   wake(now: Instant): void {
-    const refused = this.#refused;
-    this.#refused = [];
-    for (const asker of refused) asker.failed("full", now);
     this.#failWhere((ask) => ask.due <= now, "timeout", now);
   }
 

@@ -153,6 +153,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   /** What every input ends with: observers are told, and the next deadline is known. */
   #finish(now: Instant): void {
     this.server.observations.tell(now);
+    this.asks.tell(now);
     let next = this.transportDeadline();
     const server = this.server.deadline();
     if (server < next) next = server;

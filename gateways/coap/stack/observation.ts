@@ -15,9 +15,11 @@ export const isNewer = (value: number, than: number): boolean => {
   return ahead > 0 && ahead < HALF;
 };
 
+const clockOf = (now: Instant): number => Math.floor(now / 4) % SEQUENCE;
+
 /** A quarter of the milliseconds, so that numbers go on rising over a restart; never the last one again. */
 export function nextSequence(last: number, now: Instant): number {
-  const clock = Math.floor(now / 4) % SEQUENCE;
+  const clock = clockOf(now);
   return isNewer(clock, last) ? clock : (last + 1) % SEQUENCE;
 }
 
@@ -86,7 +88,7 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
-    this.sequence = nextSequence(0, now);
+    this.sequence = clockOf(now);
     this.#confirmedAt = now;
   }
 

@@ -9,22 +9,18 @@ export interface Finished {
   readonly code: number | null;
 }
 
-/** A foreign command that is running: what it prints, and how to wait for a line of it. */
+/** A foreign command that is running: what it has printed once it ends. */
 export interface Running {
   readonly finished: Promise<Finished>;
   stop(): Promise<Finished>;
-  /** Resolves when stdout holds the text. */
-  saw(text: string, within?: number): Promise<void>;
 }
 
 export function start(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
-  const watchers = new Set<() => void>();
   child.stdout.on("data", (chunk) => {
     stdout += chunk;
-    for (const each of watchers) each();
   });
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
@@ -39,21 +35,6 @@ export function start(command: string, args: readonly string[]): Running {
       child.kill("SIGINT");
       return finished;
     },
-    saw: (text, within = 5000) =>
-      new Promise((resolve, reject) => {
-        const late = setTimeout(
-          () => reject(new Error(`${command} did not print ${text}: ${stdout}${stderr}`)),
-          within,
-        );
-        const look = (): void => {
-          if (!stdout.includes(text)) return;
-          clearTimeout(late);
-          watchers.delete(look);
-          resolve();
-        };
-        watchers.add(look);
-        look();
-      }),
   };
 }
 
