@@ -41,6 +41,11 @@ export class Metrics {
       this.#cell(nameOf(scope, name, "total"), help, ["kind"], kind === undefined ? {} : { kind });
   }
 
+  /** What a counter of `counters` stands at; undefined when nobody has made it. */
+  valueOf(scope: string, name: string, kind = ""): number | undefined {
+    return this.#families.get(nameOf(scope, name, "total"))?.get(kind)?.value;
+  }
+
   /** A family of counters `isthmus_<name>_total` with labels of its own; same labels, same cell. */
   family<Label extends string>(
     name: string,

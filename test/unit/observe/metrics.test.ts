@@ -28,6 +28,16 @@ test("kinds of one counter are labels, and the same name and kind are the same c
   ]);
 });
 
+test("a counter can be read back, and one that nobody made is undefined", () => {
+  const metrics = new Metrics({ process: false });
+  metrics.counters("mqtt")("packets", "Packets", "publish").value = 5;
+  metrics.counters("")("bytes", "Bytes").value = 6;
+  expect(metrics.valueOf("mqtt", "packets", "publish")).toBe(5);
+  expect(metrics.valueOf("", "bytes")).toBe(6);
+  expect(metrics.valueOf("mqtt", "packets", "puback")).toBeUndefined();
+  expect(metrics.valueOf("coap", "packets")).toBeUndefined();
+});
+
 test("the core's counters have no gateway in their name", async () => {
   const metrics = new Metrics({ process: false });
   metrics.counters("")("bytes_received", "Bytes").value = 1;

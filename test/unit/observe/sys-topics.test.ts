@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { lossyText } from "#core/lib/bytes.ts";
 import { type Instant, milliseconds } from "#core/lib/time.ts";
+import { METRICS } from "#core/observe/sys-names.ts";
+import { packetMetrics } from "#core/observe/sys-packets.ts";
 import {
   type PresenceEvent,
   type SysPorts,
@@ -126,4 +128,17 @@ test.each([
   [3_600_000, "1 hours, 0 minutes, 0 seconds"],
 ])("an uptime of %d ms is %s", (length, expected) => {
   expect(uptimeText(milliseconds(length))).toBe(expected);
+});
+
+test("packet metrics are the counters of the MQTT gateway, and their sums", () => {
+  const counts: Record<string, number> = { "received publish": 3, "sent publish": 5, "received connect": 2 };
+  const metrics = packetMetrics((direction, packet) => counts[`${direction} ${packet}`]);
+  expect(metrics["packets/publish/received"]?.()).toBe(3);
+  expect(metrics["packets/publish/sent"]?.()).toBe(5);
+  expect(metrics["packets/connect"]?.()).toBe(2);
+  expect(metrics["packets/received"]?.()).toBe(5);
+  expect(metrics["packets/sent"]?.()).toBe(5);
+  expect(metrics["packets/puback/sent"]?.()).toBe(0);
+  const counted = METRICS.filter((name) => name.startsWith("packets/") && !name.endsWith("/missed"));
+  expect(Object.keys(metrics).sort()).toEqual([...counted].sort());
 });
