@@ -1,6 +1,8 @@
 /** A site whose answers a test writes, on a listener of its own in a virtual world. */
 import type { Client, Delivery } from "#core/gateway/contract.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
+import { type CoapConfig, schema } from "#gateways/coap/config.ts";
+import { coap } from "#gateways/coap/index.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { StackSettings } from "#gateways/coap/stack/settings.ts";
 import type { CoapPeer, CoapRequest, PeerSite, Site } from "#gateways/coap/stack/site.ts";
@@ -79,5 +81,27 @@ export function stackWorld(overrides: Overrides = {}, options: WorldOptions = {}
     site,
     network: world.datagrams("coap", endpoint()),
     streams: () => world.streams("coap", endpoint()),
+  };
+}
+
+export interface PubSubWorld {
+  readonly world: World;
+  readonly network: DatagramNetwork;
+  streams(): StreamListener;
+}
+
+/** The whole CoAP gateway in a virtual world; answers to unproven addresses are not held back unless asked for. */
+export function pubsubWorld(overrides: Overrides = {}, options: WorldOptions = {}): PubSubWorld {
+  const world = new World(options);
+  const { stack = {}, ...rest } = overrides;
+  const config = parseDefaults<CoapConfig>(schema, {
+    ...rest,
+    stack: { amplification: "off", ...(stack as object) },
+  });
+  const gateway = world.open(coap, config);
+  return {
+    world,
+    network: world.datagrams("coap", gateway.endpoint({ name: "udp", transport: "udp" })),
+    streams: () => world.streams("coap", gateway.endpoint({ name: "tcp", transport: "tcp" })),
   };
 }

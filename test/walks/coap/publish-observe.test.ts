@@ -1,22 +1,13 @@
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { type CoapConfig, schema } from "#gateways/coap/config.ts";
-import { coap } from "#gateways/coap/index.ts";
 import { CoapDevice } from "../../support/coap-device.ts";
-import { parseDefaults } from "../../support/coap-settings.ts";
-import { World, type WorldOptions } from "../../support/world.ts";
+import { pubsubWorld } from "../../support/coap-site.ts";
+import type { WorldOptions } from "../../support/world.ts";
 
-function setup(overrides: Record<string, unknown> = {}, options: WorldOptions = {}) {
-  const world = new World(options);
-  const { stack = {}, ...rest } = overrides;
-  const config = parseDefaults<CoapConfig>(schema, {
-    ...rest,
-    stack: { amplification: "off", ...(stack as object) },
-  });
-  const gateway = world.open(coap, config);
-  const network = world.datagrams("coap", gateway.endpoint({ name: "udp", transport: "udp" }));
-  return { world, network, device: new CoapDevice(network) };
-}
+const setup = (overrides: Record<string, unknown> = {}, options: WorldOptions = {}) => {
+  const stack = pubsubWorld(overrides, options);
+  return { ...stack, device: new CoapDevice(stack.network) };
+};
 const OBSERVE: readonly [number, number] = [6, 0];
 const FORGET: readonly [number, number] = [6, 1];
 

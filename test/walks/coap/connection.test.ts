@@ -1,0 +1,232 @@
+import { expect, it } from "vitest";
+import { seconds } from "#core/lib/time.ts";
+import { CoapDevice } from "../../support/coap-device.ts";
+import { pubsubWorld } from "../../support/coap-site.ts";
+import type { WorldOptions } from "../../support/world.ts";
+
+const setup = (overrides: Record<string, unknown> = {}, options: WorldOptions = {}) => {
+  const stack = pubsubWorld(overrides, options);
+  return { ...stack, device: new CoapDevice(stack.network) };
+};
+const refusing: WorldOptions = {
+  policy: {
+    authenticate: (request, peer) =>
+      new TextDecoder().decode(request.password) === "good" || request.clientId.startsWith("auto")
+        ? {
+            ok: true,
+            identity: {
+              gateway: "coap",
+              listener: "test",
+              clientId: request.clientId,
+              username: request.username,
+              endpointName: undefined,
+              peer,
+              superuser: false,
+              expiresAt: Number.POSITIVE_INFINITY as never,
+            },
+          }
+        : { ok: false, refusal: "unauthenticated", reason: "wrong password" },
+  },
+};
+const connect = (device: CoapDevice, query: string[] = ["clientid=dev"]): string =>
+  device.ask({ code: "POST", path: "mqtt/connection", query }).payload;
+
+it("gives a token, takes heartbeats with it, and ends with DELETE", () => {
+  const { world, device } = setup();
+  const answer = device.ask({ code: "POST", path: "mqtt/connection", query: ["c=dev", "u=name", "p=word"] });
+  expect(answer.code).toBe("2.01");
+  expect(answer.payload).toMatch(/^\d{10,20}$/);
+  expect(world.connects).toMatchObject([{ clientId: "dev", username: "name" }]);
+  const query = ["clientid=dev", `token=${answer.payload}`];
+  expect(device.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("2.04");
+  expect(device.ask({ code: "DELETE", path: "mqtt/connection", query }).code).toBe("2.02");
+  expect(world.disconnects).toMatchObject([{ reason: "closed" }]);
+  expect(device.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("4.01");
+});
+
+it("answers mistakes of connection mode as clients of that form expect", () => {
+  const { device } = setup({}, refusing);
+  const ask = (code: string, ...query: string[]) => device.ask({ code, path: "mqtt/connection", query }).code;
+  expect(ask("POST")).toBe("4.00");
+  expect(ask("POST", "clientid=dev", "username=u", "password=bad")).toBe("4.00");
+  expect(ask("POST", "clientid=dev", "username=u", "password=good")).toBe("2.01");
+  expect(ask("POST", "clientid=dev", "username=u", "password=good")).toBe("4.00");
+  expect(ask("PUT", "clientid=dev")).toBe("4.00");
+  expect(ask("PUT", "token=1")).toBe("4.00");
+  expect(ask("PUT", "clientid=dev", "token=1")).toBe("4.01");
+  expect(ask("PUT", "clientid=other", "token=1")).toBe("4.01");
+  expect(ask("GET", "clientid=dev", "token=1")).toBe("4.05");
+  expect(ask("DELETE", "clientid=dev", "token=1")).toBe("4.01");
+  expect(ask("DELETE")).toBe("2.02");
+  expect(ask("DELETE", "clientid=nobody", "token=1")).toBe("2.02");
+});
+
+it("loses a connection after one and a half heartbeats of silence; anything heard counts", () => {
+  const { world, device } = setup();
+  const token = connect(device);
+  world.advance(seconds(44));
+  device.ask({ code: "PUT", path: "ps/a", query: ["c=dev", `t=${token}`], payload: "x" });
+  world.advance(seconds(44));
+  expect(world.disconnects).toEqual([]);
+  world.advance(seconds(2));
+  expect(world.disconnects).toMatchObject([{ reason: "lost" }]);
+  expect(device.ask({ code: "PUT", path: "ps/a", query: ["c=dev", `t=${token}`] }).code).toBe("4.01");
+});
+
+it("knows a client with its token from another port, and notifies it there", () => {
+  const { world, device } = setup();
+  const token = connect(device);
+  const query = ["c=dev", `t=${token}`];
+  device.ask({ path: "ps/a", query, token: "ob", options: [[6, 0]] });
+  device.device.move(20_000);
+  expect(device.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("2.04");
+  expect(world.disconnects).toEqual([]);
+  world.publish("a", "moved");
+  expect(device.take()).toMatchObject([{ token: "ob", payload: "moved" }]);
+});
+
+it("does not take a client over with a wrong token, or another's client id", () => {
+  const { world, network, device } = setup();
+  const token = connect(device);
+  const stranger = new CoapDevice(network, 666);
+  const steal = (...query: string[]) => stranger.ask({ code: "PUT", path: "ps/a", query, payload: "x" }).code;
+  expect(steal("c=dev", "t=1")).toBe("4.01");
+  expect(steal("c=other", `t=${token}`)).toBe("4.01");
+  expect(steal(`t=${token}`)).toBe("4.00");
+  expect(device.ask({ code: "PUT", path: "mqtt/connection", query: ["c=dev", `t=${token}`] }).code).toBe(
+    "2.04",
+  );
+  expect(world.disconnects).toEqual([]);
+});
+
+it("insists on a connection where the setting says so", () => {
+  const { device } = setup({ connection: { required: true } });
+  expect(device.ask({ code: "PUT", path: "ps/a", payload: "x" }).code).toBe("4.00");
+  expect(device.ask({ path: "ps/a", token: "x", options: [[6, 0]] }).code).toBe("4.00");
+  const token = connect(device);
+  const query = ["c=dev", `t=${token}`];
+  expect(device.ask({ code: "PUT", path: "ps/a", query, payload: "x" }).code).toBe("2.04");
+});
+
+it("hands a lost connection what it missed when it connects and observes again", () => {
+  const { world, network, device } = setup();
+  const query = ["c=dev", `t=${connect(device)}`];
+  device.ask({ path: "ps/a", query, token: "ob", options: [[6, 0]] });
+  world.advance(seconds(46));
+  world.publish("a", "missed", { qos: 1 });
+  expect(device.take().filter((each) => each.payload === "missed")).toEqual([]);
+  const later = new CoapDevice(network, 20_000);
+  const again = ["c=dev", `t=${connect(later)}`];
+  later.send({ path: "ps/a", query: again, token: "ob2", options: [[6, 0]] });
+  expect(later.take().map((each) => [each.token, each.payload])).toEqual([
+    ["ob2", ""],
+    ["ob2", "missed"],
+  ]);
+});
+
+it("tells the observers when the client connects elsewhere", () => {
+  const { world, network, device } = setup();
+  const query = ["c=dev", `t=${connect(device)}`];
+  device.ask({ path: "ps/a", query, token: "ob", options: [[6, 0]] });
+  connect(new CoapDevice(network, 20_000));
+  expect(device.take()).toMatchObject([{ code: "5.03", token: "ob" }]);
+  expect(device.ask({ code: "PUT", path: "ps/a", query }).code).toBe("4.01");
+  expect(world.disconnects).toMatchObject([{ reason: "taken-over" }]);
+});
+
+// ---- connectionless
+
+it("checks the credentials of each single request, and none sticks to the next", () => {
+  const { device } = setup({}, refusing);
+  const put = (...query: string[]) => device.ask({ code: "PUT", path: "ps/a", query, payload: "x" }).code;
+  expect(put("clientid=d", "username=u", "password=good")).toBe("2.04");
+  expect(put("clientid=d", "username=u", "password=bad")).toBe("4.01");
+  expect(put("clientid=d", "username=u")).toBe("4.01");
+  expect(put("clientid=d", "username=u", "password=good")).toBe("2.04");
+});
+
+it("remembers the outcome of a check for the configured time only", () => {
+  let checks = 0;
+  const options: WorldOptions = {
+    policy: {
+      authenticate: (request, peer) => {
+        checks++;
+        return refusing.policy?.authenticate?.(request, peer, 0 as never) as never;
+      },
+    },
+  };
+  const { world, device } = setup({ credentials: { remember: "10s" } }, options);
+  const put = () => device.ask({ code: "PUT", path: "ps/a", query: ["c=d", "p=good"], payload: "x" }).code;
+  expect([put(), put(), put()]).toEqual(["2.04", "2.04", "2.04"]);
+  expect(checks).toBe(1);
+  world.advance(seconds(11));
+  put();
+  expect(checks).toBe(2);
+});
+
+it("bounds the identities that it remembers of one peer", () => {
+  const { device, world } = setup({ credentials: { perPeer: 2 } });
+  for (let each = 0; each < 10; each++) {
+    expect(device.ask({ code: "PUT", path: "ps/a", query: [`c=d${each}`], payload: "x" }).code).toBe("2.04");
+  }
+  world.advance(seconds(600));
+  expect(world.connects).toEqual([]);
+});
+
+// ---- older forms
+
+it("publishes, observes and keeps alive in the form /mqtt/{topic}?c=&u=&p=", () => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  const query = ["c=dev", "u=u", "p=p"];
+  expect(device.ask({ code: "PUT", path: "mqtt/a/b", query, payload: "x" }).code).toBe("2.04");
+  expect(heard).toMatchObject([{ topic: "a/b", qos: 0, retain: false }]);
+  expect(device.ask({ path: "mqtt/a/b", query, token: "ob", options: [[6, 0]] }).code).toBe("2.05");
+  world.publish("a/b", "to you");
+  expect(device.take()).toMatchObject([{ token: "ob", payload: "to you" }]);
+  expect(device.ask({ path: "mqtt/a/b", query }).code).toBe("2.05");
+  expect(device.ask({ path: "mqtt/a/b", query, token: "ob", options: [[6, 1]] }).code).toBe("2.07");
+  expect(device.ask({ code: "POST", path: "mqtt/a/b", query }).code).toBe("4.05");
+  expect(device.ask({ code: "DELETE", path: "mqtt/a/b", query }).code).toBe("4.05");
+  expect(device.ask({ code: "PUT", path: "mqtt/a/b", payload: "x" }).code).toBe("4.00");
+});
+
+it.each([
+  ["PUT", "2.04"],
+  ["POST", "2.01"],
+])("publishes with %s in the form of 2016 and answers %s", (code, answer) => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  const payload = "qos=1&retain=1&message=a%20b%26c&topic=hello%2Fworld";
+  expect(device.ask({ code, path: "mqtt", payload }).code).toBe(answer);
+  expect(heard).toMatchObject([{ topic: "hello/world", qos: 1, retain: true }]);
+  expect(Buffer.from(heard[0]?.payload ?? []).toString()).toBe("a b&c");
+});
+
+it("observes in the form of 2016 with bodies topic=X&message=Y", () => {
+  const { world, device } = setup();
+  device.ask({ path: "mqtt", query: ["topic=hello"], token: "ob", options: [[6, 0]] });
+  world.publish("hello", "payload");
+  expect(device.take()).toMatchObject([{ token: "ob", payload: "topic=hello&message=payload" }]);
+});
+
+it("says what is wrong with a body of the form of 2016", () => {
+  const { device } = setup();
+  const put = (payload: string) => device.ask({ code: "PUT", path: "mqtt", payload });
+  expect(put("message=x")).toMatchObject({ code: "4.00", payload: "topic is missing" });
+  expect(put("topic=a&qos=7")).toMatchObject({ code: "4.00", payload: "qos must be 0, 1 or 2" });
+  expect(put("topic=a&retain=maybe")).toMatchObject({ code: "4.00" });
+  expect(put("topic=a%23&message=x").code).toBe("4.00");
+  expect(device.ask({ path: "mqtt" }).code).toBe("4.05");
+});
+
+it("serves only the forms that are switched on", () => {
+  const { device } = setup({
+    forms: { pubsub: false, mqttTopic: false, mqttForm: false, connection: false },
+  });
+  expect(device.ask({ code: "PUT", path: "ps/a" }).code).toBe("4.00");
+  expect(device.ask({ code: "PUT", path: "mqtt/a", query: ["c=x"] }).code).toBe("4.00");
+  expect(device.ask({ code: "PUT", path: "mqtt", payload: "topic=a" }).code).toBe("4.00");
+  expect(device.ask({ code: "POST", path: "mqtt/connection", query: ["c=x"] }).code).toBe("4.00");
+  expect(device.ask({ path: ".well-known/core" }).payload).not.toContain("ps");
+});
