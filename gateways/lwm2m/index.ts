@@ -1,5 +1,6 @@
 import type { Endpoint, Gateway, GatewayHost, GatewayModule } from "#core/gateway/contract.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
+import { COAP_SITES } from "#gateways/coap/stack/site.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { Lwm2mSite } from "./endpoint.ts";
@@ -7,9 +8,6 @@ import { readPackages } from "./firmware/packages.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
 import { openCounters, type Shared } from "./shared.ts";
-
-/** Under this name the CoAP gateway finds the sites of others that share its listeners. */
-export const COAP_SITES = "coap-sites";
 
 class Lwm2mGateway implements Gateway {
   readonly #shared: Shared;
@@ -48,14 +46,25 @@ class Lwm2mGateway implements Gateway {
 /** All `*.xml` of the folder; a file that cannot be read is noted and left out, never a reason to stand still. */
 function readDefinitions(host: GatewayHost, folder: string): Definitions {
   const definitions = new Definitions();
-  if (folder === "") return definitions;
-  for (const name of host.listFiles(folder)) {
+  for (const name of listed(host, folder)) {
     if (!name.toLowerCase().endsWith(".xml")) continue;
     const models = parseDefinition(host.readFile(`${folder}/${name}`));
     if (models.ok) for (const model of models.value) definitions.add(model);
     else host.note({ level: "warn", event: "definition-unreadable", detail: { name, ...models.error } });
   }
   return definitions;
+}
+
+/** A folder that is not there is an operator's to know of; devices work without definitions. */
+function listed(host: GatewayHost, folder: string): readonly string[] {
+  if (folder === "") return [];
+  try {
+    return host.listFiles(folder);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    host.note({ level: "warn", event: "definitions-missing", detail: { folder, problem } });
+    return [];
+  }
 }
 
 function readProfiles(host: GatewayHost, file: string, definitions: Definitions): Shared["profiles"] {

@@ -38,6 +38,7 @@ export function parseObjectList(payload: Uint8Array): ObjectList | undefined {
   const root = rootLink === undefined ? "/" : normalRoot(rootLink.target);
   const ct = attribute(rootLink, "ct") ?? targets.map((link) => attribute(link, "ct")).find(Boolean);
   const paths: Path[] = [];
+  const seen = new Set<string>();
   const versions = new Map<number, string>();
   let unknown = 0;
   for (const link of targets) {
@@ -47,7 +48,8 @@ export function parseObjectList(payload: Uint8Array): ObjectList | undefined {
       unknown++;
       continue;
     }
-    if (!paths.some((known) => known.equals(path))) paths.push(path);
+    if (!seen.has(path.toString())) paths.push(path);
+    seen.add(path.toString());
     const version = attribute(link, "ver");
     if (version !== undefined && /^\d+\.\d+$/.test(version)) versions.set(path.object as number, version);
   }

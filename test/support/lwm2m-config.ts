@@ -5,6 +5,15 @@ import { lwm2m } from "#gateways/lwm2m/index.ts";
 
 /** The gateway's options with their defaults, as the configuration file would give them. */
 export function lwm2mConfig(settings: object = {}): Lwm2mConfig {
+  const text = JSON.stringify(settings);
+  const known = configs.get(text) ?? load(settings);
+  configs.set(text, known);
+  return known;
+}
+
+const configs = new Map<string, Lwm2mConfig>();
+
+function load(settings: object): Lwm2mConfig {
   const { config } = loadText([lwm2m], JSON.stringify({ gateways: { lwm2m: settings } }));
   return config.gateways["lwm2m"] as unknown as Lwm2mConfig;
 }
@@ -12,12 +21,18 @@ export function lwm2mConfig(settings: object = {}): Lwm2mConfig {
 const FOLDER = new URL("../../xml/", import.meta.url);
 let files: Record<string, Uint8Array> | undefined;
 
-/** The definition files of this repository, as a virtual world reads them. */
-export function definitionFiles(): Record<string, Uint8Array> {
+/** The definition files of this repository, as a virtual world reads them; all, or those of these objects. */
+export function definitionFiles(...objects: readonly number[]): Record<string, Uint8Array> {
   files ??= Object.fromEntries(
     readdirSync(FOLDER)
       .filter((name) => name.endsWith(".xml"))
       .map((name) => [`xml/${name}`, readFileSync(new URL(name, FOLDER))]),
   );
-  return files;
+  if (objects.length === 0) return files;
+  return Object.fromEntries(
+    objects.map((id) => [
+      `xml/${id}.xml`,
+      (files as NonNullable<typeof files>)[`xml/${id}.xml`] as Uint8Array,
+    ]),
+  );
 }
