@@ -10,7 +10,7 @@ const free: Uint8Array[][] = SLAB_SIZES.map(() => []);
  * connections hold none.
  */
 export function lendSlab(sizeClass: number): Uint8Array {
-  return free[sizeClass]!.pop() ?? new Uint8Array(new ArrayBuffer(SLAB_SIZES[sizeClass]!));
+  return free[sizeClass]!.pop() ?? Buffer.allocUnsafeSlow(SLAB_SIZES[sizeClass]!);
 }
 
 export function returnSlab(slab: Uint8Array): void {

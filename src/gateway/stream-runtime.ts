@@ -15,7 +15,10 @@ const COPY_MAX = 8192;
  * wait until all sockets that are readable in this turn of the event loop have been read.
  */
 export class FlushSchedule {
-  readonly #dirty: StreamLink[] = [];
+  /** Sent something while the present chunk is read. */
+  readonly #touched: StreamLink[] = [];
+  /** Have one packet from some earlier chunk of this turn. */
+  readonly #waiting: StreamLink[] = [];
   readonly #defer: (run: () => void) => void;
   #deferred = false;
   readonly #run = (): void => {
@@ -28,29 +31,37 @@ export class FlushSchedule {
     this.#defer = defer;
   }
 
-  add(link: StreamLink): void {
-    this.#dirty.push(link);
+  touch(link: StreamLink): void {
+    this.#touched.push(link);
     if (this.#deferred) return;
     this.#deferred = true;
     this.#defer(this.#run);
   }
 
-  /** After a chunk: writes what has several packets, keeps single ones for later. */
+  /** After a chunk: writes to whom it caused several packets, keeps single ones for later. */
   flushBusy(): void {
-    const dirty = this.#dirty;
-    let kept = 0;
-    for (let index = 0; index < dirty.length; index++) {
-      const link = dirty[index]!;
+    const touched = this.#touched;
+    for (let index = 0; index < touched.length; index++) {
+      const link = touched[index]!;
       if (link.packets > 1) link.flush();
-      else if (link.packets === 1) dirty[kept++] = link;
+      else if (!link.waiting) {
+        link.waiting = true;
+        this.#waiting.push(link);
+      }
+      link.packets = 0;
     }
-    dirty.length = kept;
+    touched.length = 0;
   }
 
   flushAll(): void {
-    const dirty = this.#dirty;
-    for (let index = 0; index < dirty.length; index++) dirty[index]!.flush();
-    dirty.length = 0;
+    this.flushBusy();
+    const waiting = this.#waiting;
+    for (let index = 0; index < waiting.length; index++) {
+      const link = waiting[index]!;
+      link.waiting = false;
+      link.flush();
+    }
+    waiting.length = 0;
   }
 }
 
@@ -61,11 +72,15 @@ class StreamLink implements Link {
   /** WebSockets keep message boundaries, so nothing is merged there. */
   readonly #merging: boolean;
   loop!: ChannelLoop;
-  /** Sends since the last flush. */
+  /** Sends while the present chunk is read. */
   packets = 0;
+  /** In the schedule's list of those written at the end of the turn. */
+  waiting = false;
   #slab: Uint8Array | undefined = undefined;
   #used = 0;
   #sizeClass = 0;
+  /** Slabs that the kernel has not taken yet. */
+  #lent: Uint8Array[] | undefined = undefined;
   #closed = false;
 
   constructor(connection: StreamConnection, schedule: FlushSchedule) {
@@ -94,7 +109,7 @@ class StreamLink implements Link {
     }
     this.#slab.set(bytes, this.#used);
     this.#used += bytes.length;
-    if (this.packets++ === 0) this.#schedule.add(this);
+    if (this.packets++ === 0) this.#schedule.touch(this);
   }
 
   sendView(bytes: Uint8Array): void {
@@ -108,7 +123,6 @@ class StreamLink implements Link {
   }
 
   flush(): void {
-    this.packets = 0;
     if (this.#slab === undefined || this.#closed) return;
     if (this.#sizeClass > 0 && this.#used * 8 < this.#slab.length) this.#sizeClass--;
     this.#writeSlab();
@@ -143,11 +157,26 @@ class StreamLink implements Link {
   unclaim(): void {}
 
   #writeSlab(): void {
+    const connection = this.#connection;
     const slab = this.#slab!;
     const bytes = this.#used === slab.length ? slab : slab.subarray(0, this.#used);
     this.#slab = undefined;
     this.#used = 0;
-    if (!this.#connection.write(bytes, () => returnSlab(slab))) this.loop.hold(true);
+    const room = connection.write(bytes);
+    // The rule is that the kernel takes all at once: then no callback is needed to know when the slab is free.
+    if (connection.backlog === 0) {
+      returnSlab(slab);
+      if (this.#lent !== undefined) this.#reclaim(this.#lent);
+    } else {
+      this.#lent ??= [];
+      this.#lent.push(slab);
+    }
+    if (!room) this.loop.hold(true);
+  }
+
+  #reclaim(lent: readonly Uint8Array[]): void {
+    this.#lent = undefined;
+    for (const slab of lent) returnSlab(slab);
   }
 }
 
