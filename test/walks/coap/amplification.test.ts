@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/codes.ts";
+import { ReachabilityProof } from "#gateways/coap/stack/reachability.ts";
 import type { Observation } from "#gateways/coap/stack/site.ts";
 import { CoapDevice } from "../../support/coap-device.ts";
 import { stackWorld } from "../../support/coap-site.ts";
@@ -81,9 +82,10 @@ it("sends everything at once where the limit is off", () => {
 });
 
 it("trusts a DTLS peer, whose handshake has proven its address", () => {
-  const stack = stackWorld({ amplification: "always" });
-  const endpointPeer = stack.streams().connect({ transport: "tls" });
-  expect(endpointPeer.closed).toBe(false);
+  const settings = { amplification: "always", ackTimeout: seconds(2), echoLifetime: seconds(60) } as const;
+  const peer = { address: "10.0.0.1", port: 1 };
+  expect(new ReachabilityProof({ ...peer, transport: "dtls" }, settings).given).toBe(true);
+  expect(new ReachabilityProof({ ...peer, transport: "udp" }, settings).given).toBe(false);
 });
 
 it("accepts no observer at an unproven address, and notifies nobody before the proof", () => {

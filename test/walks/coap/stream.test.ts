@@ -1,0 +1,251 @@
+import { expect, it } from "vitest";
+import { seconds } from "#core/lib/time.ts";
+import { Method, Response } from "#gateways/coap/stack/codes.ts";
+import { stackWorld } from "../../support/coap-site.ts";
+import {
+  frame,
+  frames,
+  type StreamMessage,
+  type StreamSent,
+  websocketMessage,
+} from "../../support/coap-stream.ts";
+
+const CSM = { code: "7.01" };
+const LARGE_CSM: StreamSent = {
+  code: "7.01",
+  options: [
+    [2, Buffer.from([0x10, 0, 0])],
+    [4, ""],
+  ],
+};
+const number = (each: StreamMessage | undefined, option: number): number | undefined => {
+  const value = each?.options.find(([found]) => found === option)?.[1];
+  return value === undefined ? undefined : value.reduce((sum, byte) => sum * 256 + byte, 0);
+};
+
+function setup(overrides = {}) {
+  const stack = stackWorld(overrides);
+  const stream = stack.streams().connect();
+  const send = (...sent: StreamSent[]): StreamMessage[] => {
+    stream.send(Buffer.concat(sent.map((each) => frame(each))));
+    return frames(stream.takeBytes());
+  };
+  stack.site.handler = (request) =>
+    request.respond({ code: Response.Content, payload: Uint8Array.from(request.payload) });
+  return { ...stack, stream, send };
+}
+const put = (payload: string, token = "t"): StreamSent => ({
+  code: "0.03",
+  token,
+  options: [[11, "t"]],
+  payload,
+});
+
+it("sends CSM first, with its message size and block-wise transfer (RFC 8323 §5.3)", () => {
+  const { stream } = setup();
+  const [csm, ...others] = frames(stream.takeBytes());
+  expect(csm).toMatchObject({ code: "7.01", token: "" });
+  expect(number(csm, 2)).toBe(1_048_576);
+  expect(number(csm, 4)).toBe(0);
+  expect(others).toEqual([]);
+});
+
+it("answers requests by token, several in one segment, whatever their length", () => {
+  const { stream, send } = setup();
+  stream.takeBytes();
+  const bodies = ["", "x", "y".repeat(12), "z".repeat(300), "w".repeat(70_000)];
+  const answers = send(LARGE_CSM, ...bodies.map((body, index) => put(body, String(index))));
+  expect(answers.map(({ code, token, payload }) => [code, token, payload.length])).toEqual(
+    bodies.map((body, index) => ["2.05", String(index), body.length]),
+  );
+});
+
+it("puts messages together wherever the stream is cut", () => {
+  const { stream } = setup();
+  stream.takeBytes();
+  for (const byte of Buffer.concat([frame(CSM), frame(put("hello".repeat(10))), frame(put("!"))])) {
+    stream.send(Uint8Array.of(byte));
+  }
+  expect(frames(stream.takeBytes()).map((each) => each.payload)).toEqual(["hello".repeat(10), "!"]);
+});
+
+it("aborts a peer that does not begin with CSM (RFC 8323 §5.3)", () => {
+  const { stream, send } = setup();
+  stream.takeBytes();
+  expect(send(put("x"))).toMatchObject([{ code: "7.05" }]);
+  expect(stream.closed).toBe(true);
+});
+
+it("answers Ping with Pong and its token, with Custody where asked for (RFC 8323 §5.4)", () => {
+  const { stream, send } = setup();
+  stream.takeBytes();
+  expect(send(CSM, { code: "7.02", token: "pi" })).toMatchObject([
+    { code: "7.03", token: "pi", options: [] },
+  ]);
+  const [custody] = send({ code: "7.02", options: [[2, ""]] });
+  expect(custody?.options.map(([option]) => option)).toEqual([2]);
+});
+
+it("closes after Release and Abort, and ignores empty messages and unknown signals (RFC 8323 §5)", () => {
+  for (const code of ["7.04", "7.05"]) {
+    const { stream, send } = setup();
+    stream.takeBytes();
+    expect(send(CSM, { code: "0.00" }, { code: "7.31" })).toEqual([]);
+    expect(stream.closed).toBe(false);
+    send({ code });
+    expect(stream.closed).toBe(true);
+  }
+});
+
+it("aborts on an unknown critical CSM option and names it (RFC 8323 §5.3, §5.6)", () => {
+  const { stream, send } = setup();
+  stream.takeBytes();
+  const [abort] = send({ code: "7.01", options: [[3, "x"]] });
+  expect(abort?.code).toBe("7.05");
+  expect(number(abort, 2)).toBe(3);
+  expect(stream.closed).toBe(true);
+});
+
+it.each([
+  ["a token length over 8", Buffer.from([0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
+  ["a payload marker without payload", Buffer.from([0x10, 1, 0xff])],
+  ["option nibble 15", Buffer.from([0x10, 1, 0xf0])],
+  ["a message over the announced size", Buffer.from([0xf0, 0x7f, 0xff, 0xff, 0xff, 1])],
+])("aborts on %s (RFC 8323 §3.2)", (_name, bytes) => {
+  const { stream } = setup();
+  stream.takeBytes();
+  stream.send(Buffer.concat([frame(CSM), bytes]));
+  expect(frames(stream.takeBytes())).toMatchObject([{ code: "7.05" }]);
+  expect(stream.closed).toBe(true);
+});
+
+it("answers 4.02 to unknown critical options, as on UDP", () => {
+  const { stream, send } = setup();
+  stream.takeBytes();
+  expect(
+    send(CSM, {
+      code: "0.01",
+      token: "a",
+      options: [
+        [9, "x"],
+        [11, "t"],
+      ],
+    }),
+  ).toMatchObject([{ code: "4.02", token: "a" }]);
+});
+
+it("uses blocks of 1024 for a peer that announced nothing, and BERT for one that did (RFC 8323 §6)", () => {
+  const body = Buffer.alloc(2_000_000, "b");
+  for (const [csm, szx, length] of [
+    [CSM, 6, 1024],
+    [LARGE_CSM, 7, 1_047_552],
+  ] as const) {
+    const { stream, send, site } = setup({ maxMessageSize: "4MB" });
+    site.handler = (request) => request.respond({ code: Response.Content, payload: body });
+    stream.takeBytes();
+    const [first] = send(csm, { code: "0.01", token: "a", options: [[11, "t"]] });
+    expect(first?.payload.length).toBe(length);
+    expect((number(first, 23) ?? 0) & 7).toBe(szx);
+    const block = Buffer.from([0, 0, 0]);
+    block.writeUIntBE(((length / 1024) << 4) | szx, 0, 3);
+    const [second] = send({
+      code: "0.01",
+      token: "b",
+      options: [
+        [11, "t"],
+        [23, block],
+      ],
+    });
+    expect(second?.payload.length).toBe(Math.min(length, body.length - length));
+  }
+});
+
+it("takes a BERT upload: many blocks of 1024 in a message (RFC 8323 §6)", () => {
+  const { stream, send, site } = setup();
+  stream.takeBytes();
+  let length = 0;
+  site.handler = (request) => {
+    length = request.payload.length;
+    request.respond({ code: Response.Changed });
+  };
+  const part = (at: number, more: boolean, payload: string): StreamSent => ({
+    code: "0.03",
+    token: "u",
+    options: [
+      [11, "t"],
+      [27, Buffer.from([(at << 4) | (more ? 8 : 0) | 7])],
+    ],
+    payload,
+  });
+  const answers = send(LARGE_CSM, part(0, true, "x".repeat(4096)), part(4, false, "y".repeat(1500)));
+  expect(answers.map((each) => each.code)).toEqual(["2.31", "2.04"]);
+  expect(length).toBe(5596);
+});
+
+it("observes and notifies without message ids, settles at once, and asks the peer too", () => {
+  const { stream, send, site } = setup();
+  stream.takeBytes();
+  const settled: string[] = [];
+  const replies: string[] = [];
+  site.handler = (request, now) => {
+    if (request.method === Method.GET) {
+      const observation = request.accept(
+        { code: Response.Content, payload: Buffer.from("0") },
+        { settled: (_reference, outcome) => void settled.push(outcome), ended: () => {} },
+      );
+      for (const text of ["1", "2"])
+        observation?.notify({ code: Response.Content, payload: Buffer.from(text) }, true, 1);
+    } else {
+      request.respond({ code: Response.Changed });
+      const asker = {
+        response: ({ payload }: { payload: Uint8Array }) =>
+          void replies.push(Buffer.from(payload).toString()),
+        failed: () => {},
+      };
+      site.peer.ask({ method: Method.GET, path: ["3"] }, asker, now);
+    }
+  };
+  const sent = send(CSM, {
+    code: "0.01",
+    token: "ob",
+    options: [
+      [6, ""],
+      [11, "t"],
+    ],
+  });
+  expect(sent.map(({ token, payload }) => [token, payload])).toEqual([
+    ["ob", "0"],
+    ["ob", "1"],
+    ["ob", "2"],
+  ]);
+  expect(settled).toEqual(["done", "done"]);
+  const [, request] = send({ code: "0.02", token: "p", options: [[11, "t"]] });
+  expect(request).toMatchObject({ code: "0.01" });
+  send({ code: "2.05", token: request?.token ?? "", payload: "device" });
+  expect(replies).toEqual(["device"]);
+});
+
+it("pings a silent peer, and gives it up when it stays silent", () => {
+  const { stream, send, world } = setup({ idleTimeout: "60s" });
+  send(CSM);
+  world.advance(seconds(61));
+  expect(frames(stream.takeBytes())).toMatchObject([{ code: "7.02" }]);
+  send({ code: "7.03" });
+  world.advance(seconds(59));
+  expect(stream.closed).toBe(false);
+  world.advance(seconds(62));
+  expect(stream.closed).toBe(true);
+});
+
+it("speaks over WebSocket: one message a frame, its length field zero (RFC 8323 §4.3)", () => {
+  const stack = stackWorld();
+  stack.site.handler = (request) => request.respond({ code: Response.Content, payload: Buffer.from("ws") });
+  const stream = stack.streams().connect({ transport: "ws" });
+  expect(websocketMessage(stream.takeBytes())).toMatchObject({ code: "7.01" });
+  stream.send(frame(CSM, true));
+  stream.send(frame({ code: "0.01", token: "w", options: [[11, "t"]], payload: "" }, true));
+  expect(websocketMessage(stream.takeBytes())).toMatchObject({ code: "2.05", token: "w", payload: "ws" });
+  stream.send(frame({ code: "0.01", token: "w", options: [[11, "t"]], payload: "" }));
+  expect(websocketMessage(stream.takeBytes())).toMatchObject({ code: "7.05" });
+  expect(stream.closed).toBe(true);
+});
