@@ -9,7 +9,7 @@ import { parseCommand } from "./commands.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
 import { FirmwareUpdate } from "./firmware/update.ts";
-import { recalledObservations, remember } from "./memo.ts";
+import { recall, remember } from "./memo.ts";
 import { automaticPaths, keyOf, type ObservationTable, type Observed } from "./observations.ts";
 import type { Operation } from "./operation.ts";
 import { allowedLifetime, type Registration } from "./registration.ts";
@@ -85,7 +85,9 @@ export class Device implements Line {
     this.report("register", registrationReport("register", this.#registration), now);
     const { renew, auto, max } = this.shared.config.observations;
     const wanted = new Map<string, Omit<Observed, "ask">>();
-    if (renew) for (const known of recalledObservations(this.client.memo)) wanted.set(keyOf(known), known);
+    const recalled = recall(this.client.memo);
+    this.#firmware = FirmwareUpdate.resume(this, recalled.firmware, now);
+    if (renew) for (const known of recalled.observations) wanted.set(keyOf(known), known);
     for (const path of automaticPaths(auto, this.#registration.objects)) {
       const operation: Observed["operation"] = { kind: "observe", path, query: [] };
       if (!wanted.has(keyOf({ operation })))
@@ -99,6 +101,7 @@ export class Device implements Line {
     const inherited = this.shared.inherited.get(this.client.id) ?? [];
     this.shared.inherited.delete(this.client.id);
     for (const held of inherited) this.deliver(held.delivery, now);
+    this.#firmware?.continue(now);
     this.#remember();
   }
 
@@ -133,6 +136,10 @@ export class Device implements Line {
   }
 
   observationsChanged(): void {
+    if (!this.#closed) this.#remember();
+  }
+
+  firmwareChanged(): void {
     if (!this.#closed) this.#remember();
   }
 
@@ -287,7 +294,9 @@ export class Device implements Line {
   }
 
   #remember(): void {
-    this.client.remember(remember(this.location, this.#registration, this.#observations));
+    this.client.remember(
+      remember(this.location, this.#registration, this.#observations, this.#firmware?.remembered),
+    );
   }
 }
 

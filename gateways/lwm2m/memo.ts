@@ -1,5 +1,11 @@
 /** What of a device lives as long as its session, so that a restart of either side loses no observation. */
-import { formatExactJson, isJsonObject, parseExactJson } from "./content/exact-json.ts";
+import {
+  formatExactJson,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parseExactJson,
+} from "./content/exact-json.ts";
 import { type Observed, recalledObservation, rememberedObservation } from "./observations.ts";
 import type { Registration } from "./registration.ts";
 
@@ -11,19 +17,28 @@ export const remember = (
   location: string,
   registration: Registration,
   observations: ReadonlyMap<string, Observed>,
+  firmware: JsonObject | undefined,
 ): string =>
   formatExactJson({
     format: FORMAT,
     location,
     registration: { ...registration },
     observations: [...observations.values()].map(rememberedObservation),
+    firmware,
   });
 
-export function recalledObservations(memo: unknown): Omit<Observed, "ask">[] {
-  if (typeof memo !== "string") return [];
+export interface Recalled {
+  readonly observations: readonly Omit<Observed, "ask">[];
+  readonly firmware: Json | undefined;
+}
+
+const NOTHING: Recalled = { observations: [], firmware: undefined };
+
+export function recall(memo: unknown): Recalled {
+  if (typeof memo !== "string") return NOTHING;
   const json = parseExactJson(memo);
-  if (!json.ok || !isJsonObject(json.value) || json.value["format"] !== FORMAT) return [];
-  const { observations } = json.value;
-  if (!Array.isArray(observations)) return [];
-  return observations.flatMap((item) => recalledObservation(item) ?? []);
+  if (!json.ok || !isJsonObject(json.value) || json.value["format"] !== FORMAT) return NOTHING;
+  const { observations, firmware } = json.value;
+  if (!Array.isArray(observations)) return NOTHING;
+  return { observations: observations.flatMap((item) => recalledObservation(item) ?? []), firmware };
 }

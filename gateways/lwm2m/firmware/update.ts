@@ -5,14 +5,14 @@
 
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/codes.ts";
-import type { JsonObject } from "../content/exact-json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../content/exact-json.ts";
 import type { Device } from "../device.ts";
 import type { Operation } from "../operation.ts";
 import { Path } from "../path.ts";
 import type { Settlement } from "../request-queue.ts";
 import { type Answer, codeName } from "../responses.ts";
 import type { Shared } from "../shared.ts";
-import type { FirmwareOrder } from "./order.ts";
+import { type FirmwareOrder, firmwareOrder } from "./order.ts";
 
 const at = (resource: number): Path => Path.of(5, 0, resource) as Path;
 const PACKAGE = at(0);
@@ -42,6 +42,7 @@ const DOWNLOADED = 2;
 const INITIAL = 0;
 
 type Phase = "delivering" | "downloading" | "updating" | "finished";
+const PHASES: readonly string[] = ["delivering", "downloading", "updating"];
 
 export class FirmwareUpdate {
   readonly #device: Device;
@@ -59,6 +60,37 @@ export class FirmwareUpdate {
 
   get active(): boolean {
     return this.#phase !== "finished";
+  }
+
+  /** JSON for the session's memo: a device restarts in the middle of this, and registers again. */
+  get remembered(): JsonObject | undefined {
+    if (!this.active) return undefined;
+    const { mode, file, uri, update } = this.order;
+    return { order: { mode, file, uri, update }, echo: this.#echo, phase: this.#phase };
+  }
+
+  /** Goes on where an earlier registration of the device left off. */
+  static resume(device: Device, memo: Json | undefined, now: Instant): FirmwareUpdate | undefined {
+    if (!isJsonObject(memo) || !isJsonObject(memo["order"])) return undefined;
+    const order = firmwareOrder(memo["order"]);
+    const phase = memo["phase"];
+    if (!order.ok || typeof phase !== "string" || !PHASES.includes(phase)) return undefined;
+    const echo = isJsonObject(memo["echo"]) ? memo["echo"] : {};
+    const update = new FirmwareUpdate(device, order.value.firmware, echo, now);
+    update.#phase = phase as Phase;
+    return update;
+  }
+
+  /** After the registration is answered. A delivery that was cut off begins again. */
+  continue(now: Instant): void {
+    if (this.#phase === "delivering") {
+      this.begin(now);
+      return;
+    }
+    this.#observe(STATE, now);
+    this.#observe(RESULT, now);
+    if (this.#phase === "updating") this.#read(RESULT, now);
+    else this.#read(STATE, now);
   }
 
   /** Why an order cannot be carried out, before anything is sent. */
@@ -111,7 +143,7 @@ export class FirmwareUpdate {
       return;
     }
     if (this.#phase !== "delivering") return;
-    this.#phase = "downloading";
+    this.#enter("downloading");
     this.#progress(now);
     this.#report(this.order.mode === "push" ? "delivered" : "downloading", now);
     this.#read(STATE, now);
@@ -145,7 +177,7 @@ export class FirmwareUpdate {
       if (!this.order.update) this.#finish("downloaded", now, { state });
       return;
     }
-    this.#phase = "updating";
+    this.#enter("updating");
     const operation: Operation = { kind: "execute", path: UPDATE, args: "" };
     this.#device.ask(operation, (settlement, later) => this.#started(settlement, later), now);
   }
@@ -167,13 +199,18 @@ export class FirmwareUpdate {
     });
   }
 
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#device.firmwareChanged();
+  }
+
   #progress(now: Instant): void {
     this.deadline = after(now, this.#device.shared.config.firmware.timeout);
   }
 
   #finish(status: string, now: Instant, detail: JsonObject): void {
     if (!this.active) return;
-    this.#phase = "finished";
+    this.#enter("finished");
     this.deadline = NEVER;
     this.#report(status, now, detail);
   }

@@ -2,12 +2,10 @@ import { describe, expect, it } from "vitest";
 import { days, seconds } from "#core/lib/time.ts";
 import { hex, type Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
+import type { WorldOptions } from "../../support/world.ts";
 
-const setup = (
-  settings: object = {},
-  ...rest: ConstructorParameters<typeof Lwm2mWorld> extends [unknown, ...infer R] ? R : never
-) => {
-  const world = new Lwm2mWorld(settings, ...rest);
+const setup = (settings: object = {}, options: WorldOptions = {}) => {
+  const world = new Lwm2mWorld(settings, options);
   world.watch("meter");
   return { world, device: world.device("meter") };
 };
