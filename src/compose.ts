@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { EmbeddedBus } from "./bus/embedded.ts";
-import { type OpenListener, openListeners } from "./config/listeners.ts";
+import { datagramOptions, type OpenListener, openListeners, streamOptions } from "./config/listeners.ts";
 import { policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import type { GatewayHost, GatewayModule } from "./gateway/contract.ts";
@@ -76,7 +76,7 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, events },
     async open() {
-      for (const listener of openListeners(config)) await lifecycle.open(plan(config, modules, listener));
+      for (const listener of openListeners(config)) await lifecycle.open(plan(modules, listener));
     },
     reload() {
       for (const file of usersFiles) file.reload();
@@ -162,41 +162,9 @@ function everySecond(core: Core, run: () => void): void {
 }
 
 /** What a listener's configuration asks the transports for. */
-function plan(config: Config, modules: readonly AnyGatewayModule[], listener: OpenListener): ListenerPlan {
-  const { gateway, name, config: own, tls } = listener;
-  const { transport, bind, port } = own;
-  if (transport === "udp") {
-    const datagram = {
-      bind,
-      port,
-      ...own.udp,
-      backlogMax: DATAGRAM_BACKLOG_MAX,
-      beaconTo: beaconAddresses(config.gateways[gateway]?.["advertiseTo"], port),
-    };
-    return { gateway, name, datagram };
-  }
-  const websocket = modules.find((module) => module.name === gateway)?.websocket;
-  const stream = {
-    transport,
-    bind,
-    port,
-    ...own.tcp,
-    ...(tls === undefined ? {} : { tls }),
-    ...(websocket === undefined
-      ? {}
-      : { websocket: { ...own.websocket, ...websocket, messageSizeMax: own.limits.packetSize } }),
-  };
-  return { gateway, name, stream };
-}
-
-/** Datagrams waiting for the kernel; beyond it, what is sent is dropped, as the network would. */
-const DATAGRAM_BACKLOG_MAX = 65_536;
-
-/** `address` or `address:port` of the gateway's own setting; the listener's port when none is given. */
-function beaconAddresses(setting: unknown, port: number): { address: string; port: number }[] {
-  if (!Array.isArray(setting)) return [];
-  return setting.map((entry: string) => {
-    const match = /^(.*?)(?::(\d+))?$/.exec(entry);
-    return { address: match?.[1] ?? entry, port: Number(match?.[2] ?? port) };
-  });
+function plan(modules: readonly AnyGatewayModule[], listener: OpenListener): ListenerPlan {
+  const { gateway, name, config } = listener;
+  if (config.transport === "udp") return { gateway, name, datagram: datagramOptions(listener) };
+  const profile = modules.find((module) => module.name === gateway)?.websocket;
+  return { gateway, name, stream: streamOptions(listener, profile) };
 }

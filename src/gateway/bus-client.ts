@@ -174,9 +174,10 @@ export class BusClient implements Client, Occupant {
     const session = this.session;
     if (this.ended) return "unavailable";
     if (session === undefined) return "forbidden";
-    const filter = this.#rewritten(asked);
-    const refusal = this.#checkFilter(filter, options.qos);
+    const refusal = this.#checkFilter(asked, options.qos);
     if (refusal !== undefined) return refusal;
+    const filter = this.#rewritten(asked);
+    if (filter === undefined) return "malformed";
     const limit = this.door.policy.limits.subscriptions;
     if (!session.subscriptions.has(filter) && session.subscriptions.size >= limit) return "quota";
     const core = this.loop.core;
@@ -188,9 +189,10 @@ export class BusClient implements Client, Occupant {
     return "pending";
   }
 
-  unsubscribe(filter: string): boolean {
+  unsubscribe(asked: string): boolean {
     if (this.ended || this.session === undefined) return false;
-    return this.loop.core.sessions.unsubscribe(this.session, this.#rewritten(filter));
+    const filter = this.#rewritten(asked);
+    return filter !== undefined && this.loop.core.sessions.unsubscribe(this.session, filter);
   }
 
   subscriptions(): ReadonlyMap<string, SubscribeOptions> {
@@ -199,15 +201,16 @@ export class BusClient implements Client, Occupant {
 
   retained(asked: string, limit: number): readonly Message[] | Refusal {
     if (this.ended) return "unavailable";
-    const filter = this.#rewritten(asked);
-    if (parseSharedFilter(filter) !== undefined) return "malformed";
-    const refusal = this.#checkFilter(filter, 0);
+    const refusal = this.#checkFilter(asked, 0);
     if (refusal !== undefined) return refusal;
+    const filter = this.#rewritten(asked);
+    if (filter === undefined || parseSharedFilter(filter) !== undefined) return "malformed";
     const found = this.loop.core.bus.retained(this.mountpoint + filter, limit);
     if (this.mountpoint === "") return found;
     return found.map((message) => message.withTopic(message.topic.slice(this.mountpoint.length)));
   }
 
+  /** Rules speak of filters as devices name them: they are asked before rewrite and mountpoint. */
   #checkFilter(filter: string, qos: QoS): Refusal | undefined {
     const shared = parseSharedFilter(filter);
     if (shared === "malformed") return "malformed";
@@ -217,8 +220,13 @@ export class BusClient implements Client, Occupant {
     return this.door.policy.maySubscribe(this.identity, filter, qos) ? undefined : "forbidden";
   }
 
-  #rewritten(filter: string): string {
-    return this.door.policy.rewriteSubscribe?.(this.identity, filter) ?? filter;
+  /** Undefined when a rewrite rule makes of a filter what is none. */
+  #rewritten(asked: string): string | undefined {
+    const filter = this.door.policy.rewriteSubscribe?.(this.identity, asked) ?? asked;
+    if (filter === asked) return asked;
+    const shared = parseSharedFilter(filter);
+    if (shared === "malformed") return undefined;
+    return topicFilterProblem(shared?.filter ?? filter) === undefined ? filter : undefined;
   }
 
   // ---- deliveries
@@ -243,8 +251,19 @@ export class BusClient implements Client, Occupant {
     if (!this.ended) this.session?.settle(id, outcome);
   }
 
-  received(id: DeliveryId): void {
-    if (!this.ended) this.session?.received(id);
+  received(id: DeliveryId): "accepted" | Pending {
+    const { session } = this;
+    if (this.ended || session === undefined) return "accepted";
+    const commits = this.loop.core.commits;
+    const writes = commits?.writes ?? 0;
+    session.received(id);
+    if (commits === undefined || commits.writes === writes) return "accepted";
+    // Released before that is kept, a crash in between would send the message a second time.
+    commits.then(() => {
+      const delivery = session.unsettledDelivery(id);
+      if (!this.ended && delivery?.stage === "release") this.deliver(delivery);
+    });
+    return "pending";
   }
 
   get queued(): number {
@@ -255,10 +274,10 @@ export class BusClient implements Client, Occupant {
     return this.session?.unsettled ?? 0;
   }
 
-  acceptInbound(packetId: number): Receipt {
+  acceptInbound(packetId: number, repeated = true): Receipt {
     if (this.ended || this.session === undefined) return "full";
     if (this.#writesBefore < 0) this.#writesBefore = this.loop.core.commits?.writes ?? -1;
-    return this.session.acceptInbound(packetId);
+    return this.session.acceptInbound(packetId, repeated);
   }
 
   releaseInbound(packetId: number): boolean {

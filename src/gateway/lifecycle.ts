@@ -139,7 +139,7 @@ export class Lifecycle {
   }
 
   #door(plan: ListenerPlan): Door {
-    const of = (gateway: string) => this.#policy.listener(gateway, plan.name);
+    const of = (gateway: string) => this.#policy.listener(gateway, plan.name, plan.gateway);
     return new Door(this.#core, of(plan.gateway), (sibling) => new Door(this.#core, of(sibling)));
   }
 

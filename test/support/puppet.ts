@@ -1,0 +1,140 @@
+/** A channel without a protocol: a test pulls its strings and sees what the core does with it. */
+
+import { Message as BusMessage, type QoS } from "#core/bus/message.ts";
+import type {
+  Channel,
+  ChannelHost,
+  Client,
+  ConnectAnswer,
+  ConnectRequest,
+  Datagram,
+  Delivery,
+  Endpoint,
+  Message,
+  PublishAnswer,
+  Route,
+  StopReason,
+  SubscribeAnswer,
+  Ticket,
+} from "#core/gateway/contract.ts";
+import { type Instant, NEVER, ZERO } from "#core/lib/time.ts";
+
+export class Puppet implements Channel {
+  readonly host: ChannelHost;
+  /** What came in, in order, in words. */
+  readonly log: string[] = [];
+  readonly received: string[] = [];
+  readonly delivered: { client: Client; delivery: Delivery }[] = [];
+  readonly answers: { ticket: Ticket; answer: PublishAnswer | SubscribeAnswer }[] = [];
+  readonly connects: { ticket: Ticket; answer: ConnectAnswer }[] = [];
+  /** Settles each QoS 1 and 2 delivery at once. */
+  settles = false;
+  wakeAt: Instant = NEVER;
+  onReceive: ((bytes: Uint8Array, now: Instant) => void) | undefined = undefined;
+  onDeliver: ((client: Client, delivery: Delivery) => void) | undefined = undefined;
+  onWake: (() => void) | undefined = undefined;
+  onStop: ((reason: StopReason, client?: Client) => void) | undefined = undefined;
+
+  constructor(host: ChannelHost) {
+    this.host = host;
+  }
+
+  receive(bytes: Uint8Array, now: Instant): void {
+    this.received.push(Buffer.from(bytes).toString("latin1"));
+    this.onReceive?.(bytes, now);
+  }
+
+  deliver(client: Client, delivery: Delivery): void {
+    this.delivered.push({ client, delivery });
+    this.log.push(`deliver ${Buffer.from(delivery.message.payload)}`);
+    this.onDeliver?.(client, delivery);
+    if (this.settles && delivery.qos > 0) client.settle(delivery.id, "done");
+  }
+
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+    this.answers.push({ ticket, answer });
+  }
+
+  connected(ticket: Ticket, answer: ConnectAnswer): void {
+    this.connects.push({ ticket, answer });
+    this.log.push("connected");
+  }
+
+  wake(): void {
+    this.log.push("wake");
+    this.wakeAt = NEVER;
+    this.onWake?.();
+  }
+
+  stop(reason: StopReason, _now: Instant, client?: Client): void {
+    this.log.push(client === undefined ? `stop ${reason}` : `stop ${reason} ${client.id}`);
+    this.onStop?.(reason, client);
+  }
+
+  closed(): void {
+    this.log.push("closed");
+  }
+
+  deadline(): Instant {
+    return this.wakeAt;
+  }
+
+  status() {
+    return { state: "puppet", clientIds: [] };
+  }
+
+  // ---- the strings
+
+  /** Connects and expects to be let in at once. */
+  connect(clientId: string, request: Partial<ConnectRequest> = {}): Client {
+    const answer = this.tryConnect(clientId, request);
+    if (answer === "pending" || !answer.ok) throw new Error(`not let in: ${JSON.stringify(answer)}`);
+    return answer.client;
+  }
+
+  tryConnect(clientId: string, request: Partial<ConnectRequest> = {}) {
+    return this.host.connect(
+      { clientId, cleanStart: false, sessionExpiry: ZERO, credit: 10, protocol: "puppet", ...request },
+      1,
+    );
+  }
+
+  /** Payloads delivered since the last call. */
+  take(): string[] {
+    return this.delivered.splice(0).map(({ delivery }) => Buffer.from(delivery.message.payload).toString());
+  }
+}
+
+/** An endpoint of puppets. What routes datagrams may be replaced. */
+export class Puppets implements Endpoint {
+  readonly all: Puppet[] = [];
+  route: (datagram: Datagram, known: boolean) => Route = () => ({ to: "channel" });
+  beacon: Endpoint["beacon"] = undefined;
+  /** Runs on each puppet as it is made. */
+  prepare: ((puppet: Puppet) => void) | undefined = undefined;
+
+  open(_peer: unknown, host: ChannelHost): Puppet {
+    const puppet = new Puppet(host);
+    this.all.push(puppet);
+    this.prepare?.(puppet);
+    return puppet;
+  }
+
+  get last(): Puppet {
+    const last = this.all[this.all.length - 1];
+    if (last === undefined) throw new Error("no channel was opened yet");
+    return last;
+  }
+}
+
+export const text = (payload: string): Uint8Array => Buffer.from(payload);
+
+/** A message as a gateway hands it to `Client.publish`. */
+export const messageOf = (
+  topic: string,
+  payload: string | Uint8Array,
+  qos: QoS = 0,
+  retain = false,
+  now = 1_700_000_000_000,
+): Message =>
+  new BusMessage(topic, typeof payload === "string" ? text(payload) : payload, qos, retain, now as Instant);

@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest";
+import { NEVER, seconds, ZERO } from "#core/lib/time.ts";
+import type { ListenerPolicy, Verdict } from "#core/policy/policy.ts";
+import { messageOf, Puppets, text } from "../../support/puppet.ts";
+import { World, type WorldOptions } from "../../support/world.ts";
+
+function site(policy: Partial<ListenerPolicy> = {}, options: WorldOptions = {}) {
+  const world = new World(options);
+  const puppets = new Puppets();
+  const listener = world.streams("puppet", puppets, policy);
+  return {
+    world,
+    puppets,
+    listener,
+    open: () => {
+      const stream = listener.connect();
+      return { stream, puppet: puppets.last };
+    },
+  };
+}
+
+describe("topics", () => {
+  it("are judged as the device names them, then rewritten, then mounted: subscribe, unsubscribe, retained, publish", () => {
+    const asked: string[] = [];
+    const { world, open } = site({
+      mayPublish: (_identity, topic) => asked.push(`publish ${topic}`) > 0,
+      maySubscribe: (_identity, filter) => asked.push(`subscribe ${filter}`) > 0,
+      rewritePublish: (_identity, topic) => topic.replace("old/", "new/"),
+      rewriteSubscribe: (_identity, filter) => filter.replace("old/", "new/"),
+      mountpoint: () => "site/",
+    });
+    const { puppet } = open();
+    const client = puppet.connect("c");
+    expect(client.subscribe("old/+", { qos: 1 }, 1)).toBe(1);
+    world.publish("site/new/1", "in");
+    expect(puppet.delivered[0]?.delivery.topic).toBe("new/1");
+    client.publish(messageOf("old/2", "out", 0, true), 1);
+    expect(client.retained("old/#", 10)).toMatchObject([{ topic: "new/2" }]);
+    expect(client.unsubscribe("old/+")).toBe(true);
+    expect(client.unsubscribe("old/+")).toBe(false);
+    expect(asked).toEqual(["subscribe old/+", "publish old/2", "subscribe old/#"]);
+  });
+
+  it("refuse a filter that a rewrite rule has broken", () => {
+    const { open } = site({ rewriteSubscribe: () => "a/#/b" });
+    expect(open().puppet.connect("c").subscribe("x", { qos: 0 }, 1)).toBe("malformed");
+  });
+
+  it("under $SYS are nobody's to publish, also delayed and as a will", () => {
+    const { world, open } = site();
+    const { stream, puppet } = open();
+    const heard = world.listen("$SYS/#");
+    const will = {
+      topic: "$SYS/x",
+      payload: text("w"),
+      qos: 0,
+      retain: false,
+      delay: ZERO,
+      options: {},
+    } as const;
+    const client = puppet.connect("c", { will });
+    expect(client.publish(messageOf("$SYS/x", "m"), 1)).toBe("forbidden");
+    expect(client.publish(messageOf("$delayed/1/$SYS/x", "m"), 1)).toBe("forbidden");
+    expect(client.mayPublish("$SYS/x", 0, false)).toBe("forbidden");
+    stream.drop();
+    world.advance(seconds(5));
+    expect(heard).toEqual([]);
+  });
+
+  it("behind $delayed are judged by the topic that they will have", () => {
+    const { world, open } = site({ mayPublish: (_identity, topic) => topic === "ok" });
+    const client = open().puppet.connect("c");
+    const heard = world.listen("ok");
+    expect(client.publish(messageOf("$delayed/2/no", "m"), 1)).toBe("forbidden");
+    expect(client.publish(messageOf("$delayed/2/ok", "m"), 1)).toBe("accepted");
+    expect(client.publish(messageOf("$delayed/x/ok", "m"), 1)).toBe("malformed");
+    world.advance(seconds(1));
+    expect(heard).toHaveLength(0);
+    world.advance(seconds(1));
+    expect(heard).toHaveLength(1);
+  });
+
+  it("deeper than the listener's limit are refused, and so is a subscription too many", () => {
+    const { open } = site({}, { limits: { topicLevels: 3, subscriptions: 2 } });
+    const client = open().puppet.connect("c");
+    expect(client.publish(messageOf("a/b/c/d", "m"), 1)).toBe("quota");
+    expect(client.subscribe("a/b/+/d", { qos: 0 }, 1)).toBe("quota");
+    expect(client.subscribe("$share/g/a/b/c", { qos: 0 }, 1)).toBe(0);
+    expect(client.subscribe("b", { qos: 0 }, 1)).toBe(0);
+    expect(client.subscribe("c", { qos: 0 }, 1)).toBe("quota");
+    expect(client.subscribe("b", { qos: 1 }, 1)).toBe(1);
+  });
+});
+
+describe("a login that takes time", () => {
+  function slow() {
+    const verdicts: ((verdict: Verdict) => void)[] = [];
+    const policy: Partial<ListenerPolicy> = {
+      authenticate: () => new Promise((resolve) => verdicts.push(resolve)),
+    };
+    const made = site(policy);
+    const letIn = async (clientId: string) => {
+      const { peer } = made.puppets.last.host;
+      const who = {
+        clientId,
+        username: undefined,
+        endpointName: undefined,
+        superuser: false,
+        expiresAt: NEVER,
+      };
+      verdicts.shift()?.({ ok: true, identity: { gateway: "puppet", listener: "test", peer, ...who } });
+      await Promise.resolve();
+    };
+    return { ...made, letIn };
+  }
+
+  it("is answered under its ticket, and its session's deliveries come afterwards", async () => {
+    const { world, puppets, open, letIn } = slow();
+    open();
+    expect(puppets.last.tryConnect("c", { sessionExpiry: seconds(60) })).toBe("pending");
+    await letIn("c");
+    const answer = puppets.last.connects[0]?.answer;
+    expect(answer).toMatchObject({ ok: true, sessionPresent: false });
+    if (answer?.ok) answer.client.subscribe("t", { qos: 1 }, 2);
+    const first = puppets.last;
+    first.host.close("gone");
+    world.publish("t", "queued", { qos: 1 });
+    open();
+    puppets.last.tryConnect("c", { sessionExpiry: seconds(60) });
+    await letIn("c");
+    expect(puppets.last.log).toEqual(["connected", "deliver queued"]);
+  });
+
+  it("comes to nothing when the connection has closed meanwhile: no session, no client, no event", async () => {
+    const { world, puppets, open, letIn } = slow();
+    const { stream } = open();
+    puppets.last.tryConnect("c");
+    stream.drop();
+    await letIn("c");
+    expect(puppets.last.connects).toEqual([]);
+    expect([world.sessions.count, world.connects.length]).toEqual([0, 0]);
+  });
+
+  it("that fails refuses the client, and is noted", async () => {
+    const { world, open } = site({ authenticate: () => Promise.reject(new Error("no backend")) });
+    const { puppet } = open();
+    puppet.tryConnect("c");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(puppet.connects[0]?.answer).toMatchObject({ ok: false, refusal: "unavailable" });
+    expect(world.notes.map(({ note }) => note.event)).toContain("authentication-failed");
+  });
+});
+
+describe("a client", () => {
+  it("is given an id of its own when it brings none", () => {
+    const { open } = site();
+    const [a, b] = [open().puppet.connect(""), open().puppet.connect("")];
+    expect(a.id).toMatch(/^auto-[0-9a-f]{24}$/);
+    expect(b.id).not.toBe(a.id);
+  });
+
+  it("that has ended does nothing and answers unavailable", () => {
+    const { open } = site();
+    const client = open().puppet.connect("c");
+    client.end("closed");
+    expect(client.publish(messageOf("t", "m", 1), 1)).toBe("unavailable");
+    expect(client.subscribe("t", { qos: 0 }, 1)).toBe("unavailable");
+    expect(client.retained("#", 1)).toBe("unavailable");
+    expect(client.unsubscribe("t")).toBe(false);
+    expect(client.acceptInbound(1)).toBe("full");
+  });
+
+  it("for a single request publishes and reads, and leaves no session behind", () => {
+    const { world, open } = site();
+    const client = open().puppet.connect("c", { transient: true });
+    const heard = world.listen("t");
+    expect(client.publish(messageOf("t", "m", 1, true), 1)).toBe("accepted");
+    expect(client.retained("t", 1)).toHaveLength(1);
+    expect(client.subscribe("t", { qos: 0 }, 1)).toBe("forbidden");
+    expect([heard.length, world.sessions.count, world.connects.length]).toEqual([1, 0, 0]);
+  });
+});
