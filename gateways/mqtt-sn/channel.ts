@@ -82,6 +82,8 @@ export class MqttSnChannel implements Channel {
   waiting: Delivery[] | undefined = undefined;
   exchanges: Exchange[] = NO_EXCHANGES;
   retryAt: Instant = NEVER;
+  /** How often in a row the client has said of a topic id that it does not know it. */
+  rejections = 0;
   /** Deliveries that a running flush may still take. */
   flushLeft = 0;
   /** Asks whose answer is due. */
@@ -107,7 +109,7 @@ export class MqttSnChannel implements Channel {
     const message = unwrap(this, bytes);
     const packet = message === undefined ? undefined : decode(message);
     if (packet === undefined || !packet.ok) {
-      this.receiveMalformed();
+      this.#receiveMalformed();
       return;
     }
     this.heardAt = now;
@@ -156,7 +158,7 @@ export class MqttSnChannel implements Channel {
   /** Another device has this address now; ours may come back from elsewhere. */
   closed(now: Instant): void {
     park(this, now);
-    this.forget();
+    this.#forget();
   }
 
   deadline(): Instant {
@@ -220,7 +222,7 @@ export class MqttSnChannel implements Channel {
 
   /** Forgets the sender without a word. */
   finish(why: string): void {
-    this.forget();
+    this.#forget();
     this.host.close(why);
   }
 
@@ -228,13 +230,13 @@ export class MqttSnChannel implements Channel {
     this.setup.counters.dropped.value++;
   }
 
-  private receiveMalformed(): void {
+  #receiveMalformed(): void {
     this.setup.counters.malformed.value++;
     if (this.client === undefined && this.handshake === undefined) this.finish("malformed");
     else if (++this.malformed >= this.setup.config.malformedMax) this.lose("malformed messages");
   }
 
-  private forget(): void {
+  #forget(): void {
     if (this.client !== undefined) this.host.unclaim(this.client.id);
     this.state = "ended";
     this.client = undefined;

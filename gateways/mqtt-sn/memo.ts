@@ -1,19 +1,21 @@
 /** What lives as long as the session and not only as long as the channel; JSON, kept where sessions are kept. */
-import { after, between, type Duration, FOREVER, type Instant } from "#core/lib/time.ts";
+import type { Duration, Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "./channel.ts";
 import type { StoredWill } from "./operations/will.ts";
 import { Topics } from "./topics.ts";
 
 interface Memo {
   readonly topics: string[];
-  readonly will?: { topic: string; qos: 0 | 1 | 2; retain: boolean; payload: string };
-  /** Sleep time with its tolerance in milliseconds, and when the device counts as lost (Unix time). */
-  readonly sleep?: { patience: number; lostAt: number };
   readonly clean: boolean;
+  readonly will?: { topic: string; qos: 0 | 1 | 2; retain: boolean; payload: string };
+  /** Of a sleeper: its sleep time with tolerance, in milliseconds. */
+  readonly patience?: number;
+  /** Of a sleeper that lost its address to another device: when it counts as lost (Unix time). */
+  readonly lostAt?: number;
 }
 
 /** Writes down what a resumed session needs. Not for clean sessions that are awake: those end with the channel. */
-export function remember(channel: MqttSnChannel): void {
+export function remember(channel: MqttSnChannel, lostAt?: Instant): void {
   const { client, will, state } = channel;
   if (client === undefined) return;
   const asleep = state === "asleep" || state === "awake";
@@ -31,11 +33,15 @@ export function remember(channel: MqttSnChannel): void {
             payload: Buffer.from(will.payload).toString("base64"),
           },
         }),
-    ...(asleep && channel.patience !== FOREVER
-      ? { sleep: { patience: channel.patience, lostAt: after(channel.heardAt, channel.patience) } }
-      : {}),
+    ...(asleep ? { patience: channel.patience } : {}),
+    ...(lostAt === undefined ? {} : { lostAt }),
   };
   client.remember(memo);
+}
+
+/** A sleeper that only ever sleeps costs the store nothing: its next sleep is like the last. */
+export function rememberSleep(channel: MqttSnChannel): void {
+  if (channel.cleanSession || memoOf(channel)?.patience !== channel.patience) remember(channel);
 }
 
 /** Reads it back. Topic ids stay valid, but each is announced again before we use it (MQTT-SN 1.2 §6.5). */
@@ -48,9 +54,9 @@ export function recall(channel: MqttSnChannel): void {
 
 /** Sleep time, when the session was left by a sleeper that is not overdue. */
 export function recalledSleep(channel: MqttSnChannel, now: Instant): Duration | undefined {
-  const sleep = memoOf(channel)?.sleep;
-  if (sleep === undefined || between(now, sleep.lostAt as Instant) < 0) return undefined;
-  return sleep.patience as Duration;
+  const memo = memoOf(channel);
+  if (memo?.lostAt !== undefined && memo.lostAt < now) return undefined;
+  return memo?.patience as Duration | undefined;
 }
 
 export const recalledClean = (channel: MqttSnChannel): boolean => memoOf(channel)?.clean ?? false;

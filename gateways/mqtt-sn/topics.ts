@@ -118,12 +118,16 @@ const shortName = new Uint8Array(2);
 
 /** The two octets of a short topic name as text; `undefined` when they are no topic name (§6.7). */
 export function shortTopic(id: number): string | undefined {
-  shortName[0] = id >> 8;
-  shortName[1] = id & 0xff;
-  const name = text(shortName);
-  if (name === undefined || name.includes("\0") || name.includes("+") || name.includes("#")) return undefined;
-  return name;
+  const [first, second] = [id >> 8, id & 0xff];
+  if (!maySpell(first) || !maySpell(second)) return undefined;
+  if (first < 0x80 && second < 0x80) return String.fromCharCode(first, second);
+  shortName[0] = first;
+  shortName[1] = second;
+  return text(shortName);
 }
+
+/** No NUL, `#` or `+`. */
+const maySpell = (octet: number): boolean => octet !== 0 && octet !== 0x23 && octet !== 0x2b;
 
 /** The short form of a name of exactly two octets; 0 for any other. */
 export function shortTopicId(name: string): number {

@@ -226,11 +226,11 @@ function returnToActive(channel: MqttSnChannel, packet: p.Connect, now: Instant)
 export function park(channel: MqttSnChannel, now: Instant): void {
   const { client, will } = channel;
   if (client === undefined) return;
-  const left = Math.max(0, between(now, after(channel.heardAt, channel.patience))) as Duration;
-  remember(channel);
-  if (channel.cleanSession && (channel.state === "asleep" || channel.state === "awake")) {
-    client.setSessionExpiry(left);
-  }
+  const lostAt = after(channel.heardAt, channel.patience);
+  const left = Math.max(0, between(now, lostAt)) as Duration;
+  const asleep = channel.state === "asleep" || channel.state === "awake";
+  remember(channel, asleep ? lostAt : undefined);
+  if (channel.cleanSession && asleep) client.setSessionExpiry(left);
   const parked = busWill(will);
   if (parked !== undefined) client.setWill({ ...parked, delay: left });
   client.end("lost");

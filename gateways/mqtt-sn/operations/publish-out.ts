@@ -246,8 +246,12 @@ export function receivePuback(channel: MqttSnChannel, packet: p.TopicAck, now: I
 /** The id is unknown to the client: a normal one is announced anew and the message sent again (§6.10). */
 function correctTopicId(channel: MqttSnChannel, exchange: Exchange, now: Instant): void {
   const { delivery, topicIdType, topicId } = exchange;
-  // A client that goes on rejecting what it has registered gets no further.
   if (channel.announcement !== undefined) return;
+  // A client that goes on rejecting what it has itself registered gets no further.
+  if (++channel.rejections > channel.setup.config.retries) {
+    finish(channel, exchange, "dead", now);
+    return;
+  }
   close(channel, exchange);
   if (topicIdType === p.NORMAL) channel.topics?.forgotten(topicId);
   if (topicIdType === p.PREDEFINED) channel.predefinedInUse?.delete(topicId);
@@ -274,6 +278,7 @@ export function receivePubcomp(channel: MqttSnChannel, packet: p.MessageAck, now
 
 function finish(channel: MqttSnChannel, exchange: Exchange, outcome: "done" | "dead", now: Instant): void {
   close(channel, exchange);
+  channel.rejections = 0;
   channel.client?.settle(exchange.delivery.id, outcome);
   endFlush(channel, now);
 }

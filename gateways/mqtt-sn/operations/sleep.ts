@@ -5,7 +5,7 @@ import { after, type Duration, type Instant, NEVER, ZERO } from "#core/lib/time.
 import type { MqttSnChannel } from "../channel.ts";
 import { turnAway } from "../dispatch.ts";
 import { encode, encodeBare } from "../encode.ts";
-import { recall, recalledClean, recalledSleep, remember } from "../memo.ts";
+import { recall, recalledClean, recalledSleep, rememberSleep } from "../memo.ts";
 import * as p from "../packets.ts";
 import { aggregateOf, withTolerance } from "./connect.ts";
 import { resumeFlow } from "./publish-out.ts";
@@ -41,7 +41,7 @@ function fallAsleep(channel: MqttSnChannel, patience: Duration, now: Instant): v
   // Found by its client id from now on, wherever it wakes up. A clean session survives a change of address.
   channel.host.claim(client.id);
   if (channel.cleanSession) client.setSessionExpiry(patience);
-  remember(channel);
+  rememberSleep(channel);
   channel.send(encodeBare(p.DISCONNECT));
 }
 

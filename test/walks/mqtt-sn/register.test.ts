@@ -161,6 +161,20 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
+  it("R8 gives a message up that a client goes on rejecting", () => {
+    const { world, d1 } = subscribed();
+    world.publish("a/b", "1", { qos: 1 });
+    world.publish("a/b", "2", { qos: 1 });
+    d1.hear();
+    d1.regack(1, 1);
+    for (let count = 0; count < 3; count++) {
+      expect(d1.puback(1, 1, 2)).toEqual(['REGISTER 1 #1 "a/b"']);
+      expect(d1.regack(1, 1)).toEqual(['PUBLISH 1 #1 qos1 "1"']);
+    }
+    expect(d1.puback(1, 1, 2)).toEqual(['PUBLISH 1 #2 qos1 "2"']);
+    expect(world.sessionCounters.dead.value).toBe(1);
+  });
+
   it("R8 cures an unknown predefined id by a normal one", () => {
     const { world, device } = snWorld({ predefinedTopics: [{ id: 9, topic: "a/b" }] });
     const d1 = device();
