@@ -16,6 +16,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+let failed = false;
 for (const name of options.suites.length > 0 ? options.suites : names) {
   const { suite } = await import(new URL(`${name}.mjs`, folder).href);
   if (options.list) {
@@ -27,8 +28,13 @@ for (const name of options.suites.length > 0 ? options.suites : names) {
     );
     continue;
   }
-  const markdown = await suite.run(options);
-  console.log(`\n${markdown}`);
-  if (options.write) console.log(`\nwritten: ${writeResults(name, markdown).join(", ")}`);
+  try {
+    const markdown = await suite.run(options);
+    console.log(`\n${markdown}`);
+    if (options.write) console.log(`\nwritten: ${writeResults(name, markdown).join(", ")}`);
+  } catch (error) {
+    console.error(`suite ${name} failed:`, error);
+    failed = true;
+  }
 }
-process.exit(0);
+process.exit(failed ? 1 : 0);

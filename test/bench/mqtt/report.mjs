@@ -1,6 +1,8 @@
 /** The Markdown that the README shows. */
+
 import { machine } from "../lib/results.mjs";
 import { markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
+import { aimsReached } from "./aims.mjs";
 
 /** From this share of its core on, the generator may have been the limit. */
 const BUSY = 0.93;
@@ -24,6 +26,7 @@ export function report(results, all, options) {
     section("Round trip with one message in flight, µs", latencyTable(of("latency"), real)),
     section("Connections", connectTable(of("connect"), real)),
     section("Resident memory for each of 10,000 idle connections, KB", idleTable(of("idle"), real)),
+    section("Aims", aimsReached(results)),
     notes(results),
   ];
   return parts.filter((part) => part !== "").join("\n\n");

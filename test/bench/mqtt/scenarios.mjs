@@ -14,7 +14,6 @@
  * @property {number} window
  * @property {number} [count]        connections
  * @property {boolean} [subscribe]   each with a subscription
- * @property {{against: string, times: number}[]} [aims]   what we set out to reach, as a ratio
  */
 
 const QOS = /** @type {const} */ ([0, 1, 2]);
@@ -38,14 +37,6 @@ const SHAPES = [
   { name: "fan-out", title: "1 → 1000", flows: 1, publishers: 1, subscribers: 1000, window: () => 10 },
 ];
 
-/** @type {Record<string, {against: string, times: number}[]>} */
-const AIMS = {
-  "1to1-q0-64": [{ against: "mosquitto", times: 8 }],
-  "1to1-q1-64": [{ against: "mosquitto", times: 5 }],
-  "fan-out-q0-64": [{ against: "mosquitto", times: 3 }],
-  "fan-in-q1-64": [{ against: "mosquitto", times: 1 }],
-};
-
 /** @type {4 | 5} */
 const MQTT_3_1_1 = 4;
 /** @type {4 | 5} */
@@ -63,7 +54,6 @@ export function scenarios() {
         const name = `${shape.name}-q${qos}-${octets}`;
         const window = shape.window(qos);
         const { title, ...rest } = shape;
-        const aims = AIMS[name];
         const heading = `${title}, QoS ${qos}, ${text}, W=${window}`;
         all.push({
           ...rest,
@@ -74,7 +64,6 @@ export function scenarios() {
           qos,
           payload: octets,
           window,
-          ...(aims && { aims }),
         });
       }
     }

@@ -6,76 +6,155 @@
 import { createServer } from "node:net";
 import { Frames, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL } from "../mqtt/wire.mjs";
 
-/** @type {Map<string, Set<import("node:net").Socket>>} */
-const subscribers = new Map();
-const CONNACK = Buffer.from([0x20, 2, 0, 0]);
-const CONNACK_5 = Buffer.from([0x20, 3, 0, 0, 0]);
+const CONNECT = 0x10;
+const SUBSCRIBE = 0x82;
+const MQTT_5 = 5;
 
-const server = createServer({ noDelay: true }, (socket) => {
-  /** @type {Set<import("node:net").Socket>} */
-  let audience = new Set();
-  let publishes = false;
-  let version = 4;
-  let answers = Buffer.alloc(0);
-  let used = 0;
-  let from = -1;
-  const answer = (/** @type {number} */ kind, /** @type {number} */ high, /** @type {number} */ low) => {
-    answers[used++] = kind;
-    answers[used++] = 2;
-    answers[used++] = high;
-    answers[used++] = low;
-  };
-  const frames = new Frames((bytes, at, length) => {
-    const kind = bytes[at] ?? 0;
-    if ((kind & 0xf0) === PUBLISH) {
-      if (bytes !== chunkNow)
-        for (const to of audience) to.write(Buffer.from(bytes.subarray(at, at + length)));
-      else if (from < 0) from = at;
-      if (kind === PUBLISH) return;
-      const topicAt = at + (length > 129 ? 3 : 2);
-      const idAt = topicAt + 2 + bytes.readUInt16BE(topicAt);
-      answer(kind & 2 ? PUBACK : PUBREC, bytes[idAt] ?? 0, bytes[idAt + 1] ?? 0);
+/** Who receives what is published in one flow. */
+class Audience {
+  constructor() {
+    /** @type {Set<import("node:net").Socket>} */
+    this.sockets = new Set();
+    this.publishers = 0;
+    /** @type {Buffer[]} */
+    this.pending = [];
+  }
+
+  /** @param {Buffer} bytes */
+  send(bytes) {
+    if (this.publishers === 1) {
+      for (const socket of this.sockets) socket.write(bytes);
       return;
     }
-    flushRun(bytes, at);
-    if (kind === PUBREL) answer(PUBCOMP, bytes[at + 2] ?? 0, bytes[at + 3] ?? 0);
-    else if (kind === PUBREC) answer(PUBREL, bytes[at + 2] ?? 0, bytes[at + 3] ?? 0);
-    else if (kind === 0x10) {
-      version = bytes[at + 8] ?? 4;
-      const idAt = at + 12 + (version === 5 ? 1 : 0);
-      const clientId = bytes.toString("latin1", idAt + 2, idAt + 2 + bytes.readUInt16BE(idAt));
-      const flow = clientId.slice(2, clientId.indexOf("-"));
-      publishes = clientId.startsWith("p.");
-      if (!subscribers.has(flow)) subscribers.set(flow, new Set());
-      audience = subscribers.get(flow) ?? audience;
-      if (clientId.startsWith("s.")) audience.add(socket);
-      socket.write(version === 5 ? CONNACK_5 : CONNACK);
-    } else if (kind === 0x82) {
-      const granted = bytes[at + length - 1] ?? 0;
-      const head = [0x90, version === 5 ? 4 : 3, bytes[at + 2] ?? 0, bytes[at + 3] ?? 0];
-      socket.write(Buffer.from(version === 5 ? [...head, 0, granted] : [...head, granted]));
-    }
-  });
-  /** @type {Buffer | undefined} */
-  let chunkNow;
-  /** A run of PUBLISH frames goes on as one piece. */
-  const flushRun = (/** @type {Buffer} */ bytes, /** @type {number} */ end) => {
-    if (from < 0) return;
-    const run = bytes.subarray(from, end);
-    for (const to of audience) to.write(run);
-    from = -1;
-  };
-  socket.on("data", (chunk) => {
-    chunkNow = chunk;
-    used = 0;
-    answers = Buffer.allocUnsafe(chunk.length + 4);
-    frames.feed(chunk, chunk.length);
-    flushRun(chunk, chunk.length - frames.held);
-    if (used > 0) socket.write(answers.subarray(0, used));
-  });
+    // What many publish in one turn of the event loop goes out in one write.
+    if (this.pending.push(bytes) === 1) setImmediate(() => this.flush());
+  }
+
+  flush() {
+    const all = Buffer.concat(this.pending);
+    this.pending = [];
+    for (const socket of this.sockets) socket.write(all);
+  }
+}
+
+/** @type {Map<string, Audience>} */
+const audiences = new Map();
+
+class Client {
+  /** @param {import("node:net").Socket} socket */
+  constructor(socket) {
+    this.socket = socket;
+    this.audience = new Audience();
+    this.publishes = false;
+    this.version = 4;
+    this.answers = Buffer.alloc(0);
+    this.used = 0;
+    /** Where a run of PUBLISH frames begins in the present chunk, which goes on as one piece. */
+    this.runFrom = -1;
+    /** @type {Buffer | undefined} */
+    this.chunk = undefined;
+    this.frames = new Frames((bytes, at, length) => this.frame(bytes, at, length));
+  }
+
+  /** @param {Buffer} chunk */
+  read(chunk) {
+    this.chunk = chunk;
+    this.used = 0;
+    this.answers = Buffer.allocUnsafe(chunk.length + 4);
+    this.frames.feed(chunk, chunk.length);
+    this.endRun(chunk.length - this.frames.held);
+    if (this.used > 0) this.socket.write(this.answers.subarray(0, this.used));
+  }
+
+  /** @param {number} end */
+  endRun(end) {
+    if (this.runFrom >= 0 && this.chunk) this.audience.send(this.chunk.subarray(this.runFrom, end));
+    this.runFrom = -1;
+  }
+
+  /**
+   * @param {Buffer} bytes
+   * @param {number} at
+   * @param {number} length
+   */
+  frame(bytes, at, length) {
+    const kind = bytes[at] ?? 0;
+    if ((kind & 0xf0) === PUBLISH) return this.publish(bytes, at, length, kind);
+    this.endRun(at);
+    if (kind === PUBREL) this.answer(PUBCOMP, bytes, at + 2);
+    else if (kind === PUBREC) this.answer(PUBREL, bytes, at + 2);
+    else if (kind === CONNECT) this.connect(bytes, at);
+    else if (kind === SUBSCRIBE) this.subscribe(bytes, at, length);
+  }
+
+  /**
+   * @param {Buffer} bytes
+   * @param {number} at
+   * @param {number} length
+   * @param {number} kind
+   */
+  publish(bytes, at, length, kind) {
+    // A frame that was cut lies in a buffer that is used again.
+    if (bytes !== this.chunk) this.audience.send(Buffer.from(bytes.subarray(at, at + length)));
+    else if (this.runFrom < 0) this.runFrom = at;
+    if (kind === PUBLISH) return;
+    const topicAt = at + (length > 129 ? 3 : 2);
+    this.answer(kind & 2 ? PUBACK : PUBREC, bytes, topicAt + 2 + bytes.readUInt16BE(topicAt));
+  }
+
+  /**
+   * @param {number} kind
+   * @param {Buffer} bytes
+   * @param {number} idAt
+   */
+  answer(kind, bytes, idAt) {
+    const { answers } = this;
+    answers[this.used++] = kind;
+    answers[this.used++] = 2;
+    answers[this.used++] = bytes[idAt] ?? 0;
+    answers[this.used++] = bytes[idAt + 1] ?? 0;
+  }
+
+  /**
+   * @param {Buffer} bytes
+   * @param {number} at
+   */
+  connect(bytes, at) {
+    this.version = bytes[at + 8] ?? 4;
+    const idAt = at + 12 + (this.version === MQTT_5 ? 1 : 0);
+    const clientId = bytes.toString("latin1", idAt + 2, idAt + 2 + bytes.readUInt16BE(idAt));
+    const flow = clientId.slice(2, clientId.indexOf("-"));
+    this.audience = audiences.get(flow) ?? this.audience;
+    audiences.set(flow, this.audience);
+    this.publishes = clientId.startsWith("p.");
+    if (this.publishes) this.audience.publishers++;
+    if (clientId.startsWith("s.")) this.audience.sockets.add(this.socket);
+    this.socket.write(Buffer.from(this.version === MQTT_5 ? [0x20, 3, 0, 0, 0] : [0x20, 2, 0, 0]));
+  }
+
+  /**
+   * @param {Buffer} bytes
+   * @param {number} at
+   * @param {number} length
+   */
+  subscribe(bytes, at, length) {
+    const granted = bytes[at + length - 1] ?? 0;
+    const id = [bytes[at + 2] ?? 0, bytes[at + 3] ?? 0];
+    this.socket.write(
+      Buffer.from(this.version === MQTT_5 ? [0x90, 4, ...id, 0, granted] : [0x90, 3, ...id, granted]),
+    );
+  }
+
+  gone() {
+    if (this.publishes) this.audience.publishers--;
+    this.audience.sockets.delete(this.socket);
+  }
+}
+
+const server = createServer({ noDelay: true }, (socket) => {
+  const client = new Client(socket);
+  socket.on("data", (chunk) => client.read(chunk));
   socket.on("error", () => {});
-  socket.on("close", () => {
-    if (!publishes) audience.delete(socket);
-  });
+  socket.on("close", () => client.gone());
 });
 server.listen({ port: Number(process.argv[2]), host: "127.0.0.1", backlog: 4096 });
