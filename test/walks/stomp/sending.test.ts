@@ -199,6 +199,7 @@ describe("S13 receipts", () => {
       get writes() {
         return ++writes;
       },
+      then: (run) => run(),
       await: (loop, ticket, accepted) => due.push(() => loop.answered(ticket, accepted)),
     };
     return { commits, due };

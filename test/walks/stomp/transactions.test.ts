@@ -183,6 +183,7 @@ describe("S12 a COMMIT is all or none", () => {
       get writes() {
         return ++writes;
       },
+      then: (run) => run(),
       await: (loop, ticket, accepted) => due.push((answer) => loop.answered(ticket, answer ?? accepted)),
     };
     return { due, commits };
