@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import type { Peer } from "../gateway/contract.ts";
@@ -54,7 +55,9 @@ class WebSocketConnection implements StreamConnection, Expiring {
   }
 
   write(bytes: Uint8Array, written?: () => void): boolean {
-    this.#websocket.send(bytes, { binary: !this.#text, compress: false }, written);
+    // A text message that is no UTF-8 would make the client close the connection (RFC 6455 §8.1).
+    const binary = !this.#text || !isUtf8(bytes);
+    this.#websocket.send(bytes, { binary, compress: false }, written);
     if (!this.#socket.writableNeedDrain || this.backlog <= this.#limits.highWaterMark) return true;
     this.congested = true;
     return false;
