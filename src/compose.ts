@@ -19,6 +19,7 @@ import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
+import { Reload } from "./reload.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { Sessions } from "./session/sessions.ts";
 
@@ -44,8 +45,8 @@ export interface Composition {
   readonly events: Required<CoreEvents>[];
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
-  /** Reads again the files that the configuration names. */
-  reload(): void;
+  /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
+  reload(load: () => Config): void;
   stop(within?: Duration): Promise<void>;
 }
 
@@ -57,10 +58,12 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
   const { settings, usersFiles } = policySettings(config);
   const policy = new ConfiguredPolicy(settings, clock);
   const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random);
-  const context = { options: config.session, clock, counters: sessionCounters, journal: undefined };
+  // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
+  const ticked: Clock = { now: () => core.now };
+  const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: undefined };
   const sessions = new Sessions(bus, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
-  const core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events });
+  const core: Core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events });
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
@@ -69,6 +72,7 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
   const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
   const lifecycle = new Lifecycle(core, policy, openers);
   openGateways(config, modules, core, metrics, lifecycle);
+  const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
   everySecond(core, () => {
     bus.retainedMessages.sweep(core.now, SWEEP_BUDGET);
     lifecycle.dropExpiredLogins();
@@ -78,11 +82,10 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
     async open() {
       for (const listener of openListeners(config)) await lifecycle.open(plan(modules, listener));
     },
-    reload() {
-      for (const file of usersFiles) file.reload();
-    },
+    reload: (load) => reload.run(load),
     async stop(within = config.node.shutdownTimeout) {
       await lifecycle.stop(within, (length) => new Promise((resolve) => setTimeout(resolve, length)));
+      reload.stop();
       ticker.stop();
     },
   };

@@ -50,7 +50,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
   const sys = startSysTopics(running, version);
   return {
     stopTimeout: config.node.shutdownTimeout,
-    reload: () => running.reload(),
+    reload: () => running.reload(() => load(request).config),
     async stop() {
       open = false;
       sys.stop();

@@ -102,6 +102,17 @@ export class Lifecycle {
     }
   }
 
+  /** Lets each gateway read again what it can; one that fails keeps what it had. */
+  reload(): void {
+    for (const [name, gateway] of this.#gateways) {
+      try {
+        gateway.reload?.();
+      } catch (error) {
+        this.#core.note(name, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
+      }
+    }
+  }
+
   /** Disconnects a client, if it is connected; its session lives on by its expiry. */
   kick(gateway: string, clientId: string): boolean {
     for (const client of this.#clients(gateway)) {

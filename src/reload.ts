@@ -1,0 +1,75 @@
+/** A configuration that is read again while running: what may change takes effect, the rest is named. */
+import { type ConfigChange, diffConfig } from "./config/diff.ts";
+import { type PreparedPolicy, policySettings } from "./config/policy-settings.ts";
+import { ConfigError } from "./config/problem.ts";
+import type { Config } from "./config/schema.ts";
+import type { Lifecycle } from "./gateway/lifecycle.ts";
+import type { Log } from "./observe/log.ts";
+import type { ConfiguredPolicy } from "./policy/configured-policy.ts";
+
+/** The running parts that a reload reaches. */
+export interface Reloadable {
+  readonly log: Log;
+  readonly policy: ConfiguredPolicy;
+  readonly lifecycle: Lifecycle;
+}
+
+const keysOf = (changes: readonly ConfigChange[]): string[] => changes.map(({ key }) => key);
+
+export class Reload {
+  readonly #parts: Reloadable;
+  /** As the process started: what takes a restart is still like that. */
+  readonly #started: Config;
+  #current: Config;
+  #unwatch: (() => void)[] = [];
+
+  constructor(parts: Reloadable, config: Config, usersFiles: PreparedPolicy["usersFiles"]) {
+    this.#parts = parts;
+    this.#started = config;
+    this.#current = config;
+    this.#watch(usersFiles);
+  }
+
+  /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
+  run(load: () => Config): void {
+    const { log, policy, lifecycle } = this.#parts;
+    try {
+      const next = load();
+      const { settings, usersFiles } = policySettings(next);
+      policy.update(settings);
+      log.setLevel(next.log.level);
+      this.#watch(usersFiles);
+      this.#report(next);
+      this.#current = next;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      log.warn({ problem: error.message }, "configuration not read again: what was in force stays");
+      return;
+    }
+    lifecycle.reload();
+  }
+
+  stop(): void {
+    for (const unwatch of this.#unwatch) unwatch();
+    this.#unwatch = [];
+  }
+
+  /** Keys only: a value may be a secret. */
+  #report(next: Config): void {
+    const changed = keysOf(diffConfig(this.#current, next).filter(({ live }) => live));
+    const restart = keysOf(diffConfig(this.#started, next).filter(({ live }) => !live));
+    this.#parts.log.info({ changed }, "configuration read again");
+    if (restart.length > 0) this.#parts.log.warn({ restart }, "these changes take effect after a restart");
+  }
+
+  #watch(usersFiles: PreparedPolicy["usersFiles"]): void {
+    this.stop();
+    const { log } = this.#parts;
+    this.#unwatch = usersFiles.map((file) =>
+      file.watch((error) => {
+        if (error === undefined) log.info({ file: file.path, entries: file.size }, "users file read again");
+        else log.warn({ problem: error.message }, "users file not read again: its former users stay");
+      }),
+    );
+  }
+}
