@@ -85,7 +85,7 @@ export class MqttChannel implements Channel {
     const state = this.#state;
     if (state.kind === "connected") state.deadline = after(now, state.terms.patience);
     this.#read(bytes, now);
-    this.#settle();
+    this.#expectNext();
   }
 
   deliver(_client: Client, delivery: Delivery, now: Instant): void {
@@ -100,7 +100,7 @@ export class MqttChannel implements Channel {
       subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
     }
     this.#mayGoOn(connection, now);
-    this.#settle();
+    this.#expectNext();
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
@@ -108,7 +108,7 @@ export class MqttChannel implements Channel {
     if (state.kind !== "connecting" || ticket !== CONNECT_TICKET) return;
     this.#answer(state, answer, now);
     this.#goOn(now);
-    this.#settle();
+    this.#expectNext();
   }
 
   wake(now: Instant): void {
@@ -122,19 +122,20 @@ export class MqttChannel implements Channel {
         state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
         break;
     }
-    this.#settle();
+    this.#expectNext();
   }
 
-  stop(reason: StopReason, _now: Instant): void {
+  stop(reason: StopReason, now: Instant): void {
     const state = this.#state;
     if (state.kind === "connected") state.farewell(stopReason(reason, this.#config), reason);
-    this.#state = ENDED;
-    this.#settle();
+    this.closed(now);
   }
 
   closed(_now: Instant): void {
     this.#state = ENDED;
-    this.#settle();
+    this.#unfinished = undefined;
+    this.#held = undefined;
+    this.#expectNext();
   }
 
   deadline(): Instant {
@@ -243,7 +244,7 @@ export class MqttChannel implements Channel {
   }
 
   /** After every input: when the next `wake` is due. */
-  #settle(): void {
+  #expectNext(): void {
     const state = this.#state;
     if (state.kind === "expects-connect") this.#deadline = state.deadline;
     else if (state.kind === "connected" && state.phase === "open") {

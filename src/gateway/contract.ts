@@ -143,15 +143,21 @@ export interface Client {
   /** At most this many unsettled QoS 1/2 deliveries; at 0 nothing is delivered at all. Raising it flushes. */
   credit(window: number): void;
   settle(id: DeliveryId, outcome: Outcome): void;
-  /** QoS 2: the client has the message (PUBREC); what is still due is PUBREL until `settle`. */
-  received(id: DeliveryId): void;
+  /**
+   * QoS 2: the client has the message (PUBREC); what is still due is PUBREL until `settle`. `accepted`: send it now.
+   * `pending`: it comes as a delivery of stage `release` once the store has committed that; nothing is sent before.
+   */
+  received(id: DeliveryId): "accepted" | Pending;
   /** Deliveries waiting in the session's queue, not counting those unsettled. */
   readonly queued: number;
   /** Deliveries handed out and not settled. */
   readonly unsettled: number;
 
-  /** Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. */
-  acceptInbound(packetId: number): Receipt;
+  /**
+   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. `repeated` is the DUP flag
+   * (true when absent): after a restart it tells a repetition from a new message under a reused id.
+   */
+  acceptInbound(packetId: number, repeated?: boolean): Receipt;
   /** False when the id was not known. */
   releaseInbound(packetId: number): boolean;
 

@@ -31,6 +31,8 @@ export interface Commits {
   readonly writes: number;
   /** Calls `loop.answered(ticket, ...)` once all writes so far are committed, or have failed. */
   await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void;
+  /** Runs once all writes so far are committed; never, when they could not be. */
+  then(run: () => void): void;
 }
 
 export interface CoreCounters {

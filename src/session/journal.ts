@@ -1,16 +1,19 @@
+import type { SubscribeOptions } from "../gateway/contract.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Session } from "./session.ts";
 
 /**
  * What a durable session tells its store, as it happens. Calls only collect: the store commits in groups, and
- * the door asks `dirty` to know whether an acknowledgement must wait for the next commit.
+ * the door compares its count of writes to know whether an acknowledgement must wait for the next commit.
  */
 export interface SessionJournal {
-  /** Identity, expiry, will, memo or subscriptions of a durable session changed. */
+  /** Identity, expiry, will, memo or presence of a durable session changed. */
   saved(session: Session): void;
-  /** The session is over: everything of it goes. */
+  subscribed(session: Session, filter: string, options: SubscribeOptions): void;
+  unsubscribed(session: Session, filter: string): void;
+  /** The session is over. Its deliveries and subscriptions were settled and ended before. */
   removed(session: Session): void;
-  /** A QoS 1 or 2 delivery joined the session. Sets `delivery.sequence`. */
+  /** A QoS 1 or 2 delivery joined the session; `delivery.sequence` is its place. */
   queued(session: Session, delivery: Outgoing): void;
   /** It was handed out (has an id), or reached another stage, or went back to the queue. */
   moved(session: Session, delivery: Outgoing): void;

@@ -1,12 +1,14 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
-import type { Message, QoS } from "../bus/message.ts";
+import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
-import { type Clock, type Duration, NEVER } from "../lib/time.ts";
+import { type Clock, type Duration, type Instant, NEVER } from "../lib/time.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
+import { InboundIds } from "./inbound.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue, type QueueLimits } from "./queue.ts";
+import { Replays } from "./replay.ts";
 import { Window } from "./window.ts";
 
 /** Where a session hands its deliveries while its client is connected. */
@@ -32,13 +34,6 @@ export interface SessionContext {
   readonly journal: SessionJournal | undefined;
 }
 
-/** Retained messages that are still to be sent for a subscribe, drawn as credit allows. */
-interface Replay {
-  readonly messages: readonly Message[];
-  next: number;
-  readonly grant: Grant;
-}
-
 /**
  * One client's subscriptions, queue and window. It outlives connections. No I/O: while a client is connected
  * it has an outlet, and `credit` says how many QoS 1 and 2 deliveries may be unsettled at one time.
@@ -56,12 +51,14 @@ export class Session implements Subscriber {
   /** State of the gateway that lives as long as the session. */
   memo: unknown = undefined;
   username: string | undefined = undefined;
+  /** When its client left; undefined while it is connected. */
+  leftAt: Instant | undefined = undefined;
 
   readonly #context: SessionContext;
   readonly #queue: Queue;
   #window: Window | undefined = undefined;
-  #inbound: Set<number> | undefined = undefined;
-  #replays: Replay[] | undefined = undefined;
+  #inbound: InboundIds | undefined = undefined;
+  #replays: Replays | undefined = undefined;
   #outlet: Outlet | undefined = undefined;
   #credit = 0;
   #sequence = 1;
@@ -91,7 +88,7 @@ export class Session implements Subscriber {
   }
 
   get queued(): number {
-    return this.#queue.length + this.#replayLeft();
+    return this.#queue.length + (this.#replays?.left ?? 0);
   }
 
   get queuedBytes(): number {
@@ -103,7 +100,7 @@ export class Session implements Subscriber {
   }
 
   get inboundIds(): readonly number[] {
-    return [...(this.#inbound ?? [])];
+    return this.#inbound?.ids ?? [];
   }
 
   // ---- the bus's side
@@ -112,7 +109,7 @@ export class Session implements Subscriber {
     const qos = message.qos < grant.qos ? message.qos : grant.qos;
     const delivery = new Outgoing(
       message,
-      this.mountpoint === "" ? message.topic : this.#unmounted(message.topic),
+      this.mountpoint === "" ? message.topic : this.unmounted(message.topic),
       qos,
       message.retain && grant.retainAsPublished,
       grant.identifiers,
@@ -136,8 +133,8 @@ export class Session implements Subscriber {
   /** Retained messages for a new subscription; they go out with RETAIN set [MQTT-3.3.1-8]. */
   replay(messages: readonly Message[], grant: Grant): void {
     if (messages.length === 0) return;
-    this.#replays ??= [];
-    this.#replays.push({ messages, next: 0, grant });
+    this.#replays ??= new Replays();
+    this.#replays.add(messages, grant);
     this.flush();
   }
 
@@ -203,7 +200,7 @@ export class Session implements Subscriber {
         continue;
       }
       if (delivery.qos > 0 && !this.#mayHand()) {
-        if (!fromQueue) this.#replays![0]!.next--;
+        if (!fromQueue) this.#replays!.putBack();
         return;
       }
       if (fromQueue) this.#queue.shift();
@@ -237,6 +234,7 @@ export class Session implements Subscriber {
     if (this.#queue.length > 0 || this.#replays !== undefined) this.flush();
   }
 
+  /** The client has a QoS 2 message: what is due is its release, now or, where a store keeps it, once committed. */
   received(id: DeliveryId): void {
     const delivery = this.#window?.get(id);
     if (delivery === undefined || delivery.qos !== 2) return;
@@ -244,17 +242,21 @@ export class Session implements Subscriber {
     if (this.durable) this.#context.journal?.moved(this, delivery);
   }
 
-  acceptInbound(packetId: number): "new" | "duplicate" | "full" {
-    this.#inbound ??= new Set();
-    if (this.#inbound.has(packetId)) return "duplicate";
-    if (this.#inbound.size >= this.#context.options.inboundMax) return "full";
-    this.#inbound.add(packetId);
-    if (this.durable) this.#context.journal?.inbound(this, packetId, true);
-    return "new";
+  /** An unsettled delivery. */
+  unsettledDelivery(id: DeliveryId): Delivery | undefined {
+    return this.#window?.get(id);
+  }
+
+  /** `repeated`: the packet says that it is a repetition (DUP). */
+  acceptInbound(packetId: number, repeated: boolean): "new" | "duplicate" | "full" {
+    this.#inbound ??= new InboundIds();
+    const receipt = this.#inbound.accept(packetId, repeated, this.#context.options.inboundMax);
+    if (receipt === "new" && this.durable) this.#context.journal?.inbound(this, packetId, true);
+    return receipt;
   }
 
   releaseInbound(packetId: number): boolean {
-    if (this.#inbound?.delete(packetId) !== true) return false;
+    if (this.#inbound?.release(packetId) !== true) return false;
     if (this.durable) this.#context.journal?.inbound(this, packetId, false);
     return true;
   }
@@ -269,7 +271,8 @@ export class Session implements Subscriber {
     const left = [...(this.#window?.inOrder() ?? []), ...this.#queue];
     this.#window?.clear();
     this.#queue.remove(() => true);
-    this.#context.journal?.removed(this);
+    for (const delivery of left) this.#forget(delivery);
+    if (this.durable) this.#context.journal?.removed(this);
     for (const delivery of left) {
       const handedQos2 = delivery.qos === 2 && delivery.id !== 0;
       if (delivery.group !== undefined && !handedQos2) delivery.group.redeliver(delivery.message, this);
@@ -278,6 +281,23 @@ export class Session implements Subscriber {
 
   save(): void {
     if (this.durable) this.#context.journal?.saved(this);
+  }
+
+  /** The session became durable, and everything of it is written, or ceased to be, and everything goes. */
+  journalAll(wasDurable: boolean): void {
+    const journal = this.#context.journal;
+    if (journal === undefined) return;
+    const deliveries = [...(this.#window?.inOrder() ?? []), ...this.#queue].filter(({ qos }) => qos > 0);
+    if (wasDurable) {
+      for (const delivery of deliveries) journal.settled(this, delivery);
+      for (const filter of this.subscriptions.keys()) journal.unsubscribed(this, filter);
+      journal.removed(this);
+      return;
+    }
+    journal.saved(this);
+    for (const [filter, options] of this.subscriptions) journal.subscribed(this, filter, options);
+    for (const delivery of deliveries) journal.queued(this, delivery);
+    for (const packetId of this.inboundIds) journal.inbound(this, packetId, true);
   }
 
   /** Puts back a delivery that a store had kept, in the order of its calls. */
@@ -293,8 +313,8 @@ export class Session implements Subscriber {
   }
 
   restoreInbound(packetId: number): void {
-    this.#inbound ??= new Set();
-    this.#inbound.add(packetId);
+    this.#inbound ??= new InboundIds();
+    this.#inbound.restore(packetId);
   }
 
   // ---- inside
@@ -353,30 +373,14 @@ export class Session implements Subscriber {
     if (delivery.qos > 0 && this.durable) this.#context.journal?.settled(this, delivery);
   }
 
-  /** The next retained message to send, if any; advances. */
   #nextReplay(): Outgoing | undefined {
-    while (this.#replays !== undefined) {
-      const replay = this.#replays[0]!;
-      const message = replay.messages[replay.next];
-      if (message !== undefined) {
-        replay.next++;
-        const qos: QoS = message.qos < replay.grant.qos ? message.qos : replay.grant.qos;
-        const topic = this.#unmounted(message.topic);
-        return new Outgoing(message, topic, qos, true, replay.grant.identifiers, undefined);
-      }
-      this.#replays.shift();
-      if (this.#replays.length === 0) this.#replays = undefined;
-    }
-    return undefined;
+    const delivery = this.#replays?.take((message) => this.unmounted(message.topic));
+    if (delivery === undefined) this.#replays = undefined;
+    return delivery;
   }
 
-  #replayLeft(): number {
-    let left = 0;
-    for (const replay of this.#replays ?? []) left += replay.messages.length - replay.next;
-    return left;
-  }
-
-  #unmounted(topic: string): string {
+  /** A bus topic as this client knows it. */
+  unmounted(topic: string): string {
     return this.mountpoint !== "" && topic.startsWith(this.mountpoint)
       ? topic.slice(this.mountpoint.length)
       : topic;

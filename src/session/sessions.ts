@@ -79,7 +79,7 @@ export class Sessions {
     const known = this.#sessions.get(sessionKey(gateway, clientId));
     if (known !== undefined && !cleanStart) {
       this.#cancelTimers(known);
-      known.expiry = this.#bounded(expiry);
+      this.setExpiry(known, expiry);
       return { session: known, present: true };
     }
     if (known !== undefined) this.discard(known);
@@ -91,14 +91,16 @@ export class Sessions {
 
   occupy(session: Session, occupant: Occupant, credit: number): void {
     this.#occupants.set(session, occupant);
-    session.attach(occupant, credit);
+    session.leftAt = undefined;
     session.save();
+    session.attach(occupant, credit);
   }
 
   /** A connection ended. `publishWill`: it was lost, or ended in a way that asks for the will. */
   leave(session: Session, publishWill: boolean, now: Instant): void {
     this.#occupants.delete(session);
     session.detach();
+    session.leftAt = now;
     if (!publishWill) session.will = undefined;
     const expiry = session.expiry;
     if (expiry <= ZERO) {
@@ -114,8 +116,10 @@ export class Sessions {
   }
 
   setExpiry(session: Session, expiry: Duration): void {
+    const wasDurable = session.durable;
     session.expiry = this.#bounded(expiry);
-    session.save();
+    if (wasDurable === session.durable) session.save();
+    else session.journalAll(wasDurable);
   }
 
   setWill(session: Session, will: Will | undefined): void {
@@ -142,7 +146,7 @@ export class Sessions {
     session.subscriptions.set(filter, options);
     const onBus = this.mounted(session, filter);
     this.#bus.subscribe(session, onBus, asSubscription(options));
-    session.save();
+    if (session.durable) this.#context.journal?.subscribed(session, filter, options);
     const handling = options.retainHandling ?? 0;
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
     if (handling === 2 || (handling === 1 && !isNew) || isShared(filter)) return;
@@ -152,7 +156,7 @@ export class Sessions {
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
     this.#bus.unsubscribe(session, this.mounted(session, filter));
-    session.save();
+    if (session.durable) this.#context.journal?.unsubscribed(session, filter);
     return true;
   }
 
@@ -201,6 +205,7 @@ export class Sessions {
     const will = session.will;
     if (will === undefined) return;
     session.will = undefined;
+    session.save();
     const message = new Message(
       session.mountpoint + will.topic,
       will.payload,

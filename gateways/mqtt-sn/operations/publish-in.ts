@@ -89,7 +89,7 @@ function publishOnce(
     reject(channel, packet, p.CONGESTION, now);
     return;
   }
-  switch (client.acceptInbound(messageId)) {
+  switch (client.acceptInbound(messageId, packet.duplicate)) {
     case "full":
       reject(channel, packet, p.CONGESTION, now);
       return;

@@ -160,6 +160,13 @@ export function publishTo(
 /** The client had the message before the connection was lost: only PUBREL is due. */
 function release(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
   const dueAt = channel.retryLater(now);
+  const waiting = find(channel, delivery.id);
+  if (waiting !== undefined) {
+    // PUBREC came in this connection, and only now is that kept: PUBREL may go.
+    waiting.dueAt = dueAt;
+    channel.send(encodeMessageAck(p.PUBREL, delivery.id));
+    return;
+  }
   open(channel, {
     delivery,
     topicIdType: p.NORMAL,
@@ -262,10 +269,10 @@ function correctTopicId(channel: MqttSnChannel, exchange: Exchange, now: Instant
 export function receivePubrec(channel: MqttSnChannel, packet: p.MessageAck, now: Instant): void {
   const exchange = find(channel, packet.messageId);
   if (exchange !== undefined && exchange.delivery.qos === 2 && !exchange.released) {
-    channel.client?.received(exchange.delivery.id);
     exchange.released = true;
     exchange.repeats = 0;
     exchange.dueAt = channel.retryLater(now);
+    if (channel.client?.received(exchange.delivery.id) === "pending") return;
   }
   // Also for an id that is not ours: it ends the client's wait.
   channel.send(encodeMessageAck(p.PUBREL, packet.messageId));

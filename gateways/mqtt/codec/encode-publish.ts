@@ -100,26 +100,41 @@ export function encodeSharedPublish(
 
 const writer = new Writer();
 
-/**
- * A PUBLISH up to its payload, which is sent behind it, with what only one subscriber is told: topic alias and
- * subscription identifiers (MQTT 5 §3.3.2.3.4, §3.3.2.3.8). Valid until the next call.
- */
-export function encodePublishHead(
+/** What only one subscriber is told (MQTT 5 §3.3.2.3.4, §3.3.2.3.8). */
+export interface Individual {
+  readonly topicAlias: number | undefined;
+  /** The alias is known already and stands for the topic. */
+  readonly topicKnown: boolean;
+  readonly subscriptionIds: readonly number[];
+}
+
+/** What a connection without aliases and subscription identifiers is told. */
+export const NOTHING_INDIVIDUAL: Individual = {
+  topicAlias: undefined,
+  topicKnown: false,
+  subscriptionIds: NO_SUBSCRIPTION_IDS,
+};
+
+/** A PUBLISH for one subscriber, its payload included or, `following`, to be sent behind it. Valid until the next call. */
+export function encodeIndividualPublish(
   version: ProtocolVersion,
   message: Message,
-  /** Empty when the alias says it. */
   topic: string,
   header: number,
   packetId: number,
-  topicAlias: number | undefined,
-  subscriptionIds: readonly number[],
+  individual: Individual,
+  following: boolean,
   now: Instant,
 ): Uint8Array {
   writer.begin();
-  writer.string(topic);
+  writer.string(individual.topicKnown ? "" : topic);
   if (packetId !== 0) writer.uint16(packetId);
-  if (version === 5) writeProperties(writer, message, topicAlias, subscriptionIds, now);
-  return writer.finish(header, message.payload.length);
+  if (version === 5) {
+    writeProperties(writer, message, individual.topicAlias, individual.subscriptionIds, now);
+  }
+  if (following) return writer.finish(header, message.payload.length);
+  writer.raw(message.payload);
+  return writer.finish(header);
 }
 
 /** Returns where the four octets of the expiry stand in the body, or 0. */

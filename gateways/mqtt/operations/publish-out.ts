@@ -1,6 +1,12 @@
 import type { Instant } from "#core/lib/time.ts";
 import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "#core/session/delivery.ts";
-import { encodePublishHead, encodeSharedPublish, publishHeader } from "../codec/encode-publish.ts";
+import {
+  encodeIndividualPublish,
+  encodeSharedPublish,
+  type Individual,
+  NOTHING_INDIVIDUAL,
+  publishHeader,
+} from "../codec/encode-publish.ts";
 import type { Connection } from "../connection.ts";
 import { breach, PacketType } from "../packets.ts";
 import { isFailure, ReasonCode } from "../reason-codes.ts";
@@ -15,48 +21,56 @@ export function publishOut(connection: Connection, delivery: Delivery, now: Inst
     resumeRelease(connection, delivery.id);
     return;
   }
-  const { message, qos, topic, subscriptionIds } = delivery;
+  const { version } = connection;
+  const { message, qos, topic } = delivery;
   const header = publishHeader(qos, delivery.retain, delivery.duplicate);
   const packetId: number = qos === 0 ? NO_DELIVERY_ID : delivery.id;
-  const individual = connection.outgoingAliases !== undefined || subscriptionIds.length > 0;
-  if (message.payload.length > COPIED_PAYLOAD_MAX || (individual && connection.version === 5)) {
-    if (!sendInParts(connection, delivery, header, packetId, now)) {
-      tooLarge(connection, delivery);
-      return;
-    }
-  } else {
-    const bytes = encodeSharedPublish(connection.version, message, topic, header, packetId, now);
-    if (bytes.length > connection.terms.maximumPacketSize) {
-      tooLarge(connection, delivery);
-      return;
-    }
-    connection.host.send(bytes);
+  const individual =
+    version === 5 && (connection.outgoingAliases !== undefined || delivery.subscriptionIds.length > 0);
+  const sent =
+    individual || message.payload.length > COPIED_PAYLOAD_MAX
+      ? sendIndividual(connection, delivery, header, packetId, now)
+      : send(connection, encodeSharedPublish(version, message, topic, header, packetId, now));
+  if (!sent) {
+    tooLarge(connection, delivery);
+    return;
   }
   connection.counters.sent[PUBLISH]!.value++;
   if (qos === 2) expect(connection, packetId, "receipt");
 }
 
-/** Header and payload separately. False when they are more than the client takes. */
-function sendInParts(
+/** False when it is more than the client takes. */
+function send(connection: Connection, bytes: Uint8Array, payload?: Uint8Array): boolean {
+  const { terms, host } = connection;
+  if (bytes.length + (payload?.length ?? 0) > terms.maximumPacketSize) return false;
+  host.send(bytes);
+  if (payload !== undefined) host.sendView(payload);
+  return true;
+}
+
+function sendIndividual(
   connection: Connection,
   delivery: Delivery,
   header: number,
   packetId: number,
   now: Instant,
 ): boolean {
-  const { version, outgoingAliases, terms, host } = connection;
+  const { version, outgoingAliases } = connection;
   const { message, topic, subscriptionIds } = delivery;
-  const { payload } = message;
   const known = outgoingAliases?.known(topic);
-  const alias = known ?? outgoingAliases?.free;
-  const named = known === undefined ? topic : "";
-  const head = encodePublishHead(version, message, named, header, packetId, alias, subscriptionIds, now);
-  if (head.length + payload.length > terms.maximumPacketSize) return false;
-  // Only what is sent teaches the client an alias.
-  if (known === undefined && alias !== undefined) outgoingAliases?.assign(topic, alias);
-  host.send(head);
-  if (payload.length > COPIED_PAYLOAD_MAX) host.sendView(payload);
-  else if (payload.length > 0) host.send(payload);
+  const topicAlias = known ?? outgoingAliases?.free;
+  const individual: Individual =
+    topicAlias === undefined && subscriptionIds.length === 0
+      ? NOTHING_INDIVIDUAL
+      : { topicAlias, topicKnown: known !== undefined, subscriptionIds };
+  const payload = message.payload.length > COPIED_PAYLOAD_MAX ? message.payload : undefined;
+  const following = payload !== undefined;
+  const bytes = encodeIndividualPublish(
+    ...([version, message, topic, header, packetId, individual, following, now] as const),
+  );
+  if (!send(connection, bytes, payload)) return false;
+  // Only what was sent has taught the client an alias.
+  if (known === undefined && topicAlias !== undefined) outgoingAliases?.assign(topic, topicAlias);
   return true;
 }
 

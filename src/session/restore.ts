@@ -1,0 +1,160 @@
+import type { EmbeddedBus } from "../bus/embedded.ts";
+import type { Message } from "../bus/message.ts";
+import type { SubscribeOptions } from "../gateway/contract.ts";
+import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
+import { type DurableState, deliveryOf, messageOf, type SessionRecord, unbounded } from "./durable-state.ts";
+import { Session, type SessionContext } from "./session.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Store, StoredValue } from "./store.ts";
+
+export interface Restored {
+  sessions: number;
+  deliveries: number;
+  retained: number;
+  delayed: number;
+  /** Records that belonged to nothing: left by an older version, and removed. */
+  orphans: number;
+}
+
+/** Brings back what a store had kept, before listeners open. */
+export class Restoration {
+  readonly #store: Store;
+  readonly #state: DurableState;
+  readonly #sessions: Sessions;
+  readonly #bus: EmbeddedBus;
+  readonly #context: SessionContext;
+  readonly #now: Instant;
+  readonly #byNumber = new Map<number, { readonly session: Session; readonly record: SessionRecord }>();
+  readonly #messages = new Map<number, { readonly message: Message; uses: number }>();
+  readonly #restored: Restored = { sessions: 0, deliveries: 0, retained: 0, delayed: 0, orphans: 0 };
+
+  constructor(
+    store: Store,
+    state: DurableState,
+    sessions: Sessions,
+    bus: EmbeddedBus,
+    clock: Clock,
+    context: SessionContext,
+  ) {
+    this.#store = store;
+    this.#state = state;
+    this.#sessions = sessions;
+    this.#bus = bus;
+    this.#now = clock.now();
+    this.#context = context;
+  }
+
+  run(): Restored {
+    this.#readSessions();
+    this.#readSubscriptions();
+    this.#readMessages();
+    this.#readDeliveries();
+    this.#readInbound();
+    this.#readBus();
+    this.#settleMessages();
+    for (const { session, record } of this.#byNumber.values()) this.#admit(session, record);
+    this.#byNumber.clear();
+    this.#messages.clear();
+    return this.#restored;
+  }
+
+  #readSessions(): void {
+    for (const [key, value] of this.#store.entries("session")) {
+      const record = value as SessionRecord;
+      const expiry = unbounded(record.expiry) as Duration;
+      const session = new Session(record.gateway, record.clientId, expiry, this.#context);
+      session.username = record.username ?? undefined;
+      session.mountpoint = record.mountpoint;
+      session.will = record.will ?? undefined;
+      session.memo = record.memo ?? undefined;
+      this.#state.knowSession(session, key as number);
+      this.#byNumber.set(key as number, { session, record });
+      this.#restored.sessions++;
+    }
+  }
+
+  #readSubscriptions(): void {
+    for (const [key, value] of this.#store.entries("subscription")) {
+      const [number, filter] = key as [number, string];
+      const owner = this.#byNumber.get(number);
+      if (owner === undefined) this.#orphan("subscription", key);
+      else owner.session.subscriptions.set(filter, value as SubscribeOptions);
+    }
+  }
+
+  #readMessages(): void {
+    for (const [key, value] of this.#store.entries("message")) {
+      this.#messages.set(key as number, { message: messageOf(value), uses: 0 });
+    }
+  }
+
+  #readDeliveries(): void {
+    for (const [key, value] of this.#store.entries("queue")) {
+      const [number, sequence] = key as [number, number];
+      const session = this.#byNumber.get(number)?.session;
+      const found =
+        session === undefined
+          ? undefined
+          : deliveryOf(
+              value,
+              (message) => this.#messages.get(message)?.message,
+              (topic) => session.unmounted(topic),
+            );
+      if (session === undefined || found === undefined) {
+        this.#orphan("queue", key);
+        continue;
+      }
+      this.#messages.get(found.message)!.uses++;
+      session.restore(found.delivery, found.id, sequence);
+      this.#restored.deliveries++;
+    }
+  }
+
+  #readInbound(): void {
+    for (const [key] of this.#store.entries("inbound")) {
+      const [number, packetId] = key as [number, number];
+      const owner = this.#byNumber.get(number);
+      if (owner === undefined) this.#orphan("inbound", key);
+      else owner.session.restoreInbound(packetId);
+    }
+  }
+
+  #readBus(): void {
+    for (const [key, value] of this.#store.entries("retained")) {
+      const message = messageOf(value);
+      if (message.expiresAt <= this.#now) this.#store.remove("retained", key);
+      else {
+        this.#bus.retainedMessages.restore(message);
+        this.#restored.retained++;
+      }
+    }
+    for (const [key, value] of this.#store.entries("delayed")) {
+      const [record, due] = value as [StoredValue, number];
+      const message = messageOf(record);
+      this.#state.knowDelayed(message, key as number);
+      this.#bus.delayedMessages.restore(message, due as Instant);
+      this.#restored.delayed++;
+    }
+  }
+
+  #settleMessages(): void {
+    for (const [number, { message, uses }] of this.#messages) {
+      if (uses > 0) this.#state.knowMessage(message, number, uses);
+      else this.#orphan("message", number);
+    }
+  }
+
+  /** Clients that were connected when the process ended were lost at that moment, as far as anybody knows now. */
+  #admit(session: Session, record: SessionRecord): void {
+    session.leftAt = (record.leftAt ?? this.#now) as Instant;
+    const { leftAt, will } = session;
+    const willDue = will === undefined ? undefined : after(leftAt, will.delay);
+    this.#sessions.restore(session, after(leftAt, session.expiry), willDue);
+    session.save();
+  }
+
+  #orphan(table: Parameters<Store["remove"]>[0], key: Parameters<Store["remove"]>[1]): void {
+    this.#restored.orphans++;
+    this.#store.remove(table, key);
+  }
+}

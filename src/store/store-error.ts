@@ -1,0 +1,29 @@
+/** Why the store cannot be used, in one line with the fix; `code` stands in the operator's table of errors. */
+export class StoreError extends Error {
+  override name = "StoreError";
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+
+  /** Names what the system or LMDB reports. */
+  static of(error: unknown, folder: string): StoreError {
+    if (error instanceof StoreError) return error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+      return new StoreError(
+        "store-not-writable",
+        `the data folder ${folder} cannot be written (${code}); change its owner, or name another with --data`,
+      );
+    }
+    if (code === "ENOSPC" || /no space|MDB_MAP_FULL/i.test(message)) {
+      return new StoreError(
+        "disk-full",
+        `no space left for ${folder}; free some, or name another folder with --data`,
+      );
+    }
+    return new StoreError("store-damaged", `the store in ${folder} cannot be opened: ${message}`);
+  }
+}
