@@ -23,8 +23,12 @@ export interface Carrier extends Capacity {
    * and it comes back through `Server.answer` once the address is proven.
    */
   respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
-  /** Holds any response back until the address is proven. */
-  hold(exchange: Exchange, response: CoapResponse): void;
+  /** Sends a ping whose answer proves the address, if one is needed. */
+  probe(): void;
+  /** Whether a reply is small enough for an unproven address. */
+  fits(exchange: Exchange, reply: Reply): boolean;
+  /** Exponent of the largest block for a notification: small while the address is not proven. */
+  notificationSzx(observation: PeerObservation): number;
   /** Answers 4.01 with an Echo option instead (RFC 9175 §2.3). */
   challenge(exchange: Exchange): void;
   /** Nothing is to be said, but a CON wants its ACK. */

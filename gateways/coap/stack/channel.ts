@@ -53,7 +53,9 @@ export abstract class CoapChannel implements Channel, Carrier {
   abstract readonly szxMax: number;
   abstract readonly idReady: boolean;
   abstract respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
-  abstract hold(exchange: Exchange, response: CoapResponse): void;
+  abstract probe(): void;
+  abstract fits(exchange: Exchange, reply: Reply): boolean;
+  abstract notificationSzx(observation: PeerObservation): number;
   abstract challenge(exchange: Exchange): void;
   abstract acknowledge(exchange: Exchange): void;
   abstract reject(exchange: Exchange): void;

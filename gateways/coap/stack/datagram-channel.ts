@@ -1,7 +1,7 @@
 import type { ChannelHost } from "#core/gateway/contract.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
-import { blockSize } from "./block.ts";
+import { blockSize, szxFor } from "./block.ts";
 import { CoapChannel } from "./channel.ts";
 import { EMPTY, isError, isRequest, Response } from "./codes.ts";
 import type { Exchange } from "./exchange.ts";
@@ -11,7 +11,7 @@ import { type CoapMessage, decodeDatagram, Type } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
-import { ReachabilityProof } from "./reachability.ts";
+import { AMPLIFICATION_MAX, ReachabilityProof } from "./reachability.ts";
 import { Reply } from "./reply.ts";
 import { SeparateResponse } from "./separate-response.ts";
 import type { CoapResponse } from "./site.ts";
@@ -168,7 +168,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   respond(exchange: Exchange, reply: Reply, response: CoapResponse): void {
     if (exchange.separate && exchange.confirmable) {
       if (!this.#proof.allows((reply.payload?.length ?? 0) + HEAD_ESTIMATE, exchange.requestSize)) {
-        this.hold(exchange, response);
+        this.#hold(exchange, response);
         return;
       }
       this.#outbox.send(new SeparateResponse(this, exchange, reply), this.now);
@@ -180,7 +180,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     let bytes = this.#encodeReply(type, messageId, exchange.token, reply);
     if (!this.#proof.allows(bytes.length, exchange.requestSize)) {
       if (!isError(response.code)) {
-        this.hold(exchange, response);
+        this.#hold(exchange, response);
         return;
       }
       reply.payload = undefined;
@@ -195,12 +195,27 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.host.sendView(kept);
   }
 
-  hold(exchange: Exchange, response: CoapResponse): void {
+  /** Keeps the answer back until the ping is answered, or for too long not. */
+  #hold(exchange: Exchange, response: CoapResponse): void {
     this.listener.counters.heldBack.value++;
     exchange.state = "held";
     exchange.held = response;
-    exchange.due = this.#proof.ask(this.now, () => this.#outbox.ids.next(this.now));
-    this.#sendEmpty(Type.CON, this.#proof.messageId);
+    this.probe();
+    exchange.due = this.#proof.due;
+  }
+
+  probe(): void {
+    if (this.#proof.ask(this.now, this.#outbox.ids)) this.#sendEmpty(Type.CON, this.#proof.messageId);
+  }
+
+  fits(exchange: Exchange, reply: Reply): boolean {
+    const bytes = this.#encodeReply(Type.ACK, 0, exchange.token, reply);
+    return this.#proof.allows(bytes.length, exchange.requestSize);
+  }
+
+  notificationSzx(observation: PeerObservation): number {
+    if (this.#proof.given) return observation.szx;
+    return Math.min(observation.szx, szxFor(AMPLIFICATION_MAX * observation.requestSize - HEAD_ESTIMATE));
   }
 
   challenge(exchange: Exchange): void {

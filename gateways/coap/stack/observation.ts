@@ -36,6 +36,8 @@ export interface Notifying {
   readonly now: Instant;
   /** A message id is free; else even a NON waits its turn with the CONs. */
   readonly idReady: boolean;
+  /** Else every notification is confirmable: its ACK proves the address. */
+  readonly proven: boolean;
   /** Encodes and sends a NON, or a message on a stream; returns its message id. */
   sendNotification(observation: PeerObservation): number;
   /** Hands it to the outbox, which comes back with `encode`. */
@@ -59,6 +61,8 @@ export class PeerObservation implements Observation, Outgoing {
   readonly key: string;
   readonly method: number;
   readonly szx: number;
+  /** Bytes of its registration. */
+  readonly requestSize: number;
   /** What the current notification is sent from. */
   readonly reply = new Reply();
   sequence: number;
@@ -78,7 +82,7 @@ export class PeerObservation implements Observation, Outgoing {
     observer: Observer,
     token: string,
     tokenBytes: Uint8Array,
-    origin: { readonly key: string; readonly method: number; readonly szx: number },
+    origin: Pick<PeerObservation, "key" | "method" | "szx" | "requestSize">,
     now: Instant,
   ) {
     this.#channel = channel;
@@ -88,6 +92,7 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
+    this.requestSize = origin.requestSize;
     this.sequence = clockOf(now);
     this.#confirmedAt = now;
   }
@@ -188,6 +193,7 @@ export class PeerObservation implements Observation, Outgoing {
     return (
       next.confirmable ||
       !this.#channel.idReady ||
+      !this.#channel.proven ||
       this.#unconfirmed >= confirmEvery ||
       this.#channel.now >= after(this.#confirmedAt, confirmInterval)
     );

@@ -41,6 +41,10 @@ export class Observations implements Notifying {
     return this.#carrier.now;
   }
 
+  get proven(): boolean {
+    return this.#carrier.proven;
+  }
+
   get idReady(): boolean {
     return this.#carrier.idReady;
   }
@@ -57,7 +61,8 @@ export class Observations implements Notifying {
     const { perPeer, total } = listener.settings.observe;
     if (this.size >= perPeer || listener.observations >= total) return undefined;
     const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
-    const origin = { key: exchange.key, method: exchange.method, szx };
+    const { key, method, requestSize } = exchange;
+    const origin = { key, method, szx, requestSize };
     const observation = new PeerObservation(
       this,
       observer,

@@ -15,7 +15,8 @@ export class ReachabilityProof {
   given: boolean;
   /** Of the ping that is out; -1 for none. */
   messageId = -1;
-  #due: Instant = NEVER;
+  /** When the answer to the ping is late. */
+  due: Instant = NEVER;
   #echo: Uint8Array | undefined = undefined;
   #echoExpires: Instant = NEVER;
 
@@ -45,13 +46,15 @@ export class ReachabilityProof {
     return true;
   }
 
-  /** Chooses the ping's message id; returns when its answer is late. One ping serves all that waits. */
-  ask(now: Instant, newId: () => number): Instant {
-    if (this.messageId < 0 || this.#due <= now) {
-      this.messageId = newId();
-      this.#due = after(now, this.#settings.ackTimeout);
-    }
-    return this.#due;
+  /**
+   * Begins a ping, which serves all that waits. False when one is out already, or when this peer has not answered
+   * one before: then `due` has come.
+   */
+  ask(now: Instant, ids: { next(now: Instant): number }): boolean {
+    if (this.messageId >= 0) return false;
+    this.messageId = ids.next(now);
+    this.due = after(now, this.#settings.ackTimeout);
+    return true;
   }
 
   /** An empty ACK or RST: true when it answers the ping. */

@@ -1,9 +1,9 @@
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import { type Block, blockOffset, blockSize, packBlock, readBlock, SZX_BERT } from "./block.ts";
+import { type Block, blockOffset, blockSize, packBlock, readBlock, SZX_BERT, SZX_MAX } from "./block.ts";
 import { BodiesOfPeer, type Body, transferKey } from "./bodies.ts";
 import type { Carrier } from "./carrier.ts";
-import { codeClass, isError, Method, Response } from "./codes.ts";
+import { codeClass, isError, isSafe, Method, Response } from "./codes.ts";
 import { type Answering, Exchange } from "./exchange.ts";
 import type { RememberedExchange } from "./exchange-memory.ts";
 import type { CoapMessage } from "./message.ts";
@@ -216,18 +216,19 @@ export class Server implements Answering {
     }
     exchange.opened = observation;
     exchange.heldObserve = observation.sequence;
-    // No observer at an address that may not be real (RFC 7641 §7).
-    if (this.#carrier.proven) this.#answer(exchange, response, observation.sequence);
-    else this.#carrier.hold(exchange, response);
+    // Until the address is proven its notifications are confirmable and small (RFC 7641 §7).
+    if (!this.#carrier.proven) this.#carrier.probe();
+    this.#answer(exchange, response, observation.sequence);
     return observation;
   }
 
   /** Cuts the notification at hand to its first block; the rest is fetched by requests (RFC 7959 §2.6). */
   fillNotification(observation: PeerObservation): void {
-    const { reply, szx } = observation;
+    const { reply } = observation;
     const response = observation.response ?? NOT_FOUND;
-    const wanted =
-      (response.payload?.length ?? 0) > blockSize(szx) ? { number: 0, more: false, szx } : undefined;
+    const szx = this.#carrier.notificationSzx(observation);
+    const large = (response.payload?.length ?? 0) > blockSize(szx);
+    const wanted = large ? { number: 0, more: false, szx } : undefined;
     reply.reset().cut(response, wanted, this.#carrier, this.bodies, observation, this.#carrier.now);
     if (!isError(response.code)) reply.observe = observation.sequence;
   }
@@ -256,12 +257,33 @@ export class Server implements Answering {
     }
   }
 
-  /** The address did not prove itself in time. */
+  /**
+   * The address did not prove itself in time. A client that does not answer pings may not know Echo either, but
+   * blocks are old: it gets the answer in blocks that are small enough, and an Echo only where none is.
+   */
   #unproven(exchange: Exchange): void {
+    const { held, wanted } = exchange;
+    if (held !== undefined && isSafe(exchange.method) && this.#inSmallBlocks(exchange, held, wanted)) return;
     exchange.opened?.fail("timeout");
     exchange.opened = undefined;
     this.#carrier.challenge(exchange);
     this.#close(exchange);
+  }
+
+  #inSmallBlocks(exchange: Exchange, response: CoapResponse, wanted: Block | undefined): boolean {
+    const offset = wanted === undefined ? 0 : blockOffset(wanted);
+    const reply = new Reply();
+    for (let szx = Math.min(wanted?.szx ?? SZX_MAX, this.#carrier.szxMax); szx >= 0; szx--) {
+      const block = { number: offset / blockSize(szx), more: false, szx };
+      reply.reset().cut(response, block, this.#carrier, this.bodies, exchange, this.#carrier.now);
+      reply.observe = exchange.heldObserve;
+      reply.size2 = -1;
+      if (!this.#carrier.fits(exchange, reply)) continue;
+      exchange.state = "open";
+      this.#send(exchange, reply, response);
+      return true;
+    }
+    return false;
   }
 
   closed(): void {

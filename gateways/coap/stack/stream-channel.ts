@@ -183,7 +183,13 @@ export class StreamChannel extends CoapChannel {
     this.#sendReply(exchange.token, reply);
   }
 
-  hold(): void {}
+  probe(): void {}
+  fits(): boolean {
+    return true;
+  }
+  notificationSzx(observation: PeerObservation): number {
+    return observation.szx;
+  }
   challenge(): void {}
   acknowledge(): void {}
 
