@@ -16,6 +16,8 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 export interface Air {
   /** From the device, at its present address, into the network. */
   send(device: Sleeper, datagram: Uint8Array): void;
+  /** The port that the device's NAT gives it when it wakes up. */
+  port(device: Sleeper): number;
 }
 
 type Step = "connecting" | "subscribing" | "publishing" | "to-sleep" | "asleep" | "awake" | "off";
@@ -56,8 +58,8 @@ export class Sleeper {
     this.#random = random;
     this.id = `d${index}`;
     const behind = index % 5 === 0;
-    this.address = behind ? `10.9.0.${1 + (index % 25)}` : `10.0.${index >> 8}.${index & 0xff}`;
-    this.port = behind ? 1884 : 5000;
+    this.address = behind ? `10.9.0.${1 + (index % 25)}` : `10.0.0.${index % 10}`;
+    this.port = behind ? 1884 : 5000 + index;
     this.node = behind ? Uint8Array.of(index >> 8, index & 0xff) : undefined;
     this.#sleep = 120 + Math.floor(random() * 240);
     this.#timer = new CallbackAlarm(() => this.#timeout());
@@ -129,9 +131,7 @@ export class Sleeper {
 
   #wake(): void {
     this.wakes++;
-    // A NAT has forgotten it, or the modem is on another network.
-    if (this.node === undefined && this.#random() < 0.4)
-      this.port = 5000 + Math.floor(this.#random() * 50_000);
+    if (this.node === undefined) this.port = this.#air.port(this);
     if (!this.quiet && this.#random() < 0.3) {
       this.#upsLeft = 2;
       this.#connect();
