@@ -3,7 +3,7 @@ import type { Client, Delivery } from "#core/gateway/contract.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { type CoapConfig, schema } from "#gateways/coap/config.ts";
 import { coap } from "#gateways/coap/index.ts";
-import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
+import { type CoapEndpoint, createCoapEndpoint, type Held } from "#gateways/coap/stack/endpoint.ts";
 import { StackSettings } from "#gateways/coap/stack/settings.ts";
 import type { CoapPeer, CoapRequest, PeerSite, Site } from "#gateways/coap/stack/site.ts";
 import { parseDefaults } from "./coap-settings.ts";
@@ -86,6 +86,8 @@ export function stackWorld(overrides: Overrides = {}, options: WorldOptions = {}
 
 export interface PubSubWorld {
   readonly world: World;
+  /** What all peers of the UDP listener hold. */
+  held(): Held;
   readonly network: DatagramNetwork;
   streams(): StreamListener;
 }
@@ -99,9 +101,11 @@ export function pubsubWorld(overrides: Overrides = {}, options: WorldOptions = {
     stack: { amplification: "off", ...(stack as object) },
   });
   const gateway = world.open(coap, config);
+  const endpoint = gateway.endpoint({ name: "udp", transport: "udp" }) as CoapEndpoint;
   return {
     world,
-    network: world.datagrams("coap", gateway.endpoint({ name: "udp", transport: "udp" })),
+    held: () => endpoint.held,
+    network: world.datagrams("coap", endpoint),
     streams: () => world.streams("coap", gateway.endpoint({ name: "tcp", transport: "tcp" })),
   };
 }

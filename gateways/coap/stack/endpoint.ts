@@ -22,7 +22,15 @@ import { WellKnownCore } from "./well-known.ts";
 const TO_CHANNEL: Route = { to: "channel" };
 const NONSENSE: Route = { to: "nobody", why: "not CoAP" };
 
-class CoapEndpoint implements Endpoint {
+/** What all peers of a listener hold together; nothing of it outlives them. */
+export interface Held {
+  readonly exchanges: number;
+  readonly replyBytes: number;
+  readonly bodyBytes: number;
+  readonly observations: number;
+}
+
+export class CoapEndpoint implements Endpoint {
   readonly #listener: Listener;
   readonly #message = new CoapMessage();
 
@@ -44,6 +52,11 @@ class CoapEndpoint implements Endpoint {
     return claim === undefined ? TO_CHANNEL : { to: "channel", claim };
   }
 
+  get held(): Held {
+    const { memory, budget, observations } = this.#listener;
+    return { exchanges: memory.size, replyBytes: memory.bytes, bodyBytes: budget.used, observations };
+  }
+
   open(peer: Peer, host: ChannelHost, now: Instant): Channel {
     return isStream(peer.transport)
       ? new StreamChannel(this.#listener, host, now)
@@ -59,7 +72,7 @@ export function createCoapEndpoint(
   sites: readonly Site[],
   settings: StackSettings,
   host: GatewayHost,
-): Endpoint {
+): CoapEndpoint {
   const prefixes = sites.flatMap((site) => site.prefixes);
   const twice = prefixes.find((prefix, index) => prefixes.indexOf(prefix) !== index);
   if (twice !== undefined) throw new Error(`two CoAP sites serve /${twice}`);

@@ -65,7 +65,7 @@ export const StackSettings = group("Message layer, block-wise transfer and limit
   }),
   echoLifetime: duration("How long an Echo value is good (RFC 9175 §2.3).", "60s", "1s"),
   maxMessageSize: size(
-    "Largest message over TCP, TLS and WebSocket, announced in CSM (RFC 8323 §5.3.1).",
+    "Largest message over TCP, TLS and WebSocket, announced in CSM (RFC 8323 §5.3.1); the listener's packetSize bounds it too.",
     "1MB",
     "1152B",
     "64MB",

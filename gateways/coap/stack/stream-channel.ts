@@ -1,6 +1,6 @@
 import type { ChannelHost, StopReason } from "#core/gateway/contract.ts";
 import { concat, NO_BYTES, utf8 } from "#core/lib/bytes.ts";
-import { after, type Instant } from "#core/lib/time.ts";
+import { after, earliest, type Instant } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
 import { SZX_BERT, SZX_MAX } from "./block.ts";
 import { CoapChannel } from "./channel.ts";
@@ -32,16 +32,19 @@ export class StreamChannel extends CoapChannel {
   #over = false;
   #heardAt: Instant;
   #pinged = false;
+  /** When the peer's CSM must be here. */
+  readonly #csmDue: Instant;
+  /** As announced in our CSM. */
+  readonly #messageMax: number;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
     super(listener, host, now);
     this.#websocket = host.peer.transport === "ws" || host.peer.transport === "wss";
     this.#heardAt = now;
+    this.#csmDue = after(now, host.limits.connectTimeout);
     const { writer, settings } = listener;
-    writer
-      .begin()
-      .add(CsmOption.MaxMessageSize, settings.maxMessageSize)
-      .add(CsmOption.BlockWiseTransfer, NO_BYTES);
+    this.#messageMax = Math.min(settings.maxMessageSize, host.limits.packetSize);
+    writer.begin().add(CsmOption.MaxMessageSize, this.#messageMax).add(CsmOption.BlockWiseTransfer, NO_BYTES);
     this.#send(Signal.CSM, NO_BYTES, undefined);
   }
 
@@ -61,7 +64,7 @@ export class StreamChannel extends CoapChannel {
     if (this.#over) return;
     const { message } = this.listener;
     if (this.#websocket) {
-      if (bytes.length > this.listener.settings.maxMessageSize) this.#abort("message too large");
+      if (bytes.length > this.#messageMax) this.#abort("message too large");
       else this.#decoded(decodeWebSocketMessage(bytes, message), message, now);
       return;
     }
@@ -72,7 +75,7 @@ export class StreamChannel extends CoapChannel {
     let at = 0;
     while (!this.#over) {
       const length = streamMessageLength(bytes, at, bytes.length);
-      if (length !== undefined && length > this.listener.settings.maxMessageSize) {
+      if (length !== undefined && length > this.#messageMax) {
         this.#abort("message too large");
         return;
       }
@@ -234,11 +237,16 @@ export class StreamChannel extends CoapChannel {
   }
 
   protected transportDeadline(): Instant {
-    return after(this.#heardAt, this.listener.settings.idleTimeout);
+    const idle = after(this.#heardAt, this.listener.settings.idleTimeout);
+    return this.#csmHeard ? idle : earliest(idle, this.#csmDue);
   }
 
   protected transportDue(now: Instant): void {
     if (this.transportDeadline() > now || this.#over) return;
+    if (!this.#csmHeard && this.#csmDue <= now) {
+      this.#abort("no CSM in time");
+      return;
+    }
     if (this.#pinged) {
       this.#abort("no sign of life");
       return;
