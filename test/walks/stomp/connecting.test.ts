@@ -200,8 +200,8 @@ describe("S6 login and passcode", () => {
   });
 
   it("must come in time, whatever else is sent", () => {
-    const world = new World();
-    const client = new StompClient(stompListener(world, { limits: { connectTimeout: "10s" } }));
+    const world = new World({ limits: { connectTimeout: seconds(10) } });
+    const client = new StompClient(stompListener(world));
     world.advance(seconds(9));
     client.raw("\n\n");
     expect(client.heard()).toEqual([]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "#core/bus/message.ts";
-import type { Commits } from "#core/gateway/core.ts";
 import { NEVER } from "#core/lib/time.ts";
+import { SlowStore } from "../../support/slow-store.ts";
 import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
 import { frame, header } from "../../support/stomp-frames.ts";
 import { World } from "../../support/world.ts";
@@ -191,22 +191,8 @@ describe("S13 receipts", () => {
     expect(client.heard().map(({ command }) => command)).toEqual(["CONNECTED"]);
   });
 
-  /** A store that answers when it is told to. */
-  const storeOf = () => {
-    const due: (() => void)[] = [];
-    let writes = 0;
-    const commits: Commits = {
-      get writes() {
-        return ++writes;
-      },
-      then: (run) => run(),
-      await: (loop, ticket, accepted) => due.push(() => loop.answered(ticket, accepted)),
-    };
-    return { commits, due };
-  };
-
   it("a SEND's receipt waits until the store has it, and others do not wait", () => {
-    const { commits, due } = storeOf();
+    const { commits, due } = new SlowStore();
     const world = new World({ commits });
     const client = StompClient.connected(stompListener(world));
     client.say("SEND", { destination: "a", receipt: "kept" }, "x");
@@ -218,7 +204,7 @@ describe("S13 receipts", () => {
   });
 
   it("S15 DISCONNECT waits for what came before it", () => {
-    const { commits, due } = storeOf();
+    const { commits, due } = new SlowStore();
     const world = new World({ commits });
     const client = StompClient.connected(stompListener(world));
     client.say("SEND", { destination: "a", receipt: "kept" }, "x");
@@ -233,7 +219,7 @@ describe("S13 receipts", () => {
   });
 
   it("reading pauses while too many SENDs wait for the store", () => {
-    const { commits, due } = storeOf();
+    const { commits, due } = new SlowStore();
     const world = new World({ commits });
     const heard = world.listen("#");
     const client = StompClient.connected(stompListener(world, { limits: { pendingSends: 3 } }));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "#core/bus/message.ts";
-import type { Commits } from "#core/gateway/core.ts";
 import { milliseconds, seconds } from "#core/lib/time.ts";
+import { SlowStore } from "../../support/slow-store.ts";
 import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
 import { header, type ServerFrame } from "../../support/stomp-frames.ts";
 import { World, type WorldOptions } from "../../support/world.ts";
@@ -175,22 +175,8 @@ describe("S12 a COMMIT is all or none", () => {
     expect(brief(client.next(), "message", "receipt-id")).toBe("ERROR message=unknown message receipt-id=r");
   });
 
-  /** Answers come when the test says so; `fail` loses the store. */
-  const store = () => {
-    const due: ((answer?: "unavailable") => void)[] = [];
-    let writes = 0;
-    const commits: Commits = {
-      get writes() {
-        return ++writes;
-      },
-      then: (run) => run(),
-      await: (loop, ticket, accepted) => due.push((answer) => loop.answered(ticket, answer ?? accepted)),
-    };
-    return { due, commits };
-  };
-
   it("its receipt, and its acknowledgements, wait until the store has every message", () => {
-    const { due, commits } = store();
+    const { due, commits } = new SlowStore();
     const { world, client } = open({}, {}, { commits });
     client.say("SUBSCRIBE", { id: "0", destination: "in", ack: "client-individual", "prefetch-count": "1" });
     due.shift()?.();
@@ -210,7 +196,7 @@ describe("S12 a COMMIT is all or none", () => {
   });
 
   it("when the store fails there is no receipt, and nothing is acknowledged", () => {
-    const { due, commits } = store();
+    const { due, commits } = new SlowStore();
     const { world, listener, client } = open({}, {}, { commits });
     client.say("SUBSCRIBE", { id: "0", destination: "/queue/in", ack: "client" });
     due.shift()?.();
