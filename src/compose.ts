@@ -9,6 +9,7 @@ import type { GatewayHost, GatewayModule } from "./gateway/contract.ts";
 import { type Core, type CoreEvents, newCoreCounters } from "./gateway/core.ts";
 import { Deadlines } from "./gateway/deadlines.ts";
 import { Lifecycle, type ListenerPlan } from "./gateway/lifecycle.ts";
+import { StoreCommits } from "./gateway/store-commits.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, type Clock, type Duration, seconds } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
@@ -21,7 +22,10 @@ import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import { Reload } from "./reload.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
+import { DurableState } from "./session/durable-state.ts";
+import { Restoration } from "./session/restore.ts";
 import { Sessions } from "./session/sessions.ts";
+import type { OpenedStore } from "./store/open.ts";
 
 /** A gateway of any configuration type; its options were validated against its schema. */
 // biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
@@ -42,6 +46,7 @@ export interface Composition {
   readonly policy: ConfiguredPolicy;
   readonly lifecycle: Lifecycle;
   readonly metrics: Metrics;
+  readonly kept: OpenedStore | undefined;
   readonly events: Required<CoreEvents>[];
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
@@ -50,20 +55,28 @@ export interface Composition {
   stop(within?: Duration): Promise<void>;
 }
 
-export function compose(config: Config, modules: readonly AnyGatewayModule[], log: Log): Composition {
+/** `kept`: the store, opened before; without it everything ends with the process. */
+export function compose(
+  config: Config,
+  modules: readonly AnyGatewayModule[],
+  log: Log,
+  kept?: OpenedStore,
+): Composition {
   const clock: Clock = systemClock;
   const deadlines = new Deadlines(clock.now());
   const metrics = new Metrics({ process: true });
   const sessionCounters = newSessionCounters(metrics.counters(""));
   const { settings, usersFiles } = policySettings(config);
   const policy = new ConfiguredPolicy(settings, clock);
-  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random);
+  const state = kept === undefined ? undefined : new DurableState(kept.store);
+  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const ticked: Clock = { now: () => core.now };
-  const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: undefined };
+  const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: state };
   const sessions = new Sessions(bus, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
-  const core: Core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events });
+  const commits = kept === undefined ? undefined : new StoreCommits(kept.store, () => core);
+  const core: Core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits, kept });
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
@@ -71,6 +84,10 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
   deadlines.onArmed = ticker.expect;
   const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
   const lifecycle = new Lifecycle(core, policy, openers);
+  if (kept !== undefined && state !== undefined) {
+    const restored = new Restoration(kept.store, state, sessions, bus, clock, context).run();
+    log.info({ ...restored }, "restored from the store");
+  }
   openGateways(config, modules, core, metrics, lifecycle);
   const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
   everySecond(core, () => {
@@ -78,7 +95,7 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
     lifecycle.dropExpiredLogins();
   });
   return {
-    ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, events },
+    ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
     async open() {
       for (const listener of openListeners(config)) await lifecycle.open(plan(modules, listener));
     },
@@ -87,6 +104,7 @@ export function compose(config: Config, modules: readonly AnyGatewayModule[], lo
       await lifecycle.stop(within, (length) => new Promise((resolve) => setTimeout(resolve, length)));
       reload.stop();
       ticker.stop();
+      await kept?.store.close();
     },
   };
 }
@@ -99,9 +117,11 @@ interface CoreParts {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly events: readonly Required<CoreEvents>[];
+  readonly commits: StoreCommits | undefined;
+  readonly kept: OpenedStore | undefined;
 }
 
-function coreOf({ bus, sessions, deadlines, clock, metrics, log, events }: CoreParts): Core {
+function coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits, kept }: CoreParts): Core {
   const count = metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]);
   const notes = new NoteBook(log, count);
   return {
@@ -113,7 +133,7 @@ function coreOf({ bus, sessions, deadlines, clock, metrics, log, events }: CoreP
     sessions,
     alarms: deadlines,
     counters: newCoreCounters(metrics.counters("")),
-    commits: undefined,
+    commits,
     random: (length) => randomBytes(length),
     note(gateway, note, about) {
       notes.write(gateway, note, this.now, about);
@@ -126,7 +146,7 @@ function coreOf({ bus, sessions, deadlines, clock, metrics, log, events }: CoreP
         for (const listener of events) listener.disconnected(event, reason, at);
       },
     },
-    healthy: () => true,
+    healthy: () => kept?.store.failure === undefined,
   };
 }
 

@@ -5,14 +5,16 @@ import { openApi } from "./api/server.ts";
 import type { BannerFacts } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
-import { compose } from "./compose.ts";
+import { type Composition, compose } from "./compose.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import { hashPassword } from "./config/password-hash.ts";
-import { between, inSeconds } from "./lib/time.ts";
+import type { Config } from "./config/schema.ts";
+import { between, inSeconds, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { systemClock } from "./net/clock.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
-import { openLog } from "./observe/log.ts";
+import { type Log, openLog } from "./observe/log.ts";
+import { type OpenedStore, openStore } from "./store/open.ts";
 
 const version = (
   JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
@@ -21,13 +23,30 @@ const version = (
 const load = (request: ConfigRequest): LoadedConfig =>
   loadConfig({ modules: MODULES, environment: process.env, file: request.file, set: request.set });
 
+/** Opens the store, if the configuration wants one. What was acknowledged before is in it. */
+async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> {
+  const { engine, ...options } = config.store;
+  if (engine === "memory") return undefined;
+  return openStore({ ...options, folder: config.dataFolder }, (failure) => {
+    if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
+    else log.error({ error: failure }, "the store cannot write: what it would have to keep is refused");
+  });
+}
+
+const problemOf = ({ kept }: Composition): { detail?: string } =>
+  kept?.store.failure === undefined ? {} : { detail: kept.store.failure.message };
+
 async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
   const { config, file, warnings } = load(request);
   const log = openLog(config.log);
-  const running = compose(config, MODULES, log);
+  const running = compose(config, MODULES, log, await keep(config, log));
   exposeGauges(running, version);
   const started = systemClock.now();
   let open = false;
+  const abandon = async (error: unknown): Promise<never> => {
+    await running.stop(ZERO);
+    throw error;
+  };
   const api = config.api.enable
     ? await openApi(config.api, {
         version,
@@ -36,16 +55,14 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
         metrics: running.metrics,
         readiness: () => [
           { name: "listeners", ok: open, ...(open ? {} : { detail: "not all listeners are open" }) },
-          { name: "bus", ok: running.core.healthy() },
+          { name: "store", ok: running.core.healthy(), ...problemOf(running) },
         ],
-      })
+      }).catch(abandon)
     : undefined;
-  try {
-    await running.open();
-  } catch (error) {
+  await running.open().catch(async (error) => {
     await api?.close();
-    throw error;
-  }
+    return abandon(error);
+  });
   open = true;
   const sys = startSysTopics(running, version);
   return {

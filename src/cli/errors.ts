@@ -14,6 +14,9 @@ export const OPERATOR_ERRORS = {
   "disk-full": "The disk under the data folder is full.",
   "data-folder-unusable": "The data folder cannot be created, read or written.",
   "too-many-open-files": "The system's limit of open files and connections is reached.",
+  "store-in-use": "Another process uses the data folder.",
+  "store-full": "The store has reached its configured size.",
+  "store-format": "The data folder was written by a version with another format.",
   "store-failed": "What is kept on disk cannot be read or written.",
   "internal-error": "A bug in Isthmus.",
 } as const;

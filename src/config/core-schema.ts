@@ -26,10 +26,27 @@ const Node = Type.Object(
 
 const Store = Type.Object(
   {
-    engine: choice(["memory", "embedded"], {
+    engine: choice(["embedded", "memory"], {
       description:
-        "Where sessions, queues and retained messages are kept. memory: in this process, lost at its end. embedded: on disk under dataFolder.",
-      default: "memory",
+        "Where sessions, queues and retained messages are kept. embedded: on disk under dataFolder, through crash and power cut. memory: in this process, lost at its end.",
+      default: "embedded",
+    }),
+    commitWindow: durationSetting({
+      description:
+        "For how long writes are collected before they are committed together. Longer windows cost latency and save disk flushes; 0 commits at the end of each turn of the event loop.",
+      default: "2ms",
+      maximum: "1s",
+    }),
+    sync: flag({
+      description:
+        "Wait for the disk at each commit. false: a crash of the process still loses nothing, but a power cut may lose what was acknowledged last.",
+      default: true,
+    }),
+    sizeMax: sizeSetting({
+      description:
+        "Size of the store's file at most; beyond it what would have to be kept is refused, and removing goes on.",
+      default: "16GB",
+      minimum: "16MB",
     }),
   },
   { description: "What outlives a restart." },

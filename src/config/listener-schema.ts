@@ -15,12 +15,19 @@ const Limits = Type.Object(
         "Messages a second that one client may publish; reading is slowed down, or the message refused.",
       default: "unlimited",
     }),
-    byteRate: sizeSetting({ description: "Bytes a second that one client may send.", default: "unlimited" }),
-    packetSize: sizeSetting({ description: "Largest packet that a client may send.", default: "2MB" }),
+    byteRate: sizeSetting({
+      description: "Bytes of payload a second that one client may publish; as for messageRate.",
+      default: "unlimited",
+    }),
+    packetSize: sizeSetting({
+      description: "Largest packet or datagram that a client may send; announced where the protocol can.",
+      default: "2MB",
+    }),
     topicLevels: countSetting({ description: "Levels of a topic or filter at most.", default: 128 }),
     subscriptions: countSetting({ description: "Subscriptions of one client at most.", default: 10_000 }),
     connectTimeout: durationSetting({
-      description: "Time from the connection to a finished login.",
+      description:
+        "Streams: time from the connection to the whole packet that logs in (CONNECT, or CoAP's CSM).",
       default: "15s",
     }),
   },

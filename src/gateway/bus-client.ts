@@ -3,7 +3,6 @@ import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } from "../bus/topic.ts";
 import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
-import type { TokenBucket } from "../policy/token-bucket.ts";
 import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
 import type { Session } from "../session/session.ts";
 import type { Occupant } from "../session/sessions.ts";
@@ -21,6 +20,7 @@ import {
   type Will,
 } from "./contract.ts";
 import type { Door } from "./door.ts";
+import { Rates } from "./rates.ts";
 
 const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
 
@@ -36,8 +36,7 @@ export class BusClient implements Client, Occupant {
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;
-  #messages: TokenBucket | undefined = undefined;
-  #bytes: TokenBucket | undefined = undefined;
+  readonly #rates: Rates | undefined;
   /** The last topic that was allowed, and under which rules: devices repeat themselves. */
   #allowedTopic = "";
   #allowedQos: QoS = 0;
@@ -59,9 +58,12 @@ export class BusClient implements Client, Occupant {
     this.session = session;
     this.mountpoint = mountpoint;
     this.connectedAt = loop.core.now;
-    const limits = door.policy.limits;
-    if (limits.messageRate !== Number.POSITIVE_INFINITY) this.#messages = door.bucket(limits.messageRate);
-    if (limits.byteRate !== Number.POSITIVE_INFINITY) this.#bytes = door.bucket(limits.byteRate);
+    if (session === undefined) {
+      loop.rates ??= Rates.of(door.policy.limits);
+      this.#rates = loop.rates;
+    } else {
+      this.#rates = Rates.of(door.policy.limits);
+    }
   }
 
   get id(): string {
@@ -116,7 +118,7 @@ export class BusClient implements Client, Occupant {
       this.#allowedRetain = message.retain;
       this.#allowedGeneration = this.door.policy.generation;
     }
-    return this.#messages === undefined && this.#bytes === undefined ? undefined : this.#checkRate(message);
+    return this.#rates === undefined ? undefined : this.#checkRate(this.#rates, message.payload.length);
   }
 
   /** `$delayed/<seconds>/<topic>` is judged by the topic that it will have. */
@@ -132,17 +134,11 @@ export class BusClient implements Client, Occupant {
   }
 
   /** Streams go into debt and are read from later; a datagram that finds the bucket empty is refused. */
-  #checkRate(message: Message): Refusal | undefined {
+  #checkRate(rates: Rates, bytes: number): Refusal | undefined {
     const now = this.loop.core.now;
-    if (!isStream(this.loop.peer.transport)) {
-      if (this.#messages?.tryTake(1, now) === false) return "congested";
-      return this.#bytes?.tryTake(message.payload.length, now) === false ? "congested" : undefined;
-    }
-    const wait = Math.max(
-      this.#messages?.take(1, now) ?? 0,
-      this.#bytes?.take(message.payload.length, now) ?? 0,
-    );
-    if (wait > 0) this.loop.throttle(after(now, milliseconds(wait)));
+    if (!isStream(this.loop.peer.transport)) return rates.tryTake(bytes, now) ? undefined : "congested";
+    const wait = rates.take(bytes, now);
+    if (wait > 0) this.loop.throttle(after(now, wait));
     return undefined;
   }
 

@@ -10,6 +10,7 @@ import {
   type Endpoint,
   isStream,
   type Note,
+  type PacketLimits,
   type Peer,
   type Pending,
   type PublishAnswer,
@@ -19,6 +20,7 @@ import {
 } from "./contract.ts";
 import type { Core } from "./core.ts";
 import type { Door } from "./door.ts";
+import type { Rates } from "./rates.ts";
 
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
@@ -55,6 +57,8 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   /** The usual one client; further ones of a channel that has several. */
   #client: BusClient | undefined = undefined;
   #others: Set<BusClient> | undefined = undefined;
+  /** Rates of clients that live for one request: they share those of their channel. */
+  rates: Rates | undefined = undefined;
   #throttledUntil: Instant = NEVER;
   #pausedBy = 0;
 
@@ -67,6 +71,10 @@ export class ChannelLoop extends Alarm implements ChannelHost {
 
   get peer(): Peer {
     return this.link.peer;
+  }
+
+  get limits(): PacketLimits {
+    return this.door.policy.limits;
   }
 
   get closed(): boolean {

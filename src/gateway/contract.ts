@@ -210,9 +210,19 @@ export interface Note {
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
+/** Limits of the listener that only a gateway can keep, because only it knows where a packet begins and ends. */
+export interface PacketLimits {
+  /** Largest packet a client may send, in bytes. A longer datagram never comes this far. */
+  readonly packetSize: number;
+  /** Streams: time from the connection to its first complete login (CONNECT, CSM). */
+  readonly connectTimeout: Duration;
+}
+
 /** What the core does for one channel. */
 export interface ChannelHost {
   readonly peer: Peer;
+  /** As configured at this moment; read when the channel is made, so that a connection keeps what it was told. */
+  readonly limits: PacketLimits;
   /**
    * Sends bytes: a datagram each on UDP, a part of the stream else (one message on a WebSocket of a message
    * protocol). They may be used again by the caller once this returns, except those of `sendView`.

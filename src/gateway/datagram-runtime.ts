@@ -28,7 +28,7 @@ export class DatagramRuntime {
   readonly core: Core;
   readonly door: Door;
   readonly peers: Peers;
-  /** Datagrams that no channel wanted, and those not sent because the socket was full. */
+  /** Datagrams that no channel wanted or that were too large, and those not sent because the socket was full. */
   dropped = 0;
   unsent = 0;
   readonly #endpoint: Endpoint;
@@ -99,6 +99,10 @@ export class DatagramRuntime {
   }
 
   #route(datagram: Datagram): void {
+    if (datagram.bytes.length > this.door.policy.limits.packetSize) {
+      this.dropped++;
+      return;
+    }
     const senderKey = addressKey(datagram.address, datagram.port, undefined);
     const known = this.peers.at(senderKey);
     const route = this.#endpoint.route?.(datagram, known !== undefined, this.core.now) ?? TO_CHANNEL;

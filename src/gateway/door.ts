@@ -1,8 +1,7 @@
-import { topicNameProblem } from "../bus/topic.ts";
+import { topicLevels, topicNameProblem } from "../bus/topic.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
-import { TokenBucket } from "../policy/token-bucket.ts";
 import type { Session } from "../session/session.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
@@ -47,10 +46,6 @@ export class Door {
     this.#loops.delete(loop);
   }
 
-  bucket(rate: number): TokenBucket {
-    return new TokenBucket(rate);
-  }
-
   connect(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     if (request.gateway !== undefined && request.gateway !== this.gateway) {
       return this.#of(request.gateway).connect(loop, request, ticket);
@@ -80,6 +75,7 @@ export class Door {
   willOf(client: BusClient, will: Will): Will | undefined {
     const allowed =
       topicNameProblem(will.topic) === undefined &&
+      topicLevels(will.topic) <= this.policy.limits.topicLevels &&
       !will.topic.startsWith("$SYS/") &&
       this.policy.mayPublish(client.identity, will.topic, will.qos, will.retain);
     if (!allowed) {

@@ -1,7 +1,14 @@
 /** The Policy port: who may connect, and what each client may do. The door of `src/gateway` is its only user. */
 import type { QoS } from "../bus/message.ts";
-import type { ClientId, ConnectRequest, Peer, Refusal, SubscribeOptions } from "../gateway/contract.ts";
-import type { Duration, Instant } from "../lib/time.ts";
+import type {
+  ClientId,
+  ConnectRequest,
+  PacketLimits,
+  Peer,
+  Refusal,
+  SubscribeOptions,
+} from "../gateway/contract.ts";
+import type { Instant } from "../lib/time.ts";
 
 /** Who a client is, once authenticated; what placeholders and rules look at. */
 export interface Identity {
@@ -27,17 +34,13 @@ export interface AutomaticSubscription {
 }
 
 /** Limits of one listener, as configured; rates in units per second, `Infinity` for none. */
-export interface ListenerLimits {
+export interface ListenerLimits extends PacketLimits {
   readonly connections: number;
   readonly connectionRate: number;
   readonly messageRate: number;
   readonly byteRate: number;
-  /** Largest packet a client may send, in bytes. */
-  readonly packetSize: number;
   readonly topicLevels: number;
   readonly subscriptions: number;
-  /** Time from accept to a finished login. */
-  readonly connectTimeout: Duration;
 }
 
 /** Policy as one listener applies it. */

@@ -12,6 +12,9 @@ import type { Store, StoredValue } from "./store.ts";
 /** Times in a store are milliseconds since the epoch; this stands for `NEVER` and `FOREVER`. */
 const UNBOUNDED = -1;
 
+/** What the gateway says of itself is made anew by each process. */
+const OWN_TOPICS = "$SYS/";
+
 /** A session, without what stands in tables of its own. */
 export interface SessionRecord {
   readonly gateway: string;
@@ -125,10 +128,12 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   // ---- the bus
 
   retained(message: Message): void {
+    if (message.topic.startsWith(OWN_TOPICS)) return;
     this.#store.put("retained", message.topic, () => messageRecord(message));
   }
 
   cleared(topic: string): void {
+    if (topic.startsWith(OWN_TOPICS)) return;
     this.#store.remove("retained", topic);
   }
 

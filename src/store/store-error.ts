@@ -14,7 +14,7 @@ export class StoreError extends Error {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
       return new StoreError(
-        "store-not-writable",
+        "data-folder-unusable",
         `the data folder ${folder} cannot be written (${code}); change its owner, or name another with --data`,
       );
     }
@@ -24,6 +24,6 @@ export class StoreError extends Error {
         `no space left for ${folder}; free some, or name another folder with --data`,
       );
     }
-    return new StoreError("store-damaged", `the store in ${folder} cannot be opened: ${message}`);
+    return new StoreError("store-failed", `the store in ${folder} cannot be opened: ${message}`);
   }
 }

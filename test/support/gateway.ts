@@ -53,7 +53,10 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
       ),
     };
   }
-  const { config } = loadText(MODULES, JSON.stringify({ ...settings, gateways }));
+  const { config } = loadText(
+    MODULES,
+    JSON.stringify({ store: { engine: "memory" }, ...settings, gateways }),
+  );
   const log: string[] = [];
   const output = new Writable({
     write(chunk, _encoding, done) {

@@ -1,0 +1,35 @@
+import type { Duration } from "../lib/time.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { LmdbEngine } from "./lmdb-engine.ts";
+
+export interface StoreOptions {
+  readonly folder: string;
+  readonly commitWindow: Duration;
+  readonly sync: boolean;
+  readonly sizeMax: number;
+}
+
+/** Time after which a commit that failed is tried again. */
+const RETRY_MS = 1000;
+
+export interface OpenedStore {
+  readonly store: GroupCommit;
+  /** Bytes of the file in use. */
+  size(): number;
+}
+
+/** Opens the embedded store. Throws `StoreError`. `onFailure` hears when commits begin to fail, and work again. */
+export async function openStore(
+  options: StoreOptions,
+  onFailure: (failure: Error | undefined) => void,
+): Promise<OpenedStore> {
+  const engine = await LmdbEngine.open(options);
+  const store = new GroupCommit(engine, {
+    window: options.commitWindow,
+    retry: RETRY_MS,
+    // A window of nothing is the end of this turn of the event loop.
+    later: (run, wait) => void (wait < 1 ? setImmediate(run) : setTimeout(run, wait)),
+    onFailure,
+  });
+  return { store, size: () => engine.size() };
+}
