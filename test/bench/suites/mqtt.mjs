@@ -129,7 +129,8 @@ async function profile(options) {
     const folder = mkdtempSync(join(tmpdir(), "isthmus-profile-"));
     const { process: started, port } = await isthmus.start({ profileFolder: folder });
     const cell = { ...scenario, port, pid: started.pid };
-    const from = process.hrtime.bigint() + BigInt(Math.round(options.warmup * 1e9));
+    const warmup = scenario.kind === "connect" ? 0 : options.warmup;
+    const from = process.hrtime.bigint() + BigInt(Math.round(warmup * 1e9));
     const figures =
       scenario.kind === "connect"
         ? await load.call("connectRate", cell)
