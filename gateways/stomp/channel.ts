@@ -60,10 +60,10 @@ export class StompChannel implements Channel {
     this.#decoder = new Decoder({
       headers: limits.headers,
       headerLength: limits.headerLength,
-      bodyLength: limits.body,
+      bodyLength: Math.min(limits.body, host.limits.packetSize),
       connectLength: limits.connectLength,
     });
-    this.#phase = { name: "expecting-connect", until: after(now, limits.connectTimeout) };
+    this.#phase = { name: "expecting-connect", until: after(now, host.limits.connectTimeout) };
   }
 
   // ---- inputs

@@ -68,12 +68,11 @@ const Limits = Type.Object(
       maximum: 10_000,
     }),
     headerLength: sizeSetting({ description: "Length of one header line.", default: "10KB", minimum: 16 }),
-    body: sizeSetting({ description: "Length of a body.", default: "1MB" }),
-    connectLength: sizeSetting({ description: "Length of the frame that logs in.", default: "64KB" }),
-    connectTimeout: durationSetting({
-      description: "Time from the connection to a whole CONNECT frame.",
-      default: "10s",
+    body: sizeSetting({
+      description: "Length of a body; the listener's packetSize bounds it too.",
+      default: "1MB",
     }),
+    connectLength: sizeSetting({ description: "Length of the frame that logs in.", default: "64KB" }),
     subscriptions: countSetting({ description: "Subscriptions of one connection.", default: 1_000 }),
     transactions: countSetting({ description: "Open transactions of one connection.", default: 16 }),
     transactionFrames: countSetting({ description: "Frames in one transaction.", default: 1_024 }),

@@ -40,6 +40,10 @@ class SockJsHost implements ChannelHost {
     this.#host = host;
   }
 
+  get limits() {
+    return this.#host.limits;
+  }
+
   get peer(): Peer {
     return this.#host.peer;
   }
@@ -173,6 +177,7 @@ export function openSockJs(
   config: StompConfig,
 ): Channel {
   const { limits } = config;
-  const lengthMax = JSON_GROWTH * (limits.body + limits.headers * limits.headerLength) + 2;
+  const bodyMax = Math.min(limits.body, host.limits.packetSize);
+  const lengthMax = JSON_GROWTH * (bodyMax + limits.headers * limits.headerLength) + 2;
   return new SockJsChannel(open(new SockJsHost(host)), host, now, lengthMax);
 }

@@ -25,6 +25,9 @@ function readMessage(frame: Frame, connection: Connection): Message | Problem {
   const { destinations, config } = connection.settings;
   const topic = destinations.topic(destination);
   if (topic === "") return problem("empty destination", "SEND needs a destination with a name.");
+  if (topic.startsWith("$share/") || topic.startsWith("$queue/")) {
+    return problem("malformed destination", `${destination} names a shared subscription, not a topic.`);
+  }
   return messageOf(frame, topic, destinations, config.sendQos as QoS, connection.now);
 }
 

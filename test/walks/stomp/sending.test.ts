@@ -29,6 +29,8 @@ describe("S16 SEND (STOMP 1.2 SEND)", () => {
     [{ destination: "", receipt: "9" }, "empty destination"],
     [{ destination: "/topic/", receipt: "9" }, "empty destination"],
     [{ destination: "a/+/b", receipt: "9" }, "malformed name"],
+    [{ destination: "$share/g/a", receipt: "9" }, "malformed destination"],
+    [{ destination: "$SYS/a", receipt: "9" }, "access refused"],
     [{ destination: "a", qos: "3", receipt: "9" }, "bad header qos"],
     [{ destination: "a", qos: "one", receipt: "9" }, "bad header qos"],
     [{ destination: "a", retain: "maybe", receipt: "9" }, "bad header retain"],
