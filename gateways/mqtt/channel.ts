@@ -4,7 +4,6 @@ import type {
   ChannelStatus,
   Client,
   ConnectAnswer,
-  ConnectRequest,
   Delivery,
   PublishAnswer,
   StopReason,
@@ -13,51 +12,29 @@ import type {
 } from "#core/gateway/contract.ts";
 import { concat } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
-import { decodeConnect, decodeGreeting } from "./codec/decode-connect.ts";
-import { encodeConnack3, encodeConnack5 } from "./codec/encode-answers.ts";
 import { frame, readFixedHeader } from "./codec/fixed-header.ts";
-import { Reader } from "./codec/reader.ts";
 import { UnfinishedPacket } from "./codec/unfinished-packet.ts";
-import type { MqttConfig } from "./config.ts";
+import { type MqttConfig, PACKET_SIZE_MAX } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { MqttCounters } from "./counters.ts";
-import {
-  connackProperties,
-  connectRefusal,
-  connectRequest,
-  isOffered,
-  refusedConnack,
-} from "./operations/connect.ts";
 import { stopReason } from "./operations/disconnect.ts";
 import { dispatch } from "./operations/dispatch.ts";
+import { type Application, apply, connack, type Refused } from "./operations/login.ts";
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
 import { subscribeAnswered } from "./operations/subscribe.ts";
-import {
-  breach,
-  type ConnectPacket,
-  type PacketError,
-  PacketType,
-  type ProtocolVersion,
-  VERSION_NAMES,
-} from "./packets.ts";
-import type { Properties } from "./properties.ts";
-import { ReasonCode, returnCodeOf } from "./reason-codes.ts";
-import { type Terms, termsOf } from "./terms.ts";
+import { type PacketError, PacketType, VERSION_NAMES } from "./packets.ts";
+import { ReasonCode } from "./reason-codes.ts";
 
-/** CONNECT has been read and the core has not answered yet. */
-interface Connecting {
-  readonly kind: "connecting";
-  readonly packet: ConnectPacket;
-  readonly terms: Terms;
-  readonly request: ConnectRequest;
+interface ExpectsConnect {
+  readonly kind: "expects-connect";
+  readonly deadline: Instant;
 }
 
-type State =
-  | { readonly kind: "expects-connect"; readonly deadline: Instant }
-  | Connecting
-  | Connection
-  | { readonly kind: "ended" };
+/** The states in which packets are read. */
+type Reading = ExpectsConnect | Connection;
+/** With an `Application` the core has been asked and has not answered. */
+type State = Reading | Application | { readonly kind: "ended" };
 
 const ENDED: State = { kind: "ended" };
 const CONNECT_TICKET = 0;
@@ -72,12 +49,15 @@ export class MqttChannel implements Channel {
   /** Octets that were read and wait until reading goes on. */
   #held: Uint8Array | undefined = undefined;
   #deadline: Instant;
+  /** As announced in CONNACK: it stays what it was when the connection began. */
+  readonly #packetSize: number;
 
   constructor(host: ChannelHost, config: MqttConfig, counters: MqttCounters, now: Instant) {
     this.#host = host;
     this.#config = config;
+    this.#packetSize = Math.min(host.limits.packetSize, PACKET_SIZE_MAX);
     this.#counters = counters;
-    this.#deadline = after(now, config.connectTimeout);
+    this.#deadline = after(now, host.limits.connectTimeout);
     this.#state = { kind: "expects-connect", deadline: this.#deadline };
   }
 
@@ -105,7 +85,7 @@ export class MqttChannel implements Channel {
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
     const state = this.#state;
-    if (state.kind !== "connecting" || ticket !== CONNECT_TICKET) return;
+    if (state.kind !== "application" || ticket !== CONNECT_TICKET) return;
     this.#answer(state, answer, now);
     this.#goOn(now);
     this.#expectNext();
@@ -116,7 +96,7 @@ export class MqttChannel implements Channel {
     if (now < this.#deadline) return;
     switch (state.kind) {
       case "expects-connect":
-        this.#refuse("no CONNECT in time");
+        this.#refuse({ kind: "refused", connack: undefined, why: "no CONNECT in time" });
         break;
       case "connected":
         state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
@@ -161,24 +141,19 @@ export class MqttChannel implements Channel {
     while (at < bytes.length) {
       const state = this.#state;
       if (state.kind === "ended" || (state.kind === "connected" && state.phase === "ended")) return;
-      if (state.kind === "connecting" || (state.kind === "connected" && state.phase === "held")) {
+      if (state.kind === "application" || (state.kind === "connected" && state.phase === "held")) {
         this.#hold(bytes, at);
         return;
       }
       at =
         this.#unfinished === undefined
           ? this.#readWhole(state, bytes, at, now)
-          : this.#finish(bytes, at, now);
+          : this.#finish(state, bytes, at, now);
     }
   }
 
   /** Reads one packet, or begins to collect it. Returns how far it came. */
-  #readWhole(
-    state: Connection | { kind: "expects-connect" },
-    bytes: Uint8Array,
-    at: number,
-    now: Instant,
-  ): number {
+  #readWhole(state: Reading, bytes: Uint8Array, at: number, now: Instant): number {
     const found = readFixedHeader(bytes, at, this.#limit(state));
     if (found === "whole") {
       const { body, end } = frame;
@@ -190,13 +165,12 @@ export class MqttChannel implements Channel {
       return bytes.length;
     }
     this.#unfinished = new UnfinishedPacket(this.#limit(state), now, this.#config.packetTimeout);
-    return this.#finish(bytes, at, now);
+    return this.#finish(state, bytes, at, now);
   }
 
   /** Goes on collecting a packet that came in pieces, and reads it when it is whole. */
-  #finish(bytes: Uint8Array, at: number, now: Instant): number {
+  #finish(state: Reading, bytes: Uint8Array, at: number, now: Instant): number {
     const unfinished = this.#unfinished as UnfinishedPacket;
-    const state = this.#state as Connection | { kind: "expects-connect" };
     const { taken, state: found } = unfinished.append(bytes, at);
     if (found === "incomplete") return taken;
     this.#unfinished = undefined;
@@ -205,20 +179,13 @@ export class MqttChannel implements Channel {
     return taken;
   }
 
-  #packet(
-    state: Connection | { kind: "expects-connect" },
-    bytes: Uint8Array,
-    start: number,
-    body: number,
-    end: number,
-    now: Instant,
-  ): void {
+  #packet(state: Reading, bytes: Uint8Array, start: number, body: number, end: number, now: Instant): void {
     if (state.kind === "connected") dispatch(state, bytes, start, body, end, now);
     else this.#greet(bytes, start, body, end, now);
   }
 
-  #limit(state: { kind: "connected" | "expects-connect" }): number {
-    return state.kind === "connected" ? this.#config.maximumPacketSize : this.#config.maximumConnectSize;
+  #limit(state: Reading): number {
+    return state.kind === "connected" ? this.#packetSize : this.#config.maximumConnectSize;
   }
 
   #hold(bytes: Uint8Array, at: number): void {
@@ -256,106 +223,52 @@ export class MqttChannel implements Channel {
 
   // ---- login
 
-  /** The first packet, which must be CONNECT [MQTT-3.1.0-1]. */
   #greet(bytes: Uint8Array, start: number, body: number, end: number, now: Instant): void {
-    if (bytes[start] !== PacketType.CONNECT << 4) {
-      const type = (bytes[start] as number) >> 4;
-      this.#fail(
-        this.#state as { kind: "expects-connect" },
-        breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", `first packet is of type ${type}, not CONNECT`),
-      );
+    this.#counters.received[(bytes[start] as number) >> 4]!.value++;
+    const applied = apply(bytes, start, body, end, this.#config);
+    if (applied.kind === "refused") {
+      this.#refuse(applied);
       return;
     }
-    this.#counters.received[PacketType.CONNECT]!.value++;
-    const reader = new Reader(bytes, start, body, end);
-    const greeting = decodeGreeting(reader);
-    if (greeting.kind === "stranger") {
-      this.#refuse("not MQTT");
-      return;
-    }
-    if (greeting.kind === "unsupported" || !isOffered(greeting.version, this.#config)) {
-      const level = greeting.kind === "unsupported" ? greeting.level : greeting.version;
-      this.#refuseConnect(level >= 5 ? 5 : 4, ReasonCode.unsupportedProtocolVersion, "protocol version");
-      return;
-    }
-    const packet = decodeConnect(reader, greeting.version);
-    if (reader.error !== undefined) {
-      this.#malformedConnect(packet.version, reader.error);
-      return;
-    }
-    const reason = connectRefusal(packet, this.#config);
-    if (reason !== undefined) {
-      this.#refuseConnect(packet.version, reason, "refused by the listener");
-      return;
-    }
-    const terms = termsOf(packet, this.#config);
-    const request = connectRequest(packet, terms);
-    const state: Connecting = { kind: "connecting", packet, terms, request };
-    this.#state = state;
-    const answer = this.#host.connect(request, CONNECT_TICKET);
+    this.#state = applied;
+    const answer = this.#host.connect(applied.request, CONNECT_TICKET);
     if (answer === "pending") this.#host.pauseReading();
-    else this.#answer(state, answer, now);
+    else this.#answer(applied, answer, now);
   }
 
-  #answer({ packet, terms, request }: Connecting, answer: ConnectAnswer, now: Instant): void {
-    if (!answer.ok) {
-      const { reason, properties } = refusedConnack(answer.refusal, answer.reason, this.#config);
-      this.#refuseConnect(packet.version, reason, answer.refusal, properties);
+  #answer(application: Application, answer: ConnectAnswer, now: Instant): void {
+    const bytes = connack(application, answer, this.#config, this.#packetSize);
+    if (!(bytes instanceof Uint8Array) || !answer.ok) {
+      this.#refuse(bytes as Refused);
       return;
     }
-    const { client } = answer;
-    const connection = new Connection(this.#host, this.#config, this.#counters, client, terms, now);
-    this.#state = connection;
+    const { terms } = application;
+    this.#state = new Connection(this.#host, this.#config, this.#counters, answer.client, terms, now);
     this.#counters.sent[PacketType.CONNACK]!.value++;
-    if (packet.version === 5) {
-      const properties = connackProperties(packet, terms, client, request, this.#config);
-      this.#host.send(encodeConnack5(answer.sessionPresent, ReasonCode.success, properties));
-    } else {
-      const present = packet.version === 4 && answer.sessionPresent;
-      this.#host.send(encodeConnack3(present, returnCodeOf(ReasonCode.success)));
-    }
-  }
-
-  /** MQTT 5 says what is wrong in CONNACK; before that such a connection is just closed [MQTT-3.1.4-1]. */
-  #malformedConnect(version: ProtocolVersion, error: PacketError): void {
-    this.#note(error);
-    const why = `${error.problem} (${error.clause})`;
-    if (version !== 5) {
-      this.#refuse(why);
-      return;
-    }
-    this.#refuseConnect(5, error.code, why);
-  }
-
-  #refuseConnect(version: ProtocolVersion, reason: ReasonCode, why: string, also?: Properties): void {
-    this.#counters.sent[PacketType.CONNACK]!.value++;
-    if (version === 5) {
-      const properties = also ?? (this.#config.reasonStrings ? { reasonString: why } : {});
-      this.#host.send(encodeConnack5(false, reason, properties));
-    } else {
-      this.#host.send(encodeConnack3(false, returnCodeOf(reason)));
-    }
-    this.#refuse(`CONNECT refused: ${why}`);
+    this.#host.send(bytes);
   }
 
   /** Closes a connection that never became one of a client. */
-  #refuse(why: string): void {
+  #refuse({ connack: bytes, why, error }: Refused): void {
     this.#state = ENDED;
+    if (error !== undefined) {
+      this.#counters.protocolErrors.value++;
+      const { clause, at, problem, code } = error;
+      this.#host.note({
+        level: "info",
+        event: "protocol-error",
+        detail: { clause, at, problem, reasonCode: code },
+      });
+    }
+    if (bytes !== undefined) {
+      this.#counters.sent[PacketType.CONNACK]!.value++;
+      this.#host.send(bytes);
+    }
     this.#host.close(why);
   }
 
-  #fail(state: Connection | { kind: "expects-connect" }, error: PacketError): void {
-    if (state.kind === "connected") {
-      state.fail(error);
-      return;
-    }
-    this.#note(error);
-    this.#refuse(`${error.problem} (${error.clause})`);
-  }
-
-  #note({ clause, at, problem, code }: PacketError): void {
-    this.#counters.protocolErrors.value++;
-    const detail = { clause, at, problem, reasonCode: code };
-    this.#host.note({ level: "info", event: "protocol-error", detail });
+  #fail(state: Reading, error: PacketError): void {
+    if (state.kind === "connected") state.fail(error);
+    else this.#refuse({ kind: "refused", connack: undefined, why: error.problem, error });
   }
 }

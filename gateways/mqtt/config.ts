@@ -19,11 +19,6 @@ export const schema = Type.Object({
     uniqueItems: true,
     description: "Protocol versions that clients may speak",
   }),
-  connectTimeout: durationSetting({
-    default: "10s",
-    minimum: "100ms",
-    description: "Time from the opening of a connection to its whole CONNECT packet",
-  }),
   packetTimeout: durationSetting({
     default: "120s",
     minimum: "1s",
@@ -34,12 +29,6 @@ export const schema = Type.Object({
     minimum: "64B",
     maximum: PACKET_SIZE_MAX,
     description: "Largest CONNECT packet",
-  }),
-  maximumPacketSize: sizeSetting({
-    default: "2MB",
-    minimum: "64B",
-    maximum: PACKET_SIZE_MAX,
-    description: "Largest packet that a client may send; announced to MQTT 5 clients",
   }),
   receiveMaximum: whole(1, 65_535, 1024, "QoS 1 and 2 messages that a client may send without an answer"),
   inflightMaximum: whole(

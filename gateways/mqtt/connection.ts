@@ -11,7 +11,13 @@ import type { MqttCounters } from "./counters.ts";
 import type { AnswersInOrder } from "./operations/answers-in-order.ts";
 import { OutgoingAliases } from "./operations/outgoing-aliases.ts";
 import type { PendingSubscribe } from "./operations/subscribe.ts";
-import { type Acknowledgement, type PacketError, PacketType, type ProtocolVersion } from "./packets.ts";
+import {
+  type Acknowledgement,
+  PACKET_NAMES,
+  type PacketError,
+  PacketType,
+  type ProtocolVersion,
+} from "./packets.ts";
 import { NO_PROPERTIES, type Properties } from "./properties.ts";
 import { isFailure, ReasonCode } from "./reason-codes.ts";
 import type { Terms } from "./terms.ts";
@@ -70,6 +76,19 @@ export class Connection {
     if (this.phase !== "open") return;
     this.phase = "held";
     this.host.pauseReading();
+  }
+
+  /** Sends an answer that cannot be made shorter; the client that takes none so long is left [MQTT-3.1.2-24]. */
+  answer(packet: typeof PacketType.SUBACK | typeof PacketType.UNSUBACK, bytes: Uint8Array): void {
+    if (bytes.length > this.terms.maximumPacketSize) {
+      this.disconnect(
+        ReasonCode.implementationSpecificError,
+        `${PACKET_NAMES[packet]} is above the client's Maximum Packet Size`,
+      );
+      return;
+    }
+    this.counters.sent[packet]!.value++;
+    this.host.send(bytes);
   }
 
   /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP; before MQTT 5 they carry no reason. */

@@ -18,17 +18,33 @@ export const isOffered = (version: ProtocolVersion, config: MqttConfig): boolean
   config.versions.includes(CONFIG_NAME[version]);
 
 /** Why a well-formed CONNECT is refused before anybody is asked. */
-export function connectRefusal(packet: ConnectPacket, config: MqttConfig): ReasonCode | undefined {
-  const { version, clientId, will } = packet;
-  if (packet.properties.authenticationMethod !== undefined) return ReasonCode.badAuthenticationMethod;
-  // Only MQTT 5 assigns an identifier to a client that wants to keep its session [MQTT-3.1.3-8 of 3.1.1].
+export function connectRefusal(
+  packet: ConnectPacket,
+  config: MqttConfig,
+): { readonly reason: ReasonCode; readonly why: string } | undefined {
+  if (packet.properties.authenticationMethod !== undefined) {
+    return { reason: ReasonCode.badAuthenticationMethod, why: "no enhanced authentication is offered" };
+  }
+  const { version, clientId } = packet;
+  // Before MQTT 5 nobody can tell a client the identifier that it would need to find its session again
+  // [MQTT-3.1.3-8 of 3.1.1]; MQTT 3.1 asks for one always.
   const mayBeEmpty = version === 5 || (version === 4 && packet.cleanStart);
+  if (clientId === "" && !mayBeEmpty) {
+    return { reason: ReasonCode.clientIdentifierNotValid, why: "empty client identifier" };
+  }
   const longest =
     version === 3 && config.strictClientIdLength ? CLIENT_ID_LENGTH_3 : config.maximumClientIdLength;
-  if ((clientId === "" && !mayBeEmpty) || clientId.length > longest) {
-    return ReasonCode.clientIdentifierNotValid;
+  if (clientId.length > longest) {
+    return {
+      reason: ReasonCode.clientIdentifierNotValid,
+      why: `client identifier above ${longest} characters`,
+    };
   }
-  if (will === undefined) return undefined;
+  const reason = packet.will === undefined ? undefined : willRefusal(packet.will, config);
+  return reason === undefined ? undefined : { reason, why: "such a will is not supported" };
+}
+
+function willRefusal(will: WillPacket, config: MqttConfig): ReasonCode | undefined {
   if (will.qos > config.maximumQoS) return ReasonCode.qosNotSupported;
   if (will.retain && !config.retainAvailable) return ReasonCode.retainNotSupported;
   const declaredText = config.validatePayloadFormat && will.properties.payloadFormat === 1;
@@ -68,10 +84,11 @@ export function connackProperties(
   client: Client,
   request: ConnectRequest,
   config: MqttConfig,
+  packetSize: number,
 ): Properties {
   const properties: Properties = {
     receiveMaximum: config.receiveMaximum,
-    maximumPacketSize: config.maximumPacketSize,
+    maximumPacketSize: packetSize,
     topicAliasMaximum: config.topicAliasMaximum,
   };
   if (config.maximumQoS !== 2) properties.maximumQoS = config.maximumQoS;

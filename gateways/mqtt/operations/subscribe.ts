@@ -115,8 +115,7 @@ function refusedCode(connection: Connection, requested: Subscription, reason: Re
 }
 
 function acknowledge(connection: Connection, packetId: number, codes: readonly number[]): void {
-  connection.counters.sent[SUBACK]!.value++;
-  connection.host.send(encodeCodes(SUBACK, packetId, codes, connection.version));
+  connection.answer(SUBACK, encodeCodes(SUBACK, packetId, codes, connection.version));
 }
 
 /** UNSUBSCRIBE (MQTT 5 §3.10). */
@@ -127,7 +126,7 @@ export function unsubscribe(
   body: number,
   end: number,
 ): void {
-  const { client, host, version, counters } = connection;
+  const { client, version } = connection;
   const reader = new Reader(bytes, start, body, end);
   const { packetId, filters } = decodeUnsubscribe(reader, version);
   if (reader.error !== undefined) {
@@ -137,6 +136,7 @@ export function unsubscribe(
   const codes = filters.map((filter) =>
     client.unsubscribe(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
   );
-  counters.sent[UNSUBACK]!.value++;
-  host.send(version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId));
+  const unsuback =
+    version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId);
+  connection.answer(UNSUBACK, unsuback);
 }

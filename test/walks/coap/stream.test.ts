@@ -76,6 +76,19 @@ it("aborts a peer that does not begin with CSM (RFC 8323 §5.3)", () => {
   expect(stream.closed).toBe(true);
 });
 
+it("keeps to the largest packet and the time for a login that its listener allows", () => {
+  const stack = stackWorld({}, { limits: { packetSize: 2000, connectTimeout: seconds(5) } });
+  const [silent, prompt] = [stack.streams().connect(), stack.streams().connect()];
+  expect(number(frames(silent.takeBytes())[0], 2)).toBe(2000);
+  prompt.takeBytes();
+  prompt.send(frame(CSM));
+  stack.world.advance(seconds(5));
+  expect(frames(silent.takeBytes())).toMatchObject([{ code: "7.05", payload: "no CSM in time" }]);
+  expect([silent.closed, prompt.closed]).toEqual([true, false]);
+  prompt.send(frame(put("x".repeat(2000))));
+  expect(prompt.closed).toBe(true);
+});
+
 it("answers Ping with Pong and its token, with Custody where asked for (RFC 8323 §5.4)", () => {
   const { stream, send } = setup();
   stream.takeBytes();

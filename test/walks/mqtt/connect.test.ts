@@ -8,17 +8,17 @@ const codeOf = (packet: Record<string, unknown> | undefined) => packet?.["return
 
 describe("CONNACK of MQTT 5", () => {
   it("tells what the server does not do, and its limits (MQTT 5 §3.2.2.3)", () => {
-    const site = mqttSite({
+    const config = {
       maximumQoS: 1,
       retainAvailable: false,
       wildcardSubscriptions: false,
       sharedSubscriptions: false,
       subscriptionIdentifiers: false,
       receiveMaximum: 7,
-      maximumPacketSize: 4096,
       topicAliasMaximum: 3,
       responseInformation: "answers/%c/",
-    });
+    } as const;
+    const site = mqttSite(config, { limits: { packetSize: 4096 } });
     const [connack] = site.device(5).connect("", { properties: { requestResponseInformation: true } });
     expect(connack?.["properties"]).toEqual({
       receiveMaximum: 7,
@@ -166,7 +166,7 @@ describe("a connection that does not log in", () => {
   });
 
   it("is closed when CONNECT does not come in time", () => {
-    const site = mqttSite({ connectTimeout: seconds(10) });
+    const site = mqttSite({}, { limits: { connectTimeout: seconds(10) } });
     const silent = site.device(4);
     const slow = site.device(4);
     site.world.advance(seconds(9));

@@ -16,6 +16,10 @@ function slowStore() {
       await(loop: ChannelLoop, ticket: number, answer: PublishAnswer | 0 | 1 | 2) {
         waiting.push(() => loop.answered(ticket, answer));
       },
+      // biome-ignore lint/suspicious/noThenProperty: the method of Commits
+      then(run: () => void) {
+        waiting.push(run);
+      },
     },
     waiting,
     commitAll() {
@@ -53,7 +57,7 @@ describe("a publish that the ACL refuses", () => {
 
   it("is explained without words where those make the packet too large [MQTT-3.4.2-2]", () => {
     const device = mqttSite({}, {}, forbidden).device(5);
-    device.connect("dev", { properties: { maximumPacketSize: 10 } });
+    device.connect("dev", { properties: { maximumPacketSize: 17 } });
     const [puback] = device.publish("secret", "x", { qos: 1, messageId: 1 });
     expect(puback).toMatchObject({ reasonCode: 0x87 });
     expect(puback?.["properties"]).toBeUndefined();
@@ -210,7 +214,7 @@ describe("flow control towards us", () => {
   });
 
   it("refuses a packet above Maximum Packet Size by its header (0x95) [MQTT-3.2.2-15]", () => {
-    const device = mqttSite({ maximumPacketSize: 100 }).device(5);
+    const device = mqttSite({}, { limits: { packetSize: 100 } }).device(5);
     device.connect("dev");
     expect(device.hex("30 62 0001 61 00")).toEqual([]);
     expect(device.raw(new Uint8Array(94))).toEqual([]);

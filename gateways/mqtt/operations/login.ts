@@ -1,0 +1,129 @@
+/** From the first packet to CONNACK, as values: the channel asks, sends and closes. */
+import type { ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
+import { decodeConnect, decodeGreeting } from "../codec/decode-connect.ts";
+import { encodeConnack3, encodeConnack5 } from "../codec/encode-answers.ts";
+import { Reader } from "../codec/reader.ts";
+import type { MqttConfig } from "../config.ts";
+import {
+  breach,
+  type ConnectPacket,
+  type PacketError,
+  PacketType,
+  type ProtocolVersion,
+} from "../packets.ts";
+import { NO_PROPERTIES, type Properties } from "../properties.ts";
+import { ReasonCode, returnCodeOf } from "../reason-codes.ts";
+import { type Terms, termsOf } from "../terms.ts";
+import { connackProperties, connectRefusal, connectRequest, isOffered, refusedConnack } from "./connect.ts";
+
+/** A well-formed CONNECT, and what is asked of the core for it. */
+export interface Application {
+  readonly kind: "application";
+  readonly packet: ConnectPacket;
+  readonly terms: Terms;
+  readonly request: ConnectRequest;
+}
+
+/** The connection ends here. */
+export interface Refused {
+  readonly kind: "refused";
+  /** CONNACK, where one may be sent; a view that the next packet written overwrites. */
+  readonly connack: Uint8Array | undefined;
+  readonly why: string;
+  /** Set when it is the client that broke the protocol. */
+  readonly error?: PacketError;
+}
+
+/** Reads the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]. */
+export function apply(
+  bytes: Uint8Array,
+  start: number,
+  body: number,
+  end: number,
+  config: MqttConfig,
+): Application | Refused {
+  if (bytes[start] !== PacketType.CONNECT << 4) {
+    const problem = `the first packet is of type ${(bytes[start] as number) >> 4}, not CONNECT`;
+    return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", problem));
+  }
+  const reader = new Reader(bytes, start, body, end);
+  const greeting = decodeGreeting(reader);
+  if (greeting.kind === "stranger") {
+    return silently(reader.error ?? breach(ReasonCode.protocolError, "[MQTT-3.1.2-1]", "not MQTT"));
+  }
+  if (greeting.kind === "unsupported" || !isOffered(greeting.version, config)) {
+    const level = greeting.kind === "unsupported" ? greeting.level : greeting.version;
+    const why = `protocol level ${level} is not offered`;
+    return refused(level >= 5 ? 5 : 4, ReasonCode.unsupportedProtocolVersion, why, config);
+  }
+  const packet = decodeConnect(reader, greeting.version);
+  if (reader.error !== undefined) return malformed(packet.version, reader.error, config);
+  const refusal = connectRefusal(packet, config);
+  if (refusal !== undefined) {
+    return refused(packet.version, refusal.reason, refusal.why, config, packet.properties);
+  }
+  const terms = termsOf(packet, config);
+  return { kind: "application", packet, terms, request: connectRequest(packet, terms) };
+}
+
+/** The core's answer as CONNACK; `packetSize`: the largest packet that this client may send. */
+export function connack(
+  { packet, terms, request }: Application,
+  answer: ConnectAnswer,
+  config: MqttConfig,
+  packetSize: number,
+): Uint8Array | Refused {
+  const { version } = packet;
+  if (!answer.ok) {
+    const { reason, properties } = refusedConnack(answer.refusal, answer.reason, config);
+    return refusedWith(version, reason, answer.reason ?? answer.refusal, properties, packet.properties);
+  }
+  if (version !== 5) {
+    return encodeConnack3(version === 4 && answer.sessionPresent, returnCodeOf(ReasonCode.success));
+  }
+  const properties = connackProperties(packet, terms, answer.client, request, config, packetSize);
+  const bytes = encodeConnack5(answer.sessionPresent, ReasonCode.success, properties);
+  if (bytes.length <= terms.maximumPacketSize) return bytes;
+  // What is told there must be told, and may not be [MQTT-3.1.2-24].
+  return { kind: "refused", connack: undefined, why: "CONNACK is above the client's Maximum Packet Size" };
+}
+
+/** MQTT 5 says what is wrong in CONNACK; before that such a connection is just closed [MQTT-3.1.4-1]. */
+function malformed(version: ProtocolVersion, error: PacketError, config: MqttConfig): Refused {
+  if (version !== 5) return silently(error);
+  return { ...refused(5, error.code, reasonText(error), config), error };
+}
+
+const silently = (error: PacketError): Refused => ({
+  kind: "refused",
+  connack: undefined,
+  why: reasonText(error),
+  error,
+});
+
+const reasonText = ({ problem, clause }: PacketError): string => `${problem} (${clause})`;
+
+function refused(
+  version: ProtocolVersion,
+  reason: ReasonCode,
+  why: string,
+  config: MqttConfig,
+  asked: Readonly<Properties> = NO_PROPERTIES,
+): Refused {
+  const properties = config.reasonStrings ? { reasonString: why } : NO_PROPERTIES;
+  return refusedWith(version, reason, why, properties, asked);
+}
+
+function refusedWith(
+  version: ProtocolVersion,
+  reason: ReasonCode,
+  why: string,
+  properties: Readonly<Properties>,
+  asked: Readonly<Properties>,
+): Refused {
+  const kind = "refused";
+  if (version !== 5) return { kind, connack: encodeConnack3(false, returnCodeOf(reason)), why };
+  const bytes = encodeConnack5(false, reason, properties);
+  const fits = bytes.length <= (asked.maximumPacketSize ?? bytes.length);
+  return { kind, connack: fits ? bytes : encodeConnack5(false, reason), why };
+}
