@@ -177,14 +177,14 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const piggybacked = exchange.confirmable;
     const messageId = piggybacked ? exchange.messageId : this.#outbox.ids.next(this.now);
     const type = piggybacked ? Type.ACK : Type.NON;
-    let bytes = this.#encodeReply(type, messageId, exchange.token, reply);
+    let bytes = this.#encodeAnswer(type, messageId, exchange, reply);
     if (!this.#proof.allows(bytes.length, exchange.requestSize)) {
       if (!isError(response.code)) {
         this.#hold(exchange, response);
         return;
       }
       reply.payload = undefined;
-      bytes = this.#encodeReply(type, messageId, exchange.token, reply);
+      bytes = this.#encodeAnswer(type, messageId, exchange, reply);
     }
     if (exchange.remembered === undefined || !piggybacked) {
       this.host.send(bytes);
@@ -209,7 +209,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   fits(exchange: Exchange, reply: Reply): boolean {
-    const bytes = this.#encodeReply(Type.ACK, 0, exchange.token, reply);
+    const bytes = this.#encodeAnswer(Type.ACK, 0, exchange, reply);
     return this.#proof.allows(bytes.length, exchange.requestSize);
   }
 
@@ -242,6 +242,21 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   reject(exchange: Exchange): void {
     this.#sendEmpty(Type.RST, exchange.messageId);
     exchange.state = "answered";
+  }
+
+  #encodeAnswer(type: Type, messageId: number, exchange: Exchange, reply: Reply): Uint8Array {
+    const { writer } = this.listener;
+    const { tokenSource, tokenStart, tokenLength } = exchange;
+    reply.write(writer);
+    return writer.datagram(
+      type,
+      reply.source.code,
+      messageId,
+      tokenSource,
+      tokenStart,
+      tokenLength,
+      reply.payload,
+    );
   }
 
   #encodeReply(type: Type, messageId: number, token: Uint8Array, reply: Reply): Uint8Array {

@@ -34,7 +34,6 @@ export class Exchange implements CoapRequest {
   /** Bytes of the request on the wire: what an unproven address may be sent is measured by it. */
   readonly requestSize: number;
   readonly observe: 0 | 1 | undefined;
-  payload: Uint8Array;
   state: ExchangeState = "open";
   /** An empty ACK went out: whatever is sent now is a message of its own. */
   separate = false;
@@ -53,6 +52,7 @@ export class Exchange implements CoapRequest {
   /** The observation that this request registered. */
   opened: PeerObservation | undefined = undefined;
   #token: Uint8Array | undefined = undefined;
+  #payload: Uint8Array | undefined = undefined;
   #key: string | undefined = undefined;
 
   constructor(channel: Answering, message: CoapMessage, confirmable: boolean, observe: 0 | 1 | undefined) {
@@ -63,7 +63,29 @@ export class Exchange implements CoapRequest {
     this.messageId = message.messageId;
     this.requestSize = message.size;
     this.observe = observe;
-    this.payload = message.payload;
+  }
+
+  /** The whole body; a view, made when it is asked for. */
+  get payload(): Uint8Array {
+    this.#payload ??= this.message.payload;
+    return this.#payload;
+  }
+
+  set payload(body: Uint8Array) {
+    this.#payload = body;
+  }
+
+  /** Where the token is, without a view of its own: for the encoder. */
+  get tokenSource(): Uint8Array {
+    return this.#token ?? this.message.bytes;
+  }
+
+  get tokenStart(): number {
+    return this.#token === undefined ? this.message.tokenStart : 0;
+  }
+
+  get tokenLength(): number {
+    return this.#token?.length ?? this.message.tokenLength;
   }
 
   respond(response: CoapResponse): void {
