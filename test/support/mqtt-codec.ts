@@ -17,7 +17,7 @@ import {
   PINGRESP,
 } from "#gateways/mqtt/codec/encode-answers.ts";
 import {
-  encodePublishHead,
+  encodeIndividualPublish,
   encodeSharedPublish,
   publishHeader,
 } from "#gateways/mqtt/codec/encode-publish.ts";
@@ -223,8 +223,8 @@ function encodePublish(
     return encodeSharedPublish(version, message, topic, header, id, now).slice();
   }
   const ids = [subscriptionIdentifier ?? []].flat();
-  const head = encodePublishHead(version, message, topic, header, id, topicAlias, ids, now);
-  return Buffer.concat([head, payload]);
+  const individual = { topicAlias, topicKnown: topic === "", subscriptionIds: ids };
+  return encodeIndividualPublish(version, message, topic, header, id, individual, false, now).slice();
 }
 
 function ours(plain: Plain | undefined): Readonly<Properties> {

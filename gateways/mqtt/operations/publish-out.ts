@@ -121,9 +121,9 @@ export function publishReceived(connection: Connection, packetId: number, reason
     client.settle(packetId as DeliveryId, "dead");
     return;
   }
-  client.received(packetId as DeliveryId);
   handshakes.set(packetId, "completion");
-  connection.acknowledge(PUBREL, packetId);
+  // Otherwise PUBREL comes as a delivery of its own, when the store has the step.
+  if (client.received(packetId as DeliveryId) === "accepted") connection.acknowledge(PUBREL, packetId);
 }
 
 /** PUBCOMP ends a QoS 2 delivery, whatever its reason. */

@@ -76,6 +76,36 @@ describe("the client's Maximum Packet Size [MQTT-3.1.2-24]", () => {
   });
 });
 
+describe("answers above the client's Maximum Packet Size [MQTT-3.1.2-24]", () => {
+  it("are not sent: the connection ends where nothing shorter would do", () => {
+    const site = mqttSite();
+    const device = site.device(5);
+    device.connect("dev", { properties: { maximumPacketSize: 30 } });
+    const subscriptions = Array.from({ length: 40 }, (_, index) => ({ topic: `t/${index}`, qos: 0 }));
+    const said = device.send({ cmd: "subscribe", messageId: 1, subscriptions });
+    expect(said).toMatchObject([{ cmd: "disconnect", reasonCode: 0x83 }]);
+    // Its reason string would have been too long as well [MQTT-3.14.2-3].
+    expect(said[0]?.["properties"]).toBeUndefined();
+    expect(device.closed).toBe(true);
+  });
+
+  it("are not sent when that is CONNACK, or go without their words", () => {
+    const silent = mqttSite().device(5);
+    expect(silent.connect("dev", { properties: { maximumPacketSize: 10 } })).toEqual([]);
+    expect(silent.closed).toBe(true);
+    const refused = mqttSite(
+      {},
+      {},
+      {
+        authenticate: () => ({ ok: false, refusal: "forbidden", reason: "x".repeat(50) }),
+      },
+    ).device(5);
+    const [connack] = refused.connect("dev", { properties: { maximumPacketSize: 20 } });
+    expect(connack).toMatchObject({ reasonCode: 0x87 });
+    expect(connack?.["properties"]).toBeUndefined();
+  });
+});
+
 describe("a client that refuses a message", () => {
   it("has had it all the same (MQTT 5 §4.3.2, §4.3.3)", () => {
     const site = mqttSite();
