@@ -69,6 +69,61 @@ export const Lwm2mConfig = Type.Object(
         ),
       },
     ),
+    topics: group("Topics on the MQTT side.", {
+      command: topic("commands; a filter", "lwm2m/%e/dn/#"),
+      response: topic("responses", "lwm2m/%e/up/resp"),
+      notify: topic("notifications", "lwm2m/%e/up/notify"),
+      register: topic("register and de-register reports", "lwm2m/%e/up/resp"),
+      update: topic("update reports", "lwm2m/%e/up/resp"),
+      send: topic("data that a device sends by itself (/dp)", "lwm2m/%e/up/send"),
+      bootstrap: topic("bootstrap reports", "lwm2m/%e/up/bootstrap"),
+      firmware: topic("progress of firmware updates", "lwm2m/%e/up/firmware"),
+    }),
+    commandQos: qos("QoS at which commands are subscribed; from 1 on they survive a restart.", 1),
+    reportQos: qos("QoS of all that is published for a device.", 0),
+    updateReports: Type.Union(
+      [Type.Literal("always"), Type.Literal("contains_object_list"), Type.Literal("never")],
+      {
+        description: "Which updates are published.",
+        default: "always",
+      },
+    ),
+    deregisterReports: flag("Publish when a device de-registers or its lifetime ends.", true),
+    describeContent: flag("Add name, type and units of each resource to the content of responses.", false),
+    commands: group("Commands that wait for their device.", {
+      max: count("Most commands of one device that wait here; later ones stay in its session.", 32, 1, 1000),
+      ttl: duration("How long a command may wait when it does not say (mheaders.ttl).", "2h", "1s"),
+      reportQueued: flag("Answer `queued` to each command that has to wait; else only when it asks.", false),
+    }),
+    queueMode: group("Devices that sleep.", {
+      awake: duration(
+        "How long a device listens after anything was heard from it (MAX_TRANSMIT_WAIT).",
+        "93s",
+        "1s",
+      ),
+      psmActiveTimer: duration(
+        "PSM active timer (T3324) of the network: when set, a sleeper listens no longer than this.",
+        "0s",
+      ),
+      edrxCycle: duration(
+        "eDRX cycle of the network: when set, requests to sleepers may take this much longer.",
+        "0s",
+      ),
+    }),
+    requestTimeout: duration(
+      "From the first transmission of a request to the end of its answer.",
+      "93s",
+      "1s",
+    ),
+    observations: group("Observations.", {
+      max: count("Most observations of one device.", 64),
+      renew: flag("Observe again what was observed when a device registers again.", true),
+      auto: Type.Union([Type.Boolean(), Type.Array(Type.String())], {
+        description:
+          "Observe by itself: true for every object but 0, 1, 2, 4, 5, 6, 7, 9 and 15; or a list of paths.",
+        default: false,
+      }),
+    }),
     bootstrap: group("Bootstrap server (/bs).", {
       profiles: text("File of bootstrap profiles (JSON); empty turns the bootstrap server off.", ""),
     }),

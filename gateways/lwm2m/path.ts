@@ -72,7 +72,7 @@ export const isId = (id: number): boolean => Number.isInteger(id) && id >= 0 && 
 export function parsePath(text: string): Result<Path, DecodeError> {
   let at = text.startsWith("/") ? 1 : 0;
   const ids: number[] = [];
-  const end = text.length > at && text.endsWith("/") ? text.length - 1 : text.length;
+  const end = text.length > at + 1 && text.endsWith("/") ? text.length - 1 : text.length;
   while (at < end) {
     const slash = text.indexOf("/", at);
     const stop = slash === -1 || slash > end ? end : slash;

@@ -15,10 +15,19 @@ export class Lwm2mWorld extends World {
   readonly gateway: ReturnType<typeof lwm2m.open>;
   #heard = new Map<string, Message[]>();
 
+  readonly #files: Record<string, Uint8Array>;
+
   constructor(settings: object = {}, options: WorldOptions = {}) {
-    super({ ...options, files: { ...definitionFiles(...OBJECTS), ...options.files } });
+    const files = { ...definitionFiles(...OBJECTS), ...options.files };
+    super({ ...options, files });
+    this.#files = files;
     this.gateway = this.open(lwm2m, lwm2mConfig(settings));
     this.network = this.datagrams("lwm2m", this.gateway.endpoint({ name: "default", transport: "udp" }));
+  }
+
+  /** For the next reload. */
+  addFile(path: string, bytes: Uint8Array): void {
+    this.#files[path] = bytes;
   }
 
   device(ep: string, port = 10_000): Lwm2mDevice {

@@ -262,10 +262,9 @@ export class World {
   }
 
   #door(gateway: string, policy: Partial<ListenerPolicy>): Door {
-    return new Door(
-      this.core,
-      permissive(gateway, { ...this.#options.policy, ...policy }, this.#options.limits),
-    );
+    const of = (name: string) =>
+      permissive(name, { ...this.#options.policy, ...policy }, this.#options.limits);
+    return new Door(this.core, of(gateway), (sibling) => new Door(this.core, of(sibling)));
   }
 }
 
