@@ -11,6 +11,6 @@ export default defineConfig({
     environment: "node",
     pool: "threads",
     testTimeout: 20_000,
-    reporters: ["dot", new ClosingLine()],
+    reporters: [["default", { summary: false }], new ClosingLine()],
   },
 });
