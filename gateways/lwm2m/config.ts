@@ -59,9 +59,9 @@ export const Lwm2mConfig = Type.Object(
           Type.Object(
             {
               identity: Type.String({
-                description: "What the transport proves: PSK identity or certificate name.",
+                description: "Proven identity.",
               }),
-              endpoint: Type.String({ description: "The endpoint name that goes with it." }),
+              endpoint: Type.String({ description: "Endpoint name that it may use." }),
             },
             { additionalProperties: false },
           ),
