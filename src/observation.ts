@@ -61,14 +61,15 @@ export function startSysTopics(running: Composition, version: string): SysTopics
   return topics;
 }
 
-function statistics({ sessions, bus }: Composition): Partial<Record<Statistic, () => number>> {
+function statistics({ sessions, bus, core }: Composition): Partial<Record<Statistic, () => number>> {
   const subscriptions = (): number => {
     let count = 0;
     for (const session of sessions.all()) count += session.subscriptions.size;
     return count;
   };
   return {
-    connections: () => sessions.connected,
+    // Clients as the bus sees them: not each subscription of a STOMP client, nor each device of an aggregate.
+    connections: () => core.counters.connects.value - core.counters.disconnects.value,
     sessions: () => sessions.count,
     "sessions/persistent": () => {
       let count = 0;

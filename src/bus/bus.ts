@@ -17,6 +17,8 @@ export interface Subscriber {
   readonly key: string;
   /** Connected and with room: shared groups prefer such members. */
   readonly available: boolean;
+  /** Whom no-local takes it for, when that is not the subscriber alone; set before it subscribes. */
+  readonly owner?: object | undefined;
   deliver(message: Message, grant: Grant): void;
 }
 
@@ -42,8 +44,8 @@ export interface SharedSubscription {
 export type Routed = "matched" | "none";
 
 export interface Bus {
-  /** Routes to all subscribers and updates the retained message. `from` is for no-local. */
-  publish(message: Message, from: Subscriber | undefined): Routed;
+  /** Routes to all subscribers and updates the retained message. `from`, for no-local: a subscriber or an owner. */
+  publish(message: Message, from: object | undefined): Routed;
   /** Publishes at a later time. False when the limit of waiting messages is reached. */
   publishLater(message: Message, due: Instant): boolean;
   /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */

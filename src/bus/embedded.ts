@@ -21,7 +21,7 @@ export interface EmbeddedBusOptions {
 
 interface Waiting {
   readonly message: Message;
-  readonly from: Subscriber | undefined;
+  readonly from: object | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ export class EmbeddedBus implements Bus {
     return this.#routes.filters;
   }
 
-  publish(message: Message, from: Subscriber | undefined): Routed {
+  publish(message: Message, from: object | undefined): Routed {
     if (this.#routing) {
       this.#line.push({ message, from });
       return "matched";
@@ -110,13 +110,13 @@ export class EmbeddedBus implements Bus {
     return this.retainedMessages.find(filter, this.#clock.now(), limit);
   }
 
-  #route(message: Message, from: Subscriber | undefined): Routed {
+  #route(message: Message, from: object | undefined): Routed {
     if (message.retain) this.retainedMessages.apply(message);
     const route = this.#routes.find(message.topic);
     const targets = route.targets;
     for (let index = 0; index < targets.length; index++) {
       const target = targets[index]!;
-      const grant = target.subscriber === from ? target.ownGrant : target.grant;
+      const grant = target.owner === from ? target.ownGrant : target.grant;
       if (grant !== undefined) target.subscriber.deliver(message, grant);
     }
     const groups = route.groups;

@@ -12,8 +12,9 @@ interface FilterEntry {
 /** One receiver of one topic. */
 export interface Target {
   readonly subscriber: Subscriber;
+  readonly owner: object;
   readonly grant: Grant;
-  /** The grant for the subscriber's own messages; undefined when all its matching subscriptions are no-local. */
+  /** The grant for its owner's own messages; undefined when all its matching subscriptions are no-local. */
   readonly ownGrant: Grant | undefined;
 }
 
@@ -116,7 +117,7 @@ export class Routes {
       const local = subscriptions.filter((subscription) => !subscription.noLocal);
       const ownGrant =
         local.length === subscriptions.length ? grant : local.length === 0 ? undefined : merge(local);
-      targets.push({ subscriber, grant, ownGrant });
+      targets.push({ subscriber, owner: subscriber.owner ?? subscriber, grant, ownGrant });
     }
     return { targets, groups };
   }

@@ -3,6 +3,7 @@ import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } from "../bus/topic.ts";
 import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
+import type { Aggregate } from "../session/aggregate.ts";
 import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
 import type { Session } from "../session/session.ts";
 import type { Occupant } from "../session/sessions.ts";
@@ -19,6 +20,7 @@ import {
   type Ticket,
   type Will,
 } from "./contract.ts";
+import type { ClientEvent } from "./core.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
 
@@ -32,6 +34,11 @@ export class BusClient implements Client, Occupant {
   /** Undefined for a transient client. */
   readonly session: Session | undefined;
   readonly mountpoint: string;
+  readonly aggregate: Aggregate | undefined;
+  /** Under which name and of whom the bus knows what it publishes. */
+  readonly #publisher: string;
+  /** What was announced when it came in; a transient client and a further session come without a word. */
+  event: ClientEvent | undefined = undefined;
   readonly connectedAt: number;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
@@ -51,12 +58,15 @@ export class BusClient implements Client, Occupant {
     identity: Identity,
     session: Session | undefined,
     mountpoint: string,
+    aggregate: Aggregate | undefined,
   ) {
     this.loop = loop;
     this.door = door;
     this.identity = identity;
     this.session = session;
     this.mountpoint = mountpoint;
+    this.aggregate = aggregate;
+    this.#publisher = aggregate?.key ?? session?.key ?? `${identity.gateway}:${identity.clientId}`;
     this.connectedAt = loop.core.now;
     if (session === undefined) {
       loop.rates ??= Rates.of(door.policy.limits);
@@ -157,9 +167,9 @@ export class BusClient implements Client, Occupant {
     if (rewrite !== undefined) topic = rewrite(this.identity, topic);
     if (this.mountpoint !== "") topic = this.mountpoint + topic;
     const routed = topic === message.topic ? message : message.withTopic(topic);
-    routed.publisher = this.session?.key ?? `${this.identity.gateway}:${this.id}`;
+    routed.publisher = this.#publisher;
     if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "quota";
-    if (core.bus.publish(routed, this.session) === "matched") return "accepted";
+    if (core.bus.publish(routed, this.aggregate ?? this.session) === "matched") return "accepted";
     core.counters.messagesNoSubscribers.value++;
     return "no-subscribers";
   }

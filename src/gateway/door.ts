@@ -17,7 +17,6 @@ export class Door {
   readonly policy: ListenerPolicy;
   readonly gateway: string;
   readonly #loops = new Set<ChannelLoop>();
-  readonly #events = new WeakMap<BusClient, ClientEvent>();
 
   readonly #sibling: ((gateway: string) => Door) | undefined;
   #siblings: Map<string, Door> | undefined = undefined;
@@ -87,11 +86,12 @@ export class Door {
   }
 
   disconnected(client: BusClient, reason: string): void {
-    const event = this.#events.get(client);
+    const { event, aggregate } = client;
     // A further session of a client comes and goes without a word.
     if (event === undefined) return;
-    this.core.counters.disconnects.value++;
     this.policy.disconnected(client.identity, this.core.now);
+    if (aggregate !== undefined && --aggregate.connected > 0) return;
+    this.core.counters.disconnects.value++;
     this.core.events.disconnected?.(event, reason, this.core.now);
   }
 
@@ -116,8 +116,12 @@ export class Door {
     if (!verdict.ok) return this.#refuse(verdict.refusal, verdict.reason);
     const identity = verdict.identity;
     const mountpoint = this.policy.mountpoint(identity);
+    const aggregate =
+      request.aggregate === undefined
+        ? undefined
+        : this.core.sessions.aggregate(this.gateway, request.aggregate);
     if (request.transient === true) {
-      const client = new BusClient(loop, this, identity, undefined, mountpoint);
+      const client = new BusClient(loop, this, identity, undefined, mountpoint, aggregate);
       loop.join(client);
       return { ok: true, client, sessionPresent: false };
     }
@@ -128,7 +132,7 @@ export class Door {
     const opened = this.core.sessions.open(this.gateway, identity.clientId, request.cleanStart, expiry);
     if (opened === undefined) return this.#refuse("quota", "session limit reached");
     const { session, present } = opened;
-    const client = new BusClient(loop, this, identity, session, mountpoint);
+    const client = new BusClient(loop, this, identity, session, mountpoint, aggregate);
     this.#prepare(session, client, request, present);
     loop.join(client);
     this.core.sessions.occupy(session, client, request.credit);
@@ -148,7 +152,7 @@ export class Door {
     const opened = this.core.sessions.open(this.gateway, clientId, cleanStart, sessionExpiry);
     if (opened === undefined) return this.#refuse("quota", "session limit reached");
     const { session, present } = opened;
-    const client = new BusClient(loop, this, of.identity, session, of.mountpoint);
+    const client = new BusClient(loop, this, of.identity, session, of.mountpoint, of.aggregate);
     this.#prepare(session, client, request, present);
     loop.join(client);
     this.core.sessions.occupy(session, client, credit);
@@ -156,7 +160,9 @@ export class Door {
   }
 
   #prepare(session: Session, client: BusClient, request: ConnectRequest, present: boolean): void {
-    if (present && session.mountpoint !== client.mountpoint) {
+    const moved = session.mountpoint !== client.mountpoint || session.owner !== client.aggregate;
+    session.owner = client.aggregate;
+    if (present && moved) {
       // Another user name, or changed rules: its subscriptions move under the new prefix.
       this.core.sessions.remount(session, client.mountpoint);
     }
@@ -172,12 +178,12 @@ export class Door {
   }
 
   #announce(client: BusClient, request: ConnectRequest, sessionPresent: boolean): void {
-    this.core.counters.connects.value++;
     const { peer } = client.identity;
+    const { aggregate } = client;
     const event: ClientEvent = {
       gateway: this.gateway,
       listener: this.policy.listener,
-      clientId: client.id,
+      clientId: aggregate?.clientId ?? client.id,
       username: client.username,
       address: peer.address,
       port: peer.port,
@@ -187,7 +193,9 @@ export class Door {
       keepAlive: (request.keepAlive ?? 0) / 1000,
       at: this.core.now,
     };
-    this.#events.set(client, event);
+    client.event = event;
+    if (aggregate !== undefined && aggregate.connected++ > 0) return;
+    this.core.counters.connects.value++;
     this.core.events.connected?.(event);
   }
 

@@ -51,6 +51,8 @@ export class Session implements Subscriber {
   /** State of the gateway that lives as long as the session. */
   memo: unknown = undefined;
   username: string | undefined = undefined;
+  /** What the client shares with others on the bus, if it does. */
+  owner: object | undefined = undefined;
   /** When its client left; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
 

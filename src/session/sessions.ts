@@ -3,6 +3,7 @@ import { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
+import { Aggregate } from "./aggregate.ts";
 import { type Outlet, Session, type SessionContext, sessionKey } from "./session.ts";
 
 export interface SessionsOptions {
@@ -29,6 +30,8 @@ export interface Opened {
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
   readonly #occupants = new Map<Session, Occupant>();
+  /** As many as configurations name. */
+  readonly #aggregates = new Map<string, Aggregate>();
   readonly #pending = new Map<Session, SessionTimers>();
   readonly #bus: Bus;
   readonly #alarms: Alarms;
@@ -55,6 +58,17 @@ export class Sessions {
 
   get(gateway: string, clientId: string): Session | undefined {
     return this.#sessions.get(sessionKey(gateway, clientId));
+  }
+
+  /** What clients that share this identity have in common. */
+  aggregate(gateway: string, clientId: string): Aggregate {
+    const key = sessionKey(gateway, clientId);
+    let aggregate = this.#aggregates.get(key);
+    if (aggregate === undefined) {
+      aggregate = new Aggregate(key, clientId);
+      this.#aggregates.set(key, aggregate);
+    }
+    return aggregate;
   }
 
   all(): IterableIterator<Session> {
@@ -216,7 +230,7 @@ export class Sessions {
       will.options.expiry,
     );
     message.publisher = session.key;
-    this.#bus.publish(message, session);
+    this.#bus.publish(message, session.owner ?? session);
   }
 
   #timers(session: Session): SessionTimers {

@@ -180,3 +180,51 @@ describe("a client", () => {
     expect([heard.length, world.sessions.count, world.connects.length]).toEqual([1, 0, 0]);
   });
 });
+
+describe("clients of one aggregate", () => {
+  it("are one client to no-local, to subscribers and in counts, and each has a session of its own", () => {
+    const { world, open } = site();
+    const shared = { aggregate: "all", sessionExpiry: seconds(60) };
+    const [a, b, other] = [open(), open(), open()];
+    const clientA = a.puppet.connect("a", shared);
+    const clientB = b.puppet.connect("b", shared);
+    other.puppet.connect("other").subscribe("t", { qos: 1, noLocal: true }, 1);
+    clientA.subscribe("t", { qos: 1, noLocal: true }, 1);
+    clientB.subscribe("t", { qos: 1 }, 1);
+    const heard = world.listen("t");
+    clientA.publish(messageOf("t", "m", 1), 2);
+    expect([a.puppet.take(), b.puppet.take(), other.puppet.take()]).toEqual([[], ["m"], ["m"]]);
+    expect(heard[0]?.publisher).toBe("puppet:all");
+    expect(world.connects.map(({ clientId }) => clientId)).toEqual(["all", "other"]);
+    a.stream.drop();
+    expect(world.disconnects).toEqual([]);
+    b.stream.drop();
+    expect(world.disconnects.map(({ event }) => event.clientId)).toEqual(["all"]);
+    expect(world.sessions.count).toBe(3);
+  });
+
+  it("include those that live for one request, on whatever listener", () => {
+    const { world, open } = site();
+    const { puppet } = open();
+    puppet.connect("a", { aggregate: "all" }).subscribe("t", { qos: 0, noLocal: true }, 1);
+    const elsewhere = new Puppets();
+    world.streams("puppet", elsewhere).connect();
+    const request = elsewhere.last.connect("b", { aggregate: "all", transient: true });
+    expect(request.publish(messageOf("t", "m"), 1)).toBe("accepted");
+    expect(puppet.take()).toEqual([]);
+  });
+
+  it("may leave it and join it between connections", () => {
+    const { world, open } = site();
+    const options = { sessionExpiry: seconds(60) };
+    const first = open();
+    first.puppet.connect("a", options).subscribe("t", { qos: 1, noLocal: true }, 1);
+    first.stream.drop();
+    const { puppet } = open();
+    puppet.connect("a", { ...options, aggregate: "all" });
+    const b = open();
+    b.puppet.connect("b", { aggregate: "all" }).publish(messageOf("t", "own", 1), 1);
+    world.publish("t", "theirs");
+    expect(puppet.take()).toEqual(["theirs"]);
+  });
+});
