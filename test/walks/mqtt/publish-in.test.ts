@@ -1,32 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
-import type { PublishAnswer } from "#core/gateway/contract.ts";
+import { commitWhenTold } from "../../support/commit-when-told.ts";
 import { mqttSite } from "../../support/mqtt-device.ts";
-
-/** A store that commits when the test says so. */
-function slowStore() {
-  const waiting: (() => void)[] = [];
-  let writes = 0;
-  return {
-    commits: {
-      // Every look sees another write, so every QoS 1 and 2 publish has to wait.
-      get writes() {
-        return writes++;
-      },
-      await(loop: ChannelLoop, ticket: number, answer: PublishAnswer | 0 | 1 | 2) {
-        waiting.push(() => loop.answered(ticket, answer));
-      },
-      // biome-ignore lint/suspicious/noThenProperty: the method of Commits
-      then(run: () => void) {
-        waiting.push(run);
-      },
-    },
-    waiting,
-    commitAll() {
-      for (const commit of waiting.splice(0)) commit();
-    },
-  };
-}
 
 const forbidden = { mayPublish: (_who: unknown, topic: string) => topic !== "secret" };
 
@@ -125,7 +99,7 @@ describe("answers to publishes", () => {
   });
 
   it("come in the order of the publishes, though the store answers in another [MQTT-4.6.0-2]", () => {
-    const store = slowStore();
+    const store = commitWhenTold();
     const site = mqttSite({}, { commits: store.commits }, forbidden);
     site.world.listen("#");
     const device = site.device(5);
@@ -151,7 +125,7 @@ describe("answers to publishes", () => {
   });
 
   it("stop the reading from an MQTT 3.1.1 client while too many are due", () => {
-    const store = slowStore();
+    const store = commitWhenTold();
     const site = mqttSite({ receiveMaximum: 2 }, { commits: store.commits });
     const heard = site.world.listen("#");
     const device = site.device(4);
@@ -169,7 +143,7 @@ describe("answers to publishes", () => {
   });
 
   it("to a SUBSCRIBE wait for the store, and nothing is read meanwhile", () => {
-    const store = slowStore();
+    const store = commitWhenTold();
     const site = mqttSite({}, { commits: store.commits });
     const device = site.device(5);
     device.connect("dev");
