@@ -28,7 +28,7 @@ import { encodeBare, encodeEncapsulated } from "./encode.ts";
 import { type Handshake, park, repeatHandshake, settleConnect } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
 import { type Anonymous, answerPublish } from "./operations/publish-in.ts";
-import { deliverNext, type Exchange, repeatExchanges } from "./operations/publish-out.ts";
+import { deliverNext, type Exchange, NO_EXCHANGES, repeatExchanges } from "./operations/publish-out.ts";
 import { type Announcement, repeatRegister } from "./operations/register.ts";
 import { checkSilence, stopFlush } from "./operations/sleep.ts";
 import { answerSubscribe } from "./operations/subscribe.ts";
@@ -50,8 +50,6 @@ export type State =
   | "asleep"
   | "awake"
   | "ended";
-
-const NO_EXCHANGES: Exchange[] = [];
 
 /** Fields are shared with `operations/`, and with nothing else. Most are absent in most channels. */
 export class MqttSnChannel implements Channel {

@@ -5,7 +5,7 @@ import type { StoredWill } from "./operations/will.ts";
 import { Topics } from "./topics.ts";
 
 interface Memo {
-  readonly topics: string[];
+  readonly topics: readonly string[];
   readonly clean: boolean;
   readonly will?: { topic: string; qos: 0 | 1 | 2; retain: boolean; payload: string };
   /** Of a sleeper: its sleep time with tolerance, in milliseconds. */
@@ -48,7 +48,7 @@ export function rememberSleep(channel: MqttSnChannel): void {
 export function recall(channel: MqttSnChannel): void {
   const memo = memoOf(channel);
   if (memo === undefined) return;
-  if (memo.topics.length > 0) channel.topics = new Topics([...memo.topics]);
+  if (memo.topics.length > 0) channel.topics = new Topics(memo.topics);
   channel.will = storedWill(memo);
 }
 

@@ -11,15 +11,21 @@ const REFUSED = 2;
 /** Above this many names a scan is slower than an index. */
 const SCAN_MAX = 16;
 
-/** The normal topic ids of one client. Ids go up from 1 and are never given away again in a session. */
+/** Ids whose state fits into one small integer, two bits each; most clients have no more. */
+const PACKED_MAX = 15;
+
+/**
+ * The normal topic ids of one client. Ids go up from 1 and are never given away again in a session. Kept small,
+ * because every sleeping device has one: `names` never has spare room, and what was told is a few bits.
+ */
 export class Topics {
-  readonly names: string[];
-  #told: number[];
+  names: readonly string[];
+  #packed = 0;
+  #rest: Uint8Array | undefined = undefined;
   #index: Map<string, number> | undefined = undefined;
 
-  constructor(names: string[] = []) {
+  constructor(names: readonly string[] = []) {
     this.names = names;
-    this.#told = names.map(() => UNTOLD);
   }
 
   nameOf(id: number): string | undefined {
@@ -38,19 +44,18 @@ export class Topics {
     const known = this.idOf(name);
     if (known !== 0) return known;
     if (this.names.length >= limit || this.names.length >= TOPIC_ID_MAX) return 0;
-    this.names.push(name);
-    this.#told.push(UNTOLD);
+    this.names = [...this.names, name];
     const id = this.names.length;
     this.#index?.set(name, id);
     return id;
   }
 
   isKnown(id: number): boolean {
-    return this.#told[id - TOPIC_ID_MIN] === KNOWN;
+    return this.#told(id) === KNOWN;
   }
 
   isRefused(id: number): boolean {
-    return this.#told[id - TOPIC_ID_MIN] === REFUSED;
+    return this.#told(id) === REFUSED;
   }
 
   learnt(id: number): void {
@@ -68,11 +73,28 @@ export class Topics {
 
   /** A new connection: ids stay valid, but each is announced before we use it (§6.5). */
   forgetAll(): void {
-    this.#told = this.names.map(() => UNTOLD);
+    this.#packed = 0;
+    this.#rest = undefined;
+  }
+
+  #told(id: number): number {
+    if (id <= PACKED_MAX) return (this.#packed >> (2 * (id - TOPIC_ID_MIN))) & 3;
+    return this.#rest?.[id] ?? UNTOLD;
   }
 
   #tell(id: number, what: number): void {
-    if (id >= TOPIC_ID_MIN && id <= this.names.length) this.#told[id - TOPIC_ID_MIN] = what;
+    if (id < TOPIC_ID_MIN || id > this.names.length) return;
+    if (id <= PACKED_MAX) {
+      const at = 2 * (id - TOPIC_ID_MIN);
+      this.#packed = (this.#packed & ~(3 << at)) | (what << at);
+      return;
+    }
+    if (this.#rest === undefined || this.#rest.length <= id) {
+      const grown = new Uint8Array(Math.min(TOPIC_ID_MAX + 1, id * 2));
+      if (this.#rest !== undefined) grown.set(this.#rest);
+      this.#rest = grown;
+    }
+    this.#rest[id] = what;
   }
 }
 

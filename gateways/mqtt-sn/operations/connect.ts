@@ -8,7 +8,7 @@ import { encodeBare, encodeReturnCode } from "../encode.ts";
 import { recall, remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { settleAnonymous } from "./publish-in.ts";
-import { resumeFlow } from "./publish-out.ts";
+import { NO_EXCHANGES, resumeFlow } from "./publish-out.ts";
 import { settleResume } from "./sleep.ts";
 import { busWill, type StoredWill } from "./will.ts";
 
@@ -247,7 +247,7 @@ function leaveConnection(channel: MqttSnChannel): void {
   channel.will = undefined;
   channel.announcement = undefined;
   channel.waiting = undefined;
-  channel.exchanges = [];
+  channel.exchanges = NO_EXCHANGES;
   channel.asked2 = undefined;
   channel.lastQos1 = 0;
   channel.malformed = 0;

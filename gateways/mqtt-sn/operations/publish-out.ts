@@ -21,6 +21,9 @@ export interface Exchange {
   sent: boolean;
 }
 
+/** What channels share that have nothing in flight. */
+export const NO_EXCHANGES: Exchange[] = [];
+
 export function deliverNext(channel: MqttSnChannel, delivery: Delivery, now: Instant): void {
   if (channel.state === "awake") channel.flushLeft--;
   if (channel.state === "awake" && channel.flushLeft === 0) channel.client?.credit(0);
@@ -186,9 +189,9 @@ function open(channel: MqttSnChannel, exchange: Exchange): void {
 }
 
 function close(channel: MqttSnChannel, exchange: Exchange): void {
-  channel.exchanges = channel.exchanges.filter((each) => each !== exchange);
-  if (channel.exchanges.length === 0 && channel.announcement === undefined)
-    channel.retryAt = Infinity as Instant;
+  const left = channel.exchanges.filter((each) => each !== exchange);
+  channel.exchanges = left.length === 0 ? NO_EXCHANGES : left;
+  if (left.length === 0 && channel.announcement === undefined) channel.retryAt = Infinity as Instant;
 }
 
 const find = (channel: MqttSnChannel, messageId: number): Exchange | undefined =>
