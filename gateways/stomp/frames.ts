@@ -105,7 +105,10 @@ for (const [number, name] of HEADERS.entries()) {
 export function headerAt(bytes: Uint8Array, start: number, end: number): number {
   const candidates = KNOWN_BY_LENGTH[end - start];
   if (candidates === undefined) return OTHER_HEADER;
-  for (const known of candidates) if (startsWith(bytes, start, known.bytes)) return known.number;
+  for (let index = 0; index < candidates.length; index++) {
+    const known = candidates[index] as Known;
+    if (startsWith(bytes, start, known.bytes)) return known.number;
+  }
   return OTHER_HEADER;
 }
 

@@ -21,11 +21,8 @@ const CR = 0x0d;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
-/** What an octet is in a header line; everything else is 0 and passes in one look-up. */
-const HIGH = 1;
-const SPECIAL = 2;
-const CLASS = new Uint8Array(256).fill(HIGH, 0x80);
-for (const octet of [NUL, LF, CR, COLON, BACKSLASH]) CLASS[octet] = SPECIAL;
+/** From here on an octet is not ASCII. */
+const HIGH = 0x80;
 
 /** What the next octet belongs to. */
 type Reading = "gap" | "command" | "headers" | "sized-body" | "body" | "failed";
@@ -178,29 +175,30 @@ export class Decoder {
 
   #readHeaders(): boolean {
     const chunk = this.#chunk;
-    for (let at = this.#at; at < chunk.length; at++) {
+    const length = chunk.length;
+    for (let at = this.#at; at < length; at++) {
       const octet = chunk[at] as number;
-      const kind = CLASS[octet];
-      if (kind === 0) continue;
-      if (kind === HIGH) this.#frame.wide = true;
+      // Most octets are letters, digits, and signs below the colon.
+      if (octet > COLON ? octet < HIGH && octet !== BACKSLASH : octet > CR && octet < COLON) continue;
+      if (octet >= HIGH) this.#frame.wide = true;
       else if (octet === COLON) {
         if (this.#colon === -1) this.#colon = at + this.#base;
       } else if (octet === BACKSLASH) {
         if (this.#colon === -1) this.#nameEscaped = true;
         else this.#valueEscaped = true;
       } else if (octet === LF) {
-        const length = this.#endLine(at);
-        if (length === -1) return false;
+        const line = this.#endLine(at);
+        if (line === -1) return false;
         this.#at = at + 1;
-        if (length === 0) return this.#endHeaders(at + 1);
+        if (line === 0) return this.#endHeaders(at + 1);
         this.#beginLine(at + 1);
       } else if (octet === CR) {
         if (this.#cr !== -1) return this.#fail("Value Encoding", at, "carriage return without line feed");
         this.#cr = at + this.#base;
-      } else return this.#nulInHeaders(at);
+      } else if (octet === NUL) return this.#nulInHeaders(at);
     }
-    this.#at = chunk.length;
-    return this.#checkLength(chunk.length);
+    this.#at = length;
+    return this.#checkLength(length);
   }
 
   /** Ends a header line at its line feed: its length, or -1 when it is wrong. */
@@ -268,8 +266,7 @@ export class Decoder {
     frame.locate(this.#bytes, this.#start);
     frame.index();
     frame.bodyStart = bodyAt + this.#base;
-    const headers = this.#bytes.subarray(this.#start, this.#start + frame.bodyStart);
-    if (frame.wide && text(headers) === undefined) {
+    if (frame.wide && !this.#isUtf8(frame.bodyStart)) {
       return this.#fail("Value Encoding", bodyAt, "headers are not UTF-8");
     }
     const bad = frame.badEscapeAt();
@@ -285,6 +282,10 @@ export class Decoder {
     frame.bodyEnd = frame.bodyStart + length;
     this.#reading = "sized-body";
     return true;
+  }
+
+  #isUtf8(length: number): boolean {
+    return text(this.#bytes.subarray(this.#start, this.#start + length)) !== undefined;
   }
 
   /** In STOMP 1.0 any frame may have a body; whether CONNECT may, only its accept-version tells. */

@@ -42,6 +42,8 @@ export class Frame {
   bodyEnd = 0;
   /** Some octet of the headers is not ASCII; they are valid UTF-8 then. */
   wide = false;
+  /** Some header holds a backslash. */
+  #escaped = false;
   #bytes: Buffer = NO_BUFFER;
   #start = 0;
   #headers = new Int32Array(8 * FIELDS);
@@ -55,6 +57,7 @@ export class Frame {
     this.escapes = this.trims || opensSession(command) ? undefined : version;
     this.count = 0;
     this.wide = false;
+    this.#escaped = false;
     this.bodyStart = 0;
     this.bodyEnd = 0;
   }
@@ -80,6 +83,7 @@ export class Frame {
     this.#headers[at + 1] = colon;
     this.#headers[at + 2] = end;
     this.#headers[at + 3] = flags;
+    if (flags !== 0) this.#escaped = true;
     this.count++;
   }
 
@@ -91,20 +95,23 @@ export class Frame {
 
   /** Recognises header names; the first of a name counts (STOMP 1.2 Repeated Header Entries). */
   index(): void {
-    this.#first.fill(-1);
+    const first = this.#first;
+    const headers = this.#headers;
+    const bytes = this.#bytes;
+    const base = this.#start;
+    first.fill(-1);
     for (let header = 0; header < this.count; header++) {
       const at = header * FIELDS;
-      const start = this.#start + (this.#headers[at] as number);
-      const number = headerAt(this.#bytes, start, this.#start + (this.#headers[at + 1] as number));
-      this.#headers[at + 3] = ((this.#headers[at + 3] as number) & FLAGS) | (number << NUMBER_SHIFT);
-      if (this.#first[number] === -1) this.#first[number] = header;
+      const number = headerAt(bytes, base + (headers[at] as number), base + (headers[at + 1] as number));
+      headers[at + 3] = ((headers[at + 3] as number) & FLAGS) | (number << NUMBER_SHIFT);
+      if (first[number] === -1) first[number] = header;
     }
   }
 
   /** Offset of the first escape that this version does not define, or -1. */
   badEscapeAt(): number {
     const version = this.escapes;
-    if (version === undefined) return -1;
+    if (version === undefined || !this.#escaped) return -1;
     for (let header = 0; header < this.count; header++) {
       const at = header * FIELDS;
       if (((this.#headers[at + 3] as number) & FLAGS) === 0) continue;
