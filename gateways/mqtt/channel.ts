@@ -99,7 +99,9 @@ export class MqttChannel implements Channel {
         this.#refuse({ kind: "refused", connack: undefined, why: "no CONNECT in time" });
         break;
       case "connected":
-        state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
+        // A client that we have stopped reading from, because of its rate or a slow reader's backlog, is not silent.
+        if (this.#host.paused === true) state.deadline = after(now, state.terms.patience);
+        else state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
         break;
     }
     this.#expectNext();

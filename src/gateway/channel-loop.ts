@@ -205,6 +205,10 @@ export class ChannelLoop extends Alarm implements ChannelHost {
     this.link.unclaim(name);
   }
 
+  get paused(): boolean {
+    return this.#pausedBy > 0;
+  }
+
   /** Reading stops at the first reason and goes on when the last one is gone. */
   pauseReading(): void {
     if (this.#pausedBy++ === 0) this.link.pauseReading();

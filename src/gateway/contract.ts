@@ -240,6 +240,8 @@ export interface ChannelHost {
   /** Streams: stop and go on reading, while an ask is pending whose answer decides how to read on. */
   pauseReading(): void;
   resumeReading(): void;
+  /** Nothing is read at present, for this channel's reasons or the core's: the peer's silence is not its own. */
+  readonly paused?: boolean;
   note(note: Note): void;
   random(length: number): Uint8Array;
   /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */

@@ -215,6 +215,20 @@ describe("the keep alive", () => {
     expect(device.closed).toBe(true);
   });
 
+  it("does not count the time in which the gateway did not read", () => {
+    const site = mqttSite({}, { limits: { messageRate: 1 } });
+    const device = site.device(5);
+    device.connect("dev", { keepalive: 10 });
+    for (let index = 0; index < 60; index++)
+      device.stream.send(device.encode({ cmd: "publish", topic: "a", qos: 0 }));
+    expect(device.stream.readingPaused).toBe(true);
+    device.stream.send(device.encode({ cmd: "pingreq" }));
+    site.world.advance(seconds(25));
+    expect(device.closed).toBe(false);
+    site.world.advance(seconds(60));
+    expect(device.take().filter(({ cmd }) => cmd === "pingresp")).toHaveLength(1);
+  });
+
   it("is off when it is 0 [MQTT-3.1.2-21]", () => {
     const site = mqttSite();
     const device = site.device(4);
