@@ -219,8 +219,7 @@ describe("the keep alive", () => {
     const site = mqttSite({}, { limits: { messageRate: 1 } });
     const device = site.device(5);
     device.connect("dev", { keepalive: 10 });
-    for (let index = 0; index < 60; index++)
-      device.stream.send(device.encode({ cmd: "publish", topic: "a", qos: 0 }));
+    device.send(...Array.from({ length: 60 }, () => ({ cmd: "publish", topic: "a", payload: "", qos: 0 })));
     expect(device.stream.readingPaused).toBe(true);
     device.stream.send(device.encode({ cmd: "pingreq" }));
     site.world.advance(seconds(25));
