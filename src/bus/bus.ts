@@ -17,6 +17,8 @@ export interface Subscriber {
   readonly key: string;
   /** Connected and with room: shared groups prefer such members. */
   readonly available: boolean;
+  /** It is kept by a store, and with it what is queued for it. */
+  readonly durable?: boolean;
   /** Whom no-local takes it for, when that is not the subscriber alone; set before it subscribes. */
   readonly owner?: object | undefined;
   deliver(message: Message, grant: Grant): void;
@@ -51,6 +53,8 @@ export interface Bus {
   /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */
   subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean;
   unsubscribe(subscriber: Subscriber, filter: string): boolean;
+  /** Something durable would have to keep this message. */
+  keeps(message: Message): boolean;
   /** Retained messages that match, expired ones left out, at most `limit`, in no order. */
   retained(filter: string, limit: number): Message[];
 }

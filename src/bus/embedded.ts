@@ -1,7 +1,7 @@
 import type { Alarms } from "../lib/alarm.ts";
 import { Ring } from "../lib/ring.ts";
 import type { Clock, Instant } from "../lib/time.ts";
-import type { Bus, Routed, Subscriber, Subscription } from "./bus.ts";
+import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
 import { type DelayedJournal, type DelayedLimits, DelayedMessages } from "./delayed.ts";
 import type { Message } from "./message.ts";
 import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
@@ -104,6 +104,20 @@ export class EmbeddedBus implements Bus {
     if (group === undefined || !group.leave(subscriber)) return false;
     if (group.empty) this.#routes.removeGroup(shared.filter, group);
     return true;
+  }
+
+  /** A group by its name and filter, while it has members. */
+  sharedSubscription(group: string, filter: string): SharedSubscription | undefined {
+    return this.#routes.group(filter, group);
+  }
+
+  keeps(message: Message): boolean {
+    if (message.retain) return true;
+    const { targets, groups } = this.#routes.find(message.topic);
+    return (
+      targets.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0) ||
+      groups.some((group) => group.durable)
+    );
   }
 
   retained(filter: string, limit: number): Message[] {

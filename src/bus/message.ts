@@ -39,6 +39,8 @@ export class Message {
   publisher = "";
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
   encodings: unknown[] | undefined = undefined;
+  /** Made once, so that a message that waits in many queues is held, and stored, once. */
+  #kept: Message | undefined = undefined;
 
   constructor(
     topic: string,
@@ -74,8 +76,11 @@ export class Message {
 
   /** A copy fit to be kept: its payload does not hold on to a read buffer. */
   kept(): Message {
+    if (this.#kept !== undefined) return this.#kept;
     const payload = own(this.payload);
-    return payload === this.payload ? this : this.#copy(this.topic, payload, this.retain);
+    if (payload === this.payload) return this;
+    this.#kept = this.#copy(this.topic, payload, this.retain);
+    return this.#kept;
   }
 
   #copy(topic: string, payload: Uint8Array, retain: boolean): Message {

@@ -1,3 +1,4 @@
+import { SmallMap } from "../lib/small-map.ts";
 import type { Grant, Subscriber, Subscription } from "./bus.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import { hasWildcard } from "./topic.ts";
@@ -5,8 +6,8 @@ import { TopicTree } from "./topic-tree.ts";
 
 /** All that is subscribed to one filter. */
 interface FilterEntry {
-  readonly subscribers: Map<Subscriber, Subscription>;
-  readonly groups: Map<string, SharedGroup>;
+  readonly subscribers: SmallMap<Subscriber, Subscription>;
+  groups: SmallMap<string, SharedGroup> | undefined;
 }
 
 /** One receiver of one topic. */
@@ -23,6 +24,8 @@ export interface Route {
   readonly targets: readonly Target[];
   readonly groups: readonly SharedGroup[];
 }
+
+const NOWHERE: Route = { targets: [], groups: [] };
 
 /** Subscriptions, and routes made of them; the route of a topic in use costs one map look-up. */
 export class Routes {
@@ -44,7 +47,9 @@ export class Routes {
     const known = this.#cache.get(topic);
     if (known !== undefined) return known;
     const route = this.#resolve(topic);
-    if (this.#cache.size >= this.#cacheSize) this.#cache.clear();
+    // Topics that nobody hears are found out cheaply, and those of $SYS are many and seldom.
+    if (route === NOWHERE || this.#cacheSize === 0 || topic.startsWith("$SYS/")) return route;
+    if (this.#cache.size >= this.#cacheSize) this.#evict();
     this.#cache.set(topic, route);
     return route;
   }
@@ -65,30 +70,32 @@ export class Routes {
   }
 
   group(filter: string, name: string): SharedGroup | undefined {
-    return this.#tree.get(filter)?.groups.get(name);
+    return this.#tree.get(filter)?.groups?.get(name);
   }
 
   addGroup(filter: string, group: SharedGroup): void {
-    this.#entry(filter).groups.set(group.group, group);
+    const entry = this.#entry(filter);
+    entry.groups ??= new SmallMap();
+    entry.groups.set(group.group, group);
     this.#invalidate(filter);
   }
 
   removeGroup(filter: string, group: SharedGroup): void {
     const entry = this.#tree.get(filter);
-    if (entry?.groups.delete(group.group)) this.#drop(filter, entry);
+    if (entry?.groups?.delete(group.group)) this.#drop(filter, entry);
   }
 
   #entry(filter: string): FilterEntry {
     let entry = this.#tree.get(filter);
     if (entry === undefined) {
-      entry = { subscribers: new Map(), groups: new Map() };
+      entry = { subscribers: new SmallMap(), groups: undefined };
       this.#tree.set(filter, entry);
     }
     return entry;
   }
 
   #drop(filter: string, entry: FilterEntry): void {
-    if (entry.subscribers.size === 0 && entry.groups.size === 0) this.#tree.delete(filter);
+    if (entry.subscribers.size === 0 && (entry.groups?.size ?? 0) === 0) this.#tree.delete(filter);
     this.#invalidate(filter);
   }
 
@@ -99,28 +106,39 @@ export class Routes {
     else this.#cache.delete(filter);
   }
 
-  /** Overlapping subscriptions of one client become one target of the highest QoS [MQTT-3.3.4-2]. */
+  /** The topic that was resolved longest ago; what is in use comes back at once. */
+  #evict(): void {
+    const oldest = this.#cache.keys().next();
+    if (oldest.done !== true) this.#cache.delete(oldest.value);
+  }
+
   #resolve(topic: string): Route {
-    const merged = new Map<Subscriber, Subscription[]>();
-    const groups: SharedGroup[] = [];
-    this.#tree.match(topic, (entry) => {
-      for (const [subscriber, subscription] of entry.subscribers) {
-        const known = merged.get(subscriber);
-        if (known === undefined) merged.set(subscriber, [subscription]);
-        else known.push(subscription);
-      }
-      for (const group of entry.groups.values()) groups.push(group);
-    });
+    const entries: FilterEntry[] = [];
+    this.#tree.match(topic, (entry) => entries.push(entry));
+    if (entries.length === 0) return NOWHERE;
     const targets: Target[] = [];
-    for (const [subscriber, subscriptions] of merged) {
+    for (const [subscriber, subscriptions] of bySubscriber(entries)) {
       const grant = merge(subscriptions);
       const local = subscriptions.filter((subscription) => !subscription.noLocal);
       const ownGrant =
         local.length === subscriptions.length ? grant : local.length === 0 ? undefined : merge(local);
       targets.push({ subscriber, owner: subscriber.owner ?? subscriber, grant, ownGrant });
     }
-    return { targets, groups };
+    return { targets, groups: entries.flatMap(({ groups }) => [...(groups?.values() ?? [])]) };
   }
+}
+
+/** Overlapping subscriptions of one client become one target of the highest QoS [MQTT-3.3.4-2]. */
+function bySubscriber(entries: readonly FilterEntry[]): Map<Subscriber, Subscription[]> {
+  const merged = new Map<Subscriber, Subscription[]>();
+  for (const entry of entries) {
+    entry.subscribers.forEach((subscription, subscriber) => {
+      const known = merged.get(subscriber);
+      if (known === undefined) merged.set(subscriber, [subscription]);
+      else known.push(subscription);
+    });
+  }
+  return merged;
 }
 
 const NONE: readonly number[] = [];

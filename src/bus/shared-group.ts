@@ -32,6 +32,10 @@ export class SharedGroup implements SharedSubscription {
     return this.#members.length === 0;
   }
 
+  get durable(): boolean {
+    return this.#members.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0);
+  }
+
   /** True when the subscriber was not a member before. */
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const grant: Grant = {

@@ -1,5 +1,7 @@
+import { SmallMap } from "../lib/small-map.ts";
+
 interface Node<Value> {
-  children: Map<string, Node<Value>> | undefined;
+  children: SmallMap<string, Node<Value>> | undefined;
   value: Value | undefined;
 }
 
@@ -30,7 +32,7 @@ export class TopicTree<Value> {
   set(path: string, value: Value): void {
     let at = this.#root;
     for (const level of path.split("/")) {
-      at.children ??= new Map();
+      at.children ??= new SmallMap();
       let child = at.children.get(level);
       if (child === undefined) {
         child = node<Value>();

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Grant, Subscriber } from "#core/bus/bus.ts";
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
@@ -254,5 +255,46 @@ describe("delayed messages", () => {
     deadlines.advance(at(2000));
     expect(a.texts).toEqual(["soon", "late"]);
     expect(bus.delayedMessages.waiting).toBe(0);
+  });
+});
+
+describe("a message that is kept", () => {
+  it("is one and the same copy in however many queues, and itself where it owns its bytes", () => {
+    const slab = new Uint8Array(100_000);
+    const view = new Message("t", slab.subarray(10, 20), 1, false, now);
+    const kept = view.kept();
+    expect(kept).not.toBe(view);
+    expect(kept.payload.buffer.byteLength).toBeLessThan(100_000);
+    expect([view.kept(), kept.kept()]).toEqual([kept, kept]);
+    expect(view.kept()).toBe(kept);
+    expect(kept.kept()).toBe(kept);
+  });
+});
+
+describe("the route cache", () => {
+  it("never changes who hears what, whatever is subscribed, shared and ended in between", () => {
+    const topics = ["a", "a/b", "a/c", "$SYS/x", "b"];
+    const filters = ["a", "a/+", "a/#", "#", "+/b", "$SYS/#", "$share/g/a/+", "$queue/a/b"];
+    const step = fc.record({
+      who: fc.integer({ min: 0, max: 2 }),
+      filter: fc.constantFrom(...filters),
+      end: fc.boolean(),
+    });
+    const run = (routeCache: number, steps: readonly { who: number; filter: string; end: boolean }[]) => {
+      const { bus } = newBus({ routeCache });
+      const heard = ["x", "y", "z"].map((key) => new Heard(key));
+      for (const { who, filter, end } of steps) {
+        if (end) bus.unsubscribe(heard[who]!, filter);
+        else bus.subscribe(heard[who]!, filter, plain(1));
+        for (const topic of topics) bus.publish(message(topic, filter), undefined);
+      }
+      return heard.map(({ texts, messages }) => [texts, messages.map(({ topic }) => topic)]);
+    };
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const without = run(0, steps);
+        for (const size of [1, 2, 100]) expect(run(size, steps)).toEqual(without);
+      }),
+    );
   });
 });
