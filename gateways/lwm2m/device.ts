@@ -44,7 +44,8 @@ export class Device implements Line {
   #awakeUntil: Instant;
   #expiresAt: Instant;
   #firmware: FirmwareUpdate | undefined = undefined;
-  #closed = false;
+  /** Nothing is asked of a device before it knows that it is registered. */
+  #phase: "arriving" | "registered" | "closed" = "arriving";
 
   constructor(
     shared: Shared,
@@ -82,6 +83,7 @@ export class Device implements Line {
 
   /** After the answer to Register: reports it, observes again what was observed, and what the settings say. */
   begin(now: Instant): void {
+    this.#phase = "registered";
     this.report("register", registrationReport("register", this.#registration), now);
     const { renew, auto, max } = this.shared.config.observations;
     const wanted = new Map<string, Omit<Observed, "ask">>();
@@ -103,6 +105,7 @@ export class Device implements Line {
     for (const held of inherited) this.deliver(held.delivery, now);
     this.#firmware?.continue(now);
     this.#remember();
+    this.queue.pump(now);
   }
 
   update(registration: Registration, withObjects: boolean, now: Instant): void {
@@ -122,6 +125,7 @@ export class Device implements Line {
   }
 
   awake(now: Instant): boolean {
+    if (this.#phase !== "registered") return false;
     return !this.#registration.queueMode || now < this.#awakeUntil;
   }
 
@@ -136,11 +140,11 @@ export class Device implements Line {
   }
 
   observationsChanged(): void {
-    if (!this.#closed) this.#remember();
+    if (this.#phase !== "closed") this.#remember();
   }
 
   firmwareChanged(): void {
-    if (!this.#closed) this.#remember();
+    if (this.#phase !== "closed") this.#remember();
   }
 
   deliver(delivery: Delivery, now: Instant): void {
@@ -247,7 +251,7 @@ export class Device implements Line {
 
   /** Forgets its requests; returns the commands among them. Nothing more is published by them. */
   close(): CommandRequest[] {
-    this.#closed = true;
+    this.#phase = "closed";
     for (const observed of this.#observations.values()) observed.ask?.cancel();
     return this.queue
       .close()
