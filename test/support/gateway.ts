@@ -5,6 +5,7 @@ import { loadText } from "#core/config/load.ts";
 import { seconds } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { openLog } from "#core/observe/log.ts";
+import { openStore } from "#core/store/open.ts";
 
 export interface TestGateway {
   readonly composition: Composition;
@@ -64,7 +65,10 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
       done();
     },
   });
-  const composition = compose(config, MODULES, openLog({ level: "warn", format: "json", output }));
+  const { engine, ...store } = config.store;
+  const kept =
+    engine === "memory" ? undefined : await openStore({ ...store, folder: config.dataFolder }, () => {});
+  const composition = compose(config, MODULES, openLog({ level: "warn", format: "json", output }), kept);
   await composition.open();
   return {
     composition,
