@@ -68,7 +68,7 @@ export function compose(
   const sessionCounters = newSessionCounters(metrics.counters(""));
   const { settings, usersFiles } = policySettings(config);
   const policy = new ConfiguredPolicy(settings, clock);
-  const state = kept === undefined ? undefined : new DurableState(kept.store);
+  const state = kept === undefined ? undefined : new DurableState(kept.store, () => core.tick());
   const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const ticked: Clock = { now: () => core.now };

@@ -102,7 +102,7 @@ export class BusClient implements Client, Occupant {
     const writes = this.#writesBefore >= 0 ? this.#writesBefore : (commits?.writes ?? 0);
     this.#writesBefore = -1;
     core.counters.messagesReceived[message.qos].value++;
-    const answer = this.#route(message);
+    const answer = this.#route(message, commits !== undefined && commits.writes !== writes);
     if (commits === undefined || message.qos === 0 || commits.writes === writes) return answer;
     if (answer !== "accepted" && answer !== "no-subscribers") return answer;
     commits.await(this.loop, ticket, answer);
@@ -152,7 +152,8 @@ export class BusClient implements Client, Occupant {
     return undefined;
   }
 
-  #route(message: Message): PublishAnswer {
+  /** `written`: something of it is in the store's hands already. */
+  #route(message: Message, written: boolean): PublishAnswer {
     const core = this.loop.core;
     let topic = message.topic;
     let due = NEVER;
@@ -168,6 +169,10 @@ export class BusClient implements Client, Occupant {
     if (this.mountpoint !== "") topic = this.mountpoint + topic;
     const routed = topic === message.topic ? message : message.withTopic(topic);
     routed.publisher = this.#publisher;
+    // What cannot be kept must not be half done: it would come twice when the client repeats it.
+    if (message.qos > 0 && core.commits?.failing === true) {
+      if (written || due !== NEVER || core.bus.keeps(routed)) return "unavailable";
+    }
     if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "quota";
     if (core.bus.publish(routed, this.aggregate ?? this.session) === "matched") return "accepted";
     core.counters.messagesNoSubscribers.value++;
@@ -188,6 +193,7 @@ export class BusClient implements Client, Occupant {
     if (!session.subscriptions.has(filter) && session.subscriptions.size >= limit) return "quota";
     const core = this.loop.core;
     const commits = core.commits;
+    if (commits?.failing === true && session.durable) return "unavailable";
     const writes = commits?.writes ?? 0;
     core.sessions.subscribe(session, filter, options);
     if (commits === undefined || commits.writes === writes) return options.qos;

@@ -29,9 +29,11 @@ export interface Core {
 export interface Commits {
   /** Grows with each write that an acknowledgement may have to wait for. */
   readonly writes: number;
+  /** The last commit failed: what would have to be kept is refused before it has any effect. */
+  readonly failing?: boolean;
   /** Calls `loop.answered(ticket, ...)` once all writes so far are committed, or have failed. */
   await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void;
-  /** Runs once all writes so far are committed; never, when they could not be. */
+  /** Runs once all writes so far are committed; commits that fail are tried again. */
   then(run: () => void): void;
 }
 

@@ -17,6 +17,10 @@ export class StoreCommits implements Commits {
     return this.#store.writes;
   }
 
+  get failing(): boolean {
+    return this.#store.failure !== undefined;
+  }
+
   await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void {
     this.#store.whenCommitted((failure) => {
       if (loop.closed) return;
@@ -27,7 +31,10 @@ export class StoreCommits implements Commits {
 
   then(run: () => void): void {
     this.#store.whenCommitted((failure) => {
-      if (failure !== undefined) return;
+      if (failure !== undefined) {
+        this.then(run);
+        return;
+      }
       this.#core().tick();
       run();
     });

@@ -1,3 +1,4 @@
+import type { SharedSubscription } from "../bus/bus.ts";
 import type { DelayedJournal } from "../bus/delayed.ts";
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import type { RetainedJournal } from "../bus/retained.ts";
@@ -67,8 +68,12 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   #lastSession = 0;
   #lastMessage = 0;
 
-  constructor(store: Store) {
+  /** Called before what waited for a commit runs: it may read the time. */
+  readonly #tick: () => void;
+
+  constructor(store: Store, tick: () => void = () => {}) {
     this.#store = store;
+    this.#tick = tick;
   }
 
   // ---- sessions
@@ -97,9 +102,9 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   }
 
   queued(session: Session, delivery: Outgoing): void {
-    const shared = this.#shared(delivery.message);
+    const message = delivery.message.kept();
+    const shared = this.#shared(message);
     if (shared.uses++ === 0) {
-      const { message } = delivery;
       this.#store.put("message", shared.number, () => messageRecord(message), true);
     }
     this.#put(session, delivery, true);
@@ -113,9 +118,10 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     const number = this.#sessions.get(session);
     if (number === undefined) return;
     this.#store.remove("queue", [number, delivery.sequence]);
-    const shared = this.#messages.get(delivery.message);
+    const message = delivery.message.kept();
+    const shared = this.#messages.get(message);
     if (shared === undefined || --shared.uses > 0) return;
-    this.#messages.delete(delivery.message);
+    this.#messages.delete(message);
     this.#store.remove("message", shared.number);
   }
 
@@ -123,6 +129,18 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     const key: [number, number] = [this.#number(session), packetId];
     if (known) this.#store.put("inbound", key, () => 1, true);
     else this.#store.remove("inbound", key);
+  }
+
+  /** A commit that fails is tried again, so this waits until one succeeds. */
+  whenKept(run: () => void): void {
+    this.#store.whenCommitted((failure) => {
+      if (failure !== undefined) {
+        this.whenKept(run);
+        return;
+      }
+      this.#tick();
+      run();
+    });
   }
 
   // ---- the bus
@@ -176,7 +194,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   #deliveryRecord(delivery: Outgoing): DeliveryRecord {
     const { message, id, stage, qos, retain, subscriptionIds, group } = delivery;
     return [
-      this.#messages.get(message)?.number ?? 0,
+      this.#messages.get(message.kept())?.number ?? 0,
       id,
       stage === "release" ? 1 : 0,
       qos,
@@ -237,11 +255,13 @@ export function deliveryOf(
   record: StoredValue,
   messages: (number: number) => Message | undefined,
   unmounted: (topic: string) => string,
+  groupOf: (group: string, filter: string) => SharedSubscription | undefined,
 ): { readonly message: number; readonly id: DeliveryId; readonly delivery: Outgoing } | undefined {
-  const [number, id, stage, qos, retain, subscriptionIds] = record as DeliveryRecord;
+  const [number, id, stage, qos, retain, subscriptionIds, origin] = record as DeliveryRecord;
   const message = messages(number);
   if (message === undefined) return undefined;
-  const delivery = new Outgoing(message, unmounted(message.topic), qos, retain, subscriptionIds, undefined);
+  const group = origin === undefined || origin === null ? undefined : groupOf(...origin);
+  const delivery = new Outgoing(message, unmounted(message.topic), qos, retain, subscriptionIds, group);
   delivery.stage = stage === 1 ? "release" : "publish";
   return { message: number, id: id as DeliveryId, delivery };
 }

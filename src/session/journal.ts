@@ -20,4 +20,6 @@ export interface SessionJournal {
   settled(session: Session, delivery: Outgoing): void;
   /** An inbound QoS 2 packet id became known or was released. */
   inbound(session: Session, packetId: number, known: boolean): void;
+  /** Runs when all that was told so far is committed: at once where nothing waits. */
+  whenKept(run: () => void): void;
 }

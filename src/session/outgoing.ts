@@ -16,6 +16,8 @@ export class Outgoing implements Delivery {
   readonly group: SharedSubscription | undefined;
   /** Place in the order of the session's deliveries; also its key in the store. 0 while not journaled. */
   sequence = 0;
+  /** Has an id, and has not gone out yet because a store has still to keep it. */
+  held = false;
 
   constructor(
     message: Message,

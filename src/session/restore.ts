@@ -47,12 +47,14 @@ export class Restoration {
   run(): Restored {
     this.#readSessions();
     this.#readSubscriptions();
+    // Before deliveries, which belong to shared subscriptions.
+    for (const { session } of this.#byNumber.values()) this.#sessions.restore(session);
     this.#readMessages();
-    this.#readDeliveries();
+    this.#settleMessages(this.#readDeliveries());
     this.#readInbound();
     this.#readBus();
-    this.#settleMessages();
-    for (const { session, record } of this.#byNumber.values()) this.#admit(session, record);
+    // Last, because it publishes wills and ends sessions, and so writes.
+    for (const { session, record } of this.#byNumber.values()) this.#resumeAbsence(session, record);
     this.#byNumber.clear();
     this.#messages.clear();
     return this.#restored;
@@ -88,7 +90,9 @@ export class Restoration {
     }
   }
 
-  #readDeliveries(): void {
+  /** In two steps: uses of a message are known before the first delivery that does not fit any more is dropped. */
+  #readDeliveries(): readonly (() => void)[] {
+    const deliveries: (() => void)[] = [];
     for (const [key, value] of this.#store.entries("queue")) {
       const [number, sequence] = key as [number, number];
       const session = this.#byNumber.get(number)?.session;
@@ -99,15 +103,17 @@ export class Restoration {
               value,
               (message) => this.#messages.get(message)?.message,
               (topic) => session.unmounted(topic),
+              (group, filter) => this.#bus.sharedSubscription(group, filter),
             );
       if (session === undefined || found === undefined) {
         this.#orphan("queue", key);
         continue;
       }
       this.#messages.get(found.message)!.uses++;
-      session.restore(found.delivery, found.id, sequence);
+      deliveries.push(() => session.restore(found.delivery, found.id, sequence));
       this.#restored.deliveries++;
     }
+    return deliveries;
   }
 
   #readInbound(): void {
@@ -137,20 +143,21 @@ export class Restoration {
     }
   }
 
-  #settleMessages(): void {
+  #settleMessages(deliveries: readonly (() => void)[]): void {
     for (const [number, { message, uses }] of this.#messages) {
       if (uses > 0) this.#state.knowMessage(message, number, uses);
       else this.#orphan("message", number);
     }
+    for (const putBack of deliveries) putBack();
   }
 
   /** Clients that were connected when the process ended were lost at that moment, as far as anybody knows now. */
-  #admit(session: Session, record: SessionRecord): void {
+  #resumeAbsence(session: Session, record: SessionRecord): void {
     session.leftAt = (record.leftAt ?? this.#now) as Instant;
+    if (record.leftAt === undefined || record.leftAt === null) session.save();
     const { leftAt, will } = session;
     const willDue = will === undefined ? undefined : after(leftAt, will.delay);
-    this.#sessions.restore(session, after(leftAt, session.expiry), willDue);
-    session.save();
+    this.#sessions.resumeAbsence(session, after(leftAt, session.expiry), willDue);
   }
 
   #orphan(table: Parameters<Store["remove"]>[0], key: Parameters<Store["remove"]>[1]): void {

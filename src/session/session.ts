@@ -1,6 +1,7 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import { SmallMap } from "../lib/small-map.ts";
 import { type Clock, type Duration, type Instant, NEVER } from "../lib/time.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
@@ -42,7 +43,7 @@ export class Session implements Subscriber {
   readonly key: string;
   readonly gateway: string;
   readonly clientId: string;
-  readonly subscriptions = new Map<string, SubscribeOptions>();
+  readonly subscriptions = new SmallMap<string, SubscribeOptions>();
   /** Prefix of this client's topics on the bus; removed again on delivery. */
   mountpoint = "";
   /** How long the session outlives its connection; above zero it is durable. */
@@ -64,6 +65,8 @@ export class Session implements Subscriber {
   #outlet: Outlet | undefined = undefined;
   #credit = 0;
   #sequence = 1;
+  /** QoS 2 deliveries that are kept since the transport became busy. */
+  #ready: Outgoing[] | undefined = undefined;
   /** Attached anew, and what was unsettled before has not been handed out again yet. */
   #resuming = false;
   #flushing = false;
@@ -124,7 +127,6 @@ export class Session implements Subscriber {
         return;
       }
       if (this.#mayHand()) {
-        this.#journalQueued(delivery);
         this.#hand(delivery);
         return;
       }
@@ -154,6 +156,7 @@ export class Session implements Subscriber {
     this.#outlet = undefined;
     this.#credit = 0;
     this.#replays = undefined;
+    this.#ready = undefined;
     if (!this.durable) return;
     for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
     if (!this.#context.options.queueQos0) {
@@ -187,15 +190,20 @@ export class Session implements Subscriber {
     if (this.#resuming && this.#open) {
       this.#resuming = false;
       for (const delivery of this.#window?.inOrder() ?? []) {
+        // Not those that never went out because the store had not kept their ids yet.
+        if (delivery.held) continue;
         delivery.duplicate = true;
         this.#outlet?.deliver(delivery);
       }
+    }
+    for (const delivery of this.#open ? (this.#ready?.splice(0) ?? []) : []) {
+      if (this.#window?.get(delivery.id) === delivery) this.#outlet?.deliver(delivery);
     }
     while (this.#open) {
       const delivery = this.#nextReplay() ?? this.#queue.peek();
       if (delivery === undefined) return;
       const fromQueue = this.#queue.peek() === delivery;
-      if (delivery.message.expiresAt <= this.#context.clock.now()) {
+      if (delivery.message.expiresAt !== NEVER && delivery.message.expiresAt <= this.#context.clock.now()) {
         if (fromQueue) this.#queue.shift();
         this.#context.counters.droppedExpired.value++;
         this.#forget(delivery);
@@ -307,7 +315,11 @@ export class Session implements Subscriber {
     delivery.sequence = sequence;
     if (sequence >= this.#sequence) this.#sequence = sequence + 1;
     if (id === 0) {
-      this.#queue.push(delivery, this.#context.clock.now());
+      // Limits may have become smaller since.
+      for (const dropped of this.#queue.push(delivery, this.#context.clock.now())) {
+        this.#context.counters.droppedFull.value++;
+        this.#forget(dropped);
+      }
     } else {
       this.#window ??= new Window();
       this.#window.put(delivery, id);
@@ -332,11 +344,38 @@ export class Session implements Subscriber {
 
   #hand(delivery: Outgoing): void {
     this.#window ??= new Window();
-    if (delivery.sequence === 0) delivery.sequence = this.#sequence++;
+    const isNew = delivery.sequence === 0;
+    if (isNew) delivery.sequence = this.#sequence++;
     this.#window.add(delivery);
     this.#context.counters.delivered[delivery.qos].value++;
-    if (this.durable) this.#context.journal?.moved(this, delivery);
+    const journal = this.durable ? this.#context.journal : undefined;
+    if (journal !== undefined) {
+      if (isNew) journal.queued(this, delivery);
+      else journal.moved(this, delivery);
+      if (delivery.qos === 2) {
+        this.#handOnceKept(delivery, journal);
+        return;
+      }
+    }
     this.#outlet!.deliver(delivery);
+  }
+
+  /**
+   * A client that has seen a QoS 2 message under an id that a crash makes us forget would get it a second time
+   * under another: it goes out when message and id are kept.
+   */
+  #handOnceKept(delivery: Outgoing, journal: SessionJournal): void {
+    delivery.held = true;
+    journal.whenKept(() => {
+      delivery.held = false;
+      if (this.#window?.get(delivery.id) !== delivery) return;
+      if (this.#open) {
+        this.#outlet!.deliver(delivery);
+      } else if (this.#outlet !== undefined) {
+        this.#ready ??= [];
+        this.#ready.push(delivery);
+      }
+    });
   }
 
   #enqueue(delivery: Outgoing): void {

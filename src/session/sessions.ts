@@ -145,8 +145,10 @@ export class Sessions {
   discard(session: Session): void {
     this.#cancelTimers(session);
     this.#publishWill(session);
-    for (const filter of session.subscriptions.keys())
+    for (const filter of session.subscriptions.keys()) {
       this.#bus.unsubscribe(session, this.mounted(session, filter));
+      if (session.durable) this.#context.journal?.unsubscribed(session, filter);
+    }
     session.subscriptions.clear();
     this.#sessions.delete(session.key);
     this.#occupants.delete(session);
@@ -194,11 +196,25 @@ export class Sessions {
     return filter.slice(0, end) + mountpoint + filter.slice(end);
   }
 
-  /** Puts back a session that a store had kept, before listeners open; it is away from now on. */
-  restore(session: Session, awayUntil: Instant, willDue: Instant | undefined): void {
+  /** Puts back a session that a store had kept, before listeners open. */
+  restore(session: Session): void {
     this.#sessions.set(session.key, session);
     for (const [filter, options] of session.subscriptions) {
       this.#bus.subscribe(session, this.mounted(session, filter), asSubscription(options));
+    }
+  }
+
+  /** A session that was put back is away; what has come due meanwhile happens now. */
+  resumeAbsence(session: Session, awayUntil: Instant, willDue: Instant | undefined): void {
+    const now = this.#context.clock.now();
+    if (awayUntil <= now) {
+      this.expired++;
+      this.discard(session);
+      return;
+    }
+    if (willDue !== undefined && willDue <= now) {
+      this.#publishWill(session);
+      willDue = undefined;
     }
     if (awayUntil !== Number.POSITIVE_INFINITY) this.#timers(session).armExpiry(awayUntil);
     if (willDue !== undefined) this.#timers(session).armWill(willDue);

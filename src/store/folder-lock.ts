@@ -1,4 +1,4 @@
-import { unlinkSync } from "node:fs";
+import { renameSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { join, relative } from "node:path";
 
@@ -22,12 +22,7 @@ export class FolderLock {
     for (let attempt = 0; attempt < 2; attempt++) {
       const server = await listen(path);
       if (server !== undefined) return new FolderLock(server);
-      if (await answers(path)) return undefined;
-      try {
-        unlinkSync(path);
-      } catch {
-        // Another process that starts at this moment has removed it: the second attempt decides.
-      }
+      if ((await answers(path)) || !(await putAway(path))) return undefined;
     }
     return undefined;
   }
@@ -56,6 +51,23 @@ function listen(path: string): Promise<Server | undefined> {
   });
 }
 
+/** Removes a lock whose process has ended. False: another process, which starts at this moment, took it meanwhile. */
+async function putAway(path: string): Promise<boolean> {
+  const aside = `${path}.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    // Another process has put it away: the second attempt decides.
+    return true;
+  }
+  if (await answers(aside)) {
+    renameSync(aside, path);
+    return false;
+  }
+  unlinkSync(aside);
+  return true;
+}
+
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -63,6 +75,9 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", () => resolve(false));
+    // A process that is too busy to answer lives all the same.
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
   });
 }

@@ -10,6 +10,8 @@ export interface GroupCommitOptions {
   readonly later: (run: () => void, milliseconds: number) => void;
   /** Told when commits begin to fail and when they work again. */
   readonly onFailure: (failure: Error | undefined) => void;
+  /** Milliseconds that go on, for the time that commits take. */
+  readonly now?: () => number;
 }
 
 type Waiter = (failure: Error | undefined) => void;
@@ -19,6 +21,19 @@ interface Pending extends Change {
   readonly isNew: boolean;
 }
 
+/** What a commit that failed while nothing waits is tried again with. */
+const PROBE: Change = { table: "meta", key: "probe", value: () => 1 };
+
+/** For metrics; they only grow. */
+export interface CommitCounts {
+  commits: number;
+  /** Records written or removed. */
+  records: number;
+  failures: number;
+  /** Milliseconds that all commits together have taken. */
+  milliseconds: number;
+}
+
 /**
  * Collects writes for a short window and commits them as one; while a commit runs, the next one collects. What
  * was written and removed within a window is never committed, and when nothing is left to commit nobody waits.
@@ -26,6 +41,7 @@ interface Pending extends Change {
 export class GroupCommit implements Store {
   writes = 0;
   failure: Error | undefined = undefined;
+  readonly counts: CommitCounts = { commits: 0, records: 0, failures: 0, milliseconds: 0 };
   readonly #engine: Engine;
   readonly #options: GroupCommitOptions;
   /** By table and key. */
@@ -34,11 +50,17 @@ export class GroupCommit implements Store {
   #committing: Map<string, Pending> | undefined = undefined;
   #waiters: Waiter[] = [];
   #scheduled = false;
+  #closed = false;
   #idle: (() => void)[] = [];
 
   constructor(engine: Engine, options: GroupCommitOptions) {
     this.#engine = engine;
     this.#options = options;
+  }
+
+  /** Records that wait for a commit, those of the one that runs included. */
+  get waiting(): number {
+    return this.#pending.size + (this.#committing?.size ?? 0);
   }
 
   put(table: Table, key: Key, value: () => StoredValue, isNew = false): void {
@@ -62,7 +84,7 @@ export class GroupCommit implements Store {
       this.#schedule();
     } else if (known.isNew) {
       this.#pending.delete(name);
-      if (this.#pending.size === 0 && this.#committing === undefined) this.#release(undefined);
+      if (this.waiting === 0) this.#release();
     } else {
       known.value = undefined;
     }
@@ -73,16 +95,17 @@ export class GroupCommit implements Store {
   }
 
   whenCommitted(run: Waiter): void {
-    if (this.#pending.size === 0 && this.#committing === undefined) run(this.failure);
+    if (this.waiting === 0) run(undefined);
     else this.#waiters.push(run);
   }
 
   async close(): Promise<void> {
-    while (this.#pending.size > 0 || this.#committing !== undefined) {
+    while (this.waiting > 0) {
       if (this.#committing === undefined) this.#commit();
       await new Promise<void>((resolve) => this.#idle.push(resolve));
       if (this.failure !== undefined) break;
     }
+    this.#closed = true;
     await this.#engine.close();
   }
 
@@ -92,7 +115,8 @@ export class GroupCommit implements Store {
     this.#options.later(
       () => {
         this.#scheduled = false;
-        if (this.#committing === undefined && this.#pending.size > 0) this.#commit();
+        if (this.#closed || this.#committing !== undefined) return;
+        if (this.#pending.size > 0 || this.failure !== undefined) this.#commit();
       },
       this.failure === undefined ? this.#options.window : this.#options.retry,
     );
@@ -101,12 +125,19 @@ export class GroupCommit implements Store {
   #commit(): void {
     const batch = this.#pending;
     const waiters = this.#waiters;
+    const started = this.#options.now?.() ?? 0;
     this.#committing = batch;
     this.#pending = new Map();
     this.#waiters = [];
-    this.#engine.commit([...batch.values()]).then(
-      () => this.#committed(waiters, undefined),
+    this.#engine.commit(batch.size === 0 ? [PROBE] : [...batch.values()]).then(
+      () => {
+        this.counts.commits++;
+        this.counts.records += batch.size;
+        this.counts.milliseconds += (this.#options.now?.() ?? 0) - started;
+        this.#committed(waiters, undefined);
+      },
       (error: unknown) => {
+        this.counts.failures++;
         this.#keep(batch);
         this.#committed(waiters, error instanceof Error ? error : new Error(String(error)));
       },
@@ -115,27 +146,31 @@ export class GroupCommit implements Store {
 
   #committed(waiters: Waiter[], failure: Error | undefined): void {
     this.#committing = undefined;
-    if ((failure === undefined) !== (this.failure === undefined)) this.#options.onFailure(failure);
+    const changed = (failure === undefined) !== (this.failure === undefined);
     this.failure = failure;
+    if (changed) this.#options.onFailure(failure);
     for (const waiter of waiters) waiter(failure);
     for (const resolve of this.#idle.splice(0)) resolve();
-    if (this.#pending.size > 0) this.#schedule();
-    else this.#release(failure);
+    if (this.#pending.size > 0 || failure !== undefined) this.#schedule();
+    else this.#release();
   }
 
-  /** What could not be committed waits for the next try, unless it has been overwritten since. */
+  /**
+   * What could not be committed waits for the next try, unless it has been overwritten since. How much of a failed
+   * commit reached the disk is not known, so from now on a removal is written, too.
+   */
   #keep(batch: Map<string, Pending>): void {
     for (const [name, change] of batch) {
       const newer = this.#pending.get(name);
-      if (newer === undefined) this.#pending.set(name, change);
-      else if (change.isNew) this.#pending.set(name, { ...newer, isNew: true });
+      this.#pending.set(name, { ...(newer ?? change), isNew: false });
     }
   }
 
-  #release(failure: Error | undefined): void {
+  /** Nothing is left to commit. */
+  #release(): void {
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const waiter of waiters) waiter(failure);
+    for (const waiter of waiters) waiter(undefined);
   }
 }
 

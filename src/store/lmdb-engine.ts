@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { type Key, type StoredValue, TABLES, type Table } from "../session/store.ts";
 import type { Change, Engine } from "./engine.ts";
 import { FolderLock } from "./folder-lock.ts";
+import { FORMAT, MIGRATIONS, type Migration } from "./migrations.ts";
 import { StoreError } from "./store-error.ts";
 
-/** Version of the tables and records in the file. */
-export const FORMAT = 1;
+const FILE = "isthmus.mdb";
 const FORMAT_KEY = "format";
 /** LMDB's own limit is 1,978 bytes; text above this length is replaced by its digest. */
 const KEY_LENGTH_MAX = 1500;
@@ -19,6 +19,9 @@ export interface LmdbOptions {
   readonly sync: boolean;
   /** The file may not grow above this many bytes. */
   readonly sizeMax: number;
+  /** For tests of formats that do not exist yet. */
+  readonly format?: number;
+  readonly migrations?: ReadonlyMap<number, Migration>;
 }
 
 interface Record {
@@ -27,19 +30,27 @@ interface Record {
   readonly v: StoredValue;
 }
 
+type Tables = ReadonlyMap<Table, Database<Record, Key>>;
+interface PageCounts {
+  readonly pageSize: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+interface FileCounts extends PageCounts {
+  readonly lastPageNumber: number;
+}
+
 /** Records in an LMDB file: memory-mapped, transactional, with nothing to repair after a crash. */
 export class LmdbEngine implements Engine {
   readonly #root: RootDatabase;
-  readonly #tables: ReadonlyMap<Table, Database<Record, Key>>;
+  readonly #tables: Tables;
   readonly #lock: FolderLock;
   readonly #options: LmdbOptions;
+  /** The last commit failed: the next ones take the slower way, which fails without a trace. */
+  #careful = false;
 
-  private constructor(
-    root: RootDatabase,
-    tables: ReadonlyMap<Table, Database<Record, Key>>,
-    lock: FolderLock,
-    options: LmdbOptions,
-  ) {
+  private constructor(root: RootDatabase, tables: Tables, lock: FolderLock, options: LmdbOptions) {
     this.#root = root;
     this.#tables = tables;
     this.#lock = lock;
@@ -57,18 +68,12 @@ export class LmdbEngine implements Engine {
       throw new StoreError("store-in-use", `another process uses the data folder ${folder}`);
     }
     try {
-      const root = open({
-        path: join(folder, "isthmus.mdb"),
-        maxDbs: TABLES.length + 1,
-        // A commit returns when the map is written; the disk is flushed by another thread, and `flushed` tells.
-        overlappingSync: true,
-        noSync: !options.sync,
-      });
+      const root = openFile(join(folder, FILE), options.sync);
       const tables = new Map(
         TABLES.map((name) => [name, root.openDB<Record, Key>({ name, encoding: "msgpack" })] as const),
       );
       const engine = new LmdbEngine(root, tables, lock, options);
-      await engine.#checkFormat(folder);
+      await engine.#migrate(folder);
       return engine;
     } catch (error) {
       await lock.release();
@@ -76,41 +81,54 @@ export class LmdbEngine implements Engine {
     }
   }
 
+  /** All or nothing; but when the store is full, removals are made, so that there is room again some time. */
   async commit(changes: readonly Change[]): Promise<void> {
-    if (this.size() > this.#options.sizeMax && changes.some((change) => change.value !== undefined)) {
-      throw new StoreError(
-        "store-full",
-        `the store has reached store.sizeMax (${this.#options.sizeMax} bytes)`,
-      );
+    if (!this.#full || changes.every((change) => change.value === undefined)) {
+      await this.#write(changes);
+      return;
     }
-    this.#root.transactionSync(() => {
-      for (const { table, key, value } of changes) {
-        const database = this.#table(table);
-        const [stored, original] = storedKey(key);
-        if (value === undefined) database.removeSync(stored);
-        else database.putSync(stored, original === undefined ? { v: value() } : { k: original, v: value() });
-      }
-    });
-    if (this.#options.sync) await this.#root.flushed;
+    const removals = changes.filter((change) => change.value === undefined);
+    if (removals.length > 0) await this.#write(removals);
+    const { sizeMax } = this.#options;
+    throw new StoreError("store-full", `the store has reached store.sizeMax (${sizeMax} bytes)`);
   }
 
   *entries(table: Table): Iterable<readonly [Key, StoredValue]> {
-    for (const { key, value } of this.#table(table).getRange({ snapshot: false })) {
-      yield [value.k ?? (key as Key), value.v];
+    const range = this.#table(table).getRange({ snapshot: false })[Symbol.iterator]();
+    for (;;) {
+      let next: IteratorResult<{ key: Key; value: Record }>;
+      try {
+        next = range.next() as typeof next;
+        if (next.done !== true && typeof next.value.value !== "object") throw new Error("not a record");
+      } catch (error) {
+        const { message } = error as Error;
+        throw new StoreError("store-failed", `a record of table ${table} cannot be read: ${message}`);
+      }
+      if (next.done === true) return;
+      yield [next.value.value.k ?? next.value.key, next.value.value.v];
     }
   }
 
   count(table: Table): number {
-    return this.#table(table).getCount();
+    return (this.#table(table).getStats() as { entryCount: number }).entryCount;
   }
 
+  /** Bytes of the file. */
   size(): number {
-    const { mapSize, lastPageNumber, pageSize } = this.#root.getStats() as {
-      mapSize?: number;
-      lastPageNumber: number;
-      pageSize: number;
-    };
-    return Math.min(mapSize ?? Number.POSITIVE_INFINITY, (lastPageNumber + 1) * pageSize);
+    const { lastPageNumber, pageSize } = this.#root.getStats() as FileCounts;
+    return (lastPageNumber + 1) * pageSize;
+  }
+
+  /** Bytes of the file that hold records; the rest is free for new ones. */
+  used(): number {
+    let pages = 0;
+    let size = 0;
+    for (const table of this.#tables.values()) {
+      const counts = table.getStats() as PageCounts;
+      size = counts.pageSize;
+      pages += counts.treeBranchPageCount + counts.treeLeafPageCount + counts.overflowPages;
+    }
+    return pages * size;
   }
 
   /** Writes a compacted copy of the file. */
@@ -123,24 +141,91 @@ export class LmdbEngine implements Engine {
     await this.#lock.release();
   }
 
+  get #full(): boolean {
+    const { sizeMax } = this.#options;
+    return this.size() > sizeMax && this.used() > sizeMax;
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    // Values are made before the first one is written: what throws must not leave half a batch behind.
+    const made = changes.map(({ table, key, value }) => {
+      const [stored, original] = storedKey(key);
+      const record: Record | undefined =
+        value === undefined
+          ? undefined
+          : original === undefined
+            ? { v: value() }
+            : { k: original, v: value() };
+      return { database: this.#table(table), stored, record };
+    });
+    const write = (): void => {
+      for (const { database, stored, record } of made) {
+        const written = record === undefined ? database.remove(stored) : database.put(stored, record);
+        // Each write has a promise of the same fate as the batch: one place hears of it.
+        written.catch?.(ignore);
+      }
+    };
+    try {
+      // In another thread, or, once that has failed, in this one: there a failure is no more than an exception.
+      if (this.#careful) this.#root.transactionSync(write);
+      else await this.#root.batch(write);
+      if (this.#options.sync) await this.#root.flushed;
+      this.#careful = false;
+    } catch (error) {
+      this.#careful = true;
+      // The reason is a promise of its own, that nobody else listens to.
+      const reason = (error as { commitError?: Promise<never> }).commitError;
+      throw StoreError.of((await reason?.catch((cause: unknown) => cause)) ?? error, this.#options.folder);
+    }
+  }
+
   #table(name: Table): Database<Record, Key> {
     return this.#tables.get(name)!;
   }
 
-  async #checkFormat(folder: string): Promise<void> {
-    const meta = this.#table("meta");
-    const found = meta.get(FORMAT_KEY)?.v;
+  async #migrate(folder: string): Promise<void> {
+    const { format = FORMAT, migrations = MIGRATIONS } = this.#options;
+    const setFormat = (version: number): Change => ({ table: "meta", key: FORMAT_KEY, value: () => version });
+    let found = this.#table("meta").get(FORMAT_KEY)?.v as number | undefined;
     if (found === undefined) {
-      await meta.put(FORMAT_KEY, { v: FORMAT });
+      await this.#write([setFormat(format)]);
       return;
     }
-    if (found !== FORMAT) {
-      throw new StoreError(
-        "store-format",
-        `${folder} was written in format ${String(found)}; this version reads format ${FORMAT}. Export it with the version that wrote it and import it here`,
-      );
+    while (found !== format) {
+      const migration = found < format ? migrations.get(found) : undefined;
+      if (migration === undefined) {
+        throw new StoreError(
+          "store-format",
+          `${folder} was written in format ${found}; this version reads format ${format}. Export it with the version that wrote it and import it here`,
+        );
+      }
+      found++;
+      await this.#write([...migration((table) => this.entries(table)), setFormat(found)]);
     }
   }
+}
+
+const ignore = (): void => {};
+
+function openFile(path: string, sync: boolean): RootDatabase {
+  const root = open({
+    path,
+    maxDbs: TABLES.length + 1,
+    // A commit returns when the map is written; the disk is flushed by another thread, and `flushed` tells.
+    overlappingSync: sync,
+    noSync: !sync,
+  });
+  // Reading a page beyond the end of the file would end the process with a bus error.
+  const { lastPageNumber, pageSize } = root.getStats() as unknown as FileCounts;
+  const length = statSync(path).size;
+  if (length < (lastPageNumber + 1) * pageSize) {
+    void root.close();
+    throw new StoreError(
+      "store-failed",
+      `${path} is cut off: ${length} bytes of ${(lastPageNumber + 1) * pageSize}. Put a copy of it back, or move it away to begin anew`,
+    );
+  }
+  return root;
 }
 
 function prepare(folder: string): void {

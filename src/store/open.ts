@@ -14,8 +14,10 @@ const RETRY_MS = 1000;
 
 export interface OpenedStore {
   readonly store: GroupCommit;
-  /** Bytes of the file in use. */
+  /** Bytes of the file. */
   size(): number;
+  /** Bytes of the file that hold records. */
+  used(): number;
 }
 
 /** Opens the embedded store. Throws `StoreError`. `onFailure` hears when commits begin to fail, and work again. */
@@ -30,6 +32,7 @@ export async function openStore(
     // A window of nothing is the end of this turn of the event loop.
     later: (run, wait) => void (wait < 1 ? setImmediate(run) : setTimeout(run, wait)),
     onFailure,
+    now: () => performance.now(),
   });
-  return { store, size: () => engine.size() };
+  return { store, size: () => engine.size(), used: () => engine.used() };
 }

@@ -24,6 +24,9 @@ export class StoreError extends Error {
         `no space left for ${folder}; free some, or name another folder with --data`,
       );
     }
-    return new StoreError("store-failed", `the store in ${folder} cannot be opened: ${message}`);
+    return new StoreError(
+      "store-failed",
+      `the store in ${folder} cannot be read or written: ${message}${/input.output/i.test(message) ? " (is the disk full, or broken?)" : ""}`,
+    );
   }
 }
