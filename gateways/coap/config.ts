@@ -77,6 +77,13 @@ const forms = Type.Object(
   { description: "Which ways of speaking to the bus are served.", default: {}, additionalProperties: false },
 );
 
+const collection = Type.Object(
+  {
+    topics: count("Topics that the collection may have; a further one is 4.03.", 1000, 0, 1_000_000),
+  },
+  { description: "The topic collection `pubsub`.", default: {}, additionalProperties: false },
+);
+
 const credentials = Type.Object(
   {
     remember: durationSetting({
@@ -95,6 +102,7 @@ export const schema = Type.Object({
   subscribe,
   connection,
   forms,
+  collection,
   credentials,
   topicPrefix: Type.String({
     description: "First path segment of publish and subscribe.",

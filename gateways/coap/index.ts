@@ -1,4 +1,6 @@
 import type { GatewayModule } from "#core/gateway/contract.ts";
+import { CollectionSite } from "./collection/site.ts";
+import { Topics } from "./collection/topics.ts";
 import { type CoapConfig, schema } from "./config.ts";
 import { PubSubSite } from "./pubsub/site.ts";
 import { createCoapEndpoint } from "./stack/endpoint.ts";
@@ -11,8 +13,10 @@ export const coap: GatewayModule<CoapConfig> = {
   // RFC 8323 §4.1: the subprotocol is mandatory.
   websocket: { subprotocols: ["coap"], subprotocolRequired: true, frames: "binary" },
   open(config, host) {
+    const topics = new Topics(config.collection.topics);
     const sites = (): Site[] => [
       new PubSubSite(config),
+      ...(config.forms.collection ? [new CollectionSite(config, topics)] : []),
       // LwM2M is CoAP: it is served on the same listeners.
       ...(host.offered(COAP_SITES) as readonly Site[]),
     ];

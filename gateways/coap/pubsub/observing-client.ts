@@ -98,6 +98,8 @@ export class ObservingClient {
       {
         qos: operation.qos(config.subscribe.qos),
         noLocal: query.noLocal,
+        // A cleared retained message must be told from an empty one.
+        retainAsPublished: operation.form === "data",
         retainHandling: subscription.wildcard ? wanted : 2,
         identifier: subscription.id,
       },
@@ -129,7 +131,7 @@ export class ObservingClient {
       return;
     }
     const response = this.#first(operation, subscription, retained, now);
-    const watch = new Watch(this, subscription, operation.form, this.#of.config);
+    const watch = new Watch(this, subscription, operation, this.#of.config);
     const observation = isError(response.code) ? undefined : request.accept(response, watch);
     if (observation === undefined) {
       request.respond(response);
@@ -138,6 +140,7 @@ export class ObservingClient {
     }
     watch.observation = observation;
     subscription.watches.push(watch);
+    watch.began();
     const { early } = subscription;
     subscription.early = undefined;
     for (const delivery of early ?? []) this.deliver(delivery, now);
@@ -164,6 +167,7 @@ export class ObservingClient {
     const index = subscription.watches.indexOf(watch);
     if (index < 0) return;
     subscription.watches.splice(index, 1);
+    watch.over();
     this.#leave(subscription, why === "timeout" || why === "gone" ? "lost" : "closed");
   }
 
@@ -194,7 +198,7 @@ export class ObservingClient {
         subscription.early.push(delivery);
         return;
       }
-      for (const watch of subscription.watches) {
+      for (const watch of [...subscription.watches]) {
         watch.notify(delivery, now);
         told++;
       }
@@ -239,7 +243,9 @@ export class ObservingClient {
       for (const watch of subscription.watches) {
         watch.observation?.notify(response, false, 0);
         watch.observation?.end();
+        watch.over();
       }
+      subscription.watches.length = 0;
     }
     this.#byFilter.clear();
     this.#shared = undefined;

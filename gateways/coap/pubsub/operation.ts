@@ -1,13 +1,22 @@
 import type { QoS } from "#core/bus/message.ts";
+import type { Duration } from "#core/lib/time.ts";
 import type { CoapMessage } from "../stack/message.ts";
 import type { CoapRequest } from "../stack/site.ts";
 import type { Query } from "./query.ts";
 
 /**
  * How the client speaks, which decides what it hears: `topic` names the topic in the path (`ps/...` and the form
- * of 2018), `form` in a body or query of `qos=0&topic=t&message=m` (2016).
+ * of 2018), `form` in a body or query of `qos=0&topic=t&message=m` (2016); `data` is a topic-data resource of the
+ * collection, which a cleared retained message deletes.
  */
-export type Form = "topic" | "form";
+export type Form = "topic" | "form" | "data";
+
+/** What a topic of the collection wants of its observations. */
+export interface Watched {
+  readonly confirmInterval: Duration | undefined;
+  began(): void;
+  ended(): void;
+}
 
 /** One request to the bus, read whole; it may wait for an answer of the core. */
 export class Operation {
@@ -17,6 +26,7 @@ export class Operation {
   readonly form: Form;
   message: CoapMessage;
   payload: Uint8Array;
+  watched: Watched | undefined = undefined;
   #detached = false;
 
   constructor(

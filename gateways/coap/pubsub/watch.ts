@@ -1,13 +1,17 @@
 import type { Delivery } from "#core/gateway/contract.ts";
-import type { Instant } from "#core/lib/time.ts";
+import { utf8 } from "#core/lib/bytes.ts";
+import type { Duration, Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Response } from "../stack/codes.ts";
 import type { CoapResponse, Observation, ObservationEnd, Observer } from "../stack/site.ts";
 import { formNotification } from "./form-body.ts";
 import type { ObservingClient, Subscription } from "./observing-client.ts";
-import type { Form } from "./operation.ts";
+import type { Form, Operation, Watched } from "./operation.ts";
 import { notificationOf } from "./representation.ts";
 import { locationOf } from "./topic-path.ts";
+
+/** The last word to observers of a topic-data resource that was deleted. */
+const DELETED = { code: Response.NotFound, payload: utf8("deleted") };
 
 export type WatchEnd = ObservationEnd;
 
@@ -19,11 +23,18 @@ export class Watch implements Observer {
   readonly #client: ObservingClient;
   readonly #form: Form;
   readonly #config: CoapConfig;
+  readonly #watched: Watched | undefined;
 
-  constructor(client: ObservingClient, subscription: Subscription, form: Form, config: CoapConfig) {
+  constructor(
+    client: ObservingClient,
+    subscription: Subscription,
+    operation: Pick<Operation, "form" | "watched">,
+    config: CoapConfig,
+  ) {
     this.#client = client;
     this.subscription = subscription;
-    this.#form = form;
+    this.#form = operation.form;
+    this.#watched = operation.watched;
     this.#config = config;
     // Under a wildcard the next message is of another topic, so nothing supersedes.
     this.coalesce = config.subscribe.coalesce && !subscription.wildcard;
@@ -32,7 +43,25 @@ export class Watch implements Observer {
   notify(delivery: Delivery, now: Instant): void {
     const { notify } = this.#config.subscribe;
     const confirmable = notify === "con" || (notify === "qos" && delivery.qos > 0);
+    if (this.#form === "data" && delivery.retain && delivery.message.payload.length === 0) {
+      this.observation?.notify(DELETED, false, 0);
+      this.#client.ended(this, "deregistered");
+      return;
+    }
     this.observation?.notify(this.#response(delivery, now), confirmable, delivery.id);
+  }
+
+  get confirmInterval(): Duration | undefined {
+    return this.#watched?.confirmInterval;
+  }
+
+  /** It is one of the client's observations from now on, and then no longer. */
+  began(): void {
+    this.#watched?.began();
+  }
+
+  over(): void {
+    this.#watched?.ended();
   }
 
   /** The client asked for its end. */

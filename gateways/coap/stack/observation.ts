@@ -189,7 +189,8 @@ export class PeerObservation implements Observation, Outgoing {
 
   /** RFC 7641 §4.5: a CON now and then finds out whether anybody still listens. */
   #mustConfirm(next: Waiting): boolean {
-    const { confirmEvery, confirmInterval } = this.#channel.observeSettings;
+    const { confirmEvery, confirmInterval: usual } = this.#channel.observeSettings;
+    const confirmInterval = this.observer.confirmInterval ?? usual;
     return (
       next.confirmable ||
       !this.#channel.idReady ||

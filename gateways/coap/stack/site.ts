@@ -132,6 +132,8 @@ export type ObservationEnd = "deregistered" | "reset" | "timeout" | "replaced" |
 export interface Observer {
   /** Only the newest notification waits; older ones that wait are dropped (RFC 7641 §4.5.2). Default: all wait. */
   readonly coalesce?: boolean;
+  /** A notification is CON at least this long after the last CON; the setting of the stack where undefined. */
+  readonly confirmInterval?: Duration | undefined;
   /**
    * What became of a notification: `done` acknowledged (CON) or sent (NON), `dropped` pushed out of the full
    * queue or superseded, `failed` not acknowledged or reset (then `ended` follows).

@@ -1,0 +1,27 @@
+import type { CoapConfig } from "../config.ts";
+import type { Link } from "../stack/link-format.ts";
+import type { CoapPeer, PeerSite, Site } from "../stack/site.ts";
+import { CollectionPeer } from "./peer.ts";
+import type { Topics } from "./topics.ts";
+
+/** `/pubsub`: the topic collection of draft-ietf-core-coap-pubsub-21, whose data are retained messages. */
+export class CollectionSite implements Site {
+  readonly name = "collection";
+  readonly prefixes = ["pubsub"];
+  readonly #config: CoapConfig;
+  readonly #topics: Topics;
+
+  constructor(config: CoapConfig, topics: Topics) {
+    this.#config = config;
+    this.#topics = topics;
+  }
+
+  /** Topics are listed by the collection itself, where the client is known. */
+  links(): readonly Link[] {
+    return [{ target: "/pubsub", attributes: { rt: "core.ps core.ps.coll" } }];
+  }
+
+  open(peer: CoapPeer): PeerSite {
+    return new CollectionPeer(this.#config, peer, this.#topics);
+  }
+}
