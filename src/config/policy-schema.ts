@@ -103,7 +103,8 @@ const Authorization = Type.Object(
     cache: Type.Object(
       {
         entries: integer(0, 100_000, {
-          description: "Decisions remembered for one client, for each of publish and subscribe; 0 for none.",
+          description:
+            "Decisions remembered for one client, for each of publish and subscribe; 64 times as many for all clients together that have the same rules; 0 for none.",
           default: 128,
         }),
         ttl: durationSetting({ description: "How long decisions are remembered.", default: "1m" }),

@@ -67,6 +67,11 @@ class CompiledRule {
     });
   }
 
+  /** Says the same to every client that it concerns. */
+  get constant(): boolean {
+    return this.#topics?.every(({ template }) => template.constant) ?? true;
+  }
+
   /** A topic whose placeholder has no value for this client names nothing, so it is left out. */
   for(identity: Identity): ClientRule {
     const topics: RuleTopic[] = [];
@@ -97,6 +102,21 @@ export class Acl {
   /** The rules that concern one client, in order. */
   rulesFor(identity: Identity): readonly ClientRule[] {
     return this.#rules.filter((rule) => rule.who.includes(identity)).map((rule) => rule.for(identity));
+  }
+
+  /**
+   * Clients of one kind have the same rules, word for word. Undefined for a client whose rules hold something of its
+   * own, such as its id.
+   */
+  kindOf(identity: Identity): string | undefined {
+    let kind = "";
+    for (let index = 0; index < this.#rules.length; index++) {
+      const rule = this.#rules[index]!;
+      if (!rule.who.includes(identity)) continue;
+      if (!rule.constant) return undefined;
+      kind += `${index} `;
+    }
+    return kind;
   }
 }
 

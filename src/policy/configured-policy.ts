@@ -10,6 +10,11 @@ import { compileRewrite, type Rewrite } from "./rewrite.ts";
 import { Rights } from "./rights.ts";
 import type { Ban, PolicySettings } from "./settings.ts";
 
+/** Kinds of clients (by the rules that concern them) that share what is remembered of decisions. */
+const KINDS_MAX = 1_000;
+/** Decisions remembered for all clients of a kind together, as a multiple of those for one client. */
+const COMMON_FACTOR = 64;
+
 /** The rules in force, made ready to be asked; replaced as a whole. */
 export class RuleBook {
   readonly settings: PolicySettings;
@@ -18,6 +23,7 @@ export class RuleBook {
   readonly rewritePublish: Rewrite | undefined;
   readonly rewriteSubscribe: Rewrite | undefined;
   readonly subscriptions: AutomaticSubscriptions;
+  readonly #common = new Map<string, Rights>();
 
   constructor(settings: PolicySettings, generation: number) {
     this.settings = settings;
@@ -26,6 +32,22 @@ export class RuleBook {
     this.rewritePublish = compileRewrite(settings.rewrite, "publish");
     this.rewriteSubscribe = compileRewrite(settings.rewrite, "subscribe");
     this.subscriptions = new AutomaticSubscriptions(settings.subscriptions);
+  }
+
+  /** One `Rights` for all clients of a kind: with usual rules nobody needs any of its own. */
+  rightsFor(identity: Identity, clock: Clock): Rights {
+    const { acl, generation } = this;
+    const { cache } = this.settings.authorization;
+    const kind = acl.kindOf(identity);
+    const common = kind === undefined ? undefined : this.#common.get(kind);
+    if (common !== undefined) return common;
+    if (kind === undefined || this.#common.size >= KINDS_MAX) {
+      return new Rights(acl, identity, generation, cache, clock);
+    }
+    const limits = { entries: cache.entries * COMMON_FACTOR, ttl: cache.ttl };
+    const rights = new Rights(acl, identity, generation, limits, clock);
+    this.#common.set(kind, rights);
+    return rights;
   }
 }
 
@@ -109,8 +131,7 @@ export class ConfiguredPolicy implements Policy {
     const accepted = identity instanceof AcceptedIdentity ? identity : undefined;
     const known = accepted === undefined ? this.#rights.get(identity) : accepted.rights;
     if (known !== undefined && known.generation === this.#rules.generation) return known;
-    const { acl, generation, settings } = this.#rules;
-    const rights = new Rights(acl, identity, generation, settings.authorization.cache, this.#clock);
+    const rights = this.#rules.rightsFor(identity, this.#clock);
     if (accepted === undefined) this.#rights.set(identity, rights);
     else accepted.rights = rights;
     return rights;

@@ -79,6 +79,11 @@ export class TopicTemplate {
     this.#constant = parts.every((part) => typeof part === "string") ? template : undefined;
   }
 
+  /** The same for every client. */
+  get constant(): boolean {
+    return this.#constant !== undefined;
+  }
+
   /** Undefined when this client has no value for a placeholder, for example no user name. */
   fill(identity: Identity): string | undefined {
     if (this.#constant !== undefined) return this.#constant;
