@@ -31,7 +31,7 @@ for (const name of options.suites.length > 0 ? options.suites : names) {
   try {
     const markdown = await suite.run(options);
     console.log(`\n${markdown}`);
-    if (options.write) console.log(`\nwritten: ${writeResults(name, markdown).join(", ")}`);
+    if (options.write) console.log(`\nwritten: ${writeResults(name, markdown, suite.readmes).join(", ")}`);
   } catch (error) {
     console.error(`suite ${name} failed:`, error);
     failed = true;

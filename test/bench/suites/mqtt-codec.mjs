@@ -41,6 +41,7 @@ const forms = [
 
 export const suite = {
   title: "MQTT codec",
+  readmes: ["gateways/mqtt/README.md"],
   scenarios: () => forms.map(({ name }) => name),
   run: async (/** @type {import("../lib/options.mjs").Options} */ options) => {
     const codec = await ours();
