@@ -131,13 +131,13 @@ export class StompChannel implements Channel {
     if (this.#phase.name !== "connected" && this.#phase.name !== "disconnecting") {
       return { state: this.#phase.name, clientIds: [] };
     }
-    const { login, subscriptions, transactions } = this.#phase.connection;
+    const { login, subscriptionCount, transactions } = this.#phase.connection;
     return {
       state: this.#phase.name,
       clientIds: [login.client.id],
       detail: {
         version: login.version,
-        subscriptions: subscriptions.count,
+        subscriptions: subscriptionCount,
         transactions: transactions.count,
         heartBeat: `${login.heart.sendPeriod},${login.heart.receivePeriod}`,
       },

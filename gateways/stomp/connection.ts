@@ -38,8 +38,8 @@ import { Transactions } from "./transactions.ts";
 
 /** What all connections of a gateway share. */
 export interface Settings {
-  config: StompConfig;
-  destinations: Destinations;
+  readonly config: StompConfig;
+  readonly destinations: Destinations;
   readonly counters: {
     readonly messages: Counter;
     readonly acknowledged: Counter;
@@ -79,12 +79,13 @@ export class Connection {
   readonly settings: Settings;
   readonly host: ChannelHost;
   readonly login: Login;
-  readonly subscriptions = new Subscriptions();
   readonly transactions: Transactions;
   now: Instant;
   /** Set when something went wrong outside of a frame's own processing. */
   failure: { readonly problem: Problem; readonly receipt: Uint8Array | undefined } | undefined = undefined;
   readonly #large: boolean;
+  /** Made for the first SUBSCRIBE: many connections only send. */
+  #subscriptions: Subscriptions | undefined = undefined;
   #awaiting: Map<Ticket, Awaiting> | undefined = undefined;
   #opening: Map<Ticket, AwaitingSession> | undefined = undefined;
   #blocking = 0;
@@ -110,6 +111,15 @@ export class Connection {
 
   get session(): string {
     return this.login.session;
+  }
+
+  get subscriptions(): Subscriptions {
+    this.#subscriptions ??= new Subscriptions();
+    return this.#subscriptions;
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions?.count ?? 0;
   }
 
   // ---- frames from the client

@@ -2,6 +2,7 @@ import { text } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, type Err } from "#core/lib/result.ts";
 import { COMMAND_LENGTH_MAX, commandAt, Header, opensSession, type Version } from "../frames.ts";
 import { Frame, lineFlags } from "./frame.ts";
+import { Intake } from "./intake.ts";
 
 /** What a frame may cost, checked while it is read (STOMP 1.2 Size Limits). */
 export interface FrameLimits {
@@ -29,13 +30,10 @@ type Reading = "gap" | "command" | "headers" | "sized-body" | "body" | "failed";
 
 /** A body shorter than this is searched for its NUL by hand: cheaper than a call of `indexOf`. */
 const SHORT_SEARCH = 32;
-const CARRY_FIRST = 256;
 
 /**
  * Cuts a stream into frames. `push` hands in a chunk, then `next` is called until it has nothing more. A frame
  * that lies in one chunk is read where it is; one that does not is gathered, but no octet is looked at twice.
- *
- * Offsets are counted from the frame's first octet. `#base` is what makes an offset of an index in the chunk.
  */
 export class Decoder {
   /** The session's version, once there is one. */
@@ -43,14 +41,7 @@ export class Decoder {
   readonly #limits: FrameLimits;
   readonly #frame = new Frame();
   #reading: Reading = "gap";
-  #chunk: Buffer = NO_CHUNK;
-  #at = 0;
-  #base = 0;
-  /** First octets of a frame whose chunk is gone, and how many. */
-  #carry: Buffer | undefined = undefined;
-  #carried = 0;
-  /** Index in the chunk of the first octet of this frame that is not in the carry. */
-  #from = 0;
+  readonly #intake = new Intake();
   #lineStart = 0;
   #colon = -1;
   #cr = -1;
@@ -74,20 +65,12 @@ export class Decoder {
 
   /** Hands in the next bytes of the stream, wherever they are cut. What is kept of them is copied. */
   push(bytes: Uint8Array): void {
-    const rest = this.#chunk.subarray(this.#at);
-    const chunk = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#chunk = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    this.#at = 0;
-    this.#from = 0;
-    this.#base = this.#carried;
+    this.#intake.push(bytes);
   }
 
   /** Keeps a copy of what has not been read yet, because the chunk will be gone when reading goes on. */
   hold(): void {
-    this.#chunk = this.#at === this.#chunk.length ? NO_CHUNK : Buffer.from(this.#chunk.subarray(this.#at));
-    this.#at = 0;
-    this.#from = 0;
-    this.#base = this.#carried;
+    this.#intake.hold();
   }
 
   /** The next frame, an error after which nothing more is read, or undefined when the chunk is used up. */
@@ -115,42 +98,41 @@ export class Decoder {
 
   /** Ends of line between frames are heart-beats; stray NULs there harm nobody (STOMP 1.2 Augmented BNF). */
   #skipGap(): boolean {
-    const chunk = this.#chunk;
-    for (let at = this.#at; at < chunk.length; at++) {
+    const chunk = this.#intake.chunk;
+    for (let at = this.#intake.at; at < chunk.length; at++) {
       const octet = chunk[at] as number;
       if (octet === LF || octet === CR || octet === NUL) continue;
-      this.#at = at;
-      this.#from = at;
-      this.#base = -at;
+      this.#intake.begin(at);
       this.#cr = -1;
       this.#reading = "command";
       return true;
     }
-    this.#at = chunk.length;
+    this.#intake.at = chunk.length;
     return false;
   }
 
   #readCommand(): boolean {
-    const chunk = this.#chunk;
-    for (let at = this.#at; at < chunk.length; at++) {
+    const chunk = this.#intake.chunk;
+    for (let at = this.#intake.at; at < chunk.length; at++) {
       const octet = chunk[at] as number;
       if (octet === LF) {
-        this.#at = at + 1;
+        this.#intake.at = at + 1;
         return this.#beginFrame(at);
       }
       if (octet === NUL) return this.#fail("Augmented BNF", at, "the frame ends in its command line");
       // One octet more than the longest command: its carriage return.
-      if (at + this.#base > COMMAND_LENGTH_MAX) return this.#fail("Client Frames", at, "unknown command");
+      if (at + this.#intake.base > COMMAND_LENGTH_MAX)
+        return this.#fail("Client Frames", at, "unknown command");
     }
-    this.#at = chunk.length;
+    this.#intake.at = chunk.length;
     return false;
   }
 
   #beginFrame(lineFeed: number): boolean {
-    this.#gather(lineFeed + 1);
-    const bytes = this.#bytes;
-    const start = this.#start;
-    let end = lineFeed + this.#base + start;
+    this.#intake.gather(lineFeed + 1);
+    const bytes = this.#intake.bytes;
+    const start = this.#intake.start;
+    let end = lineFeed + this.#intake.base + start;
     if (bytes[end - 1] === CR) end--;
     const command = commandAt(bytes, start, end);
     if (command === undefined) return this.#unknownCommand(lineFeed, bytes.toString("latin1", start, end));
@@ -166,7 +148,7 @@ export class Decoder {
   }
 
   #beginLine(at: number): void {
-    this.#lineStart = at + this.#base;
+    this.#lineStart = at + this.#intake.base;
     this.#colon = -1;
     this.#cr = -1;
     this.#nameEscaped = false;
@@ -174,37 +156,40 @@ export class Decoder {
   }
 
   #readHeaders(): boolean {
-    const chunk = this.#chunk;
+    const chunk = this.#intake.chunk;
     const length = chunk.length;
-    for (let at = this.#at; at < length; at++) {
+    for (let at = this.#intake.at; at < length; at++) {
       const octet = chunk[at] as number;
       // Most octets are letters, digits, and signs below the colon.
       if (octet > COLON ? octet < HIGH && octet !== BACKSLASH : octet > CR && octet < COLON) continue;
       if (octet >= HIGH) this.#frame.wide = true;
       else if (octet === COLON) {
-        if (this.#colon === -1) this.#colon = at + this.#base;
+        if (this.#colon === -1) this.#colon = at + this.#intake.base;
       } else if (octet === BACKSLASH) {
         if (this.#colon === -1) this.#nameEscaped = true;
         else this.#valueEscaped = true;
       } else if (octet === LF) {
         const line = this.#endLine(at);
         if (line === -1) return false;
-        this.#at = at + 1;
+        this.#intake.at = at + 1;
         if (line === 0) return this.#endHeaders(at + 1);
         this.#beginLine(at + 1);
       } else if (octet === CR) {
+        if (!this.#withinLength(at)) return false;
         if (this.#cr !== -1) return this.#fail("Value Encoding", at, "carriage return without line feed");
-        this.#cr = at + this.#base;
+        this.#cr = at + this.#intake.base;
       } else if (octet === NUL) return this.#nulInHeaders(at);
     }
-    this.#at = length;
-    return this.#checkLength(length);
+    this.#intake.at = length;
+    this.#withinLength(length);
+    return false;
   }
 
   /** Ends a header line at its line feed: its length, or -1 when it is wrong. */
   #endLine(at: number): number {
+    if (!this.#withinLength(at)) return -1;
     const start = this.#lineStart;
-    let end = at + this.#base;
+    let end = at + this.#intake.base;
     if (this.#cr !== -1) {
       if (this.#cr !== end - 1) {
         this.#fail("Value Encoding", at, "carriage return without line feed");
@@ -221,25 +206,20 @@ export class Decoder {
     else if (colon === start) this.#fail("Augmented BNF", at, "header without a name");
     else if (frame.count >= this.#limits.headers) {
       this.#fail("Size Limits", at, `more than ${this.#limits.headers} headers`);
-    } else if (this.#overConnectLength(end)) this.#fail("Size Limits", at, "frame too long before the login");
-    else {
+    } else {
       frame.addLine(start, colon, end, lineFlags(this.#nameEscaped, this.#valueEscaped));
       return length;
     }
     return -1;
   }
 
-  /** Limits apply while reading, so a line without an end is refused as soon as it is too long. */
-  #checkLength(at: number): boolean {
-    const end = at + this.#base;
+  /** Limits apply while reading: a line is refused as soon as it is too long, whatever its end would be. */
+  #withinLength(at: number): boolean {
+    const end = at + this.#intake.base;
     // One octet of grace for the carriage return.
     if (end - this.#lineStart > this.#limits.headerLength + 1) return this.#tooLong(at);
-    if (this.#overConnectLength(end)) return this.#fail("Size Limits", at, "frame too long before the login");
-    return false;
-  }
-
-  #overConnectLength(end: number): boolean {
-    return this.version === undefined && end > this.#limits.connectLength;
+    if (this.version !== undefined || end <= this.#limits.connectLength) return true;
+    return this.#fail("Size Limits", at, "frame too long before the login");
   }
 
   #tooLong(at: number): false {
@@ -251,26 +231,28 @@ export class Decoder {
    * blank line, so commands without a body are let off.
    */
   #nulInHeaders(at: number): boolean {
-    const offset = at + this.#base;
+    if (!this.#withinLength(at)) return false;
+    const offset = at + this.#intake.base;
     if (offset !== this.#lineStart || this.#frame.command === "SEND") {
       return this.#fail("Augmented BNF", at, "the frame ends before its headers do");
     }
-    this.#at = at;
+    this.#intake.at = at;
     return this.#endHeaders(at);
   }
 
   /** The headers are whole: recognises them and decides how the body ends. */
   #endHeaders(bodyAt: number): boolean {
-    this.#gather(bodyAt);
+    this.#intake.gather(bodyAt);
     const frame = this.#frame;
-    frame.locate(this.#bytes, this.#start);
+    frame.locate(this.#intake.bytes, this.#intake.start);
     frame.index();
-    frame.bodyStart = bodyAt + this.#base;
+    frame.bodyStart = bodyAt + this.#intake.base;
     if (frame.wide && !this.#isUtf8(frame.bodyStart)) {
       return this.#fail("Value Encoding", bodyAt, "headers are not UTF-8");
     }
     const bad = frame.badEscapeAt();
-    if (bad !== -1) return this.#fail("Value Encoding", bad - this.#base, "undefined escape in a header");
+    if (bad !== -1)
+      return this.#fail("Value Encoding", bad - this.#intake.base, "undefined escape in a header");
     const length = frame.digits(Header["content-length"]);
     if (length === undefined) {
       this.#reading = "body";
@@ -285,7 +267,7 @@ export class Decoder {
   }
 
   #isUtf8(length: number): boolean {
-    return text(this.#bytes.subarray(this.#start, this.#start + length)) !== undefined;
+    return text(this.#intake.bytes.subarray(this.#intake.start, this.#intake.start + length)) !== undefined;
   }
 
   /** In STOMP 1.0 any frame may have a body; whether CONNECT may, only its accept-version tells. */
@@ -303,44 +285,42 @@ export class Decoder {
   }
 
   #readSizedBody(): boolean {
-    const nul = this.#frame.bodyEnd - this.#base;
-    if (nul >= this.#chunk.length) {
-      this.#at = this.#chunk.length;
+    const nul = this.#frame.bodyEnd - this.#intake.base;
+    if (nul >= this.#intake.chunk.length) {
+      this.#intake.at = this.#intake.chunk.length;
       return false;
     }
-    if (this.#chunk[nul] !== NUL) {
+    if (this.#intake.chunk[nul] !== NUL) {
       return this.#fail("Header content-length", nul, "no NUL after content-length octets of body");
     }
-    this.#at = nul + 1;
+    this.#intake.at = nul + 1;
     return true;
   }
 
   #readBody(): boolean {
     const nul = this.#findNul();
-    const end = nul === -1 ? this.#chunk.length : nul;
-    const length = end + this.#base - this.#frame.bodyStart;
-    if (length > 0 && !this.#mayHaveBody()) return this.#noBody(this.#at);
+    const end = nul === -1 ? this.#intake.chunk.length : nul;
+    const length = end + this.#intake.base - this.#frame.bodyStart;
+    if (length > 0 && !this.#mayHaveBody()) return this.#noBody(this.#intake.at);
     if (length > this.#limits.bodyLength) return this.#bodyTooLong(end);
-    this.#at = end;
+    this.#intake.at = end;
     if (nul === -1) return false;
-    this.#frame.bodyEnd = nul + this.#base;
-    this.#at = nul + 1;
+    this.#frame.bodyEnd = nul + this.#intake.base;
+    this.#intake.at = nul + 1;
     return true;
   }
 
   #findNul(): number {
-    const chunk = this.#chunk;
-    const near = Math.min(chunk.length, this.#at + SHORT_SEARCH);
-    for (let at = this.#at; at < near; at++) if (chunk[at] === NUL) return at;
+    const chunk = this.#intake.chunk;
+    const near = Math.min(chunk.length, this.#intake.at + SHORT_SEARCH);
+    for (let at = this.#intake.at; at < near; at++) if (chunk[at] === NUL) return at;
     return near === chunk.length ? -1 : chunk.indexOf(NUL, near);
   }
 
   #complete(): Frame {
-    this.#gather(this.#at);
-    this.#frame.locate(this.#bytes, this.#start);
-    // Given away: the body is a view of it, and a message may hold on to that.
-    this.#carry = undefined;
-    this.#carried = 0;
+    this.#intake.gather(this.#intake.at);
+    this.#frame.locate(this.#intake.bytes, this.#intake.start);
+    this.#intake.release();
     this.#reading = "gap";
     return this.#frame;
   }
@@ -348,53 +328,22 @@ export class Decoder {
   /** The chunk is used up: what it holds of an unfinished frame moves into the carry. */
   #exhausted(): Err<DecodeError> | undefined {
     if (this.#reading === "failed") return this.#error;
-    if (this.#reading === "gap") this.#frame.clear();
-    else this.#carryOn(this.#chunk.length);
-    this.#chunk = NO_CHUNK;
-    this.#at = 0;
+    const midFrame = this.#reading !== "gap";
+    if (!midFrame) this.#frame.clear();
+    this.#intake.exhaust(midFrame);
     return undefined;
-  }
-
-  /** Brings the frame's octets up to an index of the chunk into one piece. */
-  #gather(upTo: number): void {
-    if (this.#carried > 0 && upTo > this.#from) this.#carryOn(upTo);
-  }
-
-  #carryOn(upTo: number): void {
-    const length = upTo - this.#from;
-    const needed = this.#carried + length;
-    let carry = this.#carry;
-    if (carry === undefined || carry.length < needed) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(CARRY_FIRST, 2 * (carry?.length ?? 0), needed));
-      if (carry !== undefined) carry.copy(grown, 0, 0, this.#carried);
-      carry = grown;
-      this.#carry = grown;
-    }
-    this.#chunk.copy(carry, this.#carried, this.#from, upTo);
-    this.#carried = needed;
-    this.#from = upTo;
-  }
-
-  get #bytes(): Buffer {
-    return this.#carried > 0 ? (this.#carry as Buffer) : this.#chunk;
-  }
-
-  get #start(): number {
-    return this.#carried > 0 ? 0 : this.#from;
   }
 
   /** Leaves in the frame what headers it had, so that the ERROR can name the receipt asked for. */
   #fail(clause: string, at: number, problem: string): false {
     if (this.#reading === "command") this.#frame.clear();
     else {
-      this.#gather(at);
-      this.#frame.locate(this.#bytes, this.#start);
+      this.#intake.gather(at);
+      this.#frame.locate(this.#intake.bytes, this.#intake.start);
       if (this.#reading === "headers") this.#frame.index();
     }
-    this.#error = decodeError(`STOMP ${this.version ?? "1.2"} ${clause}`, at + this.#base, problem);
+    this.#error = decodeError(`STOMP ${this.version ?? "1.2"} ${clause}`, at + this.#intake.base, problem);
     this.#reading = "failed";
     return false;
   }
 }
-
-const NO_CHUNK = Buffer.alloc(0);
