@@ -9,7 +9,7 @@ import type {
   SubscribeAnswer,
   Ticket,
 } from "#core/gateway/contract.ts";
-import { type Instant, NEVER } from "#core/lib/time.ts";
+import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "#gateways/coap/stack/codes.ts";
 import { Option, option } from "#gateways/coap/stack/options.ts";
 import type { CoapPeer, CoapRequest, PeerSite, PeerSiteStatus } from "#gateways/coap/stack/site.ts";
@@ -18,19 +18,21 @@ import type { Device } from "./device.ts";
 import { readQuery } from "./registration.ts";
 import { RegistrationInterface } from "./registration-interface.ts";
 import { receiveSend } from "./send.ts";
-import { type Shared, soonest } from "./shared.ts";
+import type { Shared } from "./shared.ts";
 
 export class Lwm2mChannel implements PeerSite {
   readonly #shared: Shared;
   readonly #registration: RegistrationInterface;
-  readonly #bootstrap: BootstrapInterface;
+  readonly #peer: CoapPeer;
+  /** Made at the first bootstrap request, which most devices never send. */
+  #bootstrap: BootstrapInterface | undefined = undefined;
   /** Read after each input; worked out at the end of each. */
   #deadline: Instant = NEVER;
 
   constructor(shared: Shared, peer: CoapPeer) {
     this.#shared = shared;
     this.#registration = new RegistrationInterface(shared, peer);
-    this.#bootstrap = new BootstrapInterface(shared, peer);
+    this.#peer = peer;
   }
 
   request(request: CoapRequest, now: Instant): void {
@@ -58,12 +60,17 @@ export class Lwm2mChannel implements PeerSite {
     } else if (first === "dp" && method === Method.POST) {
       receiveSend(request, this.#shared, this.#registration.recent(), now);
     } else if (first === "bs" && method === Method.POST) {
-      this.#bootstrap.request(request, query, now);
+      this.#bootstrapping().request(request, query, now);
     } else if (first === "bspack" && method === Method.GET) {
-      this.#bootstrap.pack(request, query, now);
+      this.#bootstrapping().pack(request, query, now);
     } else {
       request.respond({ code: Response.MethodNotAllowed });
     }
+  }
+
+  #bootstrapping(): BootstrapInterface {
+    this.#bootstrap ??= new BootstrapInterface(this.#shared, this.#peer);
+    return this.#bootstrap;
   }
 
   #servePackage(request: CoapRequest, name: string): void {
@@ -95,7 +102,8 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
-    if (!this.#bootstrap.connected(ticket, answer, now)) this.#registration.connected(ticket, answer, now);
+    if (this.#bootstrap?.connected(ticket, answer, now) !== true)
+      this.#registration.connected(ticket, answer, now);
     this.#pump(now);
   }
 
@@ -112,25 +120,25 @@ export class Lwm2mChannel implements PeerSite {
     this.#schedule();
   }
 
-  stop(reason: StopReason, now: Instant, client?: Client): void {
-    this.#registration.stop(reason, now, client);
-    if (client === undefined) this.#bootstrap.close();
+  stop(reason: StopReason, _now: Instant, client?: Client): void {
+    this.#registration.stop(reason, client);
+    if (client === undefined) this.#bootstrap?.close();
     this.#schedule();
   }
 
-  closed(now: Instant): void {
-    this.#bootstrap.close();
-    this.#registration.closed(now);
+  closed(): void {
+    this.#bootstrap?.close();
+    this.#registration.closed();
   }
 
   busy(): boolean {
-    return this.#registration.busy || this.#bootstrap.busy;
+    return this.#registration.busy || this.#bootstrap?.busy === true;
   }
 
   status(): PeerSiteStatus {
     const devices = [...this.#registration.devices()];
     return {
-      state: devices.length > 0 ? "registered" : this.#bootstrap.busy ? "bootstrapping" : "idle",
+      state: devices.length > 0 ? "registered" : this.#bootstrap?.busy === true ? "bootstrapping" : "idle",
       clientIds: devices.map((device) => device.client.id),
       detail: { registrations: devices.map(describe) },
     };
@@ -148,7 +156,10 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   #schedule(): void {
-    this.#deadline = soonest([...this.#registration.devices()].map((device) => device.deadline));
+    this.#deadline = NEVER;
+    for (const device of this.#registration.devices()) {
+      this.#deadline = earliest(this.#deadline, device.deadline);
+    }
   }
 }
 

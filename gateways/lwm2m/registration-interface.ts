@@ -35,8 +35,9 @@ export class RegistrationInterface {
   readonly #shared: Shared;
   readonly #peer: CoapPeer;
   readonly #devices = new Map<string, Device>();
-  readonly #connecting = new Map<Ticket, Arriving>();
-  readonly #subscribing = new Map<Ticket, { device: Device; request: CoapRequest }>();
+  /** Registrations whose connect or subscribe is pending; mostly there are none. */
+  #connecting: Map<Ticket, Arriving> | undefined = undefined;
+  #subscribing: Map<Ticket, { device: Device; request: CoapRequest }> | undefined = undefined;
 
   constructor(shared: Shared, peer: CoapPeer) {
     this.#shared = shared;
@@ -55,7 +56,7 @@ export class RegistrationInterface {
   }
 
   get busy(): boolean {
-    return this.#devices.size + this.#connecting.size > 0;
+    return this.#devices.size + (this.#connecting?.size ?? 0) > 0;
   }
 
   request(
@@ -114,13 +115,15 @@ export class RegistrationInterface {
       ticket,
     );
     const arriving = { registration: registration.value, credentials, request };
-    if (answer === "pending") this.#connecting.set(ticket, arriving);
-    else this.#connected(arriving, answer, now);
+    if (answer === "pending") {
+      this.#connecting ??= new Map();
+      this.#connecting.set(ticket, arriving);
+    } else this.#connected(arriving, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
-    const arriving = this.#connecting.get(ticket);
-    this.#connecting.delete(ticket);
+    const arriving = this.#connecting?.get(ticket);
+    this.#connecting?.delete(ticket);
     if (arriving !== undefined) this.#connected(arriving, answer, now);
   }
 
@@ -142,15 +145,17 @@ export class RegistrationInterface {
     // Retained commands are for whoever was there; a device that registers daily must not repeat them.
     const options = { qos: this.#shared.config.commandQos, retainHandling: 2 } as const;
     const subscribed = client.subscribe(device.reporter.topic("command"), options, ticket);
-    if (subscribed === "pending") this.#subscribing.set(ticket, { device, request });
-    else this.#subscribed(device, request, subscribed, now);
+    if (subscribed === "pending") {
+      this.#subscribing ??= new Map();
+      this.#subscribing.set(ticket, { device, request });
+    } else this.#subscribed(device, request, subscribed, now);
   }
 
   /** True when the ticket was that of a subscription. */
   subscribed(ticket: Ticket, answer: SubscribeAnswer, now: Instant): boolean {
-    const waiting = this.#subscribing.get(ticket);
+    const waiting = this.#subscribing?.get(ticket);
     if (waiting === undefined) return false;
-    this.#subscribing.delete(ticket);
+    this.#subscribing?.delete(ticket);
     this.#subscribed(waiting.device, waiting.request, answer, now);
     return true;
   }
@@ -190,18 +195,25 @@ export class RegistrationInterface {
     }
   }
 
-  stop(_reason: StopReason, _now: Instant, client?: Client): void {
+  stop(reason: StopReason, client?: Client): void {
     for (const device of [...this.#devices.values()]) {
       if (client !== undefined && device.client !== client) continue;
-      this.#replace(device);
+      if (reason === "taken-over") this.#replace(device);
+      else this.#drop(device);
     }
   }
 
-  closed(_now: Instant): void {
-    for (const device of [...this.#devices.values()]) this.#replace(device);
+  closed(): void {
+    for (const device of [...this.#devices.values()]) this.#drop(device);
   }
 
-  /** Its client is in other hands now. QoS 0 commands go with it; the session has the others. */
+  /** The core ends its client; what is of QoS 1 and 2 goes back to the session. */
+  #drop(device: Device): void {
+    this.#forget(device);
+    device.close();
+  }
+
+  /** The device is registering again, and takes its commands of QoS 0 along; the session has the others. */
   #replace(device: Device): void {
     this.#forget(device);
     const held = device.close().filter((command) => command.delivery.id === 0);

@@ -19,7 +19,8 @@ export class Reporter {
   readonly #templates: TopicNames;
   readonly #qos: QoS;
   readonly #place: Place;
-  readonly #pending = new Map<Ticket, Published>();
+  /** Publishes that wait for the store; mostly there are none. */
+  #pending: Map<Ticket, Published> | undefined = undefined;
   /** Most reports are notifications. */
   #notifyTopic: string | undefined = undefined;
 
@@ -49,16 +50,17 @@ export class Reporter {
     const message = new Message(this.topic(to), encodeReport(report), this.#qos, false, now, properties);
     const ticket = this.#peer.ticket();
     const answer = this.#client.publish(message, ticket);
-    if (answer === "pending")
+    if (answer === "pending") {
+      this.#pending ??= new Map();
       this.#pending.set(ticket, (later) => this.#published(message.topic, later, then));
-    else this.#published(message.topic, answer, then);
+    } else this.#published(message.topic, answer, then);
   }
 
   /** True when the ticket was one of these. */
   answered(ticket: Ticket, answer: PublishAnswer): boolean {
-    const published = this.#pending.get(ticket);
+    const published = this.#pending?.get(ticket);
     if (published === undefined) return false;
-    this.#pending.delete(ticket);
+    this.#pending?.delete(ticket);
     published(answer);
     return true;
   }

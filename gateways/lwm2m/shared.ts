@@ -1,5 +1,4 @@
 import type { Counter, GatewayHost } from "#core/gateway/contract.ts";
-import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { HeldCommand } from "./device.ts";
@@ -46,9 +45,3 @@ export function openCounters(host: GatewayHost): Counters {
     bootstraps: host.counter("bootstraps", "Bootstrap sequences finished"),
   };
 }
-
-export const soonest = (instants: Iterable<Instant>): Instant => {
-  let result = NEVER;
-  for (const instant of instants) result = earliest(result, instant);
-  return result;
-};
