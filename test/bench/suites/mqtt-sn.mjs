@@ -1,4 +1,7 @@
 /** MQTT-SN 1.2: exchanges, latency, loss, sleeping devices. Counted by an MQTT subscriber, not by acknowledgements. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
 import { wanted, wantedPeer } from "../lib/options.mjs";
@@ -10,6 +13,7 @@ import {
   startProcess,
   startWorker,
 } from "../lib/processes.mjs";
+import { topFunctions } from "../lib/profile.mjs";
 import { machine } from "../lib/results.mjs";
 import { interleave } from "../lib/statistics.mjs";
 import { markdownTable, number, perSecond } from "../lib/table.mjs";
@@ -75,6 +79,8 @@ async function isthmus(profileFolder = /** @type {string | undefined} */ (undefi
       `gateways.mqtt-sn.listeners.udp.port=${port}`,
       "gateways.mqtt-sn.listeners.udp.limits.connectionRate=unlimited",
       "gateways.mqtt-sn.listeners.udp.limits.connections=200000",
+      // What a device costs is what its objects cost; the pages of a store on disk are the kernel's to keep or drop.
+      "store.engine=memory",
       "session.sessions=200000",
       "session.queue.messages=100000",
       "session.queue.bytes=256MB",
@@ -100,6 +106,7 @@ async function nullGateway() {
 async function run(options) {
   const missing = isthmusMissing();
   if (missing !== undefined) throw new Error(missing);
+  if (options.profile) return profile(options);
   const load = await startWorker(new URL("../mqtt-sn/load.mjs", import.meta.url), { core: LOAD_CORE });
   /** @type {Peer[]} */
   const peers = [];
@@ -177,6 +184,32 @@ function rowOf(cell, figures) {
     perSecond(ceiling),
     cell.aim,
   ];
+}
+
+/**
+ * Where Isthmus spends its time: each cell in a fresh process under V8's profiler.
+ * @param {import("../lib/options.mjs").Options} options
+ */
+async function profile(options) {
+  const load = await startWorker(new URL("../mqtt-sn/load.mjs", import.meta.url), { core: LOAD_CORE });
+  const parts = [];
+  for (const cell of CELLS.filter(({ name }) => wanted(options, name))) {
+    const folder = mkdtempSync(join(tmpdir(), "isthmus-profile-"));
+    const peer = await isthmus(folder);
+    await load.call("open", { port: peer.port, mqttPort: peer.mqttPort, count: cell.clients });
+    const from = process.hrtime.bigint();
+    const { seconds, warmup } = options;
+    const figures = await load.call(cell.method, { rate: cell.rate, seconds, warmup });
+    const to = process.hrtime.bigint();
+    await peer.process.stop();
+    const top = topFunctions(folder, { from, to });
+    parts.push(
+      `## ${cell.name}: ${perSecond(figures.perSecond)}/s, busy ${(top.busy * 100).toFixed(0)} %`,
+      ...top.rows.map((row) => `${(row.share * 100).toFixed(1).padStart(5)} %  ${row.name}  ${row.where}`),
+    );
+  }
+  await load.stop();
+  return parts.join("\n");
 }
 
 /**
