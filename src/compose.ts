@@ -12,6 +12,7 @@ import { Lifecycle, type ListenerPlan } from "./gateway/lifecycle.ts";
 import { StoreCommits } from "./gateway/store-commits.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, type Clock, type Duration, seconds } from "./lib/time.ts";
+import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
 import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
@@ -101,7 +102,10 @@ export function compose(
     },
     reload: (load) => reload.run(load),
     async stop(within = config.node.shutdownTimeout) {
-      await lifecycle.stop(within, (length) => new Promise((resolve) => setTimeout(resolve, length)));
+      await lifecycle.stop(
+        within,
+        (length) => new Promise((resolve) => setTimeout(resolve, timerLength(length as Duration))),
+      );
       reload.stop();
       ticker.stop();
       await kept?.store.close();
@@ -166,8 +170,8 @@ function openGateways(
       random: core.random,
       note: (note) => core.note(module.name, note),
       healthy: () => core.healthy(),
-      readFile: (path) => readFileSync(path),
-      listFiles: (folder) => readdirSync(folder).sort(),
+      readFile: (path) => readFileSync(locate(path)),
+      listFiles: (folder) => readdirSync(locate(folder)).sort(),
       offered: (name) => offers.get(name) ?? [],
     };
     const gateway = module.open(own, host);

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The composition root: commands, configuration, gateways, and what makes a process of them. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { openApi } from "./api/server.ts";
-import type { BannerFacts } from "./cli/banner.ts";
+import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { type Composition, compose } from "./compose.ts";
+import { INSTALLATION } from "./config/installation.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import { hashPassword } from "./config/password-hash.ts";
 import type { Config } from "./config/schema.ts";
@@ -16,9 +18,8 @@ import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
 
-const version = (
-  JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }
-).version;
+const version = (JSON.parse(readFileSync(join(INSTALLATION, "package.json"), "utf8")) as { version: string })
+  .version;
 
 const load = (request: ConfigRequest): LoadedConfig =>
   loadConfig({ modules: MODULES, environment: process.env, file: request.file, set: request.set });
@@ -80,7 +81,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
       file,
       data:
         config.store.engine === "memory" ? "in memory only: gone when this process ends" : config.dataFolder,
-      api: api === undefined ? undefined : `http://${api.address}:${api.port}`,
+      api: api === undefined ? undefined : `http://${hostPort(api.address, api.port)}`,
       listeners: running.lifecycle.listeners.map(({ gateway, name, listening }) => ({
         gateway,
         name,
@@ -95,6 +96,9 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
     },
   };
 }
+
+// `isthmus --help | head` closes the pipe early.
+process.stdout.on("error", () => {});
 
 process.exitCode = await runCli(
   process.argv.slice(2),

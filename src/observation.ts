@@ -4,6 +4,7 @@ import type { Composition } from "./compose.ts";
 import { inSeconds } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import type { Metric, Statistic } from "./observe/sys-names.ts";
+import { packetMetrics } from "./observe/sys-packets.ts";
 import { SysTopics } from "./observe/sys-topics.ts";
 
 /** Gauges of what there is at this moment. */
@@ -84,11 +85,17 @@ function statistics({ sessions, bus, core }: Composition): Partial<Record<Statis
   };
 }
 
-function sums({ core, sessionCounters: session, bus }: Composition): Partial<Record<Metric, () => number>> {
+function sums({
+  core,
+  sessionCounters: session,
+  bus,
+  metrics,
+}: Composition): Partial<Record<Metric, () => number>> {
   const { counters } = core;
   const [received0, received1, received2] = counters.messagesReceived;
   const [sent0, sent1, sent2] = session.delivered;
   return {
+    ...packetMetrics((direction, packet) => metrics.valueOf("mqtt", `packets_${direction}`, packet)),
     "bytes/received": () => counters.bytesReceived.value,
     "bytes/sent": () => counters.bytesSent.value,
     "messages/received": () => received0.value + received1.value + received2.value,

@@ -23,7 +23,7 @@ export interface BannerFacts {
 }
 
 const isAny = (address: string): boolean => address === "::" || address === "0.0.0.0";
-const hostPort = (address: string, port: number): string =>
+export const hostPort = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 
 const PORT_COLUMN = 14;
