@@ -29,6 +29,7 @@ export class StoreCommits implements Commits {
     });
   }
 
+  // biome-ignore lint/suspicious/noThenProperty: nobody awaits it
   then(run: () => void): void {
     this.#store.whenCommitted((failure) => {
       if (failure !== undefined) {

@@ -250,6 +250,9 @@ export function messageOf(record: StoredValue): Message {
   return message;
 }
 
+/** The number of the message that a delivery refers to. */
+export const deliveryMessage = (record: StoredValue): number => (record as DeliveryRecord)[0];
+
 /** A delivery as it stood: its message's number, its id, and itself. */
 export function deliveryOf(
   record: StoredValue,

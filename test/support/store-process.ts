@@ -1,0 +1,168 @@
+/** The built gateway as a process of its own, on a data folder that outlives it: to be killed at any moment. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+const START_TIMEOUT = 15_000;
+
+export interface Ports {
+  readonly mqtt: number;
+  readonly stomp: number;
+  readonly coap: number;
+  readonly mqttSn: number;
+  readonly api: number;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly errors: string;
+}
+
+/** A data folder, a configuration, and ports that stay the same from one process to the next. */
+export class StoreSite {
+  readonly folder = mkdtempSync(join(tmpdir(), "isthmus-store-"));
+  readonly data: string;
+  readonly ports: Ports;
+  readonly #config: string;
+  readonly #children = new Set<ChildProcess>();
+
+  private constructor(ports: Ports, store: Readonly<Record<string, unknown>>, data: string | undefined) {
+    this.ports = ports;
+    this.data = data ?? join(this.folder, "data");
+    this.#config = join(this.folder, "isthmus.json");
+    const tcp = (port: number) => ({ transport: "tcp", bind: "127.0.0.1", port });
+    const udp = (port: number) => ({ transport: "udp", bind: "127.0.0.1", port });
+    const off = { enable: false };
+    const config = {
+      store,
+      dataFolder: this.data,
+      log: { level: "warn", format: "json" },
+      api: { port: ports.api },
+      gateways: {
+        mqtt: { listeners: { tcp: tcp(ports.mqtt), ws: off, tls: off, wss: off } },
+        stomp: { listeners: { tcp: tcp(ports.stomp), ws: off, tls: off } },
+        coap: { listeners: { udp: udp(ports.coap), tcp: off } },
+        "mqtt-sn": { listeners: { udp: udp(ports.mqttSn) } },
+        lwm2m: off,
+      },
+    };
+    writeFileSync(this.#config, JSON.stringify(config));
+  }
+
+  static async create(store: Readonly<Record<string, unknown>> = {}, data?: string): Promise<StoreSite> {
+    if (!existsSync(MAIN)) throw new Error("the gateway is not built: npm run build");
+    const [mqtt, stomp, api] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort()];
+    const [coap, mqttSn] = [await freeUdpPort(), await freeUdpPort()];
+    return new StoreSite({ mqtt, stomp, api, coap, mqttSn }, store, data);
+  }
+
+  /** Starts, and resolves once listeners are open; throws what was written to stderr when it ends before. */
+  async start(): Promise<StoreProcess> {
+    const process = this.spawn();
+    const ended = process.ended.then(({ code, errors }) => {
+      throw new Error(`ended with ${code}: ${errors}`);
+    });
+    await Promise.race([process.open, ended, timeout(START_TIMEOUT, "the gateway does not start")]);
+    return process;
+  }
+
+  spawn(): StoreProcess {
+    const process = this.#run(["start", "--config", this.#config]);
+    return new StoreProcess(process);
+  }
+
+  /** Runs `isthmus store ...` on the data folder. */
+  async store(...args: string[]): Promise<Ended & { readonly output: string }> {
+    const child = this.#run(["store", ...args, "--config", this.#config]);
+    let output = "";
+    child.stdout?.on("data", (chunk) => {
+      output += chunk;
+    });
+    const ended = await new StoreProcess(child).ended;
+    return { ...ended, output };
+  }
+
+  close(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #run(args: readonly string[]): ChildProcess {
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#children.add(child);
+    child.once("exit", () => this.#children.delete(child));
+    return child;
+  }
+}
+
+export class StoreProcess {
+  readonly ended: Promise<Ended>;
+  /** Resolves when listeners are open. */
+  readonly open: Promise<void>;
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    let errors = "";
+    let opened = (): void => {};
+    this.open = new Promise((resolve) => {
+      opened = resolve;
+    });
+    child.stderr?.on("data", (chunk) => {
+      errors += chunk;
+      if (errors.includes("Stop with Ctrl+C")) opened();
+    });
+    // Logs are read, so that the process never waits for its pipe.
+    child.stdout?.resume();
+    this.ended = new Promise((resolve) => {
+      child.once("close", (code, signal) => resolve({ code, signal, errors }));
+    });
+  }
+
+  kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
+    this.#child.kill(signal);
+    return this.ended;
+  }
+}
+
+export const timeout = (length: number, problem: string): Promise<never> =>
+  new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(problem)), length).unref();
+  });
+
+export async function until(
+  ready: () => boolean | Promise<boolean>,
+  problem: string,
+  length = 8000,
+): Promise<void> {
+  for (const deadline = Date.now() + length; !(await ready()); ) {
+    if (Date.now() > deadline) throw new Error(problem);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function freeTcpPort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    }),
+  );
+}
+
+function freeUdpPort(): Promise<number> {
+  const socket = createSocket("udp4");
+  return new Promise((resolve) =>
+    socket.bind(0, "127.0.0.1", () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    }),
+  );
+}
