@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { EmbeddedBus } from "./bus/embedded.ts";
+import { locate } from "./config/installation.ts";
 import { datagramOptions, type OpenListener, openListeners, streamOptions } from "./config/listeners.ts";
 import { policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
