@@ -195,7 +195,7 @@ export class ObservingClient {
     for (const subscription of this.#byFilter.values()) {
       if (!this.#meant(subscription, delivery)) continue;
       if (subscription.early !== undefined && subscription.watches.length === 0) {
-        subscription.early.push(delivery);
+        this.#putOff(subscription.early, delivery);
         return;
       }
       for (const watch of [...subscription.watches]) {
@@ -209,6 +209,11 @@ export class ObservingClient {
       this.#shared ??= new Map();
       this.#shared.set(delivery.id, { left: told, done: false });
     }
+  }
+
+  /** Kept until the subscription is confirmed; QoS 0 no longer than there is room. */
+  #putOff(early: Delivery[], delivery: Delivery): void {
+    if (delivery.qos > 0 || early.length < this.#of.config.stack.observe.queue) early.push(delivery);
   }
 
   /** By the subscription's identifier; messages queued before a reconnect carry older ones, so by topic then. */
