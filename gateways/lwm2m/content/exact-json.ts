@@ -30,13 +30,22 @@ export function parseExactJson(text: string): Result<Json, DecodeError> {
 
 /** As `JSON.stringify`, with `bigint` as plain digits. Members that are `undefined` are left out. */
 export function formatExactJson(value: Json | undefined): string {
+  try {
+    return JSON.stringify(value ?? null);
+  } catch {
+    // A bigint, which is rare: the slow way.
+    return formatDigits(value);
+  }
+}
+
+function formatDigits(value: Json | undefined): string {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
-  if (Array.isArray(value)) return `[${value.map(formatExactJson).join(",")}]`;
+  if (Array.isArray(value)) return `[${value.map(formatDigits).join(",")}]`;
   let members = "";
   for (const [key, member] of Object.entries(value as JsonObject)) {
     if (member === undefined) continue;
-    members += `${members === "" ? "" : ","}${JSON.stringify(key)}:${formatExactJson(member)}`;
+    members += `${members === "" ? "" : ","}${JSON.stringify(key)}:${formatDigits(member)}`;
   }
   return `{${members}}`;
 }
