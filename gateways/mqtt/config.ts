@@ -30,6 +30,12 @@ export const schema = Type.Object({
     maximum: PACKET_SIZE_MAX,
     description: "Largest CONNECT packet",
   }),
+  maximumItems: whole(
+    1,
+    1_000_000,
+    4096,
+    "Topic filters and user properties in one packet; a client that sends more is disconnected",
+  ),
   receiveMaximum: whole(1, 65_535, 1024, "QoS 1 and 2 messages that a client may send without an answer"),
   inflightMaximum: whole(
     1,

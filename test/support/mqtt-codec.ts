@@ -32,6 +32,9 @@ import type { ReasonCode, ReturnCode } from "#gateways/mqtt/reason-codes.ts";
 export type Plain = Record<string, unknown>;
 export type Decoded = { readonly packet: Plain } | { readonly error: PacketError };
 
+/** More than any test sends. */
+const ITEMS = 1_000_000;
+
 const NAMES: Readonly<Record<string, string>> = { payloadFormat: "payloadFormatIndicator" };
 const TRUTHS = new Set([
   "payloadFormatIndicator",
@@ -76,14 +79,14 @@ export function decodeClientPacket(bytes: Uint8Array, version: ProtocolVersion):
   const type = (bytes[0] as number) >> 4;
   const { body, end } = frame;
   if (type === PacketType.PUBLISH) return publishOf(bytes, body, end, version);
-  const reader = new Reader(bytes, 0, body, end);
+  const reader = new Reader(bytes, 0, body, end, ITEMS);
   const packet = bodyOf(type, reader, version, bytes, body);
   return reader.error === undefined ? { packet } : { error: reader.error };
 }
 
 function publishOf(bytes: Uint8Array, body: number, end: number, version: ProtocolVersion): Decoded {
   const head = publishHead();
-  const error = decodePublish(head, new TopicCache(), bytes, 0, body, end, version);
+  const error = decodePublish(head, new TopicCache(), bytes, 0, body, end, version, ITEMS);
   if (error !== undefined) return { error };
   const first = bytes[0] as number;
   const packet = {

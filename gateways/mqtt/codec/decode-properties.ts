@@ -36,6 +36,7 @@ function decodeProperty(
     return;
   }
   if (rule.type === "pair") {
+    reader.item();
     pairs.push([reader.string(), reader.string()]);
     properties.userProperties = pairs;
     return;

@@ -42,6 +42,7 @@ export function decodePublish(
   body: number,
   end: number,
   version: ProtocolVersion,
+  itemsMax: number,
 ): PacketError | undefined {
   const flags = bytes[start] as number;
   if ((flags & 0x06) === 0x06) return malformed("[MQTT-3.3.1-4]", 0, "QoS 3");
@@ -75,17 +76,10 @@ export function decodePublish(
     head.payloadAt = at + 1;
     return undefined;
   }
-  return decodePublishProperties(head, bytes, start, at, end);
+  return decodePublishProperties(head, new Reader(bytes, start, at, end, itemsMax));
 }
 
-function decodePublishProperties(
-  head: PublishHead,
-  bytes: Uint8Array,
-  start: number,
-  at: number,
-  end: number,
-): PacketError | undefined {
-  const reader = new Reader(bytes, start, at, end);
+function decodePublishProperties(head: PublishHead, reader: Reader): PacketError | undefined {
   head.properties = decodeProperties(reader, PacketType.PUBLISH);
   head.payloadAt = reader.at;
   return reader.error;

@@ -51,6 +51,7 @@ export function decodeUnsubscribe(reader: Reader, version: ProtocolVersion): Uns
 }
 
 function decodeFilter(reader: Reader): string {
+  reader.item();
   const filter = reader.string();
   if (reader.error !== undefined) return "";
   const problem = topicFilterProblem(filter);

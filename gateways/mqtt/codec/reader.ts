@@ -13,12 +13,16 @@ export class Reader {
   at: number;
   end: number;
   error: PacketError | undefined = undefined;
+  /** Filters and user properties that may still come. */
+  #itemsLeft: number;
 
-  constructor(bytes: Uint8Array, start: number, at: number, end: number) {
+  /** `itemsMax`: how many topic filters and user properties the packet may hold. */
+  constructor(bytes: Uint8Array, start: number, at: number, end: number, itemsMax: number) {
     this.bytes = bytes;
     this.start = start;
     this.at = at;
     this.end = end;
+    this.#itemsLeft = itemsMax;
   }
 
   get done(): boolean {
@@ -32,6 +36,12 @@ export class Reader {
 
   malformed(clause: string, problem: string): void {
     this.fail(ReasonCode.malformedPacket, clause, problem);
+  }
+
+  /** Counts a topic filter or user property, of which a small packet can hold very many. */
+  item(): void {
+    if (this.#itemsLeft-- <= 0)
+      this.fail(ReasonCode.quotaExceeded, "maximumItems", "too many items in one packet");
   }
 
   octet(): number {

@@ -17,7 +17,7 @@ export function disconnect(
   end: number,
 ): void {
   const { client, host, terms } = connection;
-  const reader = new Reader(bytes, start, body, end);
+  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
   const { reason, properties } = decodeDisconnect(reader, connection.version);
   if (reader.error !== undefined) {
     connection.fail(reader.error);
@@ -48,7 +48,7 @@ export function authenticate(
   body: number,
   end: number,
 ): void {
-  const reader = new Reader(bytes, start, body, end);
+  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
   decodeAuth(reader);
   connection.fail(
     reader.error ??

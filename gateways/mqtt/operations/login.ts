@@ -46,7 +46,7 @@ export function apply(
     const problem = `the first packet is of type ${(bytes[start] as number) >> 4}, not CONNECT`;
     return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", problem));
   }
-  const reader = new Reader(bytes, start, body, end);
+  const reader = new Reader(bytes, start, body, end, config.maximumItems);
   const greeting = decodeGreeting(reader);
   if (greeting.kind === "stranger") {
     return silently(reader.error ?? breach(ReasonCode.protocolError, "[MQTT-3.1.2-1]", "not MQTT"));

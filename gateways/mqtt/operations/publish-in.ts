@@ -23,7 +23,16 @@ export function publishIn(
   end: number,
   now: Instant,
 ): void {
-  const malformed = decodePublish(head, connection.topics, bytes, start, body, end, connection.version);
+  const malformed = decodePublish(
+    head,
+    connection.topics,
+    bytes,
+    start,
+    body,
+    end,
+    connection.version,
+    connection.config.maximumItems,
+  );
   if (malformed !== undefined) {
     connection.fail(malformed);
     return;

@@ -29,7 +29,7 @@ export function subscribe(
   body: number,
   end: number,
 ): void {
-  const reader = new Reader(bytes, start, body, end);
+  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
   const packet = decodeSubscribe(reader, connection.version);
   if (reader.error !== undefined) {
     connection.fail(reader.error);
@@ -127,7 +127,7 @@ export function unsubscribe(
   end: number,
 ): void {
   const { client, version } = connection;
-  const reader = new Reader(bytes, start, body, end);
+  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
   const { packetId, filters } = decodeUnsubscribe(reader, version);
   if (reader.error !== undefined) {
     connection.fail(reader.error);

@@ -90,7 +90,7 @@ function ourParser(codec, form) {
     for (let at = 0; at < chunk.length; at = codec.frame.end) {
       if (codec.readFixedHeader(chunk, at, 1e6) !== "whole") throw new Error("cut");
       const { body, end } = codec.frame;
-      const wrong = codec.decodePublish(head, topics, chunk, at, body, end, form.version);
+      const wrong = codec.decodePublish(head, topics, chunk, at, body, end, form.version, 4096);
       if (wrong !== undefined) throw new Error(wrong.problem);
       seen += head.topic.length + end - head.payloadAt;
     }

@@ -57,7 +57,7 @@ describe("a variable byte integer (MQTT 5 §1.5.5, Table 1-1)", () => {
     ["ffffff7f", 268_435_455],
   ])("%s is %i, both ways", (hex, value) => {
     const bytes = bytesOf(hex);
-    expect(new Reader(bytes, 0, 0, bytes.length).variable()).toBe(value);
+    expect(new Reader(bytes, 0, 0, bytes.length, 1).variable()).toBe(value);
     const writer = new Writer();
     writer.begin();
     writer.variable(value);
@@ -66,7 +66,7 @@ describe("a variable byte integer (MQTT 5 §1.5.5, Table 1-1)", () => {
 
   it.each(["8000", "80808000", "8080808001", "80", "ffffff"])("%s is none", (hex) => {
     const bytes = bytesOf(hex);
-    const reader = new Reader(bytes, 0, 0, bytes.length);
+    const reader = new Reader(bytes, 0, 0, bytes.length, 1);
     reader.variable();
     expect(reader.error).toMatchObject({ code: 0x81 });
     expect(reader.done).toBe(true);
@@ -147,7 +147,7 @@ describe("the packet writer", () => {
       writer.raw(new Uint8Array(size).fill(0xaa));
       writer.prefixLength(mark);
       const packet = writer.finish(0);
-      const reader = new Reader(packet, 0, packet.length - writer.length, packet.length);
+      const reader = new Reader(packet, 0, packet.length - writer.length, packet.length, 1);
       expect(reader.uint16()).toBe(0x1234);
       expect(reader.variable()).toBe(size);
       expect(packet.length - reader.at).toBe(size);

@@ -93,6 +93,21 @@ describe("SUBSCRIBE", () => {
     expect(device.closed).toBe(true);
   });
 
+  it("holds no more filters or user properties than maximumItems", () => {
+    const device = mqttSite({ maximumItems: 5 }).device(5);
+    device.connect("dev", { properties: { userProperties: { a: ["1", "2", "3", "4", "5"] } } });
+    const filters = (count: number) =>
+      Array.from({ length: count }, (_, index) => ({ topic: `${index}`, qos: 0 }));
+    const five = { cmd: "subscribe", messageId: 1, subscriptions: filters(5) };
+    expect(device.send(five)).toMatchObject([{ cmd: "suback" }]);
+    const named = { properties: { userProperties: { a: "1" } } };
+    expect(device.send({ ...five, ...named })).toMatchObject([{ cmd: "disconnect", reasonCode: 0x97 }]);
+    const writer = mqttSite({ maximumItems: 5 }).device(5);
+    writer.connect("writer");
+    const six = { properties: { userProperties: { a: ["1", "2", "3", "4", "5", "6"] } } };
+    expect(writer.publish("a", "x", six)).toMatchObject([{ cmd: "disconnect", reasonCode: 0x97 }]);
+  });
+
   it("of MQTT 3.1.1 has no options but QoS [MQTT-3.8.3-4 of 3.1.1]", () => {
     const device = mqttSite().device(4);
     device.connect("dev");
