@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
  * @property {string[]} peers    run only these peers; empty: all
  * @property {boolean} profile   profile Isthmus instead of comparing it
  * @property {boolean} write     write results/<suite>.md and the README block
+ * @property {boolean} copy      only copy the written results into the READMEs
  * @property {boolean} list      name suites and scenarios, run nothing
  */
 
@@ -24,6 +25,7 @@ const flags = {
   peers: { type: "string" },
   profile: { type: "boolean", default: false },
   write: { type: "boolean" },
+  copy: { type: "boolean", default: false },
   list: { type: "boolean", default: false },
 };
 
@@ -47,6 +49,7 @@ export function parseOptions(argv) {
     peers: values.peers === undefined ? [] : values.peers.split(","),
     profile: values.profile,
     write: values.write ?? whole,
+    copy: values.copy,
     list: values.list,
   };
 }
