@@ -44,7 +44,7 @@ export class Topics {
     const known = this.idOf(name);
     if (known !== 0) return known;
     if (this.names.length >= limit || this.names.length >= TOPIC_ID_MAX) return 0;
-    this.names = [...this.names, name];
+    this.names = this.names.concat(name);
     const id = this.names.length;
     this.#index?.set(name, id);
     return id;

@@ -329,21 +329,33 @@ async function storm({ port, count }) {
   const latencies = [];
   for (const device of awake) {
     device.onMessage = (answer) => {
-      if (answer[1] === wire.PINGRESP) latencies.push(now() - device.sentAt);
+      if (answer[1] !== wire.PINGRESP || !device.busy) return;
+      device.busy = false;
+      latencies.push(now() - device.sentAt);
     };
   }
   const began = now();
-  await pace(count, began + 1000, (index) => {
+  await pace(count, began + 1200, (index) => {
     const device = awake[index];
     if (device === undefined) return;
     device.sentAt = now();
+    device.busy = true;
     device.socket.send(wire.encodePingreq(device.name));
   });
-  for (let wait = 0; wait < 100 && latencies.length < count; wait++) await pause(20);
+  let repeats = 0;
+  for (let wait = 1; wait < 400 && latencies.length < count; wait++) {
+    await pause(20);
+    if (wait % 100 !== 0) continue;
+    for (const device of awake.filter((each) => each.busy)) {
+      repeats++;
+      device.socket.send(wire.encodePingreq(device.name));
+    }
+  }
   const sorted = Float64Array.from(latencies).sort();
   for (const device of awake) device.socket.close();
   return {
     answered: latencies.length,
+    repeats,
     p50: percentile(sorted, 0.5),
     p99: percentile(sorted, 0.99),
   };

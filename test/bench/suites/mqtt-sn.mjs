@@ -226,13 +226,22 @@ async function asleep(options) {
     const storm = await load.call("storm", { port: peer.port, count: 10_000 });
     console.error(`sleepers: ${JSON.stringify({ ...memory, ...storm })}`);
     return markdownTable(
-      ["sleeping devices", "bytes each", "process, MB", "10,000 wake in 1 s: answered", "p50 ms", "p99 ms"],
+      [
+        "sleeping devices",
+        "bytes each",
+        "process, MB",
+        "10,000 wake in 1 s: answered",
+        "repeats",
+        "p50 ms",
+        "p99 ms",
+      ],
       [
         [
           count.toLocaleString("en"),
           number(memory.bytesEach),
           number(memory.residentMb),
           storm.answered.toLocaleString("en"),
+          String(storm.repeats),
           number(storm.p50),
           number(storm.p99),
         ],
