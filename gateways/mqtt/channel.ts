@@ -99,12 +99,17 @@ export class MqttChannel implements Channel {
         this.#refuse({ kind: "refused", connack: undefined, why: "no CONNECT in time" });
         break;
       case "connected":
-        // A client that we have stopped reading from, because of its rate or a slow reader's backlog, is not silent.
-        if (this.#host.paused === true) state.deadline = after(now, state.terms.patience);
+        if (this.#host.paused === true) this.#bePatient(state, now);
         else state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
         break;
     }
     this.#expectNext();
+  }
+
+  /** A client that is not read from, because of its rate or a backlog towards it, is not silent. */
+  #bePatient(connection: Connection, now: Instant): void {
+    connection.deadline = after(now, connection.terms.patience);
+    if (this.#unfinished !== undefined) this.#unfinished.deadline = after(now, this.#config.packetTimeout);
   }
 
   stop(reason: StopReason, now: Instant): void {

@@ -10,8 +10,8 @@ const FIRST_ROOM = 256;
  * is not used again: payloads may point into it.
  */
 export class UnfinishedPacket {
-  /** When the packet must be whole. */
-  readonly deadline: Instant;
+  /** When the packet must be whole; put off while the gateway does not read. */
+  deadline: Instant;
   readonly #limit: number;
   #bytes: Uint8Array;
   #length = 0;
