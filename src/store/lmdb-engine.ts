@@ -25,7 +25,7 @@ export interface LmdbOptions {
 }
 
 interface Record {
-  /** The key, where a digest stands in for it. */
+  /** The text of the key, where a digest stands in for it. */
   readonly k?: string;
   readonly v: StoredValue;
 }
@@ -105,7 +105,8 @@ export class LmdbEngine implements Engine {
         throw new StoreError("store-failed", `a record of table ${table} cannot be read: ${message}`);
       }
       if (next.done === true) return;
-      yield [next.value.value.k ?? next.value.key, next.value.value.v];
+      const { key, value } = next.value;
+      yield [value.k === undefined ? key : typeof key === "object" ? [key[0], value.k] : value.k, value.v];
     }
   }
 

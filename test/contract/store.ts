@@ -1,0 +1,245 @@
+/** What every store engine does, under the group commit that the gateway uses. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Key, Table } from "#core/session/store.ts";
+import type { Change, Engine } from "#core/store/engine.ts";
+import { GroupCommit } from "#core/store/group-commit.ts";
+
+export interface EngineUnderTest {
+  /** Opens what was there before, if anything was. */
+  open(): Promise<Engine>;
+  dispose(): void;
+}
+
+/** Fails each commit while `failing`. */
+class Faulty implements Engine {
+  failing = false;
+  readonly committed: Change[][] = [];
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  commit(changes: readonly Change[]): Promise<void> {
+    if (this.failing) return Promise.reject(new Error("no space"));
+    this.committed.push([...changes]);
+    return this.#engine.commit(changes);
+  }
+
+  entries(table: Table): Iterable<readonly [Key, unknown]> {
+    return this.#engine.entries(table);
+  }
+
+  size(): number {
+    return this.#engine.size();
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+}
+
+export function storeContract(name: string, create: () => EngineUnderTest): void {
+  let under: EngineUnderTest;
+  let engine: Faulty;
+  let store: GroupCommit;
+  let due: (() => void)[];
+  let failures: (string | undefined)[];
+
+  const open = async (): Promise<void> => {
+    engine = new Faulty(await under.open());
+    due = [];
+    failures = [];
+    store = new GroupCommit(engine, {
+      window: 2,
+      retry: 1000,
+      later: (run) => due.push(run),
+      onFailure: (failure) => failures.push(failure?.message),
+    });
+  };
+  const reopen = async (): Promise<void> => {
+    await store.close();
+    await open();
+  };
+  /** Ends the window and waits for its commit. */
+  const commit = (): Promise<Error | undefined> =>
+    new Promise((resolve) => {
+      store.whenCommitted(resolve);
+      for (const run of due.splice(0)) run();
+    });
+  const records = (table: Table) => [...store.entries(table)];
+
+  beforeEach(async () => {
+    under = create();
+    await open();
+  });
+  afterEach(async () => {
+    engine.failing = false;
+    await store.close();
+    under.dispose();
+  });
+
+  describe(`a store on the ${name} engine`, () => {
+    it("gives back what it was given, and keeps it from one process to the next", async () => {
+      const value = {
+        ...{ text: "grüße", number: -1.5, endless: Number.POSITIVE_INFINITY, nothing: undefined, no: null },
+        ...{ bytes: new Uint8Array([0, 255]), list: [1, [2, "3"]], flag: false },
+      };
+      store.put("session", 7, () => value);
+      expect(await commit()).toBeUndefined();
+      const stored = () => {
+        const [[key, read]] = records("session") as [[number, typeof value]];
+        return [key, { ...read, bytes: new Uint8Array(read.bytes) }];
+      };
+      expect(stored()).toEqual([7, value]);
+      await reopen();
+      expect(stored()).toEqual([7, value]);
+    });
+
+    it("hands out bytes of its own: later reads and writes do not change them", async () => {
+      for (let key = 0; key < 50; key++) store.put("message", key, () => [new Uint8Array(100).fill(key)]);
+      await commit();
+      const read = records("message").map(([, value]) => (value as [Uint8Array])[0]);
+      for (let key = 0; key < 50; key++) store.put("message", key, () => [new Uint8Array(100).fill(200)]);
+      await commit();
+      records("message");
+      expect(read.every((bytes, key) => bytes.every((byte) => byte === key))).toBe(true);
+    });
+
+    it("lists records by their keys: numbers by size, numbers within numbers, text", async () => {
+      for (const key of [10, 9, 100, 2 ** 40]) store.put("message", key, () => key);
+      const places: [number, number][] = [
+        [2, 1],
+        [1, 70_000],
+        [1, 300],
+        [10, 5],
+        [1, 2],
+      ];
+      for (const key of places) store.put("queue", key, () => 0);
+      await commit();
+      expect(records("message").map(([key]) => key)).toEqual([9, 10, 100, 2 ** 40]);
+      expect(records("queue").map(([key]) => key)).toEqual([
+        [1, 2],
+        [1, 300],
+        [1, 70_000],
+        [2, 1],
+        [10, 5],
+      ]);
+    });
+
+    it("takes keys of any length and tells them apart", async () => {
+      const long = "ü/".repeat(1000);
+      store.put("retained", `${long}a`, () => 1);
+      store.put("retained", `${long}b`, () => 2);
+      store.put("subscription", [3, `${long}c`], () => 3);
+      await commit();
+      expect(new Map(records("retained") as [string, number][])).toEqual(
+        new Map([
+          [`${long}a`, 1],
+          [`${long}b`, 2],
+        ]),
+      );
+      store.remove("retained", `${long}a`);
+      await commit();
+      await reopen();
+      expect(records("retained")).toEqual([[`${long}b`, 2]]);
+      expect(records("subscription")).toEqual([[[3, `${long}c`], 3]]);
+    });
+
+    it("removes, and does not mind when there is nothing to remove", async () => {
+      store.put("ban", "a", () => 1);
+      await commit();
+      store.remove("ban", "a");
+      store.remove("ban", "b");
+      expect(await commit()).toBeUndefined();
+      expect(records("ban")).toEqual([]);
+    });
+
+    it("commits the last value of a key, made when it is committed", async () => {
+      let value = 1;
+      store.put("session", 1, () => "first");
+      store.put("session", 1, () => value);
+      value = 2;
+      await commit();
+      expect(records("session")).toEqual([[1, 2]]);
+      expect(engine.committed).toHaveLength(1);
+    });
+
+    it("never writes what was new and removed within a window, and then nobody waits", async () => {
+      let answered = 0;
+      store.put("queue", [1, 1], () => 1, true);
+      store.whenCommitted(() => answered++);
+      expect(answered).toBe(0);
+      store.remove("queue", [1, 1]);
+      expect(answered).toBe(1);
+      await commit();
+      expect(engine.committed).toEqual([]);
+      expect(store.writes).toBe(2);
+    });
+
+    it("removes what was new when its commit had begun", async () => {
+      store.put("queue", [1, 1], () => 1, true);
+      const first = commit();
+      store.remove("queue", [1, 1]);
+      await first;
+      await commit();
+      expect(records("queue")).toEqual([]);
+    });
+
+    it("answers at once when nothing is to be written, and after the commit else", async () => {
+      const order: string[] = [];
+      store.whenCommitted(() => order.push("idle"));
+      store.put("meta", "a", () => 1);
+      store.whenCommitted(() =>
+        order.push(records("meta").some(([key]) => key === "a") ? "kept" : "not kept"),
+      );
+      order.push("written");
+      await commit();
+      expect(order).toEqual(["idle", "written", "kept"]);
+    });
+
+    it("commits all that waits when it is closed", async () => {
+      store.put("session", 1, () => 1);
+      await reopen();
+      expect(records("session")).toEqual([[1, 1]]);
+    });
+
+    it("says that a commit failed, keeps its writes, and makes them when it can", async () => {
+      store.put("session", 1, () => "old");
+      await commit();
+      engine.failing = true;
+      store.put("session", 1, () => "new");
+      store.put("queue", [1, 1], () => 1, true);
+      expect((await commit())?.message).toBe("no space");
+      expect(store.failure?.message).toBe("no space");
+      expect(records("session")).toEqual([[1, "old"]]);
+      store.remove("queue", [1, 1]);
+      engine.failing = false;
+      expect(await commit()).toBeUndefined();
+      expect(store.failure).toBeUndefined();
+      expect(failures).toEqual(["no space", undefined]);
+      expect(records("session")).toEqual([[1, "new"]]);
+      expect(records("queue")).toEqual([]);
+    });
+
+    it("finds out that it works again although nothing is left to be written", async () => {
+      engine.failing = true;
+      store.put("queue", [1, 1], () => 1, true);
+      const failed = commit();
+      store.remove("queue", [1, 1]);
+      expect(await failed).toBeDefined();
+      expect((await commit())?.message).toBe("no space");
+      engine.failing = false;
+      expect(await commit()).toBeUndefined();
+      await commit();
+      expect(store.failure).toBeUndefined();
+    });
+
+    it("keeps thousands of records of one commit together", async () => {
+      for (let key = 0; key < 5000; key++) store.put("message", key, () => [key, "x".repeat(50)]);
+      await commit();
+      await reopen();
+      expect(records("message")).toHaveLength(5000);
+    });
+  });
+}

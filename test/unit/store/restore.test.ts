@@ -1,0 +1,367 @@
+import { describe, expect, it } from "vitest";
+import { EmbeddedBus } from "#core/bus/embedded.ts";
+import { Message, type MessageOptions } from "#core/bus/message.ts";
+import { Deadlines } from "#core/gateway/deadlines.ts";
+import { after, type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
+import { newSessionCounters } from "#core/session/counters.ts";
+import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
+import { DurableState } from "#core/session/durable-state.ts";
+import { Restoration, type Restored } from "#core/session/restore.ts";
+import type { Session } from "#core/session/session.ts";
+import { type Occupant, Sessions } from "#core/session/sessions.ts";
+import { checkRecords } from "#core/store/check.ts";
+import { GroupCommit } from "#core/store/group-commit.ts";
+import { MemoryEngine } from "#core/store/memory-engine.ts";
+
+/** Sessions and bus over a store, as one process has them. */
+class Life {
+  readonly deadlines: Deadlines;
+  readonly sessions: Sessions;
+  readonly bus: EmbeddedBus;
+  readonly store: GroupCommit;
+  readonly restored: Restored;
+  now: Instant;
+  readonly #due: (() => void)[] = [];
+
+  constructor(engine: MemoryEngine, now: number, queueMax = 100) {
+    this.now = now as Instant;
+    const clock = { now: () => this.now };
+    this.deadlines = new Deadlines(this.now);
+    this.store = new GroupCommit(engine, {
+      window: 2,
+      retry: 1000,
+      later: (run) => this.#due.push(run),
+      onFailure: () => {},
+    });
+    const state = new DurableState(this.store);
+    this.bus = new EmbeddedBus(
+      {
+        retained: { messages: 100, payloadSize: 1000, bytes: 100_000 },
+        delayed: { messages: 100 },
+        shareStrategy: "round_robin",
+        shareStrategies: {},
+        routeCache: 100,
+      },
+      clock,
+      this.deadlines,
+      Math.random,
+      state,
+    );
+    const options = {
+      queue: { messages: queueMax, bytes: 1 << 20, drop: "oldest" as const },
+      queueQos0: true,
+      inboundMax: 10,
+    };
+    const context = { options, clock, counters: newSessionCounters(), journal: state };
+    this.sessions = new Sessions(this.bus, this.deadlines, context, {
+      expiryMax: FOREVER,
+      sessions: 1000,
+      replayMax: 1000,
+    });
+    this.restored = new Restoration(this.store, state, this.sessions, this.bus, clock, context).run();
+  }
+
+  async commit(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.store.whenCommitted(() => resolve());
+      for (const run of this.#due.splice(0)) run();
+    });
+  }
+
+  advance(by: Duration): void {
+    this.now = after(this.now, by);
+    this.deadlines.advance(this.now);
+  }
+
+  open(clientId: string, expiry: number = seconds(600), cleanStart = false): Session {
+    return this.sessions.open("mqtt", clientId, cleanStart, expiry as Duration)!.session;
+  }
+
+  connect(session: Session, credit = 10): Delivery[] {
+    const got: Delivery[] = [];
+    const occupant: Occupant = { held: false, deliver: (delivery) => got.push(delivery), evict: () => {} };
+    this.sessions.occupy(session, occupant, credit);
+    return got;
+  }
+
+  publish(
+    topic: string,
+    payload: string,
+    { qos = 1, retain = false, expiry, properties }: MessageOptions = {},
+  ) {
+    const bytes = new TextEncoder().encode(payload);
+    this.bus.publish(new Message(topic, bytes, qos, retain, this.now, properties, expiry), undefined);
+  }
+}
+
+const text = ({ message }: Delivery): string => new TextDecoder().decode(message.payload);
+const START = 1_700_000_000_000;
+
+/** One life, a crash, and the next. */
+async function across(
+  first: (life: Life) => void | Promise<void>,
+  later = 1000,
+  queueMax = 100,
+): Promise<{ life: Life; engine: MemoryEngine }> {
+  const engine = new MemoryEngine();
+  const life = new Life(engine, START);
+  await first(life);
+  await life.commit();
+  expect(checkRecords(engine).problems).toEqual([]);
+  const next = new Life(engine, life.now + later, queueMax);
+  expect(next.restored.orphans).toBe(0);
+  return { life: next, engine };
+}
+
+describe("after a crash", () => {
+  it("a session is there, with its subscriptions, memo and what waits for it, in order", async () => {
+    const { life } = await across((life) => {
+      const session = life.open("a");
+      session.memo = { location: "x" };
+      session.username = "ann";
+      life.connect(session, 0);
+      life.sessions.subscribe(session, "t/#", { qos: 1, identifier: 7, noLocal: true });
+      for (let count = 0; count < 5; count++) life.publish(`t/${count}`, `m${count}`);
+    });
+    const session = life.sessions.get("mqtt", "a")!;
+    expect(session).toMatchObject({ memo: { location: "x" }, username: "ann", connected: false, queued: 5 });
+    expect(session.subscriptions.get("t/#")).toMatchObject({ qos: 1, identifier: 7, noLocal: true });
+    const got = life.connect(life.open("a"), 10);
+    expect(got.map(text)).toEqual(["m0", "m1", "m2", "m3", "m4"]);
+    expect(got[0]).toMatchObject({ topic: "t/0", subscriptionIds: [7], duplicate: false });
+    life.publish("t/new", "m5");
+    expect(got.map(text).at(-1)).toBe("m5");
+  });
+
+  it("unsettled deliveries come again under their ids, and a release stays a release [MQTT-4.4.0-1]", async () => {
+    const { life } = await across(async (life) => {
+      const session = life.open("a");
+      const got = life.connect(session);
+      life.sessions.subscribe(session, "t", { qos: 2 });
+      for (const payload of ["one", "two", "three"]) life.publish("t", payload, { qos: 2 });
+      await life.commit();
+      expect(got.map(({ id }) => id)).toEqual([1, 2, 3]);
+      session.received(2 as DeliveryId);
+      session.settle(1 as DeliveryId, "done");
+    });
+    const got = life.connect(life.open("a"));
+    expect(got.map((delivery) => [delivery.id, text(delivery), delivery.stage])).toEqual([
+      [2, "two", "release"],
+      [3, "three", "publish"],
+    ]);
+  });
+
+  it("holds a QoS 2 message back until it is kept under its id [MQTT-4.3.3]", async () => {
+    const life = new Life(new MemoryEngine(), START);
+    const session = life.open("a");
+    const got = life.connect(session);
+    life.sessions.subscribe(session, "t", { qos: 2 });
+    life.publish("t", "at most twice", { qos: 1 });
+    life.publish("t", "exactly once", { qos: 2 });
+    expect(got.map(text)).toEqual(["at most twice"]);
+    await life.commit();
+    expect(got.map(text)).toEqual(["at most twice", "exactly once"]);
+  });
+
+  it("does not send twice what was held back while its client came again", async () => {
+    const life = new Life(new MemoryEngine(), START);
+    const session = life.open("a");
+    life.connect(session);
+    life.sessions.subscribe(session, "t", { qos: 2 });
+    life.publish("t", "once", { qos: 2 });
+    life.sessions.leave(session, false, life.now);
+    const got = life.connect(life.open("a"));
+    await life.commit();
+    expect(got.map(text)).toEqual(["once"]);
+  });
+
+  it("inbound QoS 2 ids are known, and a new message under one of them is new", async () => {
+    const { life } = await across((life) => {
+      const session = life.open("a");
+      life.connect(session);
+      for (const id of [4, 5, 6]) session.acceptInbound(id, false);
+      session.releaseInbound(5);
+    });
+    const session = life.open("a");
+    expect(session.inboundIds).toEqual([4, 6]);
+    expect(session.acceptInbound(4, true)).toBe("duplicate");
+    expect(session.acceptInbound(6, false)).toBe("new");
+    expect(session.acceptInbound(5, false)).toBe("new");
+  });
+
+  it("retained and delayed messages are there, unless their time is over", async () => {
+    const { life, engine } = await across((life) => {
+      const properties = { contentType: "a/b", correlationData: new Uint8Array([1, 2]) };
+      life.publish("r/a", "1", { retain: true, properties });
+      life.publish("r/b", "2", { retain: true, expiry: seconds(5) });
+      life.publish("r/c", "3", { retain: true, expiry: seconds(100) });
+      life.publish("r/d", "4", { retain: true });
+      life.publish("r/d", "", { retain: true });
+      life.publish("$SYS/x", "5", { retain: true });
+      life.bus.publishLater(
+        new Message("d", new Uint8Array([68]), 1, false, life.now),
+        after(life.now, seconds(60)),
+      );
+    }, 10_000);
+    const found = life.bus.retained("#", 100);
+    expect(found.map(({ topic }) => topic).sort()).toEqual(["r/a", "r/c"]);
+    const message = found.find(({ topic }) => topic === "r/a")!;
+    expect(message.properties?.contentType).toBe("a/b");
+    expect([...message.properties!.correlationData!]).toEqual([1, 2]);
+    const got = life.connect(life.open("a", 0));
+    life.sessions.subscribe(life.sessions.get("mqtt", "a")!, "d", { qos: 0 });
+    life.advance(seconds(49));
+    expect(got).toEqual([]);
+    life.advance(seconds(2));
+    expect(got.map(text)).toEqual(["D"]);
+    await life.commit();
+    expect(engine.records).toBe(2);
+  });
+
+  it("a session that has expired meanwhile is gone, and its will is published [MQTT-3.1.2-8]", async () => {
+    const { life, engine } = await across((life) => {
+      const witness = life.open("witness");
+      life.connect(witness, 0);
+      life.sessions.subscribe(witness, "will", { qos: 1 });
+      const session = life.open("a", seconds(5));
+      const payload = new TextEncoder().encode("gone");
+      session.will = { topic: "will", payload, qos: 1, retain: false, delay: seconds(60), options: {} };
+      life.connect(session);
+      life.sessions.subscribe(session, "t", { qos: 1 });
+      life.sessions.leave(session, true, life.now);
+      life.publish("t", "never read");
+    }, 10_000);
+    expect(life.sessions.get("mqtt", "a")).toBeUndefined();
+    expect(life.connect(life.open("witness")).map(text)).toEqual(["gone"]);
+    await life.commit();
+    expect(checkRecords(engine)).toMatchObject({ problems: [] });
+    expect(checkRecords(engine).records.get("session")).toBe(1);
+  });
+
+  it("a will waits for its delay, counted from when its client left", async () => {
+    const { life } = await across((life) => {
+      const session = life.open("a", seconds(600));
+      const payload = new TextEncoder().encode("late");
+      session.will = { topic: "will", payload, qos: 1, retain: true, delay: seconds(60), options: {} };
+      life.connect(session);
+      life.sessions.leave(session, true, life.now);
+    }, 50_000);
+    life.advance(seconds(9));
+    expect(life.bus.retained("will", 1)).toEqual([]);
+    life.advance(seconds(2));
+    expect(life.bus.retained("will", 1)).toHaveLength(1);
+  });
+
+  it("a client that was connected is away from the restart on", async () => {
+    const { life, engine } = await across((life) => {
+      life.connect(life.open("a", seconds(100)));
+    }, 3_600_000);
+    expect(life.sessions.get("mqtt", "a")).toBeDefined();
+    life.advance(seconds(99));
+    await life.commit();
+    const third = new Life(engine, life.now + 2000);
+    expect(third.sessions.get("mqtt", "a")).toBeUndefined();
+  });
+
+  it("what a shared subscription gave to a session goes to another member when the session ends", async () => {
+    const { life } = await across((life) => {
+      const session = life.open("a", seconds(5));
+      life.connect(session, 0);
+      life.sessions.subscribe(session, "$share/g/t", { qos: 1 });
+      life.publish("t", "for the group");
+    });
+    const other = life.open("b");
+    const got = life.connect(other);
+    life.sessions.subscribe(other, "$share/g/t", { qos: 1 });
+    life.advance(seconds(10));
+    expect(got.map(text)).toEqual(["for the group"]);
+  });
+
+  it("a queue that has become shorter keeps what its drop rule keeps", async () => {
+    const { life, engine } = await across(
+      (life) => {
+        const session = life.open("a");
+        life.connect(session, 0);
+        life.sessions.subscribe(session, "t", { qos: 1 });
+        for (let count = 0; count < 5; count++) life.publish("t", `m${count}`);
+      },
+      1000,
+      2,
+    );
+    expect(life.connect(life.open("a")).map(text)).toEqual(["m3", "m4"]);
+    await life.commit();
+    expect(checkRecords(engine).problems).toEqual([]);
+    expect(checkRecords(engine).records.get("queue")).toBe(2);
+  });
+});
+
+describe("the records of a session", () => {
+  it("hold a message once, however many wait for it, as long as one does", async () => {
+    const engine = new MemoryEngine();
+    const life = new Life(engine, START);
+    const sessions = ["a", "b", "c"].map((id) => life.open(id));
+    const [first, ...others] = sessions.map((session, index) => life.connect(session, index === 0 ? 5 : 0));
+    for (const session of sessions) life.sessions.subscribe(session, "t", { qos: 1 });
+    // A small view of a large buffer, as it comes from a socket.
+    const payload = new Uint8Array(new ArrayBuffer(65_536), 100, 3).fill(65);
+    life.bus.publish(new Message("t", payload, 1, false, life.now), undefined);
+    await life.commit();
+    const count = (table: "message" | "queue") => checkRecords(engine).records.get(table);
+    expect([count("message"), count("queue")]).toEqual([1, 3]);
+    sessions[0]!.settle(first![0]!.id, "done");
+    await life.commit();
+    expect([count("message"), count("queue")]).toEqual([1, 2]);
+    for (const session of sessions) life.sessions.discard(session);
+    await life.commit();
+    expect(engine.records).toBe(0);
+    expect(others.flat()).toEqual([]);
+  });
+
+  it("go when it ceases to be durable, and come when it becomes so", async () => {
+    const engine = new MemoryEngine();
+    const life = new Life(engine, START);
+    const session = life.open("a", 0);
+    life.connect(session, 0);
+    life.sessions.subscribe(session, "t", { qos: 1 });
+    life.publish("t", "m");
+    session.acceptInbound(9, false);
+    await life.commit();
+    expect(engine.records).toBe(0);
+    life.sessions.setExpiry(session, seconds(60));
+    await life.commit();
+    expect(engine.records).toBe(5);
+    expect(checkRecords(engine).problems).toEqual([]);
+    life.sessions.setExpiry(session, 0 as Duration);
+    await life.commit();
+    expect(engine.records).toBe(0);
+  });
+
+  it("leave nothing of messages that a full queue drops", async () => {
+    const engine = new MemoryEngine();
+    const life = new Life(engine, START, 3);
+    const session = life.open("a");
+    life.connect(session, 0);
+    life.sessions.subscribe(session, "t", { qos: 2 });
+    for (let count = 0; count < 10; count++) {
+      life.publish("t", `m${count}`, { qos: 1 });
+      if (count % 4 === 0) await life.commit();
+    }
+    await life.commit();
+    expect(checkRecords(engine).problems).toEqual([]);
+    expect(engine.records).toBe(8);
+  });
+
+  it("of a client that reads at once are never written", async () => {
+    const engine = new MemoryEngine();
+    const life = new Life(engine, START);
+    const session = life.open("a");
+    const got = life.connect(session);
+    life.sessions.subscribe(session, "t", { qos: 1 });
+    await life.commit();
+    const before = engine.commits;
+    life.publish("t", "m");
+    session.settle(got[0]!.id, "done");
+    await life.commit();
+    expect(engine.commits).toBe(before);
+  });
+});
