@@ -130,6 +130,8 @@ function launch(command, how, stdio) {
   const script = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$@"';
   const child = spawn("/bin/sh", ["-c", script, "sh", ...pinned], {
     stdio,
+    // JSON would turn a figure that is not a number into null.
+    serialization: "advanced",
     cwd: how.cwd,
     env: { ...process.env, ...how.env },
   });
