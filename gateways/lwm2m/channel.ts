@@ -169,7 +169,7 @@ const describe = (device: Device) => ({
   version: device.registration.version,
   binding: device.registration.b,
   queueMode: device.registration.queueMode,
-  objects: device.registration.objects,
+  objects: device.registration.list.objects,
   observations: [...device.observations.keys()],
   waiting: device.queue.length,
   queued: device.client.queued,

@@ -44,6 +44,11 @@ export const Lwm2mConfig = Type.Object(
     ),
     endpointNameMax: count("Longest endpoint name, in characters.", 256, 1, 4096),
     registrationsPerPeer: count("Most devices registered from one address and port.", 64, 1),
+    objectLists: count(
+      "Different object lists that devices share in memory; then all are read anew.",
+      1000,
+      1,
+    ),
     sessionExpiry: duration(
       "How long commands and observations of a device are kept after its registration has ended.",
       "1d",

@@ -19,7 +19,7 @@ import { badCommandReport, fateReport, notifyReport, registrationReport } from "
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import { type Answer, answerData } from "./responses.ts";
-import type { Shared } from "./shared.ts";
+import { type Shared, targetOf } from "./shared.ts";
 import { shownContent } from "./shown-value.ts";
 import type { Place } from "./topics.ts";
 
@@ -90,7 +90,7 @@ export class Device implements Line {
     const recalled = recall(this.client.memo);
     this.#firmware = FirmwareUpdate.resume(this, recalled.firmware, now);
     if (renew) for (const known of recalled.observations) wanted.set(keyOf(known), known);
-    for (const path of automaticPaths(auto, this.#registration.objects)) {
+    for (const path of automaticPaths(auto, this.#registration.list.objects)) {
       const operation: Observed["operation"] = { kind: "observe", path, query: [] };
       if (!wanted.has(keyOf({ operation })))
         wanted.set(keyOf({ operation }), { operation, echo: {}, automatic: true });
@@ -261,7 +261,7 @@ export class Device implements Line {
   #content(answer: Answer, now: Instant): readonly Json[] | undefined {
     if (answer.entries === undefined) return undefined;
     const description = this.shared.config.describeContent
-      ? { definitions: this.shared.definitions, versions: new Map(this.#registration.versions) }
+      ? { definitions: this.shared.definitions, versions: this.#registration.list.versions }
       : undefined;
     return shownContent(answer.entries, now / 1000, description);
   }
@@ -298,15 +298,7 @@ export class Device implements Line {
   }
 
   #remember(): void {
-    this.client.remember(
-      remember(this.location, this.#registration, this.#observations, this.#firmware?.remembered),
-    );
+    const memo = remember(this.#observations, this.#firmware?.remembered);
+    if (memo !== this.client.memo) this.client.remember(memo);
   }
 }
-
-const targetOf = (registration: Registration, shared: Shared): Target => ({
-  version: registration.version,
-  formats: registration.formats,
-  root: registration.root.split("/").filter((segment) => segment !== ""),
-  types: shared.definitions.typesFor(new Map(registration.versions)),
-});

@@ -5,6 +5,7 @@ import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { Lwm2mSite } from "./endpoint.ts";
 import { readPackages } from "./firmware/packages.ts";
+import { ObjectLists } from "./links.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
 import { openCounters, type Shared } from "./shared.ts";
@@ -22,6 +23,8 @@ class Lwm2mGateway implements Gateway {
       host,
       counters: openCounters(host),
       inherited: new Map(),
+      lists: new ObjectLists(config.objectLists),
+      targets: new WeakMap(),
       definitions,
       profiles: readProfiles(host, config.bootstrap.profiles, definitions),
       packages: readPackages(host, config.firmware.folder, config.firmware.maxSize),
@@ -38,6 +41,7 @@ class Lwm2mGateway implements Gateway {
   reload(): void {
     const { config, host } = this.#shared;
     this.#shared.definitions = readDefinitions(host, config.definitions);
+    this.#shared.targets = new WeakMap();
     this.#shared.profiles = readProfiles(host, config.bootstrap.profiles, this.#shared.definitions);
     this.#shared.packages = readPackages(host, config.firmware.folder, config.firmware.maxSize);
   }

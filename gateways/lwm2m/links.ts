@@ -13,8 +13,8 @@ export interface ObjectList {
   readonly root: string;
   /** `ct` of the root link, or of any link when only others carry it. */
   readonly formats: readonly number[];
-  /** Objects and instances in the order of the list. */
-  readonly paths: readonly Path[];
+  /** Paths of objects and instances in the order of the list. */
+  readonly objects: readonly string[];
   readonly versions: ReadonlyMap<number, string>;
   /** Links that are neither root nor object. */
   readonly unknown: number;
@@ -22,6 +22,32 @@ export interface ObjectList {
 
 /** Links in one registration; a list beyond it is refused. */
 export const LINKS_MAX = 2000;
+
+/** Longer lists than this, in bytes, are not worth keeping. */
+const SHARED_LENGTH_MAX = 4096;
+
+/** Lists that were seen before: the devices of a fleet have few between them, and share them in memory. */
+export class ObjectLists {
+  readonly #max: number;
+  readonly #known = new Map<string, ObjectList>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  read(payload: Uint8Array): ObjectList | undefined {
+    if (payload.length > SHARED_LENGTH_MAX) return parseObjectList(payload);
+    const key = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString("latin1");
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const list = parseObjectList(payload);
+    if (list === undefined) return undefined;
+    // Firmware versions come and go: starting anew now and then forgets what nobody sends any more.
+    if (this.#known.size >= this.#max) this.#known.clear();
+    this.#known.set(key, list);
+    return list;
+  }
+}
 
 type Attributes = Readonly<Record<string, string | number | true>>;
 interface Target {
@@ -37,8 +63,7 @@ export function parseObjectList(payload: Uint8Array): ObjectList | undefined {
   const rootLink = targets.find((link) => attribute(link, "rt")?.split(" ").includes("oma.lwm2m"));
   const root = rootLink === undefined ? "/" : normalRoot(rootLink.target);
   const ct = attribute(rootLink, "ct") ?? targets.map((link) => attribute(link, "ct")).find(Boolean);
-  const paths: Path[] = [];
-  const seen = new Set<string>();
+  const objects = new Set<string>();
   const versions = new Map<number, string>();
   let unknown = 0;
   for (const link of targets) {
@@ -48,12 +73,11 @@ export function parseObjectList(payload: Uint8Array): ObjectList | undefined {
       unknown++;
       continue;
     }
-    if (!seen.has(path.toString())) paths.push(path);
-    seen.add(path.toString());
+    objects.add(path.toString());
     const version = attribute(link, "ver");
     if (version !== undefined && /^\d+\.\d+$/.test(version)) versions.set(path.object as number, version);
   }
-  return { root, formats: numbers(ct), paths, versions, unknown };
+  return { root, formats: numbers(ct), objects: [...objects], versions, unknown };
 }
 
 const attribute = (link: Target | undefined, name: string): string | undefined => {

@@ -7,25 +7,25 @@ import {
   parseExactJson,
 } from "./content/exact-json.ts";
 import { type Observed, recalledObservation, rememberedObservation } from "./observations.ts";
-import type { Registration } from "./registration.ts";
 
 /** Changes when an older memo can no longer be read. */
 const FORMAT = 1;
 
-/** A text, because echoed fields may hold integers that plain JSON tools would round. */
-export const remember = (
-  location: string,
-  registration: Registration,
+/**
+ * Undefined when there is nothing to remember, which is so of most devices. A text, because echoed fields may
+ * hold integers that plain JSON tools would round.
+ */
+export function remember(
   observations: ReadonlyMap<string, Observed>,
   firmware: JsonObject | undefined,
-): string =>
-  formatExactJson({
+): string | undefined {
+  if (observations.size === 0 && firmware === undefined) return undefined;
+  return formatExactJson({
     format: FORMAT,
-    location,
-    registration: { ...registration },
     observations: [...observations.values()].map(rememberedObservation),
     firmware,
   });
+}
 
 export interface Recalled {
   readonly observations: readonly Omit<Observed, "ask">[];

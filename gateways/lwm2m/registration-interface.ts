@@ -84,7 +84,13 @@ export class RegistrationInterface {
     const { identity: rule } = this.#shared.config;
     const { identity } = this.#peer.host.peer;
     const implied = impliedEndpoint(identity, rule.binding, rule.list);
-    const registration = readRegister(query, request.payload, implied, this.#shared.rules);
+    const registration = readRegister(
+      query,
+      request.payload,
+      implied,
+      this.#shared.rules,
+      this.#shared.lists,
+    );
     if (!registration.ok) {
       this.#refuse(request, registration.error.code, registration.error.reason);
       return;
@@ -170,7 +176,13 @@ export class RegistrationInterface {
   }
 
   #update(request: CoapRequest, device: Device, query: ReadonlyMap<string, string>, now: Instant): void {
-    const changed = readUpdate(query, request.payload, device.registration, this.#shared.rules);
+    const changed = readUpdate(
+      query,
+      request.payload,
+      device.registration,
+      this.#shared.rules,
+      this.#shared.lists,
+    );
     if (!changed.ok) {
       this.#refuse(request, changed.error.code, changed.error.reason);
       return;

@@ -3,12 +3,12 @@
 import { err, ok, type Result } from "#core/lib/result.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
 import { type Code, Response } from "#gateways/coap/stack/codes.ts";
-import { parseObjectList } from "./links.ts";
+import type { ObjectList, ObjectLists } from "./links.ts";
 
 /** Lifetime of a registration that names none, in seconds (LwM2M 1.1 §6.2.1). */
 export const LIFETIME_DEFAULT = 86_400;
 
-/** What is known of a registered device; JSON-serialisable, because it outlives the process with the session. */
+/** What is known of a registered device. */
 export interface Registration {
   readonly ep: string;
   /** As the device asked, in seconds. */
@@ -19,11 +19,8 @@ export interface Registration {
   readonly lwm2m: string;
   readonly b: string;
   readonly queueMode: boolean;
-  readonly root: string;
-  readonly objects: readonly string[];
-  /** Object identifier and version, where the device named one. */
-  readonly versions: readonly (readonly [object: number, version: string])[];
-  readonly formats: readonly number[];
+  /** Objects, versions, formats and alternate path; shared between devices that sent the same. */
+  readonly list: ObjectList;
   /** Query fields that the specification does not know, without secrets. */
   readonly custom: Readonly<Record<string, string>>;
 }
@@ -74,6 +71,7 @@ export function readRegister(
   payload: Uint8Array,
   identity: string | undefined,
   rules: RegistrationRules,
+  lists: ObjectLists,
 ): Result<Registration, RefusedRegistration> {
   const ep = query.get("ep") ?? identity ?? "";
   if (ep === "") return refuse(Response.BadRequest, "ep is missing");
@@ -90,7 +88,7 @@ export function readRegister(
   if (!lt.ok) return lt;
   const binding = readBinding(query.get("b"), "U");
   if (!binding.ok) return binding;
-  const list = parseObjectList(payload);
+  const list = lists.read(payload);
   if (list === undefined) return refuse(Response.BadRequest, "the object list is not readable");
   return ok({
     ep,
@@ -99,10 +97,7 @@ export function readRegister(
     lwm2m,
     b: binding.value,
     queueMode: query.has("Q") || binding.value.includes("Q") || POWER_SAVING_APNS.has(query.get("apn") ?? ""),
-    root: list.root,
-    objects: list.paths.map((path) => path.toString()),
-    versions: [...list.versions],
-    formats: list.formats,
+    list,
     custom: customFields(query),
   });
 }
@@ -113,16 +108,18 @@ export function readUpdate(
   payload: Uint8Array,
   before: Registration,
   rules: RegistrationRules,
+  lists: ObjectLists,
 ): Result<Registration, RefusedRegistration> {
   const lt = readLifetime(query.get("lt"), before.lt, rules);
   if (!lt.ok) return lt;
   const binding = readBinding(query.get("b"), before.b);
   if (!binding.ok) return binding;
-  const list = payload.length === 0 ? undefined : parseObjectList(payload);
+  const list = payload.length === 0 ? undefined : lists.read(payload);
   if (payload.length > 0 && list === undefined)
     return refuse(Response.BadRequest, "the object list is not readable");
   const bindingSaid = query.has("b") || query.has("Q");
-  const custom = { ...before.custom, ...customFields(query) };
+  const fields = customFields(query);
+  const custom = fields === NO_FIELDS ? before.custom : { ...before.custom, ...fields };
   const changed = {
     ...before,
     lt: lt.value,
@@ -133,11 +130,15 @@ export function readUpdate(
   if (list === undefined) return ok(changed);
   return ok({
     ...changed,
-    root: list.root === "/" ? before.root : list.root,
-    objects: list.paths.map((path) => path.toString()),
-    versions: [...list.versions],
-    formats: list.formats.length === 0 ? before.formats : list.formats,
+    list: completed(list, before.list),
   });
+}
+
+/** An update need not repeat the root link. */
+function completed(list: ObjectList, before: ObjectList): ObjectList {
+  const root = list.root === "/" ? before.root : list.root;
+  const formats = list.formats.length === 0 ? before.formats : list.formats;
+  return root === list.root && formats === list.formats ? list : { ...list, root, formats };
 }
 
 /** `1`, `1.0`, `1.0.2`: only major and minor count. */
@@ -179,17 +180,20 @@ const POWER_SAVING_APNS: ReadonlySet<string> = new Set([
   "psmF.eDRXC.ctnb",
 ]);
 
+const NO_FIELDS: Readonly<Record<string, string>> = {};
 const STANDARD: ReadonlySet<string> = new Set(["ep", "lt", "lwm2m", "b", "Q", "sms", "pid"]);
 const SECRET = /pass|pwd|secret|token|psk|key/i;
 
 /** Fields beyond the standard go into reports, but never a password. */
-function customFields(query: ReadonlyMap<string, string>): Record<string, string> {
-  const custom: Record<string, string> = {};
+function customFields(query: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+  let custom: Record<string, string> | undefined;
   for (const [name, value] of query) {
-    if (!STANDARD.has(name) && !SECRET.test(name) && name !== "__proto__") custom[name] = value;
-    if (name === "sms" || name === "pid") custom[name] = value;
+    const kept = name === "sms" || name === "pid" || !(STANDARD.has(name) || SECRET.test(name));
+    if (!kept || name === "__proto__") continue;
+    custom ??= {};
+    custom[name] = value;
   }
-  return custom;
+  return custom ?? NO_FIELDS;
 }
 
 /** Client id, user name and password, as the gateway that applications come from takes them from the query. */

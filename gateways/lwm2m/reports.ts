@@ -17,8 +17,8 @@ export const registrationReport = (
     lt: registration.lt,
     lwm2m: registration.lwm2m,
     b: registration.b,
-    alternatePath: registration.root,
-    objectList: registration.objects,
+    alternatePath: registration.list.root,
+    objectList: registration.list.objects,
   },
 });
 

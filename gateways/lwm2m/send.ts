@@ -47,7 +47,7 @@ export function receiveSend(
   shared.counters.sends.value++;
   const { definitions, config } = shared;
   const description = config.describeContent
-    ? { definitions, versions: new Map(device.registration.versions) }
+    ? { definitions, versions: device.registration.list.versions }
     : undefined;
   const report = sendReport(shownContent(entries.value, now / 1000, description));
   device.reporter.publish("send", report, now, (answer) => {

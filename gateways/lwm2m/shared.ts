@@ -3,8 +3,10 @@ import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { HeldCommand } from "./device.ts";
 import type { Packages } from "./firmware/packages.ts";
+import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
-import type { RegistrationRules } from "./registration.ts";
+import type { Registration, RegistrationRules } from "./registration.ts";
+import type { Target } from "./requests.ts";
 
 /** What all devices of this gateway share. Definitions, profiles and packages are replaced on reload. */
 export interface Shared {
@@ -17,6 +19,9 @@ export interface Shared {
    * so they are handed from the old channel to the new one here. Emptied within the same registration.
    */
   readonly inherited: Map<string, readonly HeldCommand[]>;
+  readonly lists: ObjectLists;
+  /** What requests must know of devices with the same object list and version; anew after a reload. */
+  targets: WeakMap<ObjectList, Map<string, Target>>;
   definitions: Definitions;
   profiles: BootstrapProfiles;
   packages: Packages;
@@ -44,4 +49,20 @@ export function openCounters(host: GatewayHost): Counters {
     sends: host.counter("sends", "Send operations published"),
     bootstraps: host.counter("bootstraps", "Bootstrap sequences finished"),
   };
+}
+
+/** The target of a device; one object for all that have the same list and version. */
+export function targetOf({ list, version }: Registration, shared: Shared): Target {
+  let byVersion = shared.targets.get(list);
+  if (byVersion === undefined) {
+    byVersion = new Map();
+    shared.targets.set(list, byVersion);
+  }
+  let target = byVersion.get(version);
+  if (target === undefined) {
+    const root = list.root.split("/").filter((segment) => segment !== "");
+    target = { version, formats: list.formats, root, types: shared.definitions.typesFor(list.versions) };
+    byVersion.set(version, target);
+  }
+  return target;
 }

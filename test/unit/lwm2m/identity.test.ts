@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { FOREVER, ZERO } from "#core/lib/time.ts";
 import { formatCode } from "#gateways/coap/stack/codes.ts";
 import { impliedEndpoint, mayUse } from "#gateways/lwm2m/identity.ts";
+import { ObjectLists } from "#gateways/lwm2m/links.ts";
 import { codeOf } from "#gateways/lwm2m/refusals.ts";
 import { type RegistrationRules, readRegister } from "#gateways/lwm2m/registration.ts";
 
@@ -35,9 +36,10 @@ describe("identity and endpoint name (LwM2M 1.1 Transport §5.2)", () => {
       endpointNameMax: 64,
     };
     const query = new Map([["lwm2m", "1.1"]]);
-    const named = readRegister(query, new Uint8Array(0), "meter", rules);
+    const lists = new ObjectLists(10);
+    const named = readRegister(query, new Uint8Array(0), "meter", rules, lists);
     expect(named.ok && named.value.ep).toBe("meter");
-    const nameless = readRegister(query, new Uint8Array(0), undefined, rules);
+    const nameless = readRegister(query, new Uint8Array(0), undefined, rules, lists);
     expect(!nameless.ok && formatCode(nameless.error.code)).toBe("4.00");
   });
 });
