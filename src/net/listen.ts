@@ -8,6 +8,9 @@ import { TlsLayer } from "./tls.ts";
 import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
+/** Silence in milliseconds after which the kernel begins to ask whether the peer is still there. */
+const PROBE_DELAY = 300_000;
+
 /** What Node takes for its own limit of a queue; `unlimited` is more than that. */
 const HIGH_WATER_MARK_MAX = 2 ** 30;
 /** Connections in the middle of a handshake, when the options do not say. */
@@ -22,6 +25,9 @@ export async function listenStream(
   const layers = new Layers(options, accept, note);
   const server = createServer({
     noDelay: options.noDelay,
+    // A peer that vanished without a word, and whose protocol sends no heart-beats, is found out by the kernel.
+    keepAlive: true,
+    keepAliveInitialDelay: PROBE_DELAY,
     highWaterMark: Math.min(options.highWaterMark, HIGH_WATER_MARK_MAX),
   });
   server.on("connection", (socket) => layers.accepted(socket));
