@@ -88,7 +88,7 @@ async function startRabbitmq() {
     HOME: folder,
     ERL_EPMD_PORT: String(epmdPort),
     ERL_EPMD_ADDRESS: "127.0.0.1",
-    RABBITMQ_NODENAME: `bench${process.pid}@localhost`,
+    RABBITMQ_NODENAME: `bench-${process.pid}-${port}@localhost`,
     RABBITMQ_DIST_PORT: String(distribution),
     RABBITMQ_MNESIA_BASE: join(folder, "mnesia"),
     RABBITMQ_LOG_BASE: join(folder, "log"),
@@ -104,7 +104,8 @@ async function startRabbitmq() {
       port,
       pid,
       stop: async () => {
-        process.kill(pid, "SIGTERM");
+        if (!server.alive()) console.error(`RabbitMQ had ended:\n${server.output()}`);
+        else process.kill(pid, "SIGTERM");
         await server.stop();
         await epmd.stop();
       },
