@@ -1,4 +1,4 @@
-import type { GatewayModule } from "#core/gateway/contract.ts";
+import type { Endpoint, GatewayModule } from "#core/gateway/contract.ts";
 import { MqttChannel } from "./channel.ts";
 import { type MqttConfig, schema } from "./config.ts";
 import { mqttCounters } from "./counters.ts";
@@ -11,9 +11,8 @@ export const mqtt: GatewayModule<MqttConfig> = {
   websocket: { subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" },
   open(config, host) {
     const counters = mqttCounters(host);
-    const endpoint = {
-      open: (_peer: unknown, channel: ConstructorParameters<typeof MqttChannel>[0], now: never) =>
-        new MqttChannel(channel, config, counters, now),
+    const endpoint: Endpoint = {
+      open: (_peer, channelHost, now) => new MqttChannel(channelHost, config, counters, now),
     };
     return { endpoint: () => endpoint };
   },

@@ -32,8 +32,8 @@ export interface Properties {
   sharedSubscriptionAvailable?: 0 | 1;
 }
 
-export type PropertyName = keyof Properties;
-export type PropertyType =
+type PropertyName = keyof Properties;
+type PropertyType =
   | "flag" // one octet, 0 or 1
   | "uint16"
   | "uint32"

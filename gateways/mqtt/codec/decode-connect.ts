@@ -7,7 +7,7 @@ import { decodeProperties } from "./decode-properties.ts";
 import type { Reader } from "./reader.ts";
 
 /** What stands before the fields whose form depends on the version. */
-export type Greeting =
+type Greeting =
   | { readonly kind: "speaks"; readonly version: ProtocolVersion }
   /** MQTT, but a level that nobody here knows. */
   | { readonly kind: "unsupported"; readonly level: number }

@@ -59,9 +59,12 @@ class LastPublish {
 
   #write(message: Message, topic: string, now: Instant): void {
     const writer = this.#writer;
+    // Nothing is remembered of what is being overwritten, should this not come to its end.
+    this.#message = undefined;
     if (topic === this.#topic) {
       writer.rewind(this.#topicEnd);
     } else {
+      this.#topic = "";
       writer.begin();
       writer.string(topic);
       this.#topicEnd = writer.length;

@@ -60,4 +60,4 @@ export class UnfinishedPacket {
   }
 }
 
-export type UnfinishedState = "whole" | "incomplete" | PacketError;
+type UnfinishedState = "whole" | "incomplete" | PacketError;

@@ -186,6 +186,16 @@ describe("a PUBLISH for many", () => {
     }
   });
 
+  it("is right again after one that could not be written", () => {
+    const good = message("good", "1");
+    const header = publishHeader(0, false, false);
+    const encode = (which: Message) => hexOf(encodeSharedPublish(4, which, which.topic, header, 0, NOW));
+    const before = encode(good);
+    expect(() => encode(message("x".repeat(70_000), "2"))).toThrow("65,535");
+    expect(encode(good)).toBe(before);
+    expect(encode(message("good", "1"))).toBe(before);
+  });
+
   it("tells a life that is over as 0 seconds, never as a large number", () => {
     const over = encodeSharedPublish(5, message("a", "", 1), "a", 0x32, 1, (NOW + 5000) as Instant);
     expect(hexOf(over)).toBe("320b0001610001050200000000");
