@@ -66,16 +66,16 @@ export function stackWorld(overrides: Overrides = {}, options: WorldOptions = {}
   const world = new World(options);
   const site = new ScriptedSite();
   const settings = parseDefaults<StackSettings>(StackSettings, { amplification: "off", ...overrides });
-  const endpoint = () =>
-    createCoapEndpoint([site], settings, {
-      counter: (name, _help, kind) => world.counter(`${name}:${kind}`),
-      random: world.core.random,
-      note: () => {},
-      healthy: () => true,
-      readFile: () => new Uint8Array(),
-      listFiles: () => [],
-      offered: () => [],
-    });
+  // A gateway of its own making, so that the world gives it what it gives to any gateway.
+  const gateway = world.open(
+    {
+      name: "coap",
+      schema: StackSettings,
+      open: (_config: unknown, host) => ({ endpoint: () => createCoapEndpoint([site], settings, host) }),
+    },
+    undefined,
+  );
+  const endpoint = () => gateway.endpoint({ name: "udp", transport: "udp" });
   return {
     world,
     site,

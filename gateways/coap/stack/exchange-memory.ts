@@ -7,6 +7,8 @@ export class RememberedExchange {
   readonly expires: Instant;
   /** What a duplicate is answered with; undefined while the request runs, and for ever if it was NON. */
   reply: Uint8Array | undefined = undefined;
+  /** In the list of all; false once forgotten. */
+  linked = false;
   older: RememberedExchange | undefined = undefined;
   newer: RememberedExchange | undefined = undefined;
 
@@ -47,6 +49,7 @@ export class ExchangeMemory {
   }
 
   append(exchange: RememberedExchange, now: Instant): void {
+    exchange.linked = true;
     exchange.older = this.#newest;
     exchange.newer = undefined;
     if (this.#newest === undefined) this.#oldest = exchange;
@@ -59,6 +62,8 @@ export class ExchangeMemory {
   }
 
   unlink(exchange: RememberedExchange): void {
+    if (!exchange.linked) return;
+    exchange.linked = false;
     if (exchange.older === undefined) this.#oldest = exchange.newer;
     else exchange.older.newer = exchange.newer;
     if (exchange.newer === undefined) this.#newest = exchange.older;
@@ -71,7 +76,7 @@ export class ExchangeMemory {
 
   /** Keeps the answer, at the cost of the oldest exchanges when it is too much. */
   keep(exchange: RememberedExchange, reply: Uint8Array): void {
-    if (exchange.peer.find(exchange.messageId) !== exchange) return;
+    if (!exchange.linked) return;
     this.#bytes += reply.length - (exchange.reply?.length ?? 0);
     exchange.reply = reply;
     while (this.#bytes > this.limits.bytes && this.#oldest !== undefined) {
@@ -118,9 +123,9 @@ export class ExchangesOfPeer {
   }
 
   forget(exchange: RememberedExchange): void {
+    this.#memory.unlink(exchange);
     if (this.#byId?.get(exchange.messageId) !== exchange) return;
     this.#byId.delete(exchange.messageId);
-    this.#memory.unlink(exchange);
     if (this.#byId.size === 0) this.#byId = undefined;
   }
 

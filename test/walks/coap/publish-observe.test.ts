@@ -250,3 +250,63 @@ it("answers 4.29 with Max-Age when the core's rate is exceeded (RFC 8516)", () =
   expect(answers.at(-1)?.code).toBe("4.29");
   expect(answers.at(-1)?.number(14)).toBe(1);
 });
+
+it("does not echo to an observer that asked for nl what it publishes itself", () => {
+  const { device } = setup();
+  const query = ["clientid=me"];
+  for (const [path, more] of [
+    ["ps/a", ["nl=1"]],
+    ["ps/b", []],
+  ] as const) {
+    device.ask({ path, token: path.slice(-1), query: [...query, ...more], options: [OBSERVE] });
+    device.send({ code: "PUT", type: "NON", path, query, payload: "x", options: [[258, 26]] });
+  }
+  expect(device.take().map((each) => each.token)).toEqual(["b"]);
+});
+
+it.each([
+  ["rh=0", "kept", ["kept"]],
+  ["rh=2", "", []],
+])(
+  "sends retained values as %s says: in the response, or as notifications of a wildcard",
+  (rh, first, more) => {
+    const { world, device } = setup();
+    world.publish("a", "kept", { retain: true });
+    expect(device.ask({ path: "ps/a", token: "1", query: [rh], options: [OBSERVE] }).payload).toBe(first);
+    device.send({ path: "ps/+", token: "2", query: [rh], options: [OBSERVE] });
+    expect(
+      device
+        .take()
+        .slice(1)
+        .map((each) => each.payload),
+    ).toEqual(more);
+  },
+);
+
+it("takes settings for what a request does not say", () => {
+  const { world, device } = setup({
+    publish: { qos: "qos2", retain: true },
+    topicPrefix: "topics",
+    percentDecoding: false,
+  });
+  const heard = world.listen("#");
+  expect(device.ask({ code: "PUT", type: "NON", path: "topics/a%2Fb", payload: "x" }).code).toBe("2.01");
+  expect(heard).toMatchObject([{ topic: "a%2Fb", qos: 2, retain: true }]);
+  expect(device.ask({ path: "ps/a" }).code).toBe("4.04");
+});
+
+it("keeps empty levels and slashes of topics as they are", () => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  for (const path of ["ps//a", "ps/a/", "ps/a//b"]) device.ask({ code: "PUT", path, payload: "x" });
+  expect(heard.map(({ topic }) => topic)).toEqual(["/a", "a/", "a//b"]);
+});
+
+it("refuses topics that are not UTF-8 or hold a NUL character with 4.00", () => {
+  const { device } = setup();
+  const put = (segment: Uint8Array) =>
+    device.ask({ code: "PUT", path: "ps", options: [[11, segment]], payload: "x" }).code;
+  expect(put(Uint8Array.of(0xff, 0xfe))).toBe("4.00");
+  expect(put(Uint8Array.of(0x61, 0x00))).toBe("4.00");
+  expect(put(Buffer.from("é"))).toBe("2.04");
+});
