@@ -2,7 +2,16 @@
 import type { ConnectAnswer, ConnectRequest, Refusal } from "#core/gateway/contract.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { text } from "#core/lib/bytes.ts";
-import { after, between, type Duration, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
+import {
+  after,
+  between,
+  type Duration,
+  type Instant,
+  milliseconds,
+  NEVER,
+  seconds,
+  ZERO,
+} from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { encodeBare, encodeReturnCode } from "../encode.ts";
 import { recall, remember } from "../memo.ts";
@@ -26,7 +35,7 @@ export interface Handshake {
 
 /** "For example 50 % up to a minute, 10 % above" (MQTT-SN 1.2 §7.2). */
 export const withTolerance = (duration: number): Duration =>
-  seconds(duration <= 60 ? duration * 1.5 : duration * 1.1);
+  milliseconds(Math.round(duration * (duration <= 60 ? 1500 : 1100)));
 
 export function receiveConnect(channel: MqttSnChannel, packet: p.Connect, now: Instant): void {
   const clientId = clientIdOf(channel, packet.clientId);
