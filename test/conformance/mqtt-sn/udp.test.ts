@@ -22,7 +22,7 @@ const connect = (id: string, flags = "04", keepAlive = "003c"): string =>
   message(`04 ${flags} 01 ${keepAlive} ${hexOf(id)}`);
 const until = async (ready: () => boolean): Promise<void> => {
   for (let turn = 0; !ready(); turn++) {
-    if (turn > 600) throw new Error("it did not happen");
+    if (turn > 2000) throw new Error("it did not happen");
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };
@@ -34,7 +34,7 @@ beforeAll(async () => {
       "mqtt-sn": {
         predefinedTopics: [{ id: 513, topic: "pre/defined" }],
         gatewayId: 42,
-        retryInterval: "300ms",
+        retryInterval: "2s",
       },
     },
   });
