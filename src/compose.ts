@@ -11,6 +11,7 @@ import { type Core, type CoreEvents, newCoreCounters } from "./gateway/core.ts";
 import { Deadlines } from "./gateway/deadlines.ts";
 import { Lifecycle, type ListenerPlan } from "./gateway/lifecycle.ts";
 import { StoreCommits } from "./gateway/store-commits.ts";
+import { banJournal, keptBans } from "./kept-bans.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, type Clock, type Duration, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
@@ -69,7 +70,10 @@ export function compose(
   const metrics = new Metrics({ process: true });
   const sessionCounters = newSessionCounters(metrics.counters(""));
   const { settings, usersFiles } = policySettings(config);
-  const policy = new ConfiguredPolicy(settings, clock);
+  const policy =
+    kept === undefined
+      ? new ConfiguredPolicy(settings, clock)
+      : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
   const state = kept === undefined ? undefined : new DurableState(kept.store, () => core.tick());
   const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
@@ -174,6 +178,7 @@ function openGateways(
       readFile: (path) => readFileSync(locate(path)),
       listFiles: (folder) => readdirSync(locate(folder)).sort(),
       offered: (name) => offers.get(name) ?? [],
+      remembered: () => core.sessions.memos(module.name),
     };
     const gateway = module.open(own, host);
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) offers.set(name, parts);

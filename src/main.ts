@@ -16,6 +16,8 @@ import { MODULES } from "./modules.ts";
 import { systemClock } from "./net/clock.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
+import type { LmdbOptions } from "./store/lmdb-engine.ts";
+import { checkStore, compactStore, exportStore, importStore, storeStats } from "./store/maintenance.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
 
 const version = (JSON.parse(readFileSync(join(INSTALLATION, "package.json"), "utf8")) as { version: string })
@@ -32,6 +34,11 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
     if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
     else log.error({ error: failure }, "the store cannot write: what it would have to keep is refused");
   });
+}
+
+function storeOptions(request: ConfigRequest): LmdbOptions {
+  const { config } = load(request);
+  return { ...config.store, folder: config.dataFolder };
 }
 
 const problemOf = ({ kept }: Composition): { detail?: string } =>
@@ -107,6 +114,13 @@ process.exitCode = await runCli(
     start,
     checkConfig: (request) => load(request),
     hashPassword,
+    store: {
+      check: (request) => checkStore(storeOptions(request)),
+      stats: (request) => storeStats(storeOptions(request)),
+      export: (request, path) => exportStore(storeOptions(request), path),
+      import: (request, path) => importStore(storeOptions(request), path),
+      compact: (request) => compactStore(storeOptions(request)),
+    },
   },
   {
     input: process.stdin,

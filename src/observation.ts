@@ -36,7 +36,24 @@ export function exposeGauges(running: Composition, version: string): void {
       datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.dropped] as const],
     ),
   );
+  exposeStore(running);
   metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
+}
+
+function exposeStore({ metrics, kept }: Composition): void {
+  if (kept === undefined) return;
+  const { store } = kept;
+  metrics.gauge("store_bytes", "Size of the store's file", () => kept.size());
+  metrics.gauge("store_used_bytes", "Bytes of the store's file that hold records", () => kept.used());
+  metrics.gauge("store_waiting", "Records that wait for a commit", () => store.waiting);
+  metrics.gauge("store_commits", "Commits made", () => store.counts.commits);
+  metrics.gauge("store_records", "Records written or removed by commits", () => store.counts.records);
+  metrics.gauge("store_commit_failures", "Commits that failed", () => store.counts.failures);
+  metrics.gauge(
+    "store_commit_seconds",
+    "Time that all commits together have taken",
+    () => store.counts.milliseconds / 1000,
+  );
 }
 
 /** Publishes `$SYS` until it is stopped. */

@@ -4,6 +4,7 @@ import { describeError, EXIT } from "./errors.ts";
 import { CHECK_EXAMPLES, EXAMPLES, HASH_EXAMPLES, START_EXAMPLES } from "./examples.ts";
 import { readSecret, type SecretInput } from "./read-secret.ts";
 import { type RunningGateway, runUntilStopped, type SignalSource } from "./signals.ts";
+import { addStore, type StorePorts } from "./store-commands.ts";
 
 /** Where the configuration comes from, as given on the command line. */
 export interface ConfigRequest {
@@ -24,6 +25,7 @@ export interface CliPorts {
     readonly warnings: readonly string[];
   };
   hashPassword(password: string, kind: HashKind): Promise<string>;
+  readonly store: StorePorts;
 }
 
 /** The terminal and the process, or a test. */
@@ -83,6 +85,8 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
   addStart(program, ports, io, exit);
   addCheckConfig(program, ports, io);
   addHashPassword(program, ports, io, exit);
+  const withSet = (command: Command): Command => command.addOption(setOption());
+  addStore(program, ports.store, (text) => io.out(text), exit, withSet);
   return program;
 }
 

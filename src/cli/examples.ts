@@ -31,3 +31,11 @@ export const HASH_EXAMPLES = `
 Examples:
   isthmus hash-password                                 asks, without showing what you type
   printf %s "$PASSWORD" | isthmus hash-password --kind sha256`;
+
+export const STORE_EXAMPLES = `
+Examples:
+  isthmus store check                   is everything in ./data in order?
+  isthmus store stats --data /var/lib/isthmus
+  isthmus store export backup.jsonl     while the gateway is stopped
+  isthmus store import backup.jsonl --data ./new
+`;

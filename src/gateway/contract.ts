@@ -321,6 +321,8 @@ export interface GatewayHost {
   listFiles(folder: string): readonly string[];
   /** What gateways that were opened before this one offer under a name (`Gateway.offers`): LwM2M's CoAP sites. */
   offered(name: string): readonly unknown[];
+  /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
+  remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
 }
 
 export interface ListenerInfo {

@@ -51,6 +51,12 @@ export class RuleBook {
   }
 }
 
+/** Hears of bans that do not come from the configuration, so that a store can keep them. */
+export interface BanJournal {
+  banned(ban: Ban): void;
+  unbanned(target: Pick<Ban, "clientId" | "user" | "address">): void;
+}
+
 /** The policy that the configuration describes. */
 export class ConfiguredPolicy implements Policy {
   readonly #clock: Clock;
@@ -63,8 +69,13 @@ export class ConfiguredPolicy implements Policy {
   #bans: BanList;
   #flapping: Flapping;
 
-  constructor(settings: PolicySettings, clock: Clock) {
+  readonly #journal: BanJournal | undefined;
+
+  /** `kept`: bans that were added in an earlier life. */
+  constructor(settings: PolicySettings, clock: Clock, journal?: BanJournal, kept: readonly Ban[] = []) {
     this.#clock = clock;
+    this.#journal = journal;
+    this.#added = [...kept];
     this.#rules = new RuleBook(settings, 1);
     this.#bans = this.#banList(settings);
     this.#flapping = new Flapping(settings.flapping);
@@ -108,12 +119,14 @@ export class ConfiguredPolicy implements Policy {
     if (!this.#bans.add(ban, now)) return false;
     this.#added = this.#added.filter((known) => known.until > now && !sameTarget(known, ban));
     this.#added.push(ban);
+    this.#journal?.banned(ban);
     return true;
   }
 
   /** False when there was no such ban. */
   unban(target: Pick<Ban, "clientId" | "user" | "address">): boolean {
     this.#added = this.#added.filter((known) => !sameTarget(known, target));
+    this.#journal?.unbanned(target);
     return this.#bans.remove(target);
   }
 

@@ -71,6 +71,14 @@ export class Sessions {
     return aggregate;
   }
 
+  /** What a gateway remembers of its sessions. */
+  *memos(gateway: string): Generator<{ readonly clientId: string; readonly memo: unknown }> {
+    for (const session of this.#sessions.values()) {
+      if (session.gateway !== gateway || session.memo === undefined) continue;
+      yield { clientId: session.clientId, memo: session.memo };
+    }
+  }
+
   all(): IterableIterator<Session> {
     return this.#sessions.values();
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { type Key, type StoredValue, TABLES, type Table } from "../session/store.ts";
@@ -132,9 +132,16 @@ export class LmdbEngine implements Engine {
     return pages * size;
   }
 
-  /** Writes a compacted copy of the file. */
-  async backup(path: string): Promise<void> {
-    await this.#root.backup(path, true);
+  /** Puts a copy without free pages in the place of the file, and closes. */
+  async compact(): Promise<void> {
+    const path = join(resolve(this.#options.folder), FILE);
+    try {
+      await this.#root.backup(`${path}.compact`, true);
+      await this.#root.close();
+      renameSync(`${path}.compact`, path);
+    } finally {
+      await this.#lock.release();
+    }
   }
 
   async close(): Promise<void> {

@@ -30,6 +30,8 @@ export class StoreSite {
   readonly data: string;
   readonly ports: Ports;
   readonly #config: string;
+  readonly #settings: Readonly<Record<string, unknown>>;
+  #fileSizeMax: number | undefined;
   readonly #children = new Set<ChildProcess>();
 
   private constructor(ports: Ports, store: Readonly<Record<string, unknown>>, data: string | undefined) {
@@ -52,7 +54,18 @@ export class StoreSite {
         lwm2m: off,
       },
     };
-    writeFileSync(this.#config, JSON.stringify(config));
+    this.#settings = config;
+    this.configure({});
+  }
+
+  /** Further settings, as in the configuration file. */
+  configure(settings: Readonly<Record<string, unknown>>): void {
+    writeFileSync(this.#config, JSON.stringify({ ...this.#settings, ...settings }));
+  }
+
+  /** No file of the next processes may grow above this many bytes. */
+  limitFileSize(bytes: number): void {
+    this.#fileSizeMax = bytes;
   }
 
   static async create(store: Readonly<Record<string, unknown>> = {}, data?: string): Promise<StoreSite> {
@@ -94,7 +107,10 @@ export class StoreSite {
   }
 
   #run(args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const limit = this.#fileSizeMax;
+    const command = limit === undefined ? [] : ["prlimit", `--fsize=${limit}`, process.execPath];
+    const [program = process.execPath, ...before] = command;
+    const child = spawn(program, [...before, MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
     return child;

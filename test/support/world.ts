@@ -232,6 +232,7 @@ export class World {
           .map((path) => path.slice(folder.length + 1))
           .sort(),
       offered: (name) => this.#offers.get(name) ?? [],
+      remembered: () => this.sessions.memos(module.name),
     };
     const gateway = module.open(config, host);
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) this.#offers.set(name, parts);

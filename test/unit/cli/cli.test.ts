@@ -36,6 +36,13 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
       return { file: request.file, warnings: ["anyone may connect"] };
     },
     hashPassword: (password, kind) => Promise.resolve(`${kind}:${password.length}`),
+    store: {
+      check: () => Promise.resolve({ records: new Map(), problems: [] }),
+      stats: () => Promise.resolve({ records: new Map(), size: 0, used: 0 }),
+      export: () => Promise.resolve(0),
+      import: () => Promise.resolve(0),
+      compact: () => Promise.resolve([0, 0]),
+    },
     ...setting.ports,
   };
   const exit = await runCli(args, ports, {
