@@ -94,7 +94,7 @@ export class Lwm2mChannel implements PeerSite {
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
     if (!this.#registration.subscribed(ticket, answer as SubscribeAnswer, now)) {
-      for (const device of this.#registration.devices()) {
+      for (const device of this.#registration.devices) {
         if (device.answered(ticket, answer as PublishAnswer)) break;
       }
     }
@@ -108,7 +108,7 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   heard(now: Instant): void {
-    for (const device of this.#registration.devices()) device.heard(now);
+    for (const device of this.#registration.devices) device.heard(now);
   }
 
   deadline(): Instant {
@@ -136,7 +136,7 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   status(): PeerSiteStatus {
-    const devices = [...this.#registration.devices()];
+    const devices = this.#registration.devices;
     return {
       state: devices.length > 0 ? "registered" : this.#bootstrap?.busy === true ? "bootstrapping" : "idle",
       clientIds: devices.map((device) => device.client.id),
@@ -145,19 +145,19 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   #deviceOf(client: Client): Device | undefined {
-    for (const device of this.#registration.devices()) if (device.client === client) return device;
+    for (const device of this.#registration.devices) if (device.client === client) return device;
     return undefined;
   }
 
   /** After an input that may have woken a device: what waits for it goes out. */
   #pump(now: Instant): void {
-    for (const device of this.#registration.devices()) device.queue.pump(now);
+    for (const device of this.#registration.devices) device.queue.pump(now);
     this.#schedule();
   }
 
   #schedule(): void {
     this.#deadline = NEVER;
-    for (const device of this.#registration.devices()) {
+    for (const device of this.#registration.devices) {
       this.#deadline = earliest(this.#deadline, device.deadline);
     }
   }
@@ -170,7 +170,7 @@ const describe = (device: Device) => ({
   binding: device.registration.b,
   queueMode: device.registration.queueMode,
   objects: device.registration.list.objects,
-  observations: [...device.observations.keys()],
+  observations: device.observations.keys(),
   waiting: device.queue.length,
   queued: device.client.queued,
 });

@@ -10,7 +10,7 @@ import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
 import { FirmwareUpdate } from "./firmware/update.ts";
 import { recall, remember } from "./memo.ts";
-import { automaticPaths, keyOf, type ObservationTable, type Observed } from "./observations.ts";
+import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
 import type { Operation } from "./operation.ts";
 import { allowedLifetime, type Registration } from "./registration.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
@@ -38,7 +38,7 @@ export class Device implements Line {
   readonly shared: Shared;
   readonly peer: CoapPeer;
   readonly queue: RequestQueue;
-  readonly #observations: ObservationTable = new Map();
+  readonly observations = new ObservationTable();
   #registration: Registration;
   #target: Target;
   #awakeUntil: Instant;
@@ -61,7 +61,7 @@ export class Device implements Line {
     this.client = client;
     this.location = location;
     this.reporter = new Reporter(peer, client, place, shared.config.topics, shared.config.reportQos);
-    this.queue = new RequestQueue(peer, this, this.#observations);
+    this.queue = new RequestQueue(peer, this, this.observations);
     this.#registration = registration;
     this.#target = targetOf(registration, shared);
     this.#awakeUntil = after(now, this.#awakeTime());
@@ -76,9 +76,6 @@ export class Device implements Line {
   }
   get types(): Types {
     return this.#target.types;
-  }
-  get observations(): ReadonlyMap<string, Observed> {
-    return this.#observations;
   }
 
   /** After the answer to Register: reports it, observes again what was observed, and what the settings say. */
@@ -97,7 +94,7 @@ export class Device implements Line {
     }
     for (const [key, observed] of [...wanted].slice(0, max)) {
       // Entered at once, so that a second registration before the answer still knows of it.
-      this.#observations.set(key, { ...observed, ask: undefined });
+      this.observations.set(key, { ...observed, ask: undefined });
       this.queue.push(new RenewedObservation(this, observed), now);
     }
     const inherited = this.shared.inherited.get(this.client.id) ?? [];
@@ -252,7 +249,7 @@ export class Device implements Line {
   /** Forgets its requests; returns the commands among them. Nothing more is published by them. */
   close(): CommandRequest[] {
     this.#phase = "closed";
-    for (const observed of this.#observations.values()) observed.ask?.cancel();
+    for (const observed of this.observations.values()) observed.ask?.cancel();
     return this.queue
       .close()
       .filter((request): request is CommandRequest => request instanceof CommandRequest);
@@ -269,7 +266,7 @@ export class Device implements Line {
   #observesTooMuch(operation: Operation): boolean {
     if (operation.kind !== "observe" && operation.kind !== "observe-composite") return false;
     const { max } = this.shared.config.observations;
-    return this.#observations.size >= max && !this.#observations.has(keyOf({ operation }));
+    return this.observations.size >= max && !this.observations.has(keyOf({ operation }));
   }
 
   #beginFirmware(order: FirmwareUpdate["order"], echo: JsonObject, delivery: Delivery, now: Instant): void {
@@ -298,7 +295,7 @@ export class Device implements Line {
   }
 
   #remember(): void {
-    const memo = remember(this.#observations, this.#firmware?.remembered);
+    const memo = remember(this.observations, this.#firmware?.remembered);
     if (memo !== this.client.memo) this.client.remember(memo);
   }
 }

@@ -6,7 +6,12 @@ import {
   type JsonObject,
   parseExactJson,
 } from "./content/exact-json.ts";
-import { type Observed, recalledObservation, rememberedObservation } from "./observations.ts";
+import {
+  type ObservationTable,
+  type Observed,
+  recalledObservation,
+  rememberedObservation,
+} from "./observations.ts";
 
 /** Changes when an older memo can no longer be read. */
 const FORMAT = 1;
@@ -16,13 +21,13 @@ const FORMAT = 1;
  * hold integers that plain JSON tools would round.
  */
 export function remember(
-  observations: ReadonlyMap<string, Observed>,
+  observations: ObservationTable,
   firmware: JsonObject | undefined,
 ): string | undefined {
   if (observations.size === 0 && firmware === undefined) return undefined;
   return formatExactJson({
     format: FORMAT,
-    observations: [...observations.values()].map(rememberedObservation),
+    observations: observations.values().map(rememberedObservation),
     firmware,
   });
 }

@@ -14,7 +14,39 @@ export interface Observed {
   readonly ask: Ask | undefined;
 }
 
-export type ObservationTable = Map<string, Observed>;
+/** Observations by key; costs nothing until there is one. */
+export class ObservationTable {
+  #entries: Map<string, Observed> | undefined = undefined;
+
+  get size(): number {
+    return this.#entries?.size ?? 0;
+  }
+
+  get(key: string): Observed | undefined {
+    return this.#entries?.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#entries?.has(key) === true;
+  }
+
+  set(key: string, observed: Observed): void {
+    this.#entries ??= new Map();
+    this.#entries.set(key, observed);
+  }
+
+  delete(key: string): boolean {
+    return this.#entries?.delete(key) === true;
+  }
+
+  keys(): string[] {
+    return [...(this.#entries?.keys() ?? [])];
+  }
+
+  values(): Observed[] {
+    return [...(this.#entries?.values() ?? [])];
+  }
+}
 
 export function observedOf(
   operation: Operation,

@@ -34,7 +34,8 @@ interface Arriving {
 export class RegistrationInterface {
   readonly #shared: Shared;
   readonly #peer: CoapPeer;
-  readonly #devices = new Map<string, Device>();
+  /** Nearly always one; a list of one is much smaller than a map. */
+  #devices: readonly Device[] = [];
   /** Registrations whose connect or subscribe is pending; mostly there are none. */
   #connecting: Map<Ticket, Arriving> | undefined = undefined;
   #subscribing: Map<Ticket, { device: Device; request: CoapRequest }> | undefined = undefined;
@@ -44,19 +45,18 @@ export class RegistrationInterface {
     this.#peer = peer;
   }
 
-  devices(): MapIterator<Device> {
-    return this.#devices.values();
+  /** A list that is never changed: a change makes another one. */
+  get devices(): readonly Device[] {
+    return this.#devices;
   }
 
   /** The device of this address; of several the one that registered last. */
   recent(): Device | undefined {
-    let last: Device | undefined;
-    for (const device of this.#devices.values()) last = device;
-    return last;
+    return this.#devices.at(-1);
   }
 
   get busy(): boolean {
-    return this.#devices.size + (this.#connecting?.size ?? 0) > 0;
+    return this.#devices.length + (this.#connecting?.size ?? 0) > 0;
   }
 
   request(
@@ -71,7 +71,7 @@ export class RegistrationInterface {
       else request.respond({ code: Response.MethodNotAllowed });
       return;
     }
-    const device = rest.length === 1 ? this.#devices.get(rest[0] as string) : undefined;
+    const device = rest.length === 1 ? this.#located(rest[0] as string) : undefined;
     if (method !== Method.POST && method !== Method.DELETE)
       request.respond({ code: Response.MethodNotAllowed });
     // A device that gets 4.04 registers again (LwM2M 1.1 §6.2.2).
@@ -100,7 +100,7 @@ export class RegistrationInterface {
       this.#refuse(request, Response.Forbidden, "not this identity's endpoint");
       return;
     }
-    if (this.#devices.size >= this.#shared.config.registrationsPerPeer && this.#named(ep) === undefined) {
+    if (this.#devices.length >= this.#shared.config.registrationsPerPeer && this.#named(ep) === undefined) {
       this.#refuse(request, Response.TooManyRequests, "too many devices at this address");
       return;
     }
@@ -145,7 +145,7 @@ export class RegistrationInterface {
     const { address } = this.#peer.host.peer;
     const place = { ep: registration.ep, clientId: client.id, username: credentials.username, address };
     const device = new Device(this.#shared, this.#peer, client, place, location, registration, now);
-    this.#devices.set(location, device);
+    this.#devices = [...this.#devices, device];
     this.#peer.host.claim(locationClaim(location));
     const ticket = this.#peer.ticket();
     // Retained commands are for whoever was there; a device that registers daily must not repeat them.
@@ -199,7 +199,7 @@ export class RegistrationInterface {
   }
 
   wake(now: Instant): void {
-    for (const device of [...this.#devices.values()]) {
+    for (const device of this.#devices) {
       if (device.wake(now)) continue;
       this.#shared.counters.expirations.value++;
       this.#forget(device);
@@ -208,7 +208,7 @@ export class RegistrationInterface {
   }
 
   stop(reason: StopReason, client?: Client): void {
-    for (const device of [...this.#devices.values()]) {
+    for (const device of this.#devices) {
       if (client !== undefined && device.client !== client) continue;
       if (reason === "taken-over") this.#replace(device);
       else this.#drop(device);
@@ -216,7 +216,7 @@ export class RegistrationInterface {
   }
 
   closed(): void {
-    for (const device of [...this.#devices.values()]) this.#drop(device);
+    for (const device of this.#devices) this.#drop(device);
   }
 
   /** The core ends its client; what is of QoS 1 and 2 goes back to the session. */
@@ -233,13 +233,16 @@ export class RegistrationInterface {
   }
 
   #forget(device: Device): void {
-    this.#devices.delete(device.location);
+    this.#devices = this.#devices.filter((other) => other !== device);
     this.#peer.host.unclaim(locationClaim(device.location));
   }
 
+  #located(location: string): Device | undefined {
+    return this.#devices.find((device) => device.location === location);
+  }
+
   #named(ep: string): Device | undefined {
-    for (const device of this.#devices.values()) if (device.registration.ep === ep) return device;
-    return undefined;
+    return this.#devices.find((device) => device.registration.ep === ep);
   }
 
   #refuse(request: CoapRequest, code: Code, reason: string): void {

@@ -60,7 +60,7 @@ export class RequestQueue {
   readonly #waiting = new Ring<Waiting>();
   #running: Waiting | undefined = undefined;
   /** Asks that have not been answered, so that they can be given up. */
-  readonly #asks = new Map<Waiting, Ask | undefined>();
+  #asks: Map<Waiting, Ask | undefined> | undefined = undefined;
   #due: Instant = NEVER;
   #closed = false;
 
@@ -108,9 +108,9 @@ export class RequestQueue {
   /** Gives everything back unanswered, in order: what runs, then what waits. */
   close(): Waiting[] {
     this.#closed = true;
-    for (const ask of this.#asks.values()) ask?.cancel();
-    const rest = [...this.#asks.keys(), ...this.#waiting];
-    this.#asks.clear();
+    for (const ask of this.#asks?.values() ?? []) ask?.cancel();
+    const rest = [...(this.#asks?.keys() ?? []), ...this.#waiting];
+    this.#asks = undefined;
     this.#waiting.clear();
     this.#running = undefined;
     this.#due = NEVER;
@@ -151,7 +151,7 @@ export class RequestQueue {
       this.#line.observationsChanged();
       if (running?.ask?.active === true) {
         // The answer comes under the old token; nothing of ours is left to cancel.
-        this.#asks.set(request, undefined);
+        this.#remember(request, undefined);
         running.ask.deregister(asker);
         return;
       }
@@ -161,14 +161,19 @@ export class RequestQueue {
       asker,
       now,
     );
-    this.#asks.set(request, ask);
+    this.#remember(request, ask);
     asker.ask = ask;
+  }
+
+  #remember(request: Waiting, ask: Ask | undefined): void {
+    this.#asks ??= new Map();
+    this.#asks.set(request, ask);
   }
 
   /** The first answer, or the failure. */
   finish(request: Waiting, settlement: Settlement, now: Instant): void {
     if (this.#closed) return;
-    this.#asks.delete(request);
+    this.#asks?.delete(request);
     if (this.#running === request) this.#running = undefined;
     if (settlement.kind === "failed" && settlement.why === "coap_timeout") this.#line.silent(now);
     request.settled(settlement, now);
