@@ -13,13 +13,17 @@ import type { Instant } from "#core/lib/time.ts";
 import { isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import { Listener } from "./listener.ts";
-import { CoapMessage, decodeDatagram } from "./message.ts";
+import { CoapMessage, decodeDatagram, type FormatError, Type } from "./message.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
 import { StreamChannel } from "./stream-channel.ts";
 import { WellKnownCore } from "./well-known.ts";
+import { emptyMessage } from "./writer.ts";
 
 const TO_CHANNEL: Route = { to: "channel" };
+/** Only a request begins something; whatever else a stranger sends belongs to nothing that we know. */
+const opensExchange = (message: CoapMessage): boolean =>
+  isRequest(message.code) && (message.type === Type.CON || message.type === Type.NON);
 const NONSENSE: Route = { to: "nobody", why: "not CoAP" };
 
 /** What all peers of a listener hold together; nothing of it outlives them. */
@@ -38,18 +42,22 @@ export class CoapEndpoint implements Endpoint {
     this.#listener = listener;
   }
 
-  /** Strangers that send what CoAP ignores anyway get no channel. */
+  /** What a stranger sends that needs no memory gets none: nonsense and pings are answered from here. */
   route(datagram: Datagram, known: boolean): Route {
     const message = this.#message;
     const error = decodeDatagram(datagram.bytes, message);
-    if (error !== undefined) {
-      if (known || error.reaction === "format") return TO_CHANNEL;
-      return NONSENSE;
-    }
-    if (!isRequest(message.code)) return TO_CHANNEL;
+    if (!known && (error !== undefined || !opensExchange(message))) return this.#strange(message, error);
+    if (error !== undefined || !isRequest(message.code)) return TO_CHANNEL;
     const site = this.#listener.siteOf(message);
     const claim = site < 0 ? undefined : this.#listener.sites[site]?.claim?.(message);
     return claim === undefined ? TO_CHANNEL : { to: "channel", claim };
+  }
+
+  /** RFC 7252 §4.2, §4.3: a CON that cannot be processed is reset, all else is ignored. */
+  #strange(message: CoapMessage, error: FormatError | undefined): Route {
+    if (error !== undefined) this.#listener.counters.malformed.value++;
+    if (error?.reaction === "silent" || message.type !== Type.CON) return NONSENSE;
+    return { to: "sender", bytes: emptyMessage(Type.RST, message.messageId, new Uint8Array(4)) };
   }
 
   get held(): Held {

@@ -195,13 +195,21 @@ it.each([
   ["an unknown ACK", [0x60, 0x00, 0, 5], "nothing"],
   ["an unknown RST", [0x70, 0x00, 0, 5], "nothing"],
   ["an ACK response with an unknown token", [0x61, 0x45, 0, 5, 0xaa], "nothing"],
-])("answers %s as RFC 7252 §3 and §4 say, with %s ... %s", (_name, datagram, answer) => {
-  const { site, device } = setup();
-  device.raw(...datagram);
-  const answers = device.take().map(({ type, code, id }) => `${type} ${code} ${id}`);
-  expect(answers).toEqual(answer === "RST" ? ["RST 0.00 5"] : []);
-  expect(site.executed).toBe(0);
-});
+])(
+  "answers %s as RFC 7252 §3 and §4 say, with %s ... %s, to strangers and to peers",
+  (_name, datagram, answer) => {
+    const { site, device, network } = setup();
+    const expected = answer === "RST" ? ["RST 0.00 5"] : [];
+    const answers = () => device.take().map(({ type, code, id }) => `${type} ${code} ${id}`);
+    device.raw(...datagram);
+    expect(answers()).toEqual(expected);
+    expect(network.runtime.peers.count).toBe(0);
+    device.ask({ path: "t", id: 9 });
+    device.raw(...datagram);
+    expect(answers()).toEqual(expected);
+    expect(site.executed).toBe(1);
+  },
+);
 
 it.each([9, 19, 31, 99, 2049])("answers 4.02 to a CON with unknown critical option %i", (number) => {
   const { site, device } = setup();
