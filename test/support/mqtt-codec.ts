@@ -223,11 +223,11 @@ function encodePublish(
   const header = publishHeader(qos, retain, dup);
   const id = (packet["messageId"] ?? 0) as number;
   if (topicAlias === undefined && subscriptionIdentifier === undefined) {
-    return encodeSharedPublish(version, message, topic, header, id, now).slice();
+    return encodeSharedPublish(version, message, topic, header, id, now)!.slice();
   }
   const ids = [subscriptionIdentifier ?? []].flat();
   const individual = { topicAlias, topicKnown: topic === "", subscriptionIds: ids };
-  return encodeIndividualPublish(version, message, topic, header, id, individual, false, now).slice();
+  return encodeIndividualPublish(version, message, topic, header, id, individual, false, now)!.slice();
 }
 
 function ours(plain: Plain | undefined): Readonly<Properties> {

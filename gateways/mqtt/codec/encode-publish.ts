@@ -45,8 +45,16 @@ class LastPublish {
     this.#withId = withId;
   }
 
-  encode(message: Message, topic: string, header: number, packetId: number, now: Instant): Uint8Array {
-    if (message !== this.#message || topic !== this.#topic) this.#write(message, topic, now);
+  encode(
+    message: Message,
+    topic: string,
+    header: number,
+    packetId: number,
+    now: Instant,
+  ): Uint8Array | undefined {
+    if (message !== this.#message || topic !== this.#topic) {
+      if (!this.#write(message, topic, now)) return undefined;
+    }
     const bytes = this.#bytes;
     bytes[0] = header;
     if (this.#withId) {
@@ -57,7 +65,7 @@ class LastPublish {
     return bytes;
   }
 
-  #write(message: Message, topic: string, now: Instant): void {
+  #write(message: Message, topic: string, now: Instant): boolean {
     const writer = this.#writer;
     // Nothing is remembered of what is being overwritten, should this not come to its end.
     this.#message = undefined;
@@ -67,6 +75,7 @@ class LastPublish {
       this.#topic = "";
       writer.begin();
       writer.string(topic);
+      if (writer.overlong) return false;
       this.#topicEnd = writer.length;
       this.#topic = topic;
     }
@@ -74,6 +83,7 @@ class LastPublish {
     if (this.#withId) writer.uint16(0);
     let expiryAt = 0;
     if (this.#version === 5) expiryAt = writeProperties(writer, message, undefined, NO_SUBSCRIPTION_IDS, now);
+    if (writer.overlong) return false;
     writer.raw(message.payload);
     const bodyLength = writer.length;
     const bytes = writer.finish(HEADER);
@@ -82,13 +92,17 @@ class LastPublish {
     this.#bytes = bytes;
     this.#idAt = headerLength + idAt;
     this.#expiryAt = expiryAt === 0 ? 0 : headerLength + expiryAt;
+    return true;
   }
 }
 
 const last3 = [new LastPublish(4, false), new LastPublish(4, true)] as const;
 const last5 = [new LastPublish(5, false), new LastPublish(5, true)] as const;
 
-/** A whole PUBLISH without anything of one subscriber but its packet identifier. Valid until the next call. */
+/**
+ * A whole PUBLISH without anything of one subscriber but its packet identifier. Valid until the next call.
+ * Undefined when the message has a field that is too long for MQTT.
+ */
 export function encodeSharedPublish(
   version: ProtocolVersion,
   message: Message,
@@ -96,7 +110,7 @@ export function encodeSharedPublish(
   header: number,
   packetId: number,
   now: Instant,
-): Uint8Array {
+): Uint8Array | undefined {
   const forms = version === 5 ? last5 : last3;
   return forms[packetId === 0 ? 0 : 1].encode(message, topic, header, packetId, now);
 }
@@ -118,7 +132,7 @@ export const NOTHING_INDIVIDUAL: Individual = {
   subscriptionIds: NO_SUBSCRIPTION_IDS,
 };
 
-/** A PUBLISH for one subscriber, its payload included or, `following`, to be sent behind it. Valid until the next call. */
+/** A PUBLISH for one subscriber, its payload included or, `following`, to be sent behind it. As above. */
 export function encodeIndividualPublish(
   version: ProtocolVersion,
   message: Message,
@@ -128,13 +142,14 @@ export function encodeIndividualPublish(
   individual: Individual,
   following: boolean,
   now: Instant,
-): Uint8Array {
+): Uint8Array | undefined {
   writer.begin();
   writer.string(individual.topicKnown ? "" : topic);
   if (packetId !== 0) writer.uint16(packetId);
   if (version === 5) {
     writeProperties(writer, message, individual.topicAlias, individual.subscriptionIds, now);
   }
+  if (writer.overlong) return undefined;
   if (following) return writer.finish(header, message.payload.length);
   writer.raw(message.payload);
   return writer.finish(header);

@@ -4,6 +4,8 @@ import { writeText } from "./text.ts";
 /** Room before the body for the longest fixed header: one octet and a remaining length of four. */
 const HEADER_MAX = 5;
 const INITIAL_SIZE = 16 * 1024;
+/** Octets of a string or of binary data at most (MQTT 5 §1.5.4, §1.5.6). */
+const FIELD_MAX = 0xffff;
 
 export const variableLength = (value: number): number =>
   value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4;
@@ -18,14 +20,22 @@ export class Writer {
   /** The last view handed out: packets of one kind tend to be of one length. */
   #view: Uint8Array = this.#bytes.subarray(0, 0);
   #viewStart = 0;
+  #overlong = false;
 
   begin(): void {
     this.#at = HEADER_MAX;
+    this.#overlong = false;
+  }
+
+  /** A field was longer than MQTT can say, as a topic of another gateway may be: this packet cannot be sent. */
+  get overlong(): boolean {
+    return this.#overlong;
   }
 
   /** Goes back to a former `length`: what was written up to there in the last packet is kept. */
   rewind(length: number): void {
     this.#at = HEADER_MAX + length;
+    this.#overlong = false;
   }
 
   /** Octets of body written so far. */
@@ -63,11 +73,12 @@ export class Writer {
   string(value: string): void {
     this.#room(2 + 3 * value.length);
     const end = writeText(this.#bytes, this.#at, value);
-    if (end - this.#at > 2 + 0xffff) throw new InternalError("string of more than 65,535 octets");
+    if (end - this.#at > 2 + FIELD_MAX) this.#overlong = true;
     this.#at = end;
   }
 
   binary(value: Uint8Array): void {
+    if (value.length > FIELD_MAX) this.#overlong = true;
     this.uint16(value.length);
     this.raw(value);
   }
@@ -96,6 +107,7 @@ export class Writer {
    * `begin`.
    */
   finish(firstOctet: number, following = 0): Uint8Array {
+    if (this.#overlong) throw new InternalError("a field of more than 65,535 octets");
     const remaining = this.length + following;
     const start = HEADER_MAX - 1 - variableLength(remaining);
     const end = this.#at;

@@ -1,5 +1,6 @@
+import { TOPIC_LENGTH_MAX } from "#core/bus/topic.ts";
 import type { Client, ConnectRequest, Refusal, Will } from "#core/gateway/contract.ts";
-import { text } from "#core/lib/bytes.ts";
+import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
 import type { MqttConfig } from "../config.ts";
 import { type ConnectPacket, type ProtocolVersion, VERSION_NAMES, type WillPacket } from "../packets.ts";
@@ -103,7 +104,9 @@ export function connackProperties(
     properties.sessionExpiryInterval = expiryInterval(sessionExpiry);
   }
   if (packet.properties.requestResponseInformation === 1 && config.responseInformation !== "") {
-    properties.responseInformation = config.responseInformation.replaceAll("%c", client.id);
+    const information = config.responseInformation.replaceAll("%c", client.id);
+    // A long client id, many times over, may not fit into a string of MQTT.
+    if (utf8(information).length <= TOPIC_LENGTH_MAX) properties.responseInformation = information;
   }
   return properties;
 }

@@ -39,9 +39,10 @@ export function publishOut(connection: Connection, delivery: Delivery, now: Inst
   if (qos === 2) expect(connection, packetId, "receipt");
 }
 
-/** False when it is more than the client takes. */
-function send(connection: Connection, bytes: Uint8Array, payload?: Uint8Array): boolean {
+/** False when it is more than MQTT can say, or than the client takes. */
+function send(connection: Connection, bytes: Uint8Array | undefined, payload?: Uint8Array): boolean {
   const { terms, host } = connection;
+  if (bytes === undefined) return false;
   if (bytes.length + (payload?.length ?? 0) > terms.maximumPacketSize) return false;
   host.send(bytes);
   if (payload !== undefined) host.sendView(payload);

@@ -12,6 +12,8 @@ import { PROPERTY_RULES } from "#gateways/mqtt/properties.ts";
 
 const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+const shared = (...form: Parameters<typeof encodeSharedPublish>) =>
+  encodeSharedPublish(...form) ?? new Uint8Array(0);
 const NOW = 1_000_000 as Instant;
 
 describe("a UTF-8 string", () => {
@@ -163,10 +165,10 @@ describe("a PUBLISH for many", () => {
     );
 
   it("differs by flags, identifier and what is left of its life only", () => {
-    const shared = message("a", "x", 100);
-    const first = hexOf(encodeSharedPublish(5, shared, "a", publishHeader(1, false, false), 1, NOW));
+    const one = message("a", "x", 100);
+    const first = hexOf(shared(5, one, "a", publishHeader(1, false, false), 1, NOW));
     const later = (NOW + 30_500) as Instant;
-    const second = hexOf(encodeSharedPublish(5, shared, "a", publishHeader(2, true, true), 0xabcd, later));
+    const second = hexOf(shared(5, one, "a", publishHeader(2, true, true), 0xabcd, later));
     expect(first).toBe("320c0001610001050200000064".concat("78"));
     expect(second).toBe("3d0c000161abcd050200000046".concat("78"));
   });
@@ -176,7 +178,7 @@ describe("a PUBLISH for many", () => {
     const two = message("a", "22");
     const header = publishHeader(0, false, false);
     const hex = (version: 4 | 5, which: Message, topic: string) =>
-      hexOf(encodeSharedPublish(version, which, topic, header, 0, NOW));
+      hexOf(shared(version, which, topic, header, 0, NOW));
     for (let round = 0; round < 2; round++) {
       expect(hex(4, one, "a")).toBe("300400016131");
       expect(hex(4, two, "a")).toBe("30050001613232");
@@ -189,15 +191,17 @@ describe("a PUBLISH for many", () => {
   it("is right again after one that could not be written", () => {
     const good = message("good", "1");
     const header = publishHeader(0, false, false);
-    const encode = (which: Message) => hexOf(encodeSharedPublish(4, which, which.topic, header, 0, NOW));
+    const encode = (which: Message) => hexOf(shared(4, which, which.topic, header, 0, NOW));
     const before = encode(good);
-    expect(() => encode(message("x".repeat(70_000), "2"))).toThrow("65,535");
+    expect(encode(message("x".repeat(65_536), "2"))).toBe("");
+    expect(encode(message("é".repeat(32_768), "2"))).toBe("");
+    expect(encode(message("x".repeat(65_535), "2"))).not.toBe("");
     expect(encode(good)).toBe(before);
     expect(encode(message("good", "1"))).toBe(before);
   });
 
   it("tells a life that is over as 0 seconds, never as a large number", () => {
-    const over = encodeSharedPublish(5, message("a", "", 1), "a", 0x32, 1, (NOW + 5000) as Instant);
+    const over = shared(5, message("a", "", 1), "a", 0x32, 1, (NOW + 5000) as Instant);
     expect(hexOf(over)).toBe("320b0001610001050200000000");
   });
 });

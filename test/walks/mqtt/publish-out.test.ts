@@ -107,6 +107,32 @@ describe("answers above the client's Maximum Packet Size [MQTT-3.1.2-24]", () =>
   });
 });
 
+describe("a message that MQTT cannot express", () => {
+  it.each([
+    ["a topic", "é".repeat(40_000), {}],
+    ["a content type", "a", { contentType: "x".repeat(70_000) }],
+    ["a user property", "a", { userProperties: [["name", "é".repeat(40_000)]] as [string, string][] }],
+    ["correlation data", "a", { correlationData: new Uint8Array(70_000) }],
+  ])(
+    "because of %s from another gateway is settled, and costs nobody a connection",
+    (_what, topic, properties) => {
+      const site = mqttSite();
+      const devices = [site.device(5), site.device(5)];
+      devices.forEach((device, index) => {
+        device.connect(`dev-${index}`, { properties: { receiveMaximum: 1, topicAliasMaximum: index } });
+        device.subscribe("#", 1);
+      });
+      site.world.publish(topic, "x", { qos: 1, properties });
+      site.world.publish("next", "x", { qos: 1 });
+      for (const device of devices) {
+        expect(device.closed).toBe(false);
+        expect(topics(device.take())).toEqual(["next"]);
+      }
+      expect(site.world.sessionCounters.dead.value).toBe(2);
+    },
+  );
+});
+
 describe("a client that refuses a message", () => {
   it("has had it all the same (MQTT 5 §4.3.2, §4.3.3)", () => {
     const site = mqttSite();
