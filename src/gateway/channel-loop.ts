@@ -157,8 +157,10 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   }
 
   override fire(now: Instant): void {
+    // The wheel may have been about to ring when this channel was closed.
+    if (this.#state !== "open") return;
     if (this.#throttledUntil <= now) this.#unthrottle();
-    if (this.#state === "open" && this.channel.deadline() <= now) {
+    if (this.channel.deadline() <= now) {
       this.#enter(() => this.channel.wake(this.core.now));
     } else {
       this.#rearm();

@@ -72,7 +72,7 @@ describe.each(channels)("a channel of %s", (_name, open, state) => {
         if (!loop.closed) expect(loop.channel.deadline()).toBeGreaterThan(world.now);
         else expect(world.sessions.connected).toBe(0);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -103,7 +103,7 @@ describe.each(channels)("a channel of %s", (_name, open, state) => {
         world.settle();
         expect([loop.closed, world.sessions.connected]).toEqual([true, 0]);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });
