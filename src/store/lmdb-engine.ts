@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, mkdirSync, renameSync, statSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { type Key, type StoredValue, TABLES, type Table } from "../session/store.ts";
@@ -73,6 +82,7 @@ export class LmdbEngine implements Engine {
         TABLES.map((name) => [name, root.openDB<Record, Key>({ name, encoding: "msgpack" })] as const),
       );
       const engine = new LmdbEngine(root, tables, lock, options);
+      ignoreRejectionsOfNobody();
       await engine.#migrate(folder);
       return engine;
     } catch (error) {
@@ -175,10 +185,14 @@ export class LmdbEngine implements Engine {
     };
     try {
       // In another thread, or, once that has failed, in this one: there a failure is no more than an exception.
-      if (this.#careful) this.#root.transactionSync(write);
-      else await this.#root.batch(write);
-      if (this.#options.sync) await this.#root.flushed;
-      this.#careful = false;
+      if (this.#careful) {
+        // Flushed when it returns.
+        this.#root.transactionSync(write);
+        this.#careful = false;
+      } else {
+        await this.#root.batch(write);
+        if (this.#options.sync) await this.#root.flushed;
+      }
     } catch (error) {
       this.#careful = true;
       // The reason is a promise of its own, that nobody else listens to.
@@ -215,7 +229,42 @@ export class LmdbEngine implements Engine {
 
 const ignore = (): void => {};
 
+/** When a commit fails, LMDB's binding rejects a promise that it has given to nobody, which would end the process. */
+const COMMIT_FAILED = "Commit failed (see commitError for details)";
+let guarding = false;
+function ignoreRejectionsOfNobody(): void {
+  if (guarding) return;
+  guarding = true;
+  process.on("unhandledRejection", (error) => {
+    if (!(error instanceof Error) || error.message !== COMMIT_FAILED) throw error;
+  });
+}
+
+/** Where a meta page of LMDB holds the mark of its format. */
+const MARK_AT = 24;
+const MARK = 0xbeefc0de;
+
+/** LMDB takes any file for its own, and ends the process when it is not. */
+function mustBeOurs(path: string): void {
+  const head = Buffer.alloc(MARK_AT + 4);
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  const read = readSync(file, head, 0, head.length, 0);
+  closeSync(file);
+  if (read === 0 || (read === head.length && head.readUInt32LE(MARK_AT) === MARK)) return;
+  throw new StoreError(
+    "store-failed",
+    `${path} is no store, or damaged. Put a copy of it back, or move it away`,
+  );
+}
+
 function openFile(path: string, sync: boolean): RootDatabase {
+  mustBeOurs(path);
   const root = open({
     path,
     maxDbs: TABLES.length + 1,
