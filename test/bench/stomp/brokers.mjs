@@ -1,6 +1,14 @@
 /** The STOMP servers that are compared. RabbitMQ is Debian's, with its STOMP plug-in and nothing else. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
@@ -108,6 +116,7 @@ async function startRabbitmq() {
         else process.kill(pid, "SIGTERM");
         await server.stop();
         await epmd.stop();
+        rmSync(folder, { recursive: true, force: true });
       },
     };
   } catch (error) {
