@@ -57,6 +57,8 @@ export class ObservingClient {
   readonly #idsFrom: number;
   #ids: number;
   /** Deliveries that went to several observations, and how many of them are still open. */
+  /** For filters of a resumed session that the device has not observed again yet. */
+  #parked: Delivery[] = [];
   #shared: Map<number, { left: number; done: boolean }> | undefined = undefined;
 
   constructor(client: Client, of: ObservingPeer, now: Instant) {
@@ -144,7 +146,8 @@ export class ObservingClient {
     const { early } = subscription;
     subscription.early = undefined;
     for (const delivery of early ?? []) this.deliver(delivery, now);
-    this.client.credit(this.#of.config.subscribe.window);
+    this.#unpark(subscription, now);
+    this.#credit();
   }
 
   /** The representation that the registration is answered with. */
@@ -204,11 +207,43 @@ export class ObservingClient {
       }
     }
     if (delivery.qos === 0) return;
-    if (told === 0) this.client.settle(delivery.id, "dead");
+    if (told === 0) this.#park(delivery);
     else if (told > 1) {
       this.#shared ??= new Map();
       this.#shared.set(delivery.id, { left: told, done: false });
     }
+  }
+
+  /**
+   * Nobody observes it now. A device that came back observes its filters one after the other, so what its session
+   * has for the later ones waits, and does not hold up the rest.
+   */
+  #park(delivery: Delivery): void {
+    const limit = this.#of.config.stack.observe.queue;
+    if (this.#parked.length >= limit || !this.#subscribed(delivery.topic)) {
+      this.client.settle(delivery.id, "dead");
+      return;
+    }
+    this.#parked.push(delivery);
+    this.#credit();
+  }
+
+  /** A filter of the session that waits for its observation matches. */
+  #subscribed(topic: string): boolean {
+    for (const filter of this.client.subscriptions().keys()) {
+      if (!this.#byFilter.has(filter) && new Subscription(filter, 0).matches(topic)) return true;
+    }
+    return false;
+  }
+
+  #unpark(subscription: Subscription, now: Instant): void {
+    const waiting = this.#parked.filter(({ topic }) => subscription.matches(topic));
+    this.#parked = this.#parked.filter((delivery) => !waiting.includes(delivery));
+    for (const delivery of waiting) this.deliver(delivery, now);
+  }
+
+  #credit(): void {
+    this.client.credit(this.#of.config.subscribe.window + this.#parked.length);
   }
 
   /** Kept until the subscription is confirmed; QoS 0 no longer than there is room. */

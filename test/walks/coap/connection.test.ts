@@ -124,6 +124,43 @@ it("hands a lost connection what it missed when it connects and observes again",
   ]);
 });
 
+it("hands over what was missed for each filter when that filter is observed again, in whatever order", () => {
+  const { world, network, device } = setup();
+  const query = ["c=dev", `t=${connect(device)}`];
+  for (const [path, token] of [
+    ["ps/a", "1"],
+    ["ps/b", "2"],
+  ] as const) {
+    device.ask({ path, query, token, options: [[6, 0]] });
+  }
+  world.advance(seconds(46));
+  for (const [topic, payload] of [
+    ["a", "a1"],
+    ["b", "b1"],
+    ["a", "a2"],
+    ["b", "b2"],
+    ["c", "-"],
+  ] as const) {
+    world.publish(topic, payload, { qos: 1 });
+  }
+  device.take();
+  const later = new CoapDevice(network, 20_000);
+  const again = ["c=dev", `t=${connect(later)}`];
+  const observe = (path: string, token: string): string[] => {
+    later.send({ path, query: again, token, options: [[6, 0]] });
+    const payloads: string[] = [];
+    for (let heard = later.take(); heard.length > 0; heard = later.take()) {
+      for (const each of heard.filter(({ type }) => type === "CON")) {
+        payloads.push(each.payload);
+        later.acknowledge(each.id);
+      }
+    }
+    return payloads;
+  };
+  expect(observe("ps/b", "4")).toEqual(["b1", "b2"]);
+  expect(observe("ps/a", "3")).toEqual(["a1", "a2"]);
+});
+
 it("tells the observers when the client connects elsewhere", () => {
   const { world, network, device } = setup();
   const query = ["c=dev", `t=${connect(device)}`];
