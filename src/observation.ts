@@ -37,6 +37,11 @@ export function exposeGauges(running: Composition, version: string): void {
     ),
   );
   exposeStore(running);
+  metrics.labelledGauge("datagrams_unsent", "Datagrams dropped because the socket was full", "listener", () =>
+    lifecycle.listeners.flatMap(({ gateway, name, datagrams }) =>
+      datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.unsent] as const],
+    ),
+  );
   metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
 }
 
