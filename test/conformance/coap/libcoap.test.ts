@@ -3,7 +3,7 @@ import { join } from "node:path";
 import mqtt from "mqtt";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
-import { inFolder, run, start } from "./run.ts";
+import { inFolder, run, startSession } from "./run.ts";
 
 const COAP = "coap-client-notls";
 let gateway: TestGateway;
@@ -62,8 +62,7 @@ it("gives coap-client the retained value, and 4.04 where there is none", async (
 });
 
 it("notifies coap-client of what an MQTT client publishes", async () => {
-  const observer = start(COAP, ["-B", "10", "-s", "2", `${udp}/ps/lamp/%2B`]);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const observer = await startSession(gateway, COAP, ["-B", "10", "-s", "2", `${udp}/ps/lamp/%2B`]);
   await publish("lamp/1", "on", { qos: 0 });
   await publish("lamp/2", "off", { qos: 1 });
   // It prints when it ends.
@@ -97,8 +96,7 @@ it.each(["udp", "tcp"])("moves 100 KB both ways over %s in blocks", (transport) 
 it("fetches the later blocks of a large notification, with whatever tokens coap-client uses", () =>
   inFolder(async (folder) => {
     const back = join(folder, "back");
-    const observer = start(COAP, ["-B", "10", "-s", "8", "-o", back, `${udp}/ps/big`]);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const observer = await startSession(gateway, COAP, ["-B", "10", "-s", "3", "-o", back, `${udp}/ps/big`]);
     const body = Buffer.alloc(5000, "large notification ");
     await publish("big", body, { qos: 1 });
     await observer.finished;
@@ -118,8 +116,7 @@ it("speaks CoAP over TCP: PUT, GET, observe (RFC 8323)", async () => {
     run(COAP, ["-B", "3", "-m", "put", "-e", "stream", `${tcp}/ps/over/tcp`]),
   );
   expect(heard[0]?.payload).toBe("stream");
-  const observer = start(COAP, ["-B", "10", "-s", "2", `${tcp}/ps/over/tcp`]);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const observer = await startSession(gateway, COAP, ["-B", "10", "-s", "2", `${tcp}/ps/over/tcp`]);
   await publish("over/tcp", "notified");
   expect((await observer.finished).stdout).toContain("notified");
 });
@@ -163,8 +160,13 @@ it.each(["put", "post"])("publishes with %s in the form of the oldest manuals", 
 });
 
 it("publishes and observes in the form /mqtt/{topic}?c=&u=&p=", async () => {
-  const observer = start(COAP, ["-B", "10", "-s", "2", `${udp}/mqtt/old/topic?c=c1&u=u&p=p`]);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const observer = await startSession(gateway, COAP, [
+    "-B",
+    "10",
+    "-s",
+    "2",
+    `${udp}/mqtt/old/topic?c=c1&u=u&p=p`,
+  ]);
   await run(COAP, ["-B", "3", "-m", "put", "-e", "old form", `${udp}/mqtt/old/topic?c=c2&u=u&p=p`]);
   expect((await observer.finished).stdout).toContain("old form");
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
-import { run, start } from "./run.ts";
+import { run, startSession } from "./run.ts";
 
 const COAP = "coap-client-notls";
 let gateway: TestGateway;
@@ -19,8 +19,17 @@ it.each([
   ["mqtt/{topic}", "put", "21.5", "mqtt/room/1?c=d1&u=u&p=p"],
   ["the body of the oldest form", "post", "qos=0&retain=0&message=21.5&topic=room/1", "mqtt"],
 ])("takes a CoAP request of the form %s to mosquitto_sub", async (_name, method, body, path) => {
-  const subscriber = start("mosquitto_sub", [...mqtt, "-t", "room/#", "-v", "-C", "1", "-W", "5"]);
-  await pause(300);
+  const subscriber = await startSession(gateway, "mosquitto_sub", [
+    ...mqtt,
+    "-t",
+    "room/#",
+    "-v",
+    "-C",
+    "1",
+    "-W",
+    "5",
+  ]);
+  await pause(200);
   await run(COAP, ["-B", "3", "-m", method, "-e", body, `${coap}/${path}`]);
   expect((await subscriber.finished).stdout.trim()).toBe("room/1 21.5");
 });
@@ -29,16 +38,24 @@ it("takes a CoAP request of connection mode to mosquitto_sub", async () => {
   const token = (
     await run(COAP, ["-B", "3", "-m", "post", `${coap}/mqtt/connection?clientid=d2`])
   ).stdout.trim();
-  const subscriber = start("mosquitto_sub", [...mqtt, "-t", "conn", "-v", "-C", "1", "-W", "5"]);
-  await pause(300);
+  const subscriber = await startSession(gateway, "mosquitto_sub", [
+    ...mqtt,
+    "-t",
+    "conn",
+    "-v",
+    "-C",
+    "1",
+    "-W",
+    "5",
+  ]);
+  await pause(200);
   await run(COAP, ["-B", "3", "-m", "put", "-e", "on", `${coap}/ps/conn?clientid=d2&token=${token}`]);
   expect((await subscriber.finished).stdout.trim()).toBe("conn on");
 });
 
 it("takes mosquitto_pub to an observing coap-client, retained or not", async () => {
   await run("mosquitto_pub", [...mqtt, "-t", "lamp", "-m", "old,", "-r", "-q", "1"]);
-  const observer = start(COAP, ["-B", "10", "-s", "2", `${coap}/ps/lamp`]);
-  await pause(400);
+  const observer = await startSession(gateway, COAP, ["-B", "10", "-s", "2", `${coap}/ps/lamp`]);
   await run("mosquitto_pub", [...mqtt, "-t", "lamp", "-m", "on,", "-q", "1"]);
   await run("mosquitto_pub", [...mqtt, "-t", "lamp", "-m", "off", "-q", "0"]);
   expect((await observer.finished).stdout.trim()).toBe("old,on,off");
