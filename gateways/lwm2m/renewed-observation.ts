@@ -23,7 +23,12 @@ export class RenewedObservation implements Waiting {
   }
 
   settled(settlement: Settlement, now: Instant): void {
-    if (settlement.kind === "failed") return;
+    if (settlement.kind === "failed") {
+      // It fell asleep before it answered: at the next uplink it is asked again.
+      const asleep = settlement.why === "coap_timeout" && this.#device.registration.queueMode;
+      if (asleep) this.#device.queue.push(this, now);
+      return;
+    }
     // Of automatic ones many paths are not readable; an error there is no news.
     if (isError(settlement.answer.code) && this.observed.automatic) return;
     this.notified(settlement.answer, settlement.sequence ?? 0, now);

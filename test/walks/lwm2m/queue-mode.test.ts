@@ -206,6 +206,21 @@ describe("queue mode", () => {
     expect(world.reports("meter").filter((report) => report.msgType === "coap_timeout")).toHaveLength(1);
   });
 
+  it("an observation that could not be renewed because the device fell asleep is renewed when it wakes", () => {
+    const { world, device } = sleeper();
+    device.on("GET /3/0/9", { code: "2.05", payload: "1", observe: 1 });
+    world.command("meter", { reqID: 1, msgType: "observe", data: { path: "/3/0/9" } });
+    device.on("GET /3/0/9", "silence");
+    device.register({ lt: "3600", b: "UQ" });
+    device.sleep();
+    world.advance(minutes(3));
+    device.on("GET /3/0/9", { code: "2.05", payload: "2", observe: 1 });
+    device.wakeUp();
+    world.reports("meter");
+    device.update();
+    expect(world.reports("meter", "notify")).toMatchObject([{ reqID: 1, data: { content: [{ value: 2 }] } }]);
+  });
+
   it("an update may leave queue mode", () => {
     const { world, device, read } = sleeper();
     device.update(["b=U"]);
