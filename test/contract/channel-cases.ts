@@ -60,13 +60,13 @@ const CASES: readonly Case[] = [
       Buffer.from("SUBSCRIBE\nid:1\nack:client\ndestination:/topic/t\n\n\0"),
     ],
   },
-  // CoAP: an empty CON (ping), GET /ps/t, GET /ps/t with Observe.
+  // CoAP: GET of a path that there is not, GET /ps/t, GET /ps/t with Observe.
   {
     gateway: "coap",
     transport: "udp",
     topic: "t",
     steps: [
-      hex("40 00 0001"),
+      hex("40 01 0001 b1", ascii("x")),
       hex("41 01 0002 01 b2", ascii("ps"), "01", ascii("t")),
       hex("41 01 0003 02 60 52", ascii("ps"), "01", ascii("t")),
     ],
