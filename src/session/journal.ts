@@ -23,3 +23,17 @@ export interface SessionJournal {
   /** Runs when all that was told so far is committed: at once where nothing waits. */
   whenKept(run: () => void): void;
 }
+
+/** The session became durable, and everything of it is written, or ceased to be, and everything goes. */
+export function journalWhole(session: Session, journal: SessionJournal, wasDurable: boolean): void {
+  if (wasDurable) {
+    for (const delivery of session.kept) journal.settled(session, delivery);
+    for (const filter of session.subscriptions.keys()) journal.unsubscribed(session, filter);
+    journal.removed(session);
+    return;
+  }
+  journal.saved(session);
+  for (const [filter, options] of session.subscriptions) journal.subscribed(session, filter, options);
+  for (const delivery of session.kept) journal.queued(session, delivery);
+  for (const packetId of session.inboundIds) journal.inbound(session, packetId, true);
+}

@@ -2,38 +2,15 @@ import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { SmallMap } from "../lib/small-map.ts";
-import { type Clock, type Duration, type Instant, NEVER } from "../lib/time.ts";
-import type { SessionCounters } from "./counters.ts";
+import { type Duration, type Instant, NEVER } from "../lib/time.ts";
+import { type Outlet, type SessionContext, sessionKey } from "./context.ts";
 import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
 import { InboundIds } from "./inbound.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
-import { Queue, type QueueLimits } from "./queue.ts";
+import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
 import { Window } from "./window.ts";
-
-/** Where a session hands its deliveries while its client is connected. */
-export interface Outlet {
-  deliver(delivery: Delivery): void;
-  /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
-  readonly held: boolean;
-}
-
-export interface SessionOptions {
-  readonly queue: QueueLimits;
-  /** Queue QoS 0 messages also while the client is away. */
-  readonly queueQos0: boolean;
-  /** Inbound QoS 2 packet ids that may wait for their release. */
-  readonly inboundMax: number;
-}
-
-/** What sessions need of their surroundings, one object for all. */
-export interface SessionContext {
-  readonly options: SessionOptions;
-  readonly clock: Clock;
-  readonly counters: SessionCounters;
-  readonly journal: SessionJournal | undefined;
-}
 
 /**
  * One client's subscriptions, queue and window. It outlives connections. No I/O: while a client is connected
@@ -108,8 +85,6 @@ export class Session implements Subscriber {
     return this.#inbound?.ids ?? [];
   }
 
-  // ---- the bus's side
-
   deliver(message: Message, grant: Grant): void {
     const qos = message.qos < grant.qos ? message.qos : grant.qos;
     const delivery = new Outgoing(
@@ -141,8 +116,6 @@ export class Session implements Subscriber {
     this.#replays.add(messages, grant);
     this.flush();
   }
-
-  // ---- the client's side
 
   attach(outlet: Outlet, credit: number): void {
     this.#outlet = outlet;
@@ -244,12 +217,21 @@ export class Session implements Subscriber {
     if (this.#queue.length > 0 || this.#replays !== undefined) this.flush();
   }
 
-  /** The client has a QoS 2 message: what is due is its release, now or, where a store keeps it, once committed. */
-  received(id: DeliveryId): void {
+  /**
+   * The client has a QoS 2 message: what is due is its release, now (`accepted`) or, where a store keeps that, as a
+   * delivery of its own once it is committed.
+   */
+  received(id: DeliveryId): "accepted" | "pending" {
     const delivery = this.#window?.get(id);
-    if (delivery === undefined || delivery.qos !== 2) return;
+    if (delivery === undefined || delivery.qos !== 2) return "accepted";
+    if (delivery.stage === "release") return delivery.held ? "pending" : "accepted";
     delivery.stage = "release";
-    if (this.durable) this.#context.journal?.moved(this, delivery);
+    const journal = this.durable ? this.#context.journal : undefined;
+    if (journal === undefined) return "accepted";
+    journal.moved(this, delivery);
+    // Released before that is kept, a crash in between would send the message a second time.
+    this.#handOnceKept(delivery, journal);
+    return "pending";
   }
 
   /** An unsettled delivery. */
@@ -271,8 +253,6 @@ export class Session implements Subscriber {
     return true;
   }
 
-  // ---- the end, and the store
-
   /**
    * Gives what is left of shared subscriptions to the other members, and tells the journal. A QoS 2 message
    * that was handed out is not given to anybody else [MQTT-4.8.2-5].
@@ -289,25 +269,18 @@ export class Session implements Subscriber {
     }
   }
 
+  /** A bus topic as this client knows it. */
+  unmounted(topic: string): string {
+    return topic.startsWith(this.mountpoint) ? topic.slice(this.mountpoint.length) : topic;
+  }
+
   save(): void {
     if (this.durable) this.#context.journal?.saved(this);
   }
 
-  /** The session became durable, and everything of it is written, or ceased to be, and everything goes. */
-  journalAll(wasDurable: boolean): void {
-    const journal = this.#context.journal;
-    if (journal === undefined) return;
-    const deliveries = [...(this.#window?.inOrder() ?? []), ...this.#queue].filter(({ qos }) => qos > 0);
-    if (wasDurable) {
-      for (const delivery of deliveries) journal.settled(this, delivery);
-      for (const filter of this.subscriptions.keys()) journal.unsubscribed(this, filter);
-      journal.removed(this);
-      return;
-    }
-    journal.saved(this);
-    for (const [filter, options] of this.subscriptions) journal.subscribed(this, filter, options);
-    for (const delivery of deliveries) journal.queued(this, delivery);
-    for (const packetId of this.inboundIds) journal.inbound(this, packetId, true);
+  /** Deliveries at QoS 1 and 2: those handed out, and those that wait. */
+  get kept(): readonly Outgoing[] {
+    return [...(this.#window?.inOrder() ?? []), ...this.#queue].filter(({ qos }) => qos > 0);
   }
 
   /** Puts back a delivery that a store had kept, in the order of its calls. */
@@ -330,8 +303,6 @@ export class Session implements Subscriber {
     this.#inbound ??= new InboundIds();
     this.#inbound.restore(packetId);
   }
-
-  // ---- inside
 
   get #open(): boolean {
     return this.#outlet !== undefined && this.#credit > 0 && !this.#outlet.held;
@@ -362,7 +333,7 @@ export class Session implements Subscriber {
 
   /**
    * A client that has seen a QoS 2 message under an id that a crash makes us forget would get it a second time
-   * under another: it goes out when message and id are kept.
+   * under another: it goes out when message and id are kept, and its release when that step is.
    */
   #handOnceKept(delivery: Outgoing, journal: SessionJournal): void {
     delivery.held = true;
@@ -419,14 +390,4 @@ export class Session implements Subscriber {
     if (delivery === undefined) this.#replays = undefined;
     return delivery;
   }
-
-  /** A bus topic as this client knows it. */
-  unmounted(topic: string): string {
-    return this.mountpoint !== "" && topic.startsWith(this.mountpoint)
-      ? topic.slice(this.mountpoint.length)
-      : topic;
-  }
 }
-
-/** Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. */
-export const sessionKey = (gateway: string, clientId: string): string => `${gateway}:${clientId}`;

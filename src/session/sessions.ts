@@ -4,7 +4,10 @@ import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
-import { type Outlet, Session, type SessionContext, sessionKey } from "./session.ts";
+import type { Outlet, SessionContext } from "./context.ts";
+import { sessionKey } from "./context.ts";
+import { journalWhole } from "./journal.ts";
+import { Session } from "./session.ts";
 
 export interface SessionsOptions {
   /** Longest time a session may outlive its connection. */
@@ -141,7 +144,7 @@ export class Sessions {
     const wasDurable = session.durable;
     session.expiry = this.#bounded(expiry);
     if (wasDurable === session.durable) session.save();
-    else session.journalAll(wasDurable);
+    else this.#journalWhole(session, wasDurable);
   }
 
   setWill(session: Session, will: Will | undefined): void {
@@ -237,6 +240,11 @@ export class Sessions {
 
   #bounded(expiry: Duration): Duration {
     return Math.min(expiry, this.#options.expiryMax) as Duration;
+  }
+
+  #journalWhole(session: Session, wasDurable: boolean): void {
+    const { journal } = this.#context;
+    if (journal !== undefined) journalWhole(session, journal, wasDurable);
   }
 
   #publishWill(session: Session): void {

@@ -26,9 +26,9 @@ import { FlushSchedule, StreamRuntime } from "#core/gateway/stream-runtime.ts";
 import { after, type Duration, days, type Instant, NEVER } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
+import type { SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
-import type { SessionOptions } from "#core/session/session.ts";
 import { Sessions } from "#core/session/sessions.ts";
 import { mulberry32 } from "./random.ts";
 

@@ -1,0 +1,31 @@
+import type { Clock } from "../lib/time.ts";
+import type { SessionCounters } from "./counters.ts";
+import type { Delivery } from "./delivery.ts";
+import type { SessionJournal } from "./journal.ts";
+import type { QueueLimits } from "./queue.ts";
+
+/** Where a session hands its deliveries while its client is connected. */
+export interface Outlet {
+  deliver(delivery: Delivery): void;
+  /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
+  readonly held: boolean;
+}
+
+export interface SessionOptions {
+  readonly queue: QueueLimits;
+  /** Queue QoS 0 messages also while the client is away. */
+  readonly queueQos0: boolean;
+  /** Inbound QoS 2 packet ids that may wait for their release. */
+  readonly inboundMax: number;
+}
+
+/** What sessions need of their surroundings, one object for all. */
+export interface SessionContext {
+  readonly options: SessionOptions;
+  readonly clock: Clock;
+  readonly counters: SessionCounters;
+  readonly journal: SessionJournal | undefined;
+}
+
+/** Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. */
+export const sessionKey = (gateway: string, clientId: string): string => `${gateway}:${clientId}`;
