@@ -42,6 +42,23 @@ describe("one socket for CoAP and LwM2M", () => {
   });
 });
 
+describe("a mountpoint", () => {
+  it("comes in front of the topics in both directions, and the device knows nothing of it", () => {
+    const world = new Lwm2mWorld(
+      {},
+      { policy: { mountpoint: (identity) => `site/${identity.endpointName}/` } },
+    );
+    const device = world.device("meter").on("GET /3/0/0", { code: "2.05", payload: "x" });
+    const heard = world.listen("#");
+    device.register();
+    world.publish("site/meter/lwm2m/meter/dn/x", '{"msgType":"read","data":{"path":"/3/0/0"}}');
+    world.publish("lwm2m/meter/dn/x", '{"msgType":"read","data":{"path":"/3/0/0"}}');
+    expect(device.lines()).toEqual(["GET /3/0/0"]);
+    const reports = heard.map((message) => message.topic).filter((topic) => topic.includes("/up/"));
+    expect(reports).toEqual(["site/meter/lwm2m/meter/up/resp", "site/meter/lwm2m/meter/up/resp"]);
+  });
+});
+
 describe("reload", () => {
   it("brings new definitions into use at the next registration, without a restart", () => {
     const files: Record<string, Uint8Array> = {};
