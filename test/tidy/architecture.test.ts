@@ -2,59 +2,60 @@ import { cruise, type ICruiseResult, type IForbiddenRuleType } from "dependency-
 import { describe, expect, it } from "vitest";
 
 /** Who may import whom: `from` may reach only `to` and itself. Types are counted like values. */
-const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; readonly instead: string }[] = [
-  { from: "^src/lib/", to: [], instead: "lib stands at the bottom: pass what it needs as an argument" },
-  { from: "^src/bus/", to: ["^src/lib/"], instead: "the bus knows messages, not who sends them" },
-  {
-    from: "^src/session/",
-    to: ["^src/lib/", "^src/bus/", "^src/gateway/contract\\.ts$"],
-    instead: "a session knows the bus and the words of the contract",
-  },
-  {
-    from: "^src/policy/",
-    to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/gateway/contract\\.ts$"],
-    instead: "policy decides from what it is told",
-  },
-  {
-    from: "^src/gateway/contract\\.ts$",
-    to: ["^src/lib/", "^src/bus/message\\.ts$", "^src/session/delivery\\.ts$"],
-    instead: "the contract is types, and gateways see nothing else",
-  },
-  {
-    from: "^src/gateway/",
-    to: [
-      "^src/lib/",
-      "^src/bus/",
-      "^src/session/",
-      "^src/policy/(policy|token-bucket)\\.ts$",
-      "^src/net/transport\\.ts$",
-    ],
-    instead: "drivers reach policy by its port and sockets by their types",
-  },
-  {
-    from: "^src/net/",
-    to: ["^src/lib/", "^src/gateway/contract\\.ts$"],
-    instead: "transports move bytes",
-  },
-  {
-    from: "^src/store/",
-    to: ["^src/lib/", "^src/bus/", "^src/session/", "^src/gateway/(contract|core)\\.ts$"],
-    instead: "a store keeps what it is given",
-  },
-  {
-    from: "^src/(api|config|cli|observe)/",
-    to: [
-      "^src/lib/",
-      "^src/bus/",
-      "^src/session/",
-      "^src/policy/",
-      "^src/gateway/",
-      "^src/(api|config|cli|observe)/",
-      "^src/net/transport\\.ts$",
-    ],
-    instead: "operators' code reads through ports and knows no gateway and no socket",
-  },
-];
+const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; readonly instead: string }[] =
+  [
+    { from: "^src/lib/", to: [], instead: "lib stands at the bottom: pass what it needs as an argument" },
+    { from: "^src/bus/", to: ["^src/lib/"], instead: "the bus knows messages, not who sends them" },
+    {
+      from: "^src/session/",
+      to: ["^src/lib/", "^src/bus/", "^src/gateway/contract\\.ts$"],
+      instead: "a session knows the bus and the words of the contract",
+    },
+    {
+      from: "^src/policy/",
+      to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/gateway/contract\\.ts$"],
+      instead: "policy decides from what it is told",
+    },
+    {
+      from: "^src/gateway/contract\\.ts$",
+      to: ["^src/lib/", "^src/bus/message\\.ts$", "^src/session/delivery\\.ts$"],
+      instead: "the contract is types, and gateways see nothing else",
+    },
+    {
+      from: "^src/gateway/",
+      to: [
+        "^src/lib/",
+        "^src/bus/",
+        "^src/session/",
+        "^src/policy/(policy|token-bucket)\\.ts$",
+        "^src/net/transport\\.ts$",
+      ],
+      instead: "drivers reach policy by its port and sockets by their types",
+    },
+    {
+      from: "^src/net/",
+      to: ["^src/lib/", "^src/gateway/contract\\.ts$"],
+      instead: "transports move bytes",
+    },
+    {
+      from: "^src/store/",
+      to: ["^src/lib/", "^src/bus/", "^src/session/", "^src/gateway/(contract|core)\\.ts$"],
+      instead: "a store keeps what it is given",
+    },
+    {
+      from: "^src/(api|config|cli|observe)/",
+      to: [
+        "^src/lib/",
+        "^src/bus/",
+        "^src/session/",
+        "^src/policy/",
+        "^src/gateway/",
+        "^src/(api|config|cli|observe)/",
+        "^src/net/transport\\.ts$",
+      ],
+      instead: "operators' code reads through ports and knows no gateway and no socket",
+    },
+  ];
 
 /** Modules of the core that a gateway may use. */
 const OPEN_TO_GATEWAYS = [
@@ -117,23 +118,28 @@ function rules(): IForbiddenRuleType[] {
       from: { path: "^(src|gateways)/", pathNot: "^src/(net/|store/folder-lock)" },
       to: { path: "^(node:)?(net|tls|dgram)$" },
     },
-    { name: "no cycles in the core at run time", severity: "error", from: { path: "^src/" }, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "no cycles in the core at run time",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     { name: "nothing unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
   ];
 }
 
 async function violations(): Promise<string[]> {
-  const { output } = await cruise(
-    ["src", "gateways"],
-    {
-      ruleSet: { forbidden: rules() },
-      validate: true,
-      doNotFollow: { path: "node_modules" },
-      tsPreCompilationDeps: true,
-      tsConfig: { fileName: "tsconfig.json" },
-      enhancedResolveOptions: { conditionNames: ["dev", "import", "node", "default", "types"], exportsFields: ["exports"] },
+  const { output } = await cruise(["src", "gateways"], {
+    ruleSet: { forbidden: rules() },
+    validate: true,
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      conditionNames: ["dev", "import", "node", "default", "types"],
+      exportsFields: ["exports"],
     },
-  );
+  });
   return (output as ICruiseResult).summary.violations.map(
     ({ rule, from, to }) => `${from} -> ${to} (${rule.name})`,
   );
