@@ -268,7 +268,7 @@ export class BusClient implements Client, Occupant {
     if (this.ended || session === undefined) return "accepted";
     const commits = this.loop.core.commits;
     const writes = commits?.writes ?? 0;
-    session.received(id);
+    if (session.received(id) === "pending") return "pending";
     if (commits === undefined || commits.writes === writes) return "accepted";
     // Released before that is kept, a crash in between would send the message a second time.
     commits.then(() => {

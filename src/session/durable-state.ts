@@ -3,6 +3,7 @@ import type { DelayedJournal } from "../bus/delayed.ts";
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import type { RetainedJournal } from "../bus/retained.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import { Ring } from "../lib/ring.ts";
 import { type Duration, FOREVER, type Instant } from "../lib/time.ts";
 import type { DeliveryId } from "./delivery.ts";
 import type { SessionJournal } from "./journal.ts";
@@ -50,6 +51,11 @@ type DeliveryRecord = readonly [
   group: readonly [group: string, filter: string] | undefined,
 ];
 
+interface KeptWait {
+  readonly run: () => void;
+  kept: boolean;
+}
+
 /** How often a stored message is queued; its record goes with the last of them. */
 interface Shared {
   readonly number: number;
@@ -65,6 +71,8 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   readonly #sessions = new WeakMap<Session, number>();
   readonly #messages = new WeakMap<Message, Shared>();
   readonly #delayed = new WeakMap<Message, number>();
+  /** Those who wait for a commit, oldest first. */
+  readonly #keptWaits = new Ring<KeptWait>();
   #lastSession = 0;
   #lastMessage = 0;
 
@@ -131,15 +139,22 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     else this.#store.remove("inbound", key);
   }
 
-  /** A commit that fails is tried again, so this waits until one succeeds. */
+  /** In the order of the calls, also when a commit fails: it is tried again, and this waits until one succeeds. */
   whenKept(run: () => void): void {
+    const wait: KeptWait = { run, kept: false };
+    this.#keptWaits.push(wait);
+    this.#await(wait);
+  }
+
+  #await(wait: KeptWait): void {
     this.#store.whenCommitted((failure) => {
       if (failure !== undefined) {
-        this.whenKept(run);
+        this.#await(wait);
         return;
       }
+      wait.kept = true;
       this.#tick();
-      run();
+      while (this.#keptWaits.peek()?.kept === true) this.#keptWaits.shift()!.run();
     });
   }
 

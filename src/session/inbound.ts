@@ -16,7 +16,8 @@ export class InboundIds {
     if (this.#known.has(packetId)) {
       return !repeated && this.#restored?.delete(packetId) === true ? "new" : "duplicate";
     }
-    if (this.#known.size >= limit) return "full";
+    // Those read back may have been released long ago: they must not keep their client out.
+    if (this.#known.size - (this.#restored?.size ?? 0) >= limit) return "full";
     this.#known.add(packetId);
     return "new";
   }

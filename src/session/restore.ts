@@ -2,8 +2,9 @@ import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions } from "../gateway/contract.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
+import type { SessionContext } from "./context.ts";
 import { type DurableState, deliveryOf, messageOf, type SessionRecord, unbounded } from "./durable-state.ts";
-import { Session, type SessionContext } from "./session.ts";
+import { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Store, StoredValue } from "./store.ts";
 

@@ -1,0 +1,98 @@
+/** Sessions and bus over a store, without gateways: a process's life, which a crash ends and the next one goes on from. */
+import { EmbeddedBus } from "#core/bus/embedded.ts";
+import { Message, type MessageOptions } from "#core/bus/message.ts";
+import { Deadlines } from "#core/gateway/deadlines.ts";
+import { after, type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
+import { newSessionCounters } from "#core/session/counters.ts";
+import type { Delivery } from "#core/session/delivery.ts";
+import { DurableState } from "#core/session/durable-state.ts";
+import { Restoration, type Restored } from "#core/session/restore.ts";
+import type { Session } from "#core/session/session.ts";
+import { type Occupant, Sessions } from "#core/session/sessions.ts";
+import { GroupCommit } from "#core/store/group-commit.ts";
+import type { MemoryEngine } from "#core/store/memory-engine.ts";
+
+export class Life {
+  readonly deadlines: Deadlines;
+  readonly sessions: Sessions;
+  readonly bus: EmbeddedBus;
+  readonly store: GroupCommit;
+  readonly restored: Restored;
+  now: Instant;
+  readonly #due: (() => void)[] = [];
+
+  constructor(engine: MemoryEngine, now: number, queueMax = 100) {
+    this.now = now as Instant;
+    const clock = { now: () => this.now };
+    this.deadlines = new Deadlines(this.now);
+    this.store = new GroupCommit(engine, {
+      window: 2,
+      retry: 1000,
+      later: (run) => this.#due.push(run),
+      onFailure: () => {},
+    });
+    const state = new DurableState(this.store);
+    this.bus = new EmbeddedBus(
+      {
+        retained: { messages: 100, payloadSize: 1000, bytes: 100_000 },
+        delayed: { messages: 100 },
+        shareStrategy: "round_robin",
+        shareStrategies: {},
+        routeCache: 100,
+      },
+      clock,
+      this.deadlines,
+      Math.random,
+      state,
+    );
+    const options = {
+      queue: { messages: queueMax, bytes: 1 << 20, drop: "oldest" as const },
+      queueQos0: true,
+      inboundMax: 10,
+    };
+    const context = { options, clock, counters: newSessionCounters(), journal: state };
+    this.sessions = new Sessions(this.bus, this.deadlines, context, {
+      expiryMax: FOREVER,
+      sessions: 1000,
+      replayMax: 1000,
+    });
+    this.restored = new Restoration(this.store, state, this.sessions, this.bus, clock, context).run();
+  }
+
+  /** Ends windows and retry times that run. */
+  elapse(): void {
+    for (const run of this.#due.splice(0)) run();
+  }
+
+  async commit(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.store.whenCommitted(() => resolve());
+      this.elapse();
+    });
+  }
+
+  advance(by: Duration): void {
+    this.now = after(this.now, by);
+    this.deadlines.advance(this.now);
+  }
+
+  open(clientId: string, expiry: number = seconds(600), cleanStart = false): Session {
+    return this.sessions.open("mqtt", clientId, cleanStart, expiry as Duration)!.session;
+  }
+
+  connect(session: Session, credit = 10): Delivery[] {
+    const got: Delivery[] = [];
+    const occupant: Occupant = { held: false, deliver: (delivery) => got.push(delivery), evict: () => {} };
+    this.sessions.occupy(session, occupant, credit);
+    return got;
+  }
+
+  publish(
+    topic: string,
+    payload: string,
+    { qos = 1, retain = false, expiry, properties }: MessageOptions = {},
+  ) {
+    const bytes = new TextEncoder().encode(payload);
+    this.bus.publish(new Message(topic, bytes, qos, retain, this.now, properties, expiry), undefined);
+  }
+}
