@@ -47,13 +47,13 @@ export class ReachabilityProof {
   }
 
   /**
-   * Begins a ping, which serves all that waits. False when one is out already, or when this peer has not answered
-   * one before: then `due` has come.
+   * Begins a ping, which serves all that waits. False while one is out. A peer that has not answered one gets
+   * another with each large answer, because the first may have been lost, but nothing waits for it: `due` has come.
    */
   ask(now: Instant, ids: { next(now: Instant): number }): boolean {
-    if (this.messageId >= 0) return false;
+    if (this.messageId < 0) this.due = after(now, this.#settings.ackTimeout);
+    else if (now < this.due) return false;
     this.messageId = ids.next(now);
-    this.due = after(now, this.#settings.ackTimeout);
     return true;
   }
 

@@ -67,7 +67,11 @@ it("sends small blocks to a client that does not answer the ping, at once after 
   device.send({ path: "u", token: "ab", query: ["some=query", "to=have", "a=request"] });
   world.settle();
   world.advance(seconds(0));
-  expect(device.take()).toMatchObject([{ code: "2.05", payload: "x".repeat(64) }]);
+  const [ping, block] = device.take();
+  expect(ping).toMatchObject({ type: "CON", code: "0.00" });
+  expect(block).toMatchObject({ code: "2.05", payload: "x".repeat(64) });
+  device.reset(ping?.id ?? 0);
+  expect(device.ask({ path: "u", token: "ab" }).payload).toHaveLength(200);
 });
 
 it("asks for an Echo where not even a small block is small enough, and takes it (RFC 9175 §2.3)", () => {
