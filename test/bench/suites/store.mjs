@@ -1,0 +1,162 @@
+/** Durable QoS 1: throughput, latency and bytes on disk, against mosquitto with persistence and NATS JetStream. */
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
+import { wanted, wantedPeer } from "../lib/options.mjs";
+import { BROKER_CORE, freePort, LOAD_CORE, sleep, startProcess, startWorker } from "../lib/processes.mjs";
+import { machine } from "../lib/results.mjs";
+import { interleave } from "../lib/statistics.mjs";
+import { markdownTable, number, perSecond } from "../lib/table.mjs";
+
+const SIZE = 64;
+const QUEUED = 100_000;
+/** Messages queued for the figure of bytes on disk. */
+const FILL = 20_000;
+const CELLS = [
+  { name: "online-1", label: "subscriber connected, 1 in flight", method: "online", window: 1 },
+  { name: "online-100", label: "subscriber connected, 100 in flight", method: "online", window: 100 },
+  { name: "online-1000", label: "subscriber connected, 1,000 in flight", method: "online", window: 1000 },
+  { name: "away-100", label: "subscriber away, 100 in flight", method: "away", window: 100 },
+];
+const DISK = "bytes";
+
+const find = (/** @type {string[]} */ ...paths) => paths.find(existsSync);
+const mosquittoProgram = find("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto");
+const natsProgram = find("/usr/sbin/nats-server", "/usr/local/bin/nats-server", "/usr/bin/nats-server");
+
+/** @param {string} name @param {string} label @param {string[]} store */
+const isthmus = (name, label, store) => ({
+  name,
+  label,
+  missing: isthmusMissing(),
+  /** @param {string} folder */
+  start: async (folder) => {
+    const port = await freePort();
+    const set = [
+      ...onlyGateway("mqtt"),
+      "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
+      `gateways.mqtt.listeners.tcp.port=${port}`,
+      "gateways.mqtt.listeners.ws.enable=false",
+      `session.queue.messages=${QUEUED}`,
+      "session.queue.bytes=256MB",
+      `dataFolder=${folder}`,
+      ...store,
+    ];
+    return { process: await startIsthmus({ set, tcpPort: port }), port };
+  },
+});
+
+const PEERS = [
+  isthmus("memory", "Isthmus, memory", ["store.engine=memory"]),
+  isthmus("embedded", "Isthmus, embedded", []),
+  isthmus("nosync", "Isthmus, `sync: false`", ["store.sync=false"]),
+  {
+    name: "mosquitto",
+    label: "mosquitto, saved each second",
+    missing: mosquittoProgram === undefined ? "mosquitto is not installed" : undefined,
+    /** @param {string} folder */
+    start: async (folder) => {
+      const port = await freePort();
+      const file = join(folder, "mosquitto.conf");
+      const settings = [
+        ...[`listener ${port} 127.0.0.1`, "allow_anonymous true", "log_dest none", "set_tcp_nodelay true"],
+        ...["persistence true", `persistence_location ${folder}/`, "autosave_interval 1", "user root"],
+        ...["max_inflight_messages 1000", `max_queued_messages ${QUEUED}`, "max_queued_bytes 0"],
+      ];
+      writeFileSync(file, `${settings.join("\n")}\n`);
+      const command = [/** @type {string} */ (mosquittoProgram), "-c", file];
+      return {
+        process: await startProcess("mosquitto", command, { core: BROKER_CORE, tcpPort: port }),
+        port,
+      };
+    },
+  },
+  {
+    name: "nats",
+    label: "NATS JetStream",
+    missing:
+      natsProgram === undefined ? "nats-server is not installed (apt-get install nats-server)" : undefined,
+    /** @param {string} folder */
+    start: async (folder) => {
+      const [port, own] = [await freePort(), await freePort()];
+      const file = join(folder, "nats.conf");
+      writeFileSync(
+        file,
+        `server_name: bench\nlisten: 127.0.0.1:${own}\njetstream { store_dir: "${folder}" }\nmqtt { listen: 127.0.0.1:${port}\n max_ack_pending: 10000 }\n`,
+      );
+      const command = [/** @type {string} */ (natsProgram), "-c", file];
+      return { process: await startProcess("nats", command, { core: BROKER_CORE, tcpPort: port }), port };
+    },
+  },
+];
+
+/** @param {string} folder @returns {number} */
+const bytesIn = (folder) =>
+  readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sum + bytesIn(path);
+    return entry.isFile() ? sum + statSync(path).blocks * 512 : sum;
+  }, 0);
+
+/**
+ * @param {typeof PEERS[number]} peer
+ * @param {string} method
+ * @param {object} how
+ */
+async function measure(peer, method, how) {
+  const folder = mkdtempSync(join(tmpdir(), "bench-store-"));
+  const { process, port } = await peer.start(folder);
+  const load = await startWorker(new URL("../store/load.mjs", import.meta.url), { core: LOAD_CORE });
+  try {
+    const before = bytesIn(folder);
+    const figures = await load.call(method, { port, size: SIZE, ...how });
+    await sleep(1500);
+    return { ...figures, bytes: (bytesIn(folder) - before) / figures.acked };
+  } finally {
+    await load.stop();
+    await process.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {import("../lib/options.mjs").Options} options */
+async function run(options) {
+  const peers = PEERS.filter((peer) => wantedPeer(options, peer.name));
+  const able = peers.filter((peer) => peer.missing === undefined);
+  const lines = peers
+    .filter((peer) => peer.missing !== undefined)
+    .map((peer) => `${peer.label}: ${peer.missing}.`);
+  const rows = [];
+  for (const { name, label, method, window } of CELLS) {
+    if (!wanted(options, name)) continue;
+    const { seconds, warmup } = options;
+    const limits = method === "away" ? { count: FILL * 2 } : { seconds, warmup };
+    const found = await interleave(able, options.passes, (peer) =>
+      measure(peer, method, { window, ...limits }),
+    );
+    rows.push([
+      label,
+      ...able.map((peer) => {
+        const figures = found.get(peer.name);
+        return `${perSecond(figures?.["rate"])} (${number(figures?.["p50"])} / ${number(figures?.["p99"])} ms)`;
+      }),
+    ]);
+  }
+  if (wanted(options, DISK)) {
+    const found = await interleave(able, 1, (peer) => measure(peer, "away", { window: 1000, count: FILL }));
+    rows.push([
+      `bytes on disk per queued message of ${SIZE} bytes`,
+      ...able.map((peer) => (peer.name === "memory" ? "0" : number(found.get(peer.name)?.["bytes"]))),
+    ]);
+  }
+  const head = ["QoS 1 to one durable subscriber: messages a second (latency of PUBACK, median / 99th)"];
+  const table = markdownTable([...head, ...able.map((peer) => peer.label)], rows);
+  return [table, ...lines, machine()].join("\n\n");
+}
+
+export const suite = {
+  title: "Durable store",
+  scenarios: () => [...CELLS.map(({ name }) => name), DISK],
+  run,
+};
