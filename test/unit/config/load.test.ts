@@ -118,7 +118,7 @@ describe("a mistake in a file is one line that", () => {
       'isthmus.yaml:2: gateways.mqttsn is not a known key; did you mean "mqtt-sn"?',
     ]);
     expect(refused("store:\n  foo: 1\n")).toEqual([
-      "isthmus.yaml:2: store.foo is not a known key; allowed: one of engine",
+      "isthmus.yaml:2: store.foo is not a known key; allowed: one of engine, commitWindow, sync, sizeMax",
     ]);
   });
 
