@@ -105,7 +105,7 @@ export class BusClient implements Client, Occupant {
     const answer = this.#route(message, commits !== undefined && commits.writes !== writes);
     if (commits === undefined || message.qos === 0 || commits.writes === writes) return answer;
     if (answer !== "accepted" && answer !== "no-subscribers") return answer;
-    commits.await(this.loop, ticket, answer);
+    commits.await(this.loop, ticket, answer, writes);
     return "pending";
   }
 
@@ -197,7 +197,7 @@ export class BusClient implements Client, Occupant {
     const writes = commits?.writes ?? 0;
     core.sessions.subscribe(session, filter, options);
     if (commits === undefined || commits.writes === writes) return options.qos;
-    commits.await(this.loop, ticket, options.qos);
+    commits.await(this.loop, ticket, options.qos, writes);
     return "pending";
   }
 

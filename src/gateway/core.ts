@@ -31,8 +31,13 @@ export interface Commits {
   readonly writes: number;
   /** The last commit failed: what would have to be kept is refused before it has any effect. */
   readonly failing?: boolean;
-  /** Calls `loop.answered(ticket, ...)` once all writes so far are committed, or have failed. */
-  await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void;
+  /** Calls `loop.answered(ticket, ...)` once all writes since that count are committed, or have failed. */
+  await(
+    loop: ChannelLoop,
+    ticket: Ticket,
+    accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
+    since: number,
+  ): void;
   /** Runs once all writes so far are committed; commits that fail are tried again. */
   then(run: () => void): void;
 }

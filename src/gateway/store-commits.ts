@@ -21,12 +21,17 @@ export class StoreCommits implements Commits {
     return this.#store.failure !== undefined;
   }
 
-  await(loop: ChannelLoop, ticket: Ticket, accepted: "accepted" | "no-subscribers" | 0 | 1 | 2): void {
+  await(
+    loop: ChannelLoop,
+    ticket: Ticket,
+    accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
+    since: number,
+  ): void {
     this.#store.whenCommitted((failure) => {
       if (loop.closed) return;
       this.#core().tick();
       loop.answered(ticket, failure === undefined ? accepted : "unavailable");
-    });
+    }, since);
   }
 
   // biome-ignore lint/suspicious/noThenProperty: nobody awaits it

@@ -31,8 +31,11 @@ export interface Store {
   entries(table: Table): Iterable<readonly [key: Key, value: StoredValue]>;
   /** Grows with each `put` and `remove`. */
   readonly writes: number;
-  /** Runs when all writes so far are safe, or could not be made so: at once if there are none to wait for. */
-  whenCommitted(run: (failure: Error | undefined) => void): void;
+  /**
+   * Runs when all writes so far are safe, or could not be made so: at once if there are none to wait for. `since`,
+   * a former value of `writes`: only those after it count.
+   */
+  whenCommitted(run: (failure: Error | undefined) => void, since?: number): void;
   /** Why the last commit failed; undefined while all is well. Failed writes are kept and tried again. */
   readonly failure: Error | undefined;
   /** Commits what is left and closes. */

@@ -18,7 +18,17 @@ type Waiter = (failure: Error | undefined) => void;
 interface Pending extends Change {
   value: (() => StoredValue) | undefined;
   /** The engine has no record of this key: removing it again leaves nothing to write. */
-  readonly isNew: boolean;
+  isNew: boolean;
+  /** Still to be committed; false once it was removed again. */
+  live: boolean;
+  /** Those who wait for this record among others. */
+  waits: Wait[] | undefined;
+}
+
+/** Somebody who waits for some records only. */
+interface Wait {
+  readonly run: Waiter;
+  left: number;
 }
 
 /** What a commit that failed while nothing waits is tried again with. */
@@ -49,6 +59,9 @@ export class GroupCommit implements Store {
   /** Being committed; undefined while no commit runs. */
   #committing: Map<string, Pending> | undefined = undefined;
   #waiters: Waiter[] = [];
+  /** What each write since the last commit began has touched; the first of them had this number. */
+  #touched: Pending[] = [];
+  #touchedFrom = 0;
   #scheduled = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -69,10 +82,10 @@ export class GroupCommit implements Store {
     const known = this.#pending.get(name);
     if (known !== undefined) {
       known.value = value;
+      this.#touched.push(known);
       return;
     }
-    this.#pending.set(name, { table, key, value, isNew: isNew && this.#committing?.has(name) !== true });
-    this.#schedule();
+    this.#add(name, table, key, value, isNew && this.#committing?.has(name) !== true);
   }
 
   remove(table: Table, key: Key): void {
@@ -80,23 +93,42 @@ export class GroupCommit implements Store {
     const name = nameOf(table, key);
     const known = this.#pending.get(name);
     if (known === undefined) {
-      this.#pending.set(name, { table, key, value: undefined, isNew: false });
-      this.#schedule();
-    } else if (known.isNew) {
-      this.#pending.delete(name);
-      if (this.waiting === 0) this.#release();
-    } else {
-      known.value = undefined;
+      this.#add(name, table, key, undefined, false);
+      return;
     }
+    this.#touched.push(known);
+    if (!known.isNew) {
+      known.value = undefined;
+      return;
+    }
+    this.#pending.delete(name);
+    known.live = false;
+    satisfy(known, undefined);
+    if (this.waiting === 0) this.#release();
   }
 
   entries(table: Table): Iterable<readonly [Key, StoredValue]> {
     return this.#engine.entries(table);
   }
 
-  whenCommitted(run: Waiter): void {
-    if (this.waiting === 0) run(undefined);
-    else this.#waiters.push(run);
+  whenCommitted(run: Waiter, since = 0): void {
+    if (this.waiting === 0) {
+      run(undefined);
+      return;
+    }
+    if (since < this.#touchedFrom) {
+      this.#waiters.push(run);
+      return;
+    }
+    const wait: Wait = { run, left: 0 };
+    for (let index = since - this.#touchedFrom; index < this.#touched.length; index++) {
+      const record = this.#touched[index]!;
+      if (!record.live || record.waits?.at(-1) === wait) continue;
+      record.waits ??= [];
+      record.waits.push(wait);
+      wait.left++;
+    }
+    if (wait.left === 0) run(undefined);
   }
 
   async close(): Promise<void> {
@@ -107,6 +139,13 @@ export class GroupCommit implements Store {
     }
     this.#closed = true;
     await this.#engine.close();
+  }
+
+  #add(name: string, table: Table, key: Key, value: Pending["value"], isNew: boolean): void {
+    const record: Pending = { table, key, value, isNew, live: true, waits: undefined };
+    this.#pending.set(name, record);
+    this.#touched.push(record);
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -129,26 +168,29 @@ export class GroupCommit implements Store {
     this.#committing = batch;
     this.#pending = new Map();
     this.#waiters = [];
+    this.#touched = [];
+    this.#touchedFrom = this.writes;
     this.#engine.commit(batch.size === 0 ? [PROBE] : [...batch.values()]).then(
       () => {
         this.counts.commits++;
         this.counts.records += batch.size;
         this.counts.milliseconds += (this.#options.now?.() ?? 0) - started;
-        this.#committed(waiters, undefined);
+        this.#committed(batch, waiters, undefined);
       },
       (error: unknown) => {
         this.counts.failures++;
         this.#keep(batch);
-        this.#committed(waiters, error instanceof Error ? error : new Error(String(error)));
+        this.#committed(batch, waiters, error instanceof Error ? error : new Error(String(error)));
       },
     );
   }
 
-  #committed(waiters: Waiter[], failure: Error | undefined): void {
+  #committed(batch: Map<string, Pending>, waiters: Waiter[], failure: Error | undefined): void {
     this.#committing = undefined;
     const changed = (failure === undefined) !== (this.failure === undefined);
     this.failure = failure;
     if (changed) this.#options.onFailure(failure);
+    for (const record of batch.values()) satisfy(record, failure);
     for (const waiter of waiters) waiter(failure);
     for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#pending.size > 0 || failure !== undefined) this.#schedule();
@@ -162,7 +204,8 @@ export class GroupCommit implements Store {
   #keep(batch: Map<string, Pending>): void {
     for (const [name, change] of batch) {
       const newer = this.#pending.get(name);
-      this.#pending.set(name, { ...(newer ?? change), isNew: false });
+      if (newer === undefined) this.#pending.set(name, change);
+      (newer ?? change).isNew = false;
     }
   }
 
@@ -171,6 +214,18 @@ export class GroupCommit implements Store {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter(undefined);
+  }
+}
+
+/** A record is committed, could not be, or need not be any more: tells those who waited for it alone. */
+function satisfy(record: Pending, failure: Error | undefined): void {
+  const { waits } = record;
+  if (waits === undefined) return;
+  record.waits = undefined;
+  for (const wait of waits) {
+    if (wait.left === 0) continue;
+    wait.left = failure === undefined ? wait.left - 1 : 0;
+    if (wait.left === 0) wait.run(failure);
   }
 }
 

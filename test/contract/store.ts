@@ -198,6 +198,33 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       expect(order).toEqual(["idle", "written", "kept"]);
     });
 
+    it("answers whoever waits for writes that were taken back, although others wait on", async () => {
+      const answered: string[] = [];
+      let since = store.writes;
+      store.put("queue", [1, 1], () => 1, true);
+      store.whenCommitted(() => answered.push("first"), since);
+      since = store.writes;
+      store.put("queue", [1, 2], () => 1, true);
+      store.put("message", 2, () => 1, true);
+      store.whenCommitted(() => answered.push("second"), since);
+      store.remove("queue", [1, 2]);
+      expect(answered).toEqual([]);
+      store.remove("message", 2);
+      expect(answered).toEqual(["second"]);
+      await commit();
+      expect(answered).toEqual(["second", "first"]);
+    });
+
+    it("answers once, with the failure, whoever waits for several records of a commit that fails", async () => {
+      const answered: (string | undefined)[] = [];
+      engine.failing = true;
+      store.put("queue", [1, 1], () => 1, true);
+      store.put("message", 1, () => 1, true);
+      store.whenCommitted((failure) => answered.push(failure?.message), 0);
+      await commit();
+      expect(answered).toEqual(["no space"]);
+    });
+
     it("commits all that waits when it is closed", async () => {
       store.put("session", 1, () => 1);
       await reopen();

@@ -150,20 +150,24 @@ class Simulation {
     const session = life.open("publisher");
     if (!session.connected) life.connect(session, 0);
     publish.state = "sent";
+    const before = life.store.writes;
     const receipt = publish.qos === 1 ? "new" : session.acceptInbound(publish.id, publish.repeated);
     expect(receipt).not.toBe("full");
     const isNew = receipt === "new";
     publish.repeated = true;
     if (isNew) life.publish("t", publish.payload, { qos: publish.qos });
-    life.store.whenCommitted((failure) => {
-      if (life !== this.#life) return;
-      if (failure !== undefined) this.#refused(publish, session);
-      else if (publish.qos === 1) this.#done(publish);
-      else {
-        this.acknowledged.push(publish.payload);
-        publish.state = "released";
-      }
-    });
+    life.store.whenCommitted(
+      (failure) => {
+        if (life !== this.#life) return;
+        if (failure !== undefined) this.#refused(publish, session);
+        else if (publish.qos === 1) this.#done(publish);
+        else {
+          this.acknowledged.push(publish.payload);
+          publish.state = "released";
+        }
+      },
+      publish.qos === 1 || isNew ? before : 0,
+    );
   }
 
   /** It may or may not come; a QoS 2 publisher that is refused does not repeat. */
