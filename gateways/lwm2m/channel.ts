@@ -17,7 +17,6 @@ import { BootstrapInterface } from "./bootstrap/interface.ts";
 import type { Device } from "./device.ts";
 import { readQuery } from "./registration.ts";
 import { RegistrationInterface } from "./registration-interface.ts";
-import { receiveSend } from "./send.ts";
 import type { Shared } from "./shared.ts";
 
 export class Lwm2mChannel implements PeerSite {
@@ -58,7 +57,7 @@ export class Lwm2mChannel implements PeerSite {
     } else if (rest.length > 0) {
       request.respond({ code: Response.NotFound });
     } else if (first === "dp" && method === Method.POST) {
-      receiveSend(request, this.#shared, this.#registration.recent(), now);
+      this.#registration.reporting(request, now);
     } else if (first === "bs" && method === Method.POST) {
       this.#bootstrapping().request(request, query, now);
     } else if (first === "bspack" && method === Method.GET) {
@@ -109,6 +108,12 @@ export class Lwm2mChannel implements PeerSite {
 
   heard(now: Instant): void {
     for (const device of this.#registration.devices) device.heard(now);
+  }
+
+  /** A notification for an observation from before a restart: the device is there, and observed again. */
+  stray(now: Instant): void {
+    this.#registration.returning(now);
+    this.#pump(now);
   }
 
   deadline(): Instant {

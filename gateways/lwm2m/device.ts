@@ -1,7 +1,7 @@
 /** One registered device: its registration, its requests in order, its observations, and what is reported of it. */
 
 import type { Client, Delivery, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
-import { after, type Duration, earliest, type Instant, NEVER, seconds } from "#core/lib/time.ts";
+import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/codes.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
 import { CommandRequest } from "./command-request.ts";
@@ -9,17 +9,17 @@ import { parseCommand } from "./commands.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
 import { FirmwareUpdate } from "./firmware/update.ts";
-import { recall, remember } from "./memo.ts";
+import { type KeptRegistration, recall, remember, withoutRegistration, withRegistration } from "./memo.ts";
 import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
 import type { Operation } from "./operation.ts";
-import { allowedLifetime, type Registration } from "./registration.ts";
+import type { Registration } from "./registration.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
 import { badCommandReport, fateReport, notifyReport, registrationReport } from "./reports.ts";
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import { type Answer, answerData } from "./responses.ts";
-import { type Shared, targetOf } from "./shared.ts";
+import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
 import { shownContent } from "./shown-value.ts";
 import type { Place } from "./topics.ts";
 
@@ -41,8 +41,11 @@ export class Device implements Line {
   readonly observations = new ObservationTable();
   #registration: Registration;
   #target: Target;
+  readonly #username: string;
   #awakeUntil: Instant;
   #expiresAt: Instant;
+  /** When the lifetime began to run. */
+  #renewedAt: Instant;
   #firmware: FirmwareUpdate | undefined = undefined;
   /** Nothing is asked of a device before it knows that it is registered. */
   #phase: "arriving" | "registered" | "closed" = "arriving";
@@ -63,6 +66,8 @@ export class Device implements Line {
     this.reporter = new Reporter(peer, client, place, shared.config.topics, shared.config.reportQos);
     this.queue = new RequestQueue(peer, this, this.observations);
     this.#registration = registration;
+    this.#username = place.username;
+    this.#renewedAt = now;
     this.#target = targetOf(registration, shared);
     this.#awakeUntil = after(now, this.#awakeTime());
     this.#expiresAt = this.#expiry(now);
@@ -78,10 +83,35 @@ export class Device implements Line {
     return this.#target.types;
   }
 
-  /** After the answer to Register: reports it, observes again what was observed, and what the settings say. */
+  /** Before the answer, which waits until the store has it: who is told its location finds it after a crash. */
+  keep(): void {
+    this.client.remember(withRegistration(this.client.memo, this.#kept()));
+  }
+
+  /** After the answer to Register. */
   begin(now: Instant): void {
-    this.#phase = "registered";
     this.report("register", registrationReport("register", this.#registration), now);
+    this.#takeUp(now);
+  }
+
+  /**
+   * After a restart of the gateway, at the first that is heard of a device that need not register again. An uplink
+   * other than Update renews no lifetime: it runs from when it was renewed before.
+   */
+  resume(
+    how: { readonly updatedWithObjects: boolean } | { readonly renewedAt: Instant },
+    now: Instant,
+  ): void {
+    if ("renewedAt" in how) {
+      this.#renewedAt = how.renewedAt;
+      this.#expiresAt = this.#expiry(how.renewedAt);
+    } else this.#reportUpdate(how.updatedWithObjects, now);
+    this.#takeUp(now);
+  }
+
+  /** Observes again what was observed, and what the settings say; what waits goes out. */
+  #takeUp(now: Instant): void {
+    this.#phase = "registered";
     const { renew, auto, max } = this.shared.config.observations;
     const wanted = new Map<string, Omit<Observed, "ask">>();
     const recalled = recall(this.client.memo);
@@ -106,13 +136,19 @@ export class Device implements Line {
   }
 
   update(registration: Registration, withObjects: boolean, now: Instant): void {
-    const { updateReports } = this.shared.config;
     this.#registration = registration;
     this.#target = targetOf(registration, this.shared);
     this.#expiresAt = this.#expiry(now);
+    this.#renewedAt = now;
+    this.#keepSession();
     this.#remember();
+    this.#reportUpdate(withObjects, now);
+  }
+
+  #reportUpdate(withObjects: boolean, now: Instant): void {
+    const { updateReports } = this.shared.config;
     if (updateReports === "always" || (updateReports === "contains_object_list" && withObjects)) {
-      this.report("update", registrationReport("update", registration), now);
+      this.report("update", registrationReport("update", this.#registration), now);
     }
   }
 
@@ -232,6 +268,7 @@ export class Device implements Line {
   /** Ends it by de-registration or lifetime. Commands of QoS 1 and 2 go back to the session. */
   end(why: "deregistered" | "lifetime", now: Instant): void {
     const waiting = this.close();
+    this.forgetRegistration();
     if (this.shared.config.deregisterReports) {
       this.report(
         "register",
@@ -244,6 +281,13 @@ export class Device implements Line {
       this.report("response", command.report("cancelled"), now);
     }
     this.client.end(why === "deregistered" ? "closed" : "lost");
+  }
+
+  /** It has ended, so that after a restart its location is nothing; the observations stay with the session. */
+  forgetRegistration(): void {
+    const { sessionExpiry } = this.shared.config;
+    if ((this.client.sessionExpiry ?? ZERO) > sessionExpiry) this.client.setSessionExpiry(sessionExpiry);
+    this.client.remember(withoutRegistration(this.client.memo));
   }
 
   /** Forgets its requests; returns the commands among them. Nothing more is published by them. */
@@ -290,12 +334,28 @@ export class Device implements Line {
   }
 
   #expiry(now: Instant): Instant {
-    const { rules, config } = this.shared;
-    return after(after(now, allowedLifetime(this.#registration.lt, rules)), config.lifetimeGrace);
+    return after(now, heldFor(this.#registration.lt, this.shared.config));
+  }
+
+  /** Its session outlives a restart as long as the registration does. */
+  #keepSession(): void {
+    const wanted = sessionExpiryFor(this.#registration.lt, this.shared.config);
+    if (this.client.sessionExpiry !== wanted) this.client.setSessionExpiry(wanted);
+  }
+
+  #kept(): KeptRegistration {
+    const { transport, address, port, identity } = this.peer.host.peer;
+    return {
+      location: this.location,
+      username: this.#username,
+      renewedAt: this.#renewedAt,
+      peer: { transport, address, port, identity },
+      registration: this.#registration,
+    };
   }
 
   #remember(): void {
-    const memo = remember(this.observations, this.#firmware?.remembered);
+    const memo = remember(this.#kept(), this.observations, this.#firmware?.remembered);
     if (memo !== this.client.memo) this.client.remember(memo);
   }
 }

@@ -36,6 +36,10 @@ export class Lwm2mSite implements Site {
     return location === undefined ? undefined : locationClaim(location);
   }
 
+  expects(address: string, port: number): boolean {
+    return this.#shared.remembered.isFrom(address, port);
+  }
+
   open(peer: CoapPeer): PeerSite {
     return new Lwm2mChannel(this.#shared, peer);
   }

@@ -8,7 +8,8 @@ import { readPackages } from "./firmware/packages.ts";
 import { ObjectLists } from "./links.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
-import { openCounters, type Shared } from "./shared.ts";
+import { RememberedRegistrations } from "./remembered.ts";
+import { heldFor, openCounters, type Shared } from "./shared.ts";
 
 class Lwm2mGateway implements Gateway {
   readonly #shared: Shared;
@@ -17,13 +18,15 @@ class Lwm2mGateway implements Gateway {
 
   constructor(config: Lwm2mConfig, host: GatewayHost) {
     const definitions = readDefinitions(host, config.definitions);
+    const lists = new ObjectLists(config.objectLists);
     this.#shared = {
       config,
       rules: config,
       host,
       counters: openCounters(host),
       inherited: new Map(),
-      lists: new ObjectLists(config.objectLists),
+      remembered: new RememberedRegistrations(host.remembered(), lists, (lt) => heldFor(lt, config)),
+      lists,
       targets: new WeakMap(),
       definitions,
       profiles: readProfiles(host, config.bootstrap.profiles, definitions),

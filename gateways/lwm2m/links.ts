@@ -49,6 +49,20 @@ export class ObjectLists {
   }
 }
 
+/** The list as link format, from which `parseObjectList` makes the same one. */
+export function formatObjectList({ root, formats, objects, versions }: ObjectList): string {
+  const ct = formats.length === 0 ? "" : `;ct="${formats.join(" ")}"`;
+  const prefix = root === "/" ? "" : root;
+  const said = new Set<number>();
+  const links = objects.map((path) => {
+    const object = Number(path.split("/", 2)[1]);
+    const version = said.has(object) ? undefined : versions.get(object);
+    said.add(object);
+    return `<${prefix}${path}>${version === undefined ? "" : `;ver="${version}"`}`;
+  });
+  return [`<${root}>;rt="oma.lwm2m"${ct}`, ...links].join();
+}
+
 type Attributes = Readonly<Record<string, string | number | true>>;
 interface Target {
   readonly target: string;

@@ -1,4 +1,8 @@
-/** What of a device lives as long as its session, so that a restart of either side loses no observation. */
+/** What of a device lives as long as its session, so that a restart of either side loses nothing. */
+
+import type { Peer } from "#core/gateway/contract.ts";
+import { utf8 } from "#core/lib/bytes.ts";
+import type { Instant } from "#core/lib/time.ts";
 import {
   formatExactJson,
   isJsonObject,
@@ -6,30 +10,50 @@ import {
   type JsonObject,
   parseExactJson,
 } from "./content/exact-json.ts";
+import { formatObjectList, type ObjectList, type ObjectLists } from "./links.ts";
 import {
   type ObservationTable,
   type Observed,
   recalledObservation,
   rememberedObservation,
 } from "./observations.ts";
+import type { Registration } from "./registration.ts";
 
 /** Changes when an older memo can no longer be read. */
 const FORMAT = 1;
 
-/**
- * Undefined when there is nothing to remember, which is so of most devices. A text, because echoed fields may
- * hold integers that plain JSON tools would round.
- */
+/** A registration, and what tells after a restart of the gateway that a request comes from its device. */
+export interface KeptRegistration {
+  readonly location: string;
+  readonly username: string;
+  /** The last Register or Update, from which the lifetime runs. */
+  readonly renewedAt: Instant;
+  readonly peer: Pick<Peer, "transport" | "address" | "port" | "identity">;
+  readonly registration: Registration;
+}
+
+/** A text, because echoed fields may hold integers that plain JSON tools would round. */
 export function remember(
+  kept: KeptRegistration,
   observations: ObservationTable,
   firmware: JsonObject | undefined,
-): string | undefined {
-  if (observations.size === 0 && firmware === undefined) return undefined;
-  return formatExactJson({
-    format: FORMAT,
-    observations: observations.values().map(rememberedObservation),
-    firmware,
-  });
+): string {
+  const values = observations.size === 0 ? undefined : observations.values().map(rememberedObservation);
+  return formatExactJson({ format: FORMAT, registration: written(kept), observations: values, firmware });
+}
+
+/** Beside what the memo holds already. */
+export function withRegistration(memo: unknown, kept: KeptRegistration): string {
+  return formatExactJson({ ...read(memo), format: FORMAT, registration: written(kept) });
+}
+
+/** Of a device whose registration has ended: its observations and its firmware order, if there are any. */
+export function withoutRegistration(memo: unknown): string | undefined {
+  const json = read(memo);
+  if (json === undefined) return undefined;
+  const { observations, firmware } = json;
+  if (observations === undefined && firmware === undefined) return undefined;
+  return formatExactJson({ ...json, registration: undefined });
 }
 
 export interface Recalled {
@@ -37,13 +61,62 @@ export interface Recalled {
   readonly firmware: Json | undefined;
 }
 
-const NOTHING: Recalled = { observations: [], firmware: undefined };
-
 export function recall(memo: unknown): Recalled {
-  if (typeof memo !== "string") return NOTHING;
+  const { observations, firmware } = read(memo) ?? {};
+  const list = Array.isArray(observations) ? (observations as readonly Json[]) : [];
+  return { observations: list.flatMap((item) => recalledObservation(item) ?? []), firmware };
+}
+
+/** `undefined` when the memo holds none, or one of another make. */
+export function recallRegistration(memo: unknown, lists: ObjectLists): KeptRegistration | undefined {
+  const kept = read(memo)?.["registration"];
+  if (!isJsonObject(kept) || !isJsonObject(kept["custom"])) return undefined;
+  const fields = kept as unknown as Omit<Kept, "objects">;
+  const list = lists.read(utf8(String(kept["objects"])));
+  if (list === undefined || !isWhole(fields)) return undefined;
+  const { ep, lt, version, lwm2m, b, queueMode, custom } = fields;
+  const { location, username, transport, address, port, identity } = fields;
+  return {
+    location,
+    username,
+    renewedAt: fields.renewedAt as Instant,
+    peer: { transport, address, port, identity },
+    registration: { ep, lt, version, lwm2m, b, queueMode, custom, list },
+  };
+}
+
+/** As it stands in the memo. */
+type Kept = Omit<KeptRegistration, "peer" | "registration"> &
+  KeptRegistration["peer"] &
+  Omit<Registration, "list"> & { readonly objects: string };
+
+const TEXTS = ["location", "username", "transport", "address", "ep", "version", "lwm2m", "b"] as const;
+const NUMBERS = ["renewedAt", "port", "lt"] as const;
+
+const isWhole = (kept: Omit<Kept, "objects">): boolean =>
+  TEXTS.every((name) => typeof kept[name] === "string") &&
+  NUMBERS.every((name) => typeof kept[name] === "number");
+
+function written({ location, username, renewedAt, peer, registration }: KeptRegistration): JsonObject {
+  const { list, ...said } = registration;
+  const at = { location, username, renewedAt: Math.floor(renewedAt), ...peer };
+  return { ...at, ...said, objects: textOf(list) };
+}
+
+/** Devices share their lists, and so the texts of them. */
+const texts = new WeakMap<ObjectList, string>();
+
+function textOf(list: ObjectList): string {
+  let text = texts.get(list);
+  if (text === undefined) {
+    text = formatObjectList(list);
+    texts.set(list, text);
+  }
+  return text;
+}
+
+function read(memo: unknown): JsonObject | undefined {
+  if (typeof memo !== "string") return undefined;
   const json = parseExactJson(memo);
-  if (!json.ok || !isJsonObject(json.value) || json.value["format"] !== FORMAT) return NOTHING;
-  const { observations, firmware } = json.value;
-  if (!Array.isArray(observations)) return NOTHING;
-  return { observations: observations.flatMap((item) => recalledObservation(item) ?? []), firmware };
+  return json.ok && isJsonObject(json.value) && json.value["format"] === FORMAT ? json.value : undefined;
 }

@@ -10,14 +10,10 @@ import { encodeBase64Url } from "./content/base64.ts";
 import { Device } from "./device.ts";
 import { impliedEndpoint, mayUse } from "./identity.ts";
 import { codeOf } from "./refusals.ts";
-import {
-  type Credentials,
-  type Registration,
-  readCredentials,
-  readRegister,
-  readUpdate,
-} from "./registration.ts";
-import type { Shared } from "./shared.ts";
+import { type Registration, readCredentials, readRegister, readUpdate } from "./registration.ts";
+import type { Remembered } from "./remembered.ts";
+import { readSend, receiveSend } from "./send.ts";
+import { type Shared, sessionExpiryFor } from "./shared.ts";
 
 /** Bytes of a location: what cannot be guessed in the lifetime of a registration. */
 const LOCATION_LENGTH = 9;
@@ -25,10 +21,14 @@ const LOCATION_LENGTH = 9;
 /** Name under which a peer claims a registration, so that its device is found from a new address. */
 export const locationClaim = (location: string): string => `rd/${location}`;
 
+/** A device that waits to be connected, and then for its commands to be subscribed. */
 interface Arriving {
   readonly registration: Registration;
-  readonly credentials: Credentials;
-  readonly request: CoapRequest;
+  readonly username: string;
+  /** A new one is made when there is none from before a restart. */
+  readonly location?: string;
+  begun(device: Device, now: Instant): void;
+  refused(code: Code, reason: string): void;
 }
 
 export class RegistrationInterface {
@@ -38,7 +38,7 @@ export class RegistrationInterface {
   #devices: readonly Device[] = [];
   /** Registrations whose connect or subscribe is pending; mostly there are none. */
   #connecting: Map<Ticket, Arriving> | undefined = undefined;
-  #subscribing: Map<Ticket, { device: Device; request: CoapRequest }> | undefined = undefined;
+  #subscribing: Map<Ticket, { device: Device; arriving: Arriving }> | undefined = undefined;
 
   constructor(shared: Shared, peer: CoapPeer) {
     this.#shared = shared;
@@ -74,8 +74,7 @@ export class RegistrationInterface {
     const device = rest.length === 1 ? this.#located(rest[0] as string) : undefined;
     if (method !== Method.POST && method !== Method.DELETE)
       request.respond({ code: Response.MethodNotAllowed });
-    // A device that gets 4.04 registers again (LwM2M 1.1 §6.2.2).
-    else if (device === undefined) request.respond({ code: Response.NotFound });
+    else if (device === undefined) this.#fromBefore(request, rest, query, now);
     else if (method === Method.DELETE) this.#deregister(request, device, now);
     else this.#update(request, device, query, now);
   }
@@ -105,22 +104,39 @@ export class RegistrationInterface {
       return;
     }
     const credentials = readCredentials(query, ep);
+    const arriving: Arriving = {
+      registration: registration.value,
+      username: credentials.username,
+      begun: (device, at) => {
+        this.#shared.counters.registrations.value++;
+        const options = [option(Option.LocationPath, "rd"), option(Option.LocationPath, device.location)];
+        request.respond({ code: Response.Created, options });
+        device.begin(at);
+      },
+      refused: (code, reason) => request.refuse(code, reason),
+    };
+    this.#connect(arriving, credentials.clientId, credentials.password, now);
+  }
+
+  /** Without a location from before: by its credentials. With it: to the session of that registration alone. */
+  #connect(arriving: Arriving, clientId: string, password: string | undefined, now: Instant): void {
+    const { registration, username, location } = arriving;
     const ticket = this.#peer.ticket();
     const answer = this.#peer.connect(
       {
-        clientId: credentials.clientId,
-        username: credentials.username,
-        password: credentials.password === undefined ? undefined : utf8(credentials.password),
-        endpointName: ep,
+        clientId,
+        username,
+        password: password === undefined ? undefined : utf8(password),
+        endpointName: registration.ep,
         cleanStart: false,
-        sessionExpiry: this.#shared.config.sessionExpiry,
+        resume: location !== undefined,
+        sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),
         credit: this.#shared.config.commands.max,
-        protocol: `LwM2M ${registration.value.version}`,
+        protocol: `LwM2M ${registration.version}`,
         gateway: "lwm2m",
       },
       ticket,
     );
-    const arriving = { registration: registration.value, credentials, request };
     if (answer === "pending") {
       this.#connecting ??= new Map();
       this.#connecting.set(ticket, arriving);
@@ -133,19 +149,22 @@ export class RegistrationInterface {
     if (arriving !== undefined) this.#connected(arriving, answer, now);
   }
 
-  #connected({ registration, credentials, request }: Arriving, answer: ConnectAnswer, now: Instant): void {
+  #connected(arriving: Arriving, answer: ConnectAnswer, now: Instant): void {
     if (!answer.ok) {
-      this.#refuse(request, codeOf(answer.refusal), answer.reason ?? answer.refusal);
+      arriving.refused(codeOf(answer.refusal), answer.reason ?? answer.refusal);
       return;
     }
     const { client } = answer;
+    const { registration, username } = arriving;
+    this.#shared.remembered.forget(client.id);
     const before = this.#named(registration.ep);
     if (before !== undefined) this.#replace(before);
-    const location = encodeBase64Url(this.#peer.host.random(LOCATION_LENGTH));
+    const location = arriving.location ?? encodeBase64Url(this.#peer.host.random(LOCATION_LENGTH));
     const { address } = this.#peer.host.peer;
-    const place = { ep: registration.ep, clientId: client.id, username: credentials.username, address };
+    const place = { ep: registration.ep, clientId: client.id, username, address };
     const device = new Device(this.#shared, this.#peer, client, place, location, registration, now);
     this.#devices = [...this.#devices, device];
+    if (arriving.location === undefined) device.keep();
     this.#peer.host.claim(locationClaim(location));
     const ticket = this.#peer.ticket();
     // Retained commands are for whoever was there; a device that registers daily must not repeat them.
@@ -153,8 +172,8 @@ export class RegistrationInterface {
     const subscribed = client.subscribe(device.reporter.topic("command"), options, ticket);
     if (subscribed === "pending") {
       this.#subscribing ??= new Map();
-      this.#subscribing.set(ticket, { device, request });
-    } else this.#subscribed(device, request, subscribed, now);
+      this.#subscribing.set(ticket, { device, arriving });
+    } else this.#subscribed(device, arriving, subscribed, now);
   }
 
   /** True when the ticket was that of a subscription. */
@@ -162,17 +181,87 @@ export class RegistrationInterface {
     const waiting = this.#subscribing?.get(ticket);
     if (waiting === undefined) return false;
     this.#subscribing?.delete(ticket);
-    this.#subscribed(waiting.device, waiting.request, answer, now);
+    this.#subscribed(waiting.device, waiting.arriving, answer, now);
     return true;
   }
 
   /** A device that may not be commanded can still report, so its registration stands. */
-  #subscribed(device: Device, request: CoapRequest, answer: SubscribeAnswer, now: Instant): void {
+  #subscribed(device: Device, arriving: Arriving, answer: SubscribeAnswer, now: Instant): void {
     if (typeof answer === "string") this.#note("commands-refused", device.registration.ep, answer);
-    this.#shared.counters.registrations.value++;
-    const options = [option(Option.LocationPath, "rd"), option(Option.LocationPath, device.location)];
-    request.respond({ code: Response.Created, options });
-    device.begin(now);
+    arriving.begun(device, now);
+  }
+
+  /**
+   * At a location that is not in memory: that of a registration from before a restart of the gateway, which goes on
+   * as if the process had never stopped, or of none. A device that gets 4.04 registers again (LwM2M 1.1 §6.2.2).
+   */
+  #fromBefore(
+    request: CoapRequest,
+    rest: readonly string[],
+    query: ReadonlyMap<string, string>,
+    now: Instant,
+  ): void {
+    const { remembered, rules, lists } = this.#shared;
+    const { peer, roaming } = this.#peer.host;
+    const [location = "", ...more] = rest;
+    const known = more.length === 0 ? remembered.at(location, peer, roaming, now) : undefined;
+    if (known === undefined) {
+      request.respond({ code: Response.NotFound });
+      return;
+    }
+    if (request.method === Method.DELETE) {
+      this.#revive(known, request, (device, at) => this.#deregister(request, device, at), now);
+      return;
+    }
+    const changed = readUpdate(query, request.payload, known.registration, rules, lists);
+    if (!changed.ok) {
+      this.#refuse(request, changed.error.code, changed.error.reason);
+      return;
+    }
+    const updatedWithObjects = request.payload.length > 0;
+    const begun: Arriving["begun"] = (device, at) => {
+      this.#shared.counters.updates.value++;
+      request.respond({ code: Response.Changed });
+      device.resume({ updatedWithObjects }, at);
+    };
+    this.#revive({ ...known, registration: changed.value }, request, begun, now);
+  }
+
+  /** Send, for the device that registered last from this address, be it before a restart (LwM2M 1.1 §6.4.6). */
+  reporting(request: CoapRequest, now: Instant): void {
+    const device = this.recent();
+    const known = device === undefined ? this.#shared.remembered.from(this.#peer.host.peer, now) : undefined;
+    const sent = readSend(request);
+    if (known === undefined) {
+      receiveSend(request, sent, this.#shared, device, now);
+      return;
+    }
+    const kept = { ...sent, payload: Uint8Array.from(sent.payload) };
+    const begun: Arriving["begun"] = (revived, at) => {
+      receiveSend(request, kept, this.#shared, revived, at);
+      revived.resume(known, at);
+    };
+    this.#revive(known, request, begun, now);
+  }
+
+  /** Something else was heard from an address whose device was registered before a restart. */
+  returning(now: Instant): void {
+    const known = this.#shared.remembered.from(this.#peer.host.peer, now);
+    if (known !== undefined) this.#revive(known, undefined, (device, at) => device.resume(known, at), now);
+  }
+
+  /** Only for who may still use the name; whoever may not is nobody, and registers again with what is asked for. */
+  #revive(known: Remembered, request: CoapRequest | undefined, begun: Arriving["begun"], now: Instant): void {
+    const { identity: rule, registrationsPerPeer } = this.#shared.config;
+    const { registration, username, location, clientId } = known;
+    const refused = (code: Code): void => {
+      const later = code === Response.TooManyRequests;
+      request?.respond({ code: later ? code : Response.NotFound });
+    };
+    if (this.#devices.length >= registrationsPerPeer) refused(Response.TooManyRequests);
+    else if (!mayUse(this.#peer.host.peer.identity, registration.ep, rule.binding, rule.list))
+      refused(Response.NotFound);
+    else this.#connect({ registration, username, location, begun, refused }, clientId, undefined, now);
   }
 
   #update(request: CoapRequest, device: Device, query: ReadonlyMap<string, string>, now: Instant): void {
@@ -210,6 +299,7 @@ export class RegistrationInterface {
   stop(reason: StopReason, client?: Client): void {
     for (const device of this.#devices) {
       if (client !== undefined && device.client !== client) continue;
+      if (reason === "kicked") device.forgetRegistration();
       if (reason === "taken-over") this.#replace(device);
       else this.#drop(device);
     }

@@ -19,9 +19,21 @@ const FORMATS: readonly number[] = [
   ContentFormat.Lwm2mCbor,
 ];
 
+/** What was sent; a view, valid as long as its request's is. */
+export interface Sent {
+  readonly format: number | undefined;
+  readonly payload: Uint8Array;
+}
+
+export const readSend = (request: CoapRequest): Sent => ({
+  format: request.message.uint(Option.ContentFormat),
+  payload: request.payload,
+});
+
 /** Answered 2.04 once the report is accepted, and kept where it must be. */
 export function receiveSend(
   request: CoapRequest,
+  { format, payload }: Sent,
   shared: Shared,
   device: Device | undefined,
   now: Instant,
@@ -30,12 +42,11 @@ export function receiveSend(
     request.refuse(Response.NotFound, "not registered");
     return;
   }
-  const format = request.message.uint(Option.ContentFormat);
   if (format === undefined || !FORMATS.includes(format)) {
     request.refuse(Response.UnsupportedContentFormat, "SenML JSON, SenML CBOR or LwM2M CBOR");
     return;
   }
-  const entries = decodeContent(format, request.payload, Path.ROOT, device.types);
+  const entries = decodeContent(format, payload, Path.ROOT, device.types);
   if (!entries.ok) {
     request.refuse(Response.BadRequest, entries.error.problem);
     return;

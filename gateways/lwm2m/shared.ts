@@ -1,11 +1,13 @@
 import type { Counter, GatewayHost } from "#core/gateway/contract.ts";
+import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { HeldCommand } from "./device.ts";
 import type { Packages } from "./firmware/packages.ts";
 import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
-import type { Registration, RegistrationRules } from "./registration.ts";
+import { allowedLifetime, type Registration, type RegistrationRules } from "./registration.ts";
+import type { RememberedRegistrations } from "./remembered.ts";
 import type { Target } from "./requests.ts";
 
 /** What all devices of this gateway share. Definitions, profiles and packages are replaced on reload. */
@@ -19,6 +21,8 @@ export interface Shared {
    * so they are handed from the old channel to the new one here. Emptied within the same registration.
    */
   readonly inherited: Map<string, readonly HeldCommand[]>;
+  /** Registrations from before the last restart whose devices have not been heard since. */
+  readonly remembered: RememberedRegistrations;
   readonly lists: ObjectLists;
   /** What requests must know of devices with the same object list and version; anew after a reload. */
   targets: WeakMap<ObjectList, Map<string, Target>>;
@@ -50,6 +54,14 @@ export function openCounters(host: GatewayHost): Counters {
     bootstraps: host.counter("bootstraps", "Bootstrap sequences finished"),
   };
 }
+
+/** How long a registration stands after Register or Update. */
+export const heldFor = (lt: number, config: Lwm2mConfig): Duration =>
+  (allowedLifetime(lt, config) + config.lifetimeGrace) as Duration;
+
+/** A registration that outlives a restart needs its session as long as it stands. */
+export const sessionExpiryFor = (lt: number, config: Lwm2mConfig): Duration =>
+  Math.max(config.sessionExpiry, heldFor(lt, config)) as Duration;
 
 /** The target of a device; one object for all that have the same list and version. */
 export function targetOf({ list, version }: Registration, shared: Shared): Target {

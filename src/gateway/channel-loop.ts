@@ -33,6 +33,7 @@ export interface Link {
   close(reason: string): void;
   claim(name: string): void;
   unclaim(name: string): void;
+  readonly roaming?: ChannelHost["roaming"];
 }
 
 /** A delivery, or a rarer input, that waits for the running one to complete. */
@@ -205,6 +206,10 @@ export class ChannelLoop extends Alarm implements ChannelHost {
 
   unclaim(name: string): void {
     this.link.unclaim(name);
+  }
+
+  get roaming(): ChannelHost["roaming"] {
+    return this.link.roaming;
   }
 
   get paused(): boolean {

@@ -237,6 +237,8 @@ export interface ChannelHost {
    */
   claim(name: string): void;
   unclaim(name: string): void;
+  /** Datagrams: how far a device that proves who it is may have moved; undefined for streams. */
+  readonly roaming?: "anywhere" | "same-host" | "never" | undefined;
   /** Streams: stop and go on reading, while an ask is pending whose answer decides how to read on. */
   pauseReading(): void;
   resumeReading(): void;

@@ -232,4 +232,8 @@ class DatagramLink implements Link {
   unclaim(name: string): void {
     this.#runtime.peers.unclaim(this.resident, name);
   }
+
+  get roaming(): Roaming {
+    return this.#runtime.peers.roaming;
+  }
 }

@@ -29,12 +29,12 @@ export interface Resident {
 export class Peers {
   readonly #byAddress = new Map<string, Resident>();
   readonly #byClaim = new Map<string, Resident>();
-  readonly #roaming: Roaming;
+  readonly roaming: Roaming;
   /** Devices that were followed to a new address. */
   moved = 0;
 
   constructor(roaming: Roaming) {
-    this.#roaming = roaming;
+    this.roaming = roaming;
   }
 
   get count(): number {
@@ -74,8 +74,8 @@ export class Peers {
   claimant(name: string, from: Peer): Resident | undefined {
     const resident = this.#byClaim.get(name);
     if (resident === undefined) return undefined;
-    if (this.#roaming === "never") return undefined;
-    if (this.#roaming === "same-host" && resident.peer.address !== from.address) return undefined;
+    if (this.roaming === "never") return undefined;
+    if (this.roaming === "same-host" && resident.peer.address !== from.address) return undefined;
     // What the transport has proven outweighs what a datagram says.
     if (resident.peer.identity !== from.identity) return undefined;
     return resident;

@@ -17,10 +17,12 @@ export class Lwm2mWorld extends World {
 
   readonly #files: Record<string, Uint8Array>;
 
-  constructor(settings: object = {}, options: WorldOptions = {}) {
+  /** `restore`: puts back what a store has kept, before the gateway opens. */
+  constructor(settings: object = {}, options: WorldOptions = {}, restore: (world: World) => void = () => {}) {
     const files = { ...definitionFiles(...OBJECTS), ...options.files };
     super({ ...options, files });
     this.#files = files;
+    restore(this);
     this.gateway = this.open(lwm2m, lwm2mConfig(settings));
     this.network = this.datagrams("lwm2m", this.gateway.endpoint({ name: "default", transport: "udp" }));
   }
@@ -30,8 +32,8 @@ export class Lwm2mWorld extends World {
     this.#files[path] = bytes;
   }
 
-  device(ep: string, port = 10_000): Lwm2mDevice {
-    return new Lwm2mDevice(this.network, ep, port);
+  device(ep: string, port = 10_000, address?: string): Lwm2mDevice {
+    return new Lwm2mDevice(this.network, ep, port, address);
   }
 
   /** Starts collecting what is published below `lwm2m/<ep>/up/`. */

@@ -146,6 +146,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     }
     if (ask === undefined || message.badCriticalOption() >= 0) {
       this.#sendEmpty(Type.RST, messageId);
+      if (ask === undefined) this.sites.stray(now);
       return;
     }
     if (type === Type.CON) {

@@ -10,7 +10,7 @@ import {
   type Route,
 } from "#core/gateway/contract.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { isRequest } from "./codes.ts";
+import { EMPTY, isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import { Listener } from "./listener.ts";
 import { CoapMessage, decodeDatagram, type FormatError, Type } from "./message.ts";
@@ -46,11 +46,21 @@ export class CoapEndpoint implements Endpoint {
   route(datagram: Datagram, known: boolean): Route {
     const message = this.#message;
     const error = decodeDatagram(datagram.bytes, message);
-    if (!known && (error !== undefined || !opensExchange(message))) return this.#strange(message, error);
+    if (!known && (error !== undefined || !opensExchange(message))) {
+      return error === undefined && this.#expected(message, datagram)
+        ? TO_CHANNEL
+        : this.#strange(message, error);
+    }
     if (error !== undefined || !isRequest(message.code)) return TO_CHANNEL;
     const site = this.#listener.siteOf(message);
     const claim = site < 0 ? undefined : this.#listener.sites[site]?.claim?.(message);
     return claim === undefined ? TO_CHANNEL : { to: "channel", claim };
+  }
+
+  /** An answer or a notification of a peer that a site knows from before a restart. */
+  #expected(message: CoapMessage, { address, port }: Datagram): boolean {
+    const responds = message.code !== EMPTY && (message.type === Type.CON || message.type === Type.NON);
+    return responds && this.#listener.sites.some((site) => site.expects?.(address, port) === true);
   }
 
   /** RFC 7252 §4.2, §4.3: a CON that cannot be processed is reset, all else is ignored. */

@@ -58,6 +58,11 @@ export interface Site {
    * The request's path starts with one of `prefixes`. Cheap; called for each datagram.
    */
   claim?(message: CoapMessage): string | undefined;
+  /**
+   * A peer at this address, unknown to the listener, may send answers and notifications to what this site asked it
+   * before a restart: then it is opened for them too, and hears `PeerSite.stray`. Cheap.
+   */
+  expects?(address: string, port: number): boolean;
   open(peer: CoapPeer, now: Instant): PeerSite;
 }
 
@@ -83,6 +88,8 @@ export interface PeerSite {
   status(): PeerSiteStatus;
   /** Any datagram of this peer arrived, before it is looked at: LwM2M's awake window. Optional. */
   heard?(now: Instant): void;
+  /** A response arrived that belongs to no ask, from a peer that the site `expects`; it was reset (RFC 7641 §3.6). */
+  stray?(now: Instant): void;
 }
 
 export interface PeerSiteStatus {

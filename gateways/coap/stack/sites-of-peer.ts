@@ -90,6 +90,14 @@ export class SitesOfPeer {
     for (const site of this.#open) site?.heard?.(now);
   }
 
+  /** A response that belongs to nothing: for sites that know its sender from before. */
+  stray(now: Instant): void {
+    const { address, port } = this.#carrier.host.peer;
+    for (const [index, site] of this.#carrier.listener.sites.entries()) {
+      if (site.expects?.(address, port) === true) this.at(index, now).stray?.(now);
+    }
+  }
+
   deliver(client: Client, delivery: Delivery, now: Instant): void {
     const site = this.#carrier.listener.owners.get(client);
     if (site !== undefined) site.deliver(client, delivery, now);

@@ -1,0 +1,265 @@
+/** The gateway's process ends and another begins over the same store: devices go on as if it had not. */
+import { describe, expect, it } from "vitest";
+import { hours, minutes, seconds } from "#core/lib/time.ts";
+import { Lwm2mLives } from "../../support/lwm2m-lives.ts";
+import type { Report } from "../../support/lwm2m-world.ts";
+import type { WorldOptions } from "../../support/world.ts";
+
+const kinds = (reports: Report[]) => reports.map((report) => report["reqID"] ?? report.msgType);
+
+function registered(
+  settings: object = {},
+  query: Record<string, string> = {},
+  links = "</1/0>,</3/0>",
+  options: WorldOptions = {},
+) {
+  const lives = new Lwm2mLives(settings, options);
+  const device = lives.world.device("meter");
+  device.script = (asked) => ({ code: "2.05", payload: "7", ...(asked.observe === 0 ? { observe: 1 } : {}) });
+  expect(device.register({ lt: "300", ...query }, links).code).toBe("2.01");
+  return { lives, device };
+}
+
+const read = (world: Lwm2mLives["world"], reqID: number) =>
+  world.command("meter", { reqID, msgType: "read", data: { path: `/3/0/${reqID}` } });
+
+describe("after a restart", () => {
+  it.each([
+    ["in queue mode", { b: "UQ" }],
+    ["always awake", { b: "U" }],
+  ])(
+    "a device %s only updates: 2.04, an update report, its observations, and what has waited",
+    async (_what, query) => {
+      const { lives, device } = registered({}, query);
+      lives.world.command("meter", { reqID: "o", msgType: "observe", data: { path: "/3/0/9" } });
+      const world = await lives.restart(seconds(100));
+      world.watch("meter");
+      read(world, 1);
+      const again = lives.again(device);
+      expect(again.asked).toEqual([]);
+      expect(again.update().code).toBe("2.04");
+      expect(again.lines()).toEqual(["GET /3/0/9", "GET /3/0/1"]);
+      expect(again.asked[0]?.observe).toBe(0);
+      const reports = world.reports("meter");
+      expect(reports.map((report) => [report.msgType, report["reqID"]])).toEqual([
+        ["update", undefined],
+        ["notify", "o"],
+        ["read", 1],
+      ]);
+      expect(reports[0]?.data).toEqual({
+        ep: "meter",
+        lt: 300,
+        lwm2m: "1.0",
+        b: query.b,
+        alternatePath: "/",
+        objectList: ["/1/0", "/3/0"],
+      });
+      expect(world.connects).toMatchObject([{ clientId: "meter", sessionPresent: true }]);
+      expect(again.update().code).toBe("2.04");
+      expect(again.asked).toHaveLength(2);
+    },
+  );
+
+  it("the next awake window and the next sleep are as ever", async () => {
+    const { lives, device } = registered({}, { b: "UQ", lt: "3600" });
+    const world = await lives.restart(seconds(10));
+    const again = lives.again(device);
+    again.update();
+    read(world, 1);
+    expect(again.lines()).toEqual(["GET /3/0/1"]);
+    world.advance(minutes(5));
+    read(world, 2);
+    expect(again.lines()).toEqual(["GET /3/0/1"]);
+    again.update();
+    expect(again.lines()).toEqual(["GET /3/0/1", "GET /3/0/2"]);
+  });
+
+  it("the alternate path, versions, formats and additional fields are there as well", async () => {
+    const links = '</lwm2m>;rt="oma.lwm2m";ct="110 11542",</lwm2m/1/0>,</lwm2m/3>;ver=1.1,</lwm2m/3/0>';
+    const { lives, device } = registered({}, { imei: "490154203237518", lwm2m: "1.1" }, links);
+    const world = await lives.restart(seconds(10));
+    world.watch("meter");
+    const again = lives.again(device);
+    again.update(["lt=600"]);
+    read(world, 1);
+    expect(again.lines()).toEqual(["GET /lwm2m/3/0/1"]);
+    expect(world.reports("meter")[0]?.data).toMatchObject({
+      lt: 600,
+      lwm2m: "1.1",
+      imei: "490154203237518",
+      alternatePath: "/lwm2m",
+      objectList: ["/1/0", "/3", "/3/0"],
+    });
+  });
+
+  it("an update with a bad parameter is 4.00, and the next one finds the registration still", async () => {
+    const { lives, device } = registered();
+    await lives.restart(seconds(10));
+    const again = lives.again(device);
+    expect(again.update(["lt=soon"]).code).toBe("4.00");
+    expect(again.update().code).toBe("2.04");
+  });
+
+  it("a registration survives one restart after the other", async () => {
+    const { lives, device } = registered();
+    let current = device;
+    for (let life = 0; life < 3; life++) {
+      await lives.restart(seconds(200));
+      current = lives.again(current);
+      expect(current.update().code).toBe("2.04");
+    }
+  });
+
+  it("de-registration is 2.02 and reported, and what was observed is again at the next registration", async () => {
+    const { lives, device } = registered();
+    lives.world.command("meter", { reqID: "o", msgType: "observe", data: { path: "/3/0/9" } });
+    const world = await lives.restart(seconds(10));
+    world.watch("meter");
+    const again = lives.again(device);
+    expect(again.deregister().code).toBe("2.02");
+    expect(world.reports("meter")).toMatchObject([{ msgType: "deregister" }]);
+    expect(again.asked).toEqual([]);
+    expect(again.update().code).toBe("4.04");
+    await lives.restart(seconds(10));
+    const third = lives.again(again);
+    expect(third.update().code).toBe("4.04");
+    expect(third.register().code).toBe("2.01");
+    expect(third.lines()).toEqual(["GET /3/0/9"]);
+  });
+
+  it("a registration that had ended before is not there again", async () => {
+    const { lives, device } = registered();
+    device.deregister();
+    await lives.restart(seconds(10));
+    expect(lives.again(device).update().code).toBe("4.04");
+  });
+
+  it("who registers again has a new location, and the old one is nothing", async () => {
+    const { lives, device } = registered();
+    await lives.restart(seconds(10));
+    const again = lives.again(device);
+    expect(again.register().code).toBe("2.01");
+    expect(again.location).not.toBe(device.location);
+    expect(again.request("0.02", device.location as string, []).code).toBe("4.04");
+    expect(again.update().code).toBe("2.04");
+  });
+
+  it("a device that the policy no longer lets in is answered 4.04, and asked for its credentials by that", async () => {
+    const { lives, device } = registered();
+    const authenticate = () => ({ ok: false, refusal: "unauthenticated", reason: "" }) as const;
+    await lives.restart(seconds(10), { policy: { authenticate } });
+    const again = lives.again(device);
+    expect(again.update().code).toBe("4.04");
+    expect(again.register().code).toBe("4.03");
+  });
+});
+
+describe("the lifetime goes on running while the process is away", () => {
+  it("an update within it and its grace time is in time, and one after it is 4.04", async () => {
+    const late = registered({ lifetimeGrace: "10s" });
+    await late.lives.restart(seconds(309));
+    expect(late.lives.again(late.device).update().code).toBe("2.04");
+    const over = registered({ lifetimeGrace: "10s" });
+    await over.lives.restart(seconds(311));
+    expect(over.lives.again(over.device).update().code).toBe("4.04");
+  });
+
+  it("it may be longer than sessions are kept after a registration has ended", async () => {
+    const { lives, device } = registered({ sessionExpiry: "1m" }, { lt: "86400" });
+    await lives.restart(seconds(1));
+    lives.world.advance(hours(5));
+    expect(lives.again(device).update().code).toBe("2.04");
+  });
+
+  it("a Send does not renew it: it ends when it would have ended", async () => {
+    const { lives, device } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(seconds(200));
+    world.watch("meter");
+    const again = lives.again(device);
+    expect(again.request("0.02", "dp", [], '[{"n":"/3/0/9","v":1}]', 110).code).toBe("2.04");
+    world.advance(seconds(109));
+    expect(kinds(world.reports("meter"))).toEqual(["send"]);
+    world.advance(seconds(2));
+    expect(world.reports("meter")).toMatchObject([{ msgType: "deregister", data: { reason: "lifetime" } }]);
+    expect(again.update().code).toBe("4.04");
+  });
+});
+
+describe("what is heard first after a restart need not be an update", () => {
+  it("a Send is published, and what waited goes out behind it", async () => {
+    const { lives, device } = registered({}, { b: "UQ" });
+    const world = await lives.restart(seconds(200));
+    world.watch("meter");
+    read(world, 1);
+    const again = lives.again(device);
+    expect(again.request("0.02", "dp", [], '[{"n":"/3/0/9","v":1}]', 110).code).toBe("2.04");
+    expect(kinds(world.reports("meter"))).toEqual(["send", 1]);
+    expect(again.update().code).toBe("2.04");
+  });
+
+  it("a Send from an address that nobody had registered from is 4.04", async () => {
+    const { lives, device } = registered();
+    await lives.restart(seconds(10));
+    const moved = lives.again(device, 20_000);
+    expect(moved.request("0.02", "dp", [], '[{"n":"/3/0/9","v":1}]', 110).code).toBe("4.04");
+  });
+
+  it.each([
+    ["confirmable", true],
+    ["non-confirmable", false],
+  ])(
+    "a %s notification is reset, and the device is observed again under a token of now",
+    async (_what, confirmable) => {
+      const { lives, device } = registered({}, { b: "UQ" });
+      lives.world.command("meter", { reqID: "o", msgType: "observe", data: { path: "/3/0/9" } });
+      const observed = device.lastAsked();
+      const world = await lives.restart(seconds(200));
+      world.watch("meter");
+      read(world, 1);
+      const again = lives.again(device);
+      again.notify(observed, 2, { code: "2.05", payload: "8" }, confirmable);
+      expect(again.answers.map(({ type, code }) => [type, code])).toEqual([[3, "0.00"]]);
+      expect(again.lines()).toEqual(["GET /3/0/9", "GET /3/0/1"]);
+      expect(world.reports("meter").map((report) => report.msgType)).toEqual(["notify", "read"]);
+      again.notify(again.asked[0]!, 3, { code: "2.05", payload: "9" });
+      expect(world.reports("meter")).toMatchObject([{ msgType: "notify", reqID: "o" }]);
+    },
+  );
+
+  it("a stranger's notification brings nobody back and is not remembered", async () => {
+    const { lives, device } = registered();
+    lives.world.command("meter", { msgType: "observe", data: { path: "/3/0/9" } });
+    const observed = device.lastAsked();
+    const world = await lives.restart(seconds(10));
+    lives.again(device, 20_000).notify(observed, 2, { code: "2.05", payload: "8" }, true);
+    expect(world.connects).toEqual([]);
+    expect(world.network.runtime.peers.count).toBe(0);
+  });
+});
+
+describe("a device that moved while the process was away", () => {
+  it.each([
+    ["anywhere", "10.0.0.1", "2.04"],
+    ["anywhere", "10.9.9.9", "2.04"],
+    ["same-host", "10.0.0.1", "2.04"],
+    ["same-host", "10.9.9.9", "4.04"],
+    ["never", "10.0.0.1", "4.04"],
+  ] as const)("roaming %s: from %s and a new port it is answered %s", async (roaming, address, code) => {
+    const { lives, device } = registered();
+    const world = await lives.restart(seconds(10), { roaming });
+    const moved = world.device("meter", 20_000, address);
+    moved.location = device.location;
+    expect(moved.update().code).toBe(code);
+    // Where it was it may always be.
+    if (code === "4.04") expect(lives.again(device).update().code).toBe("2.04");
+  });
+
+  it("commands follow it to where it updates from", async () => {
+    const { lives, device } = registered();
+    const world = await lives.restart(seconds(10));
+    const moved = lives.again(device, 20_000);
+    moved.update();
+    read(world, 1);
+    expect(moved.lines()).toEqual(["GET /3/0/1"]);
+  });
+});
