@@ -54,8 +54,14 @@ export class GroupCommit implements Store {
   readonly counts: CommitCounts = { commits: 0, records: 0, failures: 0, milliseconds: 0 };
   readonly #engine: Engine;
   readonly #options: GroupCommitOptions;
-  /** By table and key. */
+  /** By table and key: what was written in this window. */
   #pending = new Map<string, Pending>();
+  /** What was written in the window before, and was given another one to be taken back. */
+  #aged = new Map<string, Pending>();
+  #agedWaiters: Waiter[] = [];
+  /** Records of this window, and how many were taken back in it. */
+  #added = 0;
+  #collapsed = 0;
   /** Being committed; undefined while no commit runs. */
   #committing: Map<string, Pending> | undefined = undefined;
   #waiters: Waiter[] = [];
@@ -73,13 +79,13 @@ export class GroupCommit implements Store {
 
   /** Records that wait for a commit, those of the one that runs included. */
   get waiting(): number {
-    return this.#pending.size + (this.#committing?.size ?? 0);
+    return this.#pending.size + this.#aged.size + (this.#committing?.size ?? 0);
   }
 
   put(table: Table, key: Key, value: () => StoredValue, isNew = false): void {
     this.writes++;
     const name = nameOf(table, key);
-    const known = this.#pending.get(name);
+    const known = this.#find(name);
     if (known !== undefined) {
       known.value = value;
       this.#touched.push(known);
@@ -91,7 +97,7 @@ export class GroupCommit implements Store {
   remove(table: Table, key: Key): void {
     this.writes++;
     const name = nameOf(table, key);
-    const known = this.#pending.get(name);
+    const known = this.#find(name);
     if (known === undefined) {
       this.#add(name, table, key, undefined, false);
       return;
@@ -101,7 +107,8 @@ export class GroupCommit implements Store {
       known.value = undefined;
       return;
     }
-    this.#pending.delete(name);
+    if (!this.#pending.delete(name)) this.#aged.delete(name);
+    this.#collapsed++;
     known.live = false;
     satisfy(known, undefined);
     if (this.waiting === 0) this.#release();
@@ -133,7 +140,7 @@ export class GroupCommit implements Store {
 
   async close(): Promise<void> {
     while (this.waiting > 0) {
-      if (this.#committing === undefined) this.#commit();
+      if (this.#committing === undefined) this.#commit(this.#all());
       await new Promise<void>((resolve) => this.#idle.push(resolve));
       if (this.failure !== undefined) break;
     }
@@ -144,8 +151,13 @@ export class GroupCommit implements Store {
   #add(name: string, table: Table, key: Key, value: Pending["value"], isNew: boolean): void {
     const record: Pending = { table, key, value, isNew, live: true, waits: undefined };
     this.#pending.set(name, record);
+    this.#added++;
     this.#touched.push(record);
     this.#schedule();
+  }
+
+  #find(name: string): Pending | undefined {
+    return this.#pending.get(name) ?? (this.#aged.size === 0 ? undefined : this.#aged.get(name));
   }
 
   #schedule(): void {
@@ -155,21 +167,56 @@ export class GroupCommit implements Store {
       () => {
         this.#scheduled = false;
         if (this.#closed || this.#committing !== undefined) return;
-        if (this.#pending.size > 0 || this.failure !== undefined) this.#commit();
+        if (this.waiting > 0 || this.failure !== undefined) this.#endWindow();
       },
       this.failure === undefined ? this.#options.window : this.#options.retry,
     );
   }
 
-  #commit(): void {
-    const batch = this.#pending;
-    const waiters = this.#waiters;
-    const started = this.#options.now?.() ?? 0;
-    this.#committing = batch;
+  /**
+   * Where most of what is written is taken back soon, because clients acknowledge at once, the records of this
+   * window get another one: a commit would cost all of them a write more, to be removed.
+   */
+  #endWindow(): void {
+    const short = this.#collapsed * 2 > this.#added && this.failure === undefined;
+    this.#added = 0;
+    this.#collapsed = 0;
+    if (!short) {
+      this.#commit(this.#all());
+      return;
+    }
+    const batch = this.#aged;
+    const waiters = this.#agedWaiters;
+    this.#aged = this.#pending;
+    this.#agedWaiters = this.#waiters;
     this.#pending = new Map();
     this.#waiters = [];
+    this.#forgetTouched();
+    if (batch.size > 0) {
+      this.#commit(batch, waiters);
+      return;
+    }
+    for (const waiter of waiters) waiter(undefined);
+    if (this.waiting > 0) this.#schedule();
+  }
+
+  #all(): Map<string, Pending> {
+    const batch = this.#aged;
+    for (const [name, record] of this.#pending) batch.set(name, record);
+    this.#aged = new Map();
+    this.#pending = new Map();
+    return batch;
+  }
+
+  #forgetTouched(): void {
     this.#touched = [];
     this.#touchedFrom = this.writes;
+  }
+
+  #commit(batch: Map<string, Pending>, waiters = this.#takeWaiters()): void {
+    const started = this.#options.now?.() ?? 0;
+    this.#committing = batch;
+    this.#forgetTouched();
     this.#engine.commit(batch.size === 0 ? [PROBE] : [...batch.values()]).then(
       () => {
         this.counts.commits++;
@@ -193,7 +240,7 @@ export class GroupCommit implements Store {
     for (const record of batch.values()) satisfy(record, failure);
     for (const waiter of waiters) waiter(failure);
     for (const resolve of this.#idle.splice(0)) resolve();
-    if (this.#pending.size > 0 || failure !== undefined) this.#schedule();
+    if (this.waiting > 0 || failure !== undefined) this.#schedule();
     else this.#release();
   }
 
@@ -203,17 +250,22 @@ export class GroupCommit implements Store {
    */
   #keep(batch: Map<string, Pending>): void {
     for (const [name, change] of batch) {
-      const newer = this.#pending.get(name);
-      if (newer === undefined) this.#pending.set(name, change);
+      const newer = this.#find(name);
+      if (newer === undefined) this.#aged.set(name, change);
       (newer ?? change).isNew = false;
     }
   }
 
   /** Nothing is left to commit. */
   #release(): void {
-    const waiters = this.#waiters;
+    for (const waiter of this.#takeWaiters()) waiter(undefined);
+  }
+
+  #takeWaiters(): Waiter[] {
+    const waiters = [...this.#agedWaiters, ...this.#waiters];
+    this.#agedWaiters = [];
     this.#waiters = [];
-    for (const waiter of waiters) waiter(undefined);
+    return waiters;
   }
 }
 

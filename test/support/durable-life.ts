@@ -68,6 +68,7 @@ export class Life {
     await new Promise<void>((resolve) => {
       this.store.whenCommitted(() => resolve());
       this.elapse();
+      this.elapse();
     });
   }
 
