@@ -7,6 +7,9 @@ import { aimsReached } from "./aims.mjs";
 /** From this share of its core on, the generator may have been the limit. */
 const BUSY = 0.93;
 
+/** Where neither core was used up to this share, other work on the machine took the rest. */
+const FREE = 0.8;
+
 /** @typedef {{scenario: import("./scenarios.mjs").Scenario, figures: Map<string, Record<string, number>>}} Result */
 
 /**
@@ -151,7 +154,18 @@ function notes(results) {
   if (cells.some(([, figures]) => (figures.lost ?? 0) > 0)) {
     lines.push("† the broker dropped messages that the window had on their way.");
   }
-  if (results.some((result) => result.scenario.kind === "throughput")) {
+  const throughput = results.filter((result) => result.scenario.kind === "throughput");
+  const runs = throughput.flatMap((result) => [...result.figures.values()]);
+  const disturbed = runs.filter(
+    (figures) => (figures.brokerBusy ?? 1) < FREE && (figures.loadBusy ?? 1) < FREE,
+  );
+  if (disturbed.length * 10 > runs.length) {
+    lines.push(
+      `The machine had other work: in ${disturbed.length} of ${runs.length} cells neither core was fully used. ` +
+        "Rates are too low there, for all brokers alike; CPU time for one delivery is the better measure.",
+    );
+  }
+  if (throughput.length > 0) {
     lines.push(
       "W is the window: messages sent and not yet delivered at QoS 0, sent and not acknowledged by each publisher " +
         "at QoS 1 and 2. µs CPU is the broker's processor time for one delivery. The generator's ceiling is what it " +
