@@ -196,8 +196,8 @@ it(`keeps what it acknowledged when it is killed again and again (STORE_SEED=${S
   }
   const reader = connect("reader", ["kill/coap"]);
   await until(() => reader.heard.length > 0, "nothing is retained");
-  const retained = reader.heard[0]!;
-  expect(numberOf(retained)).toBeGreaterThanOrEqual(numberOf(acknowledged.get("coap")!.at(-1)!));
+  // The last one that was routed, which may be one that its client had given up on and repeated late.
+  expect(reader.heard).toContain(heard.findLast((payload) => payload.startsWith("coap-")));
 
   for (const client of clients) client.end();
   expect(await process.kill("SIGTERM")).toMatchObject({ code: 0 });
