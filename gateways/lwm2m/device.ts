@@ -94,18 +94,20 @@ export class Device implements Line {
     this.#takeUp(now);
   }
 
-  /**
-   * After a restart of the gateway, at the first that is heard of a device that need not register again. An uplink
-   * other than Update renews no lifetime: it runs from when it was renewed before.
-   */
-  resume(
-    how: { readonly updatedWithObjects: boolean } | { readonly renewedAt: Instant },
-    now: Instant,
-  ): void {
-    if ("renewedAt" in how) {
-      this.#renewedAt = how.renewedAt;
-      this.#expiresAt = this.#expiry(how.renewedAt);
-    } else this.#reportUpdate(how.updatedWithObjects, now);
+  /** An uplink other than Update renews no lifetime: it runs from when it was renewed before. */
+  renewedAt(at: Instant): void {
+    this.#renewedAt = at;
+    this.#expiresAt = this.#expiry(at);
+  }
+
+  /** After a restart of the gateway, at the first that is heard of a device that need not register again. */
+  resume(now: Instant): void {
+    this.#takeUp(now);
+  }
+
+  /** The same when that is an Update. */
+  resumeUpdated(withObjects: boolean, now: Instant): void {
+    this.#reportUpdate(withObjects, now);
     this.#takeUp(now);
   }
 
@@ -355,7 +357,11 @@ export class Device implements Line {
   }
 
   #remember(): void {
-    const memo = remember(this.#kept(), this.observations, this.#firmware?.remembered);
+    // Before it is taken up, what was observed stands in the memo alone.
+    const memo =
+      this.#phase === "arriving"
+        ? withRegistration(this.client.memo, this.#kept())
+        : remember(this.#kept(), this.observations, this.#firmware?.remembered);
     if (memo !== this.client.memo) this.client.remember(memo);
   }
 }

@@ -27,6 +27,8 @@ interface Arriving {
   readonly username: string;
   /** A new one is made when there is none from before a restart. */
   readonly location?: string;
+  /** Where its lifetime began before this. */
+  readonly renewedAt?: Instant;
   begun(device: Device, now: Instant): void;
   refused(code: Code, reason: string): void;
 }
@@ -164,6 +166,7 @@ export class RegistrationInterface {
     const place = { ep: registration.ep, clientId: client.id, username, address };
     const device = new Device(this.#shared, this.#peer, client, place, location, registration, now);
     this.#devices = [...this.#devices, device];
+    if (arriving.renewedAt !== undefined) device.renewedAt(arriving.renewedAt);
     if (arriving.location === undefined) device.keep();
     this.#peer.host.claim(locationClaim(location));
     const ticket = this.#peer.ticket();
@@ -218,13 +221,13 @@ export class RegistrationInterface {
       this.#refuse(request, changed.error.code, changed.error.reason);
       return;
     }
-    const updatedWithObjects = request.payload.length > 0;
+    const withObjects = request.payload.length > 0;
     const begun: Arriving["begun"] = (device, at) => {
       this.#shared.counters.updates.value++;
       request.respond({ code: Response.Changed });
-      device.resume({ updatedWithObjects }, at);
+      device.resumeUpdated(withObjects, at);
     };
-    this.#revive({ ...known, registration: changed.value }, request, begun, now);
+    this.#revive({ ...known, registration: changed.value, renewedAt: now }, request, begun, now);
   }
 
   /** Send, for the device that registered last from this address, be it before a restart (LwM2M 1.1 §6.4.6). */
@@ -239,7 +242,7 @@ export class RegistrationInterface {
     const kept = { ...sent, payload: Uint8Array.from(sent.payload) };
     const begun: Arriving["begun"] = (revived, at) => {
       receiveSend(request, kept, this.#shared, revived, at);
-      revived.resume(known, at);
+      revived.resume(at);
     };
     this.#revive(known, request, begun, now);
   }
@@ -247,13 +250,13 @@ export class RegistrationInterface {
   /** Something else was heard from an address whose device was registered before a restart. */
   returning(now: Instant): void {
     const known = this.#shared.remembered.from(this.#peer.host.peer, now);
-    if (known !== undefined) this.#revive(known, undefined, (device, at) => device.resume(known, at), now);
+    if (known !== undefined) this.#revive(known, undefined, (device, at) => device.resume(at), now);
   }
 
   /** Only for who may still use the name; whoever may not is nobody, and registers again with what is asked for. */
   #revive(known: Remembered, request: CoapRequest | undefined, begun: Arriving["begun"], now: Instant): void {
     const { identity: rule, registrationsPerPeer } = this.#shared.config;
-    const { registration, username, location, clientId } = known;
+    const { registration, username, location, clientId, renewedAt } = known;
     const refused = (code: Code): void => {
       const later = code === Response.TooManyRequests;
       request?.respond({ code: later ? code : Response.NotFound });
@@ -261,7 +264,13 @@ export class RegistrationInterface {
     if (this.#devices.length >= registrationsPerPeer) refused(Response.TooManyRequests);
     else if (!mayUse(this.#peer.host.peer.identity, registration.ep, rule.binding, rule.list))
       refused(Response.NotFound);
-    else this.#connect({ registration, username, location, begun, refused }, clientId, undefined, now);
+    else
+      this.#connect(
+        { registration, username, location, renewedAt, begun, refused },
+        clientId,
+        undefined,
+        now,
+      );
   }
 
   #update(request: CoapRequest, device: Device, query: ReadonlyMap<string, string>, now: Instant): void {

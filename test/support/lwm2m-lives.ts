@@ -1,4 +1,5 @@
 /** Processes of an LwM2M gateway one after the other, over one store that outlives them. */
+import { StoreCommits } from "#core/gateway/store-commits.ts";
 import type { Duration } from "#core/lib/time.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration } from "#core/session/restore.ts";
@@ -13,20 +14,34 @@ export class Lwm2mLives {
   readonly #settings: object;
   #due: (() => void)[] = [];
   #store!: GroupCommit;
+  readonly #waits: boolean;
   #lives = 0;
   world: Lwm2mWorld;
 
-  constructor(settings: object = {}, options: WorldOptions = {}) {
+  /** `waits`: what must be kept is answered when it is committed, and not before. */
+  constructor(settings: object = {}, options: WorldOptions = {}, waits = false) {
     this.#settings = settings;
+    this.#waits = waits;
     this.world = this.#begin(options);
   }
 
   /** Everything written is committed; then the process is gone without a word, and the next one begins. */
   async restart(downFor: Duration, options: WorldOptions = {}): Promise<Lwm2mWorld> {
-    await new Promise<void>((resolve) => {
-      this.#store.whenCommitted(() => resolve());
+    await this.commit();
+    return this.crash(downFor, options);
+  }
+
+  /** At most this many commits: what one causes to be written is in the next. */
+  async commit(rounds = Number.POSITIVE_INFINITY): Promise<void> {
+    for (let round = 0; round < rounds && this.#store.waiting > 0; round++) {
       for (const run of this.#due.splice(0)) run();
-    });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.world.settle();
+  }
+
+  /** What was not committed is lost. */
+  crash(downFor: Duration, options: WorldOptions = {}): Lwm2mWorld {
     this.world = this.#begin({ ...options, start: this.world.now + downFor });
     return this.world;
   }
@@ -45,9 +60,10 @@ export class Lwm2mLives {
     this.#store = new GroupCommit(this.#engine, { window: 2, retry: 1000, later, onFailure: () => {} });
     const store = this.#store;
     const state = new DurableState(store);
+    const commits = new StoreCommits(store, () => this.world.core);
     return new Lwm2mWorld(
       this.#settings,
-      { ...options, seed: ++this.#lives, journal: state },
+      { ...options, seed: ++this.#lives, journal: state, ...(this.#waits ? { commits } : {}) },
       ({ sessions, bus, now }) => {
         new Restoration(store, state, sessions, bus, { now: () => now }, sessions.context).run();
       },

@@ -1,6 +1,7 @@
 /** The gateway's process ends and another begins over the same store: devices go on as if it had not. */
 import { describe, expect, it } from "vitest";
 import { hours, minutes, seconds } from "#core/lib/time.ts";
+import { textsOf } from "../../support/coap-bytes.ts";
 import { Lwm2mLives } from "../../support/lwm2m-lives.ts";
 import type { Report } from "../../support/lwm2m-world.ts";
 import type { WorldOptions } from "../../support/world.ts";
@@ -125,6 +126,42 @@ describe("after a restart", () => {
     expect(third.update().code).toBe("4.04");
     expect(third.register().code).toBe("2.01");
     expect(third.lines()).toEqual(["GET /3/0/9"]);
+  });
+
+  it("who was told its location finds it, however soon after that the process was killed", async () => {
+    const lives = new Lwm2mLives({}, {}, true);
+    const device = lives.world.device("meter");
+    expect(() => device.register()).toThrow("no answer");
+    await lives.commit(1);
+    const created = device.answers.find((message) => message.code === "2.01");
+    device.location = textsOf(created!, 8).join("/");
+    lives.crash(seconds(1));
+    const again = lives.again(device);
+    again.send("0.02", device.location, []);
+    await lives.commit();
+    expect(again.answers.map(({ code }) => code)).toContain("2.04");
+  });
+
+  it("an Update on the heels of a notification keeps what was observed, and renews the lifetime", async () => {
+    const lives = new Lwm2mLives({ lifetimeGrace: "0s" }, {}, true);
+    const device = lives.world.device("meter");
+    device.script = () => ({ code: "2.05", payload: "7", observe: 1 });
+    expect(() => device.register({ lt: "300" })).toThrow("no answer");
+    await lives.commit();
+    device.location = textsOf(device.answers.at(-1)!, 8).join("/");
+    lives.world.command("meter", { reqID: "o", msgType: "observe", data: { path: "/3/0/9" } });
+    const observed = device.lastAsked();
+    const world = await lives.restart(seconds(200));
+    const again = lives.again(device);
+    again.notify(observed, 2, { code: "2.05", payload: "8" });
+    expect(again.asked).toEqual([]);
+    again.send("0.02", device.location, []);
+    await lives.commit();
+    expect(again.lines()).toEqual(["GET /3/0/9"]);
+    world.advance(seconds(299));
+    expect(world.disconnects).toEqual([]);
+    world.advance(seconds(2));
+    expect(world.disconnects).toHaveLength(1);
   });
 
   it("a registration that had ended before is not there again", async () => {
