@@ -1,8 +1,9 @@
 /** What the core may expect of every channel (src/gateway/contract.ts), run over all gateways in several states. */
-import fc from "fast-check";
+
 import { describe, expect, it } from "vitest";
 import type { StopReason } from "#core/gateway/contract.ts";
 import { after, days, hours, seconds } from "#core/lib/time.ts";
+import { fc } from "../support/property.ts";
 import { channels } from "./channel-cases.ts";
 
 const REASONS: readonly StopReason[] = ["shutdown", "taken-over", "kicked", "rate", "overload"];

@@ -1,5 +1,4 @@
 import { parse } from "coap-packet";
-import fc from "fast-check";
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
 import { parseLinks } from "#gateways/coap/stack/link-format.ts";
@@ -7,6 +6,7 @@ import { CoapMessage, decodeDatagram } from "#gateways/coap/stack/message.ts";
 import { MessageWriter } from "#gateways/coap/stack/writer.ts";
 import { heard } from "../../support/coap-device.ts";
 import { pubsubWorld } from "../../support/coap-site.ts";
+import { fc } from "../../support/property.ts";
 
 const bytes = (max: number) => fc.uint8Array({ maxLength: max });
 

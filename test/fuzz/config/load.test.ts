@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
 import { parsePasswordHash } from "#core/config/password-hash.ts";
 import { ConfigError } from "#core/config/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
+import { fc } from "../../support/property.ts";
 
 /** Loads, or is refused with at least one problem; anything else is a bug of ours. */
 function outcome(text: string): "loaded" | "refused" {

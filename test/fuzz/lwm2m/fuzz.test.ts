@@ -1,5 +1,4 @@
 import * as cborg from "cborg";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseCommand } from "#gateways/lwm2m/commands.ts";
 import { decodeCbor } from "#gateways/lwm2m/content/cbor-codec.ts";
@@ -11,6 +10,7 @@ import { INT64_MAX, INT64_MIN, NO_TYPES, narrow, UINT64_MAX } from "#gateways/lw
 import { parseObjectList } from "#gateways/lwm2m/links.ts";
 import { parseDefinition } from "#gateways/lwm2m/objects/definition-xml.ts";
 import { Path, parsePath } from "#gateways/lwm2m/path.ts";
+import { fc } from "../../support/property.ts";
 
 const FORMATS = Object.values(ContentFormat).filter((format) => format !== ContentFormat.Link);
 /** Formats that carry types or are told them, and several resources. */
@@ -195,7 +195,8 @@ describe("CBOR against a foreign implementation", () => {
   it("reads what cborg writes", () => {
     fc.assert(
       fc.property(fc.array(scalar), (values) => {
-        expect(decodeCbor(cborg.encode(values))).toEqual({ ok: true, value: values });
+        // cborg hands out a Buffer when the bytes are many, and views of a Buffer are Buffers.
+        expect(decodeCbor(Uint8Array.from(cborg.encode(values)))).toEqual({ ok: true, value: values });
       }),
       { numRuns: 300 },
     );

@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decode } from "#gateways/mqtt-sn/codec.ts";
 import { encode } from "#gateways/mqtt-sn/encode.ts";
 import * as p from "#gateways/mqtt-sn/packets.ts";
 import { show, snWorld } from "../../support/mqtt-sn-device.ts";
+import { fc } from "../../support/property.ts";
 
 const octets = (max: number) => fc.uint8Array({ maxLength: max });
 const id = fc.integer({ min: 0, max: 0xffff });

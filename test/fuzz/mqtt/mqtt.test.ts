@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync } from "node:fs";
-import fc from "fast-check";
 import mqttPacket from "mqtt-packet";
 import { describe, expect, it } from "vitest";
 import { concat } from "#core/lib/bytes.ts";
@@ -10,6 +9,7 @@ import {
   parseForeign,
 } from "../../support/mqtt-codec.ts";
 import { mqttSite } from "../../support/mqtt-device.ts";
+import { fc } from "../../support/property.ts";
 
 const SETTINGS = { numRuns: 400 };
 const version = fc.constantFrom(3, 4, 5) as fc.Arbitrary<3 | 4 | 5>;

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseProxyHeader } from "#core/net/proxy-protocol.ts";
+import { fc } from "../../support/property.ts";
 
 const SIGNATURE = Buffer.from("0d0a0d0a000d0a515549540a", "hex");
 const address4 = fc.ipV4();

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
+import { fc } from "../../support/property.ts";
 import { StompClient, stompListener } from "../../support/stomp-client.ts";
 import { frame, header } from "../../support/stomp-frames.ts";
 import { World } from "../../support/world.ts";

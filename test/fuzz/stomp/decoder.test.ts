@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Decoder } from "#gateways/stomp/codec/decoder.ts";
 import { receiptOfFailed } from "#gateways/stomp/codec/frame.ts";
 import { Header, type Version } from "#gateways/stomp/frames.ts";
+import { fc } from "../../support/property.ts";
 import { frame } from "../../support/stomp-frames.ts";
 
 const LIMITS = { headers: 20, headerLength: 200, bodyLength: 1000, connectLength: 2000 };

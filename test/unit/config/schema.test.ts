@@ -1,5 +1,4 @@
 import { Type } from "@sinclair/typebox";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
 import { editDistance, nearest } from "#core/config/nearest.ts";
@@ -7,6 +6,7 @@ import { buildSchema } from "#core/config/schema.ts";
 import { countSetting, durationSetting } from "#core/lib/setting.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { formatDuration, formatSize, parseCount, parseDuration, parseSize } from "#core/lib/units.ts";
+import { fc } from "../../support/property.ts";
 
 const module = (properties: Parameters<typeof Type.Object>[0]) => [
   { name: "x", schema: Type.Object(properties) },

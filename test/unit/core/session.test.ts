@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Grant } from "#core/bus/bus.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
@@ -9,6 +8,7 @@ import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
 import { Outgoing } from "#core/session/outgoing.ts";
 import { Session } from "#core/session/session.ts";
 import { Window } from "#core/session/window.ts";
+import { fc } from "../../support/property.ts";
 
 const NOW = 1_000_000 as Instant;
 

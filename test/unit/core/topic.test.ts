@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseDelayedTopic } from "#core/bus/delayed.ts";
 import {
@@ -9,6 +8,7 @@ import {
   topicNameProblem,
 } from "#core/bus/topic.ts";
 import { TopicTree } from "#core/bus/topic-tree.ts";
+import { fc } from "../../support/property.ts";
 
 /** Matching as the specification words it, level by level and slowly. */
 function matchesByTheBook(filter: string, topic: string): boolean {

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { expect, it } from "vitest";
 import { SmallMap } from "#core/lib/small-map.ts";
+import { fc } from "../../support/property.ts";
 
 it("does what a Map does, whatever is put in and taken out", () => {
   const step = fc.record({ key: fc.integer({ min: 0, max: 3 }), value: fc.integer(), remove: fc.boolean() });

@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { asLevel, TopicTemplate, unknownPlaceholder } from "#core/policy/placeholders.ts";
 import { identityOf, peerAt } from "../../support/policy.ts";
+import { fc } from "../../support/property.ts";
 
 const someone = identityOf({
   gateway: "lwm2m",
