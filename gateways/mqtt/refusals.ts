@@ -47,25 +47,9 @@ export function publishReason(refusal: Refusal): ReasonCode {
   }
 }
 
-/** SUBACK (MQTT 5 §3.9.3). */
-export function subackReason(refusal: Refusal): ReasonCode {
-  switch (refusal) {
-    case "unauthenticated":
-    case "forbidden":
-    case "banned":
-      return ReasonCode.notAuthorized;
-    case "malformed":
-      return ReasonCode.topicFilterInvalid;
-    case "congested":
-    case "quota":
-    case "too-large":
-      return ReasonCode.quotaExceeded;
-    case "unavailable":
-      return ReasonCode.implementationSpecificError;
-    default:
-      return unreachable(refusal);
-  }
-}
+/** SUBACK (MQTT 5 §3.9.3): as a publish, but that what may be malformed is a filter. */
+export const subackReason = (refusal: Refusal): ReasonCode =>
+  refusal === "malformed" ? ReasonCode.topicFilterInvalid : publishReason(refusal);
 
 /** DISCONNECT after a publish that cannot be answered otherwise (MQTT 5 §3.14.2.1). */
 export function disconnectReason(refusal: Refusal): ReasonCode {

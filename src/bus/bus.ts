@@ -39,10 +39,7 @@ export interface SharedSubscription {
   redeliver(message: Message, except: Subscriber): boolean;
 }
 
-/**
- * What became of a publish: `none` matched no subscription; `full` and `too-large` are accepted for delivery
- * but could not be retained.
- */
+/** What became of a publish: `none` matched no subscription at this moment. */
 export type Routed = "matched" | "none";
 
 export interface Bus {

@@ -1,6 +1,5 @@
 /** CONNECT, the will handshake around it, and CONNACK (MQTT-SN 1.2 §6.2, §6.3). */
-import type { ConnectAnswer, ConnectRequest, Refusal } from "#core/gateway/contract.ts";
-import { unreachable } from "#core/lib/assert.ts";
+import type { ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
 import { text } from "#core/lib/bytes.ts";
 import {
   after,
@@ -16,6 +15,7 @@ import type { MqttSnChannel } from "../channel.ts";
 import { encodeBare, encodeReturnCode } from "../encode.ts";
 import { recall, remember } from "../memo.ts";
 import * as p from "../packets.ts";
+import { refusalCode } from "../refusals.ts";
 import { settleAnonymous } from "./publish-in.ts";
 import { NO_EXCHANGES, resumeFlow } from "./publish-out.ts";
 import { settleResume } from "./sleep.ts";
@@ -185,7 +185,7 @@ export function settleConnect(channel: MqttSnChannel, answer: ConnectAnswer, now
   }
   channel.handshake = undefined;
   if (!answer.ok) {
-    channel.send(encodeReturnCode(p.CONNACK, connackCode(answer.refusal)));
+    channel.send(encodeReturnCode(p.CONNACK, refusalCode(answer.refusal)));
     channel.finish("connect refused");
     return;
   }
@@ -262,22 +262,4 @@ function leaveConnection(channel: MqttSnChannel): void {
   channel.malformed = 0;
   channel.accepted = undefined;
   channel.silenceAt = NEVER;
-}
-
-/** Only 0 to 3 exist in 1.2 (§5.3.10): "congestion" says try again later, "not supported" that it is of no use. */
-function connackCode(refusal: Refusal): p.ReturnCode {
-  switch (refusal) {
-    case "congested":
-    case "unavailable":
-    case "quota":
-      return p.CONGESTION;
-    case "unauthenticated":
-    case "forbidden":
-    case "banned":
-    case "malformed":
-    case "too-large":
-      return p.NOT_SUPPORTED;
-    default:
-      return unreachable(refusal);
-  }
 }

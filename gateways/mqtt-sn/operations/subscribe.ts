@@ -1,13 +1,13 @@
 /** SUBSCRIBE and UNSUBSCRIBE by name, predefined id and short name (MQTT-SN 1.2 §6.9, §6.7). */
 
 import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
-import type { Refusal, SubscribeAnswer } from "#core/gateway/contract.ts";
-import { unreachable } from "#core/lib/assert.ts";
+import type { SubscribeAnswer } from "#core/gateway/contract.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { word } from "../codec.ts";
 import { encodeMessageAck, encodeSubAck } from "../encode.ts";
 import * as p from "../packets.ts";
+import { refusalCode } from "../refusals.ts";
 import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
 import { shortTopic } from "../topics.ts";
 import { assignId } from "./register.ts";
@@ -84,7 +84,7 @@ export function answerSubscribe(
   const messageId = ticketMessageId(ticket);
   const topicId = ticketTopicId(ticket);
   if (typeof answer !== "number") {
-    refuse(channel, messageId, subackCode(answer));
+    refuse(channel, messageId, refusalCode(answer));
     return;
   }
   // The client uses and understands this id from now on, without REGISTER (§6.9).
@@ -98,22 +98,4 @@ export function receiveUnsubscribe(channel: MqttSnChannel, packet: p.Subscribe):
   if (filter !== undefined) channel.client?.unsubscribe(filter);
   if (packet.topicIdType === p.PREDEFINED) channel.predefinedInUse?.delete(word(packet.topic, 0));
   channel.send(encodeMessageAck(p.UNSUBACK, packet.messageId));
-}
-
-/** Only 0 to 3 exist in 1.2 (§5.3.10). */
-function subackCode(refusal: Refusal): p.ReturnCode {
-  switch (refusal) {
-    case "congested":
-    case "unavailable":
-    case "quota":
-      return p.CONGESTION;
-    case "unauthenticated":
-    case "forbidden":
-    case "banned":
-    case "malformed":
-    case "too-large":
-      return p.NOT_SUPPORTED;
-    default:
-      return unreachable(refusal);
-  }
 }
