@@ -13,14 +13,15 @@ export interface BootstrapWrite {
   readonly entries: readonly Entry[];
 }
 
+/** One operation on the device, in the order in which they are sent (LwM2M 1.1 §6.1.7). */
+export type BootstrapStep =
+  | ({ readonly kind: "write" } & BootstrapWrite)
+  | { readonly kind: "discover" | "read" | "delete"; readonly path: Path };
+
 export interface BootstrapProfile {
-  /** Ask the device what it has before anything else (LwM2M 1.1 §6.1.7.2). */
-  readonly discover: boolean;
-  /** Deleted first; `/` deletes all but the bootstrap server's own account (LwM2M 1.1 §6.1.7.5). */
-  readonly delete: readonly Path[];
-  /** Read after the deletes, objects 1 and 2 only (LwM2M 1.1 §6.1.7.3), and reported. */
-  readonly read: readonly Path[];
-  readonly write: readonly BootstrapWrite[];
+  readonly steps: readonly BootstrapStep[];
+  /** What stands when all steps are done: what is not deleted again. */
+  readonly writes: readonly BootstrapWrite[];
   /** Content format of the writes; what the device prefers (`pct`) when absent. */
   readonly format: number | undefined;
 }
@@ -58,38 +59,73 @@ export function parseProfiles(bytes: Uint8Array, types: Types): Result<Bootstrap
 
 function parseProfile(item: Json, types: Types): Result<BootstrapProfile, string> {
   if (!isJsonObject(item)) return err("not an object");
-  const removed = paths(item["delete"] ?? ["/"]);
-  const read = paths(item["read"] ?? []);
-  if (removed === undefined) return err("delete must be a list of paths");
-  if (read === undefined) return err("read must be a list of paths");
-  if (read.some((path) => path.object !== 1 && path.object !== 2))
-    return err("only objects 1 and 2 may be read");
-  const { format, discover = false, write = [] } = item as { [name: string]: Json };
+  const { format } = item;
   if (format !== undefined && typeof format !== "number")
     return err("format must be a content format number");
-  if (typeof discover !== "boolean") return err("discover must be true or false");
-  if (!Array.isArray(write)) return err("write must be a list");
-  const writes: BootstrapWrite[] = [];
-  for (const each of write as readonly Json[]) {
-    const parsed = parseWrite(each, types);
-    if (!parsed.ok) return parsed;
-    writes.push(parsed.value);
-  }
+  const steps = item["steps"] === undefined ? usualSteps(item, types) : listedSteps(item, types);
+  if (!steps.ok) return steps;
+  if (steps.value.some(({ kind, path }) => kind === "read" && path.object !== 1 && path.object !== 2))
+    return err("only objects 1 and 2 may be read");
+  const writes = standing(steps.value);
   const problem = inconsistency(writes);
-  return problem === undefined
-    ? ok({ discover, delete: removed, read, write: writes, format })
-    : err(problem);
+  return problem === undefined ? ok({ steps: steps.value, writes, format }) : err(problem);
 }
 
-function paths(json: Json | undefined): Path[] | undefined {
-  if (!Array.isArray(json)) return undefined;
-  const found: Path[] = [];
-  for (const item of json as readonly Json[]) {
-    const path = typeof item === "string" ? parsePath(item) : undefined;
-    if (path?.ok !== true) return undefined;
-    found.push(path.value);
+/** `discover`, `delete`, `read` and `write`, in this order; `/` deletes all but the bootstrap server's account. */
+function usualSteps(item: JsonObject, types: Types): Result<BootstrapStep[], string> {
+  const {
+    discover = false,
+    delete: removed = ["/"],
+    read = [],
+    write = [],
+  } = item as { [name: string]: Json };
+  if (typeof discover !== "boolean") return err("discover must be true or false");
+  if (!Array.isArray(removed)) return err("delete must be a list of paths");
+  if (!Array.isArray(read)) return err("read must be a list of paths");
+  if (!Array.isArray(write)) return err("write must be a list");
+  const steps: Json[] = [
+    ...(discover ? [{ discover: "/" }] : []),
+    ...removed.map((path: Json) => ({ delete: path })),
+    ...read.map((path: Json) => ({ read: path })),
+    ...write.map((each: Json) => ({ write: each })),
+  ];
+  return parseSteps(steps, types);
+}
+
+/** `steps` instead of the usual order: each `{"discover"|"delete"|"read": path}` or `{"write": …}`. */
+function listedSteps(item: JsonObject, types: Types): Result<BootstrapStep[], string> {
+  const { steps } = item;
+  if (!Array.isArray(steps)) return err("steps must be a list");
+  const beside = ["discover", "delete", "read", "write"].find((name) => item[name] !== undefined);
+  if (beside !== undefined) return err(`${beside} has no place beside steps`);
+  return parseSteps(steps as readonly Json[], types);
+}
+
+function parseSteps(list: readonly Json[], types: Types): Result<BootstrapStep[], string> {
+  const steps: BootstrapStep[] = [];
+  for (const item of list) {
+    const [[kind, argument] = []] = isJsonObject(item) ? Object.entries(item) : [];
+    if (kind === "write") {
+      const write = parseWrite(argument as Json, types);
+      if (!write.ok) return write;
+      steps.push({ kind, ...write.value });
+    } else if (kind === "discover" || kind === "delete" || kind === "read") {
+      const path = typeof argument === "string" ? parsePath(argument) : undefined;
+      if (path?.ok !== true) return err(`${kind} needs a path`);
+      steps.push({ kind, path: path.value });
+    } else return err("a step is discover, delete, read or write");
   }
-  return found;
+  return ok(steps);
+}
+
+/** Writes whose instance is not deleted by a later step. */
+function standing(steps: readonly BootstrapStep[]): BootstrapWrite[] {
+  let writes: BootstrapWrite[] = [];
+  for (const step of steps) {
+    if (step.kind === "write") writes.push({ path: step.path, entries: step.entries });
+    if (step.kind === "delete") writes = writes.filter((write) => !step.path.covers(write.path));
+  }
+  return writes;
 }
 
 /** `{"path": "/0/1", "content": [{"path": "0", "value": "coap://..."}]}`, as a write command. */

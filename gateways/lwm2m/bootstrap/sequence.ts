@@ -21,7 +21,7 @@ import { splitLinks } from "../links.ts";
 import { Path } from "../path.ts";
 import { codeName } from "../responses.ts";
 import { shownContent } from "../shown-value.ts";
-import type { BootstrapProfile } from "./profile.ts";
+import type { BootstrapProfile, BootstrapStep } from "./profile.ts";
 
 interface Step {
   readonly name: string;
@@ -29,6 +29,7 @@ interface Step {
   /** Codes besides success under which the sequence goes on. */
   readonly tolerates?: (code: number) => boolean;
   readonly read?: Path;
+  readonly discovers?: boolean;
 }
 
 export interface BootstrapSettings {
@@ -92,7 +93,7 @@ export class BootstrapSequence {
 
   #keep(step: Step, response: IncomingResponse, now: Instant): void {
     if (isError(response.code)) return;
-    if (step.name === "discover") this.#found["discovered"] = splitLinks(text(response.payload) ?? "");
+    if (step.discovers === true) this.#found["discovered"] = splitLinks(text(response.payload) ?? "");
     if (step.read === undefined) return;
     const format = response.message.uint(Option.ContentFormat);
     const entries = decodeContent(format, response.payload, step.read, this.#settings.types);
@@ -105,32 +106,41 @@ export class BootstrapSequence {
 const segments = (path: Path): string[] => path.ids.map(String);
 
 function stepsOf(profile: BootstrapProfile, settings: BootstrapSettings): Step[] {
-  const steps: Step[] = [];
-  const link = option(Option.Accept, ContentFormat.Link);
-  if (profile.discover) {
-    // Optional for the device too: many answer 4.04 or 4.05 and bootstrap well otherwise.
-    const request = { method: Method.GET, path: [], options: [link] };
-    steps.push({ name: "discover", request, tolerates: () => true });
+  const steps = profile.steps.flatMap((step) => stepOf(step, settings) ?? []);
+  return [...steps, { name: "finish", request: { method: Method.POST, path: ["bs"] } }];
+}
+
+function stepOf(step: BootstrapStep, settings: BootstrapSettings): Step | undefined {
+  const { kind, path } = step;
+  const name = `${kind} ${path}`;
+  switch (kind) {
+    case "discover": {
+      // Optional for the device too: many answer 4.04 or 4.05 and bootstrap well otherwise.
+      const options = [option(Option.Accept, ContentFormat.Link)];
+      const request = { method: Method.GET, path: segments(path), options };
+      return { name, request, tolerates: () => true, discovers: true };
+    }
+    case "delete": {
+      const request = { method: Method.DELETE, path: segments(path) };
+      return { name, request, tolerates: (code) => code === Response.NotFound };
+    }
+    case "read":
+      return {
+        name,
+        request: { method: Method.GET, path: segments(path) },
+        tolerates: () => true,
+        read: path,
+      };
+    case "write": {
+      const payload = encodeContent(settings.format, path, step.entries);
+      if (!payload.ok) return undefined;
+      const options = [option(Option.ContentFormat, settings.format)];
+      return {
+        name,
+        request: { method: Method.PUT, path: segments(path), options, payload: payload.value },
+      };
+    }
   }
-  for (const path of profile.delete) {
-    const request = { method: Method.DELETE, path: segments(path) };
-    steps.push({ name: `delete ${path}`, request, tolerates: (code) => code === Response.NotFound });
-  }
-  for (const path of profile.read) {
-    const request = { method: Method.GET, path: segments(path) };
-    steps.push({ name: `read ${path}`, request, tolerates: () => true, read: path });
-  }
-  for (const { path, entries } of profile.write) {
-    const payload = encodeContent(settings.format, path, entries);
-    if (!payload.ok) continue;
-    const options = [option(Option.ContentFormat, settings.format)];
-    steps.push({
-      name: `write ${path}`,
-      request: { method: Method.PUT, path: segments(path), options, payload: payload.value },
-    });
-  }
-  steps.push({ name: "finish", request: { method: Method.POST, path: ["bs"] } });
-  return steps;
 }
 
 /** Formats that can carry a whole instance, and the whole of a pack. */
@@ -157,7 +167,7 @@ export function bootstrapPack(
 ): { readonly format: number; readonly payload: Uint8Array } | undefined {
   const format = accept ?? ContentFormat.SenmlCbor;
   if (!PACKS.includes(format)) return undefined;
-  const entries = profile.write.flatMap((write) => write.entries);
+  const entries = profile.writes.flatMap((write) => write.entries);
   const payload = encodeContent(format, Path.ROOT, entries);
   return payload.ok ? { format, payload: payload.value } : undefined;
 }
