@@ -30,7 +30,7 @@ export class StoreSite {
   readonly data: string;
   readonly ports: Ports;
   readonly #config: string;
-  readonly #settings: Readonly<Record<string, unknown>>;
+  readonly #settings: { readonly gateways: object };
   #fileSizeMax: number | undefined;
   readonly #children = new Set<ChildProcess>();
 
@@ -58,9 +58,10 @@ export class StoreSite {
     this.configure({});
   }
 
-  /** Further settings, as in the configuration file. */
-  configure(settings: Readonly<Record<string, unknown>>): void {
-    writeFileSync(this.#config, JSON.stringify({ ...this.#settings, ...settings }));
+  /** Further settings, as in the configuration file, and those of single gateways. */
+  configure(settings: Readonly<Record<string, unknown>>, gateways: object = {}): void {
+    const all = { ...this.#settings.gateways, ...gateways };
+    writeFileSync(this.#config, JSON.stringify({ ...this.#settings, ...settings, gateways: all }));
   }
 
   /** No file of the next processes may grow above this many bytes. */
