@@ -74,10 +74,10 @@ export function compose(
     kept === undefined
       ? new ConfiguredPolicy(settings, clock)
       : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
-  const state = kept === undefined ? undefined : new DurableState(kept.store, () => core.tick());
   const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const ticked: Clock = { now: () => core.now };
+  const state = kept === undefined ? undefined : new DurableState(kept.store, ticked, () => core.tick());
   const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: state };
   const sessions = new Sessions(bus, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
@@ -151,8 +151,8 @@ function coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits
       connected: (event) => {
         for (const listener of events) listener.connected(event);
       },
-      disconnected: (event, reason, at) => {
-        for (const listener of events) listener.disconnected(event, reason, at);
+      disconnected: (event, reason) => {
+        for (const listener of events) listener.disconnected(event, reason);
       },
     },
     healthy: () => kept?.store.failure === undefined,

@@ -24,11 +24,12 @@ export interface Subscriber {
   deliver(message: Message, grant: Grant): void;
 }
 
+/** What a subscriber asked for; kept as it is given. */
 export interface Subscription {
   readonly qos: QoS;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  readonly identifier: number | undefined;
+  readonly noLocal?: boolean;
+  readonly retainAsPublished?: boolean;
+  readonly identifier?: number | undefined;
 }
 
 /** One group on one filter (MQTT 5 §4.8.2). */

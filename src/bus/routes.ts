@@ -119,7 +119,7 @@ export class Routes {
     const targets: Target[] = [];
     for (const [subscriber, subscriptions] of bySubscriber(entries)) {
       const grant = merge(subscriptions);
-      const local = subscriptions.filter((subscription) => !subscription.noLocal);
+      const local = subscriptions.filter((subscription) => subscription.noLocal !== true);
       const ownGrant =
         local.length === subscriptions.length ? grant : local.length === 0 ? undefined : merge(local);
       targets.push({ subscriber, owner: subscriber.owner ?? subscriber, grant, ownGrant });
@@ -148,7 +148,7 @@ function merge(subscriptions: readonly Subscription[]): Grant {
   if (subscriptions.length === 1 && first.identifier === undefined) {
     return {
       qos: first.qos,
-      retainAsPublished: first.retainAsPublished,
+      retainAsPublished: first.retainAsPublished ?? false,
       identifiers: NONE,
       group: undefined,
     };
@@ -158,7 +158,7 @@ function merge(subscriptions: readonly Subscription[]): Grant {
   const identifiers: number[] = [];
   for (const subscription of subscriptions) {
     if (subscription.qos > qos) qos = subscription.qos;
-    retainAsPublished ||= subscription.retainAsPublished;
+    retainAsPublished ||= subscription.retainAsPublished ?? false;
     if (subscription.identifier !== undefined) identifiers.push(subscription.identifier);
   }
   return { qos, retainAsPublished, identifiers, group: undefined };

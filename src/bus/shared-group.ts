@@ -40,7 +40,7 @@ export class SharedGroup implements SharedSubscription {
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const grant: Grant = {
       qos: subscription.qos,
-      retainAsPublished: subscription.retainAsPublished,
+      retainAsPublished: subscription.retainAsPublished ?? false,
       identifiers: subscription.identifier === undefined ? [] : [subscription.identifier],
       group: this,
     };

@@ -4,9 +4,9 @@ import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } 
 import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
+import { type Occupant, sessionKey } from "../session/context.ts";
 import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
 import type { Session } from "../session/session.ts";
-import type { Occupant } from "../session/sessions.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
 import {
   type Client,
@@ -20,7 +20,6 @@ import {
   type Ticket,
   type Will,
 } from "./contract.ts";
-import type { ClientEvent } from "./core.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
 
@@ -35,11 +34,8 @@ export class BusClient implements Client, Occupant {
   readonly session: Session | undefined;
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
-  /** Under which name and of whom the bus knows what it publishes. */
-  readonly #publisher: string;
-  /** What was announced when it came in; a transient client and a further session come without a word. */
-  event: ClientEvent | undefined = undefined;
-  readonly connectedAt: number;
+  /** As it was announced when it came in; a transient client and a further session come without a word. */
+  protocol: string | undefined = undefined;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;
@@ -66,8 +62,6 @@ export class BusClient implements Client, Occupant {
     this.session = session;
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
-    this.#publisher = aggregate?.key ?? session?.key ?? `${identity.gateway}:${identity.clientId}`;
-    this.connectedAt = loop.core.now;
     if (session === undefined) {
       loop.rates ??= Rates.of(door.policy.limits);
       this.#rates = loop.rates;
@@ -86,6 +80,11 @@ export class BusClient implements Client, Occupant {
 
   get sessionExpiry(): Duration | undefined {
     return this.session?.expiry;
+  }
+
+  /** Under which name the bus knows what it publishes. */
+  get #publisher(): string {
+    return this.aggregate?.key ?? this.session?.key ?? sessionKey(this.door.gateway, this.id);
   }
 
   // ---- publishing

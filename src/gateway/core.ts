@@ -77,6 +77,7 @@ export const newCoreCounters = (counter: (name: string, help: string) => Counter
   held: counter("clients_held", "Times that a client read too slowly and deliveries were held back"),
 });
 
+/** A client that comes or goes. */
 export interface ClientEvent {
   readonly gateway: string;
   readonly listener: string;
@@ -85,13 +86,17 @@ export interface ClientEvent {
   readonly address: string;
   readonly port: number;
   readonly protocol: string;
-  readonly cleanStart: boolean;
-  readonly sessionPresent: boolean;
-  readonly keepAlive: number;
   readonly at: Instant;
 }
 
+export interface ConnectEvent extends ClientEvent {
+  readonly cleanStart: boolean;
+  readonly sessionPresent: boolean;
+  /** In seconds; 0 for none. */
+  readonly keepAlive: number;
+}
+
 export interface CoreEvents {
-  connected?(event: ClientEvent): void;
-  disconnected?(event: ClientEvent, reason: string, at: Instant): void;
+  connected?(event: ConnectEvent): void;
+  disconnected?(event: ClientEvent, reason: string): void;
 }

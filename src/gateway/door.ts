@@ -86,13 +86,13 @@ export class Door {
   }
 
   disconnected(client: BusClient, reason: string): void {
-    const { event, aggregate } = client;
+    const { protocol, aggregate } = client;
     // A further session of a client comes and goes without a word.
-    if (event === undefined) return;
+    if (protocol === undefined) return;
     this.policy.disconnected(client.identity, this.core.now);
     if (aggregate !== undefined && --aggregate.connected > 0) return;
     this.core.counters.disconnects.value++;
-    this.core.events.disconnected?.(event, reason, this.core.now);
+    this.core.events.disconnected?.(this.#eventOf(client, protocol), reason);
   }
 
   #of(gateway: string): Door {
@@ -178,25 +178,31 @@ export class Door {
   }
 
   #announce(client: BusClient, request: ConnectRequest, sessionPresent: boolean): void {
-    const { peer } = client.identity;
+    const { protocol, cleanStart, keepAlive = 0 } = request;
     const { aggregate } = client;
-    const event: ClientEvent = {
-      gateway: this.gateway,
-      listener: this.policy.listener,
-      clientId: aggregate?.clientId ?? client.id,
-      username: client.username,
-      address: peer.address,
-      port: peer.port,
-      protocol: request.protocol,
-      cleanStart: request.cleanStart,
-      sessionPresent,
-      keepAlive: (request.keepAlive ?? 0) / 1000,
-      at: this.core.now,
-    };
-    client.event = event;
+    client.protocol = protocol;
     if (aggregate !== undefined && aggregate.connected++ > 0) return;
     this.core.counters.connects.value++;
-    this.core.events.connected?.(event);
+    this.core.events.connected?.({
+      ...this.#eventOf(client, protocol),
+      cleanStart,
+      sessionPresent,
+      keepAlive: keepAlive / 1000,
+    });
+  }
+
+  #eventOf({ identity, aggregate }: BusClient, protocol: string): ClientEvent {
+    const { clientId, username, peer } = identity;
+    return {
+      gateway: this.gateway,
+      listener: this.policy.listener,
+      clientId: aggregate?.clientId ?? clientId,
+      username,
+      address: peer.address,
+      port: peer.port,
+      protocol,
+      at: this.core.now,
+    };
   }
 
   #refuse(refusal: Refusal, reason: string): ConnectAnswer {

@@ -27,6 +27,9 @@ export interface PresenceEvent {
   readonly address: string;
   /** `MQTT 5.0`, `STOMP 1.2`, ... */
   readonly protocol: string;
+}
+
+export interface ArrivalEvent extends PresenceEvent {
   readonly cleanStart: boolean;
   /** In seconds; 0 for none. */
   readonly keepAlive: number;
@@ -77,7 +80,7 @@ export class SysTopics {
     }
   }
 
-  connected(event: PresenceEvent): void {
+  connected(event: ArrivalEvent): void {
     // Peaks between two beats are made of arrivals.
     this.#sample("connections");
     this.#sample("sessions");

@@ -4,11 +4,13 @@ import type { Delivery } from "./delivery.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
 
-/** Where a session hands its deliveries while its client is connected. */
-export interface Outlet {
+/** The client of a session while it is connected: where the session hands its deliveries. */
+export interface Occupant {
   deliver(delivery: Delivery): void;
   /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
   readonly held: boolean;
+  /** Another connection takes the session: says goodbye and closes; has left the session before this returns. */
+  evict(): void;
 }
 
 export interface SessionOptions {

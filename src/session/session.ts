@@ -3,7 +3,7 @@ import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { SmallMap } from "../lib/small-map.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
-import { type Outlet, type SessionContext, sessionKey } from "./context.ts";
+import { type Occupant, type SessionContext, sessionKey } from "./context.ts";
 import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
 import { InboundIds } from "./inbound.ts";
 import type { SessionJournal } from "./journal.ts";
@@ -14,7 +14,7 @@ import { Window } from "./window.ts";
 
 /**
  * One client's subscriptions, queue and window. It outlives connections. No I/O: while a client is connected
- * it has an outlet, and `credit` says how many QoS 1 and 2 deliveries may be unsettled at one time.
+ * it has an occupant, and `credit` says how many QoS 1 and 2 deliveries may be unsettled at one time.
  */
 export class Session implements Subscriber {
   readonly key: string;
@@ -31,15 +31,20 @@ export class Session implements Subscriber {
   username: string | undefined = undefined;
   /** What the client shares with others on the bus, if it does. */
   owner: object | undefined = undefined;
+  /** Its number in the store; 0 while it has none. */
+  number = 0;
+  /** Its client settled the last delivery within milliseconds: a store need not hurry with the next one. */
+  prompt = true;
   /** When its client left; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
 
   readonly #context: SessionContext;
-  readonly #queue: Queue;
+  /** Made, as the three below, at the first use: most devices are idle most of the time. */
+  #queue: Queue | undefined = undefined;
   #window: Window | undefined = undefined;
   #inbound: InboundIds | undefined = undefined;
   #replays: Replays | undefined = undefined;
-  #outlet: Outlet | undefined = undefined;
+  #occupant: Occupant | undefined = undefined;
   #credit = 0;
   #sequence = 1;
   /** QoS 2 deliveries that are kept since the transport became busy. */
@@ -54,11 +59,14 @@ export class Session implements Subscriber {
     this.key = sessionKey(gateway, clientId);
     this.expiry = expiry;
     this.#context = context;
-    this.#queue = new Queue(context.options.queue);
   }
 
   get connected(): boolean {
-    return this.#outlet !== undefined;
+    return this.#occupant !== undefined;
+  }
+
+  get occupant(): Occupant | undefined {
+    return this.#occupant;
   }
 
   get durable(): boolean {
@@ -66,15 +74,15 @@ export class Session implements Subscriber {
   }
 
   get available(): boolean {
-    return this.#open && this.#queue.length === 0 && (this.#window?.size ?? 0) < this.#credit;
+    return this.#open && this.#queueLength === 0 && this.unsettled < this.#credit;
   }
 
   get queued(): number {
-    return this.#queue.length + (this.#replays?.left ?? 0);
+    return this.#queueLength + (this.#replays?.left ?? 0);
   }
 
   get queuedBytes(): number {
-    return this.#queue.bytes;
+    return this.#queue?.bytes ?? 0;
   }
 
   get unsettled(): number {
@@ -95,10 +103,10 @@ export class Session implements Subscriber {
       grant.identifiers,
       grant.group,
     );
-    if (this.#open && this.#queue.length === 0 && this.#replays === undefined && !this.#resuming) {
+    if (this.#open && this.#queueLength === 0 && this.#replays === undefined && !this.#resuming) {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
-        this.#outlet!.deliver(delivery);
+        this.#occupant!.deliver(delivery);
         return;
       }
       if (this.#mayHand()) {
@@ -117,8 +125,8 @@ export class Session implements Subscriber {
     this.flush();
   }
 
-  attach(outlet: Outlet, credit: number): void {
-    this.#outlet = outlet;
+  attach(occupant: Occupant, credit: number): void {
+    this.#occupant = occupant;
     this.#credit = credit;
     this.#resuming = this.unsettled > 0;
     this.flush();
@@ -126,13 +134,13 @@ export class Session implements Subscriber {
 
   /** The client is gone. What it had not settled stays in the window and is handed out again on resume. */
   detach(): void {
-    this.#outlet = undefined;
+    this.#occupant = undefined;
     this.#credit = 0;
     this.#replays = undefined;
     this.#ready = undefined;
     if (!this.durable) return;
     for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
-    if (!this.#context.options.queueQos0) {
+    if (!this.#context.options.queueQos0 && this.#queue !== undefined) {
       this.#context.counters.droppedAway.value += this.#queue.remove((delivery) => delivery.qos === 0).length;
     }
   }
@@ -166,18 +174,19 @@ export class Session implements Subscriber {
         // Not those that never went out because the store had not kept their ids yet.
         if (delivery.held) continue;
         delivery.duplicate = true;
-        this.#outlet?.deliver(delivery);
+        this.#occupant?.deliver(delivery);
       }
     }
     for (const delivery of this.#open ? (this.#ready?.splice(0) ?? []) : []) {
-      if (this.#window?.get(delivery.id) === delivery) this.#outlet?.deliver(delivery);
+      if (this.#window?.get(delivery.id) === delivery) this.#occupant?.deliver(delivery);
     }
     while (this.#open) {
-      const delivery = this.#nextReplay() ?? this.#queue.peek();
+      const queue = this.#queue;
+      const delivery = this.#nextReplay() ?? queue?.peek();
       if (delivery === undefined) return;
-      const fromQueue = this.#queue.peek() === delivery;
+      const fromQueue = queue !== undefined && queue.peek() === delivery;
       if (delivery.message.expiresAt !== NEVER && delivery.message.expiresAt <= this.#context.clock.now()) {
-        if (fromQueue) this.#queue.shift();
+        if (fromQueue) queue.shift();
         this.#context.counters.droppedExpired.value++;
         this.#forget(delivery);
         continue;
@@ -186,10 +195,10 @@ export class Session implements Subscriber {
         if (!fromQueue) this.#replays!.putBack();
         return;
       }
-      if (fromQueue) this.#queue.shift();
+      if (fromQueue) queue.shift();
       if (delivery.qos === 0) {
         this.#context.counters.delivered[0].value++;
-        this.#outlet!.deliver(delivery);
+        this.#occupant!.deliver(delivery);
       } else {
         this.#hand(delivery);
       }
@@ -214,7 +223,7 @@ export class Session implements Subscriber {
         // Not handed out in the same breath: the client has just said that it cannot take it.
         return;
     }
-    if (this.#queue.length > 0 || this.#replays !== undefined) this.flush();
+    if (this.#queueLength > 0 || this.#replays !== undefined) this.flush();
   }
 
   /**
@@ -258,9 +267,9 @@ export class Session implements Subscriber {
    * that was handed out is not given to anybody else [MQTT-4.8.2-5].
    */
   end(): void {
-    const left = [...(this.#window?.inOrder() ?? []), ...this.#queue];
+    const left = this.#all();
     this.#window?.clear();
-    this.#queue.remove(() => true);
+    this.#queue = undefined;
     for (const delivery of left) this.#forget(delivery);
     if (this.durable) this.#context.journal?.removed(this);
     for (const delivery of left) {
@@ -280,7 +289,7 @@ export class Session implements Subscriber {
 
   /** Deliveries at QoS 1 and 2: those handed out, and those that wait. */
   get kept(): readonly Outgoing[] {
-    return [...(this.#window?.inOrder() ?? []), ...this.#queue].filter(({ qos }) => qos > 0);
+    return this.#all().filter(({ qos }) => qos > 0);
   }
 
   /** Puts back a delivery that a store had kept, in the order of its calls. */
@@ -289,7 +298,7 @@ export class Session implements Subscriber {
     if (sequence >= this.#sequence) this.#sequence = sequence + 1;
     if (id === 0) {
       // Limits may have become smaller since.
-      for (const dropped of this.#queue.push(delivery, this.#context.clock.now())) {
+      for (const dropped of this.#enter(delivery)) {
         this.#context.counters.droppedFull.value++;
         this.#forget(dropped);
       }
@@ -304,8 +313,23 @@ export class Session implements Subscriber {
     this.#inbound.restore(packetId);
   }
 
+  get #queueLength(): number {
+    return this.#queue === undefined ? 0 : this.#queue.length;
+  }
+
+  /** Puts a delivery at the end of the queue; returns what had to go for it. */
+  #enter(delivery: Outgoing): readonly Outgoing[] {
+    this.#queue ??= new Queue(this.#context.options.queue);
+    return this.#queue.push(delivery, this.#context.clock.now());
+  }
+
+  /** All deliveries, those handed out first. */
+  #all(): Outgoing[] {
+    return [...(this.#window?.inOrder() ?? []), ...(this.#queue ?? [])];
+  }
+
   get #open(): boolean {
-    return this.#outlet !== undefined && this.#credit > 0 && !this.#outlet.held;
+    return this.#occupant !== undefined && this.#credit > 0 && !this.#occupant.held;
   }
 
   #mayHand(): boolean {
@@ -328,7 +352,7 @@ export class Session implements Subscriber {
         return;
       }
     }
-    this.#outlet!.deliver(delivery);
+    this.#occupant!.deliver(delivery);
   }
 
   /**
@@ -341,8 +365,8 @@ export class Session implements Subscriber {
       delivery.held = false;
       if (this.#window?.get(delivery.id) !== delivery) return;
       if (this.#open) {
-        this.#outlet!.deliver(delivery);
-      } else if (this.#outlet !== undefined) {
+        this.#occupant!.deliver(delivery);
+      } else if (this.#occupant !== undefined) {
         this.#ready ??= [];
         this.#ready.push(delivery);
       }
@@ -350,13 +374,13 @@ export class Session implements Subscriber {
   }
 
   #enqueue(delivery: Outgoing): void {
-    if (delivery.qos === 0 && this.#outlet === undefined && !this.#context.options.queueQos0) {
+    if (delivery.qos === 0 && this.#occupant === undefined && !this.#context.options.queueQos0) {
       this.#context.counters.droppedAway.value++;
       return;
     }
     // A queued message must not hold on to the read buffer that it came in.
     delivery.message = delivery.message.kept();
-    for (const dropped of this.#queue.push(delivery, this.#context.clock.now())) {
+    for (const dropped of this.#enter(delivery)) {
       if (dropped.message.expiresAt !== NEVER && dropped.message.expiresAt <= this.#context.clock.now()) {
         this.#context.counters.droppedExpired.value++;
       } else {
@@ -371,6 +395,7 @@ export class Session implements Subscriber {
   #giveBack(delivery: Outgoing): void {
     delivery.id = 0 as DeliveryId;
     delivery.stage = "publish";
+    this.#queue ??= new Queue(this.#context.options.queue);
     this.#queue.unshift(delivery);
     if (this.durable) this.#context.journal?.moved(this, delivery);
   }

@@ -1,10 +1,10 @@
-import type { Bus, Grant, Subscription } from "../bus/bus.ts";
+import type { Bus, Grant } from "../bus/bus.ts";
 import { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
-import type { Outlet, SessionContext } from "./context.ts";
+import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
 import { journalWhole } from "./journal.ts";
 import { Session } from "./session.ts";
@@ -18,12 +18,6 @@ export interface SessionsOptions {
   readonly replayMax: number;
 }
 
-/** Gives way when another connection takes its session. */
-export interface Occupant extends Outlet {
-  /** Says goodbye and closes; the session is detached from it before this returns. */
-  evict(session: Session): void;
-}
-
 export interface Opened {
   readonly session: Session;
   readonly present: boolean;
@@ -32,7 +26,6 @@ export interface Opened {
 /** All sessions by key: connecting, taking over, expiring, and what wills do then. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
-  readonly #occupants = new Map<Session, Occupant>();
   /** As many as configurations name. */
   readonly #aggregates = new Map<string, Aggregate>();
   readonly #pending = new Map<Session, SessionTimers>();
@@ -43,6 +36,8 @@ export class Sessions {
   /** Sessions that ended because their expiry passed. */
   expired = 0;
   takenOver = 0;
+  /** Sessions whose client is connected. */
+  connected = 0;
 
   constructor(bus: Bus, alarms: Alarms, context: SessionContext, options: SessionsOptions) {
     this.#bus = bus;
@@ -53,10 +48,6 @@ export class Sessions {
 
   get count(): number {
     return this.#sessions.size;
-  }
-
-  get connected(): number {
-    return this.#occupants.size;
   }
 
   get(gateway: string, clientId: string): Session | undefined {
@@ -86,19 +77,12 @@ export class Sessions {
     return this.#sessions.values();
   }
 
-  occupant(session: Session): Occupant | undefined {
-    return this.#occupants.get(session);
-  }
-
   /** Opens a client's session for a new connection. Undefined when the limit of sessions is reached. */
   open(gateway: string, clientId: string, cleanStart: boolean, expiry: Duration): Opened | undefined {
     const former = this.#sessions.get(sessionKey(gateway, clientId));
-    if (former !== undefined) {
-      const occupant = this.#occupants.get(former);
-      if (occupant !== undefined) {
-        this.takenOver++;
-        occupant.evict(former);
-      }
+    if (former?.occupant !== undefined) {
+      this.takenOver++;
+      former.occupant.evict();
     }
     // Eviction may have ended it, when it was not to outlive its connection.
     const known = this.#sessions.get(sessionKey(gateway, clientId));
@@ -115,7 +99,7 @@ export class Sessions {
   }
 
   occupy(session: Session, occupant: Occupant, credit: number): void {
-    this.#occupants.set(session, occupant);
+    this.connected++;
     session.leftAt = undefined;
     session.save();
     session.attach(occupant, credit);
@@ -123,7 +107,7 @@ export class Sessions {
 
   /** A connection ended. `publishWill`: it was lost, or ended in a way that asks for the will. */
   leave(session: Session, publishWill: boolean, now: Instant): void {
-    this.#occupants.delete(session);
+    this.connected--;
     session.detach();
     session.leftAt = now;
     if (!publishWill) session.will = undefined;
@@ -162,7 +146,6 @@ export class Sessions {
     }
     session.subscriptions.clear();
     this.#sessions.delete(session.key);
-    this.#occupants.delete(session);
     session.end();
   }
 
@@ -172,7 +155,7 @@ export class Sessions {
     const isNew = !session.subscriptions.has(filter);
     session.subscriptions.set(filter, options);
     const onBus = this.mounted(session, filter);
-    this.#bus.subscribe(session, onBus, asSubscription(options));
+    this.#bus.subscribe(session, onBus, options);
     if (session.durable) this.#context.journal?.subscribed(session, filter, options);
     const handling = options.retainHandling ?? 0;
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
@@ -193,7 +176,7 @@ export class Sessions {
       this.#bus.unsubscribe(session, this.mounted(session, filter));
     session.mountpoint = mountpoint;
     for (const [filter, options] of session.subscriptions) {
-      this.#bus.subscribe(session, this.mounted(session, filter), asSubscription(options));
+      this.#bus.subscribe(session, this.mounted(session, filter), options);
     }
   }
 
@@ -211,7 +194,7 @@ export class Sessions {
   restore(session: Session): void {
     this.#sessions.set(session.key, session);
     for (const [filter, options] of session.subscriptions) {
-      this.#bus.subscribe(session, this.mounted(session, filter), asSubscription(options));
+      this.#bus.subscribe(session, this.mounted(session, filter), options);
     }
   }
 
@@ -314,13 +297,6 @@ class SessionTimers {
 }
 
 const isShared = (filter: string): boolean => filter.startsWith("$share/") || filter.startsWith("$queue/");
-
-const asSubscription = (options: SubscribeOptions): Subscription => ({
-  qos: options.qos,
-  noLocal: options.noLocal ?? false,
-  retainAsPublished: options.retainAsPublished ?? false,
-  identifier: options.identifier,
-});
 
 const asGrant = (options: SubscribeOptions): Grant => ({
   qos: options.qos,

@@ -3,12 +3,13 @@ import { EmbeddedBus } from "#core/bus/embedded.ts";
 import { Message, type MessageOptions } from "#core/bus/message.ts";
 import { Deadlines } from "#core/gateway/deadlines.ts";
 import { after, type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
+import type { Occupant } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
 import type { Delivery } from "#core/session/delivery.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration, type Restored } from "#core/session/restore.ts";
 import type { Session } from "#core/session/session.ts";
-import { type Occupant, Sessions } from "#core/session/sessions.ts";
+import { Sessions } from "#core/session/sessions.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 import type { MemoryEngine } from "#core/store/memory-engine.ts";
 
@@ -27,11 +28,12 @@ export class Life {
     this.deadlines = new Deadlines(this.now);
     this.store = new GroupCommit(engine, {
       window: 2,
+      patience: 5,
       retry: 1000,
       later: (run) => this.#due.push(run),
       onFailure: () => {},
     });
-    const state = new DurableState(this.store);
+    const state = new DurableState(this.store, clock);
     this.bus = new EmbeddedBus(
       {
         retained: { messages: 100, payloadSize: 1000, bytes: 100_000 },

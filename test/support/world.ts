@@ -17,7 +17,13 @@ import type {
   Peer,
   Transport,
 } from "#core/gateway/contract.ts";
-import { type ClientEvent, type Commits, type Core, newCoreCounters } from "#core/gateway/core.ts";
+import {
+  type ClientEvent,
+  type Commits,
+  type ConnectEvent,
+  type Core,
+  newCoreCounters,
+} from "#core/gateway/core.ts";
 import { DatagramRuntime } from "#core/gateway/datagram-runtime.ts";
 import { Deadlines } from "#core/gateway/deadlines.ts";
 import { Door } from "#core/gateway/door.ts";
@@ -68,7 +74,7 @@ export class World {
   readonly core: Core;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
     [];
-  readonly connects: ClientEvent[] = [];
+  readonly connects: ConnectEvent[] = [];
   readonly disconnects: { event: ClientEvent; reason: string }[] = [];
   readonly counters = new Map<string, Counter>();
   readonly sessionCounters = newSessionCounters();

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Grant } from "#core/bus/bus.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
 import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
-import type { Outlet, SessionOptions } from "#core/session/context.ts";
+import type { Occupant, SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
 import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
 import { Outgoing } from "#core/session/outgoing.ts";
@@ -12,12 +12,13 @@ import { fc } from "../../support/property.ts";
 
 const NOW = 1_000_000 as Instant;
 
-class Client implements Outlet {
+class Client implements Occupant {
   held = false;
   readonly taken: Delivery[] = [];
   deliver(delivery: Delivery): void {
     this.taken.push(delivery);
   }
+  evict(): void {}
   get texts(): string[] {
     return this.taken.map((delivery) => new TextDecoder().decode(delivery.message.payload));
   }

@@ -4,7 +4,7 @@ import { type Instant, milliseconds } from "#core/lib/time.ts";
 import { METRICS } from "#core/observe/sys-names.ts";
 import { packetMetrics } from "#core/observe/sys-packets.ts";
 import {
-  type PresenceEvent,
+  type ArrivalEvent,
   type SysPorts,
   SysTopics,
   topicLevel,
@@ -26,7 +26,7 @@ function open(statistics: SysPorts["statistics"] = {}, metrics: SysPorts["metric
   return { topics, clock, sys };
 }
 
-const event: PresenceEvent = {
+const event: ArrivalEvent = {
   gateway: "mqtt",
   listener: "tcp",
   clientId: "sensor",
