@@ -5,7 +5,7 @@ import { isJsonObject, type Json, type JsonObject, parseExactJson } from "./cont
 import type { Entry, Types } from "./content/value.ts";
 import { type FirmwareOrder, firmwareOrder } from "./firmware/order.ts";
 import type { Operation, Query } from "./operation.ts";
-import { Path, parsePath } from "./path.ts";
+import { Path, parseDevicePath, parsePath } from "./path.ts";
 import { contentPath, type Encoding, writtenEntry } from "./written-value.ts";
 
 /** Items in one command; more are refused. */
@@ -114,7 +114,7 @@ function onPath(
   const given = data[name];
   if (typeof given !== "string") return err(`${name} is missing`);
   const [location = "", query = ""] = given.split("?", 2);
-  const path = parsePath(location);
+  const path = parseDevicePath(location);
   if (!path.ok) return err(`${name} ${given}: ${path.error.problem}`);
   if (path.value.ids.length < levels) return err(`${name} ${given} is too short for this operation`);
   return make(path.value, query === "" ? [] : query.split("&"));
@@ -126,7 +126,7 @@ function onPaths(data: JsonObject, make: (paths: readonly Path[]) => Operation):
   if (given.length > CONTENT_MAX) return err("too many paths");
   const paths: Path[] = [];
   for (const item of given as readonly Json[]) {
-    const path = typeof item === "string" ? parsePath(item) : undefined;
+    const path = typeof item === "string" ? parseDevicePath(item) : undefined;
     if (path === undefined || !path.ok) return err(`${String(item)} is not a path`);
     paths.push(path.value);
   }
@@ -226,7 +226,7 @@ function readCreate(data: JsonObject, encoding: Encoding, types: Types): Result<
       const content = data["content"];
       const items = Array.isArray(content) ? (content as readonly Json[]) : [];
       const instanceGiven = path.kind === "instance" || items.some(namesInstance);
-      const base = instanceGiven ? path : (Path.of(...path.ids, 0) as Path);
+      const base = instanceGiven ? path : (path.child(0) as Path);
       const entries = readContent(base, content, encoding, types);
       if (!entries.ok) return entries;
       const create = { kind: "create" as const, path: path.up(1), entries: entries.value, instanceGiven };

@@ -3,7 +3,7 @@ import type { Ask } from "#gateways/coap/stack/site.ts";
 import type { JsonObject } from "./content/exact-json.ts";
 import { isJsonObject, type Json } from "./content/exact-json.ts";
 import { type Operation, observationKey } from "./operation.ts";
-import { type Path, parsePath } from "./path.ts";
+import { type Path, parseDevicePath, parsePath } from "./path.ts";
 
 export interface Observed {
   readonly operation: Extract<Operation, { kind: "observe" | "observe-composite" }>;
@@ -74,7 +74,7 @@ export function recalledObservation(json: Json | undefined): Omit<Observed, "ask
   if (!isJsonObject(json) || !Array.isArray(json["paths"])) return undefined;
   const paths: Path[] = [];
   for (const item of json["paths"] as readonly Json[]) {
-    const path = typeof item === "string" ? parsePath(item) : undefined;
+    const path = typeof item === "string" ? parseDevicePath(item) : undefined;
     if (path?.ok !== true) return undefined;
     paths.push(path.value);
   }

@@ -192,7 +192,7 @@ export class RequestQueue {
   }
 
   answer(request: Waiting, response: IncomingResponse): Answer {
-    return answerOf(request.operation, response, this.#line.target.types);
+    return answerOf(request.operation, response, this.#line.target);
   }
 }
 

@@ -28,6 +28,9 @@ export interface Target extends Offer {
   readonly types: Types;
 }
 
+/** `/lwm2m` for names; empty without an alternate path. */
+export const rootName = (root: readonly string[]): string => root.map((segment) => `/${segment}`).join("");
+
 export type Request = Result<OutgoingRequest, DecodeError>;
 
 export function requestFor(operation: Operation, target: Target): Request {
@@ -67,7 +70,12 @@ export function requestFor(operation: Operation, target: Target): Request {
   }
 }
 
-const segments = (target: Target, path: Path): string[] => [...target.root, ...path.ids.map(String)];
+/** The prefix of an end device stands where an alternate path does, below that of the gateway itself. */
+const segments = (target: Target, path: Path): string[] => [
+  ...target.root,
+  ...(path.prefix === "" ? [] : [path.prefix]),
+  ...path.ids.map(String),
+];
 const accept = (format: number): OptionValue => option(Option.Accept, format);
 const contentFormat = (format: number): OptionValue => option(Option.ContentFormat, format);
 
@@ -90,7 +98,7 @@ function writeRequest(operation: Of<"write">, target: Target): Request {
   const lifted = operation.path.kind === "resource-instance" && target.version === "1.0";
   const path = lifted ? operation.path.up(2) : operation.path;
   const format = operation.format ?? writeFormatFor(path, operation.entries, target);
-  const payload = encodeContent(format, path, operation.entries);
+  const payload = encodeContent(format, path, operation.entries, rootName(target.root));
   if (!payload.ok) return payload;
   return ok({
     method: lifted || operation.mode === "update" ? Method.POST : Method.PUT,
@@ -113,7 +121,8 @@ function createRequest(operation: Of<"create">, target: Target): Request {
   // Only TLV can leave the instance out; names of the other formats are paths (LwM2M 1.1 §7.4).
   const tlv = offered === ContentFormat.Tlv || offered === ContentFormat.OldTlv;
   const format = instanceGiven || tlv ? offered : ContentFormat.Tlv;
-  const payload = encodeContent(format, instanceGiven ? path : (Path.of(...path.ids, 0) as Path), entries);
+  const base = instanceGiven ? path : (path.child(0) as Path);
+  const payload = encodeContent(format, base, entries, rootName(target.root));
   if (!payload.ok) return payload;
   return ok({
     method: Method.POST,
@@ -135,13 +144,13 @@ function fetchRequest(
     method: Method.FETCH,
     path: [...target.root],
     options: [contentFormat(format), accept(compositeAcceptFor(target))],
-    payload: json ? encodePathsJson(operation.paths) : encodePathsCbor(operation.paths),
+    payload: (json ? encodePathsJson : encodePathsCbor)(operation.paths, rootName(target.root)),
   };
 }
 
 function patchRequest(operation: Of<"write-composite">, target: Target): Request {
   const format = operation.format ?? patchFormatFor(target);
-  const payload = encodeContent(format, Path.ROOT, operation.entries);
+  const payload = encodeContent(format, Path.ROOT, operation.entries, rootName(target.root));
   if (!payload.ok) return payload;
   return ok({
     method: Method.iPATCH,

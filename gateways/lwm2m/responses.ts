@@ -6,10 +6,11 @@ import { Option } from "#gateways/coap/stack/options.ts";
 import type { IncomingResponse } from "#gateways/coap/stack/site.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import { ContentFormat, decodeContent } from "./content/formats.ts";
-import type { Entry, Types } from "./content/value.ts";
+import type { Entry } from "./content/value.ts";
 import { splitLinks } from "./links.ts";
 import { type Operation, requestPath } from "./operation.ts";
 import { Path } from "./path.ts";
+import { rootName, type Target } from "./requests.ts";
 
 /** Names of codes, in the words of RFC 7252 §12.1.2. */
 const CODE_NAMES: ReadonlyMap<number, string> = new Map(
@@ -32,7 +33,7 @@ export interface Answer {
 }
 
 /** What a response means under its operation; never keeps a view of it. */
-export function answerOf(operation: Operation, response: IncomingResponse, types: Types): Answer {
+export function answerOf(operation: Operation, response: IncomingResponse, target: Target): Answer {
   const { code, payload } = response;
   if (isError(code)) return { code, reason: diagnostic(payload) };
   switch (operation.kind) {
@@ -41,11 +42,11 @@ export function answerOf(operation: Operation, response: IncomingResponse, types
     case "read":
     case "observe":
     case "cancel-observe":
-      return contentOf(response, operation.path, types);
+      return contentOf(response, operation.path, target);
     case "read-composite":
     case "observe-composite":
     case "cancel-observe-composite":
-      return contentOf(response, Path.ROOT, types);
+      return contentOf(response, Path.ROOT, target);
     case "create":
       return { code, location: response.message.strings(Option.LocationPath)?.join("/") };
     case "write":
@@ -70,13 +71,13 @@ function linksOf(code: number, payload: Uint8Array): Answer {
   return { code, links: splitLinks(readable) };
 }
 
-function contentOf(response: IncomingResponse, base: Path, types: Types): Answer {
+function contentOf(response: IncomingResponse, base: Path, target: Target): Answer {
   const { code, payload } = response;
   if (code !== Response.Content) return { code };
   const format = response.message.uint(Option.ContentFormat);
   if (payload.length === 0 && format === undefined && base.ids.length < 3) return { code, entries: [] };
   const wide = base.ids.length === 0 ? (format ?? ContentFormat.SenmlCbor) : format;
-  const entries = decodeContent(wide, payload, base, types);
+  const entries = decodeContent(wide, payload, base, target.types, rootName(target.root));
   if (entries.ok) return { code, entries: entries.value.map(kept) };
   return { code: Response.BadRequest, reason: `${entries.error.clause}: ${entries.error.problem}` };
 }

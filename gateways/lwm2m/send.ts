@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import { Path } from "./path.ts";
 import { codeOf, isRefused } from "./refusals.ts";
 import { sendReport } from "./reports.ts";
+import { rootName } from "./requests.ts";
 import type { Shared } from "./shared.ts";
 import { shownContent } from "./shown-value.ts";
 
@@ -46,7 +47,7 @@ export function receiveSend(
     request.refuse(Response.UnsupportedContentFormat, "SenML JSON, SenML CBOR or LwM2M CBOR");
     return;
   }
-  const entries = decodeContent(format, payload, Path.ROOT, device.types);
+  const entries = decodeContent(format, payload, Path.ROOT, device.types, rootName(device.target.root));
   if (!entries.ok) {
     request.refuse(Response.BadRequest, entries.error.problem);
     return;

@@ -6,7 +6,7 @@ import { isJsonObject, type Json } from "./content/exact-json.ts";
 import { typeByValue } from "./content/guess.ts";
 import { parseValue } from "./content/text.ts";
 import { type Entry, fits, type ResourceType, type Types, type Value } from "./content/value.ts";
-import { Path, parsePath } from "./path.ts";
+import { Path, parseDevicePath } from "./path.ts";
 
 const TYPE_NAMES: ReadonlyMap<string, ResourceType> = new Map([
   ["string", "string"],
@@ -65,8 +65,10 @@ function fromHex(given: Json, type: ResourceType | undefined): Value | undefined
 /** `path` of a content item, below `base`; also accepted in full. */
 export function contentPath(base: Path, given: Json | undefined): Path | undefined {
   if (typeof given !== "string") return undefined;
-  const relative = parsePath(given);
+  const relative = parseDevicePath(given);
   if (!relative.ok) return undefined;
-  const joined = Path.of(...base.ids, ...relative.value.ids);
+  const { ids, prefix } = relative.value;
+  if (prefix !== "") return base.covers(relative.value) ? relative.value : undefined;
+  const joined = Path.of(...base.ids, ...ids)?.behind(base.prefix);
   return joined ?? (base.covers(relative.value) ? relative.value : undefined);
 }

@@ -37,13 +37,15 @@ const CLAUSE = "LwM2M 1.1 §7.4";
 
 /**
  * Values of a payload that answers a request for `base`. Without a content format a single resource is text
- * and anything else TLV, which is what devices mean that leave the option out.
+ * and anything else TLV, which is what devices mean that leave the option out. `root` is the alternate path, with
+ * which names in SenML begin.
  */
 export function decodeContent(
   format: number | undefined,
   bytes: Uint8Array,
   base: Path,
   types: Types,
+  root = "",
 ): Result<Entry[], DecodeError> {
   switch (format ?? (base.ids.length >= 3 ? ContentFormat.Text : ContentFormat.Tlv)) {
     case ContentFormat.Text:
@@ -61,12 +63,12 @@ export function decodeContent(
       return within(base, decodeLwm2mJson(bytes, base, types));
     case ContentFormat.SenmlJson:
     case ContentFormat.SenmlEtchJson:
-      return within(base, decodeSenmlJson(bytes, base, types));
+      return within(base, decodeSenmlJson(bytes, base, types, root));
     case ContentFormat.SenmlCbor:
     case ContentFormat.SenmlEtchCbor:
-      return within(base, decodeSenmlCbor(bytes, base, types));
+      return within(base, decodeSenmlCbor(bytes, base, types, root));
     case ContentFormat.Lwm2mCbor:
-      return within(base, decodeLwm2mCbor(bytes, types));
+      return within(base, decodeLwm2mCbor(bytes, base, types));
     default:
       return decodeError(CLAUSE, 0, `content format ${format} is not known`);
   }
@@ -84,6 +86,7 @@ export function encodeContent(
   format: number,
   base: Path,
   entries: readonly Entry[],
+  root = "",
 ): Result<Uint8Array, DecodeError> {
   if (isSingle(format) && !(entries.length === 1 && entries[0]?.path.equals(base) === true)) {
     return decodeError(CLAUSE, 0, `content format ${format} can carry one resource only`);
@@ -104,10 +107,10 @@ export function encodeContent(
       return ok(encodeLwm2mJson(base, entries));
     case ContentFormat.SenmlJson:
     case ContentFormat.SenmlEtchJson:
-      return ok(encodeSenmlJson(base, entries));
+      return ok(encodeSenmlJson(base, entries, root));
     case ContentFormat.SenmlCbor:
     case ContentFormat.SenmlEtchCbor:
-      return ok(encodeSenmlCbor(base, entries));
+      return ok(encodeSenmlCbor(base, entries, root));
     case ContentFormat.Lwm2mCbor:
       return ok(encodeLwm2mCbor(entries));
     default:

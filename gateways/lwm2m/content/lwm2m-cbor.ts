@@ -3,7 +3,7 @@
  * level a map; a key may also be an array of several levels, which shortens a lonely branch.
  */
 import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/result.ts";
-import { Path } from "../path.ts";
+import { Path, parseDevicePath } from "../path.ts";
 import { scalarOf, writeScalar } from "./cbor.ts";
 import { type Cbor, decodeCbor } from "./cbor-codec.ts";
 import { CborWriter } from "./cbor-writer.ts";
@@ -12,12 +12,13 @@ import type { Entry, Types } from "./value.ts";
 
 const CLAUSE = "LwM2M 1.2 §7.4.8";
 
-export function decodeLwm2mCbor(bytes: Uint8Array, types: Types): Result<Entry[], DecodeError> {
+/** Of an end device keys begin with its prefix (LwM2M Gateway 1.1 §9), which may be left out where `base` has it. */
+export function decodeLwm2mCbor(bytes: Uint8Array, base: Path, types: Types): Result<Entry[], DecodeError> {
   const cbor = decodeCbor(bytes);
   if (!cbor.ok) return cbor;
   if (!(cbor.value instanceof Map)) return decodeError(CLAUSE, 0, "not a map");
   const entries: Entry[] = [];
-  const failure = collect(cbor.value, Path.ROOT, types, entries);
+  const failure = collect(cbor.value, Path.ROOT.behind(base.prefix), types, entries);
   return failure === undefined ? ok(entries) : err(failure);
 }
 
@@ -38,9 +39,19 @@ function collect(
 }
 
 function pathOf(key: Cbor, parent: Path): Path | undefined {
-  if (typeof key === "number") return parent.child(key);
-  if (!Array.isArray(key) || key.length === 0) return undefined;
-  return key.every((id) => typeof id === "number") ? Path.of(...parent.ids, ...(key as number[])) : undefined;
+  const levels: readonly Cbor[] = Array.isArray(key) ? key : [key];
+  const [first, ...rest] = levels;
+  if (typeof first === "string") {
+    const path = parent.ids.length === 0 ? parseDevicePath(`/${first}`) : undefined;
+    return path?.ok === true && path.value.prefix === first ? below(path.value, rest) : undefined;
+  }
+  return levels.length === 0 ? undefined : below(parent, levels);
+}
+
+function below(parent: Path, levels: readonly Cbor[]): Path | undefined {
+  let path: Path | undefined = parent;
+  for (const id of levels) path = typeof id === "number" ? path?.child(id) : undefined;
+  return path;
 }
 
 function leaf(member: Cbor, path: Path, types: Types, entries: Entry[]): DecodeError | undefined {
@@ -54,7 +65,7 @@ function leaf(member: Cbor, path: Path, types: Types, entries: Entry[]): DecodeE
 
 const problem = (what: string): DecodeError => ({ clause: CLAUSE, at: 0, problem: what });
 
-type Tree = Map<number, Tree | Entry>;
+type Tree = Map<number | string, Tree | Entry>;
 
 export function encodeLwm2mCbor(entries: readonly Entry[]): Uint8Array {
   const root: Tree = new Map();
@@ -67,8 +78,8 @@ export function encodeLwm2mCbor(entries: readonly Entry[]): Uint8Array {
 /** Of two entries where one lies below the other the later wins, as in every other format. */
 function insert(root: Tree, entry: Entry): void {
   let tree = root;
-  const { ids } = entry.path;
-  for (const id of ids.slice(0, -1)) {
+  const { ids, prefix } = entry.path;
+  for (const id of [...(prefix === "" ? [] : [prefix]), ...ids.slice(0, -1)]) {
     let next = tree.get(id);
     if (!(next instanceof Map)) {
       next = new Map();
@@ -82,7 +93,8 @@ function insert(root: Tree, entry: Entry): void {
 function write(writer: CborWriter, tree: Tree): void {
   writer.map(tree.size);
   for (const [id, branch] of tree) {
-    writer.integer(id);
+    if (typeof id === "string") writer.text(id);
+    else writer.integer(id);
     if (branch instanceof Map) write(writer, branch);
     else writeScalar(writer, branch);
   }

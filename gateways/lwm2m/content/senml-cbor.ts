@@ -3,13 +3,19 @@ import { type DecodeError, decodeError, err, type Result } from "#core/lib/resul
 import type { Path } from "../path.ts";
 import { type Cbor, decodeCbor } from "./cbor-codec.ts";
 import { CborWriter } from "./cbor-writer.ts";
+import { nameOf } from "./names.ts";
 import { CLAUSE, entriesOf, RECORDS_MAX, type Record, recordsOf } from "./senml.ts";
 import type { Entry, Types, Value } from "./value.ts";
 
 /** Map keys (RFC 8428 §6, table 4); an object link keeps its text label (LwM2M 1.1 §7.4.5). */
 const Label = { bv: -5, bt: -3, bn: -2, n: 0, v: 2, vs: 3, vb: 4, t: 6, vd: 8, vlo: "vlo" } as const;
 
-export function decodeSenmlCbor(bytes: Uint8Array, base: Path, types: Types): Result<Entry[], DecodeError> {
+export function decodeSenmlCbor(
+  bytes: Uint8Array,
+  base: Path,
+  types: Types,
+  root: string,
+): Result<Entry[], DecodeError> {
   const cbor = decodeCbor(bytes);
   if (!cbor.ok) return cbor;
   if (!Array.isArray(cbor.value)) return decodeError(CLAUSE, 0, "a SenML pack is an array");
@@ -21,7 +27,7 @@ export function decodeSenmlCbor(bytes: Uint8Array, base: Path, types: Types): Re
       return err({ clause: CLAUSE, at: index, problem: `record ${index}: ${record}` });
     records.push(record);
   }
-  return entriesOf(records, base, types);
+  return entriesOf(records, base, types, root);
 }
 
 /** The record, or what is wrong with it. */
@@ -67,8 +73,8 @@ function valueIn(item: ReadonlyMap<Cbor, Cbor>): { value?: Value; removed?: bool
 }
 
 /** An entry without a value becomes a null number, which removes (RFC 8790 §3.1). */
-export function encodeSenmlCbor(base: Path, entries: readonly Entry[]): Uint8Array {
-  const records = recordsOf(base, entries);
+export function encodeSenmlCbor(base: Path, entries: readonly Entry[], root: string): Uint8Array {
+  const records = recordsOf(base, entries, root);
   const writer = new CborWriter().array(records.length);
   for (const [index, record] of records.entries())
     writeRecord(writer, record, (entries[index] as Entry).type);
@@ -76,9 +82,9 @@ export function encodeSenmlCbor(base: Path, entries: readonly Entry[]): Uint8Arr
 }
 
 /** The paths of a composite read or observe: records with names only (LwM2M 1.1 §6.3.9). */
-export function encodePathsCbor(paths: readonly Path[]): Uint8Array {
+export function encodePathsCbor(paths: readonly Path[], root: string): Uint8Array {
   const writer = new CborWriter().array(paths.length);
-  for (const path of paths) writer.map(1).integer(Label.n).text(path.toString());
+  for (const path of paths) writer.map(1).integer(Label.n).text(nameOf(path, root));
   return writer.bytes();
 }
 

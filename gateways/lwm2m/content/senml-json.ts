@@ -4,12 +4,18 @@ import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/r
 import type { Path } from "../path.ts";
 import { decodeBase64Url, encodeBase64Url } from "./base64.ts";
 import { formatExactJson, isJsonObject, type Json, type JsonObject, parseExactJson } from "./exact-json.ts";
+import { nameOf } from "./names.ts";
 import { CLAUSE, entriesOf, RECORDS_MAX, type Record, recordsOf } from "./senml.ts";
 import type { Entry, Types, Value } from "./value.ts";
 
-export function decodeSenmlJson(bytes: Uint8Array, base: Path, types: Types): Result<Entry[], DecodeError> {
+export function decodeSenmlJson(
+  bytes: Uint8Array,
+  base: Path,
+  types: Types,
+  root: string,
+): Result<Entry[], DecodeError> {
   const records = decodeRecords(bytes);
-  return records.ok ? entriesOf(records.value, base, types) : records;
+  return records.ok ? entriesOf(records.value, base, types, root) : records;
 }
 
 function decodeRecords(bytes: Uint8Array): Result<Record[], DecodeError> {
@@ -65,16 +71,18 @@ function valueIn(item: JsonObject): { value?: Value; removed?: boolean } | { pro
 }
 
 /** An entry without a value becomes `"v": null`, which removes (RFC 8790 §3.1). */
-export const encodeSenmlJson = (base: Path, entries: readonly Entry[]): Uint8Array =>
+export const encodeSenmlJson = (base: Path, entries: readonly Entry[], root: string): Uint8Array =>
   utf8(
-    formatExactJson(recordsOf(base, entries).map((record) => ({ ...nameOf(record), ...labelled(record) }))),
+    formatExactJson(
+      recordsOf(base, entries, root).map((record) => ({ ...named(record), ...labelled(record) })),
+    ),
   );
 
 /** The paths of a composite read or observe: records with names only (LwM2M 1.1 §6.3.9). */
-export const encodePathsJson = (paths: readonly Path[]): Uint8Array =>
-  utf8(formatExactJson(paths.map((path) => ({ n: path.toString() }))));
+export const encodePathsJson = (paths: readonly Path[], root: string): Uint8Array =>
+  utf8(formatExactJson(paths.map((path) => ({ n: nameOf(path, root) }))));
 
-function nameOf(record: Record): JsonObject {
+function named(record: Record): JsonObject {
   return {
     ...(record.bn === undefined ? undefined : { bn: record.bn }),
     ...(record.n === undefined ? undefined : { n: record.n }),

@@ -3,7 +3,8 @@
  * record is a path by base name and name, a time, and at most one value.
  */
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import { type Path, parsePath } from "../path.ts";
+import type { Path } from "../path.ts";
+import { nameOf, pathNamed } from "./names.ts";
 import { refine } from "./refine.ts";
 import {
   type Entry,
@@ -35,13 +36,15 @@ export interface Record {
 }
 
 /**
- * `base` is the requested path: a pack whose records carry no name at all means it. Times in the result are
- * as sent; `absoluteTime` makes them epoch seconds.
+ * `base` is the requested path: a pack whose records carry no name at all means it. `root` is the alternate path
+ * that names begin with, empty when there is none. Times in the result are as sent; `absoluteTime` makes them epoch
+ * seconds.
  */
 export function entriesOf(
   records: readonly Record[],
   base: Path,
   types: Types,
+  root: string,
 ): Result<Entry[], DecodeError> {
   const entries: Entry[] = [];
   let baseName: string | undefined;
@@ -51,11 +54,8 @@ export function entriesOf(
     baseName = record.bn ?? baseName;
     baseTime = record.bt ?? baseTime;
     baseValue = record.bv ?? baseValue;
-    const name =
-      baseName === undefined && record.n === undefined
-        ? base.toString()
-        : (baseName ?? "") + (record.n ?? "");
-    const path = parsePath(name);
+    const unnamed = baseName === undefined && record.n === undefined;
+    const path = unnamed ? ok(base) : pathNamed((baseName ?? "") + (record.n ?? ""), base, root);
     if (!path.ok) return decodeError(CLAUSE, index, `record ${index}: the name is not a path`);
     const value = valueIn(record, baseValue);
     if (value === "malformed")
@@ -79,17 +79,15 @@ function valueIn(record: Record, baseValue: number): Value | undefined | "malfor
 }
 
 /** Records for entries: one base name, and each entry named below it. */
-export function recordsOf(base: Path, entries: readonly Entry[]): Record[] {
+export function recordsOf(base: Path, entries: readonly Entry[], root: string): Record[] {
   const [first] = entries;
   if (first === undefined) return [];
   const single = entries.length === 1 && first.path.equals(base);
-  const bn = single ? base.toString() : base.ids.length === 0 ? undefined : `${base}/`;
+  const whole = base.ids.length === 0;
+  const bn = single ? nameOf(base, root) : whole ? undefined : `${nameOf(base, root)}/`;
   return entries.map((entry, index) => {
-    const n = single
-      ? undefined
-      : bn === undefined
-        ? entry.path.toString()
-        : entry.path.toString().slice(bn.length);
+    const name = nameOf(entry.path, root);
+    const n = single ? undefined : bn === undefined ? name : name.slice(bn.length);
     const link = entry.value !== undefined && isObjectLink(entry.value);
     return {
       ...(index === 0 && bn !== undefined ? { bn } : undefined),

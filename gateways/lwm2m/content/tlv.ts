@@ -4,7 +4,7 @@
  */
 import { concat } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/result.ts";
-import { Path } from "../path.ts";
+import type { Path } from "../path.ts";
 import { guessBinary } from "./guess.ts";
 import { binaryOf, valueUnder } from "./tlv-value.ts";
 import type { Entry, Types } from "./value.ts";
@@ -103,7 +103,7 @@ function placeOf(item: Item, parent: Path): Path | undefined {
     case Kind.MultipleResource:
     case Kind.Resource:
       if (depth === 0) return undefined;
-      return (depth === 1 ? Path.of(...parent.ids, 0) : parent.up(2))?.child(item.id);
+      return (depth === 1 ? parent.child(0) : parent.up(2))?.child(item.id);
     case Kind.ResourceInstance:
       return depth < 3 ? undefined : parent.up(3).child(item.id);
   }
