@@ -24,7 +24,7 @@ export class CoapSocket {
   readonly #socket = createSocket("udp4");
   readonly #port: number;
   readonly #answers = new Map<string, (answer: WireMessage) => void>();
-  readonly #notified = new Map<string, (payload: string) => void>();
+  readonly #notified = new Map<string, { sequence: number; readonly take: (payload: string) => void }>();
   #id = Math.floor(Math.random() * 30_000);
   #closed = false;
   /** A request of the gateway, answered with what this returns. */
@@ -58,7 +58,7 @@ export class CoapSocket {
     const token = id.toString(16).padStart(4, "0");
     const payload = Buffer.from(request.payload ?? "");
     const bytes = writeMessage({ type: CON, id, token, ...request, payload });
-    if (take !== undefined) this.#notified.set(token, take);
+    if (take !== undefined) this.#notified.set(token, { sequence: -1, take });
     return new Promise((resolve) => {
       const send = (): void => {
         if (!this.#closed) this.#socket.send(bytes, this.#port, "127.0.0.1", () => {});
@@ -93,7 +93,16 @@ export class CoapSocket {
     if (code === "0.00") return;
     if (type === CON) this.#send(writeMessage({ type: ACK, code: "0.00", id }));
     this.#answers.get(token)?.(message);
-    if (group === "2") this.#notified.get(token)?.(Buffer.from(message.payload).toString());
+    if (group === "2") this.#notify(message);
+  }
+
+  /** Not what has been overtaken, as the answer to a repeated request may be (RFC 7641 §3.4). */
+  #notify(message: WireMessage): void {
+    const observing = this.#notified.get(message.token);
+    const sequence = uintOf(message, OBSERVE);
+    if (observing === undefined || sequence === undefined || sequence <= observing.sequence) return;
+    observing.sequence = sequence;
+    observing.take(Buffer.from(message.payload).toString());
   }
 
   #send(bytes: Uint8Array): void {

@@ -14,6 +14,8 @@ const LOCATION_PATH = 8;
 /** The device listens this long after anything was heard of it (`queueMode.psmActiveTimer`). */
 export const AWAKE = "50ms";
 const ASLEEP_MS = 80;
+/** When it has heard nothing for this long, it says again that it is awake. */
+const LISTENS_MS = 400;
 
 export class Sleeper {
   readonly #socket: CoapSocket;
@@ -50,14 +52,18 @@ export class Sleeper {
     return commands;
   }
 
-  /** It says that it is still there, by an Update without parameters, and takes what waits. */
+  /**
+   * It says that it is still there, by an Update without parameters, and takes what waits; again when the store took
+   * longer than it listened.
+   */
   async wake(waiting: readonly string[], answered: (command: string) => boolean): Promise<void> {
     const options = this.#location.map((segment) => textOption(URI_PATH, segment));
-    this.codes.push((await this.#socket.request({ code: "0.02", options })).code);
-    await until(
-      () => waiting.every(answered),
-      `not all of ${waiting.join()} is answered: ${this.executed.join()}`,
-    );
+    const deadline = Date.now() + 8000;
+    while (!waiting.every(answered)) {
+      if (Date.now() > deadline) throw new Error(`not all of ${waiting} is answered: ${this.executed}`);
+      this.codes.push((await this.#socket.request({ code: "0.02", options })).code);
+      await until(() => waiting.every(answered), "still asleep", LISTENS_MS).catch(() => {});
+    }
   }
 
   close(): void {
