@@ -96,10 +96,7 @@ export function compose(
   }
   openGateways(config, modules, core, metrics, lifecycle);
   const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
-  everySecond(core, () => {
-    bus.retainedMessages.sweep(core.now, SWEEP_BUDGET);
-    lifecycle.dropExpiredLogins();
-  });
+  everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
     async open() {

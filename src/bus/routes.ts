@@ -29,6 +29,9 @@ const NOWHERE: Route = { targets: [], groups: [] };
 
 /** Subscriptions, and routes made of them; the route of a topic in use costs one map look-up. */
 export class Routes {
+  /** Filters without wildcards, which are most: each matches the one topic of its name. */
+  readonly #exact = new Map<string, FilterEntry>();
+  /** Filters with wildcards. */
   readonly #tree = new TopicTree<FilterEntry>();
   readonly #cache = new Map<string, Route>();
   readonly #cacheSize: number;
@@ -40,7 +43,7 @@ export class Routes {
 
   /** Distinct filters. */
   get filters(): number {
-    return this.#tree.size;
+    return this.#exact.size + this.#tree.size;
   }
 
   find(topic: string): Route {
@@ -63,14 +66,14 @@ export class Routes {
   }
 
   remove(subscriber: Subscriber, filter: string): boolean {
-    const entry = this.#tree.get(filter);
+    const entry = this.#known(filter);
     if (entry === undefined || !entry.subscribers.delete(subscriber)) return false;
     this.#drop(filter, entry);
     return true;
   }
 
   group(filter: string, name: string): SharedGroup | undefined {
-    return this.#tree.get(filter)?.groups?.get(name);
+    return this.#known(filter)?.groups?.get(name);
   }
 
   addGroup(filter: string, group: SharedGroup): void {
@@ -81,21 +84,29 @@ export class Routes {
   }
 
   removeGroup(filter: string, group: SharedGroup): void {
-    const entry = this.#tree.get(filter);
+    const entry = this.#known(filter);
     if (entry?.groups?.delete(group.group)) this.#drop(filter, entry);
   }
 
   #entry(filter: string): FilterEntry {
-    let entry = this.#tree.get(filter);
+    let entry = this.#known(filter);
     if (entry === undefined) {
       entry = { subscribers: new SmallMap(), groups: undefined };
-      this.#tree.set(filter, entry);
+      this.#filters(filter).set(filter, entry);
     }
     return entry;
   }
 
+  #known(filter: string): FilterEntry | undefined {
+    return this.#filters(filter).get(filter);
+  }
+
+  #filters(filter: string): Map<string, FilterEntry> | TopicTree<FilterEntry> {
+    return hasWildcard(filter) ? this.#tree : this.#exact;
+  }
+
   #drop(filter: string, entry: FilterEntry): void {
-    if (entry.subscribers.size === 0 && (entry.groups?.size ?? 0) === 0) this.#tree.delete(filter);
+    if (entry.subscribers.size === 0 && (entry.groups?.size ?? 0) === 0) this.#filters(filter).delete(filter);
     this.#invalidate(filter);
   }
 
@@ -114,6 +125,8 @@ export class Routes {
 
   #resolve(topic: string): Route {
     const entries: FilterEntry[] = [];
+    const exact = this.#exact.get(topic);
+    if (exact !== undefined) entries.push(exact);
     this.#tree.match(topic, (entry) => entries.push(entry));
     if (entries.length === 0) return NOWHERE;
     const targets: Target[] = [];

@@ -326,7 +326,7 @@ export class BusClient implements Client, Occupant {
   finish(how: "closed" | "lost", reason: string): void {
     if (this.ended) return;
     this.ended = true;
-    this.loop.part(this);
+    this.door.parted(this);
     if (this.session !== undefined) {
       this.loop.core.sessions.leave(this.session, how === "lost", this.loop.core.now);
       this.door.disconnected(this, reason);

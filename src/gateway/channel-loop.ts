@@ -44,7 +44,6 @@ type Waiting = { readonly client: BusClient; readonly delivery: Delivery } | (()
  * waits and is its next input. A failure of the channel, which is our bug, closes that channel alone.
  */
 export class ChannelLoop extends Alarm implements ChannelHost {
-  readonly core: Core;
   readonly door: Door;
   readonly link: Link;
   /** Made by `open`, because a channel is given its host when it is made. */
@@ -60,14 +59,18 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   #others: Set<BusClient> | undefined = undefined;
   /** Rates of clients that live for one request: they share those of their channel. */
   rates: Rates | undefined = undefined;
-  #throttledUntil: Instant = NEVER;
+  /** Reading waits until then. */
+  #throttledUntil: Instant | undefined = undefined;
   #pausedBy = 0;
 
-  constructor(core: Core, door: Door, link: Link) {
+  constructor(door: Door, link: Link) {
     super();
-    this.core = core;
     this.door = door;
     this.link = link;
+  }
+
+  get core(): Core {
+    return this.door.core;
   }
 
   get peer(): Peer {
@@ -160,7 +163,7 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   override fire(now: Instant): void {
     // The wheel may have been about to ring when this channel was closed.
     if (this.#state !== "open") return;
-    if (this.#throttledUntil <= now) this.#unthrottle();
+    if (this.#throttledUntil !== undefined && this.#throttledUntil <= now) this.#unthrottle();
     if (this.channel.deadline() <= now) {
       this.#enter(() => this.channel.wake(this.core.now));
     } else {
@@ -273,7 +276,7 @@ export class ChannelLoop extends Alarm implements ChannelHost {
 
   /** Streams: what was read is read; the next read waits until the rate allows it. */
   throttle(until: Instant): void {
-    if (this.#throttledUntil === NEVER) {
+    if (this.#throttledUntil === undefined) {
       this.core.counters.throttled.value++;
       this.pauseReading();
     }
@@ -339,12 +342,13 @@ export class ChannelLoop extends Alarm implements ChannelHost {
 
   /** The alarm is only ever brought forward; when it comes too early it is set again. */
   #rearm(): void {
-    const wanted = earliest(this.channel.deadline(), this.#throttledUntil);
+    let wanted = this.channel.deadline();
+    if (this.#throttledUntil !== undefined) wanted = earliest(wanted, this.#throttledUntil);
     if (!this.armed ? wanted !== NEVER : wanted < this.due) this.core.alarms.arm(this, wanted);
   }
 
   #unthrottle(): void {
-    this.#throttledUntil = NEVER;
+    this.#throttledUntil = undefined;
     this.resumeReading();
   }
 

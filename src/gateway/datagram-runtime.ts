@@ -180,12 +180,11 @@ export class DatagramRuntime {
       );
       return undefined;
     }
-    const link = new DatagramLink(this, peer);
-    const loop = new ChannelLoop(core, this.door, link);
-    link.resident = { loop, peer, key, claims: undefined };
-    this.peers.add(link.resident);
-    loop.open(this.#endpoint);
-    return loop.closed ? undefined : link.resident;
+    const link = new DatagramLink(this, peer, key);
+    link.loop = new ChannelLoop(this.door, link);
+    this.peers.add(link);
+    link.loop.open(this.#endpoint);
+    return link.loop.closed ? undefined : link;
   }
 
   #broadcast(bytes: Uint8Array): void {
@@ -199,14 +198,17 @@ export class DatagramRuntime {
 
 const TO_CHANNEL: Route = { to: "channel" };
 
-class DatagramLink implements Link {
+class DatagramLink implements Link, Resident {
   readonly peer: DatagramPeer;
   readonly #runtime: DatagramRuntime;
-  resident!: Resident;
+  loop!: ChannelLoop;
+  key: string;
+  claims: Set<string> | string | undefined = undefined;
 
-  constructor(runtime: DatagramRuntime, peer: DatagramPeer) {
+  constructor(runtime: DatagramRuntime, peer: DatagramPeer, key: string) {
     this.#runtime = runtime;
     this.peer = peer;
+    this.key = key;
   }
 
   send(bytes: Uint8Array): void {
@@ -222,15 +224,15 @@ class DatagramLink implements Link {
   resumeReading(): void {}
 
   close(): void {
-    this.#runtime.peers.remove(this.resident);
+    this.#runtime.peers.remove(this);
   }
 
   claim(name: string): void {
-    this.#runtime.peers.claim(this.resident, name);
+    this.#runtime.peers.claim(this, name);
   }
 
   unclaim(name: string): void {
-    this.#runtime.peers.unclaim(this.resident, name);
+    this.#runtime.peers.unclaim(this, name);
   }
 
   get roaming(): Roaming {

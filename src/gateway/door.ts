@@ -7,6 +7,7 @@ import { BusClient } from "./bus-client.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
 import type { Client, ConnectAnswer, ConnectRequest, Pending, Refusal, Ticket, Will } from "./contract.ts";
 import type { ClientEvent, Core } from "./core.ts";
+import { LoginEnds } from "./login-ends.ts";
 
 /** Client ids are hashed and compared everywhere; longer ones serve nobody. */
 const CLIENT_ID_LENGTH_MAX = 1024;
@@ -16,6 +17,8 @@ export class Door {
   readonly core: Core;
   readonly policy: ListenerPolicy;
   readonly gateway: string;
+  /** Clients of this door whose logins have an end. */
+  readonly #logins: LoginEnds;
   readonly #loops = new Set<ChannelLoop>();
 
   readonly #sibling: ((gateway: string) => Door) | undefined;
@@ -27,6 +30,7 @@ export class Door {
     this.policy = policy;
     this.gateway = policy.gateway;
     this.#sibling = sibling;
+    this.#logins = new LoginEnds(core.alarms);
   }
 
   /** Open channels of this listener. */
@@ -68,6 +72,12 @@ export class Door {
       },
     );
     return "pending";
+  }
+
+  /** A client has ended. */
+  parted(client: BusClient): void {
+    client.loop.part(client);
+    this.#logins.forget(client);
   }
 
   /** A will as it will be published: allowed, and rewritten. */
@@ -122,7 +132,7 @@ export class Door {
         : this.core.sessions.aggregate(this.gateway, request.aggregate);
     if (request.transient === true) {
       const client = new BusClient(loop, this, identity, undefined, mountpoint, aggregate);
-      loop.join(client);
+      this.#joined(client);
       return { ok: true, client, sessionPresent: false };
     }
     if (request.resume === true && !this.#resumable(identity)) {
@@ -134,7 +144,7 @@ export class Door {
     const { session, present } = opened;
     const client = new BusClient(loop, this, identity, session, mountpoint, aggregate);
     this.#prepare(session, client, request, present);
-    loop.join(client);
+    this.#joined(client);
     this.core.sessions.occupy(session, client, request.credit);
     for (const { filter, options } of this.policy.automaticSubscriptions(identity)) {
       this.core.sessions.subscribe(session, filter, options);
@@ -154,7 +164,7 @@ export class Door {
     const { session, present } = opened;
     const client = new BusClient(loop, this, of.identity, session, of.mountpoint, of.aggregate);
     this.#prepare(session, client, request, present);
-    loop.join(client);
+    this.#joined(client);
     this.core.sessions.occupy(session, client, credit);
     return { ok: true, client, sessionPresent: present };
   }
@@ -170,6 +180,11 @@ export class Door {
     session.username = client.username;
     if (request.resume === true) return;
     session.will = request.will === undefined ? undefined : this.willOf(client, request.will);
+  }
+
+  #joined(client: BusClient): void {
+    client.loop.join(client);
+    this.#logins.watch(client);
   }
 
   #resumable(identity: Identity): boolean {

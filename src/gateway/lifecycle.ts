@@ -123,14 +123,6 @@ export class Lifecycle {
     return false;
   }
 
-  /** Disconnects whose login has ended. */
-  dropExpiredLogins(): void {
-    const { now } = this.#core;
-    for (const client of this.#clients()) {
-      if (client.identity.expiresAt <= now) client.loop.stopClient(client, "kicked");
-    }
-  }
-
   /**
    * Stops accepting, lets every client hear goodbye, and waits until what was sent has left or `within` has
    * passed. Datagram sockets close last, after their goodbyes.
@@ -154,11 +146,11 @@ export class Lifecycle {
     return new Door(this.#core, of(plan.gateway), (sibling) => new Door(this.#core, of(sibling)));
   }
 
-  *#clients(gateway?: string) {
+  *#clients(gateway: string) {
     for (const { door } of this.#opened) {
       for (const loop of [...door.loops]) {
         for (const client of loop.clients()) {
-          if (gateway === undefined || client.door.gateway === gateway) yield client;
+          if (client.door.gateway === gateway) yield client;
         }
       }
     }

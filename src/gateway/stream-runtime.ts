@@ -242,7 +242,7 @@ export class StreamRuntime {
       return undefined;
     }
     const link = new StreamLink(connection, this.schedule);
-    const loop = new ChannelLoop(core, this.#door, link);
+    const loop = new ChannelLoop(this.#door, link);
     link.loop = loop;
     loop.open(this.#endpoint);
     return new StreamInput(this, loop, link);

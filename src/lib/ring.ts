@@ -1,6 +1,9 @@
+/** What all empty rings share; the first item makes them an array of their own. */
+const NO_ITEMS: never[] = [];
+
 /** A first-in first-out queue on a growing circular array: no shifting, no node per item. */
 export class Ring<Item> {
-  #items: (Item | undefined)[] = [];
+  #items: (Item | undefined)[] = NO_ITEMS;
   #head = 0;
   #length = 0;
 
@@ -59,7 +62,7 @@ export class Ring<Item> {
   }
 
   clear(): void {
-    this.#items = [];
+    this.#items = NO_ITEMS;
     this.#head = 0;
     this.#length = 0;
   }

@@ -64,23 +64,27 @@ export class SmallMap<Key, Value> implements ReadonlyMap<Key, Value> {
   }
 
   entries() {
-    return this.#asMap().entries();
+    return (this.#map ?? mapOf(this)).entries();
   }
 
   keys() {
-    return this.#asMap().keys();
+    return (this.#map ?? mapOf(this)).keys();
   }
 
   values() {
-    return this.#asMap().values();
+    return (this.#map ?? mapOf(this)).values();
   }
 
   [Symbol.iterator]() {
     return this.entries();
   }
+}
 
-  #asMap(): Map<Key, Value> {
-    if (this.#map !== undefined) return this.#map;
-    return this.#key === NOTHING ? new Map() : new Map([[this.#key, this.#value as Value]]);
-  }
+/** For loops over none or one. No private method: a class that has one pays a word for it in each instance. */
+function mapOf<Key, Value>(small: SmallMap<Key, Value>): Map<Key, Value> {
+  const map = new Map<Key, Value>();
+  small.forEach((value, key) => {
+    map.set(key, value);
+  });
+  return map;
 }

@@ -12,7 +12,7 @@ export class AcceptedIdentity implements Identity {
   readonly endpointName: string | undefined;
   readonly peer: Peer;
   readonly superuser: boolean;
-  readonly expiresAt: Instant;
+  readonly expiresAt: Instant | undefined;
   /** Of the generation it names; made when first asked for. */
   rights: Rights | undefined = undefined;
 

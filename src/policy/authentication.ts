@@ -1,5 +1,5 @@
 import type { ConnectRequest, Peer, Refusal } from "../gateway/contract.ts";
-import { type Instant, NEVER } from "../lib/time.ts";
+import type { Instant } from "../lib/time.ts";
 import type { AuthenticationSettings } from "./settings.ts";
 
 /** What one authenticator has to say about a client. */
@@ -44,7 +44,7 @@ export type Login =
       readonly ok: true;
       readonly username: string | undefined;
       readonly superuser: boolean;
-      readonly expiresAt: Instant;
+      readonly expiresAt: Instant | undefined;
     }
   | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
 
@@ -52,7 +52,7 @@ export const anonymousLogin = (request: ConnectRequest): Login => ({
   ok: true,
   username: request.username,
   superuser: false,
-  expiresAt: NEVER,
+  expiresAt: undefined,
 });
 
 const refused = (refusal: Refusal, reason: string): Login => ({ ok: false, refusal, reason });
@@ -78,7 +78,7 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
         ok: true,
         username: answer.clientIdOnly === true ? undefined : (answer.username ?? request.username),
         superuser: answer.superuser ?? false,
-        expiresAt: answer.expiresAt ?? NEVER,
+        expiresAt: answer.expiresAt,
       };
     case "rejected":
       return refused("unauthenticated", answer.reason);

@@ -20,8 +20,8 @@ export interface Identity {
   readonly peer: Peer;
   /** Skips the ACL. */
   readonly superuser: boolean;
-  /** When the login ends; `NEVER` usually. */
-  readonly expiresAt: Instant;
+  /** When the login ends, if it does. */
+  readonly expiresAt: Instant | undefined;
 }
 
 export type Verdict =

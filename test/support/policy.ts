@@ -1,5 +1,5 @@
 import type { ConnectRequest, Peer } from "#core/gateway/contract.ts";
-import { type Clock, type Duration, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
+import { type Clock, type Duration, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { Identity, Verdict } from "#core/policy/policy.ts";
 import type { PolicySettings } from "#core/policy/settings.ts";
 import { UNLIMITED } from "#core/policy/unlimited.ts";
@@ -19,7 +19,7 @@ export const identityOf = (fields: Partial<Identity> = {}): Identity => ({
   endpointName: undefined,
   peer: peerAt("192.0.2.7"),
   superuser: false,
-  expiresAt: NEVER,
+  expiresAt: undefined,
   ...fields,
 });
 

@@ -29,7 +29,7 @@ import { Deadlines } from "#core/gateway/deadlines.ts";
 import { Door } from "#core/gateway/door.ts";
 import type { Roaming } from "#core/gateway/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/gateway/stream-runtime.ts";
-import { after, type Duration, days, type Instant, NEVER } from "#core/lib/time.ts";
+import { after, type Duration, days, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
@@ -295,7 +295,7 @@ export function permissive(
         endpointName: request.endpointName,
         peer,
         superuser: false,
-        expiresAt: NEVER,
+        expiresAt: undefined,
       };
       return { ok: true, identity };
     },

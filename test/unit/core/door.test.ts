@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { NEVER, seconds, ZERO } from "#core/lib/time.ts";
+import { after, milliseconds, seconds, ZERO } from "#core/lib/time.ts";
 import type { ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import { messageOf, Puppets, text } from "../../support/puppet.ts";
-import { World, type WorldOptions } from "../../support/world.ts";
+import { permissive, World, type WorldOptions } from "../../support/world.ts";
 
 function site(policy: Partial<ListenerPolicy> = {}, options: WorldOptions = {}) {
   const world = new World(options);
@@ -106,7 +106,7 @@ describe("a login that takes time", () => {
         username: undefined,
         endpointName: undefined,
         superuser: false,
-        expiresAt: NEVER,
+        expiresAt: undefined,
       };
       verdicts.shift()?.({ ok: true, identity: { gateway: "puppet", listener: "test", peer, ...who } });
       await Promise.resolve();
@@ -148,6 +148,49 @@ describe("a login that takes time", () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(puppet.connects[0]?.answer).toMatchObject({ ok: false, refusal: "unavailable" });
     expect(world.notes.map(({ note }) => note.event)).toContain("authentication-failed");
+  });
+});
+
+describe("a login with an end", () => {
+  /** Logins of 10 s, counted from each connect. */
+  function brief() {
+    const made = site({
+      authenticate: (request, peer, now) => {
+        const verdict = permissive("puppet").authenticate(request, peer, now) as Verdict & { ok: true };
+        return { ok: true, identity: { ...verdict.identity, expiresAt: after(now, seconds(10)) } };
+      },
+    });
+    return { ...made, armed: made.world.deadlines.armed };
+  }
+
+  it("disconnects its client at that moment and not before; the session lives on", () => {
+    const { world, open } = brief();
+    const { stream, puppet } = open();
+    puppet.connect("c", { sessionExpiry: seconds(60) });
+    world.advance(milliseconds(9999));
+    expect([puppet.log, stream.ended]).toEqual([[], false]);
+    world.advance(milliseconds(1));
+    expect([puppet.log, stream.ended]).toEqual([["stop kicked c"], true]);
+    expect([world.sessions.connected, world.sessions.count]).toEqual([0, 1]);
+  });
+
+  it("leaves nothing behind when its client goes first", () => {
+    const { world, open, armed } = brief();
+    open().puppet.connect("c").end("closed");
+    expect(world.deadlines.armed).toBe(armed);
+  });
+
+  it("ends for the connection that took the session over when its own time has come", () => {
+    const { world, open } = brief();
+    const first = open().puppet;
+    first.connect("c");
+    world.advance(seconds(5));
+    const { puppet } = open();
+    puppet.connect("c");
+    world.advance(seconds(9));
+    expect([first.log, puppet.log]).toEqual([["stop taken-over c"], []]);
+    world.advance(seconds(1));
+    expect(puppet.log).toEqual(["stop kicked c"]);
   });
 });
 
