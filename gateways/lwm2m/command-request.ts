@@ -27,16 +27,13 @@ export class CommandRequest implements Waiting {
     this.due = earliest(after(message.publishedAt, wait), message.expiresAt);
   }
 
-  get path(): string {
-    return requestPath(this.operation);
-  }
-
   get observed(): Pick<Observed, "echo" | "automatic"> {
     return { echo: this.#command.echo, automatic: false };
   }
 
   report(fate: Fate): JsonObject {
-    return fateReport(fate, this.#command.msgType, this.#command.echo, { reqPath: this.path });
+    const { msgType, echo, place } = this.#command;
+    return fateReport(fate, msgType, echo, { ...place, reqPath: requestPath(this.operation) });
   }
 
   acknowledged(now: Instant): void {
@@ -45,8 +42,12 @@ export class CommandRequest implements Waiting {
 
   settled(settlement: Settlement, now: Instant): void {
     if (settlement.kind === "answered") {
+      const { msgType, echo } = this.#command;
       const data = this.#device.answerData(this.operation, settlement.answer, now);
-      this.#device.answer(this.delivery, answerReport(this.#command.msgType, this.#command.echo, data), now);
+      const report = answerReport(msgType, echo, data);
+      const { sequence } = settlement;
+      const begun = sequence === undefined ? report : { ...report, seqNum: sequence };
+      this.#device.answer(this.delivery, begun, now);
     } else if (settlement.why !== "gone") {
       this.#device.answer(this.delivery, this.report(settlement.why), now);
     } else if (this.delivery.id === 0) {

@@ -18,6 +18,8 @@ export interface Command {
   readonly msgType: string;
   /** Top-level fields that every message about this command repeats. */
   readonly echo: JsonObject;
+  /** `path` or `basePath` as the command gave it, for reports that are no answers. */
+  readonly place: JsonObject;
   /** Seconds it may wait; `undefined` for the configured default, 0 to be sent at once even to a sleeper. */
   readonly ttl: number | undefined;
   /** Say `queued` when it has to wait. */
@@ -32,8 +34,8 @@ export interface BadCommand {
   readonly reason: string;
 }
 
-/** `data` and `msgType` are answered in their own way, `mheaders` concerns this gateway alone. */
-const NOT_ECHOED: ReadonlySet<string> = new Set(["data", "msgType", "mheaders"]);
+/** Answered in their own way. */
+const NOT_ECHOED: ReadonlySet<string> = new Set(["data", "msgType"]);
 
 export function parseCommand(payload: Uint8Array, types: Types): Result<Command, BadCommand> {
   const readable = text(payload);
@@ -46,7 +48,8 @@ export function parseCommand(payload: Uint8Array, types: Types): Result<Command,
   const { msgType, data, encoding = "plain", mheaders = {} } = command as { [name: string]: Json };
   if (typeof msgType !== "string") return bad(echo, null, undefined, "msgType is missing");
   const path = isJsonObject(data) ? (data["path"] ?? data["basePath"]) : undefined;
-  const refuse = (reason: string) => bad(echo, msgType, typeof path === "string" ? path : undefined, reason);
+  const requestPath = typeof path === "string" ? path.split("?", 1)[0] : undefined;
+  const refuse = (reason: string) => bad(echo, msgType, requestPath, reason);
   if (!isJsonObject(data)) return refuse("data is missing");
   if (encoding !== "plain" && encoding !== "hex") return refuse("encoding must be plain or hex");
   if (!isJsonObject(mheaders)) return refuse("mheaders must be an object");
@@ -57,7 +60,9 @@ export function parseCommand(payload: Uint8Array, types: Types): Result<Command,
   if (read === undefined) return refuse(`msgType ${msgType} is not known`);
   const task = read(data, encoding, types);
   if (!task.ok) return refuse(task.error);
-  return ok({ task: task.value, msgType, echo, ttl, reportQueued: queued === true });
+  const { path: at, basePath } = data as { [name: string]: Json };
+  const place = at !== undefined ? { path: at } : basePath !== undefined ? { basePath } : {};
+  return ok({ task: task.value, msgType, echo, place, ttl, reportQueued: queued === true });
 }
 
 const bad = (echo: JsonObject, msgType: string | null, requestPath: string | undefined, reason: string) =>
@@ -71,7 +76,7 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
     "read",
     (data) => onPath(data, 1, (path, query) => asked({ kind: "read", path, query, ...accepted(data) })),
   ],
-  ["discover", (data) => onPath(data, 0, (path, query) => asked({ kind: "discover", path, query }))],
+  ["discover", readDiscover],
   ["write", readWrite],
   ["write-attr", readAttributes],
   ["execute", readExecute],
@@ -88,7 +93,16 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ],
   [
     "observe-composite",
-    (data) => onPaths(data, (paths) => ({ kind: "observe-composite", paths, ...formatIn(data) })),
+    (data) => {
+      const query = attributesIn(data, COMPOSITE_ATTRIBUTES);
+      if (!query.ok) return query;
+      return onPaths(data, (paths) => ({
+        kind: "observe-composite",
+        paths,
+        query: query.value,
+        ...formatIn(data),
+      }));
+    },
   ],
   [
     "cancel-observe-composite",
@@ -133,8 +147,17 @@ function onPaths(data: JsonObject, make: (paths: readonly Path[]) => Operation):
   return asked(make(paths));
 }
 
+/** `depth` is how many levels the links go down (LwM2M 1.2 §6.3.2); also as a query of the path. */
+function readDiscover(data: JsonObject): Result<Task, string> {
+  const { depth } = data;
+  if (depth !== undefined && depth !== 0 && depth !== 1 && depth !== 2 && depth !== 3)
+    return err("depth must be 0 to 3");
+  const levels = depth === undefined ? [] : [`depth=${depth}`];
+  return onPath(data, 0, (path, query) => asked({ kind: "discover", path, query: [...query, ...levels] }));
+}
+
 function readWrite(data: JsonObject, encoding: Encoding, types: Types): Result<Task, string> {
-  if (data["basePath"] === undefined) {
+  if (data["basePath"] === undefined || data["basePath"] === "/") {
     return onPath(data, 3, (path, query) => {
       const entry = writtenEntry(path, data, encoding, types);
       if (!entry.ok) return entry;
@@ -155,7 +178,8 @@ function readWrite(data: JsonObject, encoding: Encoding, types: Types): Result<T
       const entries = readContent(path, data["content"], encoding, types);
       if (!entries.ok) return entries;
       if (entries.value.length === 0) return err("content is empty");
-      const mode = path.kind === "instance" && data["replace"] !== true ? "update" : "replace";
+      const replaces = data["replace"] ?? path.kind !== "instance";
+      const mode = replaces === true ? "replace" : "update";
       return asked({ kind: "write", mode, path, query, entries: entries.value, ...formatIn(data) });
     },
     "basePath",
@@ -185,21 +209,41 @@ function readContent(
 }
 
 /** Attributes that a server may set (LwM2M 1.1 §5.1.2, 1.2 §5.1.2). */
-const ATTRIBUTES = ["pmin", "pmax", "gt", "lt", "st", "epmin", "epmax", "edge", "con", "hqmax"] as const;
+const ATTRIBUTES: readonly string[] = [
+  "pmin",
+  "pmax",
+  "gt",
+  "lt",
+  "st",
+  "epmin",
+  "epmax",
+  "edge",
+  "con",
+  "hqmax",
+];
 
-/** Null leaves an attribute alone, an empty text unsets it (`?pmin`). */
+/** Those that may come with an Observe-Composite (LwM2M 1.2 §6.4.4). */
+const COMPOSITE_ATTRIBUTES: typeof ATTRIBUTES = ["pmin", "pmax", "epmin", "epmax", "con"];
+
 function readAttributes(data: JsonObject): Result<Task, string> {
   return onPath(data, 1, (path, query) => {
-    const attributes = [...query];
-    for (const name of ATTRIBUTES) {
-      const given = data[name];
-      if (given === undefined || given === null) continue;
-      const readable = typeof given === "string" ? given : typeof given === "object" ? "?" : String(given);
-      if (readable !== "" && !/^-?\d+(\.\d+)?$/.test(readable)) return err(`${name} is not a number`);
-      attributes.push(readable === "" ? name : `${name}=${readable}`);
-    }
-    return asked({ kind: "write-attributes", path, attributes });
+    const attributes = attributesIn(data, ATTRIBUTES);
+    if (!attributes.ok) return attributes;
+    return asked({ kind: "write-attributes", path, attributes: [...query, ...attributes.value] });
   });
+}
+
+/** Attributes as queries: null leaves one alone, an empty text unsets it (`?pmin`). */
+function attributesIn(data: JsonObject, names: typeof ATTRIBUTES): Result<string[], string> {
+  const attributes: string[] = [];
+  for (const name of names) {
+    const given = data[name];
+    if (given === undefined || given === null) continue;
+    const readable = typeof given === "string" ? given : typeof given === "object" ? "?" : String(given);
+    if (readable !== "" && !/^-?\d+(\.\d+)?$/.test(readable)) return err(`${name} is not a number`);
+    attributes.push(readable === "" ? name : `${name}=${readable}`);
+  }
+  return ok(attributes);
 }
 
 function readExecute(data: JsonObject, encoding: Encoding): Result<Task, string> {

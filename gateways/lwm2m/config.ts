@@ -83,6 +83,7 @@ export const Lwm2mConfig = Type.Object(
       send: topic("data that a device sends by itself (/dp)", "lwm2m/%e/up/send"),
       bootstrap: topic("bootstrap reports", "lwm2m/%e/up/bootstrap"),
       firmware: topic("progress of firmware updates", "lwm2m/%e/up/firmware"),
+      endDevices: topic("end devices behind an LwM2M gateway", "lwm2m/%e/up/devices"),
     }),
     commandQos: qos("QoS at which commands are subscribed; from 1 on they survive a restart.", 1),
     reportQos: qos("QoS of all that is published for a device.", 0),
@@ -94,6 +95,27 @@ export const Lwm2mConfig = Type.Object(
       },
     ),
     deregisterReports: flag("Publish when a device de-registers or its lifetime ends.", true),
+    readEndDevices: flag(
+      "Read object 25 of an LwM2M gateway when it registers or changes it, and publish its end devices.",
+      true,
+    ),
+    profileIds: Type.Array(
+      Type.Object(
+        {
+          pid: Type.String({ description: "Profile id as devices send it, for example `6:27354b9a`." }),
+          objects: Type.String({ description: "Object list that it stands for: `</1/0>,</3/0>`." }),
+        },
+        { additionalProperties: false },
+      ),
+      {
+        description: "Profile ids (LwM2M 1.2) and their object lists; others are answered 4.09.",
+        default: [],
+      },
+    ),
+    enforceRanges: flag(
+      "Answer 4.00 to a command that writes a value beyond the range of its definition; else the device decides.",
+      false,
+    ),
     describeContent: flag("Add name, type and units of each resource to the content of responses.", false),
     commands: group("Commands that wait for their device.", {
       max: count("Most commands of one device that wait here; later ones stay in its session.", 32, 1, 1000),

@@ -8,19 +8,20 @@ import { CommandRequest } from "./command-request.ts";
 import { parseCommand } from "./commands.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
+import { gatewayLinks, readEndDevices } from "./end-devices.ts";
 import { FirmwareUpdate } from "./firmware/update.ts";
 import { type KeptRegistration, recall, remember, withoutRegistration, withRegistration } from "./memo.ts";
 import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
-import type { Operation } from "./operation.ts";
+import { addressesEndDevice, type Operation, requestPath } from "./operation.ts";
 import type { Registration } from "./registration.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
-import { badCommandReport, fateReport, notifyReport, registrationReport } from "./reports.ts";
+import { badCommandReport, notifyReport, registrationReport } from "./reports.ts";
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import { type Answer, answerData } from "./responses.ts";
 import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
-import { shownContent } from "./shown-value.ts";
+import { type Description, shownContent } from "./shown-value.ts";
 import type { Place } from "./topics.ts";
 
 /** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
@@ -83,6 +84,13 @@ export class Device implements Line {
     return this.#target.types;
   }
 
+  /** What content is described by, when the settings say so. */
+  get description(): Description | undefined {
+    const { config, definitions } = this.shared;
+    const { list, version } = this.#registration;
+    return config.describeContent ? { definitions, versions: list.versions, version } : undefined;
+  }
+
   /** Before the answer, which waits until the store has it: who is told its location finds it after a crash. */
   keep(): void {
     this.client.remember(withRegistration(this.client.memo, this.#kept()));
@@ -92,6 +100,7 @@ export class Device implements Line {
   begin(now: Instant): void {
     this.report("register", registrationReport("register", this.#registration), now);
     this.#takeUp(now);
+    readEndDevices(this, [], now);
   }
 
   /** An uplink other than Update renews no lifetime: it runs from when it was renewed before. */
@@ -138,6 +147,7 @@ export class Device implements Line {
   }
 
   update(registration: Registration, withObjects: boolean, now: Instant): void {
+    const known = gatewayLinks(this.#registration.list);
     this.#registration = registration;
     this.#target = targetOf(registration, this.shared);
     this.#expiresAt = this.#expiry(now);
@@ -145,6 +155,7 @@ export class Device implements Line {
     this.#keepSession();
     this.#remember();
     this.#reportUpdate(withObjects, now);
+    readEndDevices(this, known, now);
   }
 
   #reportUpdate(withObjects: boolean, now: Instant): void {
@@ -196,15 +207,23 @@ export class Device implements Line {
       return;
     }
     const { operation } = command.value.task;
+    if (addressesEndDevice(operation) && gatewayLinks(this.#registration.list).length === 0) {
+      const { msgType, echo } = command.value;
+      const reason = "the path has a prefix, but this device has not registered object 25";
+      this.answer(
+        delivery,
+        badCommandReport({ msgType, echo, requestPath: requestPath(operation), reason }),
+        now,
+      );
+      return;
+    }
     const request = new CommandRequest(this, operation, command.value, delivery);
-    const fate = (kind: "queue_full" | "queued") =>
-      fateReport(kind, command.value.msgType, command.value.echo, { reqPath: request.path });
     if (command.value.ttl === 0) {
       this.queue.sendNow(request, now);
     } else if (this.queue.length >= commands.max || this.#observesTooMuch(operation)) {
-      this.answer(delivery, fate("queue_full"), now);
+      this.answer(delivery, request.report("queue_full"), now);
     } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
-      this.report("response", fate("queued"), now);
+      this.report("response", request.report("queued"), now);
     }
   }
 
@@ -303,10 +322,7 @@ export class Device implements Line {
 
   #content(answer: Answer, now: Instant): readonly Json[] | undefined {
     if (answer.entries === undefined) return undefined;
-    const description = this.shared.config.describeContent
-      ? { definitions: this.shared.definitions, versions: this.#registration.list.versions }
-      : undefined;
-    return shownContent(answer.entries, now / 1000, description);
+    return shownContent(answer.entries, now / 1000, this.description);
   }
 
   #observesTooMuch(operation: Operation): boolean {

@@ -11,26 +11,20 @@ export interface Offer {
   readonly formats: readonly number[];
 }
 
-/** Formats that carry several resources, smallest on the wire first. */
-const MULTIPLE: readonly number[] = [
-  ContentFormat.Lwm2mCbor,
-  ContentFormat.SenmlCbor,
+/**
+ * Formats that carry several resources, smallest on the wire first. From 1.1 on a server should use neither TLV nor
+ * the old JSON (LwM2M 1.2 §7.5); before, there are only these.
+ */
+const FRESH: readonly number[] = [ContentFormat.Lwm2mCbor, ContentFormat.SenmlCbor, ContentFormat.SenmlJson];
+const OLD: readonly number[] = [
   ContentFormat.Tlv,
   ContentFormat.OldTlv,
-  ContentFormat.SenmlJson,
   ContentFormat.Json,
   ContentFormat.OldJson,
 ];
-/** The old JSON can be read but is not a format to write in (LwM2M 1.0 §6.4: a client need not take it). */
-const WRITABLE: readonly number[] = [
-  ContentFormat.Tlv,
-  ContentFormat.OldTlv,
-  ContentFormat.SenmlCbor,
-  ContentFormat.SenmlJson,
-  ContentFormat.Lwm2mCbor,
-  ContentFormat.Json,
-  ContentFormat.OldJson,
-];
+const BY_AGE = { old: [...OLD, ...FRESH], fresh: [...FRESH, ...OLD] } as const;
+const severalFor = (offer: Offer): readonly number[] => (offer.version === "1.0" ? BY_AGE.old : BY_AGE.fresh);
+
 const SINGLE_WRITABLE: readonly number[] = [ContentFormat.Cbor, ContentFormat.Text];
 
 const COMPOSITE: readonly number[] = [
@@ -49,7 +43,7 @@ const firstOf = (wanted: readonly number[], offer: Offer): number | undefined =>
  */
 export function acceptFor(path: Path, multiple: boolean, offer: Offer): number | undefined {
   if (path.kind === "resource-instance" || (path.kind === "resource" && !multiple)) return undefined;
-  return firstOf(MULTIPLE, offer);
+  return firstOf(severalFor(offer), offer);
 }
 
 /** Content-Format of a write or create; TLV, which every version knows, where nothing else was offered. */
@@ -58,7 +52,7 @@ export function writeFormatFor(path: Path, entries: readonly Entry[], offer: Off
   const single = entries.length === 1 && first !== undefined && first.path.equals(path);
   // Large opaque values go as they are: a package is not wrapped, and can be written while it arrives.
   if (single && first.value instanceof Uint8Array && first.value.length > 1024) return ContentFormat.Opaque;
-  const offered = firstOf(WRITABLE, offer) ?? (single ? firstOf(SINGLE_WRITABLE, offer) : undefined);
+  const offered = firstOf(severalFor(offer), offer) ?? (single ? firstOf(SINGLE_WRITABLE, offer) : undefined);
   return offered ?? ContentFormat.Tlv;
 }
 

@@ -61,9 +61,8 @@ export function rememberedObservation({ operation, echo, automatic }: Observed):
   const single = operation.kind === "observe";
   return {
     paths: (single ? [operation.path] : operation.paths).map((path) => path.toString()),
-    ...(single
-      ? { query: operation.query, accept: operation.accept }
-      : { composite: true, format: operation.format }),
+    query: operation.query,
+    ...(single ? { accept: operation.accept } : { composite: true, format: operation.format }),
     echo,
     automatic,
   };
@@ -80,16 +79,16 @@ export function recalledObservation(json: Json | undefined): Omit<Observed, "ask
   }
   const echo = isJsonObject(json["echo"]) ? json["echo"] : {};
   const automatic = json["automatic"] === true;
+  const query = Array.isArray(json["query"]) ? (json["query"] as readonly string[]) : [];
   if (json["composite"] === true) {
     return {
-      operation: { kind: "observe-composite", paths, format: optional(json["format"]) },
+      operation: { kind: "observe-composite", paths, query, format: optional(json["format"]) },
       echo,
       automatic,
     };
   }
   const [path] = paths;
   if (path === undefined) return undefined;
-  const query = Array.isArray(json["query"]) ? (json["query"] as readonly string[]) : [];
   return { operation: { kind: "observe", path, query, accept: optional(json["accept"]) }, echo, automatic };
 }
 

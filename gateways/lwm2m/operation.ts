@@ -49,6 +49,8 @@ export type Operation =
   | {
       readonly kind: "observe-composite";
       readonly paths: readonly Path[];
+      /** Attributes for this observation alone (LwM2M 1.2 §6.4.4). */
+      readonly query: Query;
       readonly format?: number | undefined;
     }
   | { readonly kind: "cancel-observe-composite"; readonly paths: readonly Path[] };
@@ -68,6 +70,13 @@ export function requestPath(operation: Operation): string {
       return operation.path.toString();
   }
 }
+
+/** Prefixes of end devices that an operation addresses. */
+export const addressesEndDevice = (operation: Operation): boolean => {
+  if ("path" in operation) return operation.path.prefix !== "";
+  if ("paths" in operation) return operation.paths.some((path) => path.prefix !== "");
+  return operation.entries.some((entry) => entry.path.prefix !== "");
+};
 
 /** By which an observation and its cancellation find each other. */
 export function observationKey(operation: Operation): string | undefined {

@@ -98,7 +98,8 @@ export class RegistrationInterface {
     }
     const { ep } = registration.value;
     if (!mayUse(identity, ep, rule.binding, rule.list)) {
-      this.#refuse(request, Response.Forbidden, "not this identity's endpoint");
+      // LwM2M 1.1 Transport §5.2.6 asks for 4.00; 4.03 is for names that may not register at all.
+      this.#refuse(request, Response.BadRequest, "not this identity's endpoint");
       return;
     }
     if (this.#devices.length >= this.#shared.config.registrationsPerPeer && this.#named(ep) === undefined) {

@@ -1,5 +1,6 @@
 /** The registration interface as values: what Register and Update say (LwM2M 1.1 §6.2, 1.2 §6.2). */
 
+import { concat, utf8 } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
 import { type Code, Response } from "#gateways/coap/stack/codes.ts";
@@ -43,6 +44,8 @@ export interface RegistrationRules {
   /** `clamp` registers and counts with the nearest allowed lifetime; `refuse` answers 4.00. */
   readonly lifetimeOutside: "clamp" | "refuse";
   readonly endpointNameMax: number;
+  /** Profile ids (LwM2M 1.2 §6.2.1) and the object lists that they stand for. */
+  readonly profileIds: readonly { readonly pid: string; readonly objects: string }[];
 }
 
 type Refused = Result<never, RefusedRegistration>;
@@ -88,8 +91,12 @@ export function readRegister(
   if (!lt.ok) return lt;
   const binding = readBinding(query.get("b"), "U");
   if (!binding.ok) return binding;
-  const list = lists.read(payload);
-  if (list === undefined) return refuse(Response.BadRequest, "the object list is not readable");
+  const pid = query.get("pid");
+  // Until 1.2 a list may be empty only by mistake, and such devices are let in.
+  if (pid === undefined && payload.length === 0 && version === "1.2")
+    return refuse(Response.Conflict, "neither an object list nor a profile id");
+  const list = readList(pid, payload, rules, lists);
+  if (!list.ok) return list;
   return ok({
     ep,
     lt: lt.value,
@@ -97,10 +104,33 @@ export function readRegister(
     lwm2m,
     b: binding.value,
     queueMode: query.has("Q") || binding.value.includes("Q") || POWER_SAVING_APNS.has(query.get("apn") ?? ""),
-    list,
+    list: list.value,
     custom: customFields(query),
   });
 }
+
+/**
+ * The objects that all profile ids and the payload name together. Where one is not known, 4.09 makes the device
+ * register with its whole list (LwM2M 1.2 §6.2.1).
+ */
+function readList(
+  pid: string | undefined,
+  payload: Uint8Array,
+  rules: RegistrationRules,
+  lists: ObjectLists,
+): Result<ObjectList, RefusedRegistration> {
+  const parts: Uint8Array[] = payload.length === 0 ? [] : [payload];
+  for (const id of pid === undefined ? [] : pid.replaceAll('"', "").split(",")) {
+    const profile = rules.profileIds.find((known) => known.pid === id);
+    if (profile === undefined) return refuse(Response.Conflict, `profile id ${id} is not known`);
+    parts.push(utf8(profile.objects));
+  }
+  const separated = parts.flatMap((part, index) => (index === 0 ? [part] : [COMMA, part]));
+  const list = lists.read(separated.length === 1 ? (separated[0] as Uint8Array) : concat(...separated));
+  return list === undefined ? refuse(Response.BadRequest, "the object list is not readable") : ok(list);
+}
+
+const COMMA = utf8(",");
 
 /** What an Update changes; absent fields stay as they are (LwM2M 1.1 §6.2.2). */
 export function readUpdate(
@@ -114,9 +144,10 @@ export function readUpdate(
   if (!lt.ok) return lt;
   const binding = readBinding(query.get("b"), before.b);
   if (!binding.ok) return binding;
-  const list = payload.length === 0 ? undefined : lists.read(payload);
-  if (payload.length > 0 && list === undefined)
-    return refuse(Response.BadRequest, "the object list is not readable");
+  const pid = query.get("pid");
+  const list =
+    payload.length === 0 && pid === undefined ? ok(undefined) : readList(pid, payload, rules, lists);
+  if (!list.ok) return list;
   const bindingSaid = query.has("b") || query.has("Q");
   const fields = customFields(query);
   const custom = fields === NO_FIELDS ? before.custom : { ...before.custom, ...fields };
@@ -127,10 +158,10 @@ export function readUpdate(
     queueMode: bindingSaid ? query.has("Q") || binding.value.includes("Q") : before.queueMode,
     custom,
   };
-  if (list === undefined) return ok(changed);
+  if (list.value === undefined) return ok(changed);
   return ok({
     ...changed,
-    list: completed(list, before.list),
+    list: completed(list.value, before.list),
   });
 }
 

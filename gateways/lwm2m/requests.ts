@@ -143,6 +143,7 @@ function fetchRequest(
   return {
     method: Method.FETCH,
     path: [...target.root],
+    query: operation.kind === "observe-composite" ? operation.query : [],
     options: [contentFormat(format), accept(compositeAcceptFor(target))],
     payload: (json ? encodePathsJson : encodePathsCbor)(operation.paths, rootName(target.root)),
   };

@@ -6,6 +6,8 @@ import { Option } from "#gateways/coap/stack/options.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
 import { ContentFormat, decodeContent } from "./content/formats.ts";
 import type { Device } from "./device.ts";
+import { gatewayLinks } from "./end-devices.ts";
+import type { ObjectList } from "./links.ts";
 import { Path } from "./path.ts";
 import { codeOf, isRefused } from "./refusals.ts";
 import { sendReport } from "./reports.ts";
@@ -30,6 +32,18 @@ export const readSend = (request: CoapRequest): Sent => ({
   format: request.message.uint(Option.ContentFormat),
   payload: request.payload,
 });
+
+/**
+ * A device reports what it has registered (LwM2M 1.1 §6.4.6), a gateway also what its end devices have. Objects count,
+ * not instances, which devices often leave out of their lists; a device without any list may report anything.
+ */
+function mayReport(path: Path, list: ObjectList): boolean {
+  if (path.prefix !== "") return gatewayLinks(list).length > 0;
+  const object = `/${path.object}`;
+  return (
+    list.objects.length === 0 || list.objects.some((link) => link === object || link.startsWith(`${object}/`))
+  );
+}
 
 /** Answered 2.04 once the report is accepted, and kept where it must be. */
 export function receiveSend(
@@ -56,12 +70,13 @@ export function receiveSend(
     request.refuse(Response.BadRequest, "no data");
     return;
   }
+  const foreign = entries.value.find((entry) => !mayReport(entry.path, device.registration.list));
+  if (foreign !== undefined) {
+    request.refuse(Response.NotFound, `${foreign.path} is not registered`);
+    return;
+  }
   shared.counters.sends.value++;
-  const { definitions, config } = shared;
-  const description = config.describeContent
-    ? { definitions, versions: device.registration.list.versions }
-    : undefined;
-  const report = sendReport(shownContent(entries.value, now / 1000, description));
+  const report = sendReport(shownContent(entries.value, now / 1000, device.description));
   device.reporter.publish("send", report, now, (answer) => {
     if (isRefused(answer)) request.refuse(codeOf(answer), answer);
     else request.respond({ code: Response.Changed });

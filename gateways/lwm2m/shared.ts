@@ -72,8 +72,9 @@ export function targetOf({ list, version }: Registration, shared: Shared): Targe
   }
   let target = byVersion.get(version);
   if (target === undefined) {
+    const types = shared.definitions.typesFor(list.versions, version, shared.config.enforceRanges);
     const root = list.root.split("/").filter((segment) => segment !== "");
-    target = { version, formats: list.formats, root, types: shared.definitions.typesFor(list.versions) };
+    target = { version, formats: list.formats, root, types };
     byVersion.set(version, target);
   }
   return target;

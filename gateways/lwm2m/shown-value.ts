@@ -3,7 +3,7 @@ import { encodeBase64 } from "./content/base64.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import { absoluteTime } from "./content/senml.ts";
 import { type Entry, formatObjectLink, isObjectLink, type Value } from "./content/value.ts";
-import type { Definitions, ObjectVersions } from "./objects/model.ts";
+import { type Definitions, impliedVersion, type ObjectVersions } from "./objects/model.ts";
 
 /** Opaque in base64, links as `object:instance`, integers exact, null for nothing and for what JSON cannot say. */
 export function shownValue(value: Value | undefined): Json {
@@ -17,6 +17,8 @@ export function shownValue(value: Value | undefined): Json {
 export interface Description {
   readonly definitions: Definitions;
   readonly versions: ObjectVersions;
+  /** Version of LwM2M. */
+  readonly version: string;
 }
 
 /** `now` in seconds since the Unix epoch, for times that are relative to it. */
@@ -33,8 +35,10 @@ export function shownContent(
   }));
 }
 
-function described(entry: Entry, { definitions, versions }: Description): JsonObject {
-  const resource = definitions.resource(entry.path, versions.get(entry.path.object ?? -1));
+function described(entry: Entry, { definitions, versions, version }: Description): JsonObject {
+  const object = entry.path.object ?? -1;
+  const said = entry.path.prefix === "" ? versions.get(object) : undefined;
+  const resource = definitions.resource(entry.path, said ?? impliedVersion(object, version));
   if (resource === undefined) return {};
   const units = resource.units === "" ? {} : { units: resource.units };
   return { name: resource.name, ...(resource.type === undefined ? {} : { type: resource.type }), ...units };

@@ -9,6 +9,7 @@ export interface TopicNames {
   readonly send: string;
   readonly bootstrap: string;
   readonly firmware: string;
+  readonly endDevices: string;
 }
 
 export interface Place {

@@ -6,6 +6,7 @@ import { isJsonObject, type Json } from "./content/exact-json.ts";
 import { typeByValue } from "./content/guess.ts";
 import { parseValue } from "./content/text.ts";
 import { type Entry, fits, type ResourceType, type Types, type Value } from "./content/value.ts";
+import { outOfRange } from "./objects/range.ts";
 import { Path, parseDevicePath } from "./path.ts";
 
 const TYPE_NAMES: ReadonlyMap<string, ResourceType> = new Map([
@@ -40,6 +41,8 @@ export function writtenEntry(
   if (given === undefined || given === null) return err(`${path} has no value`);
   const value = valueFrom(given, type, encoding);
   if (value === undefined) return err(`the value of ${path} is not a valid ${type ?? "value"}`);
+  const beyond = outOfRange(value, types.rangeOf?.(path) ?? "");
+  if (beyond !== undefined) return err(`the value of ${path}: ${beyond}`);
   return ok({ path, value, type: type ?? typeByValue(value) });
 }
 

@@ -12,14 +12,15 @@ import { readCredentials } from "../registration.ts";
 import { encodeReport } from "../reports.ts";
 import type { Shared } from "../shared.ts";
 import { topicFor } from "../topics.ts";
-import { type BootstrapProfile, profileFor } from "./profile.ts";
+import { type BootstrapProfile, NO_PROFILES, profileFor } from "./profile.ts";
 import { BootstrapSequence, bootstrapFormat, bootstrapPack } from "./sequence.ts";
 
 interface Wanted {
   readonly ep: string;
   readonly profile: BootstrapProfile;
   readonly request: CoapRequest;
-  readonly pct: string | undefined;
+  /** Content format of the writes. */
+  readonly format: number;
   /** Undefined for a bootstrap that goes on in requests of ours. */
   readonly pack: { readonly format: number; readonly payload: Uint8Array } | undefined;
 }
@@ -44,8 +45,12 @@ export class BootstrapInterface {
     this.#admit(request, query, undefined, now);
   }
 
-  /** GET /bspack. */
+  /** GET /bspack: 5.01 sends the device to /bs where there is no bootstrap server (LwM2M 1.2 §6.1.7.7). */
   pack(request: CoapRequest, query: ReadonlyMap<string, string>, now: Instant): void {
+    if (this.#shared.profiles === NO_PROFILES) {
+      request.refuse(Response.NotImplemented, "no bootstrap server");
+      return;
+    }
     this.#admit(request, query, request.message.uint(Option.Accept) ?? "any", now);
   }
 
@@ -76,13 +81,18 @@ export class BootstrapInterface {
       return;
     }
     if (!mayUse(identity, ep, binding, list)) {
-      request.refuse(Response.Forbidden, "not this identity's endpoint");
+      request.refuse(Response.BadRequest, "not this identity's endpoint");
       return;
     }
     const profile = profileFor(this.#shared.profiles, ep);
     // 4.00 is the code for an endpoint that the server does not know (LwM2M 1.1 Transport, table 6.4.2-1).
     if (profile === undefined) {
       request.refuse(Response.BadRequest, "no bootstrap profile");
+      return;
+    }
+    const format = bootstrapFormat(profile, query.get("pct"));
+    if (format === undefined) {
+      request.refuse(Response.UnsupportedContentFormat, "pct is not a format for bootstrapping");
       return;
     }
     const pack =
@@ -93,7 +103,7 @@ export class BootstrapInterface {
     }
     const { username, password } = readCredentials(query, ep);
     const ticket = this.#peer.ticket();
-    const wanted = { ep, profile, request, pct: query.get("pct"), pack };
+    const wanted = { ep, profile, request, format, pack };
     const answer = this.#peer.connect(
       {
         // A transient identity: a bootstrap must not take over the session of a registered device.
@@ -115,7 +125,7 @@ export class BootstrapInterface {
   }
 
   #admitted(wanted: Wanted, answer: ConnectAnswer, now: Instant): void {
-    const { ep, profile, request, pct, pack } = wanted;
+    const { ep, profile, request, format, pack } = wanted;
     if (!answer.ok) {
       request.refuse(codeOf(answer.refusal), answer.refusal);
       return;
@@ -147,7 +157,7 @@ export class BootstrapInterface {
     report({ status: "started" }, now);
     this.#sequence?.cancel();
     const settings = {
-      format: bootstrapFormat(profile, pct),
+      format,
       timeout: this.#shared.config.requestTimeout,
       types: this.#shared.definitions.typesFor(new Map()),
     };

@@ -2,6 +2,7 @@
 import { text } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
 import { isJsonObject, type Json, type JsonObject, parseExactJson } from "../content/exact-json.ts";
+import { ContentFormat } from "../content/formats.ts";
 import type { Entry, Types } from "../content/value.ts";
 import { type Path, parsePath } from "../path.ts";
 import { contentPath, writtenEntry } from "../written-value.ts";
@@ -25,6 +26,16 @@ export interface BootstrapProfile {
   /** Content format of the writes; what the device prefers (`pct`) when absent. */
   readonly format: number | undefined;
 }
+
+/** Formats that can carry a whole instance. */
+export const PROFILE_FORMATS: readonly number[] = [
+  ContentFormat.Lwm2mCbor,
+  ContentFormat.SenmlCbor,
+  ContentFormat.SenmlJson,
+  ContentFormat.Tlv,
+  ContentFormat.OldTlv,
+  ContentFormat.Json,
+];
 
 export interface BootstrapProfiles {
   readonly byEndpoint: ReadonlyMap<string, BootstrapProfile>;
@@ -60,8 +71,8 @@ export function parseProfiles(bytes: Uint8Array, types: Types): Result<Bootstrap
 function parseProfile(item: Json, types: Types): Result<BootstrapProfile, string> {
   if (!isJsonObject(item)) return err("not an object");
   const { format } = item;
-  if (format !== undefined && typeof format !== "number")
-    return err("format must be a content format number");
+  if (format !== undefined && !(typeof format === "number" && PROFILE_FORMATS.includes(format)))
+    return err(`format must be one of ${PROFILE_FORMATS.join(", ")}`);
   const steps = item["steps"] === undefined ? usualSteps(item, types) : listedSteps(item, types);
   if (!steps.ok) return steps;
   if (steps.value.some(({ kind, path }) => kind === "read" && path.object !== 1 && path.object !== 2))

@@ -21,7 +21,7 @@ import { splitLinks } from "../links.ts";
 import { Path } from "../path.ts";
 import { codeName } from "../responses.ts";
 import { shownContent } from "../shown-value.ts";
-import type { BootstrapProfile, BootstrapStep } from "./profile.ts";
+import { type BootstrapProfile, type BootstrapStep, PROFILE_FORMATS } from "./profile.ts";
 
 interface Step {
   readonly name: string;
@@ -143,21 +143,10 @@ function stepOf(step: BootstrapStep, settings: BootstrapSettings): Step | undefi
   }
 }
 
-/** Formats that can carry a whole instance, and the whole of a pack. */
-const WRITABLE: readonly number[] = [
-  ContentFormat.Lwm2mCbor,
-  ContentFormat.SenmlCbor,
-  ContentFormat.SenmlJson,
-  ContentFormat.Tlv,
-  ContentFormat.OldTlv,
-  ContentFormat.Json,
-];
-
-/** The profile's format, else what the device prefers (`pct`, 1.1), else TLV. */
-export function bootstrapFormat(profile: BootstrapProfile, pct: string | undefined): number {
-  const preferred = pct === undefined ? undefined : Number(pct);
-  if (profile.format !== undefined && WRITABLE.includes(profile.format)) return profile.format;
-  return preferred !== undefined && WRITABLE.includes(preferred) ? preferred : ContentFormat.Tlv;
+/** The profile's format, else what the device prefers (`pct`, 1.1), else TLV; `undefined` when it prefers none of these. */
+export function bootstrapFormat(profile: BootstrapProfile, pct: string | undefined): number | undefined {
+  const wanted = profile.format ?? (pct === undefined ? ContentFormat.Tlv : Number(pct));
+  return PROFILE_FORMATS.includes(wanted) ? wanted : undefined;
 }
 
 /** Bootstrap-Pack (LwM2M 1.2 §6.1.7.7): all writes of a profile in one body. */

@@ -40,6 +40,8 @@ export type MultipleOf = (path: Path) => boolean | undefined;
 export interface Types {
   readonly typeOf: TypeOf;
   readonly multipleOf: MultipleOf;
+  /** Range or enumeration of the definition as it stands there; empty when there is none. */
+  readonly rangeOf?: (path: Path) => string;
 }
 
 export const NO_TYPES: Types = { typeOf: () => undefined, multipleOf: () => undefined };

@@ -29,8 +29,39 @@ export interface ObjectModel {
   readonly resources: ReadonlyMap<number, ResourceModel>;
 }
 
-/** Versions that a device reported for its objects; an object that is not in it has version 1.0. */
+/** Versions that a device reported for its objects; of others `impliedVersion` tells. */
 export type ObjectVersions = ReadonlyMap<number, string>;
+
+/**
+ * Versions of the core objects that a device means which names none (LwM2M 1.2 Appendix E, table E-1; of 1.1 the
+ * versions of its own appendix). In 1.0, and of all other objects, that is 1.0.
+ */
+const CORE: ReadonlyMap<string, ReadonlyMap<number, string>> = new Map([
+  [
+    "1.1",
+    new Map([
+      [0, "1.1"],
+      [1, "1.1"],
+      [3, "1.1"],
+      [4, "1.2"],
+    ]),
+  ],
+  [
+    "1.2",
+    new Map([
+      [0, "1.2"],
+      [1, "1.2"],
+      [2, "1.1"],
+      [3, "1.2"],
+      [4, "1.3"],
+      [5, "1.1"],
+      [21, "2.0"],
+    ]),
+  ],
+]);
+
+export const impliedVersion = (object: number, lwm2m: string): string =>
+  CORE.get(lwm2m)?.get(object) ?? "1.0";
 
 /** The object definitions of this gateway, several versions of an object side by side. */
 export class Definitions {
@@ -72,10 +103,18 @@ export class Definitions {
     return this.object(path.object, version)?.resources.get(path.resource);
   }
 
-  /** What content formats ask, for a device with these object versions. */
-  typesFor(versions: ObjectVersions): Types {
-    const find = (path: Path) => this.resource(path, versions.get(path.object ?? -1));
-    return { typeOf: (path) => find(path)?.type, multipleOf: (path) => find(path)?.multiple };
+  /**
+   * What content formats ask, for a device of a version of LwM2M with these object versions; ranges only where they
+   * are enforced. What versions the objects of an end device have is not known.
+   */
+  typesFor(versions: ObjectVersions, lwm2m = "1.0", ranges = false): Types {
+    const find = (path: Path) => {
+      const object = path.object ?? -1;
+      const said = path.prefix === "" ? versions.get(object) : undefined;
+      return this.resource(path, said ?? impliedVersion(object, lwm2m));
+    };
+    const types: Types = { typeOf: (path) => find(path)?.type, multipleOf: (path) => find(path)?.multiple };
+    return ranges ? { ...types, rangeOf: (path) => find(path)?.range ?? "" } : types;
   }
 }
 
