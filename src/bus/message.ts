@@ -83,6 +83,11 @@ export class Message {
     return this.#kept;
   }
 
+  /** The same object, or the kept copy of it. */
+  isOneWith(other: Message): boolean {
+    return this === other || this.#kept === other || other.#kept === this;
+  }
+
   #copy(topic: string, payload: Uint8Array, retain: boolean): Message {
     const expiry = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
     const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);

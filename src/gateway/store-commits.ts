@@ -1,4 +1,4 @@
-import type { Store } from "../session/store.ts";
+import { CommitWait, type Store } from "../session/store.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
 import type { Ticket } from "./contract.ts";
 import type { Commits, Core } from "./core.ts";
@@ -27,11 +27,7 @@ export class StoreCommits implements Commits {
     accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
     since: number,
   ): void {
-    this.#store.whenCommitted((failure) => {
-      if (loop.closed) return;
-      this.#core().tick();
-      loop.answered(ticket, failure === undefined ? accepted : "unavailable");
-    }, since);
+    this.#store.wait(new Acknowledgement(this.#core(), loop, ticket, accepted), since);
   }
 
   // biome-ignore lint/suspicious/noThenProperty: nobody awaits it
@@ -44,5 +40,32 @@ export class StoreCommits implements Commits {
       this.#core().tick();
       run();
     });
+  }
+}
+
+/** An answer that a client gets once what must be kept is. */
+class Acknowledgement extends CommitWait {
+  readonly #core: Core;
+  readonly #loop: ChannelLoop;
+  readonly #ticket: Ticket;
+  readonly #accepted: "accepted" | "no-subscribers" | 0 | 1 | 2;
+
+  constructor(
+    core: Core,
+    loop: ChannelLoop,
+    ticket: Ticket,
+    accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
+  ) {
+    super();
+    this.#core = core;
+    this.#loop = loop;
+    this.#ticket = ticket;
+    this.#accepted = accepted;
+  }
+
+  settled(failure: Error | undefined): void {
+    if (this.#loop.closed) return;
+    this.#core.tick();
+    this.#loop.answered(this.#ticket, failure === undefined ? this.#accepted : "unavailable");
   }
 }

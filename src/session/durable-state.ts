@@ -4,15 +4,18 @@ import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import type { RetainedJournal } from "../bus/retained.ts";
 import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { Ring } from "../lib/ring.ts";
-import { type Duration, FOREVER, type Instant } from "../lib/time.ts";
+import { after, type Clock, type Duration, FOREVER, type Instant, milliseconds } from "../lib/time.ts";
 import type { DeliveryId } from "./delivery.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Session } from "./session.ts";
-import type { Store, StoredValue } from "./store.ts";
+import { type Store, type StoredValue, StoreRecord } from "./store.ts";
 
 /** Times in a store are milliseconds since the epoch; this stands for `NEVER` and `FOREVER`. */
 const UNBOUNDED = -1;
+
+/** A client that takes no longer to acknowledge a message than this is likely to do without a commit. */
+const PROMPT = milliseconds(10);
 
 /** What the gateway says of itself is made anew by each process. */
 const OWN_TOPICS = "$SYS/";
@@ -41,8 +44,9 @@ type MessageRecord = readonly [
   properties: MessageProperties | undefined,
 ];
 
+/** A message that waits for one session only is part of its delivery. */
 type DeliveryRecord = readonly [
-  message: number,
+  message: number | MessageRecord,
   id: number,
   stage: 0 | 1,
   qos: QoS,
@@ -56,10 +60,55 @@ interface KeptWait {
   kept: boolean;
 }
 
-/** How often a stored message is queued; its record goes with the last of them. */
-interface Shared {
-  readonly number: number;
+/** A message that waits for several sessions, and is written once; its record goes with the last of them. */
+class SharedMessage extends StoreRecord {
+  readonly table = "message";
+  readonly key: number;
+  readonly message: Message;
   uses: number;
+
+  constructor(number: number, message: Message, uses: number) {
+    super();
+    this.key = number;
+    this.message = message;
+    this.uses = uses;
+  }
+
+  value(): MessageRecord {
+    return messageRecord(this.message);
+  }
+}
+
+/** A delivery that a durable session has not settled. */
+export class KeptDelivery extends StoreRecord {
+  readonly table = "queue";
+  /** The number of its session. */
+  readonly session: number;
+  readonly delivery: Outgoing;
+  override needs: SharedMessage | undefined = undefined;
+
+  constructor(session: number, delivery: Outgoing) {
+    super();
+    this.session = session;
+    this.delivery = delivery;
+  }
+
+  get key(): [number, number] {
+    return [this.session, this.delivery.sequence];
+  }
+
+  value(): DeliveryRecord {
+    const { message, id, stage, qos, retain, subscriptionIds, group } = this.delivery;
+    return [
+      this.needs?.key ?? messageRecord(message),
+      id,
+      stage === "release" ? 1 : 0,
+      qos,
+      retain,
+      subscriptionIds,
+      group === undefined ? undefined : [group.group, group.filter],
+    ];
+  }
 }
 
 /**
@@ -68,19 +117,20 @@ interface Shared {
  */
 export class DurableState implements SessionJournal, RetainedJournal, DelayedJournal {
   readonly #store: Store;
-  readonly #sessions = new WeakMap<Session, number>();
-  readonly #messages = new WeakMap<Message, Shared>();
   readonly #delayed = new WeakMap<Message, number>();
   /** Those who wait for a commit, oldest first. */
   readonly #keptWaits = new Ring<KeptWait>();
   #lastSession = 0;
   #lastMessage = 0;
-
+  /** What was queued last: the sessions that a message is for follow each other. */
+  #lastQueued: KeptDelivery | undefined = undefined;
+  readonly #clock: Clock;
   /** Called before what waited for a commit runs: it may read the time. */
   readonly #tick: () => void;
 
-  constructor(store: Store, tick: () => void = () => {}) {
+  constructor(store: Store, clock: Clock, tick: () => void = () => {}) {
     this.#store = store;
+    this.#clock = clock;
     this.#tick = tick;
   }
 
@@ -102,40 +152,48 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   }
 
   removed(session: Session): void {
-    const number = this.#sessions.get(session);
-    if (number === undefined) return;
-    this.#sessions.delete(session);
+    const { number } = session;
+    if (number === 0) return;
+    session.number = 0;
     this.#store.remove("session", number);
     for (const packetId of session.inboundIds) this.#store.remove("inbound", [number, packetId]);
   }
 
   queued(session: Session, delivery: Outgoing): void {
-    const message = delivery.message.kept();
-    const shared = this.#shared(message);
-    if (shared.uses++ === 0) {
-      this.#store.put("message", shared.number, () => messageRecord(message), true);
+    const record = new KeptDelivery(this.#number(session), delivery);
+    delivery.record = record;
+    const last = this.#lastQueued;
+    if (last !== undefined && !last.dropped && last.delivery.message.isOneWith(delivery.message)) {
+      record.needs = this.#share(last);
+      record.needs.uses++;
     }
-    this.#put(session, delivery, true);
+    this.#lastQueued = record;
+    // QoS 2 does not go out before it is kept.
+    const patient = session.connected && session.prompt && delivery.qos === 1;
+    if (!patient && session.patient) this.#hasten(session);
+    session.patient = patient;
+    this.#store.add(record, patient);
   }
 
-  moved(session: Session, delivery: Outgoing): void {
-    this.#put(session, delivery, false);
+  moved(_session: Session, delivery: Outgoing): void {
+    const { record } = delivery;
+    // Nothing of QoS 1 waits for its id to be kept.
+    if (record !== undefined) this.#store.change(record, delivery.qos === 1);
   }
 
   settled(session: Session, delivery: Outgoing): void {
-    const number = this.#sessions.get(session);
-    if (number === undefined) return;
-    this.#store.remove("queue", [number, delivery.sequence]);
-    const message = delivery.message.kept();
-    const shared = this.#messages.get(message);
-    if (shared === undefined || --shared.uses > 0) return;
-    this.#messages.delete(message);
-    this.#store.remove("message", shared.number);
+    const { record } = delivery;
+    if (record === undefined) return;
+    session.prompt = after(delivery.message.publishedAt, PROMPT) >= this.#clock.now();
+    const shared = record.needs;
+    this.#store.drop(record);
+    delivery.record = undefined;
+    if (shared !== undefined && --shared.uses === 0) this.#store.drop(shared);
   }
 
   inbound(session: Session, packetId: number, known: boolean): void {
     const key: [number, number] = [this.#number(session), packetId];
-    if (known) this.#store.put("inbound", key, () => 1, true);
+    if (known) this.#store.put("inbound", key, () => 1);
     else this.#store.remove("inbound", key);
   }
 
@@ -173,7 +231,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   delayed(message: Message, due: Instant): void {
     const number = ++this.#lastMessage;
     this.#delayed.set(message, number);
-    this.#store.put("delayed", number, () => [messageRecord(message), due], true);
+    this.#store.put("delayed", number, () => [messageRecord(message), due]);
   }
 
   released(message: Message): void {
@@ -185,13 +243,23 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
 
   /** A session that was read back keeps its number. */
   knowSession(session: Session, number: number): void {
-    this.#sessions.set(session, number);
+    session.number = number;
     this.#lastSession = Math.max(this.#lastSession, number);
   }
 
-  knowMessage(message: Message, number: number, uses: number): void {
-    this.#messages.set(message, { number, uses });
+  /** `deliveries`: all that a message waits for. */
+  knowMessage(number: number, message: Message, deliveries: readonly KeptDelivery[]): void {
+    const shared = new SharedMessage(number, message, deliveries.length);
+    shared.kept = true;
+    for (const delivery of deliveries) delivery.needs = shared;
     this.#lastMessage = Math.max(this.#lastMessage, number);
+  }
+
+  knowDelivery(session: Session, delivery: Outgoing): KeptDelivery {
+    const record = new KeptDelivery(session.number, delivery);
+    record.kept = true;
+    delivery.record = record;
+    return record;
   }
 
   knowDelayed(message: Message, number: number): void {
@@ -201,39 +269,21 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
 
   // ---- inside
 
-  #put(session: Session, delivery: Outgoing, isNew: boolean): void {
-    const key: [number, number] = [this.#number(session), delivery.sequence];
-    this.#store.put("queue", key, () => this.#deliveryRecord(delivery), isNew);
-  }
-
-  #deliveryRecord(delivery: Outgoing): DeliveryRecord {
-    const { message, id, stage, qos, retain, subscriptionIds, group } = delivery;
-    return [
-      this.#messages.get(message.kept())?.number ?? 0,
-      id,
-      stage === "release" ? 1 : 0,
-      qos,
-      retain,
-      subscriptionIds,
-      group === undefined ? undefined : [group.group, group.filter],
-    ];
-  }
-
   #number(session: Session): number {
-    let number = this.#sessions.get(session);
-    if (number === undefined) {
-      number = ++this.#lastSession;
-      this.#sessions.set(session, number);
-    }
-    return number;
+    if (session.number === 0) session.number = ++this.#lastSession;
+    return session.number;
   }
 
-  #shared(message: Message): Shared {
-    let shared = this.#messages.get(message);
-    if (shared === undefined) {
-      shared = { number: ++this.#lastMessage, uses: 0 };
-      this.#messages.set(message, shared);
-    }
+  /** Were a later delivery kept without an earlier one, a crash in between would change their order. */
+  #hasten(session: Session): void {
+    for (const { record } of session.kept) if (record !== undefined) this.#store.hasten(record);
+  }
+
+  #share(first: KeptDelivery): SharedMessage {
+    if (first.needs !== undefined) return first.needs;
+    const shared = new SharedMessage(++this.#lastMessage, first.delivery.message.kept(), 1);
+    first.needs = shared;
+    this.#store.add(shared, true);
     return shared;
   }
 }
@@ -265,21 +315,24 @@ export function messageOf(record: StoredValue): Message {
   return message;
 }
 
-/** The number of the message that a delivery refers to. */
-export const deliveryMessage = (record: StoredValue): number => (record as DeliveryRecord)[0];
+/** The number of the message that a delivery refers to; undefined where it is part of it. */
+export function deliveryMessage(record: StoredValue): number | undefined {
+  const [message] = record as DeliveryRecord;
+  return typeof message === "number" ? message : undefined;
+}
 
-/** A delivery as it stood: its message's number, its id, and itself. */
+/** A delivery as it stood: its id, and itself. Undefined when its message is missing. */
 export function deliveryOf(
   record: StoredValue,
   messages: (number: number) => Message | undefined,
   unmounted: (topic: string) => string,
   groupOf: (group: string, filter: string) => SharedSubscription | undefined,
-): { readonly message: number; readonly id: DeliveryId; readonly delivery: Outgoing } | undefined {
-  const [number, id, stage, qos, retain, subscriptionIds, origin] = record as DeliveryRecord;
-  const message = messages(number);
+): { readonly id: DeliveryId; readonly delivery: Outgoing } | undefined {
+  const [content, id, stage, qos, retain, subscriptionIds, origin] = record as DeliveryRecord;
+  const message = typeof content === "number" ? messages(content) : messageOf(content);
   if (message === undefined) return undefined;
   const group = origin === undefined || origin === null ? undefined : groupOf(...origin);
   const delivery = new Outgoing(message, unmounted(message.topic), qos, retain, subscriptionIds, group);
   delivery.stage = stage === 1 ? "release" : "publish";
-  return { message: number, id: id as DeliveryId, delivery };
+  return { id: id as DeliveryId, delivery };
 }

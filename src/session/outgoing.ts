@@ -1,6 +1,7 @@
 import type { SharedSubscription } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "./delivery.ts";
+import type { KeptDelivery } from "./durable-state.ts";
 
 /** A delivery as its session keeps it, from the queue through the window to its settlement. */
 export class Outgoing implements Delivery {
@@ -16,6 +17,8 @@ export class Outgoing implements Delivery {
   readonly group: SharedSubscription | undefined;
   /** Place in the order of the session's deliveries; also its key in the store. 0 while not journaled. */
   sequence = 0;
+  /** Its record in the store, where the session is durable. */
+  record: KeptDelivery | undefined = undefined;
   /** Has an id, and has not gone out yet because a store has still to keep it. */
   held = false;
 

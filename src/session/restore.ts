@@ -3,7 +3,15 @@ import type { Message } from "../bus/message.ts";
 import type { SubscribeOptions } from "../gateway/contract.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import type { SessionContext } from "./context.ts";
-import { type DurableState, deliveryOf, messageOf, type SessionRecord, unbounded } from "./durable-state.ts";
+import {
+  type DurableState,
+  deliveryMessage,
+  deliveryOf,
+  type KeptDelivery,
+  messageOf,
+  type SessionRecord,
+  unbounded,
+} from "./durable-state.ts";
 import { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Store, StoredValue } from "./store.ts";
@@ -26,7 +34,7 @@ export class Restoration {
   readonly #context: SessionContext;
   readonly #now: Instant;
   readonly #byNumber = new Map<number, { readonly session: Session; readonly record: SessionRecord }>();
-  readonly #messages = new Map<number, { readonly message: Message; uses: number }>();
+  readonly #messages = new Map<number, { readonly message: Message; readonly deliveries: KeptDelivery[] }>();
   readonly #restored: Restored = { sessions: 0, deliveries: 0, retained: 0, delayed: 0, orphans: 0 };
 
   constructor(
@@ -87,7 +95,7 @@ export class Restoration {
 
   #readMessages(): void {
     for (const [key, value] of this.#store.entries("message")) {
-      this.#messages.set(key as number, { message: messageOf(value), uses: 0 });
+      this.#messages.set(key as number, { message: messageOf(value), deliveries: [] });
     }
   }
 
@@ -110,7 +118,9 @@ export class Restoration {
         this.#orphan("queue", key);
         continue;
       }
-      this.#messages.get(found.message)!.uses++;
+      const kept = this.#state.knowDelivery(session, found.delivery);
+      const message = deliveryMessage(value);
+      if (message !== undefined) this.#messages.get(message)!.deliveries.push(kept);
       deliveries.push(() => session.restore(found.delivery, found.id, sequence));
       this.#restored.deliveries++;
     }
@@ -145,8 +155,8 @@ export class Restoration {
   }
 
   #settleMessages(deliveries: readonly (() => void)[]): void {
-    for (const [number, { message, uses }] of this.#messages) {
-      if (uses > 0) this.#state.knowMessage(message, number, uses);
+    for (const [number, { message, deliveries: waiting }] of this.#messages) {
+      if (waiting.length > 0) this.#state.knowMessage(number, message, waiting);
       else this.#orphan("message", number);
     }
     for (const putBack of deliveries) putBack();

@@ -35,16 +35,19 @@ export class Session implements Subscriber {
   number = 0;
   /** Its client settled the last delivery within milliseconds: a store need not hurry with the next one. */
   prompt = true;
+  /** Deliveries of it may wait in the store for longer than the next one can. */
+  patient = false;
   /** When its client left; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
 
+  /** Its client, while that is connected. */
+  occupant: Occupant | undefined = undefined;
   readonly #context: SessionContext;
   /** Made, as the three below, at the first use: most devices are idle most of the time. */
   #queue: Queue | undefined = undefined;
   #window: Window | undefined = undefined;
   #inbound: InboundIds | undefined = undefined;
   #replays: Replays | undefined = undefined;
-  #occupant: Occupant | undefined = undefined;
   #credit = 0;
   #sequence = 1;
   /** QoS 2 deliveries that are kept since the transport became busy. */
@@ -62,11 +65,7 @@ export class Session implements Subscriber {
   }
 
   get connected(): boolean {
-    return this.#occupant !== undefined;
-  }
-
-  get occupant(): Occupant | undefined {
-    return this.#occupant;
+    return this.occupant !== undefined;
   }
 
   get durable(): boolean {
@@ -74,11 +73,11 @@ export class Session implements Subscriber {
   }
 
   get available(): boolean {
-    return this.#open && this.#queueLength === 0 && this.unsettled < this.#credit;
+    return this.#open && this.#nothingQueued && this.unsettled < this.#credit;
   }
 
   get queued(): number {
-    return this.#queueLength + (this.#replays?.left ?? 0);
+    return (this.#queue?.length ?? 0) + (this.#replays?.left ?? 0);
   }
 
   get queuedBytes(): number {
@@ -103,10 +102,10 @@ export class Session implements Subscriber {
       grant.identifiers,
       grant.group,
     );
-    if (this.#open && this.#queueLength === 0 && this.#replays === undefined && !this.#resuming) {
+    if (this.#open && this.#nothingQueued && this.#replays === undefined && !this.#resuming) {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
-        this.#occupant!.deliver(delivery);
+        this.occupant!.deliver(delivery);
         return;
       }
       if (this.#mayHand()) {
@@ -126,7 +125,7 @@ export class Session implements Subscriber {
   }
 
   attach(occupant: Occupant, credit: number): void {
-    this.#occupant = occupant;
+    this.occupant = occupant;
     this.#credit = credit;
     this.#resuming = this.unsettled > 0;
     this.flush();
@@ -134,7 +133,7 @@ export class Session implements Subscriber {
 
   /** The client is gone. What it had not settled stays in the window and is handed out again on resume. */
   detach(): void {
-    this.#occupant = undefined;
+    this.occupant = undefined;
     this.#credit = 0;
     this.#replays = undefined;
     this.#ready = undefined;
@@ -174,11 +173,11 @@ export class Session implements Subscriber {
         // Not those that never went out because the store had not kept their ids yet.
         if (delivery.held) continue;
         delivery.duplicate = true;
-        this.#occupant?.deliver(delivery);
+        this.occupant?.deliver(delivery);
       }
     }
     for (const delivery of this.#open ? (this.#ready?.splice(0) ?? []) : []) {
-      if (this.#window?.get(delivery.id) === delivery) this.#occupant?.deliver(delivery);
+      if (this.#window?.get(delivery.id) === delivery) this.occupant?.deliver(delivery);
     }
     while (this.#open) {
       const queue = this.#queue;
@@ -198,7 +197,7 @@ export class Session implements Subscriber {
       if (fromQueue) queue.shift();
       if (delivery.qos === 0) {
         this.#context.counters.delivered[0].value++;
-        this.#occupant!.deliver(delivery);
+        this.occupant!.deliver(delivery);
       } else {
         this.#hand(delivery);
       }
@@ -208,22 +207,14 @@ export class Session implements Subscriber {
   settle(id: DeliveryId, outcome: Outcome): void {
     const delivery = this.#window?.remove(id);
     if (delivery === undefined) return;
-    switch (outcome) {
-      case "done":
-        this.#context.counters.settled.value++;
-        this.#forget(delivery);
-        break;
-      case "dead":
-        this.#context.counters.dead.value++;
-        this.#forget(delivery);
-        break;
-      case "again":
-        delivery.duplicate = true;
-        this.#giveBack(delivery);
-        // Not handed out in the same breath: the client has just said that it cannot take it.
-        return;
+    if (outcome === "again") {
+      // Not handed out in the same breath: the client has just said that it cannot take it.
+      this.#giveBack(delivery);
+      return;
     }
-    if (this.#queueLength > 0 || this.#replays !== undefined) this.flush();
+    this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
+    this.#forget(delivery);
+    if (!this.#nothingQueued || this.#replays !== undefined) this.flush();
   }
 
   /**
@@ -296,12 +287,9 @@ export class Session implements Subscriber {
   restore(delivery: Outgoing, id: DeliveryId, sequence: number): void {
     delivery.sequence = sequence;
     if (sequence >= this.#sequence) this.#sequence = sequence + 1;
-    if (id === 0) {
+    if (id === 0 || this.#window?.get(id) !== undefined) {
       // Limits may have become smaller since.
-      for (const dropped of this.#enter(delivery)) {
-        this.#context.counters.droppedFull.value++;
-        this.#forget(dropped);
-      }
+      this.#enter(delivery);
     } else {
       this.#window ??= new Window();
       this.#window.put(delivery, id);
@@ -313,14 +301,17 @@ export class Session implements Subscriber {
     this.#inbound.restore(packetId);
   }
 
-  get #queueLength(): number {
-    return this.#queue === undefined ? 0 : this.#queue.length;
-  }
-
-  /** Puts a delivery at the end of the queue; returns what had to go for it. */
-  #enter(delivery: Outgoing): readonly Outgoing[] {
-    this.#queue ??= new Queue(this.#context.options.queue);
-    return this.#queue.push(delivery, this.#context.clock.now());
+  /** Puts a delivery at the end of the queue. False when that cannot be, and it is dropped. */
+  #enter(delivery: Outgoing): boolean {
+    const { options, clock, counters } = this.#context;
+    this.#queue ??= new Queue(options.queue);
+    const now = clock.now();
+    for (const dropped of this.#queue.push(delivery, now)) {
+      (dropped.message.expiresAt <= now ? counters.droppedExpired : counters.droppedFull).value++;
+      if (dropped.sequence !== 0) this.#forget(dropped);
+      if (dropped === delivery) return false;
+    }
+    return true;
   }
 
   /** All deliveries, those handed out first. */
@@ -328,8 +319,12 @@ export class Session implements Subscriber {
     return [...(this.#window?.inOrder() ?? []), ...(this.#queue ?? [])];
   }
 
+  get #nothingQueued(): boolean {
+    return this.#queue === undefined || this.#queue.length === 0;
+  }
+
   get #open(): boolean {
-    return this.#occupant !== undefined && this.#credit > 0 && !this.#occupant.held;
+    return this.occupant !== undefined && this.#credit > 0 && !this.occupant.held;
   }
 
   #mayHand(): boolean {
@@ -352,7 +347,7 @@ export class Session implements Subscriber {
         return;
       }
     }
-    this.#occupant!.deliver(delivery);
+    this.occupant!.deliver(delivery);
   }
 
   /**
@@ -365,8 +360,8 @@ export class Session implements Subscriber {
       delivery.held = false;
       if (this.#window?.get(delivery.id) !== delivery) return;
       if (this.#open) {
-        this.#occupant!.deliver(delivery);
-      } else if (this.#occupant !== undefined) {
+        this.occupant!.deliver(delivery);
+      } else if (this.occupant !== undefined) {
         this.#ready ??= [];
         this.#ready.push(delivery);
       }
@@ -374,36 +369,24 @@ export class Session implements Subscriber {
   }
 
   #enqueue(delivery: Outgoing): void {
-    if (delivery.qos === 0 && this.#occupant === undefined && !this.#context.options.queueQos0) {
+    if (delivery.qos === 0 && this.occupant === undefined && !this.#context.options.queueQos0) {
       this.#context.counters.droppedAway.value++;
       return;
     }
     // A queued message must not hold on to the read buffer that it came in.
     delivery.message = delivery.message.kept();
-    for (const dropped of this.#enter(delivery)) {
-      if (dropped.message.expiresAt !== NEVER && dropped.message.expiresAt <= this.#context.clock.now()) {
-        this.#context.counters.droppedExpired.value++;
-      } else {
-        this.#context.counters.droppedFull.value++;
-      }
-      if (dropped === delivery) return;
-      this.#forget(dropped);
-    }
-    this.#journalQueued(delivery);
+    if (!this.#enter(delivery) || delivery.qos === 0) return;
+    delivery.sequence = this.#sequence++;
+    if (this.durable) this.#context.journal?.queued(this, delivery);
   }
 
   #giveBack(delivery: Outgoing): void {
+    delivery.duplicate = true;
     delivery.id = 0 as DeliveryId;
     delivery.stage = "publish";
     this.#queue ??= new Queue(this.#context.options.queue);
     this.#queue.unshift(delivery);
     if (this.durable) this.#context.journal?.moved(this, delivery);
-  }
-
-  #journalQueued(delivery: Outgoing): void {
-    if (delivery.qos === 0 || delivery.sequence !== 0) return;
-    delivery.sequence = this.#sequence++;
-    if (this.durable) this.#context.journal?.queued(this, delivery);
   }
 
   #forget(delivery: Outgoing): void {

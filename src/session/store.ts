@@ -20,22 +20,67 @@ export type Key = string | number | [number, number | string];
 export type StoredValue = unknown;
 
 /**
- * Writes are collected and committed together. A record that is written and removed again before the commit
- * costs nothing, and its value is made only when it is committed.
+ * A record that keeps its own place on the way to the disk, so that the path of every message needs no look-up.
+ * Its key is its own: no other record and no `put` uses it.
  */
+export abstract class StoreRecord {
+  abstract readonly table: Table;
+  abstract readonly key: Key;
+  /** Another record that must not be missing where this one is: it is committed with it, or was before. */
+  readonly needs: StoreRecord | undefined = undefined;
+
+  // The store's own notes.
+  /** It may be on the disk. */
+  kept = false;
+  /** Waits for a commit. */
+  pending = false;
+  /** Is part of the commit that runs. */
+  committing = false;
+  /** Nobody needs it any more: what is to be committed is its removal. */
+  dropped = false;
+  /** Those who wait for it as it is written or, else, will be; and, while it is being written, for the next time. */
+  waits: CommitWait[] | undefined = undefined;
+  nextWaits: CommitWait[] | undefined = undefined;
+
+  /** What to write; asked for when it is committed. */
+  abstract value(): StoredValue;
+}
+
+/** Somebody who waits until records are safe. */
+export abstract class CommitWait {
+  /** Records that are not safe yet. */
+  left = 0;
+
+  /** Called once: they are safe, or need not be any more, or one of them could not be made so. */
+  abstract settled(failure: Error | undefined): void;
+}
+
+/** Writes are collected and committed together; a value is made only when it is committed. */
 export interface Store {
-  /** `isNew`: no record of this key was ever written, so that a `remove` before the commit leaves nothing to do. */
-  put(table: Table, key: Key, value: () => StoredValue, isNew?: boolean): void;
+  put(table: Table, key: Key, value: () => StoredValue): void;
   remove(table: Table, key: Key): void;
+  /**
+   * Writes a new record. `patient`: it will likely be dropped within milliseconds, and may wait that long for a
+   * commit, so that it costs none.
+   */
+  add(record: StoreRecord, patient: boolean): void;
+  /** The value of a record has changed. */
+  change(record: StoreRecord, patient: boolean): void;
+  /** The next commit takes it, patient or not. */
+  hasten(record: StoreRecord): void;
+  /** A record is needed no more, and so not waited for. Nobody waits for this to be committed. */
+  drop(record: StoreRecord): void;
   /** What was committed, in the order of keys. For start-up and maintenance. */
   entries(table: Table): Iterable<readonly [key: Key, value: StoredValue]>;
-  /** Grows with each `put` and `remove`. */
+  /** Grows with each write that somebody may have to wait for. */
   readonly writes: number;
   /**
    * Runs when all writes so far are safe, or could not be made so: at once if there are none to wait for. `since`,
    * a former value of `writes`: only those after it count.
    */
   whenCommitted(run: (failure: Error | undefined) => void, since?: number): void;
+  /** The same without a closure. */
+  wait(wait: CommitWait, since: number): void;
   /** Why the last commit failed; undefined while all is well. Failed writes are kept and tried again. */
   readonly failure: Error | undefined;
   /** Commits what is left and closes. */

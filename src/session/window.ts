@@ -27,7 +27,6 @@ export class Window {
     do {
       id = id === ID_MAX ? 1 : id + 1;
     } while (this.get(id as DeliveryId) !== undefined);
-    this.#last = id;
     this.put(delivery, id as DeliveryId);
     return id as DeliveryId;
   }
@@ -39,7 +38,8 @@ export class Window {
     while (this.#slots[id & (this.#slots.length - 1)] !== undefined) this.#grow();
     this.#slots[id & (this.#slots.length - 1)] = delivery;
     this.#size++;
-    if (this.#last === 0) this.#last = id;
+    // Those that come back from a store come in the order in which they were handed out: ids go on from the last.
+    this.#last = id;
   }
 
   get(id: DeliveryId): Outgoing | undefined {

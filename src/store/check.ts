@@ -35,6 +35,7 @@ export function checkRecords(store: Pick<Store, "entries">): Checked {
     queue(key, value) {
       ofSession("queue", key);
       const message = deliveryMessage(value);
+      if (message === undefined) return;
       used.add(message);
       if (!messages.has(message)) report(`queue ${String(key)}: there is no message ${message}`);
     },

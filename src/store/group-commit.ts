@@ -1,9 +1,18 @@
-import type { Key, Store, StoredValue, Table } from "../session/store.ts";
+import {
+  CommitWait,
+  type Key,
+  type Store,
+  type StoredValue,
+  StoreRecord,
+  type Table,
+} from "../session/store.ts";
 import type { Change, Engine } from "./engine.ts";
 
 export interface GroupCommitOptions {
   /** Milliseconds for which writes are collected before they are committed. */
   readonly window: number;
+  /** Milliseconds that a patient record is given to be dropped, before it waits for a commit; up to twice that. */
+  readonly patience: number;
   /** Milliseconds after which a failed commit is tried again. */
   readonly retry: number;
   /** Calls back after a time; real or virtual. */
@@ -12,23 +21,6 @@ export interface GroupCommitOptions {
   readonly onFailure: (failure: Error | undefined) => void;
   /** Milliseconds that go on, for the time that commits take. */
   readonly now?: () => number;
-}
-
-type Waiter = (failure: Error | undefined) => void;
-interface Pending extends Change {
-  value: (() => StoredValue) | undefined;
-  /** The engine has no record of this key: removing it again leaves nothing to write. */
-  isNew: boolean;
-  /** Still to be committed; false once it was removed again. */
-  live: boolean;
-  /** Those who wait for this record among others. */
-  waits: Wait[] | undefined;
-}
-
-/** Somebody who waits for some records only. */
-interface Wait {
-  readonly run: Waiter;
-  left: number;
 }
 
 /** What a commit that failed while nothing waits is tried again with. */
@@ -44,9 +36,16 @@ export interface CommitCounts {
   milliseconds: number;
 }
 
+/** What runs in one commit. */
+interface Batch {
+  readonly records: StoreRecord[];
+  /** Those who wait for all of it. */
+  readonly waits: readonly CommitWait[];
+}
+
 /**
- * Collects writes for a short window and commits them as one; while a commit runs, the next one collects. What
- * was written and removed within a window is never committed, and when nothing is left to commit nobody waits.
+ * Collects writes for a short window and commits them as one; while a commit runs, the next one collects. Patient
+ * records stay out of it for some milliseconds more: what is dropped meanwhile never reaches the disk.
  */
 export class GroupCommit implements Store {
   writes = 0;
@@ -54,21 +53,25 @@ export class GroupCommit implements Store {
   readonly counts: CommitCounts = { commits: 0, records: 0, failures: 0, milliseconds: 0 };
   readonly #engine: Engine;
   readonly #options: GroupCommitOptions;
-  /** By table and key: what was written in this window. */
-  #pending = new Map<string, Pending>();
-  /** What was written in the window before, and was given another one to be taken back. */
-  #aged = new Map<string, Pending>();
-  #agedWaiters: Waiter[] = [];
-  /** Records of this window, and how many were taken back in it. */
-  #added = 0;
-  #collapsed = 0;
-  /** Being committed; undefined while no commit runs. */
-  #committing: Map<string, Pending> | undefined = undefined;
-  #waiters: Waiter[] = [];
-  /** What each write since the last commit began has touched; the first of them had this number. */
-  #touched: Pending[] = [];
+  /** Records of `put` and `remove` by name, while they are on their way. */
+  readonly #named = new Map<string, NamedRecord>();
+  /** What the next commit takes. */
+  #due: StoreRecord[] = [];
+  /** Patient records of this period, and of the one before. Those dropped meanwhile are among them. */
+  #young: StoreRecord[] = [];
+  #old: StoreRecord[] = [];
+  /** Records that are `pending`. */
+  #pending = 0;
+  #committing: Batch | undefined = undefined;
+  /** Those who wait for all that was written before they came. */
+  #waits: CommitWait[] = [];
+  /** What each write since then has touched; the first of them had this number. */
+  #touched: StoreRecord[] = [];
   #touchedFrom = 0;
-  #scheduled = false;
+  #windowRuns = false;
+  #windowEnded = false;
+  #patienceRuns = false;
+  #closing = false;
   #closed = false;
   #idle: (() => void)[] = [];
 
@@ -79,68 +82,82 @@ export class GroupCommit implements Store {
 
   /** Records that wait for a commit, those of the one that runs included. */
   get waiting(): number {
-    return this.#pending.size + this.#aged.size + (this.#committing?.size ?? 0);
+    return this.#pending + (this.#committing?.records.length ?? 0);
   }
 
-  put(table: Table, key: Key, value: () => StoredValue, isNew = false): void {
-    this.writes++;
-    const name = nameOf(table, key);
-    const known = this.#find(name);
-    if (known !== undefined) {
-      known.value = value;
-      this.#touched.push(known);
-      return;
-    }
-    this.#add(name, table, key, value, isNew && this.#committing?.has(name) !== true);
+  put(table: Table, key: Key, value: () => StoredValue): void {
+    const record = this.#name(table, key);
+    record.make = value;
+    record.dropped = false;
+    this.change(record, false);
   }
 
   remove(table: Table, key: Key): void {
+    const record = this.#name(table, key);
+    record.dropped = true;
+    this.change(record, false);
+  }
+
+  add(record: StoreRecord, patient: boolean): void {
+    this.change(record, patient);
+  }
+
+  change(record: StoreRecord, patient: boolean): void {
     this.writes++;
-    const name = nameOf(table, key);
-    const known = this.#find(name);
-    if (known === undefined) {
-      this.#add(name, table, key, undefined, false);
-      return;
+    this.#touched.push(record);
+    if (!record.pending) this.#collect(record, patient);
+  }
+
+  hasten(record: StoreRecord): void {
+    if (!record.pending) return;
+    this.#due.push(record);
+    this.#startWindow();
+  }
+
+  drop(record: StoreRecord): void {
+    if (record.dropped) return;
+    record.dropped = true;
+    const { waits, nextWaits } = record;
+    record.waits = undefined;
+    record.nextWaits = undefined;
+    if (record.kept || record.committing) {
+      if (!record.pending) this.#collect(record, true);
+    } else if (record.pending) {
+      record.pending = false;
+      this.#pending--;
+      if (this.waiting === 0) this.#release();
     }
-    this.#touched.push(known);
-    if (!known.isNew) {
-      known.value = undefined;
-      return;
-    }
-    if (!this.#pending.delete(name)) this.#aged.delete(name);
-    this.#collapsed++;
-    known.live = false;
-    satisfy(known, undefined);
-    if (this.waiting === 0) this.#release();
+    settle(waits, undefined);
+    settle(nextWaits, undefined);
   }
 
   entries(table: Table): Iterable<readonly [Key, StoredValue]> {
     return this.#engine.entries(table);
   }
 
-  whenCommitted(run: Waiter, since = 0): void {
-    if (this.waiting === 0) {
-      run(undefined);
-      return;
-    }
+  whenCommitted(run: (failure: Error | undefined) => void, since = -1): void {
+    this.wait(new Callback(run), since);
+  }
+
+  wait(wait: CommitWait, since: number): void {
     if (since < this.#touchedFrom) {
-      this.#waiters.push(run);
+      wait.left = 1;
+      this.#waits.push(wait);
+      if (this.waiting === 0) this.#release();
+      else this.#startWindow();
       return;
     }
-    const wait: Wait = { run, left: 0 };
     for (let index = since - this.#touchedFrom; index < this.#touched.length; index++) {
       const record = this.#touched[index]!;
-      if (!record.live || record.waits?.at(-1) === wait) continue;
-      record.waits ??= [];
-      record.waits.push(wait);
-      wait.left++;
+      if (record.pending) waitFor(record, wait);
     }
-    if (wait.left === 0) run(undefined);
+    if (wait.left === 0) wait.settled(undefined);
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     while (this.waiting > 0) {
-      if (this.#committing === undefined) this.#commit(this.#all());
+      if (this.#committing === undefined) this.#commit();
       await new Promise<void>((resolve) => this.#idle.push(resolve));
       if (this.failure !== undefined) break;
     }
@@ -148,64 +165,63 @@ export class GroupCommit implements Store {
     await this.#engine.close();
   }
 
-  #add(name: string, table: Table, key: Key, value: Pending["value"], isNew: boolean): void {
-    const record: Pending = { table, key, value, isNew, live: true, waits: undefined };
-    this.#pending.set(name, record);
-    this.#added++;
-    this.#touched.push(record);
-    this.#schedule();
+  // ---- collecting
+
+  #name(table: Table, key: Key): NamedRecord {
+    const name = typeof key === "object" ? `${table} ${key[0]} ${key[1]}` : `${table} ${key}`;
+    let record = this.#named.get(name);
+    if (record === undefined) {
+      record = new NamedRecord(table, key, name);
+      this.#named.set(name, record);
+    }
+    return record;
   }
 
-  #find(name: string): Pending | undefined {
-    return this.#pending.get(name) ?? (this.#aged.size === 0 ? undefined : this.#aged.get(name));
+  #collect(record: StoreRecord, patient: boolean): void {
+    record.pending = true;
+    this.#pending++;
+    if (patient) {
+      this.#young.push(record);
+      this.#startPatience();
+    } else {
+      this.#due.push(record);
+      this.#startWindow();
+    }
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#committing !== undefined) return;
-    this.#scheduled = true;
+  #startWindow(): void {
+    if (this.#windowRuns) return;
+    this.#windowRuns = true;
     this.#options.later(
       () => {
-        this.#scheduled = false;
-        if (this.#closed || this.#committing !== undefined) return;
-        if (this.waiting > 0 || this.failure !== undefined) this.#endWindow();
+        this.#windowRuns = false;
+        this.#windowEnded = true;
+        this.#commitDue();
       },
       this.failure === undefined ? this.#options.window : this.#options.retry,
     );
   }
 
-  /**
-   * Where most of what is written is taken back soon, because clients acknowledge at once, the records of this
-   * window get another one: a commit would cost all of them a write more, to be removed.
-   */
-  #endWindow(): void {
-    const short = this.#collapsed * 2 > this.#added && this.failure === undefined;
-    this.#added = 0;
-    this.#collapsed = 0;
-    if (!short) {
-      this.#commit(this.#all());
-      return;
-    }
-    const batch = this.#aged;
-    const waiters = this.#agedWaiters;
-    this.#aged = this.#pending;
-    this.#agedWaiters = this.#waiters;
-    this.#pending = new Map();
-    this.#waiters = [];
-    this.#forgetTouched();
-    if (batch.size > 0) {
-      this.#commit(batch, waiters);
-      return;
-    }
-    for (const waiter of waiters) waiter(undefined);
-    if (this.waiting > 0) this.#schedule();
+  #startPatience(): void {
+    if (this.#patienceRuns) return;
+    this.#patienceRuns = true;
+    this.#options.later(() => {
+      this.#patienceRuns = false;
+      this.#age();
+    }, this.#options.patience);
   }
 
-  #all(): Map<string, Pending> {
-    const batch = this.#aged;
-    for (const [name, record] of this.#pending) batch.set(name, record);
-    this.#aged = new Map();
-    this.#pending = new Map();
-    return batch;
+  /** What has had its time to be dropped waits for the next commit like any other. */
+  #age(): void {
+    for (const record of this.#old) {
+      // Dropped, or taken by a commit of all that there was.
+      if (record.pending) this.#due.push(record);
+    }
+    this.#old = this.#young;
+    this.#young = [];
+    this.#forgetTouched();
+    if (this.#due.length > 0) this.#startWindow();
+    if (this.#old.length > 0) this.#startPatience();
   }
 
   #forgetTouched(): void {
@@ -213,73 +229,165 @@ export class GroupCommit implements Store {
     this.#touchedFrom = this.writes;
   }
 
-  #commit(batch: Map<string, Pending>, waiters = this.#takeWaiters()): void {
-    const started = this.#options.now?.() ?? 0;
+  // ---- committing
+
+  #commitDue(): void {
+    if (this.#closed || this.#committing !== undefined || !this.#windowEnded) return;
+    this.#windowEnded = false;
+    this.#commit();
+  }
+
+  #commit(): void {
+    const batch = this.#take();
+    if (batch.records.length === 0 && this.failure === undefined) {
+      settle(batch.waits, undefined);
+      return;
+    }
     this.#committing = batch;
-    this.#forgetTouched();
-    this.#engine.commit(batch.size === 0 ? [PROBE] : [...batch.values()]).then(
+    const started = this.#options.now?.() ?? 0;
+    this.#engine.commit(batch.records.length === 0 ? [PROBE] : batch.records.map(changeOf)).then(
       () => {
         this.counts.commits++;
-        this.counts.records += batch.size;
+        this.counts.records += batch.records.length;
         this.counts.milliseconds += (this.#options.now?.() ?? 0) - started;
-        this.#committed(batch, waiters, undefined);
+        this.#committed(batch, undefined);
       },
       (error: unknown) => {
         this.counts.failures++;
-        this.#keep(batch);
-        this.#committed(batch, waiters, error instanceof Error ? error : new Error(String(error)));
+        this.#committed(batch, error instanceof Error ? error : new Error(String(error)));
       },
     );
   }
 
-  #committed(batch: Map<string, Pending>, waiters: Waiter[], failure: Error | undefined): void {
+  /** What is due; and patient records, too, if somebody waits for all that there is. */
+  #take(): Batch {
+    const batch: Batch = { records: [], waits: this.#waits };
+    takeFrom(this.#due, batch.records);
+    this.#due = [];
+    if (this.#waits.length > 0 || this.#closing) {
+      takeFrom(this.#old, batch.records);
+      takeFrom(this.#young, batch.records);
+      this.#old = [];
+      this.#young = [];
+    }
+    this.#waits = [];
+    this.#pending -= batch.records.length;
+    this.#forgetTouched();
+    return batch;
+  }
+
+  #committed({ records, waits }: Batch, failure: Error | undefined): void {
     this.#committing = undefined;
     const changed = (failure === undefined) !== (this.failure === undefined);
     this.failure = failure;
     if (changed) this.#options.onFailure(failure);
-    for (const record of batch.values()) satisfy(record, failure);
-    for (const waiter of waiters) waiter(failure);
+    for (const record of records) this.#written(record, failure);
+    settle(waits, failure);
     for (const resolve of this.#idle.splice(0)) resolve();
-    if (this.waiting > 0 || failure !== undefined) this.#schedule();
-    else this.#release();
+    if (failure !== undefined) {
+      this.#windowEnded = false;
+      this.#startWindow();
+    } else if (this.waiting === 0) this.#release();
+    else this.#commitDue();
   }
 
-  /**
-   * What could not be committed waits for the next try, unless it has been overwritten since. How much of a failed
-   * commit reached the disk is not known, so from now on a removal is written, too.
-   */
-  #keep(batch: Map<string, Pending>): void {
-    for (const [name, change] of batch) {
-      const newer = this.#find(name);
-      if (newer === undefined) this.#aged.set(name, change);
-      (newer ?? change).isNew = false;
+  /** How much of a failed commit reached the disk is not known: it is written again, and removals are, too. */
+  #written(record: StoreRecord, failure: Error | undefined): void {
+    record.committing = false;
+    const { waits } = record;
+    record.waits = record.nextWaits;
+    record.nextWaits = undefined;
+    if (failure !== undefined) {
+      record.kept = true;
+      if (!record.pending) this.#collect(record, false);
+    } else if (!record.pending) {
+      record.kept = !record.dropped;
+      if (record instanceof NamedRecord) this.#named.delete(record.name);
+    } else {
+      record.kept = true;
     }
+    settle(waits, failure);
   }
 
   /** Nothing is left to commit. */
   #release(): void {
-    for (const waiter of this.#takeWaiters()) waiter(undefined);
-  }
-
-  #takeWaiters(): Waiter[] {
-    const waiters = [...this.#agedWaiters, ...this.#waiters];
-    this.#agedWaiters = [];
-    this.#waiters = [];
-    return waiters;
+    const waits = this.#waits;
+    this.#waits = [];
+    settle(waits, undefined);
   }
 }
 
-/** A record is committed, could not be, or need not be any more: tells those who waited for it alone. */
-function satisfy(record: Pending, failure: Error | undefined): void {
-  const { waits } = record;
+/** What a name stands for, from its first change until that is committed. */
+class NamedRecord extends StoreRecord {
+  readonly table: Table;
+  readonly key: Key;
+  readonly name: string;
+  make: () => StoredValue = () => undefined;
+
+  constructor(table: Table, key: Key, name: string) {
+    super();
+    this.table = table;
+    this.key = key;
+    this.name = name;
+  }
+
+  value(): StoredValue {
+    return this.make();
+  }
+}
+
+class Callback extends CommitWait {
+  readonly settled: (failure: Error | undefined) => void;
+
+  constructor(run: (failure: Error | undefined) => void) {
+    super();
+    this.settled = run;
+  }
+}
+
+function waitFor(record: StoreRecord, wait: CommitWait): void {
+  if (record.committing) {
+    // The commit that runs has taken an earlier value.
+    record.nextWaits ??= [];
+    add(record.nextWaits, wait);
+  } else {
+    record.waits ??= [];
+    add(record.waits, wait);
+  }
+}
+
+function add(waits: CommitWait[], wait: CommitWait): void {
+  if (waits.at(-1) === wait) return;
+  waits.push(wait);
+  wait.left++;
+}
+
+function settle(waits: readonly CommitWait[] | undefined, failure: Error | undefined): void {
   if (waits === undefined) return;
-  record.waits = undefined;
   for (const wait of waits) {
     if (wait.left === 0) continue;
     wait.left = failure === undefined ? wait.left - 1 : 0;
-    if (wait.left === 0) wait.run(failure);
+    if (wait.left === 0) wait.settled(failure);
   }
 }
 
-const nameOf = (table: Table, key: Key): string =>
-  typeof key === "object" ? `${table} ${key[0]} ${key[1]}` : `${table} ${key}`;
+function takeFrom(collected: readonly StoreRecord[], batch: StoreRecord[]): void {
+  for (const record of collected) {
+    if (!record.pending) continue;
+    const { needs } = record;
+    if (needs?.pending === true) take(needs, batch);
+    take(record, batch);
+  }
+}
+
+function take(record: StoreRecord, batch: StoreRecord[]): void {
+  record.pending = false;
+  record.committing = true;
+  batch.push(record);
+}
+
+const changeOf = (record: StoreRecord): Change => ({
+  table: record.table,
+  key: record.key,
+  value: record.dropped ? undefined : () => record.value(),
+});

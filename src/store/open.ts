@@ -11,6 +11,8 @@ export interface StoreOptions {
 
 /** Time after which a commit that failed is tried again. */
 const RETRY_MS = 1000;
+/** Time for clients to acknowledge what would have to be committed else: local ones need less. */
+const PATIENCE_MS = 5;
 
 export interface OpenedStore {
   readonly store: GroupCommit;
@@ -28,6 +30,7 @@ export async function openStore(
   const engine = await LmdbEngine.open(options);
   const store = new GroupCommit(engine, {
     window: options.commitWindow,
+    patience: PATIENCE_MS,
     retry: RETRY_MS,
     // A window of nothing is the end of this turn of the event loop.
     later: (run, wait) => void (wait < 1 ? setImmediate(run) : setTimeout(run, wait)),

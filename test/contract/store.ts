@@ -1,6 +1,6 @@
 /** What every store engine does, under the group commit that the gateway uses. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Key, Table } from "#core/session/store.ts";
+import { type Key, StoreRecord, type Table } from "#core/session/store.ts";
 import type { Change, Engine } from "#core/store/engine.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 
@@ -10,10 +10,31 @@ export interface EngineUnderTest {
   dispose(): void;
 }
 
+/** A record that keeps its own place. */
+class Fragile extends StoreRecord {
+  readonly table: Table;
+  readonly key: Key;
+  readonly content: unknown;
+  override needs: StoreRecord | undefined;
+
+  constructor(table: Table, key: Key, content: unknown = 1, needs?: StoreRecord) {
+    super();
+    this.table = table;
+    this.key = key;
+    this.content = content;
+    this.needs = needs;
+  }
+
+  value(): unknown {
+    return this.content;
+  }
+}
+
 /** Fails each commit while `failing`. */
 class Faulty implements Engine {
   failing = false;
   readonly committed: Change[][] = [];
+  last: Promise<void> = Promise.resolve();
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
@@ -23,7 +44,9 @@ class Faulty implements Engine {
   commit(changes: readonly Change[]): Promise<void> {
     if (this.failing) return Promise.reject(new Error("no space"));
     this.committed.push([...changes]);
-    return this.#engine.commit(changes);
+    const commit = this.#engine.commit(changes);
+    this.last = commit;
+    return commit;
   }
 
   entries(table: Table): Iterable<readonly [Key, unknown]> {
@@ -52,6 +75,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     failures = [];
     store = new GroupCommit(engine, {
       window: 2,
+      patience: 5,
       retry: 1000,
       later: (run) => due.push(run),
       onFailure: (failure) => failures.push(failure?.message),
@@ -64,15 +88,15 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
   /** Ends windows until all is committed, or could not be. */
   const commit = (): Promise<Error | undefined> =>
     new Promise((resolve) => {
-      let answered = false;
-      store.whenCommitted((failure) => {
-        answered = true;
-        resolve(failure);
-      });
+      store.whenCommitted(resolve);
       for (const run of due.splice(0)) run();
-      // What is taken back quickly is given a second window.
-      for (const run of answered ? [] : due.splice(0)) run();
     });
+  /** Lets all windows end that run, and what they commit be committed. */
+  const elapse = async (): Promise<void> => {
+    for (const run of due.splice(0)) run();
+    await engine.last;
+    await Promise.resolve();
+  };
   const records = (table: Table) => [...store.entries(table)];
 
   beforeEach(async () => {
@@ -171,25 +195,76 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       expect(engine.committed).toHaveLength(1);
     });
 
-    it("never writes what was new and removed within a window, and then nobody waits", async () => {
+    it("never writes what is dropped before its commit, and then nobody waits", async () => {
       let answered = 0;
-      store.put("queue", [1, 1], () => 1, true);
+      const record = new Fragile("queue", [1, 1]);
+      store.add(record, false);
       store.whenCommitted(() => answered++);
       expect(answered).toBe(0);
-      store.remove("queue", [1, 1]);
+      store.drop(record);
       expect(answered).toBe(1);
       await commit();
       expect(engine.committed).toEqual([]);
-      expect(store.writes).toBe(2);
     });
 
-    it("removes what was new when its commit had begun", async () => {
-      store.put("queue", [1, 1], () => 1, true);
+    it("commits a patient record when it was not dropped in its time, and not before", async () => {
+      const [dropped, kept] = [new Fragile("queue", [1, 1]), new Fragile("queue", [1, 2])];
+      const answered: string[] = [];
+      store.add(dropped, true);
+      store.whenCommitted(() => answered.push("dropped"), store.writes - 1);
+      store.add(kept, true);
+      store.whenCommitted(() => answered.push("kept"), store.writes - 1);
+      await elapse();
+      expect(answered).toEqual([]);
+      store.drop(dropped);
+      expect(answered).toEqual(["dropped"]);
+      await elapse();
+      await elapse();
+      expect(answered).toEqual(["dropped", "kept"]);
+      expect(records("queue")).toEqual([[[1, 2], 1]]);
+    });
+
+    it("commits what is not patient without the rest", async () => {
+      store.add(new Fragile("queue", [1, 1]), true);
+      store.put("session", 1, () => 1);
+      await elapse();
+      expect(engine.committed.map((changes) => changes.map(({ table }) => table))).toEqual([["session"]]);
+    });
+
+    it("never commits a record without the one that it needs", async () => {
+      const needed = new Fragile("message", 1);
+      store.add(needed, true);
+      store.add(new Fragile("queue", [1, 1], 1, needed), false);
+      await elapse();
+      expect(engine.committed.map((changes) => changes.map(({ table }) => table))).toEqual([
+        ["message", "queue"],
+      ]);
+    });
+
+    it("removes what was dropped when its commit had begun, and who waited for it waits no more", async () => {
+      const record = new Fragile("queue", [1, 1]);
+      let answered = 0;
+      store.add(record, false);
+      store.whenCommitted(() => answered++, store.writes - 1);
       const first = commit();
-      store.remove("queue", [1, 1]);
+      store.drop(record);
+      expect(answered).toBe(1);
       await first;
       await commit();
       expect(records("queue")).toEqual([]);
+      expect(answered).toBe(1);
+    });
+
+    it("lets who changes a record while its former value is committed wait for the next commit", async () => {
+      const order: string[] = [];
+      store.put("retained", "t", () => 1);
+      const first = commit().then(() => order.push("first"));
+      const since = store.writes;
+      store.put("retained", "t", () => 2);
+      store.whenCommitted(() => order.push(`second ${String(records("retained")[0]?.[1])}`), since);
+      await first;
+      await commit();
+      expect(order).toEqual(["first", "second 2"]);
     });
 
     it("answers at once when nothing is to be written, and after the commit else", async () => {
@@ -204,18 +279,19 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       expect(order).toEqual(["idle", "written", "kept"]);
     });
 
-    it("answers whoever waits for writes that were taken back, although others wait on", async () => {
+    it("answers whoever waits for records that were dropped, although others wait on", async () => {
       const answered: string[] = [];
+      const [first, second, third] = [1, 2, 3].map((place) => new Fragile("queue", [1, place]));
       let since = store.writes;
-      store.put("queue", [1, 1], () => 1, true);
+      store.add(first!, false);
       store.whenCommitted(() => answered.push("first"), since);
       since = store.writes;
-      store.put("queue", [1, 2], () => 1, true);
-      store.put("message", 2, () => 1, true);
+      store.add(second!, false);
+      store.add(third!, false);
       store.whenCommitted(() => answered.push("second"), since);
-      store.remove("queue", [1, 2]);
+      store.drop(second!);
       expect(answered).toEqual([]);
-      store.remove("message", 2);
+      store.drop(third!);
       expect(answered).toEqual(["second"]);
       await commit();
       expect(answered).toEqual(["second", "first"]);
@@ -224,8 +300,8 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("answers once, with the failure, whoever waits for several records of a commit that fails", async () => {
       const answered: (string | undefined)[] = [];
       engine.failing = true;
-      store.put("queue", [1, 1], () => 1, true);
-      store.put("message", 1, () => 1, true);
+      store.add(new Fragile("queue", [1, 1]), false);
+      store.put("message", 1, () => 1);
       store.whenCommitted((failure) => answered.push(failure?.message), 0);
       await commit();
       expect(answered).toEqual(["no space"]);
@@ -242,11 +318,12 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       await commit();
       engine.failing = true;
       store.put("session", 1, () => "new");
-      store.put("queue", [1, 1], () => 1, true);
+      const record = new Fragile("queue", [1, 1]);
+      store.add(record, false);
       expect((await commit())?.message).toBe("no space");
       expect(store.failure?.message).toBe("no space");
       expect(records("session")).toEqual([[1, "old"]]);
-      store.remove("queue", [1, 1]);
+      store.drop(record);
       engine.failing = false;
       expect(await commit()).toBeUndefined();
       expect(store.failure).toBeUndefined();
@@ -257,9 +334,10 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
 
     it("finds out that it works again although nothing is left to be written", async () => {
       engine.failing = true;
-      store.put("queue", [1, 1], () => 1, true);
+      const record = new Fragile("queue", [1, 1]);
+      store.add(record, false);
       const failed = commit();
-      store.remove("queue", [1, 1]);
+      store.drop(record);
       expect(await failed).toBeDefined();
       expect((await commit())?.message).toBe("no space");
       engine.failing = false;
