@@ -234,7 +234,6 @@ export class Session implements Subscriber {
     return "pending";
   }
 
-  /** An unsettled delivery. */
   unsettledDelivery(id: DeliveryId): Delivery | undefined {
     return this.#window?.get(id);
   }
