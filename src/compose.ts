@@ -74,10 +74,10 @@ export function compose(
     kept === undefined
       ? new ConfiguredPolicy(settings, clock)
       : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
-  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const ticked: Clock = { now: () => core.now };
   const state = kept === undefined ? undefined : new DurableState(kept.store, ticked, () => core.tick());
+  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
   const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: state };
   const sessions = new Sessions(bus, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
