@@ -124,7 +124,18 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   }
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
-    this.#enter(() => this.channel.answered(ticket, answer, this.core.now));
+    if (this.#state !== "open") return;
+    if (this.#running) {
+      this.#wait(() => this.channel.answered(ticket, answer, this.core.now));
+      return;
+    }
+    this.#running = true;
+    try {
+      this.channel.answered(ticket, answer, this.core.now);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#complete();
   }
 
   /** What letting the client in causes (a resumed session's deliveries) comes after the answer. */

@@ -9,7 +9,7 @@ import {
 import type { Change, Engine } from "./engine.ts";
 
 export interface GroupCommitOptions {
-  /** Milliseconds for which writes are collected before they are committed. */
+  /** Milliseconds from the beginning of one commit to that of the next, at least; what is written meanwhile is one. */
   readonly window: number;
   /** Milliseconds that a patient record is given to be dropped, before it waits for a commit; up to twice that. */
   readonly patience: number;
@@ -19,8 +19,8 @@ export interface GroupCommitOptions {
   readonly later: (run: () => void, milliseconds: number) => void;
   /** Told when commits begin to fail and when they work again. */
   readonly onFailure: (failure: Error | undefined) => void;
-  /** Milliseconds that go on, for the time that commits take. */
-  readonly now?: () => number;
+  /** Milliseconds that go on. */
+  readonly now: () => number;
 }
 
 /** What a commit that failed while nothing waits is tried again with. */
@@ -71,6 +71,8 @@ export class GroupCommit implements Store {
   #windowRuns = false;
   #windowEnded = false;
   #patienceRuns = false;
+  /** When the last commit began. */
+  #lastCommit = Number.NEGATIVE_INFINITY;
   #closing = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -198,8 +200,12 @@ export class GroupCommit implements Store {
         this.#windowEnded = true;
         this.#commitDue();
       },
-      this.failure === undefined ? this.#options.window : this.#options.retry,
+      this.failure === undefined ? this.#windowLeft() : this.#options.retry,
     );
+  }
+
+  #windowLeft(): number {
+    return Math.max(0, this.#lastCommit + this.#options.window - this.#options.now());
   }
 
   #startPatience(): void {
@@ -244,12 +250,13 @@ export class GroupCommit implements Store {
       return;
     }
     this.#committing = batch;
-    const started = this.#options.now?.() ?? 0;
+    const started = this.#options.now();
+    this.#lastCommit = started;
     this.#engine.commit(batch.records.length === 0 ? [PROBE] : batch.records.map(changeOf)).then(
       () => {
         this.counts.commits++;
         this.counts.records += batch.records.length;
-        this.counts.milliseconds += (this.#options.now?.() ?? 0) - started;
+        this.counts.milliseconds += this.#options.now() - started;
         this.#committed(batch, undefined);
       },
       (error: unknown) => {

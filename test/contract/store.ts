@@ -77,6 +77,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       window: 2,
       patience: 5,
       retry: 1000,
+      now: () => 0,
       later: (run) => due.push(run),
       onFailure: (failure) => failures.push(failure?.message),
     });

@@ -30,6 +30,7 @@ export class Life {
       window: 2,
       patience: 5,
       retry: 1000,
+      now: () => this.now,
       later: (run) => this.#due.push(run),
       onFailure: () => {},
     });

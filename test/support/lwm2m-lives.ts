@@ -57,7 +57,10 @@ export class Lwm2mLives {
   #begin(options: WorldOptions): Lwm2mWorld {
     this.#due = [];
     const later = (run: () => void) => this.#due.push(run);
-    this.#store = new GroupCommit(this.#engine, { window: 2, patience: 5, retry: 1000, later, onFailure: () => {} });
+    this.#store = new GroupCommit(this.#engine, {
+      ...{ window: 2, patience: 5, retry: 1000 },
+      ...{ later, onFailure: () => {}, now: () => 0 },
+    });
     const store = this.#store;
     const state = new DurableState(store, { now: () => this.world.core.now });
     const commits = new StoreCommits(store, () => this.world.core);
