@@ -19,6 +19,7 @@ import { Connection } from "./connection.ts";
 import type { MqttCounters } from "./counters.ts";
 import { stopReason } from "./operations/disconnect.ts";
 import { dispatch } from "./operations/dispatch.ts";
+import { keptAnswered } from "./operations/kept-answers.ts";
 import { type Application, apply, connack, type Refused } from "./operations/login.ts";
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
@@ -77,7 +78,9 @@ export class MqttChannel implements Channel {
     const connection = this.#state;
     if (connection.kind !== "connected") return;
     if (typeof answer === "number" || !publishAnswered(connection, ticket, answer as PublishAnswer)) {
-      subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
+      if (!keptAnswered(connection, ticket, answer)) {
+        subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
+      }
     }
     this.#mayGoOn(connection, now);
     this.#expectNext();
@@ -202,7 +205,9 @@ export class MqttChannel implements Channel {
 
   #mayGoOn(connection: Connection, now: Instant): void {
     if (connection.phase !== "held" || connection.subscribing !== undefined) return;
-    if ((connection.answers?.length ?? 0) >= this.#config.receiveMaximum) return;
+    const { receiveMaximum } = this.#config;
+    if ((connection.answers?.length ?? 0) >= receiveMaximum) return;
+    if ((connection.kept?.size ?? 0) >= receiveMaximum) return;
     connection.phase = "open";
     this.#goOn(now);
   }

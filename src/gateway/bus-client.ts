@@ -87,6 +87,19 @@ export class BusClient implements Client, Occupant {
     return this.aggregate?.key ?? this.session?.key ?? sessionKey(this.door.gateway, this.id);
   }
 
+  // ---- the store
+
+  get told(): number {
+    return this.loop.core.commits?.writes ?? 0;
+  }
+
+  kept(ticket: Ticket, since: number): "accepted" | Pending {
+    const { commits } = this.loop.core;
+    if (commits === undefined || commits.writes === since) return "accepted";
+    commits.await(this.loop, ticket, "accepted", since);
+    return "pending";
+  }
+
   // ---- publishing
 
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending {

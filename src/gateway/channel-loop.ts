@@ -139,8 +139,11 @@ export class ChannelLoop extends Alarm implements ChannelHost {
   }
 
   /** What letting the client in causes (a resumed session's deliveries) comes after the answer. */
-  connected(ticket: Ticket, admit: () => ConnectAnswer): void {
-    this.#enter(() => this.channel.connected(ticket, admit(), this.core.now));
+  connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void {
+    this.#enter(() => {
+      const answer = admit();
+      if (answer !== "pending") this.channel.connected(ticket, answer, this.core.now);
+    });
   }
 
   /** The whole channel has to go: it says goodbye, and is closed. */

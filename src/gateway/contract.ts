@@ -66,6 +66,11 @@ export interface ConnectRequest {
   readonly will?: Will | undefined;
   /** First credit: how many unsettled QoS 1 and 2 deliveries the client takes; 0 holds everything back. */
   readonly credit: number;
+  /**
+   * Answer when the store has committed what letting the client in changes, for protocols that tell a client at once
+   * that it has a session. Without it that is left to what the client asks for next. Not waited for while commits fail.
+   */
+  readonly kept?: boolean;
   /** For status and logs: `MQTT 5.0`, `MQTT-SN 1.2`, `STOMP 1.2`. */
   readonly protocol: string;
   /** For status only; supervising it is the channel's business. */
@@ -126,6 +131,15 @@ export interface Client {
   readonly username: string | undefined;
   /** How long the session outlives the connection as granted, which may be less than was asked for. */
   readonly sessionExpiry?: Duration | undefined;
+
+  /** How much the store has been told so far: a place for `kept` to count from. */
+  readonly told: number;
+  /**
+   * For acknowledgements of what is neither publish nor subscribe (an id released, a subscription ended, a memo, a
+   * settlement): all that the store was told since that place is committed. `accepted` at once where that is nothing;
+   * else the answer comes under the ticket, `accepted` or `unavailable`. Since 0: all that still waits.
+   */
+  kept(ticket: Ticket, since: number): "accepted" | Pending;
 
   /** Publishes; at QoS 1 and 2 an answer means: accepted, and committed where something must keep it. */
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending;

@@ -59,7 +59,7 @@ export class Door {
     if (request.of !== undefined) return this.#openFurther(loop, request, request.of);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
     const verdict = this.policy.authenticate(named, loop.peer, this.core.now);
-    if (!(verdict instanceof Promise)) return this.#admit(loop, named, verdict);
+    if (!(verdict instanceof Promise)) return this.#admit(loop, named, ticket, verdict);
     verdict.then(
       (late) => this.#answerLate(loop, named, ticket, late),
       (error: unknown) => {
@@ -119,10 +119,15 @@ export class Door {
   #answerLate(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
     if (loop.closed) return;
     this.core.tick();
-    loop.connected(ticket, () => this.#admit(loop, request, verdict));
+    loop.connected(ticket, () => this.#admit(loop, request, ticket, verdict));
   }
 
-  #admit(loop: ChannelLoop, request: ConnectRequest, verdict: Verdict): ConnectAnswer {
+  #admit(
+    loop: ChannelLoop,
+    request: ConnectRequest,
+    ticket: Ticket,
+    verdict: Verdict,
+  ): ConnectAnswer | Pending {
     if (!verdict.ok) return this.#refuse(verdict.refusal, verdict.reason);
     const identity = verdict.identity;
     const mountpoint = this.policy.mountpoint(identity);
@@ -145,12 +150,28 @@ export class Door {
     const client = new BusClient(loop, this, identity, session, mountpoint, aggregate);
     this.#prepare(session, client, request, present);
     this.#joined(client);
-    this.core.sessions.occupy(session, client, request.credit);
+    const { commits } = this.core;
+    const waits = request.kept === true && session.durable && commits !== undefined && !commits.failing;
+    this.core.sessions.occupy(session, client, waits ? 0 : request.credit);
     for (const { filter, options } of this.policy.automaticSubscriptions(identity)) {
       this.core.sessions.subscribe(session, filter, options);
     }
     this.#announce(client, request, present);
-    return { ok: true, client, sessionPresent: present };
+    if (!waits) return { ok: true, client, sessionPresent: present };
+    commits.then(() => {
+      if (!loop.closed) loop.connected(ticket, () => this.#letIn(client, request.credit, present));
+    });
+    return "pending";
+  }
+
+  /**
+   * A client that is told that it has a session has it after a crash: all that the store was told is committed, also
+   * of its connection before. Until then it had no credit, so that nothing overtakes this answer.
+   */
+  #letIn(client: BusClient, credit: number, sessionPresent: boolean): ConnectAnswer {
+    if (client.ended) return this.#refuse("unavailable", "taken over meanwhile");
+    client.credit(credit);
+    return { ok: true, client, sessionPresent };
   }
 
   /** A further session of a client that has come in already: its identity, with a queue and a window more. */

@@ -4,6 +4,7 @@ import type { PublishAnswer } from "#core/gateway/contract.ts";
 /** A store that commits when the test says so. */
 export function commitWhenTold() {
   const waiting: (() => void)[] = [];
+  const failing: (() => void)[] = [];
   let writes = 0;
   return {
     commits: {
@@ -13,6 +14,7 @@ export function commitWhenTold() {
       },
       await(loop: ChannelLoop, ticket: number, answer: PublishAnswer | 0 | 1 | 2) {
         waiting.push(() => loop.answered(ticket, answer));
+        failing.push(() => loop.answered(ticket, "unavailable"));
       },
       // biome-ignore lint/suspicious/noThenProperty: the method of Commits
       then(run: () => void) {
@@ -20,7 +22,13 @@ export function commitWhenTold() {
       },
     },
     waiting,
+    /** Publishes and other asks are told that the commit failed; who waits for one that succeeds waits on. */
+    failAll() {
+      waiting.length = 0;
+      for (const fail of failing.splice(0)) fail();
+    },
     commitAll() {
+      failing.length = 0;
       for (const commit of waiting.splice(0)) commit();
     },
   };

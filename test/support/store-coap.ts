@@ -5,6 +5,7 @@ import {
   CON,
   readMessage,
   textOption,
+  uintOf,
   uintOption,
   type WireMessage,
   writeMessage,

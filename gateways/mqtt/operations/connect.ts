@@ -64,6 +64,7 @@ export function connectRequest(packet: ConnectPacket, terms: Terms): ConnectRequ
     sessionExpiry: version !== 5 && cleanStart ? ZERO : kept,
     will: will === undefined ? undefined : willOf(will),
     credit: terms.receiveMaximum,
+    kept: true,
     protocol: VERSION_NAMES[version],
     keepAlive: seconds(terms.keepAlive),
   };

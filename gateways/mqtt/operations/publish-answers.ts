@@ -4,6 +4,7 @@ import { PacketType } from "../packets.ts";
 import { ReasonCode } from "../reason-codes.ts";
 import { publishReason } from "../refusals.ts";
 import { AnswersInOrder, type PublishVerdict } from "./answers-in-order.ts";
+import { answerOnceKept } from "./kept-answers.ts";
 
 const { PUBACK, PUBREC, PUBCOMP } = PacketType;
 
@@ -78,9 +79,13 @@ export function releaseInbound(connection: Connection, packetId: number): boolea
   return known;
 }
 
-/** PUBREL: the client may use the packet id again after PUBCOMP [MQTT-4.3.3-11]. */
+/**
+ * PUBREL: the client may use the packet id again after PUBCOMP [MQTT-4.3.3-11], so that waits until a crash cannot
+ * bring the old use back. An id that is not known may have been released a moment ago, on another connection.
+ */
 export function publishReleased(connection: Connection, packetId: number): void {
+  const { told } = connection.client;
   const known = releaseInbound(connection, packetId);
   const reason = known ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
-  connection.acknowledge(PUBCOMP, packetId, reason, "no such packet identifier");
+  answerOnceKept(connection, { packet: PUBCOMP, packetId, reason }, known ? told : 0);
 }

@@ -7,6 +7,7 @@ import { breach, PacketType } from "../packets.ts";
 import { NO_PROPERTIES } from "../properties.ts";
 import { ReasonCode } from "../reason-codes.ts";
 import { disconnectReason } from "../refusals.ts";
+import { answerOnceKept } from "./kept-answers.ts";
 import { messageExpiry, messageProperties, resolveTopic } from "./message-properties.ts";
 import { answerInTurn, noteRefusal, releaseInbound } from "./publish-answers.ts";
 
@@ -100,8 +101,9 @@ function publishQos2(connection: Connection, message: Message, packetId: number,
   const ticket = connection.nextTicket();
   const receipt = client.acceptInbound(packetId, repeated);
   if (receipt === "duplicate") {
-    // While the first one waits for its answer, that answer serves both.
-    if (connection.answers?.awaits(packetId) !== true) connection.acknowledge(PUBREC, packetId);
+    // While the first one waits for its answer, that answer serves both; it may have come on another connection.
+    if (connection.answers?.awaits(packetId) === true) return;
+    answerOnceKept(connection, { packet: PUBREC, packetId, reason: ReasonCode.success }, 0);
     return;
   }
   if (receipt === "full") {

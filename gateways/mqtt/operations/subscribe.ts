@@ -2,12 +2,13 @@ import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
 import type { SubscribeAnswer } from "#core/gateway/contract.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "../codec/decode-subscribe.ts";
-import { encodeCodes, encodeUnsuback3 } from "../codec/encode-answers.ts";
+import { encodeCodes } from "../codec/encode-answers.ts";
 import { Reader } from "../codec/reader.ts";
 import type { Connection } from "../connection.ts";
 import { PacketType, type SubscribePacket, type Subscription } from "../packets.ts";
 import { ReasonCode } from "../reason-codes.ts";
 import { subackReason } from "../refusals.ts";
+import { answerOnceKept } from "./kept-answers.ts";
 
 const { SUBACK, UNSUBACK } = PacketType;
 /** What MQTT 3.1.1 has for any failure (MQTT 3.1.1 §3.9.3). */
@@ -133,10 +134,9 @@ export function unsubscribe(
     connection.fail(reader.error);
     return;
   }
+  const { told } = client;
   const codes = filters.map((filter) =>
     client.unsubscribe(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
   );
-  const unsuback =
-    version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId);
-  connection.answer(UNSUBACK, unsuback);
+  answerOnceKept(connection, { packet: UNSUBACK, packetId, codes }, told);
 }

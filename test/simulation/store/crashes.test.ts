@@ -16,8 +16,8 @@ interface Publish {
   readonly id: number;
   /** It went out before: DUP. */
   repeated: boolean;
-  /** `sent`: this life has it, and its answer is due. */
-  state: "due" | "sent" | "released";
+  /** `sent`, `releasing`: this life has the message, or its release, and the answer is due. */
+  state: "due" | "sent" | "released" | "releasing";
 }
 
 /** Publishers and a subscriber that outlive processes, over a store whose commits fail and are cut off. */
@@ -132,8 +132,21 @@ class Simulation {
     if (this.#inFlight.length >= 6) return;
     const count = ++this.#count;
     const qos = this.#random() < 0.5 ? 1 : 2;
-    this.#inFlight.push({ payload: `${qos}-${count}`, qos, id: count, repeated: false, state: "due" });
+    this.#inFlight.push({
+      payload: `${qos}-${count}`,
+      qos,
+      id: this.#freeId(),
+      repeated: false,
+      state: "due",
+    });
     this.#publishDue();
+  }
+
+  /** The lowest that is free: a client that uses its ids again as soon as it may. */
+  #freeId(): number {
+    let id = 1;
+    while (this.#inFlight.some((publish) => publish.id === id)) id++;
+    return id;
   }
 
   /** In order, as a connection has it; a release goes out again too. */
@@ -159,7 +172,9 @@ class Simulation {
     life.store.whenCommitted(
       (failure) => {
         if (life !== this.#life) return;
-        if (failure !== undefined) this.#refused(publish, session);
+        // What was taken before is not refused: its answer waits.
+        if (failure !== undefined && !isNew) publish.state = "due";
+        else if (failure !== undefined) this.#refused(publish, session);
         else if (publish.qos === 1) this.#done(publish);
         else {
           this.acknowledged.push(publish.payload);
@@ -180,9 +195,20 @@ class Simulation {
     this.#inFlight.splice(this.#inFlight.indexOf(publish), 1);
   }
 
+  /** Answered when the release is kept [MQTT-4.3.3-11]. */
   #release(publish: Publish): void {
-    this.#life.open("publisher").releaseInbound(publish.id);
-    this.#inFlight.splice(this.#inFlight.indexOf(publish), 1);
+    const life = this.#life;
+    const before = life.store.writes;
+    publish.state = "releasing";
+    const known = life.open("publisher").releaseInbound(publish.id);
+    life.store.whenCommitted(
+      (failure) => {
+        if (life !== this.#life) return;
+        if (failure === undefined) this.#inFlight.splice(this.#inFlight.indexOf(publish), 1);
+        else publish.state = "released";
+      },
+      known ? before : 0,
+    );
   }
 
   #done(publish: Publish): void {
@@ -197,7 +223,10 @@ class Simulation {
     // What the old process does from here on, nobody sees.
     former.elapse = () => {};
     this.#land?.(this.#random() < 0.5);
-    for (const publish of this.#inFlight) if (publish.state === "sent") publish.state = "due";
+    for (const publish of this.#inFlight) {
+      if (publish.state === "sent") publish.state = "due";
+      if (publish.state === "releasing") publish.state = "released";
+    }
     this.#crashed = true;
     this.#life = new Life(new MemoryEngine(), former.now);
   }

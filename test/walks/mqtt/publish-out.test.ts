@@ -166,9 +166,13 @@ describe("a PUBREC", () => {
     const site = mqttSite({}, { commits: store.commits });
     const device = site.device(5);
     device.connect("dev", { clean: false, properties: { sessionExpiryInterval: 60 } });
+    store.commitAll();
+    site.world.settle();
+    expect(device.take()).toMatchObject([{ cmd: "connack" }]);
     device.subscribe("a", 2);
     store.commitAll();
-    device.take();
+    site.world.settle();
+    expect(device.take()).toMatchObject([{ cmd: "suback" }]);
     site.world.publish("a", "x", { qos: 2 });
     const messageId = device.take()[0]?.["messageId"];
     expect(device.send({ cmd: "pubrec", messageId })).toEqual([]);
