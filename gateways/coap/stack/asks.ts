@@ -13,8 +13,8 @@ const TOKEN_LENGTH = 6;
 export class Asks implements Asking {
   readonly #carrier: Carrier;
   #byToken: Map<string, PendingAsk> | undefined = undefined;
-  /** Failures of asks that never began, told after the input at hand. */
-  #refused: Asker[] = [];
+  /** Askers of asks that never began, told after the input at hand. */
+  #refused: Asker[] | undefined = undefined;
   #tokens = 0;
 
   constructor(carrier: Carrier) {
@@ -55,6 +55,7 @@ export class Asks implements Asking {
     const ask = new PendingAsk(this, request, asker);
     if (this.asking >= this.#carrier.listener.settings.ask.perPeer) {
       ask.cancel();
+      this.#refused ??= [];
       this.#refused.push(asker);
     } else ask.start(now);
     return ask;
@@ -105,7 +106,11 @@ export class Asks implements Asking {
 
   /** Tells those that were refused in the input at hand. */
   tell(now: Instant): void {
-    while (this.#refused.length > 0) this.#refused.shift()?.failed("full", now);
+    while (this.#refused !== undefined) {
+      const refused = this.#refused;
+      this.#refused = undefined;
+      for (const asker of refused) asker.failed("full", now);
+    }
   }
 
   wake(now: Instant): void {

@@ -1,6 +1,7 @@
 import type { ChannelHost } from "#core/gateway/contract.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
+import type { Asks } from "./asks.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Listener } from "./listener.ts";
 import type { PeerObservation } from "./observation.ts";
@@ -12,6 +13,8 @@ import type { CoapResponse } from "./site.ts";
 export interface Carrier extends Capacity {
   readonly host: ChannelHost;
   readonly listener: Listener;
+  /** Our requests to the peer. */
+  readonly asks: Asks;
   /** The time of the input at hand. */
   readonly now: Instant;
   /** A stream: no acknowledgements, no retransmission. */

@@ -10,12 +10,13 @@ import type {
   SubscribeAnswer,
   Ticket,
 } from "#core/gateway/contract.ts";
-import type { Instant } from "#core/lib/time.ts";
+import { type Instant, NEVER } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
 import { Asks } from "./asks.ts";
 import type { Carrier } from "./carrier.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Listener } from "./listener.ts";
+import type { CoapMessage } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { Reply } from "./reply.ts";
@@ -30,21 +31,30 @@ import { SitesOfPeer } from "./sites-of-peer.ts";
 export abstract class CoapChannel implements Channel, Carrier {
   readonly host: ChannelHost;
   readonly listener: Listener;
-  now: Instant;
-  protected readonly asks: Asks;
   protected readonly sites: SitesOfPeer;
   protected readonly server: Server;
+  #asks: Asks | undefined = undefined;
   #deadline: Instant;
   #released = false;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
     this.listener = listener;
     this.host = host;
-    this.now = now;
+    listener.now = now;
     this.#deadline = now;
-    this.asks = new Asks(this);
-    this.sites = new SitesOfPeer(this, this.asks);
+    this.sites = new SitesOfPeer(this);
     this.server = new Server(this, this.sites);
+  }
+
+  /** One for all peers: inputs are never nested but in time. */
+  get now(): Instant {
+    return this.listener.now;
+  }
+
+  /** Made at the first request of ours. */
+  get asks(): Asks {
+    this.#asks ??= new Asks(this);
+    return this.#asks;
   }
 
   abstract readonly reliable: boolean;
@@ -76,40 +86,40 @@ export abstract class CoapChannel implements Channel, Carrier {
   protected abstract farewell(reason: StopReason): void;
 
   receive(bytes: Uint8Array, now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.read(bytes, now);
     this.#finish(now);
   }
 
   deliver(client: Client, delivery: Delivery, now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.sites.deliver(client, delivery, now);
     this.#finish(now);
   }
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.sites.answered(ticket, answer, now);
     this.#finish(now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.sites.connected(ticket, answer, now);
     this.#finish(now);
   }
 
   wake(now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.server.wake(now);
-    this.asks.wake(now);
+    this.#asks?.wake(now);
     this.sites.wake(now);
     this.transportDue(now);
     this.#finish(now);
   }
 
   stop(reason: StopReason, now: Instant, client?: Client): void {
-    this.now = now;
+    this.listener.now = now;
     this.sites.stop(reason, now, client);
     if (client === undefined) {
       this.farewell(reason);
@@ -125,7 +135,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   }
 
   closed(now: Instant): void {
-    this.now = now;
+    this.listener.now = now;
     this.#release(now);
   }
 
@@ -134,9 +144,9 @@ export abstract class CoapChannel implements Channel, Carrier {
     if (this.#released) return;
     this.#released = true;
     this.releaseTransport();
-    this.asks.fail("gone", now);
+    this.#asks?.fail("gone", now);
     this.server.closed();
-    this.server.observations.tell(now);
+    this.server.tell(now);
     this.sites.closed(now);
   }
 
@@ -148,18 +158,23 @@ export abstract class CoapChannel implements Channel, Carrier {
     return this.sites.status();
   }
 
+  /** The request of ours that a response answers. */
+  protected askOf(response: CoapMessage): PendingAsk | undefined {
+    return this.#asks?.find(response);
+  }
+
   protected get busy(): boolean {
-    return this.server.busy || this.asks.busy || this.sites.busy();
+    return this.server.busy || this.#asks?.busy === true || this.sites.busy();
   }
 
   /** What every input ends with: observers are told, and the next deadline is known. */
   #finish(now: Instant): void {
-    this.server.observations.tell(now);
-    this.asks.tell(now);
+    this.server.tell(now);
+    this.#asks?.tell(now);
     let next = this.transportDeadline();
     const server = this.server.deadline();
     if (server < next) next = server;
-    const asks = this.asks.deadline();
+    const asks = this.#asks?.deadline() ?? NEVER;
     if (asks < next) next = asks;
     const sites = this.sites.deadline();
     this.#deadline = sites < next ? sites : next;

@@ -27,7 +27,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   readonly payloadMax: number;
   readonly szxMax: number;
   readonly #exchanges: ExchangesOfPeer;
-  readonly #outbox: Outbox;
+  /** Made at the first message of ours that is no answer. */
+  #outbox: Outbox | undefined = undefined;
   readonly #proof: ReachabilityProof;
   #address: string;
   #port: number;
@@ -39,7 +40,6 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.szxMax = listener.szxMax;
     this.payloadMax = blockSize(listener.szxMax);
     this.#exchanges = new ExchangesOfPeer(listener.memory);
-    this.#outbox = new Outbox(this, listener.transmission);
     this.#address = host.peer.address;
     this.#port = host.peer.port;
     this.#proof = new ReachabilityProof(host.peer, listener.settings);
@@ -52,7 +52,12 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   get idReady(): boolean {
-    return this.#outbox.ids.readyAt(this.now) <= this.now;
+    return this.#outbox === undefined || this.#outbox.ids.readyAt(this.now) <= this.now;
+  }
+
+  get #out(): Outbox {
+    this.#outbox ??= new Outbox(this, this.listener.transmission);
+    return this.#outbox;
   }
 
   sendView(bytes: Uint8Array): void {
@@ -99,8 +104,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
         return;
       }
       const how = type === Type.ACK ? "acknowledged" : "reset";
-      if (this.#outbox.settle(messageId, how, now)) this.#prove();
-      else if (type === Type.RST) this.server.observations.reset(messageId);
+      if (this.#outbox?.settle(messageId, how, now) === true) this.#prove();
+      else if (type === Type.RST) this.server.reset(messageId);
     }
   }
 
@@ -128,10 +133,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   #response(message: CoapMessage, now: Instant): void {
     const { type, messageId } = message;
     if (type === Type.RST) return;
-    const ask = this.asks.find(message);
+    const ask = this.askOf(message);
     if (type === Type.ACK) {
       // A piggybacked response must match message id and token (RFC 7252 §5.3.2).
-      if (ask === undefined || this.#outbox.owner(messageId) !== ask) return;
+      if (ask === undefined || this.#outbox?.owner(messageId) !== ask) return;
       this.#outbox.settle(messageId, "answered", now);
       this.#prove();
       if (message.badCriticalOption() < 0) ask.respond(message, now);
@@ -155,9 +160,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
         this.listener.transmission.EXCHANGE_LIFETIME,
         now,
       );
-      const ack = copy(emptyMessage(Type.ACK, messageId, empty));
-      this.listener.memory.keep(remembered, ack);
-      this.host.sendView(ack);
+      const ack = emptyMessage(Type.ACK, messageId, empty);
+      this.host.sendView(this.listener.memory.keep(remembered, ack));
     }
     ask.respond(message, now);
   }
@@ -172,11 +176,11 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
         this.#hold(exchange, response);
         return;
       }
-      this.#outbox.send(new SeparateResponse(this, exchange, reply), this.now);
+      this.#out.send(new SeparateResponse(this, exchange, reply), this.now);
       return;
     }
     const piggybacked = exchange.confirmable;
-    const messageId = piggybacked ? exchange.messageId : this.#outbox.ids.next(this.now);
+    const messageId = piggybacked ? exchange.messageId : this.#out.ids.next(this.now);
     const type = piggybacked ? Type.ACK : Type.NON;
     let bytes = this.#encodeAnswer(type, messageId, exchange, reply);
     if (!this.#proof.allows(bytes.length, exchange.requestSize)) {
@@ -191,9 +195,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
       this.host.send(bytes);
       return;
     }
-    const kept = copy(bytes);
-    this.listener.memory.keep(exchange.remembered, kept);
-    this.host.sendView(kept);
+    this.host.sendView(this.listener.memory.keep(exchange.remembered, bytes));
   }
 
   /** Keeps the answer back until the ping is answered, or for too long not. */
@@ -206,7 +208,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   probe(): void {
-    if (this.#proof.ask(this.now, this.#outbox.ids)) this.#sendEmpty(Type.CON, this.#proof.messageId);
+    const messageId = this.#proof.ask(this.now, this.#out.ids);
+    if (messageId !== undefined) this.#sendEmpty(Type.CON, messageId);
   }
 
   fits(exchange: Exchange, reply: Reply): boolean {
@@ -224,20 +227,19 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const echo = this.#proof.newEcho(this.host.random(8), this.now);
     reply.source = { code: Response.Unauthorized, options: [{ number: Option.Echo, value: echo }] };
     const piggybacked = exchange.confirmable && !exchange.separate;
-    const messageId = piggybacked ? exchange.messageId : this.#outbox.ids.next(this.now);
-    const bytes = copy(
-      this.#encodeReply(piggybacked ? Type.ACK : Type.NON, messageId, exchange.token, reply),
-    );
+    const messageId = piggybacked ? exchange.messageId : this.#out.ids.next(this.now);
+    const type = piggybacked ? Type.ACK : Type.NON;
+    const bytes = this.#encodeReply(type, messageId, exchange.token, reply);
     if (piggybacked && exchange.remembered !== undefined)
-      this.listener.memory.keep(exchange.remembered, bytes);
-    this.host.sendView(bytes);
+      this.host.sendView(this.listener.memory.keep(exchange.remembered, bytes));
+    else this.host.send(bytes);
   }
 
   acknowledge(exchange: Exchange): void {
     if (!exchange.confirmable || exchange.separate) return;
-    const ack = copy(emptyMessage(Type.ACK, exchange.messageId, empty));
-    if (exchange.remembered !== undefined) this.listener.memory.keep(exchange.remembered, ack);
-    this.host.sendView(ack);
+    const ack = emptyMessage(Type.ACK, exchange.messageId, empty);
+    if (exchange.remembered === undefined) this.host.send(ack);
+    else this.host.sendView(this.listener.memory.keep(exchange.remembered, ack));
   }
 
   reject(exchange: Exchange): void {
@@ -271,17 +273,17 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   notify(observation: PeerObservation): number {
-    const messageId = this.#outbox.ids.next(this.now);
+    const messageId = this.#out.ids.next(this.now);
     this.host.send(this.#notification(observation, Type.NON, messageId));
     return messageId;
   }
 
   confirm(outgoing: Outgoing): void {
-    this.#outbox.send(outgoing, this.now);
+    this.#out.send(outgoing, this.now);
   }
 
   withdraw(outgoing: Outgoing): void {
-    this.#outbox.withdraw(outgoing, this.now);
+    this.#outbox?.withdraw(outgoing, this.now);
   }
 
   encodeNotification(observation: PeerObservation, messageId: number): Uint8Array {
@@ -295,10 +297,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   ask(ask: PendingAsk): void {
     if (ask.request.nonConfirmable !== true) {
-      this.#outbox.send(ask, this.now);
+      this.#out.send(ask, this.now);
       return;
     }
-    this.host.sendView(ask.encode(this.#outbox.ids.next(this.now), this.now));
+    this.host.sendView(ask.encode(this.#out.ids.next(this.now), this.now));
   }
 
   encodeAsk(ask: PendingAsk, messageId: number): Uint8Array {
@@ -310,18 +312,18 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   protected transportDeadline(): Instant {
-    const due = this.#outbox.deadline();
+    const due = this.#outbox?.deadline() ?? NEVER;
     return due < this.#forgetAt ? due : this.#forgetAt;
   }
 
   protected transportDue(now: Instant): void {
-    if (this.#outbox.deadline() <= now) this.#outbox.wake(now);
+    if (this.#outbox !== undefined && this.#outbox.deadline() <= now) this.#outbox.wake(now);
     if (this.#forgetAt > now) return;
     this.#exchanges.sweep(now);
     const { EXCHANGE_LIFETIME } = this.listener.transmission;
     const idleSince = after(this.#heardAt, EXCHANGE_LIFETIME);
     this.#forgetAt = idleSince > now ? idleSince : after(now, EXCHANGE_LIFETIME);
-    if (idleSince <= now && !this.busy && !this.#outbox.busy && this.#exchanges.size === 0) {
+    if (idleSince <= now && !this.busy && this.#outbox?.busy !== true && this.#exchanges.size === 0) {
       this.#forgetAt = NEVER;
       this.shut("idle");
     }
@@ -330,7 +332,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected farewell(): void {}
 
   protected releaseTransport(): void {
-    this.#outbox.clear();
+    this.#outbox?.clear();
     this.#exchanges.clear();
   }
 }

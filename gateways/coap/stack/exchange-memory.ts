@@ -1,12 +1,19 @@
+import { copyOf, NO_BYTES } from "#core/lib/bytes.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import { after, type Duration, type Instant } from "#core/lib/time.ts";
+
+/** Answers are kept side by side in slabs of this many bytes; longer ones than a quarter have memory of their own. */
+const SLAB_SIZE = 16_384;
 
 /** A message id that a peer has used, and what we answered (RFC 7252 §4.5). */
 export class RememberedExchange {
   readonly peer: ExchangesOfPeer;
   readonly messageId: number;
   readonly expires: Instant;
-  /** What a duplicate is answered with; undefined while the request runs, and for ever if it was NON. */
-  reply: Uint8Array | undefined = undefined;
+  /** Where the answer lies; undefined while the request runs, and for ever if it was NON. */
+  slab: Uint8Array | undefined = undefined;
+  start = 0;
+  length = 0;
   /** In the list of all; false once forgotten. */
   linked = false;
   older: RememberedExchange | undefined = undefined;
@@ -16,6 +23,11 @@ export class RememberedExchange {
     this.peer = peer;
     this.messageId = messageId;
     this.expires = expires;
+  }
+
+  /** What a duplicate is answered with. */
+  get reply(): Uint8Array | undefined {
+    return this.slab?.subarray(this.start, this.start + this.length);
   }
 }
 
@@ -35,6 +47,9 @@ export class ExchangeMemory {
   #newest: RememberedExchange | undefined = undefined;
   #count = 0;
   #bytes = 0;
+  /** The slab that is being filled; it lives as long as one of its answers is remembered. */
+  #slab: Uint8Array = NO_BYTES;
+  #used = 0;
 
   constructor(limits: ExchangeLimits) {
     this.limits = limits;
@@ -69,19 +84,39 @@ export class ExchangeMemory {
     if (exchange.newer === undefined) this.#newest = exchange.older;
     else exchange.newer.older = exchange.older;
     this.#count--;
-    this.#bytes -= exchange.reply?.length ?? 0;
-    exchange.reply = undefined;
+    this.#bytes -= exchange.length;
+    exchange.slab = undefined;
+    exchange.length = 0;
     exchange.older = exchange.newer = undefined;
   }
 
-  /** Keeps the answer, at the cost of the oldest exchanges when it is too much. */
-  keep(exchange: RememberedExchange, reply: Uint8Array): void {
-    if (!exchange.linked) return;
-    this.#bytes += reply.length - (exchange.reply?.length ?? 0);
-    exchange.reply = reply;
+  /** Keeps a copy of the answer, at the cost of the oldest exchanges when it is too much; returns the copy. */
+  keep(exchange: RememberedExchange, answer: Uint8Array): Uint8Array {
+    if (!exchange.linked) return copyOf(answer);
+    this.#bytes += answer.length - exchange.length;
+    this.#write(exchange, answer);
+    const kept = exchange.reply as Uint8Array;
     while (this.#bytes > this.limits.bytes && this.#oldest !== undefined) {
       this.#oldest.peer.forget(this.#oldest);
     }
+    return kept;
+  }
+
+  #write(exchange: RememberedExchange, answer: Uint8Array): void {
+    exchange.length = answer.length;
+    if (answer.length > SLAB_SIZE / 4) {
+      exchange.slab = copyOf(answer);
+      exchange.start = 0;
+      return;
+    }
+    if (this.#used + answer.length > this.#slab.length) {
+      this.#slab = new Uint8Array(SLAB_SIZE);
+      this.#used = 0;
+    }
+    this.#slab.set(answer, this.#used);
+    exchange.slab = this.#slab;
+    exchange.start = this.#used;
+    this.#used += answer.length;
   }
 }
 
@@ -89,7 +124,7 @@ export class ExchangeMemory {
 export class ExchangesOfPeer {
   readonly #memory: ExchangeMemory;
   /** In order of arrival, as a Map keeps it. Undefined while empty: an idle observer costs no map. */
-  #byId: Map<number, RememberedExchange> | undefined = undefined;
+  #byId: SmallMap<number, RememberedExchange> | undefined = undefined;
 
   constructor(memory: ExchangeMemory) {
     this.#memory = memory;
@@ -116,7 +151,7 @@ export class ExchangesOfPeer {
     const full = this.size >= this.#memory.limits.perPeer;
     if (full) this.forget(this.#byId?.values().next().value as RememberedExchange);
     const exchange = new RememberedExchange(this, messageId, after(now, lifetime));
-    this.#byId ??= new Map();
+    this.#byId ??= new SmallMap();
     this.#byId.set(messageId, exchange);
     this.#memory.append(exchange, now);
     return exchange;

@@ -1,4 +1,5 @@
 import type { Client, Counter, GatewayHost } from "#core/gateway/contract.ts";
+import type { Instant } from "#core/lib/time.ts";
 import { szxFor } from "./block.ts";
 import { BodyBudget } from "./bodies.ts";
 import { ExchangeMemory } from "./exchange-memory.ts";
@@ -35,8 +36,11 @@ export class Listener {
   /** Which site of which peer a client belongs to. */
   readonly owners = new WeakMap<Client, PeerSite>();
   observations = 0;
+  /** The time of the input at hand. */
+  now: Instant;
 
   constructor(sites: readonly Site[], settings: StackSettings, host: GatewayHost) {
+    this.now = 0 as Instant;
     this.sites = sites;
     this.settings = settings;
     this.transmission = transmission(settings);

@@ -19,7 +19,7 @@ interface Report {
 export class Observations implements Notifying {
   readonly #carrier: Carrier;
   #byToken: Map<string, PeerObservation> | undefined = undefined;
-  #reports: Report[] = [];
+  #reports: Report[] | undefined = undefined;
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier;
@@ -118,18 +118,23 @@ export class Observations implements Notifying {
   report(observation: PeerObservation, reference: number, what: Outcome): void {
     if (what === "dropped") this.#carrier.listener.counters.dropped.value++;
     if (reference === 0) return;
-    this.#reports.push({ observer: observation.observer, reference, what, end: false });
+    this.#push({ observer: observation.observer, reference, what, end: false });
   }
 
   reportEnd(observation: PeerObservation, what: ObservationEnd): void {
-    this.#reports.push({ observer: observation.observer, reference: 0, what, end: true });
+    this.#push({ observer: observation.observer, reference: 0, what, end: true });
+  }
+
+  #push(report: Report): void {
+    this.#reports ??= [];
+    this.#reports.push(report);
   }
 
   /** Tells the observers what has happened; they may cause more. */
   tell(now: Instant): void {
-    while (this.#reports.length > 0) {
+    while (this.#reports !== undefined) {
       const reports = this.#reports;
-      this.#reports = [];
+      this.#reports = undefined;
       for (const { observer, reference, what, end } of reports) {
         if (end) observer.ended(what as ObservationEnd, now);
         else observer.settled(reference, what as Outcome, now);

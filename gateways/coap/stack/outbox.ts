@@ -45,6 +45,7 @@ export class Outbox {
   readonly ids: MessageIds;
   readonly #host: OutboxHost;
   readonly #transmission: Transmission;
+  /** At most NSTART. */
   #inFlight: InFlight[] = [];
   #waiting: Ring<Outgoing> | undefined = undefined;
   #deadline: Instant = NEVER;

@@ -13,12 +13,9 @@ export const AMPLIFICATION_MAX = 3;
 export class ReachabilityProof {
   readonly #settings: Pick<StackSettings, "amplification" | "ackTimeout" | "echoLifetime">;
   given: boolean;
-  /** Of the ping that is out; -1 for none. */
-  messageId = -1;
-  /** When the answer to the ping is late. */
-  due: Instant = NEVER;
-  #echo: Uint8Array | undefined = undefined;
-  #echoExpires: Instant = NEVER;
+  /** The ping that is out, and when its answer is late. */
+  #ping: { messageId: number; readonly due: Instant } | undefined = undefined;
+  #echo: { readonly value: Uint8Array; expires: Instant } | undefined = undefined;
 
   constructor(peer: Peer, settings: Pick<StackSettings, "amplification" | "ackTimeout" | "echoLifetime">) {
     this.#settings = settings;
@@ -29,7 +26,7 @@ export class ReachabilityProof {
   /** A new address starts anew. */
   forget(peer: Peer): void {
     this.given = this.#settings.amplification === "off" || peer.transport !== "udp";
-    this.messageId = -1;
+    this.#ping = undefined;
     this.#echo = undefined;
   }
 
@@ -41,35 +38,47 @@ export class ReachabilityProof {
   give(): boolean {
     if (this.given) return false;
     this.given = true;
-    this.messageId = -1;
+    this.#ping = undefined;
     this.#echo = undefined;
     return true;
   }
 
   /**
-   * Begins a ping, which serves all that waits. False while one is out. A peer that has not answered one gets
-   * another with each large answer, because the first may have been lost, but nothing waits for it: `due` has come.
+   * Begins a ping, which serves all that waits, and returns its message id; undefined while one is out. A peer
+   * that has not answered one gets another with each large answer, because the first may have been lost, but
+   * nothing waits for it: `due` has come.
    */
-  ask(now: Instant, ids: { next(now: Instant): number }): boolean {
-    if (this.messageId < 0) this.due = after(now, this.#settings.ackTimeout);
-    else if (now < this.due) return false;
-    this.messageId = ids.next(now);
-    return true;
+  ask(now: Instant, ids: { next(now: Instant): number }): number | undefined {
+    if (this.#ping === undefined) {
+      this.#ping = { messageId: ids.next(now), due: after(now, this.#settings.ackTimeout) };
+    } else {
+      if (now < this.#ping.due) return undefined;
+      this.#ping.messageId = ids.next(now);
+    }
+    return this.#ping.messageId;
+  }
+
+  /** When the answer to the ping is late. */
+  get due(): Instant {
+    return this.#ping?.due ?? NEVER;
   }
 
   /** An empty ACK or RST: true when it answers the ping. */
   answeredBy(messageId: number): boolean {
-    return this.messageId === messageId && this.give();
+    return this.#ping?.messageId === messageId && this.give();
   }
 
   newEcho(value: Uint8Array, now: Instant): Uint8Array {
-    if (this.#echo === undefined || this.#echoExpires <= now) this.#echo = Uint8Array.from(value);
-    this.#echoExpires = after(now, this.#settings.echoLifetime);
-    return this.#echo;
+    const expires = after(now, this.#settings.echoLifetime);
+    if (this.#echo === undefined || this.#echo.expires <= now) {
+      this.#echo = { value: Uint8Array.from(value), expires };
+    }
+    this.#echo.expires = expires;
+    return this.#echo.value;
   }
 
   checkEcho(value: Uint8Array | undefined, now: Instant): void {
-    if (value === undefined || this.#echo === undefined || this.#echoExpires <= now) return;
-    if (sameBytes(value, this.#echo)) this.give();
+    if (value === undefined || this.#echo === undefined || this.#echo.expires <= now) return;
+    if (sameBytes(value, this.#echo.value)) this.give();
   }
 }

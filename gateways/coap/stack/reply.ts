@@ -71,7 +71,7 @@ export class Reply {
     response: CoapResponse,
     wanted: Block | undefined,
     capacity: Capacity,
-    bodies: BodiesOfPeer,
+    keeper: { readonly bodies: BodiesOfPeer },
     origin: { readonly key: string; readonly method: number },
     now: Instant,
   ): void {
@@ -88,7 +88,7 @@ export class Reply {
       }
     }
     const etag = etagOf(response.options) === undefined ? entityTag(payload) : undefined;
-    const kept = bodies.keep(origin.key, response, etag, now);
+    const kept = keeper.bodies.keep(origin.key, response, etag, now);
     if (kept === undefined && !isSafe(origin.method)) {
       this.whole({ code: Response.ServiceUnavailable });
       return;

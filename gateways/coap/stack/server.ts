@@ -30,24 +30,30 @@ const BLOCK_MISSING = {
   payload: utf8("Block1: an earlier block is missing"),
 };
 
+const NONE: readonly Exchange[] = [];
+
 /** The server role towards one peer: every request from its options to its answer. */
 export class Server implements Answering {
   readonly #carrier: Carrier;
   readonly #sites: SitesOfPeer;
-  readonly bodies: BodiesOfPeer;
-  readonly observations: Observations;
-  /** Requests that are not answered yet. */
-  readonly #open: Exchange[] = [];
+  #bodies: BodiesOfPeer | undefined = undefined;
+  #observations: Observations | undefined = undefined;
+  /** Requests that are not answered yet; mostly there are none. */
+  #open: readonly Exchange[] = NONE;
 
   constructor(carrier: Carrier, sites: SitesOfPeer) {
     this.#carrier = carrier;
     this.#sites = sites;
-    this.bodies = new BodiesOfPeer(carrier.listener.budget);
-    this.observations = new Observations(carrier);
+  }
+
+  /** Made when the first body comes or goes in blocks. */
+  get bodies(): BodiesOfPeer {
+    this.#bodies ??= new BodiesOfPeer(this.#carrier.listener.budget);
+    return this.#bodies;
   }
 
   get busy(): boolean {
-    return this.#open.length > 0 || this.observations.size > 0;
+    return this.#open.length > 0 || (this.#observations?.size ?? 0) > 0;
   }
 
   receive(message: CoapMessage, confirmable: boolean, remembered: RememberedExchange | undefined): void {
@@ -56,7 +62,7 @@ export class Server implements Answering {
     this.#handle(exchange, message);
     if (exchange.state === "answered") return;
     exchange.detach();
-    this.#open.push(exchange);
+    this.#open = this.#open.concat(exchange);
     if (exchange.state === "open" && confirmable && !this.#carrier.reliable) {
       exchange.due = after(this.#carrier.now, this.#carrier.listener.settings.processingDelay);
     }
@@ -180,7 +186,7 @@ export class Server implements Answering {
       return;
     }
     const reply = exchange.separate ? new Reply() : this.#carrier.listener.reply.reset();
-    reply.cut(response, exchange.wanted, this.#carrier, this.bodies, exchange, this.#carrier.now);
+    reply.cut(response, exchange.wanted, this.#carrier, this, exchange, this.#carrier.now);
     reply.observe = observe;
     this.#send(exchange, reply, response);
   }
@@ -193,15 +199,14 @@ export class Server implements Answering {
 
   #close(exchange: Exchange): void {
     exchange.state = "answered";
-    const index = this.#open.indexOf(exchange);
-    if (index >= 0) this.#open.splice(index, 1);
+    if (this.#open.includes(exchange)) this.#open = this.#open.filter((other) => other !== exchange);
     // A separate response that is confirmable begins the observation when it is acknowledged.
     if (!(exchange.separate && exchange.confirmable) || this.#carrier.reliable) exchange.opened?.begin();
   }
 
   /** The address is proven: what was held back goes out. */
   release(): void {
-    for (const exchange of [...this.#open]) {
+    for (const exchange of this.#open) {
       if (exchange.state !== "held" || exchange.held === undefined) continue;
       exchange.state = "open";
       this.#answer(exchange, exchange.held, exchange.heldObserve);
@@ -209,7 +214,8 @@ export class Server implements Answering {
   }
 
   accept(exchange: Exchange, response: CoapResponse, observer: Observer): Observation | undefined {
-    const observation = isError(response.code) ? undefined : this.observations.enter(exchange, observer);
+    this.#observations ??= new Observations(this.#carrier);
+    const observation = isError(response.code) ? undefined : this.#observations.enter(exchange, observer);
     if (observation === undefined) {
       this.answer(exchange, response);
       return undefined;
@@ -229,23 +235,23 @@ export class Server implements Answering {
     const szx = this.#carrier.notificationSzx(observation);
     const large = (response.payload?.length ?? 0) > blockSize(szx);
     const wanted = large ? { number: 0, more: false, szx } : undefined;
-    reply.reset().cut(response, wanted, this.#carrier, this.bodies, observation, this.#carrier.now);
+    reply.reset().cut(response, wanted, this.#carrier, this, observation, this.#carrier.now);
     if (!isError(response.code)) reply.observe = observation.sequence;
   }
 
   observationOf(exchange: Exchange): PeerObservation | undefined {
-    return this.observations.find(exchange.token);
+    return this.#observations?.find(exchange.token);
   }
 
   deadline(): Instant {
-    let next = this.bodies.deadline();
+    let next = this.#bodies?.deadline() ?? NEVER;
     for (const exchange of this.#open) if (exchange.due < next) next = exchange.due;
     return next;
   }
 
   wake(now: Instant): void {
-    this.bodies.sweep(now);
-    for (const exchange of [...this.#open]) {
+    this.#bodies?.sweep(now);
+    for (const exchange of this.#open) {
       if (exchange.due > now) continue;
       exchange.due = NEVER;
       if (exchange.state === "open") {
@@ -275,7 +281,7 @@ export class Server implements Answering {
     const reply = new Reply();
     for (let szx = Math.min(wanted?.szx ?? SZX_MAX, this.#carrier.szxMax); szx >= 0; szx--) {
       const block = { number: offset / blockSize(szx), more: false, szx };
-      reply.reset().cut(response, block, this.#carrier, this.bodies, exchange, this.#carrier.now);
+      reply.reset().cut(response, block, this.#carrier, this, exchange, this.#carrier.now);
       reply.observe = exchange.heldObserve;
       reply.size2 = -1;
       if (!this.#carrier.fits(exchange, reply)) continue;
@@ -288,9 +294,19 @@ export class Server implements Answering {
 
   closed(): void {
     for (const exchange of this.#open) exchange.state = "answered";
-    this.#open.length = 0;
-    this.observations.endAll("gone");
-    this.bodies.clear();
+    this.#open = NONE;
+    this.#observations?.endAll("gone");
+    this.#bodies?.clear();
+  }
+
+  /** An RST that names a notification. */
+  reset(messageId: number): void {
+    this.#observations?.reset(messageId);
+  }
+
+  /** Tells the observers what has happened in the input at hand. */
+  tell(now: Instant): void {
+    this.#observations?.tell(now);
   }
 }
 

@@ -11,7 +11,6 @@ import type {
   Ticket,
 } from "#core/gateway/contract.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import type { Asks } from "./asks.ts";
 import type { Carrier } from "./carrier.ts";
 import type { Ask, Asker, CoapPeer, OutgoingRequest, PeerSite, Site } from "./site.ts";
 
@@ -20,17 +19,17 @@ const SITES_MAX = 16;
 
 /** What one site may do for one peer. */
 class PeerOfSite implements CoapPeer {
+  readonly index: number;
   readonly #carrier: Carrier;
-  readonly #asks: Asks;
-  readonly #index: number;
   readonly #of: SitesOfPeer;
+  readonly site: PeerSite;
   #tickets = 0;
 
-  constructor(carrier: Carrier, asks: Asks, of: SitesOfPeer, index: number) {
+  constructor(carrier: Carrier, of: SitesOfPeer, index: number, now: Instant) {
     this.#carrier = carrier;
-    this.#asks = asks;
     this.#of = of;
-    this.#index = index;
+    this.index = index;
+    this.site = (carrier.listener.sites[index] as Site).open(this, now);
   }
 
   get host() {
@@ -42,52 +41,61 @@ class PeerOfSite implements CoapPeer {
   }
 
   get asking(): number {
-    return this.#asks.asking;
+    return this.#carrier.asks.asking;
   }
 
   ask(request: OutgoingRequest, asker: Asker, now: Instant): Ask {
-    return this.#asks.start(request, asker, now);
+    return this.#carrier.asks.start(request, asker, now);
   }
 
   ticket(): Ticket {
-    return ++this.#tickets * SITES_MAX + this.#index;
+    return ++this.#tickets * SITES_MAX + this.index;
   }
 
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     const answer = this.#carrier.host.connect(request, ticket);
-    if (answer !== "pending" && answer.ok) this.#of.own(answer.client, this.#index);
+    if (answer !== "pending" && answer.ok) this.#of.own(answer.client, this);
     return answer;
   }
 }
 
+const NONE: readonly PeerOfSite[] = [];
+
 /** The sites that one peer has met, each made at its first request, and who of them hears which input. */
 export class SitesOfPeer {
   readonly #carrier: Carrier;
-  readonly #asks: Asks;
-  readonly #open: (PeerSite | undefined)[] = [];
+  /** In the order in which they were met; nearly always one. Made by `concat`: it has no spare room. */
+  #open: readonly PeerOfSite[] = NONE;
 
-  constructor(carrier: Carrier, asks: Asks) {
+  constructor(carrier: Carrier) {
     this.#carrier = carrier;
-    this.#asks = asks;
   }
 
   /** The site's state for this peer. */
   at(index: number, now: Instant): PeerSite {
-    const known = this.#open[index];
-    if (known !== undefined) return known;
-    const site = this.#carrier.listener.sites[index] as Site;
-    const opened = site.open(new PeerOfSite(this.#carrier, this.#asks, this, index), now);
-    this.#open[index] = opened;
-    return opened;
+    const known = this.#find(index);
+    if (known !== undefined) return known.site;
+    const opened = new PeerOfSite(this.#carrier, this, index, now);
+    this.#open = this.#open.concat(opened);
+    return opened.site;
   }
 
-  own(client: Client, index: number): void {
-    const site = this.#open[index];
-    if (site !== undefined) this.#carrier.listener.owners.set(client, site);
+  #find(index: number): PeerOfSite | undefined {
+    for (const each of this.#open) if (each.index === index) return each;
+    return undefined;
+  }
+
+  /** Clients are those of the site that was met first, unless they are noted here. */
+  own(client: Client, peer: PeerOfSite): void {
+    if (peer !== this.#open[0]) this.#carrier.listener.owners.set(client, peer.site);
+  }
+
+  #ownerOf(client: Client): PeerSite | undefined {
+    return this.#carrier.listener.owners.get(client) ?? this.#open[0]?.site;
   }
 
   heard(now: Instant): void {
-    for (const site of this.#open) site?.heard?.(now);
+    for (const { site } of this.#open) site.heard?.(now);
   }
 
   /** A response that belongs to nothing: for sites that know its sender from before. */
@@ -99,44 +107,44 @@ export class SitesOfPeer {
   }
 
   deliver(client: Client, delivery: Delivery, now: Instant): void {
-    const site = this.#carrier.listener.owners.get(client);
-    if (site !== undefined) site.deliver(client, delivery, now);
-    else if (delivery.qos > 0) client.settle(delivery.id, "dead");
+    this.#ownerOf(client)?.deliver(client, delivery, now);
   }
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
-    this.#open[ticket % SITES_MAX]?.answered(ticket, answer, now);
+    this.#find(ticket % SITES_MAX)?.site.answered(ticket, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
-    if (answer.ok) this.own(answer.client, ticket % SITES_MAX);
-    this.#open[ticket % SITES_MAX]?.connected(ticket, answer, now);
+    const peer = this.#find(ticket % SITES_MAX);
+    if (peer === undefined) return;
+    if (answer.ok) this.own(answer.client, peer);
+    peer.site.connected(ticket, answer, now);
   }
 
   stop(reason: StopReason, now: Instant, client: Client | undefined): void {
-    if (client !== undefined) this.#carrier.listener.owners.get(client)?.stop(reason, now, client);
-    else for (const site of this.#open) site?.stop(reason, now);
+    if (client !== undefined) this.#ownerOf(client)?.stop(reason, now, client);
+    else for (const { site } of this.#open) site.stop(reason, now);
   }
 
   closed(now: Instant): void {
-    for (const site of this.#open) site?.closed(now);
+    for (const { site } of this.#open) site.closed(now);
   }
 
   wake(now: Instant): void {
-    for (const site of this.#open) if (site !== undefined && site.deadline() <= now) site.wake(now);
+    for (const { site } of this.#open) if (site.deadline() <= now) site.wake(now);
   }
 
   deadline(): Instant {
     let next = NEVER;
-    for (const site of this.#open) {
-      const due = site === undefined ? NEVER : site.deadline();
+    for (const { site } of this.#open) {
+      const due = site.deadline();
       if (due < next) next = due;
     }
     return next;
   }
 
   busy(): boolean {
-    return this.#open.some((site) => site?.busy() === true);
+    return this.#open.some(({ site }) => site.busy());
   }
 
   status(): ChannelStatus {
@@ -145,7 +153,7 @@ export class SitesOfPeer {
       clientIds: readonly string[];
       detail?: Readonly<Record<string, unknown>>;
     }[] = [];
-    for (const site of this.#open) if (site !== undefined) parts.push(site.status());
+    for (const { site } of this.#open) parts.push(site.status());
     const detail: Record<string, unknown> = {};
     for (const part of parts) Object.assign(detail, part.detail);
     return {

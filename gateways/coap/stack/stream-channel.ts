@@ -99,7 +99,7 @@ export class StreamChannel extends CoapChannel {
   }
 
   #response(message: CoapMessage, now: Instant): void {
-    const ask = this.asks.find(message);
+    const ask = this.askOf(message);
     if (ask === undefined) return;
     if (message.badCriticalOption() >= 0) ask.fail("reset", now);
     else ask.respond(message, now);
