@@ -6,7 +6,7 @@ import { Lwm2mDevice } from "./lwm2m-device.ts";
 import { type DatagramNetwork, World, type WorldOptions } from "./world.ts";
 
 /** Definitions that the walks need; reading all for each world would only cost time. */
-const OBJECTS = [0, 1, 2, 3, 5, 6, 21, 3303, 3342, 3442];
+const OBJECTS = [0, 1, 2, 3, 5, 6, 16, 21, 25, 3303, 3342, 3442];
 
 export type Report = { msgType: string; data: Record<string, unknown>; [field: string]: unknown };
 

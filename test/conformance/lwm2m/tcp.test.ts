@@ -57,7 +57,7 @@ class Frames {
   }
 }
 
-it("a device registers over TCP and is read over MQTT", async () => {
+it("LightweightM2M-1.1-int-106 a device registers over TCP and is read over MQTT", async () => {
   const socket = connect(gateway.port("coap", "tcp"), "127.0.0.1");
   await once(socket, "connect");
   const frames = new Frames(socket);

@@ -34,6 +34,7 @@ describe("identity and endpoint name (LwM2M 1.1 Transport §5.2)", () => {
       lifetimeMax: FOREVER,
       lifetimeOutside: "clamp",
       endpointNameMax: 64,
+      profileIds: [],
     };
     const query = new Map([["lwm2m", "1.1"]]);
     const lists = new ObjectLists(10);

@@ -40,7 +40,7 @@ function factory(profiles: object, settings: object = {}) {
 }
 
 describe("client-initiated bootstrap", () => {
-  it("LightweightM2M-1.1-int-0 2.04, then delete, write and finish, one request at a time", () => {
+  it("2.04, then delete, write and finish, one request at a time", () => {
     const { world, device } = factory({ default: PROFILE });
     expect(device.request("0.02", "bs", ["ep=meter"]).code).toBe("2.04");
     expect(device.lines()).toEqual(["DELETE /0", "DELETE /1", "PUT /0/1", "PUT /1/1", "POST /bs"]);
@@ -65,20 +65,20 @@ describe("client-initiated bootstrap", () => {
     expect(device.lines().at(-1)).toBe("POST /bs");
   });
 
-  it("LightweightM2M-1.1-int-1 the profile of the endpoint comes before the default", () => {
+  it("the profile of the endpoint comes before the default", () => {
     const { device } = factory({ default: PROFILE, endpoints: { meter: { delete: ["/"], write: [] } } });
     device.request("0.02", "bs", ["ep=meter"]);
     expect(device.lines()).toEqual(["DELETE /", "POST /bs"]);
   });
 
-  it("LightweightM2M-1.1-int-2 a device that nobody knows is refused with 4.00", () => {
+  it("a device that nobody knows is refused with 4.00", () => {
     const { device } = factory({ endpoints: { other: PROFILE } });
     expect(device.request("0.02", "bs", ["ep=meter"]).code).toBe("4.00");
     expect(device.request("0.02", "bs", []).code).toBe("4.00");
     expect(device.asked).toEqual([]);
   });
 
-  it("LightweightM2M-1.1-int-3 the device's preferred content format is used", () => {
+  it("the device's preferred content format is used", () => {
     const { device } = factory({ default: PROFILE });
     device.request("0.02", "bs", ["ep=meter", "pct=110"]);
     expect(device.asked[3]).toMatchObject({ line: "PUT /1/1", format: 110 });
@@ -87,7 +87,7 @@ describe("client-initiated bootstrap", () => {
     );
   });
 
-  it("LightweightM2M-1.1-int-4 discover and read come first where the profile wants them, and are reported", () => {
+  it("discover and read come first where the profile wants them, and are reported", () => {
     const { world, device } = factory({ default: { ...PROFILE, discover: true, read: ["/1"] } });
     device.on("GET /", { code: "2.05", format: 40, payload: "</>;lwm2m=1.1,</0/0>;ssid=101,</1/0>" });
     device.on("GET /1", {
@@ -104,14 +104,14 @@ describe("client-initiated bootstrap", () => {
     });
   });
 
-  it("LightweightM2M-1.1-int-5 a device that cannot be discovered, or has nothing to delete, is bootstrapped all the same", () => {
+  it("a device that cannot be discovered, or has nothing to delete, is bootstrapped all the same", () => {
     const { world, device } = factory({ default: { ...PROFILE, discover: true } });
     device.on("GET /", { code: "4.05" }).on("DELETE /0", { code: "4.04" });
     device.request("0.02", "bs", ["ep=meter"]);
     expect(world.reports("meter", "bootstrap").at(-1)?.data).toEqual({ ep: "meter", status: "finished" });
   });
 
-  it("LightweightM2M-1.1-int-6 a write that is refused ends it: no finish, and a report that says where", () => {
+  it("a write that is refused ends it: no finish, and a report that says where", () => {
     const { world, device } = factory({ default: PROFILE });
     device.on("PUT /0/1", { code: "4.00" });
     device.request("0.02", "bs", ["ep=meter"]);
@@ -137,7 +137,7 @@ describe("client-initiated bootstrap", () => {
     });
   });
 
-  it("LightweightM2M-1.1-int-7 asking again starts again", () => {
+  it("asking again starts again", () => {
     const { world, device } = factory({ default: PROFILE });
     device.on("DELETE /1", "acknowledge");
     device.request("0.02", "bs", ["ep=meter"]);
@@ -191,7 +191,7 @@ describe("Bootstrap-Pack (LwM2M 1.2 §6.1.7.7)", () => {
 });
 
 describe("server-initiated bootstrap", () => {
-  it("LightweightM2M-1.1-int-8 the trigger is resource 9 of a Server instance", () => {
+  it("the trigger is resource 9 of a Server instance", () => {
     const { world, device } = factory({ default: PROFILE });
     device.register();
     world.command("meter", { reqID: 1, msgType: "bootstrap-request", data: {} });

@@ -8,9 +8,9 @@ const registered = (settings: object, query: Record<string, string>, links: stri
 
 describe("Composite operations and Send", () => {
   const setup = (version = "1.1", formats = "110 112") =>
-    registered({}, { lwm2m: version }, `</>;rt="oma.lwm2m";ct="${formats}",</3/0>`);
+    registered({}, { lwm2m: version }, `</>;rt="oma.lwm2m";ct="${formats}",</3/0>,</3303>`);
 
-  it("LightweightM2M-1.1-int-801 read-composite: FETCH of the root with the paths, one answer", () => {
+  it("Read-Composite: FETCH of the root with the paths, one answer", () => {
     const { device, ask } = setup();
     device.on("FETCH /", {
       code: "2.05",
@@ -43,7 +43,7 @@ describe("Composite operations and Send", () => {
     expect(Buffer.from(device.lastAsked().payload).toString()).toBe('[{"n":"/3/0/9"}]');
   });
 
-  it("LightweightM2M-1.1-int-802 write-composite: iPATCH of the root; null removes a resource instance", () => {
+  it("Write-Composite: iPATCH of the root; null removes a resource instance", () => {
     const { device, ask } = setup("1.1", "110");
     const content = [
       { path: "/1/0/1", type: "Integer", value: 60 },
@@ -57,7 +57,7 @@ describe("Composite operations and Send", () => {
     );
   });
 
-  it("LightweightM2M-1.1-int-803 observe-composite and its cancellation", () => {
+  it("Observe-Composite and its cancellation", () => {
     const { world, device, ask } = setup();
     const pack = (value: number) => `[{"n":"/3/0/9","v":${value}}]`;
     device.on("FETCH /", (asked) => ({
@@ -86,7 +86,7 @@ describe("Composite operations and Send", () => {
     expect(device.lines()).toEqual(["FETCH /", "FETCH /"]);
   });
 
-  it("LightweightM2M-1.1-int-307 Send: 2.04 and a report, in SenML JSON, SenML CBOR and LwM2M CBOR", () => {
+  it("Send: 2.04 and a report, in SenML JSON, SenML CBOR and LwM2M CBOR", () => {
     const { world, device } = setup();
     const now = Math.floor(world.now / 1000);
     expect(

@@ -94,7 +94,12 @@ describe("queue mode", () => {
     expect(world.reports("meter")).toEqual([]);
     read(2, { mheaders: { queued: true } });
     expect(world.reports("meter")).toEqual([
-      { reqID: 2, msgType: "queued", data: { reqPath: "/3/0/2", reqMsgType: "read" } },
+      {
+        reqID: 2,
+        mheaders: { queued: true },
+        msgType: "queued",
+        data: { path: "/3/0/2", reqPath: "/3/0/2", reqMsgType: "read" },
+      },
     ]);
   });
 
