@@ -166,7 +166,8 @@ export class RegistrationInterface {
     const { address } = this.#peer.host.peer;
     const place = { ep: registration.ep, clientId: client.id, username, address };
     const device = new Device(this.#shared, this.#peer, client, place, location, registration, now);
-    this.#devices = [...this.#devices, device];
+    // Not by spread, which leaves room for 16 more.
+    this.#devices = this.#devices.concat(device);
     if (arriving.renewedAt !== undefined) device.renewedAt(arriving.renewedAt);
     if (arriving.location === undefined) device.keep();
     this.#peer.host.claim(locationClaim(location));
