@@ -4,10 +4,9 @@ import type { SharedGroup } from "./shared-group.ts";
 import { hasWildcard } from "./topic.ts";
 import { TopicTree } from "./topic-tree.ts";
 
-/** All that is subscribed to one filter. */
-interface FilterEntry {
-  readonly subscribers: SmallMap<Subscriber, Subscription>;
-  groups: SmallMap<string, SharedGroup> | undefined;
+/** All that is subscribed to one filter: its subscribers, and the groups that share it. */
+class FilterEntry extends SmallMap<Subscriber, Subscription> {
+  groups: SmallMap<string, SharedGroup> | undefined = undefined;
 }
 
 /** One receiver of one topic. */
@@ -59,15 +58,15 @@ export class Routes {
 
   add(subscriber: Subscriber, filter: string, subscription: Subscription): boolean {
     const entry = this.#entry(filter);
-    const isNew = !entry.subscribers.has(subscriber);
-    entry.subscribers.set(subscriber, subscription);
+    const isNew = !entry.has(subscriber);
+    entry.set(subscriber, subscription);
     this.#invalidate(filter);
     return isNew;
   }
 
   remove(subscriber: Subscriber, filter: string): boolean {
     const entry = this.#known(filter);
-    if (entry === undefined || !entry.subscribers.delete(subscriber)) return false;
+    if (entry === undefined || !entry.delete(subscriber)) return false;
     this.#drop(filter, entry);
     return true;
   }
@@ -91,7 +90,7 @@ export class Routes {
   #entry(filter: string): FilterEntry {
     let entry = this.#known(filter);
     if (entry === undefined) {
-      entry = { subscribers: new SmallMap(), groups: undefined };
+      entry = new FilterEntry();
       this.#filters(filter).set(filter, entry);
     }
     return entry;
@@ -106,7 +105,7 @@ export class Routes {
   }
 
   #drop(filter: string, entry: FilterEntry): void {
-    if (entry.subscribers.size === 0 && (entry.groups?.size ?? 0) === 0) this.#filters(filter).delete(filter);
+    if (entry.size === 0 && (entry.groups?.size ?? 0) === 0) this.#filters(filter).delete(filter);
     this.#invalidate(filter);
   }
 
@@ -145,7 +144,7 @@ export class Routes {
 function bySubscriber(entries: readonly FilterEntry[]): Map<Subscriber, Subscription[]> {
   const merged = new Map<Subscriber, Subscription[]>();
   for (const entry of entries) {
-    entry.subscribers.forEach((subscription, subscriber) => {
+    entry.forEach((subscription, subscriber) => {
       const known = merged.get(subscriber);
       if (known === undefined) merged.set(subscriber, [subscription]);
       else known.push(subscription);

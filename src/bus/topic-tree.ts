@@ -1,11 +1,9 @@
 import { SmallMap } from "../lib/small-map.ts";
 
-interface Node<Value> {
-  children: SmallMap<string, Node<Value>> | undefined;
-  value: Value | undefined;
+/** A level: its value, and its next levels by name. */
+class Node<Value> extends SmallMap<string, Node<Value>> {
+  value: Value | undefined = undefined;
 }
-
-const node = <Value>(): Node<Value> => ({ children: undefined, value: undefined });
 
 /**
  * A tree of topic levels with at most one value a path. Filters are stored as they are written (`+` and `#` are
@@ -13,7 +11,7 @@ const node = <Value>(): Node<Value> => ({ children: undefined, value: undefined 
  * found by filter with `search`.
  */
 export class TopicTree<Value> {
-  #root = node<Value>();
+  readonly #root = new Node<Value>();
   #size = 0;
 
   get size(): number {
@@ -23,20 +21,19 @@ export class TopicTree<Value> {
   get(path: string): Value | undefined {
     let at: Node<Value> | undefined = this.#root;
     for (const level of path.split("/")) {
-      at = at.children?.get(level);
+      at = at.get(level);
       if (at === undefined) return undefined;
     }
     return at.value;
   }
 
   set(path: string, value: Value): void {
-    let at = this.#root;
+    let at: Node<Value> = this.#root;
     for (const level of path.split("/")) {
-      at.children ??= new SmallMap();
-      let child = at.children.get(level);
+      let child = at.get(level);
       if (child === undefined) {
-        child = node<Value>();
-        at.children.set(level, child);
+        child = new Node<Value>();
+        at.set(level, child);
       }
       at = child;
     }
@@ -49,7 +46,7 @@ export class TopicTree<Value> {
     const levels = path.split("/");
     const trail: Node<Value>[] = [this.#root];
     for (const level of levels) {
-      const child = trail[trail.length - 1]!.children?.get(level);
+      const child = trail[trail.length - 1]!.get(level);
       if (child === undefined) return false;
       trail.push(child);
     }
@@ -59,10 +56,8 @@ export class TopicTree<Value> {
     this.#size--;
     for (let depth = levels.length; depth > 0; depth--) {
       const child = trail[depth]!;
-      if (child.value !== undefined || child.children !== undefined) break;
-      const parent = trail[depth - 1]!;
-      parent.children!.delete(levels[depth - 1]!);
-      if (parent.children!.size === 0) parent.children = undefined;
+      if (child.value !== undefined || child.size > 0) break;
+      trail[depth - 1]!.delete(levels[depth - 1]!);
     }
     return true;
   }
@@ -72,7 +67,7 @@ export class TopicTree<Value> {
     const levels = topic.split("/");
     // A wildcard at the first level never matches a topic that begins with `$` [MQTT-4.7.2-1].
     if (topic.charCodeAt(0) === 0x24) {
-      const child = this.#root.children?.get(levels[0]!);
+      const child = this.#root.get(levels[0]!);
       if (child !== undefined) this.#match(child, levels, 1, visit);
       return;
     }
@@ -80,18 +75,17 @@ export class TopicTree<Value> {
   }
 
   #match(at: Node<Value>, levels: readonly string[], depth: number, visit: (value: Value) => void): void {
-    const children = at.children;
     // "a/#" also matches "a" [MQTT-4.7.1-2].
-    const rest = children?.get("#");
+    const rest = at.get("#");
     if (rest?.value !== undefined) visit(rest.value);
     if (depth === levels.length) {
       if (at.value !== undefined) visit(at.value);
       return;
     }
-    if (children === undefined) return;
-    const exact = children.get(levels[depth]!);
+    if (at.size === 0) return;
+    const exact = at.get(levels[depth]!);
     if (exact !== undefined) this.#match(exact, levels, depth + 1, visit);
-    const any = children.get("+");
+    const any = at.get("+");
     if (any !== undefined) this.#match(any, levels, depth + 1, visit);
   }
 
@@ -110,10 +104,10 @@ export class TopicTree<Value> {
     const level = levels[depth]!;
     if (level === "#") return this.#all(at, depth === 0, visit);
     if (level !== "+") {
-      const child = at.children?.get(level);
+      const child = at.get(level);
       return child === undefined || this.#search(child, levels, depth + 1, visit);
     }
-    for (const [name, child] of at.children ?? []) {
+    for (const [name, child] of at) {
       if (depth === 0 && name.charCodeAt(0) === 0x24) continue;
       if (!this.#search(child, levels, depth + 1, visit)) return false;
     }
@@ -122,7 +116,7 @@ export class TopicTree<Value> {
 
   #all(at: Node<Value>, isRoot: boolean, visit: (value: Value) => boolean): boolean {
     if (at.value !== undefined && !visit(at.value)) return false;
-    for (const [name, child] of at.children ?? []) {
+    for (const [name, child] of at) {
       if (isRoot && name.charCodeAt(0) === 0x24) continue;
       if (!this.#all(child, false, visit)) return false;
     }
@@ -130,10 +124,10 @@ export class TopicTree<Value> {
   }
 
   *values(): Generator<Value> {
-    const stack = [this.#root];
+    const stack: Node<Value>[] = [this.#root];
     for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
       if (at.value !== undefined) yield at.value;
-      for (const child of at.children?.values() ?? []) stack.push(child);
+      for (const child of at.values()) stack.push(child);
     }
   }
 }

@@ -14,8 +14,9 @@ export interface DatagramPeer extends Peer {
   node: string | undefined;
 }
 
+/** By `join`, because a template that is kept as a key goes on holding what it was put together from. */
 export const addressKey = (address: string, port: number, node: string | undefined): string =>
-  node === undefined ? `${address}:${port}` : `${address}:${port}/${node}`;
+  node === undefined ? [address, port].join(":") : [address, ":", port, "/", node].join("");
 
 /** What `Peers` keeps for each channel. */
 export interface Resident {

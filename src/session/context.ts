@@ -29,5 +29,8 @@ export interface SessionContext {
   readonly journal: SessionJournal | undefined;
 }
 
-/** Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. */
-export const sessionKey = (gateway: string, clientId: string): string => `${gateway}:${clientId}`;
+/**
+ * Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. By `join`,
+ * because a template that is kept goes on holding what it was put together from.
+ */
+export const sessionKey = (gateway: string, clientId: string): string => [gateway, clientId].join(":");
