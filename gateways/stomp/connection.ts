@@ -19,8 +19,8 @@ import {
   encodeMessage,
   encodeMessageHead,
   encodeReceipt,
+  FRAME_END,
   LARGE_BODY,
-  NUL_BYTE,
 } from "./codec/encoder.ts";
 import { type Frame, receiptOf } from "./codec/frame.ts";
 import type { StompConfig } from "./config.ts";
@@ -286,7 +286,7 @@ export class Connection {
     if (this.#large && payload.length >= LARGE_BODY) {
       this.write(encodeMessageHead(delivery, envelope, sequence));
       this.host.sendView(payload);
-      this.host.send(NUL_BYTE);
+      this.host.send(FRAME_END);
     } else this.write(encodeMessage(delivery, envelope, sequence));
     if (subscription.acknowledges) subscription.keep(sequence, delivery);
   }

@@ -44,13 +44,19 @@ export function frame(
 export class FrameReader {
   version = "1.2";
   #rest: Buffer = Buffer.alloc(0);
-  /** Ends of line between frames. */
+  /** Ends of line between frames, without the one that a frame ends with. */
   beats = 0;
+  #afterFrame = false;
 
   push(bytes: Uint8Array): ServerFrame[] {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const frames: ServerFrame[] = [];
     for (;;) {
+      if (this.#afterFrame && this.#rest.length > 0) {
+        if (this.#rest[0] !== 0x0a) throw new Error("no end of line after the frame");
+        this.#afterFrame = false;
+        this.#rest = this.#rest.subarray(1);
+      }
       while (this.#rest[0] === 0x0a) {
         this.beats++;
         this.#rest = this.#rest.subarray(1);
@@ -86,6 +92,7 @@ export class FrameReader {
     if (this.#rest[end] !== 0) throw new Error("no NUL after the body");
     const body = Buffer.from(this.#rest.subarray(start, end));
     this.#rest = this.#rest.subarray(end + 1);
+    this.#afterFrame = true;
     return { command, headers, body };
   }
 }

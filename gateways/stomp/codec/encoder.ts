@@ -68,8 +68,10 @@ const roomFor = (text: string): number => 6 * text.length;
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");
 
+/** STOMP 1.2 Augmented BNF allows an end of line behind a frame. As brokers have always sent one, clients read it. */
+export const FRAME_END = ascii("\0\n");
 /** What a frame without a body ends with. */
-const EMPTY_END = ascii("\n\0");
+const EMPTY_END = ascii("\n\0\n");
 
 /** A header of a frame that this gateway writes. */
 export type HeaderLine = readonly [name: string, value: string];
@@ -77,7 +79,7 @@ export type HeaderLine = readonly [name: string, value: string];
 /** CONNECTED; its headers are not escaped (STOMP 1.2 Value Encoding), so they must hold nothing that would be. */
 export function encodeConnected(headers: readonly HeaderLine[]): Uint8Array {
   const lines = headers.map(([name, value]) => `${name}:${value}\n`).join("");
-  return Buffer.from(`CONNECTED\n${lines}\n\0`);
+  return Buffer.from(`CONNECTED\n${lines}\n\0\n`);
 }
 
 const RECEIPT = ascii("RECEIPT\nreceipt-id:");
@@ -115,7 +117,7 @@ export function encodeError(
   if (body.length > 0) putPlain("content-type:text/plain\n");
   putPlain(`content-length:${body.length}\n\n`);
   putBytes(body);
-  out[at++] = 0;
+  putBytes(FRAME_END);
   return finish();
 }
 
@@ -226,9 +228,10 @@ function putContent(content: Content, message: Message, version: Version): void 
 /** A whole MESSAGE; the bytes are good until the next frame is encoded. */
 export function encodeMessage(delivery: Delivery, envelope: Envelope, sequence: number): Uint8Array {
   const { payload } = delivery.message;
-  putMessageHead(delivery, envelope, sequence, payload.length + 1);
+  putMessageHead(delivery, envelope, sequence, payload.length + FRAME_END.length);
   putBytes(payload);
   out[at++] = 0;
+  out[at++] = LF;
   return finish();
 }
 
@@ -238,7 +241,6 @@ export function encodeMessageHead(delivery: Delivery, envelope: Envelope, sequen
   return finish();
 }
 
-export const NUL_BYTE: Uint8Array = Uint8Array.of(0);
 export const EOL_BYTE: Uint8Array = Uint8Array.of(LF);
 
 /** `subscription:<id>` and its end of line, for `Envelope.head`. */

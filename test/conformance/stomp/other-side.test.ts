@@ -97,7 +97,7 @@ describe("MQTT on the other side", () => {
     await mqtt.publishAsync("blob", Buffer.from([0xff, 0x00, 0xfe]));
     await until(3);
     expect(seen.map(({ binary }) => binary)).toEqual([false, false, true]);
-    expect(seen[2]?.bytes.subarray(-4)).toEqual(Buffer.from([0xff, 0x00, 0xfe, 0x00]));
+    expect(seen[2]?.bytes.subarray(-5)).toEqual(Buffer.from([0xff, 0x00, 0xfe, 0x00, 0x0a]));
     expect(socket.readyState).toBe(WebSocket.OPEN);
     socket.terminate();
   });
