@@ -27,6 +27,7 @@ import { receiveConnected, receiveInHandshake, receiveUnconnected } from "./disp
 import { encodeBare, encodeEncapsulated } from "./encode.ts";
 import { type Handshake, park, repeatHandshake, settleConnect } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
+import { keptAnswered } from "./operations/kept.ts";
 import { type Anonymous, answerPublish } from "./operations/publish-in.ts";
 import { deliverNext, type Exchange, NO_EXCHANGES, repeatExchanges } from "./operations/publish-out.ts";
 import { type Announcement, repeatRegister } from "./operations/register.ts";
@@ -35,7 +36,7 @@ import { answerSubscribe } from "./operations/subscribe.ts";
 import type { StoredWill } from "./operations/will.ts";
 import * as p from "./packets.ts";
 import type { Setup } from "./setup.ts";
-import { isSubscribeTicket } from "./tickets.ts";
+import { isKeptTicket, isSubscribeTicket } from "./tickets.ts";
 import type { Topics } from "./topics.ts";
 
 export type State =
@@ -126,7 +127,8 @@ export class MqttSnChannel implements Channel {
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
     this.asked--;
     if (this.client === undefined) return;
-    if (isSubscribeTicket(ticket)) answerSubscribe(this, ticket, answer as SubscribeAnswer);
+    if (isKeptTicket(ticket)) keptAnswered(this, ticket, answer, now);
+    else if (isSubscribeTicket(ticket)) answerSubscribe(this, ticket, answer as SubscribeAnswer);
     else answerPublish(this, ticket, answer as PublishAnswer, now);
   }
 

@@ -28,13 +28,13 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
       receivePubrec(channel, packet, now);
       return;
     case p.PUBREL:
-      receivePubrel(channel, packet);
+      receivePubrel(channel, packet, now);
       return;
     case p.PUBCOMP:
       receivePubcomp(channel, packet, now);
       return;
     case p.REGISTER:
-      receiveRegister(channel, packet);
+      receiveRegister(channel, packet, now);
       return;
     case p.REGACK:
       receiveRegack(channel, packet, now);
@@ -45,7 +45,7 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
         receiveSubscribe(channel, packet);
         return;
       }
-      receiveUnsubscribe(channel, packet);
+      receiveUnsubscribe(channel, packet, now);
       return;
     case p.PINGREQ:
       receivePingreq(channel, packet, now);
@@ -60,10 +60,10 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
       receiveConnect(channel, packet, now);
       return;
     case p.WILLTOPICUPD:
-      updateWillTopic(channel, packet);
+      updateWillTopic(channel, packet, now);
       return;
     case p.WILLMSGUPD:
-      updateWillMessage(channel, packet);
+      updateWillMessage(channel, packet, now);
       return;
     default:
       // What only a gateway sends, or a part of a will handshake that is over.

@@ -194,6 +194,7 @@ export class StompChannel implements Channel {
     if (frame.command === "DISCONNECT") {
       const receipt = receiptOf(frame)?.slice();
       this.#phase = { name: "disconnecting", connection, receipt };
+      if (receipt !== undefined) connection.awaitAll();
       this.#disconnect();
       return;
     }

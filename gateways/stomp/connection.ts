@@ -9,6 +9,7 @@ import type {
   Delivery,
   Pending,
   PublishAnswer,
+  Refusal,
   SubscribeAnswer,
   SubscribeOptions,
   Ticket,
@@ -32,7 +33,7 @@ import { send } from "./operations/send.ts";
 import { subscribe } from "./operations/subscribe.ts";
 import { abort, begin, commit } from "./operations/transact.ts";
 import { unsubscribe } from "./operations/unsubscribe.ts";
-import { DEFERRED, DONE, type Outcome, type Problem, problem } from "./problem.ts";
+import { DEFERRED, DONE, type Outcome, type Problem, problem, refused } from "./problem.ts";
 import { type Subscription, Subscriptions } from "./subscriptions.ts";
 import { Transactions } from "./transactions.ts";
 
@@ -125,7 +126,8 @@ export class Connection {
   // ---- frames from the client
 
   handle(frame: Frame): void {
-    this.conclude(this.#process(frame), receiptOf(frame));
+    const { told } = this.client;
+    this.#concludeOnceKept(this.#process(frame), receiptOf(frame), told);
   }
 
   #process(frame: Frame): Outcome {
@@ -151,6 +153,27 @@ export class Connection {
       case "DISCONNECT":
         return DONE;
     }
+  }
+
+  /**
+   * A receipt says that a frame was processed, so it waits for the store too: an acknowledged message does not come
+   * again, and an ended subscription stays ended.
+   */
+  #concludeOnceKept(outcome: Outcome, receipt: Uint8Array | undefined, since: number): void {
+    if (outcome === DONE && receipt !== undefined && this.failure === undefined) {
+      const ticket = ++this.#tickets;
+      if (this.client.kept(ticket, since) === "pending") {
+        this.await(ticket, new AwaitingStore(receipt.slice()));
+        return;
+      }
+    }
+    this.conclude(outcome, receipt);
+  }
+
+  /** For the receipt of DISCONNECT, which speaks for all frames before it, with or without a receipt. */
+  awaitAll(): void {
+    const ticket = ++this.#tickets;
+    if (this.client.kept(ticket, 0) === "pending") this.await(ticket, new AwaitingStore(undefined));
   }
 
   /** Answers a frame: RECEIPT if it was processed and asked for one, nothing yet, or ERROR. */
@@ -209,14 +232,18 @@ export class Connection {
     if (awaiting === undefined) return;
     this.#awaiting?.delete(ticket);
     if (awaiting.blocks === true) this.#blocking--;
-    this.conclude(awaiting.answered(answer), awaiting.receipt);
+    const { told } = this.client;
+    const outcome = awaiting.answered(answer);
+    if (awaiting instanceof AwaitingStore) this.conclude(outcome, awaiting.receipt);
+    else this.#concludeOnceKept(outcome, awaiting.receipt, told);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer): void {
     const awaiting = this.#opening?.get(ticket);
     if (awaiting === undefined) return;
     this.#opening?.delete(ticket);
-    this.conclude(awaiting.connected(answer), awaiting.receipt);
+    const { told } = this.client;
+    this.#concludeOnceKept(awaiting.connected(answer), awaiting.receipt, told);
   }
 
   /** Answers are due: a DISCONNECT waits for all of them. */
@@ -334,4 +361,17 @@ export class Connection {
 function filterMatches(filter: string, topic: string): boolean {
   const shared = parseSharedFilter(filter);
   return topicMatches(typeof shared === "object" ? shared.filter : filter, topic);
+}
+
+/** A frame that was processed, and whose traces the store has not committed yet. */
+class AwaitingStore implements Awaiting {
+  readonly receipt: Uint8Array | undefined;
+
+  constructor(receipt: Uint8Array | undefined) {
+    this.receipt = receipt;
+  }
+
+  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
+    return answer === "accepted" ? DONE : refused(answer as Refusal, "keeping what was processed");
+  }
 }

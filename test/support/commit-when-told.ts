@@ -5,7 +5,7 @@ import type { PublishAnswer } from "#core/gateway/contract.ts";
 export function commitWhenTold() {
   const waiting: (() => void)[] = [];
   const failing: (() => void)[] = [];
-  let writes = 0;
+  let writes = 1;
   return {
     commits: {
       // Every look sees another write, so every QoS 1 and 2 publish has to wait.

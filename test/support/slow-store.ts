@@ -1,23 +1,30 @@
 import type { Commits } from "#core/gateway/core.ts";
+import type { World } from "./world.ts";
 
-/** A store that has committed when a test says so, or has failed. */
+/** A store that has to keep every message, and has committed when a test says so, or has failed. */
 export class SlowStore {
   /** Answers that are due, oldest first. */
   readonly due: ((failed?: "unavailable") => void)[] = [];
   readonly commits: Commits;
-  #writes = 0;
+  #writes = 1;
 
   constructor() {
     const store = this;
     this.commits = {
       get writes() {
-        return ++store.#writes;
+        return store.#writes;
       },
       await: (loop, ticket, accepted) =>
         store.due.push((failed) => loop.answered(ticket, failed ?? accepted)),
       // biome-ignore lint/suspicious/noThenProperty: the core calls it so.
       then: (run) => run(),
     };
+  }
+
+  /** Every message that is published in this world is written, from now on. */
+  keepAllOf(world: World): void {
+    const grant = { qos: 2, noLocal: false, retainAsPublished: false, identifier: undefined } as const;
+    world.bus.subscribe({ key: "slow-store", available: true, deliver: () => this.#writes++ }, "#", grant);
   }
 
   /** The oldest answer. */

@@ -16,6 +16,7 @@ import { encodeBare, encodeReturnCode } from "../encode.ts";
 import { recall, remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { refusalCode } from "../refusals.ts";
+import { answerOnceKept } from "./kept.ts";
 import { settleAnonymous } from "./publish-in.ts";
 import { NO_EXCHANGES, resumeFlow } from "./publish-out.ts";
 import { settleResume } from "./sleep.ts";
@@ -183,8 +184,8 @@ export function settleConnect(channel: MqttSnChannel, answer: ConnectAnswer, now
     settleResume(channel, answer, now);
     return;
   }
-  channel.handshake = undefined;
   if (!answer.ok) {
+    channel.handshake = undefined;
     channel.send(encodeReturnCode(p.CONNACK, refusalCode(answer.refusal)));
     channel.finish("connect refused");
     return;
@@ -193,11 +194,11 @@ export function settleConnect(channel: MqttSnChannel, answer: ConnectAnswer, now
   accept(channel, handshake, answer.sessionPresent, now);
 }
 
+/** The session is as the client wants it; the client is told once the store has that. */
 function accept(channel: MqttSnChannel, handshake: Handshake, sessionPresent: boolean, now: Instant): void {
   const { packet, will } = handshake;
   const { client } = channel;
   if (client === undefined) return;
-  channel.state = "active";
   if (sessionPresent && !packet.cleanSession) {
     recall(channel);
     // A will that was just given replaces the stored one; an empty WILLTOPIC deletes it (§6.3).
@@ -205,8 +206,17 @@ function accept(channel: MqttSnChannel, handshake: Handshake, sessionPresent: bo
     else client.setWill(busWill(channel.will));
   }
   remember(channel);
-  channel.expect(keepAliveOf(channel, packet.duration), now);
-  channel.accepted = packet;
+  answerOnceKept(channel, p.CONNACK, channel.ticket & 0xffff, now);
+}
+
+/** `connect`: its number; the handshake may be another one by now. */
+export function welcome(channel: MqttSnChannel, connect: number, now: Instant): void {
+  const { handshake, client } = channel;
+  if (handshake === undefined || client === undefined || connect !== (channel.ticket & 0xffff)) return;
+  channel.handshake = undefined;
+  channel.state = "active";
+  channel.expect(keepAliveOf(channel, handshake.packet.duration), now);
+  channel.accepted = handshake.packet;
   channel.send(encodeReturnCode(p.CONNACK, p.ACCEPTED));
   client.credit(channel.setup.config.inFlight);
 }

@@ -19,6 +19,7 @@ import * as p from "../packets.ts";
 import { publishTicket, ticketMessageId, ticketQos, ticketTopicId } from "../tickets.ts";
 import { shortTopic } from "../topics.ts";
 import { aggregateOf } from "./connect.ts";
+import { answerOnceKept } from "./kept.ts";
 
 /** A publish with QoS -1 whose identity the core has not confirmed yet. */
 export type Anonymous = BusMessage;
@@ -94,9 +95,8 @@ function publishOnce(
       reject(channel, packet, p.CONGESTION, now);
       return;
     case "duplicate":
-      // Not before the bus has answered for the first one.
-      if (channel.asked2?.includes(messageId) === true) return;
-      channel.send(encodeMessageAck(p.PUBREC, messageId));
+      // Not before the bus has answered for the first one, also when that came on another connection.
+      if (channel.asked2?.includes(messageId) !== true) answerOnceKept(channel, p.PUBREC, messageId, now);
       return;
     case "new":
       break;
@@ -264,8 +264,9 @@ function pubackCode(refusal: Refusal): p.ReturnCode {
   }
 }
 
-export function receivePubrel(channel: MqttSnChannel, packet: p.MessageAck): void {
+/** The client may use the id again after PUBCOMP: a crash must not bring the old use back. */
+export function receivePubrel(channel: MqttSnChannel, packet: p.MessageAck, now: Instant): void {
   channel.client?.releaseInbound(packet.messageId);
   // Also for an id that is not known: the client must be able to end it (checklist P7).
-  channel.send(encodeMessageAck(p.PUBCOMP, packet.messageId));
+  answerOnceKept(channel, p.PUBCOMP, packet.messageId, now);
 }

@@ -9,6 +9,7 @@ import { encodeRegister, encodeTopicAck } from "../encode.ts";
 import { remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { Topics } from "../topics.ts";
+import { answerOnceKept } from "./kept.ts";
 import { discard, publishTo, sendWaiting } from "./publish-out.ts";
 import { endFlush } from "./sleep.ts";
 
@@ -21,7 +22,7 @@ export interface Announcement {
   dueAt: Instant;
 }
 
-export function receiveRegister(channel: MqttSnChannel, packet: p.Register): void {
+export function receiveRegister(channel: MqttSnChannel, packet: p.Register, now: Instant): void {
   const { topicIdsMax, sleep } = channel.setup.config;
   const name = text(packet.topic);
   const sleeping = channel.state !== "active" && sleep.publish === "refuse";
@@ -34,8 +35,8 @@ export function receiveRegister(channel: MqttSnChannel, packet: p.Register): voi
     channel.send(encodeTopicAck(p.REGACK, 0, packet.messageId, p.CONGESTION));
     return;
   }
-  channel.topics?.learnt(topicId);
-  channel.send(encodeTopicAck(p.REGACK, topicId, packet.messageId, p.ACCEPTED));
+  // The device uses the id for as long as its session lives: it must not come to mean another topic.
+  answerOnceKept(channel, p.REGACK, packet.messageId, now, topicId);
 }
 
 /** The normal id of a name, a new one if need be; 0 when the client has too many. */

@@ -8,6 +8,7 @@ import { encode, encodeBare } from "../encode.ts";
 import { recall, recalledClean, recalledSleep, rememberSleep } from "../memo.ts";
 import * as p from "../packets.ts";
 import { aggregateOf, withTolerance } from "./connect.ts";
+import { answerOnceKept } from "./kept.ts";
 import { resumeFlow } from "./publish-out.ts";
 import { busWill } from "./will.ts";
 
@@ -42,7 +43,8 @@ function fallAsleep(channel: MqttSnChannel, patience: Duration, now: Instant): v
   channel.host.claim(client.id);
   if (channel.cleanSession) client.setSessionExpiry(patience);
   rememberSleep(channel);
-  channel.send(encodeBare(p.DISCONNECT));
+  // It switches its radio off now, and counts on being known when it comes back.
+  answerOnceKept(channel, p.DISCONNECT, 0, now);
 }
 
 export function receivePingreq(channel: MqttSnChannel, packet: p.PingReq, now: Instant): void {

@@ -3,13 +3,15 @@
 import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
 import type { SubscribeAnswer } from "#core/gateway/contract.ts";
 import { text } from "#core/lib/bytes.ts";
+import type { Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { word } from "../codec.ts";
-import { encodeMessageAck, encodeSubAck } from "../encode.ts";
+import { encodeSubAck } from "../encode.ts";
 import * as p from "../packets.ts";
 import { refusalCode } from "../refusals.ts";
 import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
 import { shortTopic } from "../topics.ts";
+import { answerOnceKept } from "./kept.ts";
 import { assignId } from "./register.ts";
 
 export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): void {
@@ -93,9 +95,9 @@ export function answerSubscribe(
 }
 
 /** Always acknowledged: UNSUBACK has no field to say anything else in (§5.4.18). */
-export function receiveUnsubscribe(channel: MqttSnChannel, packet: p.Subscribe): void {
+export function receiveUnsubscribe(channel: MqttSnChannel, packet: p.Subscribe, now: Instant): void {
   const filter = filterOf(channel, packet);
   if (filter !== undefined) channel.client?.unsubscribe(filter);
   if (packet.topicIdType === p.PREDEFINED) channel.predefinedInUse?.delete(word(packet.topic, 0));
-  channel.send(encodeMessageAck(p.UNSUBACK, packet.messageId));
+  answerOnceKept(channel, p.UNSUBACK, packet.messageId, now);
 }

@@ -9,6 +9,7 @@ import { encodeReturnCode } from "../encode.ts";
 import { remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { abortHandshake, askNext, openSession } from "./connect.ts";
+import { answerOnceKept } from "./kept.ts";
 
 export interface StoredWill {
   readonly topic: string;
@@ -66,30 +67,38 @@ export function receiveWillMessage(channel: MqttSnChannel, packet: p.WillMessage
 }
 
 /** Topic, QoS and RETAIN are replaced, the message stays; the empty form deletes both (§6.4). */
-export function updateWillTopic(channel: MqttSnChannel, packet: p.WillTopic): void {
+export function updateWillTopic(channel: MqttSnChannel, packet: p.WillTopic, now: Instant): void {
   if (packet.type !== p.WILLTOPICUPD) {
     channel.drop();
     return;
   }
   if (packet.topic === undefined) {
     replace(channel, undefined);
-    channel.send(encodeReturnCode(p.WILLTOPICRESP, p.ACCEPTED));
+    answerOnceKept(channel, p.WILLTOPICRESP, 0, now);
     return;
   }
   const will = willOf(packet, channel.will?.payload ?? NO_BYTES);
-  if (will !== undefined) replace(channel, will);
-  channel.send(encodeReturnCode(p.WILLTOPICRESP, will === undefined ? p.NOT_SUPPORTED : p.ACCEPTED));
+  if (will === undefined) {
+    channel.send(encodeReturnCode(p.WILLTOPICRESP, p.NOT_SUPPORTED));
+    return;
+  }
+  replace(channel, will);
+  answerOnceKept(channel, p.WILLTOPICRESP, 0, now);
 }
 
 /** Without a will topic there is nothing that the message could belong to. */
-export function updateWillMessage(channel: MqttSnChannel, packet: p.WillMessage): void {
+export function updateWillMessage(channel: MqttSnChannel, packet: p.WillMessage, now: Instant): void {
   if (packet.type !== p.WILLMSGUPD) {
     channel.drop();
     return;
   }
   const { will } = channel;
-  if (will !== undefined) replace(channel, { ...will, payload: packet.payload.slice() });
-  channel.send(encodeReturnCode(p.WILLMSGRESP, will === undefined ? p.NOT_SUPPORTED : p.ACCEPTED));
+  if (will === undefined) {
+    channel.send(encodeReturnCode(p.WILLMSGRESP, p.NOT_SUPPORTED));
+    return;
+  }
+  replace(channel, { ...will, payload: packet.payload.slice() });
+  answerOnceKept(channel, p.WILLMSGRESP, 0, now);
 }
 
 function replace(channel: MqttSnChannel, will: StoredWill | undefined): void {

@@ -97,6 +97,7 @@ function run(seed: number, workers: number, destination: string, slow: boolean) 
   const random = mulberry32(seed);
   const store = new SlowStore();
   const world = new World({ seed, ...(slow ? { commits: store.commits } : {}) });
+  store.keepAllOf(world);
   const left = world.listen("out/left");
   const right = world.listen("out/right");
   const listener = stompListener(world);

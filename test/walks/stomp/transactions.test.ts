@@ -176,8 +176,10 @@ describe("S12 a COMMIT is all or none", () => {
   });
 
   it("its receipt, and its acknowledgements, wait until the store has every message", () => {
-    const { due, commits } = new SlowStore();
-    const { world, client } = open({}, {}, { commits });
+    const store = new SlowStore();
+    const { due } = store;
+    const { world, client } = open({}, {}, { commits: store.commits });
+    store.keepAllOf(world);
     client.say("SUBSCRIBE", { id: "0", destination: "in", ack: "client-individual", "prefetch-count": "1" });
     due.shift()?.();
     for (const body of ["1", "2"]) world.publish("in", body, { qos: 1 });
@@ -196,8 +198,10 @@ describe("S12 a COMMIT is all or none", () => {
   });
 
   it("when the store fails there is no receipt, and nothing is acknowledged", () => {
-    const { due, commits } = new SlowStore();
-    const { world, listener, client } = open({}, {}, { commits });
+    const store = new SlowStore();
+    const { due } = store;
+    const { world, listener, client } = open({}, {}, { commits: store.commits });
+    store.keepAllOf(world);
     client.say("SUBSCRIBE", { id: "0", destination: "/queue/in", ack: "client" });
     due.shift()?.();
     world.publish("in", "work", { qos: 1 });
