@@ -29,10 +29,8 @@ export function definitionFiles(...objects: readonly number[]): Record<string, U
       .map((name) => [`xml/${name}`, readFileSync(new URL(name, FOLDER))]),
   );
   if (objects.length === 0) return files;
-  return Object.fromEntries(
-    objects.map((id) => [
-      `xml/${id}.xml`,
-      (files as NonNullable<typeof files>)[`xml/${id}.xml`] as Uint8Array,
-    ]),
+  const wanted = Object.entries(files).filter(([name]) =>
+    objects.includes(Number(/\/(\d+)/.exec(name)?.[1])),
   );
+  return Object.fromEntries(wanted);
 }

@@ -65,23 +65,24 @@ export const impliedVersion = (object: number, lwm2m: string): string =>
 
 /** The object definitions of this gateway, several versions of an object side by side. */
 export class Definitions {
-  readonly #objects = new Map<number, Map<string, ObjectModel>>();
+  /** The versions of each object, newest first. */
+  readonly #objects = new Map<number, ObjectModel[]>();
 
   /** The later of two definitions of the same object and version wins. */
   add(model: ObjectModel): void {
-    const versions = this.#objects.get(model.id) ?? new Map<string, ObjectModel>();
-    versions.set(model.version, model);
-    this.#objects.set(model.id, versions);
+    const others = this.#objects.get(model.id)?.filter((other) => other.version !== model.version) ?? [];
+    this.#objects.set(
+      model.id,
+      [...others, model].sort((a, b) => compareVersions(b.version, a.version)),
+    );
   }
 
   get size(): number {
-    let count = 0;
-    for (const versions of this.#objects.values()) count += versions.size;
-    return count;
+    return this.all().length;
   }
 
   all(): ObjectModel[] {
-    return [...this.#objects.values()].flatMap((versions) => [...versions.values()]);
+    return [...this.#objects.values()].flat();
   }
 
   /**
@@ -90,17 +91,23 @@ export class Definitions {
    */
   object(id: number, version = "1.0"): ObjectModel | undefined {
     const versions = this.#objects.get(id);
-    if (versions === undefined) return undefined;
-    const exact = versions.get(version);
-    if (exact !== undefined) return exact;
-    const sorted = [...versions.values()].sort((a, b) => compareVersions(b.version, a.version));
-    const major = version.split(".")[0];
-    return sorted.find((model) => model.version.split(".")[0] === major) ?? sorted[0];
+    return (
+      versions?.find((model) => model.version === version) ??
+      versions?.find((model) => sameMajor(model.version, version)) ??
+      versions?.[0]
+    );
   }
 
-  resource(path: Path, version?: string): ResourceModel | undefined {
-    if (path.object === undefined || path.resource === undefined) return undefined;
-    return this.object(path.object, version)?.resources.get(path.resource);
+  /** The resource in that version of its object; one that only another version knows means there what it means here. */
+  resource(path: Path, version = "1.0"): ResourceModel | undefined {
+    const { object, resource } = path;
+    if (object === undefined || resource === undefined) return undefined;
+    const found = this.object(object, version)?.resources.get(resource);
+    if (found !== undefined) return found;
+    const others = this.#objects.get(object)?.filter((model) => model.resources.has(resource));
+    return (others?.find((model) => sameMajor(model.version, version)) ?? others?.[0])?.resources.get(
+      resource,
+    );
   }
 
   /**
@@ -117,6 +124,8 @@ export class Definitions {
     return ranges ? { ...types, rangeOf: (path) => find(path)?.range ?? "" } : types;
   }
 }
+
+const sameMajor = (one: string, other: string): boolean => one.split(".")[0] === other.split(".")[0];
 
 function compareVersions(a: string, b: string): number {
   const [majorA = 0, minorA = 0] = a.split(".").map(Number);

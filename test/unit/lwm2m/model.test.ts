@@ -64,6 +64,28 @@ describe("the definitions that come with the gateway", () => {
   });
 
   it.each([
+    [0, ["1.2", "1.1", "1.0"]],
+    [1, ["1.2", "1.1", "1.0"]],
+    [3, ["1.2", "1.1", "1.0"]],
+    [4, ["1.3", "1.2", "1.1", "1.0"]],
+    [5, ["1.2", "1.1", "1.0"]],
+  ])("hold the versions of object %i side by side", (id, versions) => {
+    const held = shipped.filter((model) => model.id === id).map((model) => model.version);
+    expect(held.sort().reverse()).toEqual(versions);
+  });
+
+  it("add to an object with its minor versions and take nothing away", () => {
+    for (const model of shipped) {
+      for (const later of shipped) {
+        const same = later.id === model.id && later.version.split(".")[0] === model.version.split(".")[0];
+        if (!same || later.version <= model.version) continue;
+        const gone = [...model.resources.keys()].filter((id) => !later.resources.has(id));
+        expect(gone, `${model.id} ${model.version} to ${later.version}`).toEqual([]);
+      }
+    }
+  });
+
+  it.each([
     ["/3/0/9", "integer", false],
     ["/3/0/7", "integer", true],
     ["/3/0/13", "time", false],
@@ -149,6 +171,14 @@ describe("definition files", () => {
     expect(typeIn("2.3")).toBe("string");
     expect(typeIn("7.0")).toBe("string");
     expect(definitions.object(1234)).toBeUndefined();
+  });
+
+  it("lend one another resources: what a minor version added is typed for a device that names an older one", () => {
+    const definitions = new Definitions();
+    for (const model of shipped) definitions.add(model);
+    expect(definitions.object(5, "1.0")?.resources.has(10)).toBe(false);
+    expect(definitions.resource(path("/5/0/10"), "1.0")).toMatchObject({ operations: "E" });
+    expect(definitions.resource(path("/5/0/99"), "1.0")).toBeUndefined();
   });
 });
 
