@@ -284,7 +284,7 @@ export class BusClient implements Client, Occupant {
     if (commits === undefined || commits.writes === writes) return "accepted";
     // Released before that is kept, a crash in between would send the message a second time.
     commits.then(() => {
-      const delivery = session.unsettledDelivery(id);
+      const delivery = session.kept.find((each) => each.id === id);
       if (!this.ended && delivery?.stage === "release") this.deliver(delivery);
     });
     return "pending";

@@ -181,7 +181,8 @@ export interface Client {
   setSessionExpiry(expiry: Duration): void;
   /**
    * Small state of the gateway that must live as long as the session: topic ids, sleep state, registration.
-   * JSON-serialisable, replaced as a whole; kept by the store where sessions are.
+   * JSON-serialisable, replaced as a whole; kept by the store where sessions are. An object with `toJSON` is asked for
+   * it whenever it is written or read, and a last time when the connection ends; `remember` says that it has changed.
    */
   readonly memo: unknown;
   remember(memo: unknown): void;

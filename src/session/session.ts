@@ -4,9 +4,10 @@ import type { SubscribeOptions, Will } from "../gateway/contract.ts";
 import { SmallMap } from "../lib/small-map.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { type Occupant, type SessionContext, sessionKey } from "./context.ts";
-import type { Delivery, DeliveryId, Outcome } from "./delivery.ts";
+import type { DeliveryId, Outcome } from "./delivery.ts";
 import { InboundIds } from "./inbound.ts";
 import type { SessionJournal } from "./journal.ts";
+import { valueOfMemo } from "./memo.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
@@ -26,8 +27,6 @@ export class Session implements Subscriber {
   /** How long the session outlives its connection; above zero it is durable. */
   expiry: Duration;
   will: Will | undefined = undefined;
-  /** State of the gateway that lives as long as the session. */
-  memo: unknown = undefined;
   username: string | undefined = undefined;
   /** What the client shares with others on the bus, if it does. */
   owner: object | undefined = undefined;
@@ -43,6 +42,7 @@ export class Session implements Subscriber {
   /** Its client, while that is connected. */
   occupant: Occupant | undefined = undefined;
   readonly #context: SessionContext;
+  #memo: unknown = undefined;
   /** Made, as the three below, at the first use: most devices are idle most of the time. */
   #queue: Queue | undefined = undefined;
   #window: Window | undefined = undefined;
@@ -68,12 +68,21 @@ export class Session implements Subscriber {
     return this.occupant !== undefined;
   }
 
+  /** State of the gateway that lives as long as the session: a value, or while connected who makes it (`toJSON`). */
+  get memo(): unknown {
+    return valueOfMemo(this.#memo);
+  }
+
+  set memo(memo: unknown) {
+    this.#memo = memo;
+  }
+
   get durable(): boolean {
     return this.expiry > 0;
   }
 
   get available(): boolean {
-    return this.#open && this.#nothingQueued && this.unsettled < this.#credit;
+    return this.#open && (this.#queue?.length ?? 0) === 0 && this.unsettled < this.#credit;
   }
 
   get queued(): number {
@@ -102,7 +111,7 @@ export class Session implements Subscriber {
       grant.identifiers,
       grant.group,
     );
-    if (this.#open && this.#nothingQueued && this.#replays === undefined && !this.#resuming) {
+    if (this.#open && (this.#queue?.length ?? 0) === 0 && this.#replays === undefined && !this.#resuming) {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
@@ -133,6 +142,7 @@ export class Session implements Subscriber {
 
   /** The client is gone. What it had not settled stays in the window and is handed out again on resume. */
   detach(): void {
+    this.#memo = this.memo;
     this.occupant = undefined;
     this.#credit = 0;
     this.#replays = undefined;
@@ -155,8 +165,7 @@ export class Session implements Subscriber {
    * what was handed out before and never settled [MQTT-4.4.0-1].
    */
   flush(): void {
-    // A client that settles within its delivery asks for the next one here; the loop below comes to it anyway,
-    // and sees then whether the transport still takes it.
+    // Asked for by a client that settles within its delivery: the loop below comes to it anyway.
     if (this.#flushing) return;
     this.#flushing = true;
     try {
@@ -214,7 +223,7 @@ export class Session implements Subscriber {
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
     this.#forget(delivery);
-    if (!this.#nothingQueued || this.#replays !== undefined) this.flush();
+    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined) this.flush();
   }
 
   /**
@@ -234,11 +243,6 @@ export class Session implements Subscriber {
     return "pending";
   }
 
-  unsettledDelivery(id: DeliveryId): Delivery | undefined {
-    return this.#window?.get(id);
-  }
-
-  /** `repeated`: the packet says that it is a repetition (DUP). */
   acceptInbound(packetId: number, repeated: boolean): "new" | "duplicate" | "full" {
     this.#inbound ??= new InboundIds();
     const receipt = this.#inbound.accept(packetId, repeated, this.#context.options.inboundMax);
@@ -263,8 +267,8 @@ export class Session implements Subscriber {
     for (const delivery of left) this.#forget(delivery);
     if (this.durable) this.#context.journal?.removed(this);
     for (const delivery of left) {
-      const handedQos2 = delivery.qos === 2 && delivery.id !== 0;
-      if (delivery.group !== undefined && !handedQos2) delivery.group.redeliver(delivery.message, this);
+      if (delivery.qos === 2 && delivery.id !== 0) continue;
+      delivery.group?.redeliver(delivery.message, this);
     }
   }
 
@@ -316,10 +320,6 @@ export class Session implements Subscriber {
   /** All deliveries, those handed out first. */
   #all(): Outgoing[] {
     return [...(this.#window?.inOrder() ?? []), ...(this.#queue ?? [])];
-  }
-
-  get #nothingQueued(): boolean {
-    return this.#queue === undefined || this.#queue.length === 0;
   }
 
   get #open(): boolean {
