@@ -52,6 +52,8 @@ export interface WillPacket {
 
 export interface ConnectPacket {
   readonly version: ProtocolVersion;
+  /** The client is a broker that passes messages on. */
+  readonly bridge: boolean;
   readonly clientId: string;
   /** Clean Session before MQTT 5. */
   readonly cleanStart: boolean;

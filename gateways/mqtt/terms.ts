@@ -5,6 +5,11 @@ import type { ConnectPacket, ProtocolVersion } from "./packets.ts";
 /** What CONNECT and CONNACK settled for a connection (MQTT 5 §3.1.2, §3.2.2.3). */
 export interface Terms {
   readonly version: ProtocolVersion;
+  /**
+   * A broker that passes messages on, and cannot say so in each SUBSCRIBE as MQTT 5 can: it gets nothing back that it
+   * sent, which would go in circles, and RETAIN as it was published.
+   */
+  readonly bridge: boolean;
   /** Seconds; 0 for no supervision. The gateway's own, where it overrides the client's [MQTT-3.2.2-21]. */
   readonly keepAlive: number;
   /** How long nothing may come from the client before it is lost. */
@@ -22,10 +27,11 @@ export interface Terms {
 }
 
 export function termsOf(packet: ConnectPacket, config: MqttConfig): Terms {
-  const { version, properties } = packet;
+  const { version, bridge, properties } = packet;
   const keepAlive = version === 5 ? supervised(packet.keepAlive, config) : packet.keepAlive;
   return {
     version,
+    bridge,
     keepAlive,
     patience: keepAlive === 0 ? FOREVER : seconds(keepAlive * config.keepAliveFactor),
     maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,

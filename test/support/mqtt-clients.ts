@@ -1,6 +1,8 @@
 /** Foreign MQTT clients over real sockets: the npm client, and mosquitto's command line tools. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { Certificates } from "../unit/net/certificates.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
@@ -31,10 +33,13 @@ export class MqttBench {
     return this.gateway.port("mqtt", transport);
   }
 
-  async client(transport: TransportName, options: IClientOptions = {}): Promise<Listener> {
+  /** `where`: a listener of the gateway, or the TCP port of another broker. */
+  async client(where: TransportName | number, options: IClientOptions = {}): Promise<Listener> {
+    const transport = typeof where === "number" ? "tcp" : where;
+    const port = typeof where === "number" ? where : this.port(where);
     const scheme = { tcp: "mqtt", tls: "mqtts", ws: "ws", wss: "wss" }[transport];
     const path = transport === "ws" || transport === "wss" ? "/mqtt" : "";
-    const client = mqtt.connect(`${scheme}://127.0.0.1:${this.port(transport)}${path}`, {
+    const client = mqtt.connect(`${scheme}://127.0.0.1:${port}${path}`, {
       reconnectPeriod: 0,
       rejectUnauthorized: false,
       manualConnect: true,
@@ -45,6 +50,24 @@ export class MqttBench {
     client.connect();
     await listener.connected;
     return listener;
+  }
+
+  /** Starts a mosquitto broker that bridges to the gateway; resolves to its TCP port. `topics`: its bridge rule. */
+  async mosquittoBridge(topics: string): Promise<number> {
+    const probe = createServer().listen(0, "127.0.0.1");
+    await once(probe, "listening");
+    const { port } = probe.address() as AddressInfo;
+    await new Promise((resolve) => probe.close(resolve));
+    const settings = [
+      ...[`listener ${port} 127.0.0.1`, "allow_anonymous true", "log_dest none"],
+      ...["connection isthmus", `address 127.0.0.1:${this.port("tcp")}`, `topic ${topics}`],
+    ];
+    const file = this.certificates.path("bridge.conf");
+    writeFileSync(file, `${settings.join("\n")}\n`);
+    // Debian installs it where only root looks.
+    const env = { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` };
+    this.#children.push(spawn("mosquitto", ["-c", file], { stdio: "ignore", env }));
+    return port;
   }
 
   /** Runs `mosquitto_pub` or `mosquitto_sub`. */

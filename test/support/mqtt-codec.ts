@@ -147,12 +147,14 @@ function bodyOf(
 
 function connectOf(reader: Reader, version: ProtocolVersion): Plain {
   const greeting = decodeGreeting(reader);
-  const packet = decodeConnect(reader, greeting.kind === "speaks" ? greeting.version : version);
+  const speaks = greeting.kind === "speaks" ? greeting : { version, bridge: false };
+  const packet = decodeConnect(reader, speaks.version, speaks.bridge);
   const { will, username, password } = packet;
   return {
     cmd: "connect",
     protocolId: packet.version === 3 ? "MQIsdp" : "MQTT",
     protocolVersion: packet.version,
+    ...(packet.bridge ? { bridgeMode: true } : {}),
     clean: packet.cleanStart,
     clientId: packet.clientId,
     keepalive: packet.keepAlive,

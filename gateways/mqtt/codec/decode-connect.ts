@@ -8,25 +8,31 @@ import type { Reader } from "./reader.ts";
 
 /** What stands before the fields whose form depends on the version. */
 type Greeting =
-  | { readonly kind: "speaks"; readonly version: ProtocolVersion }
+  | { readonly kind: "speaks"; readonly version: ProtocolVersion; readonly bridge: boolean }
   /** MQTT, but a level that nobody here knows. */
   | { readonly kind: "unsupported"; readonly level: number }
   /** Not MQTT. */
   | { readonly kind: "stranger" };
 
+/** Set in the protocol level by mosquitto, and others since, where the client is a broker that bridges. */
+const BRIDGE = 0x80;
+
 /** Protocol name and level (MQTT 5 §3.1.2.1, §3.1.2.2). */
 export function decodeGreeting(reader: Reader): Greeting {
   const name = reader.string();
-  const level = reader.octet();
+  const octet = reader.octet();
+  const bridge = octet === (BRIDGE | 3) || octet === (BRIDGE | 4);
+  const level = bridge ? octet & ~BRIDGE : octet;
   if (reader.error !== undefined) return { kind: "stranger" };
   if (name === "MQIsdp") {
-    return level === 3 ? { kind: "speaks", version: 3 } : { kind: "unsupported", level };
+    return level === 3 ? { kind: "speaks", version: 3, bridge } : { kind: "unsupported", level };
   }
   if (name !== "MQTT") {
     reader.fail(ReasonCode.unsupportedProtocolVersion, "[MQTT-3.1.2-1]", "protocol name is not MQTT");
     return { kind: "stranger" };
   }
-  return level === 4 || level === 5 ? { kind: "speaks", version: level } : { kind: "unsupported", level };
+  if (level !== 4 && level !== 5) return { kind: "unsupported", level };
+  return { kind: "speaks", version: level, bridge };
 }
 
 const FLAG = {
@@ -39,7 +45,7 @@ const FLAG = {
 };
 
 /** The rest of CONNECT, from the flags on; see `Reader.error`. */
-export function decodeConnect(reader: Reader, version: ProtocolVersion): ConnectPacket {
+export function decodeConnect(reader: Reader, version: ProtocolVersion, bridge: boolean): ConnectPacket {
   const flags = reader.octet();
   checkFlags(reader, flags, version);
   const keepAlive = reader.uint16();
@@ -52,7 +58,7 @@ export function decodeConnect(reader: Reader, version: ProtocolVersion): Connect
   const password = (flags & FLAG.password) === 0 || (cutShort && reader.done) ? undefined : reader.binary();
   if (!reader.done) reader.malformed("MQTT 5 §3.1.3", "octets behind the last field");
   const cleanStart = (flags & FLAG.cleanStart) !== 0;
-  return { version, clientId, cleanStart, keepAlive, properties, will, username, password };
+  return { version, bridge, clientId, cleanStart, keepAlive, properties, will, username, password };
 }
 
 function checkFlags(reader: Reader, flags: number, version: ProtocolVersion): void {

@@ -56,7 +56,7 @@ export function apply(
     const why = `protocol level ${level} is not offered`;
     return refused(level >= 5 ? 5 : 4, ReasonCode.unsupportedProtocolVersion, why, config);
   }
-  const packet = decodeConnect(reader, greeting.version);
+  const packet = decodeConnect(reader, greeting.version, greeting.bridge);
   if (reader.error !== undefined) return malformed(packet.version, reader.error, config);
   const refusal = connectRefusal(packet, config);
   if (refusal !== undefined) {

@@ -76,7 +76,10 @@ function ask(
   const identifier = packet.properties.subscriptionIdentifier;
   const unsupported = unsupportedReason(connection, subscription, identifier);
   if (unsupported !== undefined) return refusedCode(connection, subscription, unsupported);
-  const { noLocal, retainAsPublished, retainHandling } = subscription;
+  const { bridge } = connection.terms;
+  const noLocal = subscription.noLocal || bridge;
+  const retainAsPublished = subscription.retainAsPublished || bridge;
+  const { retainHandling } = subscription;
   const qos = Math.min(subscription.qos, config.maximumQoS) as QoS;
   const options = { qos, noLocal, retainAsPublished, retainHandling };
   const answer = client.subscribe(

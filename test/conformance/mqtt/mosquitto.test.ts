@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MqttBench } from "../../support/mqtt-clients.ts";
+import { type Listener, MqttBench } from "../../support/mqtt-clients.ts";
 
 let bench: MqttBench;
 let names = 0;
@@ -72,6 +72,30 @@ describe.each(["tcp", "tls"] as const)("mosquitto_pub and mosquitto_sub over %s"
       lost.child.kill("SIGKILL");
       expect(String((await reader.ended).out)).toBe("will: gone\n");
     });
+  });
+});
+
+describe("mosquitto as a bridge", () => {
+  it("passes messages on in both directions, each of them once", async () => {
+    const there = await bench.mosquittoBridge("# both 1");
+    await bench.subscribed("#");
+    const here = await bench.client("tcp", {});
+    const far = await bench.client(there, {});
+    const [topic, back] = [name(), name()];
+    await here.client.subscribeAsync(topic, { qos: 1 });
+    await far.client.subscribeAsync(back, { qos: 1 });
+    for (const payload of ["one", "two"]) {
+      await far.client.publishAsync(topic, payload, { qos: 1 });
+      await here.client.publishAsync(back, payload, { qos: 1 });
+    }
+    const payloads = async (listener: Listener) =>
+      (await listener.until(2)).map(({ payload }) => String(payload));
+    expect(await payloads(here)).toEqual(["one", "two"]);
+    expect(await payloads(far)).toEqual(["one", "two"]);
+    // What went in circles would be here before what is sent now.
+    await here.client.publishAsync(back, "three", { qos: 1 });
+    await far.client.publishAsync(topic, "three", { qos: 1 });
+    expect((await here.until(3)).length + (await far.until(3)).length).toBe(6);
   });
 });
 

@@ -299,3 +299,30 @@ describe("every refusal of the core", () => {
     },
   );
 });
+
+describe.each([3, 4] as const)("a broker that bridges, with 0x80 in protocol level %i", (version) => {
+  const bridged = () => {
+    const site = mqttSite();
+    const device = site.device(version);
+    expect(device.connect("bridge", { bridgeMode: true })).toMatchObject([{ cmd: "connack", returnCode: 0 }]);
+    device.subscribe("#", 1);
+    return { site, device };
+  };
+
+  it("gets nothing back that it sent: it would go in circles", () => {
+    const { site, device } = bridged();
+    expect(topics(device.publish("from/there", "x"))).toEqual([]);
+    site.world.publish("from/here", "x");
+    expect(topics(device.take())).toEqual(["from/here"]);
+  });
+
+  it("gets RETAIN as it was published, to keep the message itself", () => {
+    const { site, device } = bridged();
+    site.world.publish("kept", "x", { retain: true });
+    site.world.publish("passing", "x");
+    expect(device.take()).toMatchObject([
+      { topic: "kept", retain: true },
+      { topic: "passing", retain: false },
+    ]);
+  });
+});
