@@ -1,5 +1,6 @@
 import type { Delivery } from "#core/gateway/contract.ts";
 import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
+import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Command } from "./commands.ts";
 import type { JsonObject } from "./content/exact-json.ts";
 import type { Device } from "./device.ts";
@@ -55,9 +56,9 @@ export class CommandRequest implements Waiting {
     }
   }
 
-  notified(answer: Answer, sequence: number, now: Instant): void {
+  notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {
     const { operation } = this;
     if (operation.kind !== "observe" && operation.kind !== "observe-composite") return;
-    this.#device.notify({ operation, ...this.observed }, answer, sequence, now);
+    this.#device.notify({ operation, ...this.observed }, answer, sequence, now, acknowledgement);
   }
 }

@@ -3,7 +3,7 @@
 import type { Client, Delivery, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/codes.ts";
-import type { CoapPeer } from "#gateways/coap/stack/site.ts";
+import type { Acknowledgement, CoapPeer } from "#gateways/coap/stack/site.ts";
 import { CommandRequest } from "./command-request.ts";
 import { parseCommand } from "./commands.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
@@ -249,10 +249,15 @@ export class Device implements Line {
     answer: Answer,
     number: number,
     now: Instant,
+    acknowledgement?: Acknowledgement,
   ): void {
     this.shared.counters.notifications.value++;
     const data = this.answerData(observed.operation, answer, now);
-    this.report("notify", notifyReport(observed.echo, number, observed.automatic, data), now);
+    const report = notifyReport(observed.echo, number, observed.automatic, data);
+    // The device may forget what it is told that we have. Not acknowledging what a broken store cannot keep would end
+    // its observation (RFC 7641 §4.5), and cost all readings that follow.
+    acknowledgement?.hold();
+    this.reporter.publish("notify", report, now, () => acknowledgement?.give());
     // A notification is an uplink like any other: what waits may go now.
     this.queue.pump(now);
     if (isError(answer.code)) this.queue.forget(keyOf(observed));

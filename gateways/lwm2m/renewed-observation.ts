@@ -1,5 +1,6 @@
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/codes.ts";
+import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Device } from "./device.ts";
 import type { Observed } from "./observations.ts";
 import type { Settlement, Waiting } from "./request-queue.ts";
@@ -34,7 +35,13 @@ export class RenewedObservation implements Waiting {
     this.notified(settlement.answer, settlement.sequence ?? 0, now);
   }
 
-  notified(answer: Answer, sequence: number, now: Instant): void {
-    this.#device.notify({ operation: this.operation, ...this.observed }, answer, sequence, now);
+  notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {
+    this.#device.notify(
+      { operation: this.operation, ...this.observed },
+      answer,
+      sequence,
+      now,
+      acknowledgement,
+    );
   }
 }

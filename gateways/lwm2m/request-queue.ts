@@ -6,7 +6,13 @@
 import { Ring } from "#core/lib/ring.ts";
 import { type Duration, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/codes.ts";
-import type { Ask, AskFailure, CoapPeer, IncomingResponse } from "#gateways/coap/stack/site.ts";
+import type {
+  Acknowledgement,
+  Ask,
+  AskFailure,
+  CoapPeer,
+  IncomingResponse,
+} from "#gateways/coap/stack/site.ts";
 import type { Types } from "./content/value.ts";
 import { type ObservationTable, type Observed, observedOf } from "./observations.ts";
 import { type Operation, observationKey } from "./operation.ts";
@@ -28,7 +34,7 @@ export interface Waiting {
   acknowledged?(now: Instant): void;
   settled(settlement: Settlement, now: Instant): void;
   /** Of an observation: a notification, that is, any answer after the first. */
-  notified?(answer: Answer, sequence: number, now: Instant): void;
+  notified?(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void;
   /** What an observation is remembered as. */
   readonly observed?: Pick<Observed, "echo" | "automatic">;
 }
@@ -219,7 +225,7 @@ class RequestAsker {
     const sequence = observeNumber(response);
     if (this.#settled) {
       if (!response.observing && this.#key !== undefined) this.#queue.forget(this.#key);
-      this.#request.notified?.(answer, sequence ?? 0, now);
+      this.#request.notified?.(answer, sequence ?? 0, now, response.acknowledgement);
       return;
     }
     this.#settled = true;

@@ -7,7 +7,7 @@ import { isNewer } from "./observation.ts";
 import { Option } from "./options.ts";
 import type { Outgoing } from "./outbox.ts";
 import { blockBytes, type Capacity } from "./reply.ts";
-import type { Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
+import type { Acknowledgement, Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
 import type { MessageWriter } from "./writer.ts";
 
 /** After this long a notification counts as newer whatever its number says (RFC 7641 §3.4). */
@@ -135,7 +135,7 @@ export class PendingAsk implements Ask, Outgoing {
   }
 
   /** A response or notification with this ask's token. */
-  respond(message: CoapMessage, now: Instant): void {
+  respond(message: CoapMessage, now: Instant, acknowledgement?: Acknowledgement): void {
     this.#channel.withdraw(this);
     if (!this.#uploaded && this.#continueUpload(message, now)) return;
     const block = readBlock(message, Option.Block2);
@@ -143,8 +143,11 @@ export class PendingAsk implements Ask, Outgoing {
     if (this.#observing && this.#download === undefined && !this.#isFresh(sequence, now)) return;
     if (sequence !== undefined && this.#observe === 0 && !isError(message.code)) this.#observing = true;
     if (block === undefined || (block.number === 0 && !block.more)) {
-      this.#deliver(message, message.payload, now);
-    } else this.#downloadBlock(message, block, now);
+      this.#deliver(message, message.payload, now, acknowledgement);
+    } else {
+      acknowledgement?.give();
+      this.#downloadBlock(message, block, now);
+    }
   }
 
   /** True when the response only moves the upload on (RFC 7959 §2.3). */
@@ -239,7 +242,7 @@ export class PendingAsk implements Ask, Outgoing {
     this.#heardAt = now;
   }
 
-  #deliver(message: CoapMessage, payload: Uint8Array, now: Instant): void {
+  #deliver(message: CoapMessage, payload: Uint8Array, now: Instant, acknowledgement?: Acknowledgement): void {
     const sequence = message.uint(Option.Observe);
     const observing = this.#observing && sequence !== undefined;
     this.#download = undefined;
@@ -249,7 +252,8 @@ export class PendingAsk implements Ask, Outgoing {
       this.#fetch = undefined;
       this.due = NEVER;
     } else this.cancel();
-    this.#asker.response({ message, code: message.code as Code, payload, observing }, now);
+    const { code } = message;
+    this.#asker.response({ message, code: code as Code, payload, observing, acknowledgement }, now);
   }
 
   #transmit(now: Instant): void {

@@ -11,6 +11,7 @@ import { type CoapMessage, decodeDatagram, Type } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
+import { PendingAck } from "./pending-ack.ts";
 import { AMPLIFICATION_MAX, ReachabilityProof } from "./reachability.ts";
 import { Reply } from "./reply.ts";
 import { SeparateResponse } from "./separate-response.ts";
@@ -154,16 +155,15 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
       if (ask === undefined) this.sites.stray(now);
       return;
     }
-    if (type === Type.CON) {
-      const remembered = this.#exchanges.remember(
-        messageId,
-        this.listener.transmission.EXCHANGE_LIFETIME,
-        now,
-      );
-      const ack = emptyMessage(Type.ACK, messageId, empty);
-      this.host.sendView(this.listener.memory.keep(remembered, ack));
+    if (type !== Type.CON) {
+      ask.respond(message, now);
+      return;
     }
-    ask.respond(message, now);
+    const { EXCHANGE_LIFETIME } = this.listener.transmission;
+    const remembered = this.#exchanges.remember(messageId, EXCHANGE_LIFETIME, now);
+    const acknowledgement = new PendingAck(this.host, this.listener.memory, messageId, remembered);
+    ask.respond(message, now, acknowledgement);
+    acknowledgement.heard();
   }
 
   #sendEmpty(type: Type, messageId: number): void {

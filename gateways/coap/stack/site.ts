@@ -192,6 +192,16 @@ export interface IncomingResponse {
   readonly payload: Uint8Array;
   /** The response carried Observe: the observation stands, or this is a notification. */
   readonly observing: boolean;
+  /** Of a confirmable one. Given when this has been heard, unless it was held. */
+  readonly acknowledgement?: Acknowledgement | undefined;
+}
+
+/** The ACK of a message that has been processed already (RFC 7252 §4.2): its sender may forget what it said. */
+export interface Acknowledgement {
+  /** It is not given before `give` is called: what was said has still to be made safe. */
+  hold(): void;
+  /** Sends it, once. */
+  give(): void;
 }
 
 /**

@@ -1,0 +1,72 @@
+/** A confirmable notification is acknowledged when the reading is safe: the device may forget it then. */
+import { expect, it } from "vitest";
+import type { Lwm2mDevice } from "../../support/lwm2m-device.ts";
+import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
+import { SlowStore } from "../../support/slow-store.ts";
+
+const ACK = 2;
+
+/** A device that is observed, over a store that has to keep every report from now on. */
+function observed() {
+  const store = new SlowStore();
+  const world = new Lwm2mWorld({ reportQos: 1 }, { commits: store.commits });
+  const device = world.device("meter");
+  device.register();
+  device.on("GET /3/0/9", { code: "2.05", payload: "90", observe: 12 });
+  world.command("meter", { reqID: 1, msgType: "observe", data: { path: "/3/0/9" } });
+  world.settle();
+  world.watch("meter");
+  store.keepAllOf(world);
+  return { world, device, store, asked: device.lastAsked() };
+}
+const acks = (device: Lwm2mDevice): number => device.answers.filter(({ type }) => type === ACK).length;
+
+it("and until then neither it nor its repeats are answered", () => {
+  const { world, device, store, asked } = observed();
+  const before = acks(device);
+  device.notify(asked, 13, { code: "2.05", payload: "89" }, true);
+  expect(world.reports("meter", "notify")).toMatchObject([{ seqNum: 13 }]);
+  expect(acks(device)).toBe(before);
+  store.answer();
+  world.settle();
+  expect(acks(device)).toBe(before + 1);
+  expect(store.due).toEqual([]);
+});
+
+it("and at once where nothing has to keep it", () => {
+  const store = new SlowStore();
+  const world = new Lwm2mWorld({ reportQos: 1 }, { commits: store.commits });
+  const device = world.device("meter");
+  device.register();
+  device.on("GET /3/0/9", { code: "2.05", payload: "90", observe: 12 });
+  world.command("meter", { reqID: 1, msgType: "observe", data: { path: "/3/0/9" } });
+  world.settle();
+  const before = acks(device);
+  device.notify(device.lastAsked(), 13, { code: "2.05", payload: "89" }, true);
+  expect(acks(device)).toBe(before + 1);
+});
+
+it("and when the store could not keep it, because the observation would end else (RFC 7641 §4.5)", () => {
+  const { world, device, store, asked } = observed();
+  const before = acks(device);
+  device.notify(asked, 13, { code: "2.05", payload: "89" }, true);
+  store.answer("unavailable");
+  world.settle();
+  expect(acks(device)).toBe(before + 1);
+});
+
+it("a Send is answered 2.04 when it is safe, and 5.03 when it could not be kept (LwM2M 1.1 §6.4.6)", () => {
+  const { world, device, store } = observed();
+  const send = (): void => device.send("0.02", "dp", [], '[{"n":"/3/0/9","v":88}]', 110);
+  const code = (): string | undefined => device.answers.findLast(({ code }) => code !== "0.00")?.code;
+  send();
+  const before = device.answers.length;
+  store.answer();
+  world.settle();
+  expect(device.answers.length).toBe(before + 1);
+  expect(code()).toBe("2.04");
+  send();
+  store.answer("unavailable");
+  world.settle();
+  expect(code()).toBe("5.03");
+});
