@@ -42,11 +42,11 @@ export class Device implements Line {
   readonly observations = new ObservationTable();
   #registration: Registration;
   #target: Target;
-  readonly #username: string;
   #awakeUntil: Instant;
-  #expiresAt: Instant;
   /** When the lifetime began to run. */
   #renewedAt: Instant;
+  /** The memo of the device's last life, until what was observed then is taken up. */
+  #before: unknown;
   #firmware: FirmwareUpdate | undefined = undefined;
   /** Nothing is asked of a device before it knows that it is registered. */
   #phase: "arriving" | "registered" | "closed" = "arriving";
@@ -64,14 +64,13 @@ export class Device implements Line {
     this.peer = peer;
     this.client = client;
     this.location = location;
-    this.reporter = new Reporter(peer, client, place, shared.config.topics, shared.config.reportQos);
+    this.reporter = new Reporter(peer, client, place, shared.config);
     this.queue = new RequestQueue(peer, this, this.observations);
     this.#registration = registration;
-    this.#username = place.username;
     this.#renewedAt = now;
     this.#target = targetOf(registration, shared);
     this.#awakeUntil = after(now, this.#awakeTime());
-    this.#expiresAt = this.#expiry(now);
+    this.#before = client.memo;
   }
 
   get registration(): Registration {
@@ -93,39 +92,43 @@ export class Device implements Line {
 
   /** Before the answer, which waits until the store has it: who is told its location finds it after a crash. */
   keep(): void {
-    this.client.remember(withRegistration(this.client.memo, this.#kept()));
+    this.client.remember(this);
   }
 
   /** After the answer to Register. */
   begin(now: Instant): void {
     this.report("register", registrationReport("register", this.#registration), now);
-    this.#takeUp(now);
+    if (this.#takeUp(now)) this.client.remember(this);
     readEndDevices(this, [], now);
   }
 
   /** An uplink other than Update renews no lifetime: it runs from when it was renewed before. */
   renewedAt(at: Instant): void {
     this.#renewedAt = at;
-    this.#expiresAt = this.#expiry(at);
   }
 
   /** After a restart of the gateway, at the first that is heard of a device that need not register again. */
   resume(now: Instant): void {
     this.#takeUp(now);
+    this.client.remember(this);
   }
 
   /** The same when that is an Update. */
   resumeUpdated(withObjects: boolean, now: Instant): void {
     this.#reportUpdate(withObjects, now);
-    this.#takeUp(now);
+    this.resume(now);
   }
 
-  /** Observes again what was observed, and what the settings say; what waits goes out. */
-  #takeUp(now: Instant): void {
+  /**
+   * Observes again what was observed, and what the settings say; what waits goes out. True when there is something
+   * to remember beside the registration.
+   */
+  #takeUp(now: Instant): boolean {
     this.#phase = "registered";
     const { renew, auto, max } = this.shared.config.observations;
     const wanted = new Map<string, Omit<Observed, "ask">>();
-    const recalled = recall(this.client.memo);
+    const recalled = recall(this.#before);
+    this.#before = undefined;
     this.#firmware = FirmwareUpdate.resume(this, recalled.firmware, now);
     if (renew) for (const known of recalled.observations) wanted.set(keyOf(known), known);
     for (const path of automaticPaths(auto, this.#registration.list.objects)) {
@@ -142,18 +145,17 @@ export class Device implements Line {
     this.shared.inherited.delete(this.client.id);
     for (const held of inherited) this.deliver(held.delivery, now);
     this.#firmware?.continue(now);
-    this.#remember();
     this.queue.pump(now);
+    return recalled.observations.length + this.observations.size > 0 || recalled.firmware !== undefined;
   }
 
   update(registration: Registration, withObjects: boolean, now: Instant): void {
     const known = gatewayLinks(this.#registration.list);
     this.#registration = registration;
     this.#target = targetOf(registration, this.shared);
-    this.#expiresAt = this.#expiry(now);
     this.#renewedAt = now;
     this.#keepSession();
-    this.#remember();
+    this.client.remember(this);
     this.#reportUpdate(withObjects, now);
     readEndDevices(this, known, now);
   }
@@ -186,11 +188,11 @@ export class Device implements Line {
   }
 
   observationsChanged(): void {
-    if (this.#phase !== "closed") this.#remember();
+    if (this.#phase !== "closed") this.client.remember(this);
   }
 
   firmwareChanged(): void {
-    if (this.#phase !== "closed") this.#remember();
+    if (this.#phase !== "closed") this.client.remember(this);
   }
 
   deliver(delivery: Delivery, now: Instant): void {
@@ -356,8 +358,8 @@ export class Device implements Line {
     return psmActiveTimer > 0 ? (Math.min(awake, psmActiveTimer) as Duration) : awake;
   }
 
-  #expiry(now: Instant): Instant {
-    return after(now, heldFor(this.#registration.lt, this.shared.config));
+  get #expiresAt(): Instant {
+    return after(this.#renewedAt, heldFor(this.#registration.lt, this.shared.config));
   }
 
   /** Its session outlives a restart as long as the registration does. */
@@ -370,19 +372,17 @@ export class Device implements Line {
     const { transport, address, port, identity } = this.peer.host.peer;
     return {
       location: this.location,
-      username: this.#username,
+      username: this.reporter.username,
       renewedAt: this.#renewedAt,
       peer: { transport, address, port, identity },
       registration: this.#registration,
     };
   }
 
-  #remember(): void {
-    // Before it is taken up, what was observed stands in the memo alone.
-    const memo =
-      this.#phase === "arriving"
-        ? withRegistration(this.client.memo, this.#kept())
-        : remember(this.#kept(), this.observations, this.#firmware?.remembered);
-    if (memo !== this.client.memo) this.client.remember(memo);
+  /** Its memo, made when it is written, and when the device is lost. */
+  toJSON(): string {
+    return this.#before === undefined
+      ? remember(this.#kept(), this.observations, this.#firmware?.remembered)
+      : withRegistration(this.#before, this.#kept());
   }
 }

@@ -24,6 +24,9 @@ class Lwm2mGateway implements Gateway {
       rules: config,
       host,
       counters: openCounters(host),
+      // Retained commands are for whoever was there; a device that registers daily must not repeat them.
+      commandOptions: { qos: config.commandQos, retainHandling: 2 },
+      protocols: new Map(config.versions.map((version) => [version, `LwM2M ${version}`])),
       inherited: new Map(),
       remembered: new RememberedRegistrations(host.remembered(), lists, (lt) => heldFor(lt, config)),
       lists,

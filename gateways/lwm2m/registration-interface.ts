@@ -19,7 +19,7 @@ import { type Shared, sessionExpiryFor } from "./shared.ts";
 const LOCATION_LENGTH = 9;
 
 /** Name under which a peer claims a registration, so that its device is found from a new address. */
-export const locationClaim = (location: string): string => `rd/${location}`;
+export const locationClaim = (location: string): string => ["rd", location].join("/");
 
 /** A device that waits to be connected, and then for its commands to be subscribed. */
 interface Arriving {
@@ -135,7 +135,7 @@ export class RegistrationInterface {
         resume: location !== undefined,
         sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),
         credit: this.#shared.config.commands.max,
-        protocol: `LwM2M ${registration.version}`,
+        protocol: this.#shared.protocols.get(registration.version) ?? `LwM2M ${registration.version}`,
         gateway: "lwm2m",
       },
       ticket,
@@ -172,9 +172,8 @@ export class RegistrationInterface {
     if (arriving.location === undefined) device.keep();
     this.#peer.host.claim(locationClaim(location));
     const ticket = this.#peer.ticket();
-    // Retained commands are for whoever was there; a device that registers daily must not repeat them.
-    const options = { qos: this.#shared.config.commandQos, retainHandling: 2 } as const;
-    const subscribed = client.subscribe(device.reporter.topic("command"), options, ticket);
+    const { commandOptions } = this.#shared;
+    const subscribed = client.subscribe(device.reporter.topic("command"), commandOptions, ticket);
     if (subscribed === "pending") {
       this.#subscribing ??= new Map();
       this.#subscribing.set(ticket, { device, arriving });

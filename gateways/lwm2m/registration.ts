@@ -82,11 +82,11 @@ export function readRegister(
     return refuse(Response.BadRequest, "ep is not usable");
   const lwm2m = query.get("lwm2m");
   if (lwm2m === undefined) return refuse(Response.BadRequest, "lwm2m is missing");
-  const version = versionOf(lwm2m);
-  if (version === undefined) return refuse(Response.BadRequest, "lwm2m is not a version");
+  const said = versionOf(lwm2m);
+  if (said === undefined) return refuse(Response.BadRequest, "lwm2m is not a version");
   // 4.12 makes a client try a lower version (LwM2M 1.1 §6.2.1, table 6.4.1-1).
-  if (!rules.versions.includes(version))
-    return refuse(Response.PreconditionFailed, `version ${version} is not supported`);
+  const version = rules.versions.find((known) => known === said);
+  if (version === undefined) return refuse(Response.PreconditionFailed, `version ${said} is not supported`);
   const lt = readLifetime(query.get("lt"), LIFETIME_DEFAULT, rules);
   if (!lt.ok) return lt;
   const binding = readBinding(query.get("b"), "U");
@@ -101,7 +101,8 @@ export function readRegister(
     ep,
     lt: lt.value,
     version,
-    lwm2m,
+    // The text of the setting, which all devices share.
+    lwm2m: lwm2m === version ? version : lwm2m,
     b: binding.value,
     queueMode: query.has("Q") || binding.value.includes("Q") || POWER_SAVING_APNS.has(query.get("apn") ?? ""),
     list: list.value,

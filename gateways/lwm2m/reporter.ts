@@ -1,9 +1,10 @@
 /** Publishes what concerns one device under its topics, and settles commands once their answer is safe. */
 
 import { Message, type MessageProperties } from "#core/bus/message.ts";
-import type { Client, PublishAnswer, QoS, Ticket } from "#core/gateway/contract.ts";
+import type { Client, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
+import type { Lwm2mConfig } from "./config.ts";
 import type { JsonObject } from "./content/exact-json.ts";
 import { isRefused } from "./refusals.ts";
 import { encodeReport } from "./reports.ts";
@@ -13,28 +14,40 @@ export type Published = (answer: PublishAnswer) => void;
 
 const JSON_PROPERTIES: MessageProperties = { payloadFormat: 1, contentType: "application/json" };
 
-export class Reporter {
+/** What fills the placeholders of its topics stays as it was when the device came. */
+export class Reporter implements Place {
+  readonly ep: string;
+  readonly username: string;
+  readonly address: string;
   readonly #peer: CoapPeer;
   readonly #client: Client;
-  readonly #templates: TopicNames;
-  readonly #qos: QoS;
-  readonly #place: Place;
+  readonly #config: Pick<Lwm2mConfig, "topics" | "reportQos">;
   /** Publishes that wait for the store; mostly there are none. */
   #pending: Map<Ticket, Published> | undefined = undefined;
   /** Most reports are notifications. */
   #notifyTopic: string | undefined = undefined;
 
-  constructor(peer: CoapPeer, client: Client, place: Place, templates: TopicNames, qos: QoS) {
+  constructor(
+    peer: CoapPeer,
+    client: Client,
+    { ep, username, address }: Omit<Place, "clientId">,
+    config: Pick<Lwm2mConfig, "topics" | "reportQos">,
+  ) {
+    this.ep = ep;
+    this.username = username;
+    this.address = address;
     this.#peer = peer;
     this.#client = client;
-    this.#place = place;
-    this.#templates = templates;
-    this.#qos = qos;
+    this.#config = config;
+  }
+
+  get clientId(): string {
+    return this.#client.id;
   }
 
   topic(of: keyof TopicNames): string {
-    if (of !== "notify") return topicFor(this.#templates[of], this.#place);
-    this.#notifyTopic ??= topicFor(this.#templates.notify, this.#place);
+    if (of !== "notify") return topicFor(this.#config.topics[of], this);
+    this.#notifyTopic ??= topicFor(this.#config.topics.notify, this);
     return this.#notifyTopic;
   }
 
@@ -47,7 +60,14 @@ export class Reporter {
   ): void {
     const properties =
       correlation === undefined ? JSON_PROPERTIES : { ...JSON_PROPERTIES, correlationData: correlation };
-    const message = new Message(this.topic(to), encodeReport(report), this.#qos, false, now, properties);
+    const message = new Message(
+      this.topic(to),
+      encodeReport(report),
+      this.#config.reportQos,
+      false,
+      now,
+      properties,
+    );
     const ticket = this.#peer.ticket();
     const answer = this.#client.publish(message, ticket);
     if (answer === "pending") {

@@ -63,11 +63,12 @@ export class RequestQueue {
   readonly #peer: CoapPeer;
   readonly #line: Line;
   readonly #observations: ObservationTable;
-  readonly #waiting = new Ring<Waiting>();
+  /** Undefined while nothing waits, which is most of the time. */
+  #waiting: Ring<Waiting> | undefined = undefined;
   #running: Waiting | undefined = undefined;
   /** Asks that have not been answered, so that they can be given up. */
   #asks: Map<Waiting, Ask | undefined> | undefined = undefined;
-  #due: Instant = NEVER;
+  #due: Instant | undefined = undefined;
   #closed = false;
 
   constructor(peer: CoapPeer, line: Line, observations: ObservationTable) {
@@ -77,22 +78,23 @@ export class RequestQueue {
   }
 
   get length(): number {
-    return this.#waiting.length;
+    return this.#waiting?.length ?? 0;
   }
 
   get busy(): boolean {
-    return this.#running !== undefined || this.#waiting.length > 0;
+    return this.#running !== undefined || this.length > 0;
   }
 
   /** When the next request that waits expires. */
   get due(): Instant {
-    return this.#due;
+    return this.#due ?? NEVER;
   }
 
   /** True when it had to wait. */
   push(request: Waiting, now: Instant): boolean {
+    this.#waiting ??= new Ring();
     this.#waiting.push(request);
-    this.#due = earliest(this.#due, request.due);
+    this.#due = earliest(this.due, request.due);
     this.pump(now);
     return this.#isWaiting(request);
   }
@@ -105,8 +107,12 @@ export class RequestQueue {
   pump(now: Instant): void {
     this.#expire(now);
     while (!this.#closed && this.#running === undefined && this.#line.awake(now)) {
-      const next = this.#waiting.shift();
-      if (next === undefined) return;
+      const next = this.#waiting?.shift();
+      if (next === undefined) {
+        this.#waiting = undefined;
+        this.#due = undefined;
+        return;
+      }
       this.#start(next, now, true);
     }
   }
@@ -115,25 +121,25 @@ export class RequestQueue {
   close(): Waiting[] {
     this.#closed = true;
     for (const ask of this.#asks?.values() ?? []) ask?.cancel();
-    const rest = [...(this.#asks?.keys() ?? []), ...this.#waiting];
+    const rest = [...(this.#asks?.keys() ?? []), ...(this.#waiting ?? [])];
     this.#asks = undefined;
-    this.#waiting.clear();
+    this.#waiting = undefined;
     this.#running = undefined;
-    this.#due = NEVER;
+    this.#due = undefined;
     return rest;
   }
 
   #isWaiting(request: Waiting): boolean {
-    for (const waiting of this.#waiting) if (waiting === request) return true;
+    for (const waiting of this.#waiting ?? []) if (waiting === request) return true;
     return false;
   }
 
   #expire(now: Instant): void {
-    if (now < this.#due) return;
-    const expired = [...this.#waiting].filter((request) => request.due <= now);
-    this.#waiting.filter((request) => request.due > now);
-    this.#due = NEVER;
-    for (const request of this.#waiting) this.#due = earliest(this.#due, request.due);
+    if (now < this.due) return;
+    const expired = [...(this.#waiting ?? [])].filter((request) => request.due <= now);
+    this.#waiting?.filter((request) => request.due > now);
+    this.#due = undefined;
+    for (const request of this.#waiting ?? []) this.#due = earliest(this.due, request.due);
     for (const request of expired) request.settled({ kind: "failed", why: "expired" }, now);
   }
 

@@ -1,4 +1,4 @@
-import type { Counter, GatewayHost } from "#core/gateway/contract.ts";
+import type { Counter, GatewayHost, SubscribeOptions } from "#core/gateway/contract.ts";
 import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
@@ -16,6 +16,10 @@ export interface Shared {
   readonly rules: RegistrationRules;
   readonly host: GatewayHost;
   readonly counters: Counters;
+  /** How each device's commands are subscribed. */
+  readonly commandOptions: SubscribeOptions;
+  /** Protocol name in status and logs by version. */
+  readonly protocols: ReadonlyMap<string, string>;
   /**
    * QoS 0 commands of devices that registered again from another address: the session keeps only QoS 1 and 2,
    * so they are handed from the old channel to the new one here. Emptied within the same registration.
