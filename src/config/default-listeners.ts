@@ -1,15 +1,16 @@
 /** What each gateway opens when the configuration says nothing. Data only: a gateway without a line here opens nothing. */
 type DefaultListeners = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-const MQTT_PATH = ["/mqtt"];
-const STOMP_PATH = ["/stomp"];
+/** Stock clients ask for `/` when nobody tells them a path. */
+const MQTT_PATHS = ["/mqtt", "/"];
+const STOMP_PATHS = ["/stomp", "/"];
 
 export const DEFAULT_LISTENERS: Readonly<Record<string, DefaultListeners>> = {
   mqtt: {
     tcp: { transport: "tcp", port: 1883 },
-    ws: { transport: "ws", port: 8083, websocket: { paths: MQTT_PATH } },
+    ws: { transport: "ws", port: 8083, websocket: { paths: MQTT_PATHS } },
     tls: { transport: "tls", port: 8883 },
-    wss: { transport: "wss", port: 8084, websocket: { paths: MQTT_PATH } },
+    wss: { transport: "wss", port: 8084, websocket: { paths: MQTT_PATHS } },
   },
   coap: {
     udp: { transport: "udp", port: 5683 },
@@ -22,7 +23,7 @@ export const DEFAULT_LISTENERS: Readonly<Record<string, DefaultListeners>> = {
   },
   stomp: {
     tcp: { transport: "tcp", port: 61_613 },
-    ws: { transport: "ws", port: 8085, websocket: { paths: STOMP_PATH } },
+    ws: { transport: "ws", port: 8085, websocket: { paths: STOMP_PATHS } },
     tls: { transport: "tls", port: 61_614 },
   },
 };

@@ -38,7 +38,8 @@ export class MqttBench {
     const transport = typeof where === "number" ? "tcp" : where;
     const port = typeof where === "number" ? where : this.port(where);
     const scheme = { tcp: "mqtt", tls: "mqtts", ws: "ws", wss: "wss" }[transport];
-    const path = transport === "ws" || transport === "wss" ? "/mqtt" : "";
+    // What the client asks for by itself, and what most people tell it.
+    const path = transport === "wss" ? "/mqtt" : "";
     const client = mqtt.connect(`${scheme}://127.0.0.1:${port}${path}`, {
       reconnectPeriod: 0,
       rejectUnauthorized: false,

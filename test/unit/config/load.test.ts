@@ -56,7 +56,7 @@ describe("a file", () => {
     );
     expect(listenerOf(config, "mqtt", "tcp").port).toBe(2883);
     expect(listenerOf(config, "mqtt", "tcp").transport).toBe("tcp");
-    expect(listenerOf(config, "mqtt", "ws").websocket.paths).toEqual(["/mqtt"]);
+    expect(listenerOf(config, "mqtt", "ws").websocket.paths).toEqual(["/mqtt", "/"]);
     expect(config.authorization.rules).toEqual([]);
   });
 
