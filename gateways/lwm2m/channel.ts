@@ -25,8 +25,6 @@ export class Lwm2mChannel implements PeerSite {
   readonly #peer: CoapPeer;
   /** Made at the first bootstrap request, which most devices never send. */
   #bootstrap: BootstrapInterface | undefined = undefined;
-  /** Read after each input; worked out at the end of each. */
-  #deadline: Instant = NEVER;
 
   constructor(shared: Shared, peer: CoapPeer) {
     this.#shared = shared;
@@ -88,7 +86,6 @@ export class Lwm2mChannel implements PeerSite {
 
   deliver(client: Client, delivery: Delivery, now: Instant): void {
     this.#deviceOf(client)?.deliver(delivery, now);
-    this.#schedule();
   }
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
@@ -117,18 +114,18 @@ export class Lwm2mChannel implements PeerSite {
   }
 
   deadline(): Instant {
-    return this.#deadline;
+    let next = NEVER;
+    for (const device of this.#registration.devices) next = earliest(next, device.deadline);
+    return next;
   }
 
   wake(now: Instant): void {
     this.#registration.wake(now);
-    this.#schedule();
   }
 
   stop(reason: StopReason, _now: Instant, client?: Client): void {
     this.#registration.stop(reason, client);
     if (client === undefined) this.#bootstrap?.close();
-    this.#schedule();
   }
 
   closed(): void {
@@ -157,14 +154,6 @@ export class Lwm2mChannel implements PeerSite {
   /** After an input that may have woken a device: what waits for it goes out. */
   #pump(now: Instant): void {
     for (const device of this.#registration.devices) device.queue.pump(now);
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    this.#deadline = NEVER;
-    for (const device of this.#registration.devices) {
-      this.#deadline = earliest(this.#deadline, device.deadline);
-    }
   }
 }
 

@@ -34,14 +34,12 @@ export abstract class CoapChannel implements Channel, Carrier {
   protected readonly sites: SitesOfPeer;
   protected readonly server: Server;
   #asks: Asks | undefined = undefined;
-  #deadline: Instant;
   #released = false;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
     this.listener = listener;
     this.host = host;
     listener.now = now;
-    this.#deadline = now;
     this.sites = new SitesOfPeer(this);
     this.server = new Server(this, this.sites);
   }
@@ -151,7 +149,13 @@ export abstract class CoapChannel implements Channel, Carrier {
   }
 
   deadline(): Instant {
-    return this.#deadline;
+    let next = this.transportDeadline();
+    const server = this.server.deadline();
+    if (server < next) next = server;
+    const asks = this.#asks?.deadline() ?? NEVER;
+    if (asks < next) next = asks;
+    const sites = this.sites.deadline();
+    return sites < next ? sites : next;
   }
 
   status(): ChannelStatus {
@@ -167,16 +171,9 @@ export abstract class CoapChannel implements Channel, Carrier {
     return this.server.busy || this.#asks?.busy === true || this.sites.busy();
   }
 
-  /** What every input ends with: observers are told, and the next deadline is known. */
+  /** What every input ends with: those are told whom it concerns. */
   #finish(now: Instant): void {
     this.server.tell(now);
     this.#asks?.tell(now);
-    let next = this.transportDeadline();
-    const server = this.server.deadline();
-    if (server < next) next = server;
-    const asks = this.#asks?.deadline() ?? NEVER;
-    if (asks < next) next = asks;
-    const sites = this.sites.deadline();
-    this.#deadline = sites < next ? sites : next;
   }
 }

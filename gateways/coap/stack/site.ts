@@ -75,7 +75,7 @@ export interface PeerSite {
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void;
   /** The answer to a `peer.connect` that was pending. */
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void;
-  /** When `wake` is wanted, `NEVER` for not at all; read after each input. A field, no search. */
+  /** When `wake` is wanted, `NEVER` for not at all; read after each input. No search through what may be many. */
   deadline(): Instant;
   wake(now: Instant): void;
   /** With `client`: only that one was taken over or kicked. Else the channel closes right afterwards. */
