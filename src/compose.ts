@@ -176,6 +176,8 @@ function openGateways(
       listFiles: (folder) => readdirSync(locate(folder)).sort(),
       offered: (name) => offers.get(name) ?? [],
       remembered: () => core.sessions.memos(module.name),
+      at: (when, run) => core.alarms.arm(new CallbackAlarm(run), when),
+      lastWord: (clientId, word, memo) => core.sessions.lastWord(module.name, clientId, word, memo),
     };
     const gateway = module.open(own, host);
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) offers.set(name, parts);

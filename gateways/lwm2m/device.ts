@@ -16,7 +16,7 @@ import { addressesEndDevice, type Operation, requestPath } from "./operation.ts"
 import type { Registration } from "./registration.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
-import { badCommandReport, notifyReport, registrationReport } from "./reports.ts";
+import { badCommandReport, deregisterReport, notifyReport, registrationReport } from "./reports.ts";
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import { type Answer, answerData } from "./responses.ts";
@@ -298,11 +298,7 @@ export class Device implements Line {
     const waiting = this.close();
     this.forgetRegistration();
     if (this.shared.config.deregisterReports) {
-      this.report(
-        "register",
-        { msgType: "deregister", data: { ep: this.#registration.ep, reason: why } },
-        now,
-      );
+      this.report("register", deregisterReport(this.#registration.ep, why), now);
     }
     for (const command of waiting) {
       if (command.delivery.id !== 0) continue;

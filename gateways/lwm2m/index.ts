@@ -1,6 +1,7 @@
 import type { Endpoint, Gateway, GatewayHost, GatewayModule } from "#core/gateway/contract.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
+import { watchAbsent } from "./absent.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { Lwm2mSite } from "./endpoint.ts";
@@ -36,6 +37,7 @@ class Lwm2mGateway implements Gateway {
       packages: readPackages(host, config.firmware.folder, config.firmware.maxSize),
     };
     this.#site = new Lwm2mSite(this.#shared);
+    watchAbsent(this.#shared);
     this.offers = config.shareCoapListeners ? { [COAP_SITES]: [this.#site] } : {};
   }
 

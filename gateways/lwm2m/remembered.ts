@@ -1,7 +1,7 @@
 /** Registrations from before a restart: found by location or address until their devices are heard again. */
 
 import type { ChannelHost, ClientId, Peer } from "#core/gateway/contract.ts";
-import { after, type Duration, type Instant } from "#core/lib/time.ts";
+import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
 import type { ObjectLists } from "./links.ts";
 import { type KeptRegistration, recallRegistration } from "./memo.ts";
 
@@ -30,7 +30,7 @@ export class RememberedRegistrations {
       if (kept === undefined) continue;
       all.push({ ...kept, clientId, until: after(kept.renewedAt, heldFor(kept.registration.lt)) });
     }
-    // Those that end first stand first, so that a sweep looks at no more than it drops.
+    // Those that end first stand first, so that nobody looks at more than have ended.
     for (const remembered of all.sort((a, b) => a.until - b.until)) this.#enter(remembered);
   }
 
@@ -51,19 +51,38 @@ export class RememberedRegistrations {
     return this.#byAddress.size > 0 && this.#byAddress.has(addressKey(address, port));
   }
 
+  /** When the first of them ends; `NEVER` when there is none. */
+  get nextEnd(): Instant {
+    for (const { until } of this.#byLocation.values()) return until;
+    return NEVER;
+  }
+
+  /** Those whose lifetimes have ended, at most so many, which are remembered no more. */
+  takeEnded(now: Instant, max: number): Remembered[] {
+    const ended: Remembered[] = [];
+    for (const remembered of this.#byLocation.values()) {
+      if (remembered.until > now || ended.length === max) break;
+      ended.push(remembered);
+      this.forget(remembered.clientId);
+    }
+    return ended;
+  }
+
   /** The registration at a location, if this sender may speak for it. */
   at(location: string, from: Peer, roaming: ChannelHost["roaming"], now: Instant): Remembered | undefined {
-    this.#sweep(now);
     const found = this.#byLocation.get(location);
-    return found !== undefined && mayReturn(found.peer, from, roaming) ? found : undefined;
+    return found !== undefined && now < found.until && mayReturn(found.peer, from, roaming)
+      ? found
+      : undefined;
   }
 
   /** The registration that was last renewed from exactly this address. */
   from(peer: Peer, now: Instant): Remembered | undefined {
-    this.#sweep(now);
     if (this.#byAddress.size === 0) return undefined;
     const found = this.#byAddress.get(addressKey(peer.address, peer.port));
-    return found !== undefined && mayReturn(found.peer, peer, "never") ? found : undefined;
+    return found !== undefined && now < found.until && mayReturn(found.peer, peer, "never")
+      ? found
+      : undefined;
   }
 
   /** The device is here again, registered anew or given up. */
@@ -74,13 +93,6 @@ export class RememberedRegistrations {
     this.#byLocation.delete(found.location);
     const address = addressKey(found.peer.address, found.peer.port);
     if (this.#byAddress.get(address) === found) this.#byAddress.delete(address);
-  }
-
-  #sweep(now: Instant): void {
-    for (const remembered of this.#byLocation.values()) {
-      if (remembered.until > now) return;
-      this.forget(remembered.clientId);
-    }
   }
 }
 

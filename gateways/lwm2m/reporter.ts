@@ -12,7 +12,7 @@ import { type Place, type TopicNames, topicFor } from "./topics.ts";
 
 export type Published = (answer: PublishAnswer) => void;
 
-const JSON_PROPERTIES: MessageProperties = { payloadFormat: 1, contentType: "application/json" };
+export const JSON_PROPERTIES: MessageProperties = { payloadFormat: 1, contentType: "application/json" };
 
 /** What fills the placeholders of its topics stays as it was when the device came. */
 export class Reporter implements Place {

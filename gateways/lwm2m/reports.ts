@@ -22,6 +22,11 @@ export const registrationReport = (
   },
 });
 
+export const deregisterReport = (ep: string, reason: "deregistered" | "lifetime"): JsonObject => ({
+  msgType: "deregister",
+  data: { ep, reason },
+});
+
 /** A command that never reached the device. */
 export const badCommandReport = (bad: BadCommand): JsonObject => ({
   ...bad.echo,

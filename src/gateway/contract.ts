@@ -340,6 +340,18 @@ export interface GatewayHost {
   offered(name: string): readonly unknown[];
   /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
   remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  /** Runs something at that time, or at once when that has passed: for what belongs to no channel. */
+  at(when: Instant, run: (now: Instant) => void): void;
+  /**
+   * The last word about a remembered client that stays away: published in its name as a will is, without anybody
+   * authorising it anew, and what is remembered of it becomes what `memo` makes of that. False, and nothing done, when
+   * it is connected or its session has ended.
+   */
+  lastWord(
+    clientId: ClientId,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+  ): boolean;
 }
 
 export interface ListenerInfo {

@@ -230,20 +230,33 @@ export class Sessions {
     if (journal !== undefined) journalWhole(session, journal, wasDurable);
   }
 
+  /** See `GatewayHost.lastWord`. */
+  lastWord(
+    gateway: string,
+    clientId: string,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+  ): boolean {
+    const session = this.#sessions.get(sessionKey(gateway, clientId));
+    if (session === undefined || session.connected) return false;
+    session.memo = memo(session.memo);
+    session.save();
+    if (word !== undefined) this.#publishFor(session, word);
+    return true;
+  }
+
   #publishWill(session: Session): void {
     const will = session.will;
     if (will === undefined) return;
     session.will = undefined;
     session.save();
-    const message = new Message(
-      session.mountpoint + will.topic,
-      will.payload,
-      will.qos,
-      will.retain,
-      this.#context.clock.now(),
-      will.options.properties,
-      will.options.expiry,
-    );
+    this.#publishFor(session, will);
+  }
+
+  #publishFor(session: Session, { topic, payload, qos, retain, options }: Omit<Will, "delay">): void {
+    const now = this.#context.clock.now();
+    const { properties, expiry } = options;
+    const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
     message.publisher = session.key;
     this.#bus.publish(message, session.owner ?? session);
   }

@@ -60,13 +60,25 @@ describe("registrations from before a restart", () => {
     expect(remembered.at("one", from({ identity: "meter" }), "never", at(1))).toBeDefined();
   });
 
-  it("end with their lifetimes, and are dropped then", () => {
+  it("end with their lifetimes, are nobody's then, and are taken once", () => {
     const remembered = remembering(memoOf("later", 50_000), memoOf("sooner", 0));
+    expect(remembered.nextEnd).toBe(60_000);
     expect(remembered.at("sooner", from(), "anywhere", at(59_999))).toBeDefined();
+    expect(remembered.takeEnded(at(59_999), 9)).toEqual([]);
     expect(remembered.at("sooner", from(), "anywhere", at(60_000))).toBeUndefined();
-    expect(remembered.size).toBe(1);
+    expect(remembered.takeEnded(at(60_000), 9)).toMatchObject([{ location: "sooner" }]);
+    expect(remembered.takeEnded(at(60_000), 9)).toEqual([]);
+    expect(remembered.nextEnd).toBe(110_000);
     expect(remembered.from(from(), at(110_000))).toBeUndefined();
+    expect(remembered.takeEnded(at(110_000), 9)).toMatchObject([{ location: "later" }]);
     expect(remembered.size).toBe(0);
+    expect(remembered.nextEnd).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it("that end together are taken so many at a time", () => {
+    const remembered = remembering(memoOf("a", 0), memoOf("b", 0), memoOf("c", 0));
+    expect(remembered.takeEnded(at(60_000), 2)).toHaveLength(2);
+    expect(remembered.takeEnded(at(60_000), 2)).toHaveLength(1);
   });
 
   it("of two at one address the one renewed last speaks for it", () => {

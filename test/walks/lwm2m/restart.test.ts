@@ -222,6 +222,118 @@ describe("the lifetime goes on running while the process is away", () => {
   });
 });
 
+describe("a device that never comes back", () => {
+  const ended = { msgType: "deregister", data: { ep: "meter", reason: "lifetime" } };
+
+  it("is reported when its lifetime and grace have ended, once and never again", async () => {
+    const { lives } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(seconds(100));
+    world.watch("meter");
+    world.advance(seconds(209));
+    expect(world.reports("meter")).toEqual([]);
+    world.advance(seconds(2));
+    expect(world.reports("meter", "resp")).toEqual([ended]);
+    world.advance(hours(2));
+    expect(world.reports("meter")).toEqual([]);
+    const later = await lives.restart(seconds(1));
+    later.watch("meter");
+    later.advance(hours(30));
+    expect(later.reports("meter")).toEqual([]);
+  });
+
+  it("is not shown as connected meanwhile, and counted as expired", async () => {
+    const { lives } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(seconds(100));
+    world.advance(minutes(10));
+    expect(world.connects).toEqual([]);
+    expect(world.counter("expirations").value).toBe(1);
+  });
+
+  it("is reported once however often the gateway restarts before", async () => {
+    const { lives } = registered({ lifetimeGrace: "10s" });
+    await lives.restart(seconds(100));
+    lives.world.advance(seconds(50));
+    await lives.restart(seconds(50));
+    lives.world.advance(seconds(50));
+    const world = await lives.restart(seconds(1));
+    world.watch("meter");
+    world.advance(seconds(58));
+    expect(world.reports("meter")).toEqual([]);
+    world.advance(minutes(10));
+    expect(world.reports("meter")).toEqual([ended]);
+  });
+
+  it("and whose lifetime ended while the gateway was away is reported a grace time after the start", async () => {
+    const { lives } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(hours(3));
+    world.watch("meter");
+    world.advance(seconds(9));
+    expect(world.reports("meter")).toEqual([]);
+    world.advance(seconds(2));
+    expect(world.reports("meter")).toEqual([ended]);
+    expect((await lives.restart(seconds(1))).counter("expirations").value).toBe(0);
+  });
+
+  it("but registers within that grace time is reported as registered, and not as gone", async () => {
+    const { lives, device } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(hours(3));
+    world.watch("meter");
+    const again = lives.again(device);
+    expect(again.update().code).toBe("4.04");
+    expect(again.register({ lt: "300" }).code).toBe("2.01");
+    world.advance(seconds(60));
+    expect(kinds(world.reports("meter"))).toEqual(["register"]);
+  });
+
+  it("after an update is reported by its own registration, once", async () => {
+    const { lives, device } = registered({ lifetimeGrace: "10s" });
+    const world = await lives.restart(seconds(100));
+    world.watch("meter");
+    lives.again(device).update();
+    world.advance(minutes(30));
+    expect(kinds(world.reports("meter"))).toEqual(["update", "deregister"]);
+  });
+
+  it("is reported under its mountpoint", async () => {
+    const options: WorldOptions = { policy: { mountpoint: () => "plant/" } };
+    const { lives } = registered({ lifetimeGrace: "10s" }, {}, "</3/0>", options);
+    const world = await lives.restart(seconds(100), options);
+    const heard = world.listen("plant/lwm2m/meter/up/#");
+    world.advance(minutes(10));
+    expect(heard.map(({ topic }) => topic)).toEqual(["plant/lwm2m/meter/up/resp"]);
+  });
+
+  it("is gone in silence where such reports are not wanted", async () => {
+    const { lives, device } = registered({ lifetimeGrace: "10s", deregisterReports: false });
+    const world = await lives.restart(seconds(100));
+    world.watch("meter");
+    world.advance(minutes(10));
+    expect(world.reports("meter")).toEqual([]);
+    expect(lives.again(device).update().code).toBe("4.04");
+  });
+
+  it("keeps what was observed for when it registers after all", async () => {
+    const { lives, device } = registered({ lifetimeGrace: "10s" });
+    lives.world.command("meter", { reqID: "o", msgType: "observe", data: { path: "/3/0/9" } });
+    await lives.restart(seconds(100));
+    lives.world.advance(minutes(10));
+    const again = lives.again(device);
+    again.register({ lt: "300" });
+    expect(again.asked).toMatchObject([{ line: "GET /3/0/9", observe: 0 }]);
+  });
+
+  it("is one of very many: each is reported once", async () => {
+    const lives = new Lwm2mLives({ lifetimeGrace: "10s" });
+    for (let number = 0; number < 1200; number++)
+      lives.world.device(`meter-${number}`, 10_000 + number).register({ lt: "300" });
+    const world = await lives.restart(seconds(100));
+    const heard = world.listen("lwm2m/+/up/resp");
+    world.advance(minutes(10));
+    expect(heard).toHaveLength(1200);
+    expect(new Set(heard.map(({ topic }) => topic)).size).toBe(1200);
+  });
+});
+
 describe("what is heard first after a restart need not be an update", () => {
   it("a Send is published, and what waited goes out behind it", async () => {
     const { lives, device } = registered({}, { b: "UQ" });
