@@ -13,7 +13,7 @@ import { Lifecycle, type ListenerPlan } from "./gateway/lifecycle.ts";
 import { StoreCommits } from "./gateway/store-commits.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
-import { after, type Clock, type Duration, seconds } from "./lib/time.ts";
+import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
 import { listenStream } from "./net/listen.ts";
@@ -26,7 +26,7 @@ import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import { Reload } from "./reload.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { DurableState } from "./session/durable-state.ts";
-import { Restoration } from "./session/restore.ts";
+import { Restoration, type Restored } from "./session/restore.ts";
 import { Sessions } from "./session/sessions.ts";
 import type { OpenedStore } from "./store/open.ts";
 
@@ -37,6 +37,9 @@ export type AnyGatewayModule = GatewayModule<any>;
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
 const SWEEP_PERIOD = seconds(1);
+
+/** A start that takes long says how far it is. */
+const PROGRESS_PERIOD = seconds(2);
 
 /** The parts of a running process, for those who observe and operate it. */
 export interface Composition {
@@ -91,8 +94,11 @@ export function compose(
   const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
   const lifecycle = new Lifecycle(core, policy, openers);
   if (kept !== undefined && state !== undefined) {
-    const restored = new Restoration(kept.store, state, sessions, bus, clock, context).run();
-    log.info({ ...restored }, "restored from the store");
+    const started = clock.now();
+    const progress = everySoOften(clock, (far: Restored) => log.info({ ...far }, "restoring from the store"));
+    const restored = new Restoration(kept.store, state, sessions, bus, clock, context, progress).run();
+    const took = inSeconds(between(started, clock.now()));
+    log.info({ ...restored, seconds: took }, "restored from the store");
   }
   openGateways(config, modules, core, metrics, lifecycle);
   const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
@@ -183,6 +189,16 @@ function openGateways(
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) offers.set(name, parts);
     lifecycle.add(module.name, gateway);
   }
+}
+
+function everySoOften<T extends object>(clock: Clock, say: (value: T) => void): (value: T) => void {
+  let due = after(clock.now(), PROGRESS_PERIOD);
+  return (value) => {
+    const now = clock.now();
+    if (now < due) return;
+    due = after(now, PROGRESS_PERIOD);
+    say(value);
+  };
 }
 
 function everySecond(core: Core, run: () => void): void {

@@ -65,9 +65,9 @@ export class RetainedMessages {
     return "kept";
   }
 
-  /** Puts back what a store had kept; not journaled. */
+  /** Puts back what a store had kept, once for a topic, before anything is published; not journaled. */
   restore(message: Message): void {
-    this.#keep(message, this.#tree.get(message.topic));
+    this.#keep(message, undefined);
   }
 
   find(filter: string, now: Instant, limit: number): Message[] {

@@ -14,7 +14,7 @@ import {
 } from "./durable-state.ts";
 import { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Store, StoredValue } from "./store.ts";
+import type { Key, Store, StoredValue, Table } from "./store.ts";
 
 export interface Restored {
   sessions: number;
@@ -24,6 +24,9 @@ export interface Restored {
   /** Records that belonged to nothing: left by an older version, and removed. */
   orphans: number;
 }
+
+/** Records after which there is a word on progress. */
+const PROGRESS_EVERY = 10_000;
 
 /** Brings back what a store had kept, before listeners open. */
 export class Restoration {
@@ -35,8 +38,12 @@ export class Restoration {
   readonly #now: Instant;
   readonly #byNumber = new Map<number, { readonly session: Session; readonly record: SessionRecord }>();
   readonly #messages = new Map<number, { readonly message: Message; readonly deliveries: KeptDelivery[] }>();
+  readonly #progress: (restored: Restored) => void;
+  /** Records read so far. */
+  #read = 0;
   readonly #restored: Restored = { sessions: 0, deliveries: 0, retained: 0, delayed: 0, orphans: 0 };
 
+  /** `progress`: told again and again what has been read so far; a large store takes seconds. */
   constructor(
     store: Store,
     state: DurableState,
@@ -44,6 +51,7 @@ export class Restoration {
     bus: EmbeddedBus,
     clock: Clock,
     context: SessionContext,
+    progress: (restored: Restored) => void = () => {},
   ) {
     this.#store = store;
     this.#state = state;
@@ -51,6 +59,7 @@ export class Restoration {
     this.#bus = bus;
     this.#now = clock.now();
     this.#context = context;
+    this.#progress = progress;
   }
 
   run(): Restored {
@@ -69,8 +78,15 @@ export class Restoration {
     return this.#restored;
   }
 
+  *#entries(table: Table): Iterable<readonly [Key, StoredValue]> {
+    for (const entry of this.#store.entries(table)) {
+      if (++this.#read % PROGRESS_EVERY === 0) this.#progress(this.#restored);
+      yield entry;
+    }
+  }
+
   #readSessions(): void {
-    for (const [key, value] of this.#store.entries("session")) {
+    for (const [key, value] of this.#entries("session")) {
       const record = value as SessionRecord;
       const expiry = unbounded(record.expiry) as Duration;
       const session = new Session(record.gateway, record.clientId, expiry, this.#context);
@@ -85,7 +101,7 @@ export class Restoration {
   }
 
   #readSubscriptions(): void {
-    for (const [key, value] of this.#store.entries("subscription")) {
+    for (const [key, value] of this.#entries("subscription")) {
       const [number, filter] = key as [number, string];
       const owner = this.#byNumber.get(number);
       if (owner === undefined) this.#orphan("subscription", key);
@@ -94,7 +110,7 @@ export class Restoration {
   }
 
   #readMessages(): void {
-    for (const [key, value] of this.#store.entries("message")) {
+    for (const [key, value] of this.#entries("message")) {
       this.#messages.set(key as number, { message: messageOf(value), deliveries: [] });
     }
   }
@@ -102,7 +118,7 @@ export class Restoration {
   /** In two steps: uses of a message are known before the first delivery that does not fit any more is dropped. */
   #readDeliveries(): readonly (() => void)[] {
     const deliveries: (() => void)[] = [];
-    for (const [key, value] of this.#store.entries("queue")) {
+    for (const [key, value] of this.#entries("queue")) {
       const [number, sequence] = key as [number, number];
       const session = this.#byNumber.get(number)?.session;
       const found =
@@ -128,7 +144,7 @@ export class Restoration {
   }
 
   #readInbound(): void {
-    for (const [key] of this.#store.entries("inbound")) {
+    for (const [key] of this.#entries("inbound")) {
       const [number, packetId] = key as [number, number];
       const owner = this.#byNumber.get(number);
       if (owner === undefined) this.#orphan("inbound", key);
@@ -137,7 +153,7 @@ export class Restoration {
   }
 
   #readBus(): void {
-    for (const [key, value] of this.#store.entries("retained")) {
+    for (const [key, value] of this.#entries("retained")) {
       const message = messageOf(value);
       if (message.expiresAt <= this.#now) this.#store.remove("retained", key);
       else {
@@ -145,7 +161,7 @@ export class Restoration {
         this.#restored.retained++;
       }
     }
-    for (const [key, value] of this.#store.entries("delayed")) {
+    for (const [key, value] of this.#entries("delayed")) {
       const [record, due] = value as [StoredValue, number];
       const message = messageOf(record);
       this.#state.knowDelayed(message, key as number);
@@ -171,7 +187,7 @@ export class Restoration {
     this.#sessions.resumeAbsence(session, after(leftAt, session.expiry), willDue);
   }
 
-  #orphan(table: Parameters<Store["remove"]>[0], key: Parameters<Store["remove"]>[1]): void {
+  #orphan(table: Table, key: Key): void {
     this.#restored.orphans++;
     this.#store.remove(table, key);
   }

@@ -27,7 +27,7 @@ export function onlyGateway(...names) {
 }
 
 /**
- * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number}} how
+ * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number}} how
  *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`
  * @returns {Promise<import("./processes.mjs").Started>}
  */
@@ -44,5 +44,6 @@ export function startIsthmus(how) {
     cwd: data,
     ...(how.tcpPort === undefined ? {} : { tcpPort: how.tcpPort }),
     ...(how.line === undefined ? {} : { line: how.line }),
+    ...(how.limit === undefined ? {} : { limit: how.limit }),
   });
 }

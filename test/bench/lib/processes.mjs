@@ -46,8 +46,8 @@ export const pinning = hasTaskset && availableParallelism() > 1;
  * Starts a program on one core with as many file descriptors as the machine allows.
  * @param {string} name
  * @param {string[]} command   program and arguments
- * @param {{core?: number, env?: Record<string, string>, cwd?: string, tcpPort?: number, line?: RegExp}} [how]
- *   ready when `tcpPort` accepts, or when `line` was printed
+ * @param {{core?: number, env?: Record<string, string>, cwd?: string, tcpPort?: number, line?: RegExp, limit?: number}} [how]
+ *   `limit`: milliseconds until it must be ready; ready when `tcpPort` accepts, or when `line` was printed
  * @returns {Promise<Started>}
  */
 export async function startProcess(name, command, how = {}) {
@@ -69,14 +69,15 @@ export async function startProcess(name, command, how = {}) {
     alive: () => alive,
     stop: () => end(child),
   };
-  const deadline = Date.now() + START_LIMIT_MS;
+  const limit = how.limit ?? START_LIMIT_MS;
+  const deadline = Date.now() + limit;
   for (;;) {
     if (!alive) throw new Error(`${name} ended at start:\n${output}`);
     if (how.tcpPort !== undefined ? await accepts(how.tcpPort) : how.line ? how.line.test(output) : true)
       break;
     if (Date.now() > deadline) {
       await end(child);
-      throw new Error(`${name} was not ready after ${START_LIMIT_MS} ms:\n${output}`);
+      throw new Error(`${name} was not ready after ${limit} ms:\n${output}`);
     }
     await sleep(30);
   }

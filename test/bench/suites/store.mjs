@@ -8,6 +8,7 @@ import { BROKER_CORE, freePort, LOAD_CORE, sleep, startProcess, startWorker } fr
 import { machine } from "../lib/results.mjs";
 import { interleave } from "../lib/statistics.mjs";
 import { markdownTable, number, perSecond } from "../lib/table.mjs";
+import { cpuMicros, residentKb } from "../lib/usage.mjs";
 
 const SIZE = 64;
 const QUEUED = 100_000;
@@ -20,6 +21,10 @@ const CELLS = [
   { name: "away-100", label: "subscriber away, 100 in flight", method: "away", window: 100 },
 ];
 const DISK = "bytes";
+const RESTORE = "restore";
+/** What is back before a listener opens. */
+const KEPT = { retained: 1_000_000, sessions: 100_000, queued: 1 };
+const RESTORE_LIMIT_MS = 120_000;
 
 const find = (/** @type {string[]} */ ...paths) => paths.find(existsSync);
 const mosquittoProgram = find("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto");
@@ -120,6 +125,50 @@ async function measure(peer, method, how) {
   }
 }
 
+/** From the start of the process to the first connection that it takes. */
+async function measureRestore() {
+  const folder = mkdtempSync(join(tmpdir(), "bench-restore-"));
+  const filler = await startWorker(new URL("../store/fill.mjs", import.meta.url), { core: LOAD_CORE });
+  try {
+    const { records, bytes } = await filler.call("fill", { folder, ...KEPT });
+    await filler.stop();
+    const port = await freePort();
+    const set = [
+      ...onlyGateway("mqtt"),
+      "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
+      `gateways.mqtt.listeners.tcp.port=${port}`,
+      "gateways.mqtt.listeners.ws.enable=false",
+      "bus.retained.messages=2000000",
+      "bus.retained.bytes=4GB",
+      "session.sessions=200000",
+      `dataFolder=${folder}`,
+    ];
+    const started = performance.now();
+    const gateway = await startIsthmus({ set, tcpPort: port, limit: RESTORE_LIMIT_MS });
+    const seconds = (performance.now() - started) / 1000;
+    const cpu = cpuMicros(gateway.pid) / 1e6;
+    const resident = residentKb(gateway.pid);
+    await gateway.stop();
+    return { records, bytes, seconds, cpu, resident };
+  } finally {
+    await filler.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function restoreTable() {
+  const { records, bytes, seconds, cpu, resident } = await measureRestore();
+  const head = [
+    ...["retained", "sessions", "queued messages", "seconds until it listens"],
+    ...["CPU seconds", "records/s", "resident MB", "MB on disk"],
+  ];
+  const row = [
+    ...[number(KEPT.retained), number(KEPT.sessions), number(KEPT.sessions * KEPT.queued), number(seconds)],
+    ...[number(cpu), perSecond(records / seconds), number(resident / 1000), number(bytes / 1e6)],
+  ];
+  return markdownTable(head, [row]);
+}
+
 /** @param {import("../lib/options.mjs").Options} options */
 async function run(options) {
   const peers = PEERS.filter((peer) => wantedPeer(options, peer.name));
@@ -150,13 +199,15 @@ async function run(options) {
       ...able.map((peer) => (peer.name === "memory" ? "0" : number(found.get(peer.name)?.["bytes"]))),
     ]);
   }
+  const tables = [];
+  if (wanted(options, RESTORE) && isthmusMissing() === undefined) tables.push(await restoreTable());
   const head = ["QoS 1 to one durable subscriber: messages a second (latency of PUBACK, median / 99th)"];
-  const table = markdownTable([...head, ...able.map((peer) => peer.label)], rows);
-  return [table, ...lines, machine()].join("\n\n");
+  if (rows.length > 0) tables.unshift(markdownTable([...head, ...able.map((peer) => peer.label)], rows));
+  return [...tables, ...lines, machine()].join("\n\n");
 }
 
 export const suite = {
   title: "Durable store",
-  scenarios: () => [...CELLS.map(({ name }) => name), DISK],
+  scenarios: () => [...CELLS.map(({ name }) => name), DISK, RESTORE],
   run,
 };
