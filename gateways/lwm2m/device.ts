@@ -65,7 +65,7 @@ export class Device implements Line {
     this.client = client;
     this.location = location;
     this.reporter = new Reporter(peer, client, place, shared.config);
-    this.queue = new RequestQueue(peer, this, this.observations);
+    this.queue = new RequestQueue(this);
     this.#registration = registration;
     this.#renewedAt = now;
     this.#target = targetOf(registration, shared);

@@ -41,6 +41,8 @@ export interface Waiting {
 
 /** What the queue must know of its device. */
 export interface Line {
+  readonly peer: CoapPeer;
+  readonly observations: ObservationTable;
   readonly target: Target & { readonly types: Types };
   awake(now: Instant): boolean;
   /** A request timed out: a sleeper is asleep until it is heard again. */
@@ -60,9 +62,7 @@ const FAILURES: Readonly<Record<AskFailure, Extract<Settlement, { kind: "failed"
 };
 
 export class RequestQueue {
-  readonly #peer: CoapPeer;
   readonly #line: Line;
-  readonly #observations: ObservationTable;
   /** Undefined while nothing waits, which is most of the time. */
   #waiting: Ring<Waiting> | undefined = undefined;
   #running: Waiting | undefined = undefined;
@@ -71,10 +71,8 @@ export class RequestQueue {
   #due: Instant | undefined = undefined;
   #closed = false;
 
-  constructor(peer: CoapPeer, line: Line, observations: ObservationTable) {
-    this.#peer = peer;
+  constructor(line: Line) {
     this.#line = line;
-    this.#observations = observations;
   }
 
   get length(): number {
@@ -156,10 +154,10 @@ export class RequestQueue {
     }
     if (inTurn) this.#running = request;
     const key = observationKey(operation);
-    const running = key === undefined ? undefined : this.#observations.get(key);
+    const running = key === undefined ? undefined : this.#line.observations.get(key);
     const asker = new RequestAsker(this, request, key);
     if (operation.kind === "cancel-observe" || operation.kind === "cancel-observe-composite") {
-      this.#observations.delete(key as string);
+      this.#line.observations.delete(key as string);
       this.#line.observationsChanged();
       if (running?.ask?.active === true) {
         // The answer comes under the old token; nothing of ours is left to cancel.
@@ -168,7 +166,7 @@ export class RequestQueue {
         return;
       }
     } else if (running !== undefined) running.ask?.cancel();
-    const ask = this.#peer.ask(
+    const ask = this.#line.peer.ask(
       { ...made.value, timeout: this.#line.timeout(made.value.payload?.length ?? 0) },
       asker,
       now,
@@ -195,12 +193,12 @@ export class RequestQueue {
   observing(request: Waiting, key: string, ask: Ask | undefined): void {
     const observed = observedOf(request.operation, request.observed);
     if (observed === undefined) return;
-    this.#observations.set(key, { ...observed, ask });
+    this.#line.observations.set(key, { ...observed, ask });
     this.#line.observationsChanged();
   }
 
   forget(key: string): void {
-    if (this.#observations.delete(key)) this.#line.observationsChanged();
+    if (this.#line.observations.delete(key)) this.#line.observationsChanged();
   }
 
   answer(request: Waiting, response: IncomingResponse): Answer {

@@ -3,10 +3,10 @@ import { copyOf } from "../lib/bytes.ts";
 import { after } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import type { Datagram, Endpoint, Route, Transport } from "./contract.ts";
+import type { Datagram, Endpoint, Peer, Route, Transport } from "./contract.ts";
 import type { Core } from "./core.ts";
 import type { Door } from "./door.ts";
-import { addressKey, type DatagramPeer, Peers, type Resident, type Roaming } from "./peers.ts";
+import { addressKey, Peers, type Resident, type Roaming } from "./peers.ts";
 
 /** Where a runtime sends: a bound socket, or a virtual network. */
 export interface DatagramPort {
@@ -163,14 +163,9 @@ export class DatagramRuntime {
 
   #admit(datagram: Datagram, key: string, node: string | undefined): Resident | undefined {
     const { core } = this;
-    const peer: DatagramPeer = {
-      transport: this.#transport,
-      address: datagram.address,
-      port: datagram.port,
-      node,
-    };
+    const link = new DatagramLink(this, this.#transport, datagram, key, node);
     const full = this.door.loops.size >= this.door.policy.limits.connections;
-    const refusal = full ? "quota" : this.door.policy.admit(peer, core.now);
+    const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
       core.counters.connectsRefused.value++;
       core.note(
@@ -180,7 +175,6 @@ export class DatagramRuntime {
       );
       return undefined;
     }
-    const link = new DatagramLink(this, peer, key);
     link.loop = new ChannelLoop(this.door, link);
     this.peers.add(link);
     link.loop.open(this.#endpoint);
@@ -198,17 +192,34 @@ export class DatagramRuntime {
 
 const TO_CHANNEL: Route = { to: "channel" };
 
+/** One device: where it is, and the way to it. */
 class DatagramLink implements Link, Resident {
-  readonly peer: DatagramPeer;
-  readonly #runtime: DatagramRuntime;
-  loop!: ChannelLoop;
+  readonly transport: Transport;
+  address: string;
+  port: number;
+  node: string | undefined;
   key: string;
   claims: Set<string> | string | undefined = undefined;
+  loop!: ChannelLoop;
+  readonly #runtime: DatagramRuntime;
 
-  constructor(runtime: DatagramRuntime, peer: DatagramPeer, key: string) {
+  constructor(
+    runtime: DatagramRuntime,
+    transport: Transport,
+    { address, port }: Datagram,
+    key: string,
+    node: string | undefined,
+  ) {
     this.#runtime = runtime;
-    this.peer = peer;
+    this.transport = transport;
+    this.address = address;
+    this.port = port;
     this.key = key;
+    this.node = node;
+  }
+
+  get peer(): Peer {
+    return this;
   }
 
   send(bytes: Uint8Array): void {
@@ -216,7 +227,7 @@ class DatagramLink implements Link, Resident {
   }
 
   sendView(bytes: Uint8Array): void {
-    this.#runtime.send({ bytes, address: this.peer.address, port: this.peer.port });
+    this.#runtime.send({ bytes, address: this.address, port: this.port });
   }
 
   /** A datagram that is not read is lost; rates are kept by refusing. */

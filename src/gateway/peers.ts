@@ -7,21 +7,16 @@ import type { Peer } from "./contract.ts";
  */
 export type Roaming = "anywhere" | "same-host" | "never";
 
-/** One device on a datagram listener. Its address may change; its channel stays. */
-export interface DatagramPeer extends Peer {
-  address: string;
-  port: number;
-  node: string | undefined;
-}
-
 /** By `join`, because a template that is kept as a key goes on holding what it was put together from. */
 export const addressKey = (address: string, port: number, node: string | undefined): string =>
   node === undefined ? [address, port].join(":") : [address, ":", port, "/", node].join("");
 
-/** What `Peers` keeps for each channel. */
-export interface Resident {
+/** One device on a datagram listener. Its address may change; its channel stays. */
+export interface Resident extends Peer {
   readonly loop: ChannelLoop;
-  readonly peer: DatagramPeer;
+  address: string;
+  port: number;
+  node: string | undefined;
   key: string;
   claims: Set<string> | string | undefined;
 }
@@ -76,9 +71,9 @@ export class Peers {
     const resident = this.#byClaim.get(name);
     if (resident === undefined) return undefined;
     if (this.roaming === "never") return undefined;
-    if (this.roaming === "same-host" && resident.peer.address !== from.address) return undefined;
+    if (this.roaming === "same-host" && resident.address !== from.address) return undefined;
     // What the transport has proven outweighs what a datagram says.
-    if (resident.peer.identity !== from.identity) return undefined;
+    if (resident.identity !== from.identity) return undefined;
     return resident;
   }
 
@@ -86,9 +81,9 @@ export class Peers {
   move(resident: Resident, key: string, from: Peer): void {
     if (this.#byAddress.get(resident.key) === resident) this.#byAddress.delete(resident.key);
     resident.key = key;
-    resident.peer.address = from.address;
-    resident.peer.port = from.port;
-    resident.peer.node = from.node;
+    resident.address = from.address;
+    resident.port = from.port;
+    resident.node = from.node;
     this.#byAddress.set(key, resident);
     this.moved++;
   }

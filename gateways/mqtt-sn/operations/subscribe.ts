@@ -1,7 +1,7 @@
 /** SUBSCRIBE and UNSUBSCRIBE by name, predefined id and short name (MQTT-SN 1.2 §6.9, §6.7). */
 
 import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
-import type { SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { QoS, SubscribeAnswer, SubscribeOptions } from "#core/gateway/contract.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
@@ -39,7 +39,7 @@ export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): v
     return;
   }
   const ticket = subscribeTicket(topicId, messageId);
-  const answer = client.subscribe(filter, { qos }, ticket);
+  const answer = client.subscribe(filter, OPTIONS[qos], ticket);
   if (packet.topicIdType === p.PREDEFINED) {
     channel.predefinedInUse ??= new Set();
     channel.predefinedInUse.add(topicId);
@@ -47,6 +47,9 @@ export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): v
   if (answer === "pending") channel.asked++;
   else answerSubscribe(channel, ticket, answer, packet.topicIdType === p.NORMAL);
 }
+
+/** One for all who subscribe alike: the session keeps it. */
+const OPTIONS: Readonly<Record<QoS, SubscribeOptions>> = { 0: { qos: 0 }, 1: { qos: 1 }, 2: { qos: 2 } };
 
 /** The id that SUBACK tells; 0 where none is relevant (§5.4.16), `undefined` when the client has too many. */
 function idFor(channel: MqttSnChannel, packet: p.Subscribe, filter: string): number | undefined {
