@@ -151,8 +151,8 @@ function coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits
       notes.write(gateway, note, this.now, about);
     },
     events: {
-      connected: (event) => {
-        for (const listener of events) listener.connected(event);
+      connected: (event, how) => {
+        for (const listener of events) listener.connected(event, how);
       },
       disconnected: (event, reason) => {
         for (const listener of events) listener.disconnected(event, reason);

@@ -71,13 +71,14 @@ export function startSysTopics(running: Composition, version: string): SysTopics
         core.tick();
         core.bus.publish(new Message(topic, payload, 0, retain, core.now), undefined);
       },
+      hears: (topic) => core.bus.hears(topic),
       statistics: statistics(running),
       metrics: sums(running),
     },
     systemClock,
   );
   events.push({
-    connected: (event) => topics.connected(event),
+    connected: (event, how) => topics.connected(event, how),
     disconnected: (event, reason) => topics.disconnected(event, reason),
   });
   if (inSeconds(config.node.sysInterval) > 0) topics.start(config.node.sysInterval);

@@ -51,6 +51,8 @@ export interface Bus {
   /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */
   subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean;
   unsubscribe(subscriber: Subscriber, filter: string): boolean;
+  /** Somebody is subscribed to this topic at this moment: spares making what nobody hears. */
+  hears(topic: string): boolean;
   /** Something durable would have to keep this message. */
   keeps(message: Message): boolean;
   /** Retained messages that match, expired ones left out, at most `limit`, in no order. */

@@ -111,6 +111,11 @@ export class EmbeddedBus implements Bus {
     return this.#routes.group(filter, group);
   }
 
+  hears(topic: string): boolean {
+    const { targets, groups } = this.#routes.find(topic);
+    return targets.length + groups.length > 0;
+  }
+
   keeps(message: Message): boolean {
     if (message.retain) return true;
     const { targets, groups } = this.#routes.find(message.topic);

@@ -89,7 +89,8 @@ export interface ClientEvent {
   readonly at: Instant;
 }
 
-export interface ConnectEvent extends ClientEvent {
+/** How a client came. */
+export interface Arrival {
   readonly cleanStart: boolean;
   readonly sessionPresent: boolean;
   /** In seconds; 0 for none. */
@@ -97,6 +98,6 @@ export interface ConnectEvent extends ClientEvent {
 }
 
 export interface CoreEvents {
-  connected?(event: ConnectEvent): void;
+  connected?(event: ClientEvent, how: Arrival): void;
   disconnected?(event: ClientEvent, reason: string): void;
 }

@@ -219,12 +219,8 @@ export class Door {
     client.protocol = protocol;
     if (aggregate !== undefined && aggregate.connected++ > 0) return;
     this.core.counters.connects.value++;
-    this.core.events.connected?.({
-      ...this.#eventOf(client, protocol),
-      cleanStart,
-      sessionPresent,
-      keepAlive: keepAlive / 1000,
-    });
+    const how = { cleanStart, sessionPresent, keepAlive: keepAlive / 1000 };
+    this.core.events.connected?.(this.#eventOf(client, protocol), how);
   }
 
   #eventOf({ identity, aggregate }: BusClient, protocol: string): ClientEvent {

@@ -7,6 +7,8 @@ import { METRICS, type Metric, STATISTICS, type Statistic } from "./sys-names.ts
 /** Where the numbers come from and where the topics go. */
 export interface SysPorts {
   publish(topic: string, payload: Uint8Array, retain: boolean): void;
+  /** Somebody is subscribed to it. */
+  hears(topic: string): boolean;
   /** A number now; a name that is absent is not published. */
   readonly statistics: Readonly<Partial<Record<Statistic, () => number>>>;
   readonly metrics: Readonly<Partial<Record<Metric, () => number>>>;
@@ -29,7 +31,8 @@ export interface PresenceEvent {
   readonly protocol: string;
 }
 
-export interface ArrivalEvent extends PresenceEvent {
+/** How it came. */
+export interface PresenceArrival {
   readonly cleanStart: boolean;
   /** In seconds; 0 for none. */
   readonly keepAlive: number;
@@ -80,12 +83,11 @@ export class SysTopics {
     }
   }
 
-  connected(event: ArrivalEvent): void {
+  connected(event: PresenceEvent, { cleanStart, keepAlive }: PresenceArrival): void {
     // Peaks between two beats are made of arrivals.
     this.#sample("connections");
     this.#sample("sessions");
-    const { protocol, cleanStart, keepAlive } = event;
-    const { name, version } = protocolNumbers(protocol);
+    const { name, version } = protocolNumbers(event.protocol);
     this.#presence(event, "connected", {
       connack: 0,
       proto_name: name,
@@ -100,6 +102,8 @@ export class SysTopics {
   }
 
   #presence(event: PresenceEvent, what: string, more: Readonly<Record<string, unknown>>): void {
+    const topic = `${this.#prefix}/clients/${topicLevel(event.clientId)}/${what}`;
+    if (!this.#ports.hears(topic)) return;
     const { clientId, username, address, protocol, gateway, listener } = event;
     const ts = Math.floor(this.#clock.now() / 1000);
     const facts = {
@@ -112,7 +116,6 @@ export class SysTopics {
       gateway,
       listener,
     };
-    const topic = `${this.#prefix}/clients/${topicLevel(clientId)}/${what}`;
     this.#ports.publish(topic, utf8(JSON.stringify(facts)), false);
   }
 

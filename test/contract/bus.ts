@@ -60,6 +60,17 @@ export function busContract(name: string, make: () => BusUnderTest): void {
       expect([one.take(), two.take()]).toEqual([["first"], ["first", "second"]]);
     });
 
+    it("knows whether somebody hears a topic, alone or in a group", () => {
+      const { bus } = open();
+      const listener = new Listener("1");
+      bus.subscribe(listener, "a/+", at(0));
+      bus.subscribe(listener, "$share/g/b", at(0));
+      expect(["a/b", "b", "a", "c"].map((topic) => bus.hears(topic))).toEqual([true, true, false, false]);
+      bus.unsubscribe(listener, "a/+");
+      bus.unsubscribe(listener, "$share/g/b");
+      expect(["a/b", "b"].map((topic) => bus.hears(topic))).toEqual([false, false]);
+    });
+
     it("merges overlapping subscriptions of one subscriber", () => {
       const { bus, publish } = open();
       const one = new Listener("1");

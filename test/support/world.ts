@@ -18,9 +18,9 @@ import type {
   Transport,
 } from "#core/gateway/contract.ts";
 import {
+  type Arrival,
   type ClientEvent,
   type Commits,
-  type ConnectEvent,
   type Core,
   newCoreCounters,
 } from "#core/gateway/core.ts";
@@ -75,7 +75,7 @@ export class World {
   readonly core: Core;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
     [];
-  readonly connects: ConnectEvent[] = [];
+  readonly connects: (ClientEvent & Arrival)[] = [];
   readonly disconnects: { event: ClientEvent; reason: string }[] = [];
   readonly counters = new Map<string, Counter>();
   readonly sessionCounters = newSessionCounters();
@@ -136,7 +136,7 @@ export class World {
         this.notes.push({ gateway, note, about });
       },
       events: {
-        connected: (event) => this.connects.push(event),
+        connected: (event, how) => this.connects.push({ ...event, ...how }),
         disconnected: (event, reason) => this.disconnects.push({ event, reason }),
       },
       healthy: () => this.#healthy,

@@ -4,7 +4,7 @@ import { type Instant, milliseconds } from "#core/lib/time.ts";
 import { METRICS } from "#core/observe/sys-names.ts";
 import { packetMetrics } from "#core/observe/sys-packets.ts";
 import {
-  type ArrivalEvent,
+  type PresenceEvent,
   type SysPorts,
   SysTopics,
   topicLevel,
@@ -16,26 +16,33 @@ interface Published {
   readonly retain: boolean;
 }
 
-function open(statistics: SysPorts["statistics"] = {}, metrics: SysPorts["metrics"] = {}) {
+function open(
+  statistics: SysPorts["statistics"] = {},
+  metrics: SysPorts["metrics"] = {},
+  hears: SysPorts["hears"] = () => true,
+) {
   const topics = new Map<string, Published>();
   const clock = { at: Date.UTC(2026, 0, 2, 3, 4, 5), now: () => clock.at as Instant };
   const publish: SysPorts["publish"] = (topic, payload, retain) => {
     topics.set(topic, { text: lossyText(payload), retain });
   };
-  const sys = new SysTopics({ node: "here", version: "1.2.3" }, { publish, statistics, metrics }, clock);
+  const sys = new SysTopics(
+    { node: "here", version: "1.2.3" },
+    { publish, hears, statistics, metrics },
+    clock,
+  );
   return { topics, clock, sys };
 }
 
-const event: ArrivalEvent = {
+const event: PresenceEvent = {
   gateway: "mqtt",
   listener: "tcp",
   clientId: "sensor",
   username: "u",
   address: "192.0.2.7",
   protocol: "MQTT 3.1.1",
-  cleanStart: true,
-  keepAlive: 60,
 };
+const how = { cleanStart: true, keepAlive: 60 };
 
 test("a beat publishes who the node is, retained", () => {
   const { topics, clock, sys } = open();
@@ -63,7 +70,7 @@ test("statistics are published with the highest value seen, metrics as sums, unk
 test("a peak of connections between two beats is seen", () => {
   let connections = 9;
   const { topics, sys } = open({ connections: () => connections });
-  sys.connected(event);
+  sys.connected(event, how);
   connections = 1;
   sys.beat();
   expect(topics.get("$SYS/brokers/here/stats/connections/max")?.text).toBe("9");
@@ -71,7 +78,7 @@ test("a peak of connections between two beats is seen", () => {
 
 test("a client that comes is announced at once, not retained, with the fields of the manual", () => {
   const { topics, sys } = open();
-  sys.connected(event);
+  sys.connected(event, how);
   const { text, retain } = topics.get("$SYS/brokers/here/clients/sensor/connected") ?? {
     text: "{}",
     retain: true,
@@ -105,6 +112,18 @@ test("a client that goes is announced with the reason", () => {
   });
 });
 
+test("nothing is made of comings and goings that nobody listens to", () => {
+  const asked: string[] = [];
+  const { topics, sys } = open({}, {}, (topic) => asked.push(topic) === 0);
+  sys.connected(event, how);
+  sys.disconnected(event, "keep-alive");
+  expect(asked).toEqual([
+    "$SYS/brokers/here/clients/sensor/connected",
+    "$SYS/brokers/here/clients/sensor/disconnected",
+  ]);
+  expect(topics.size).toBe(0);
+});
+
 test.each([
   ["MQTT 3.1", "MQIsdp", 3],
   ["MQTT 5.0", "MQTT", 5],
@@ -112,7 +131,7 @@ test.each([
   ["CoAP", "CoAP", 0],
 ])("%s is announced as %s %d", (protocol, name, version) => {
   const { topics, sys } = open();
-  sys.connected({ ...event, protocol });
+  sys.connected({ ...event, protocol }, how);
   const { text } = topics.get("$SYS/brokers/here/clients/sensor/connected") ?? { text: "{}" };
   expect(JSON.parse(text)).toMatchObject({ proto_name: name, proto_ver: version });
 });
