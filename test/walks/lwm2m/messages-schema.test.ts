@@ -37,11 +37,17 @@ const COMMANDS: readonly object[] = [
     mheaders: { ttl: 5, queued: true },
     data: { path: "/3/0?x=1", accept: 110 },
   },
+  { msgType: "read", data: { path: "/d01/3303/0/5700" } },
   { msgType: "discover", data: { path: "/3" } },
+  { msgType: "discover", data: { path: "/d01", depth: 2 } },
   { msgType: "write", data: { path: "/1/0/1", type: "Integer", value: "60" } },
   {
     msgType: "write",
     data: { basePath: "/1/0", replace: true, content: [{ path: "1", type: "Integer", value: 60 }] },
+  },
+  {
+    msgType: "write",
+    data: { basePath: "/1/0/9", replace: false, content: [{ path: "0", type: "Integer", value: 6 }] },
   },
   { msgType: "write-attr", data: { path: "/3/0/9", pmin: "1", gt: null, st: "" } },
   { msgType: "execute", data: { path: "/3/0/4", args: "1" } },
@@ -59,7 +65,7 @@ const COMMANDS: readonly object[] = [
       ],
     },
   },
-  { msgType: "observe-composite", data: { paths: ["/3/0/9"] } },
+  { msgType: "observe-composite", data: { paths: ["/3/0/9", "/d01/3303"], pmin: 5, con: 1 } },
   { msgType: "cancel-observe-composite", data: { paths: ["/3/0/9"] } },
   { msgType: "bootstrap-request", data: {} },
   { msgType: "firmware", data: { mode: "push", file: "v2.bin" } },
@@ -90,6 +96,9 @@ describe("commands", () => {
     { msgType: "read", encoding: "rot13", data: { path: "/3" } },
     { msgType: "read", mheaders: { ttl: -1 }, data: { path: "/3" } },
     { msgType: "write", data: { path: "/3/0/1" } },
+    { msgType: "read", data: { path: "/d01/x/0" } },
+    { msgType: "read", data: { path: "/d01/d02/3" } },
+    { msgType: "discover", data: { path: "/3", depth: 4 } },
     { msgType: "write", data: { path: "/3/0/1", type: "Colour", value: 1 } },
     { msgType: "read-composite", data: { paths: [] } },
     { msgType: "firmware", data: { mode: "push" } },
@@ -119,7 +128,12 @@ function everyReport(): Report[] {
   device.on("GET /3/0/13", "acknowledge").on("GET /3/0/14", "reset").on("GET /3/0/15", "silence");
   device.on("GET /", { code: "2.05", format: 40, payload: "</1>" });
   device.on("POST /1", { code: "2.01", location: ["1", "4"] });
-  device.register({ b: "UQ", imei: "490", lt: "86400" });
+  device.on("GET /25", {
+    code: "2.05",
+    format: 110,
+    payload: '[{"n":"/25/0/0","vs":"s"},{"n":"/25/0/1","vs":"d01"}]',
+  });
+  device.register({ b: "UQ", imei: "490", lt: "86400", lwm2m: "1.1" }, "</1/0>,</3/0>,</25/0>");
   for (const command of COMMANDS) world.command("meter", command);
   for (const resource of [13, 14, 15])
     world.command("meter", { msgType: "read", data: { path: `/3/0/${resource}` } });
