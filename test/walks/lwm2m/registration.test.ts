@@ -140,6 +140,22 @@ describe("Register", () => {
     expect(world.notes.some(({ note }) => note.event === "commands-refused")).toBe(true);
   });
 
+  it("a device that may not report registers all the same: the refusal is noted, and commands are settled", () => {
+    const { world, device } = setup({}, { policy: { mayPublish: () => false } });
+    device.on("GET /3/0/0", { code: "2.05", payload: "x" });
+    expect(device.register().code).toBe("2.01");
+    world.command("meter", { reqID: 1, msgType: "read", data: { path: "/3/0/0" } }, 1);
+    expect(device.lines()).toEqual(["GET /3/0/0"]);
+    expect(world.reports("meter")).toEqual([]);
+    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(0);
+    const refused = world.notes.filter(({ note }) => note.event === "report-refused");
+    expect(refused).toMatchObject([
+      { note: { detail: { topic: "lwm2m/meter/up/resp", refusal: "forbidden" } } },
+      { note: { detail: { topic: "lwm2m/meter/up/resp", refusal: "forbidden" } } },
+    ]);
+    expect(device.update().code).toBe("2.04");
+  });
+
   it("registering again replaces the registration: a new location, and the old one is gone", () => {
     const { world, device } = setup();
     device.register();
