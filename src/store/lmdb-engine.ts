@@ -1,18 +1,10 @@
 import { createHash } from "node:crypto";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  statSync,
-} from "node:fs";
+import { accessSync, constants, mkdirSync, renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { type Key, type StoredValue, TABLES, type Table } from "../session/store.ts";
 import type { Change, Engine } from "./engine.ts";
+import { headDamage, treeDamage } from "./file-check.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { FORMAT, MIGRATIONS, type Migration } from "./migrations.ts";
 import { StoreError } from "./store-error.ts";
@@ -48,6 +40,7 @@ interface PageCounts {
 }
 interface FileCounts extends PageCounts {
   readonly lastPageNumber: number;
+  readonly lastTxnId: number;
 }
 
 /** Records in an LMDB file: memory-mapped, transactional, with nothing to repair after a crash. */
@@ -240,31 +233,8 @@ function ignoreRejectionsOfNobody(): void {
   });
 }
 
-/** Where a meta page of LMDB holds the mark of its format. */
-const MARK_AT = 24;
-const MARK = 0xbeefc0de;
-
-/** LMDB takes any file for its own, and ends the process when it is not. */
-function mustBeOurs(path: string): void {
-  const head = Buffer.alloc(MARK_AT + 4);
-  let file: number;
-  try {
-    file = openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  const read = readSync(file, head, 0, head.length, 0);
-  closeSync(file);
-  if (read === 0 || (read === head.length && head.readUInt32LE(MARK_AT) === MARK)) return;
-  throw new StoreError(
-    "store-failed",
-    `${path} is no store, or damaged. Put a copy of it back, or move it away`,
-  );
-}
-
 function openFile(path: string, sync: boolean): RootDatabase {
-  mustBeOurs(path);
+  mustBeSound(path, headDamage(path));
   const root = open({
     path,
     maxDbs: TABLES.length + 1,
@@ -272,17 +242,25 @@ function openFile(path: string, sync: boolean): RootDatabase {
     overlappingSync: sync,
     noSync: !sync,
   });
-  // Reading a page beyond the end of the file would end the process with a bus error.
-  const { lastPageNumber, pageSize } = root.getStats() as unknown as FileCounts;
-  const length = statSync(path).size;
-  if (length < (lastPageNumber + 1) * pageSize) {
+  try {
+    // Reading a page beyond the end of the file would end the process with a bus error.
+    const { lastPageNumber, pageSize, lastTxnId } = root.getStats() as unknown as FileCounts;
+    const [length, whole] = [statSync(path).size, (lastPageNumber + 1) * pageSize];
+    mustBeSound(path, length < whole ? `cut off: ${length} bytes of ${whole}` : undefined);
+    mustBeSound(path, treeDamage(path, pageSize, lastTxnId));
+    return root;
+  } catch (error) {
     void root.close();
-    throw new StoreError(
-      "store-failed",
-      `${path} is cut off: ${length} bytes of ${(lastPageNumber + 1) * pageSize}. Put a copy of it back, or move it away to begin anew`,
-    );
+    throw error;
   }
-  return root;
+}
+
+function mustBeSound(path: string, damage: string | undefined): void {
+  if (damage === undefined) return;
+  throw new StoreError(
+    "store-failed",
+    `${path} is ${damage}. Put a copy of it back, or move it away to begin anew`,
+  );
 }
 
 function prepare(folder: string): void {

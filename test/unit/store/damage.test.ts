@@ -1,0 +1,133 @@
+/** A file that a disk, a copy or an operator has spoilt: said in one line, and never by the end of the process. */
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LmdbEngine } from "#core/store/lmdb-engine.ts";
+import { mulberry32 } from "../../support/random.ts";
+
+const PAGE = 4096;
+const RECORDS = 1500;
+const folder = mkdtempSync(join(tmpdir(), "isthmus-damage-"));
+const sound = join(folder, "sound.mdb");
+const spoilt = join(folder, "data", "isthmus.mdb");
+const random = mulberry32(4711);
+const pick = (below: number): number => Math.floor(random() * below);
+
+const open = (): Promise<LmdbEngine> =>
+  LmdbEngine.open({ folder: join(folder, "data"), sync: true, sizeMax: 1e9 });
+
+beforeAll(async () => {
+  const engine = await open();
+  // Several commits, so that some pages are free, and values that take pages of their own.
+  for (let round = 0; round < 3; round++) {
+    await engine.commit(
+      Array.from({ length: RECORDS }, (_, key) => ({
+        ...{ table: "retained" as const, key: `site/${key % 7}/device/${key}` },
+        value: () => new Uint8Array(key % 100 === 0 ? 10_000 : 50).fill(round),
+      })),
+    );
+  }
+  await engine.close();
+  copyFileSync(spoilt, sound);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Opens a spoilt copy; resolves to what was said, or to how many records there are. */
+async function opened(spoil: (bytes: Buffer) => Buffer | undefined): Promise<string | number> {
+  const bytes = spoil(readFileSync(sound)) ?? Buffer.alloc(0);
+  rmSync(join(folder, "data"), { recursive: true, force: true });
+  mkdirSync(join(folder, "data"));
+  writeFileSync(spoilt, bytes);
+  try {
+    const engine = await open();
+    const count = [...engine.entries("retained")].length;
+    await engine.close();
+    return count;
+  } catch (error) {
+    expect(error).toMatchObject({ code: "store-failed" });
+    expect(readFileSync(spoilt).equals(bytes), "the file is left alone").toBe(true);
+    return (error as Error).message;
+  }
+}
+
+describe("a store file", () => {
+  it("that is cut off anywhere is refused", { timeout: 30_000 }, async () => {
+    const { length } = readFileSync(sound);
+    for (let round = 0; round < 25; round++) {
+      const said = await opened((bytes) => bytes.subarray(0, round === 0 ? 1 : 1 + pick(length - PAGE)));
+      expect(said).toMatch(/ is (cut off|no store, or damaged|damaged)[:. ]/);
+    }
+  });
+
+  it("with a page of garbage is refused, unless nothing is lost by it", { timeout: 30_000 }, async () => {
+    const pages = readFileSync(sound).length / PAGE;
+    let refused = 0;
+    for (let page = 0; page < pages; page += 1 + pick(4)) {
+      const said = await opened((bytes) => {
+        for (let at = page * PAGE; at < (page + 1) * PAGE; at++) bytes[at] = pick(256);
+        return bytes;
+      });
+      if (typeof said === "string") refused++;
+      else expect(said, `page ${page}`).toBe(RECORDS);
+      if (typeof said === "string") expect(said).toMatch(/ is (no store|damaged)|cannot be read/);
+    }
+    expect(refused).toBeGreaterThan(10);
+  });
+
+  it("whose pages have changed places is refused", { timeout: 30_000 }, async () => {
+    const pages = readFileSync(sound).length / PAGE;
+    for (let round = 0; round < 20; round++) {
+      const [from, to] = [2 + pick(pages - 2), 2 + pick(pages - 2)];
+      const said = await opened((bytes) => {
+        bytes.copy(bytes, to * PAGE, from * PAGE, (from + 1) * PAGE);
+        return bytes;
+      });
+      if (typeof said === "number") expect(said, `${from} to ${to}`).toBe(RECORDS);
+      else expect(said).toMatch(/ is damaged: page \d+/);
+    }
+  });
+
+  it("with single bytes changed never ends the process", { timeout: 30_000 }, async () => {
+    for (let round = 0; round < 60; round++) {
+      await opened((bytes) => {
+        // Most in the heads of pages, where the structure is.
+        const page = pick(bytes.length / PAGE) * PAGE;
+        for (let change = 0; change < 4; change++) bytes[page + pick(change < 3 ? 64 : PAGE)] = pick(256);
+        return bytes;
+      });
+    }
+  });
+
+  it("that is sound is opened, after any number of commits", async () => {
+    expect(await opened((bytes) => bytes)).toBe(RECORDS);
+    truncateSync(spoilt, readFileSync(spoilt).length);
+    const engine = await open();
+    for (let round = 0; round < 40; round++) {
+      await engine.commit(
+        Array.from({ length: 50 }, () => {
+          const key = `site/${pick(9)}/device/${pick(3000)}`;
+          const size = pick(10) === 0 ? 20_000 : 100;
+          return {
+            table: "retained" as const,
+            key,
+            value: pick(3) === 0 ? undefined : () => new Uint8Array(size),
+          };
+        }),
+      );
+    }
+    const count = [...engine.entries("retained")].length;
+    await engine.close();
+    const again = await open();
+    expect([...again.entries("retained")]).toHaveLength(count);
+    await again.close();
+  });
+});
