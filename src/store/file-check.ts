@@ -137,17 +137,18 @@ class TreeCheck {
     return size === DATABASE_SIZE ? this.#database(page, value, level + 1) : "node";
   }
 
-  /** A value on pages of its own. */
+  /** A value on pages of its own; there may be more than it needs, from a longer one before it. */
   #big(number: number, size: number): string | undefined {
-    const pages = Math.floor((HEADER - 1 + size) / this.#pageSize) + 1;
-    if (!this.#reach(number, pages)) return `damaged: page ${number}`;
     const head = this.#overflow;
-    const whole = readSync(this.#file, head, 0, HEADER, number * this.#pageSize) === HEADER;
+    const read =
+      number <= this.#lastPage ? readSync(this.#file, head, 0, HEADER, number * this.#pageSize) : 0;
+    const pages = head.readUInt32LE(PAGES_AT);
     const sound =
-      whole &&
+      read === HEADER &&
       Number(head.readBigUInt64LE(0)) === number &&
       (head.readUInt16LE(FLAGS_AT) & OVERFLOW) !== 0 &&
-      head.readUInt32LE(PAGES_AT) === pages;
+      HEADER + size <= pages * this.#pageSize &&
+      this.#reach(number, pages);
     return sound ? undefined : `damaged: page ${number}`;
   }
 
