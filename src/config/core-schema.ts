@@ -33,7 +33,7 @@ const Store = Type.Object(
     }),
     commitWindow: durationSetting({
       description:
-        "For how long writes are collected before they are committed together. Longer windows cost latency and save disk flushes; 0 commits at the end of each turn of the event loop.",
+        "Least time from the beginning of one commit to that of the next: what is written meanwhile is committed together. Longer ones cost latency and save disk flushes; 0 commits at the end of each turn of the event loop.",
       default: "2ms",
       maximum: "1s",
     }),
