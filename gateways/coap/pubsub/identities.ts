@@ -1,5 +1,6 @@
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
 import { utf8 } from "#core/lib/bytes.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import { after, type Instant, ZERO } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import type { CoapPeer } from "../stack/site.ts";
@@ -38,7 +39,7 @@ export class Identities {
   readonly #config: CoapConfig;
   readonly #peer: CoapPeer;
   readonly #waiting: Waiting;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new SmallMap<string, Known>();
 
   constructor(config: CoapConfig, peer: CoapPeer, waiting: Waiting) {
     this.#config = config;

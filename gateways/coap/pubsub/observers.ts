@@ -1,5 +1,6 @@
 import type { Client, ConnectAnswer } from "#core/gateway/contract.ts";
 import { utf8 } from "#core/lib/bytes.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import { type Instant, ZERO } from "#core/lib/time.ts";
 import { Response } from "../stack/codes.ts";
 import { credentialsOf, identityKey, PROTOCOL } from "./identities.ts";
@@ -12,10 +13,10 @@ const ENDED = { code: Response.ServiceUnavailable, payload: utf8("observe again:
 /** Clients that exist because a request without a connection observes: one for each identity of the peer. */
 export class Observers {
   readonly #of: ObservingPeer;
-  readonly #byKey = new Map<string, ObservingClient>();
-  readonly #byClient = new Map<Client, ObservingClient>();
+  readonly #byKey = new SmallMap<string, ObservingClient>();
+  readonly #byClient = new SmallMap<Client, ObservingClient>();
   /** Observations that wait for the answer to a connect that another one has begun. */
-  readonly #connecting = new Map<string, Operation[]>();
+  readonly #connecting = new SmallMap<string, Operation[]>();
 
   constructor(of: ObservingPeer) {
     this.#of = of;

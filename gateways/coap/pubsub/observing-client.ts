@@ -11,6 +11,9 @@ import type { Waiting } from "./waiting.ts";
 import { Watch, type WatchEnd } from "./watch.ts";
 
 const NO_VALUE_YET = respondWith(Response.Content);
+const NO_DELIVERIES: readonly Delivery[] = [];
+const NO_WATCHES: readonly Watch[] = [];
+const NO_SUBSCRIPTIONS: readonly Subscription[] = [];
 
 /** One filter that a client has subscribed, with every observation that looks at it. */
 export class Subscription {
@@ -18,7 +21,8 @@ export class Subscription {
   readonly id: number;
   /** Its notifications name their topic. */
   readonly wildcard: boolean;
-  readonly watches: Watch[] = [];
+  /** Mostly one. This list and that of subscriptions are not changed but replaced: they have no spare room. */
+  watches: readonly Watch[] = NO_WATCHES;
   /** What came before the subscription was confirmed; undefined once it is. */
   early: Delivery[] | undefined = undefined;
   readonly #plain: string;
@@ -49,16 +53,16 @@ export interface ObservingPeer {
 export class ObservingClient {
   readonly client: Client;
   readonly #of: ObservingPeer;
-  readonly #byFilter = new Map<string, Subscription>();
+  #subscriptions: readonly Subscription[] = NO_SUBSCRIPTIONS;
   /**
    * Subscription identifiers begin at the seconds of the clock, so that those that a resumed session still has in
    * its queue are told from new ones.
    */
   readonly #idsFrom: number;
   #ids: number;
-  /** Deliveries that went to several observations, and how many of them are still open. */
   /** For filters of a resumed session that the device has not observed again yet. */
-  #parked: Delivery[] = [];
+  #parked: readonly Delivery[] = NO_DELIVERIES;
+  /** Deliveries that went to several observations, and how many of them are still open. */
   #shared: Map<number, { left: number; done: boolean }> | undefined = undefined;
 
   constructor(client: Client, of: ObservingPeer, now: Instant) {
@@ -68,14 +72,19 @@ export class ObservingClient {
     this.#ids = this.#idsFrom;
   }
 
+  #find(filter: string): Subscription | undefined {
+    for (const subscription of this.#subscriptions) if (subscription.filter === filter) return subscription;
+    return undefined;
+  }
+
   get watching(): number {
     let count = 0;
-    for (const subscription of this.#byFilter.values()) count += subscription.watches.length;
+    for (const { watches } of this.#subscriptions) count += watches.length;
     return count;
   }
 
   get filters(): string[] {
-    return [...this.#byFilter.keys()];
+    return this.#subscriptions.map(({ filter }) => filter);
   }
 
   /** The session waits for a device that comes back. */
@@ -88,7 +97,7 @@ export class ObservingClient {
   observe(operation: Operation, now: Instant): void {
     const { config, peer, waiting } = this.#of;
     const { topic, query } = operation;
-    const known = this.#byFilter.get(topic);
+    const known = this.#find(topic);
     const subscription = known ?? new Subscription(topic, ++this.#ids);
     const wanted = query.retainHandling ?? config.subscribe.retainHandling;
     // A plain topic's retained value goes into the response itself.
@@ -107,7 +116,7 @@ export class ObservingClient {
       },
       ticket,
     );
-    this.#byFilter.set(topic, subscription);
+    if (known === undefined) this.#subscriptions = this.#subscriptions.concat(subscription);
     if (answer !== "pending") {
       this.#begin(operation, subscription, answer, retained, now);
       return;
@@ -141,7 +150,7 @@ export class ObservingClient {
       return;
     }
     watch.observation = observation;
-    subscription.watches.push(watch);
+    subscription.watches = subscription.watches.concat(watch);
     watch.began();
     const { early } = subscription;
     subscription.early = undefined;
@@ -167,9 +176,8 @@ export class ObservingClient {
   /** An observation is over, for whatever reason. */
   ended(watch: Watch, why: WatchEnd): void {
     const { subscription } = watch;
-    const index = subscription.watches.indexOf(watch);
-    if (index < 0) return;
-    subscription.watches.splice(index, 1);
+    if (!subscription.watches.includes(watch)) return;
+    subscription.watches = subscription.watches.filter((other) => other !== watch);
     watch.over();
     this.#leave(subscription, why === "timeout" || why === "gone" ? "lost" : "closed");
   }
@@ -180,9 +188,9 @@ export class ObservingClient {
    */
   #leave(subscription: Subscription, how: "closed" | "lost"): void {
     if (subscription.watches.length > 0 || subscription.early !== undefined) return;
-    this.#byFilter.delete(subscription.filter);
+    this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
     if (how === "closed" || !this.keeps) this.client.unsubscribe(subscription.filter);
-    if (this.#byFilter.size > 0) return;
+    if (this.#subscriptions.length > 0) return;
     this.client.credit(0);
     this.#of.unwatched(this, how);
   }
@@ -195,13 +203,13 @@ export class ObservingClient {
       return;
     }
     let told = 0;
-    for (const subscription of this.#byFilter.values()) {
+    for (const subscription of this.#subscriptions) {
       if (!this.#meant(subscription, delivery)) continue;
       if (subscription.early !== undefined && subscription.watches.length === 0) {
         this.#putOff(subscription.early, delivery);
         return;
       }
-      for (const watch of [...subscription.watches]) {
+      for (const watch of subscription.watches) {
         watch.notify(delivery, now);
         told++;
       }
@@ -224,19 +232,20 @@ export class ObservingClient {
       this.client.settle(delivery.id, "dead");
       return;
     }
-    this.#parked.push(delivery);
+    this.#parked = this.#parked.concat(delivery);
     this.#credit();
   }
 
   /** A filter of the session that waits for its observation matches. */
   #subscribed(topic: string): boolean {
     for (const filter of this.client.subscriptions().keys()) {
-      if (!this.#byFilter.has(filter) && new Subscription(filter, 0).matches(topic)) return true;
+      if (this.#find(filter) === undefined && new Subscription(filter, 0).matches(topic)) return true;
     }
     return false;
   }
 
   #unpark(subscription: Subscription, now: Instant): void {
+    if (this.#parked.length === 0) return;
     const waiting = this.#parked.filter(({ topic }) => subscription.matches(topic));
     this.#parked = this.#parked.filter((delivery) => !waiting.includes(delivery));
     for (const delivery of waiting) this.deliver(delivery, now);
@@ -279,15 +288,15 @@ export class ObservingClient {
 
   /** The client was taken over or kicked, or its connection ended: its observers are told. */
   dismiss(response: CoapResponse): void {
-    for (const subscription of this.#byFilter.values()) {
+    for (const subscription of this.#subscriptions) {
       for (const watch of subscription.watches) {
         watch.observation?.notify(response, false, 0);
         watch.observation?.end();
         watch.over();
       }
-      subscription.watches.length = 0;
+      subscription.watches = NO_WATCHES;
     }
-    this.#byFilter.clear();
+    this.#subscriptions = NO_SUBSCRIPTIONS;
     this.#shared = undefined;
   }
 }

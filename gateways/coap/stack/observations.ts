@@ -1,3 +1,4 @@
+import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { Carrier } from "./carrier.ts";
 import type { Exchange } from "./exchange.ts";
@@ -18,7 +19,7 @@ interface Report {
 /** What one peer observes, by token (RFC 7641 §4.1), and what its observers are still to be told. */
 export class Observations implements Notifying {
   readonly #carrier: Carrier;
-  #byToken: Map<string, PeerObservation> | undefined = undefined;
+  #byToken: SmallMap<string, PeerObservation> | undefined = undefined;
   #reports: Report[] | undefined = undefined;
 
   constructor(carrier: Carrier) {
@@ -71,7 +72,7 @@ export class Observations implements Notifying {
       origin,
       this.now,
     );
-    this.#byToken ??= new Map();
+    this.#byToken ??= new SmallMap();
     this.#byToken.set(token, observation);
     listener.observations++;
     return observation;

@@ -30,6 +30,8 @@ class InFlight {
   }
 }
 
+const NONE: readonly InFlight[] = [];
+
 /** What the outbox needs of its channel. */
 export interface OutboxHost {
   sendView(bytes: Uint8Array): void;
@@ -45,8 +47,8 @@ export class Outbox {
   readonly ids: MessageIds;
   readonly #host: OutboxHost;
   readonly #transmission: Transmission;
-  /** At most NSTART. */
-  #inFlight: InFlight[] = [];
+  /** At most NSTART; not changed but replaced. */
+  #inFlight: readonly InFlight[] = NONE;
   #waiting: Ring<Outgoing> | undefined = undefined;
   #deadline: Instant = NEVER;
 
@@ -76,8 +78,8 @@ export class Outbox {
 
   /** Withdraws it, sent or not; it hears nothing more. */
   withdraw(outgoing: Outgoing, now: Instant): void {
-    const index = this.#inFlight.findIndex((each) => each.outgoing === outgoing);
-    if (index >= 0) this.#inFlight.splice(index, 1);
+    const found = this.#inFlight.find((each) => each.outgoing === outgoing);
+    if (found !== undefined) this.#remove(found);
     else this.#waiting?.filter((each) => each !== outgoing);
     this.#start(now);
   }
@@ -87,10 +89,10 @@ export class Outbox {
    * nothing that is in flight.
    */
   settle(messageId: number, how: "acknowledged" | "answered" | "reset", now: Instant): boolean {
-    const index = this.#find(messageId);
-    if (index < 0) return false;
-    const { outgoing } = this.#inFlight[index] as InFlight;
-    this.#inFlight.splice(index, 1);
+    const found = this.#find(messageId);
+    if (found === undefined) return false;
+    const { outgoing } = found;
+    this.#remove(found);
     if (how === "reset") outgoing.failed("reset", now);
     else if (how === "acknowledged") outgoing.acknowledged(now);
     this.#start(now);
@@ -99,14 +101,14 @@ export class Outbox {
 
   /** Whose message this id is, if it is in flight. */
   owner(messageId: number): Outgoing | undefined {
-    return this.#inFlight[this.#find(messageId)]?.outgoing;
+    return this.#find(messageId)?.outgoing;
   }
 
   wake(now: Instant): void {
-    for (const each of [...this.#inFlight]) {
+    for (const each of this.#inFlight) {
       if (each.due > now || !this.#inFlight.includes(each)) continue;
       if (each.retransmissions >= this.#transmission.MAX_RETRANSMIT) {
-        this.#inFlight.splice(this.#inFlight.indexOf(each), 1);
+        this.#remove(each);
         each.outgoing.failed("timeout", now);
         continue;
       }
@@ -119,16 +121,18 @@ export class Outbox {
   }
 
   clear(): void {
-    this.#inFlight = [];
+    this.#inFlight = NONE;
     this.#waiting = undefined;
     this.#deadline = NEVER;
   }
 
-  #find(messageId: number): number {
-    for (let index = 0; index < this.#inFlight.length; index++) {
-      if (this.#inFlight[index]?.messageId === messageId) return index;
-    }
-    return -1;
+  #find(messageId: number): InFlight | undefined {
+    for (const each of this.#inFlight) if (each.messageId === messageId) return each;
+    return undefined;
+  }
+
+  #remove(answered: InFlight): void {
+    this.#inFlight = this.#inFlight.length === 1 ? NONE : this.#inFlight.filter((each) => each !== answered);
   }
 
   #start(now: Instant): void {
@@ -138,7 +142,7 @@ export class Outbox {
       const messageId = this.ids.next(now);
       const bytes = outgoing.encode(messageId, now);
       const timeout = ACK_TIMEOUT * (1 + this.#host.chance() * (ACK_RANDOM_FACTOR - 1));
-      this.#inFlight.push(new InFlight(outgoing, messageId, bytes, timeout, now));
+      this.#inFlight = this.#inFlight.concat(new InFlight(outgoing, messageId, bytes, timeout, now));
       this.#host.sendView(bytes);
     }
     if (this.#waiting?.length === 0) this.#waiting = undefined;
