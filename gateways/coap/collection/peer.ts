@@ -281,7 +281,7 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     const { request } = operation;
     const response = retainedResponse(operation, client, now);
     const limit = topic.properties.get(Key.maxSubscribers);
-    const full = typeof limit === "number" && topic.subscribers >= limit;
+    const full = typeof limit === "number" && topic.subscribers >= limit && !observes(request, topic);
     const readable = response.code === Response.Content || response.code === Response.Valid;
     if (request.observe !== 0 || !readable || full) {
       request.respond(response);
@@ -346,6 +346,12 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     const clientIds = this.#observers.clientIds;
     return { state: clientIds.length > 0 ? "observing" : "", clientIds };
   }
+}
+
+/** A subscriber that registers again takes no place of another. */
+function observes(request: CoapRequest, topic: CollectionTopic): boolean {
+  const watch = request.observation?.observer;
+  return watch instanceof Watch && watch.subscription.filter === topic.name;
 }
 
 const path = (topic: CollectionTopic): string => `/${PREFIX}/${topic.id}`;

@@ -18,7 +18,7 @@ export class CollectionSite implements Site {
 
   /** Topics are listed by the collection itself, where the client is known. */
   links(): readonly Link[] {
-    return [{ target: "/pubsub", attributes: { rt: "core.ps core.ps.coll" } }];
+    return [{ target: "/pubsub", attributes: { rt: "core.ps core.ps.coll", ct: 40 } }];
   }
 
   open(peer: CoapPeer): PeerSite {

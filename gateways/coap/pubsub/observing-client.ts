@@ -3,6 +3,7 @@ import type { Client, Delivery, DeliveryId, SubscribeAnswer } from "#core/gatewa
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { isError, Response } from "../stack/codes.ts";
+import { Option } from "../stack/options.ts";
 import { type CoapPeer, type CoapResponse, respondWith } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
 import { retainedResponse } from "./read.ts";
@@ -14,6 +15,19 @@ const NO_VALUE_YET = respondWith(Response.Content);
 const NO_DELIVERIES: readonly Delivery[] = [];
 const NO_WATCHES: readonly Watch[] = [];
 const NO_SUBSCRIPTIONS: readonly Subscription[] = [];
+
+/**
+ * What a client that registers again was told last: an empty value would be news to it. A value with a Max-Age may be
+ * over by now.
+ */
+function toldBefore({ request }: Operation, subscription: Subscription): CoapResponse {
+  const { observation } = request;
+  const watch = observation?.observer;
+  const last = observation?.last;
+  if (!(watch instanceof Watch) || watch.subscription !== subscription || last === undefined)
+    return NO_VALUE_YET;
+  return last.options?.some(({ number }) => number === Option.MaxAge) === true ? NO_VALUE_YET : last;
+}
 
 /** One filter that a client has subscribed, with every observation that looks at it. */
 export class Subscription {
@@ -161,16 +175,22 @@ export class ObservingClient {
 
   /** The representation that the registration is answered with. */
   #first(operation: Operation, subscription: Subscription, retained: boolean, now: Instant): CoapResponse {
-    if (subscription.wildcard || !retained || operation.form === "form") return NO_VALUE_YET;
-    const response = retainedResponse(operation, this.client, now, NO_VALUE_YET);
+    if (subscription.wildcard || operation.form === "form") return NO_VALUE_YET;
+    const known = toldBefore(operation, subscription);
+    if (!retained) return known;
     // Who may subscribe but finds another format than it accepts is told so; nothing else is an error here.
-    return response;
+    return retainedResponse(operation, this.client, now, known);
   }
 
   /** Ends the observation of a client that asked for it. */
   forget(watch: Watch): void {
     watch.observation?.end();
     this.ended(watch, "deregistered");
+  }
+
+  /** Ends every observation of a filter. */
+  unobserve(filter: string): void {
+    for (const watch of this.#find(filter)?.watches ?? []) this.forget(watch);
   }
 
   /** An observation is over, for whatever reason. */

@@ -45,6 +45,7 @@ const NOT_SERVED = refused(Response.BadRequest, "this form is not served here");
 const CHANGED = respondWith(Response.Changed);
 const CREATED = respondWith(Response.Created);
 const NO_CONTENT = respondWith(Response.NoContent);
+const NO_VALUE = respondWith(Response.Content);
 const ALIVE = respondWith(Response.Content);
 
 /** `mqtt/connection` is no topic of the older form. */
@@ -172,20 +173,30 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
       this.#as(operation, now, (client, at) => request.respond(retainedResponse(operation, client, at)));
       return;
     }
-    this.#forgetObservation(request);
-    if (hasWildcard(operation.topic) || operation.form === "form") request.respond(NO_CONTENT);
+    this.#forgetObservation(operation);
+    // Clients of the form with a client id expect 2.07; to all others this is a GET (RFC 7641 §3.6).
+    const absent = operation.query.clientId === undefined ? NO_VALUE : NO_CONTENT;
+    if (hasWildcard(operation.topic) || operation.form === "form") request.respond(absent);
     else {
       this.#as(operation, now, (client, at) =>
-        request.respond(retainedResponse(operation, client, at, NO_CONTENT)),
+        request.respond(retainedResponse(operation, client, at, absent)),
       );
     }
   }
 
-  #forgetObservation(request: CoapRequest): void {
+  #forgetObservation({ request, topic, query }: Operation): void {
     const { observation } = request;
     const watch = observation?.observer;
     if (watch instanceof Watch) watch.deregister();
-    else observation?.end();
+    else if (observation !== undefined) observation.end();
+    // Who names itself unsubscribes by topic, whatever the token is.
+    else if (query.clientId !== undefined) this.#named(query)?.unobserve(topic);
+  }
+
+  /** The observing client of this peer that a query names. */
+  #named(query: Readonly<Query>): ObservingClient | undefined {
+    if (!this.#usesConnection(query)) return this.#observers.find(identityKey(query));
+    return this.#connection.problem(query) === undefined ? this.#connection.observing : undefined;
   }
 
   #observe(operation: Operation, now: Instant): void {

@@ -3,15 +3,20 @@ import { utf8 } from "#core/lib/bytes.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Response } from "../stack/codes.ts";
+import { Option } from "../stack/options.ts";
 import type { CoapResponse, Observation, ObservationEnd, Observer } from "../stack/site.ts";
 import { formNotification } from "./form-body.ts";
 import type { ObservingClient, Subscription } from "./observing-client.ts";
 import type { Form, Operation, Watched } from "./operation.ts";
-import { notificationOf } from "./representation.ts";
+import { formatOf, notificationOf } from "./representation.ts";
 import { locationOf } from "./topic-path.ts";
 
 /** The last word to observers of a topic-data resource that was deleted. */
 const DELETED = { code: Response.NotFound, payload: utf8("deleted") };
+const ANOTHER_FORMAT = {
+  code: Response.NotAcceptable,
+  payload: utf8("the topic has another Content-Format now"),
+};
 
 export type WatchEnd = ObservationEnd;
 
@@ -24,17 +29,20 @@ export class Watch implements Observer {
   readonly #form: Form;
   readonly #config: CoapConfig;
   readonly #watched: Watched | undefined;
+  /** The one Content-Format that the client takes; undefined when it has not said, or observes many topics. */
+  readonly #accept: number | undefined;
 
   constructor(
     client: ObservingClient,
     subscription: Subscription,
-    operation: Pick<Operation, "form" | "watched">,
+    operation: Pick<Operation, "form" | "watched" | "message">,
     config: CoapConfig,
   ) {
     this.#client = client;
     this.subscription = subscription;
     this.#form = operation.form;
     this.#watched = operation.watched;
+    this.#accept = subscription.wildcard ? undefined : operation.message.uint(Option.Accept);
     this.#config = config;
     // Under a wildcard the next message is of another topic, so nothing supersedes.
     this.coalesce = config.subscribe.coalesce && !subscription.wildcard;
@@ -43,12 +51,22 @@ export class Watch implements Observer {
   notify(delivery: Delivery, now: Instant): void {
     const { notify } = this.#config.subscribe;
     const confirmable = notify === "con" || (notify === "qos" && delivery.qos > 0);
-    if (this.#form === "data" && delivery.retain && delivery.message.payload.length === 0) {
-      this.observation?.notify(DELETED, false, 0);
-      this.#client.ended(this, "deregistered");
-      return;
-    }
-    this.observation?.notify(this.#response(delivery, now), confirmable, delivery.id);
+    const last = this.#lastWord(delivery);
+    this.observation?.notify(last ?? this.#response(delivery, now), confirmable, delivery.id);
+    if (last !== undefined) this.#client.ended(this, "deregistered");
+  }
+
+  /** Why the observation ends with this delivery; undefined when it goes on. */
+  #lastWord(delivery: Delivery): CoapResponse | undefined {
+    const { payload, properties } = delivery.message;
+    if (this.#form === "data" && delivery.retain && payload.length === 0) return DELETED;
+    // RFC 7641 §4.2: notifications keep to the format that was asked for.
+    const format = this.#accept === undefined ? undefined : formatOf(properties);
+    return format === undefined || format === this.#accept ? undefined : ANOTHER_FORMAT;
+  }
+
+  continues(previous: Observer): boolean {
+    return previous instanceof Watch && previous.subscription === this.subscription;
   }
 
   get confirmInterval(): Duration | undefined {

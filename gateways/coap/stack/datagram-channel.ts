@@ -1,6 +1,6 @@
 import type { ChannelHost } from "#core/gateway/contract.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import type { PendingAsk } from "./ask.ts";
+import { PendingAsk } from "./ask.ts";
 import { blockSize, szxFor } from "./block.ts";
 import { CoapChannel } from "./channel.ts";
 import { EMPTY, isError, isRequest, Response } from "./codes.ts";
@@ -137,8 +137,13 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const ask = this.askOf(message);
     if (type === Type.ACK) {
       // A piggybacked response must match message id and token (RFC 7252 §5.3.2).
-      if (ask === undefined || this.#outbox?.owner(messageId) !== ask) return;
-      this.#outbox.settle(messageId, "answered", now);
+      const outgoing = this.#outbox?.owner(messageId);
+      if (outgoing === undefined) return;
+      if (outgoing !== ask) {
+        this.#acknowledgedOddly(outgoing, messageId, now);
+        return;
+      }
+      this.#outbox?.settle(messageId, "answered", now);
       this.#prove();
       if (message.badCriticalOption() < 0) ask.respond(message, now);
       else ask.fail("reset", now);
@@ -164,6 +169,13 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const acknowledgement = new PendingAck(this.host, this.listener.memory, messageId, remembered);
     ask.respond(message, now, acknowledgement);
     acknowledgement.heard();
+  }
+
+  /** There are clients whose ACK of a response says 2.03. It has the message id, which is what an ACK is about. */
+  #acknowledgedOddly(outgoing: Outgoing, messageId: number, now: Instant): void {
+    if (outgoing instanceof PendingAsk) return;
+    this.#outbox?.settle(messageId, "acknowledged", now);
+    this.#prove();
   }
 
   #sendEmpty(type: Type, messageId: number): void {

@@ -15,13 +15,11 @@ export const isNewer = (value: number, than: number): boolean => {
   return ahead > 0 && ahead < HALF;
 };
 
-const clockOf = (now: Instant): number => Math.floor(now / 4) % SEQUENCE;
+/** The first number of an observation: a quarter of the milliseconds, so that numbers rise over a restart. */
+const firstSequence = (now: Instant): number => Math.floor(now / 4) % SEQUENCE;
 
-/** A quarter of the milliseconds, so that numbers go on rising over a restart; never the last one again. */
-export function nextSequence(last: number, now: Instant): number {
-  const clock = clockOf(now);
-  return isNewer(clock, last) ? clock : (last + 1) % SEQUENCE;
-}
+/** Rises by one: some clients take a jump for an old notification that comes late. */
+const nextSequence = (last: number): number => (last + 1) % SEQUENCE;
 
 interface Waiting {
   readonly response: CoapResponse;
@@ -51,18 +49,21 @@ export interface Notifying {
   reportEnd(observation: PeerObservation, why: ObservationEnd): void;
 }
 
+/** How an observation was asked for. */
+type Registration = Pick<PeerObservation, "key" | "method" | "szx" | "requestSize">;
+
 /** One peer observing one resource; is what the outbox retransmits while a notification is unacknowledged. */
 export class PeerObservation implements Observation, Outgoing {
   readonly #channel: Notifying;
-  readonly observer: Observer;
+  observer: Observer;
   readonly token: string;
   readonly tokenBytes: Uint8Array;
   /** Names the bodies of its notifications, and how they were asked for. */
-  readonly key: string;
-  readonly method: number;
-  readonly szx: number;
+  key: string;
+  method: number;
+  szx: number;
   /** Bytes of its registration. */
-  readonly requestSize: number;
+  requestSize: number;
   /** What the current notification is sent from. */
   readonly reply = new Reply();
   sequence: number;
@@ -82,7 +83,7 @@ export class PeerObservation implements Observation, Outgoing {
     observer: Observer,
     token: string,
     tokenBytes: Uint8Array,
-    origin: Pick<PeerObservation, "key" | "method" | "szx" | "requestSize">,
+    origin: Registration,
     now: Instant,
   ) {
     this.#channel = channel;
@@ -93,7 +94,7 @@ export class PeerObservation implements Observation, Outgoing {
     this.method = origin.method;
     this.szx = origin.szx;
     this.requestSize = origin.requestSize;
-    this.sequence = clockOf(now);
+    this.sequence = firstSequence(now);
     this.#confirmedAt = now;
   }
 
@@ -104,6 +105,30 @@ export class PeerObservation implements Observation, Outgoing {
   /** What is being sent. */
   get response(): CoapResponse | undefined {
     return this.#current?.response;
+  }
+
+  get last(): CoapResponse | undefined {
+    return this.reply.source.payload === undefined ? undefined : this.reply.source;
+  }
+
+  /**
+   * The client registers once more (RFC 7641 §4.1: replace or update), as some do whenever Max-Age is over. What it
+   * has not acknowledged follows the new response, with a higher number than that.
+   */
+  renew(observer: Observer, origin: Registration): void {
+    this.#channel.reportEnd(this, "replaced");
+    this.observer = observer;
+    this.key = origin.key;
+    this.method = origin.method;
+    this.szx = origin.szx;
+    this.requestSize = origin.requestSize;
+    this.#paused = true;
+    this.sequence = nextSequence(this.sequence);
+    if (this.#current === undefined) return;
+    this.#channel.withdraw(this);
+    this.#waiting ??= new Ring();
+    this.#waiting.unshift(this.#current);
+    this.#current = undefined;
   }
 
   notify(response: CoapResponse, confirmable: boolean, reference: number): void {
@@ -176,7 +201,7 @@ export class PeerObservation implements Observation, Outgoing {
   #send(next: Waiting): void {
     const channel = this.#channel;
     this.#current = next;
-    this.sequence = nextSequence(this.sequence, channel.now);
+    this.sequence = nextSequence(this.sequence);
     if (!channel.reliable && this.#mustConfirm(next)) {
       channel.confirmNotification(this);
       return;

@@ -54,16 +54,21 @@ export class Observations implements Notifying {
     return this.#byToken?.get(tokenKey(token, 0, token.length));
   }
 
-  /** Enters an observation; the one with the same token gives way. Undefined at a limit. */
+  /** Enters an observation; the one with the same token is continued or gives way. Undefined at a limit. */
   enter(exchange: Exchange, observer: Observer): PeerObservation | undefined {
     const { listener } = this.#carrier;
     const token = tokenKey(exchange.token, 0, exchange.token.length);
-    this.#byToken?.get(token)?.fail("replaced");
-    const { perPeer, total } = listener.settings.observe;
-    if (this.size >= perPeer || listener.observations >= total) return undefined;
     const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
     const { key, method, requestSize } = exchange;
     const origin = { key, method, szx, requestSize };
+    const known = this.#byToken?.get(token);
+    if (known !== undefined && observer.continues?.(known.observer) === true) {
+      known.renew(observer, origin);
+      return known;
+    }
+    known?.fail("replaced");
+    const { perPeer, total } = listener.settings.observe;
+    if (this.size >= perPeer || listener.observations >= total) return undefined;
     const observation = new PeerObservation(
       this,
       observer,

@@ -185,10 +185,23 @@ export class Server implements Answering {
       this.#close(exchange);
       return;
     }
+    const { now } = this.#carrier;
     const reply = exchange.separate ? new Reply() : this.#carrier.listener.reply.reset();
-    reply.cut(response, exchange.wanted, this.#carrier, this, exchange, this.#carrier.now);
+    const body = this.#fetched(exchange, now);
+    if (body === undefined) reply.cut(response, exchange.wanted, this.#carrier, this, exchange, now);
+    else reply.continued(body, exchange.wanted as Block, this.#carrier, this.bodies, now);
     reply.observe = observe;
     this.#send(exchange, reply, response);
+  }
+
+  /**
+   * What the peer is fetching with a registration: some clients repeat Observe with each block of a notification,
+   * and listen from then on under the token of the last.
+   */
+  #fetched({ observe, wanted, key }: Exchange, now: Instant): Body | undefined {
+    if (observe !== 0 || wanted === undefined || wanted.number === 0) return undefined;
+    const body = this.bodies.find(key, now);
+    return body?.response === undefined ? undefined : body;
   }
 
   #send(exchange: Exchange, reply: Reply, response: CoapResponse): void {

@@ -124,11 +124,12 @@ export interface CoapRequest {
   refuse(code: Code, diagnostic: string, options?: readonly OptionValue[]): void;
   /**
    * Answers a request with `observe` 0 and enters the peer as an observer; replaces the observation that had
-   * the same token, whose observer hears `ended("replaced")`. Undefined when a limit forbids it: then the
-   * response went out without Observe, which says so to the client (RFC 7641 §4.1). Only with success codes.
+   * the same token, whose observer hears `ended("replaced")`, or continues it. Undefined when a limit forbids it:
+   * then the response went out without Observe, which says so to the client (RFC 7641 §4.1). Only with success
+   * codes.
    */
   accept(response: CoapResponse, observer: Observer): Observation | undefined;
-  /** The observation that this request's token names, for `observe` 1: end it with `end()`. */
+  /** The observation that this request's token names. For `observe` 1: end it with `end()`. */
   readonly observation: Observation | undefined;
 }
 
@@ -139,6 +140,11 @@ export type ObservationEnd = "deregistered" | "reset" | "timeout" | "replaced" |
 export interface Observer {
   /** Only the newest notification waits; older ones that wait are dropped (RFC 7641 §4.5.2). Default: all wait. */
   readonly coalesce?: boolean;
+  /**
+   * The client has registered again, with the same token: true when this one observes what `previous` did, and
+   * shall be told what that one was still to be told. Default: never.
+   */
+  continues?(previous: Observer): boolean;
   /** A notification is CON at least this long after the last CON; the setting of the stack where undefined. */
   readonly confirmInterval?: Duration | undefined;
   /**
@@ -162,6 +168,8 @@ export interface Observation {
   notify(response: CoapResponse, confirmable: boolean, reference: number): void;
   /** Notifications that wait or are in flight. */
   readonly pending: number;
+  /** What it was notified of last, if that has a payload. */
+  readonly last: CoapResponse | undefined;
   /** Forgets it and what is queued; nothing is sent and `ended` is not called. */
   end(): void;
 }

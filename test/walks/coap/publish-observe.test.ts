@@ -108,10 +108,16 @@ it("observes a topic: the retained value first, then what is published, until Ob
   expect(world.disconnects).toHaveLength(1);
 });
 
-it("answers Observe 1 with 2.07 where no value is retained", () => {
+it("answers Observe 1 where no value is retained with an empty 2.05, and with 2.07 if there is a client id", () => {
   const { device } = setup();
-  device.ask({ path: "ps/a", token: "ob", options: [OBSERVE] });
-  expect(device.ask({ path: "ps/a", token: "ob", options: [FORGET] }).code).toBe("2.07");
+  const ask = (option: readonly [number, number], query: string[], path = "ps/a") =>
+    device.ask({ path, query, token: "ob", options: [option] });
+  for (const path of ["ps/a", "ps/+"]) {
+    ask(OBSERVE, [], path);
+    expect(ask(FORGET, [], path)).toMatchObject({ code: "2.05", payload: "" });
+    ask(OBSERVE, ["c=me"], path);
+    expect(ask(FORGET, ["c=me"], path)).toMatchObject({ code: "2.07", payload: "" });
+  }
 });
 
 it("observes wildcards, percent-encoded or not, and names the topic in Location-Path", () => {
