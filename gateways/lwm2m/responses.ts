@@ -41,12 +41,14 @@ export function answerOf(operation: Operation, response: IncomingResponse, targe
       return linksOf(code, payload);
     case "read":
     case "observe":
-    case "cancel-observe":
       return contentOf(response, operation.path, target);
     case "read-composite":
     case "observe-composite":
-    case "cancel-observe-composite":
       return contentOf(response, Path.ROOT, target);
+    case "cancel-observe":
+      return cancelledAnswer(response, operation.path, target);
+    case "cancel-observe-composite":
+      return cancelledAnswer(response, Path.ROOT, target);
     case "create":
       return { code, location: response.message.strings(Option.LocationPath)?.join("/") };
     case "write":
@@ -58,6 +60,10 @@ export function answerOf(operation: Operation, response: IncomingResponse, targe
       return { code };
   }
 }
+
+/** Some devices answer with a value, as RFC 7641 §3.6 has it, and some with none: either has ended the observation. */
+const cancelledAnswer = (response: IncomingResponse, base: Path, target: Target): Answer =>
+  response.payload.length === 0 ? { code: response.code } : contentOf(response, base, target);
 
 /** Some devices answer a write like a read: with content it was taken, without it was not. */
 function writtenAnswer(code: number, payload: Uint8Array): Answer {

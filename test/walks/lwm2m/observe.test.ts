@@ -85,6 +85,15 @@ describe("Observe and Notify", () => {
     expect(device.answers.at(-1)?.type).toBe(3);
   });
 
+  it("cancelling is answered as the device answers it, also without a value", () => {
+    const { device, ask } = registered();
+    observing(device, "/3303/0/5700", "21.5");
+    ask(observe("/3303/0/5700"));
+    device.on("GET /3303/0/5700", { code: "2.05" });
+    const cancelled = ask({ reqID: 2, msgType: "cancel-observe", data: { path: "/3303/0/5700" } });
+    expect(cancelled[0]?.data).toEqual({ reqPath: "/3303/0/5700", code: "2.05", codeMsg: "content" });
+  });
+
   it("an observation that there is not can be cancelled all the same", () => {
     const { device, ask } = registered();
     observing(device, "/3/0/9");
