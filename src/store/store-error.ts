@@ -11,7 +11,8 @@ export class StoreError extends Error {
   /** Names what the system or LMDB reports. */
   static of(error: unknown, folder: string): StoreError {
     if (error instanceof StoreError) return error;
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { message } = error as Error;
+    const code = codeOf(message) ?? (error as NodeJS.ErrnoException).code;
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
       return new StoreError(
         "data-folder-unusable",
@@ -29,4 +30,10 @@ export class StoreError extends Error {
       `the store in ${folder} cannot be read or written: ${message}${/input.output/i.test(message) ? " (is the disk full, or broken?)" : ""}`,
     );
   }
+}
+
+/** What LMDB says in words alone. */
+function codeOf(message: string): string | undefined {
+  if (/permission denied/i.test(message)) return "EACCES";
+  return /read-only file system/i.test(message) ? "EROFS" : undefined;
 }

@@ -1,5 +1,5 @@
 /** The built gateway as a process of its own, on a data folder that outlives it: to be killed at any moment. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
-const START_TIMEOUT = 15_000;
+const START_TIMEOUT = 30_000;
 
 export interface Ports {
   readonly mqtt: number;
@@ -31,7 +31,8 @@ export class StoreSite {
   readonly ports: Ports;
   readonly #config: string;
   readonly #settings: { readonly gateways: object };
-  #fileSizeMax: number | undefined;
+  /** What the next processes are started with, before the program: limits and such. */
+  #wrapper: readonly string[] = [];
   readonly #children = new Set<ChildProcess>();
 
   private constructor(ports: Ports, store: Readonly<Record<string, unknown>>, data: string | undefined) {
@@ -64,9 +65,21 @@ export class StoreSite {
     writeFileSync(this.#config, JSON.stringify({ ...this.#settings, ...settings, gateways: all }));
   }
 
-  /** No file of the next processes may grow above this many bytes. */
+  /** No file of the next processes may grow above this many bytes, until `raiseFileSize`. */
   limitFileSize(bytes: number): void {
-    this.#fileSizeMax = bytes;
+    // POSIX counts blocks of 512 bytes; the soft limit alone, so that it can be raised again.
+    this.#wrapper = ["sh", "-c", `ulimit -S -f ${bytes >> 9}; exec "$0" "$@"`];
+  }
+
+  raiseFileSize(pid: number): void {
+    execFileSync("prlimit", [`--pid=${pid}`, "--fsize=unlimited"]);
+  }
+
+  /** The rights of files are for the next processes what they are for anybody: they bind root, too. */
+  withoutPrivileges(): void {
+    if (process.getuid?.() !== 0) return;
+    const dropped = "-dac_override,-dac_read_search,-fowner";
+    this.#wrapper = ["setpriv", `--bounding-set=${dropped}`, `--inh-caps=${dropped}`, "--"];
   }
 
   static async create(store: Readonly<Record<string, unknown>> = {}, data?: string): Promise<StoreSite> {
@@ -108,9 +121,7 @@ export class StoreSite {
   }
 
   #run(args: readonly string[]): ChildProcess {
-    const limit = this.#fileSizeMax;
-    const command = limit === undefined ? [] : ["prlimit", `--fsize=${limit}`, process.execPath];
-    const [program = process.execPath, ...before] = command;
+    const [program = process.execPath, ...before] = [...this.#wrapper, process.execPath];
     const child = spawn(program, [...before, MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
@@ -140,6 +151,10 @@ export class StoreProcess {
     this.ended = new Promise((resolve) => {
       child.once("close", (code, signal) => resolve({ code, signal, errors }));
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
