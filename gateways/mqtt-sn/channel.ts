@@ -29,7 +29,13 @@ import { type Handshake, park, repeatHandshake, settleConnect } from "./operatio
 import { unwrap } from "./operations/forward.ts";
 import { keptAnswered } from "./operations/kept.ts";
 import { type Anonymous, answerPublish } from "./operations/publish-in.ts";
-import { deliverNext, type Exchange, NO_EXCHANGES, repeatExchanges } from "./operations/publish-out.ts";
+import {
+  askAgain,
+  deliverNext,
+  type Exchange,
+  NO_EXCHANGES,
+  repeatExchanges,
+} from "./operations/publish-out.ts";
 import { type Announcement, repeatRegister } from "./operations/register.ts";
 import { checkSilence, stopFlush } from "./operations/sleep.ts";
 import { answerSubscribe } from "./operations/subscribe.ts";
@@ -118,6 +124,7 @@ export class MqttSnChannel implements Channel {
     if (this.handshake !== undefined) receiveInHandshake(this, value, now);
     else if (this.client !== undefined) receiveConnected(this, value, now);
     else receiveUnconnected(this, value, now);
+    if (this.retryAt === NEVER && this.state === "active") askAgain(this, now);
   }
 
   deliver(client: Client, delivery: Delivery, now: Instant): void {
@@ -128,7 +135,7 @@ export class MqttSnChannel implements Channel {
     this.asked--;
     if (this.client === undefined) return;
     if (isKeptTicket(ticket)) keptAnswered(this, ticket, answer, now);
-    else if (isSubscribeTicket(ticket)) answerSubscribe(this, ticket, answer as SubscribeAnswer);
+    else if (isSubscribeTicket(ticket)) answerSubscribe(this, ticket, answer as SubscribeAnswer, now);
     else answerPublish(this, ticket, answer as PublishAnswer, now);
   }
 

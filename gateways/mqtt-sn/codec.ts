@@ -8,6 +8,12 @@ const qosOf = (flags: number): p.WireQoS => QOS_OF_BITS[(flags >> p.QOS_SHIFT) &
 const octet = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0;
 export const word = (bytes: Uint8Array, at: number): number => (octet(bytes, at) << 8) | octet(bytes, at + 1);
 
+/** A name or client id up to the end. Some clients send the NUL with it that ends it in their memory. */
+export function name(bytes: Uint8Array, at: number): Uint8Array {
+  const last = bytes.length - 1;
+  return bytes.subarray(at, last > at && bytes[last] === 0 ? last : bytes.length);
+}
+
 /** Octets before the variable part, or 0 when the length field is malformed or is not the datagram's size. */
 export function headerLength(bytes: Uint8Array): number {
   if (octet(bytes, 0) === p.LONG_LENGTH) {
@@ -54,14 +60,15 @@ function decodeBody(type: number, bytes: Uint8Array, at: number): Result<p.Packe
             type,
             topicId: word(bytes, at),
             messageId: word(bytes, at + 2),
-            topic: bytes.subarray(at + 4),
+            topic: name(bytes, at + 4),
           })
         : wrongSize(type, at);
     case p.PINGREQ:
-      return ok({ type, clientId: bytes.subarray(at) });
+      return ok({ type, clientId: name(bytes, at) });
     case p.DISCONNECT:
       if (size === 0) return ok({ type, duration: undefined });
-      return size === 2 ? ok({ type, duration: word(bytes, at) }) : wrongSize(type, at);
+      // A widespread library for Arduino counts its header twice, and sends two octets too many.
+      return size === 2 || size === 4 ? ok({ type, duration: word(bytes, at) }) : wrongSize(type, at);
     case p.CONNECT:
       return decodeConnect(bytes, at);
     case p.WILLTOPIC:
@@ -127,7 +134,7 @@ function decodeConnect(bytes: Uint8Array, at: number): Result<p.Packet, DecodeEr
     cleanSession: (flags & p.FLAG_CLEAN_SESSION) !== 0,
     protocolId: octet(bytes, at + 1),
     duration: word(bytes, at + 2),
-    clientId: bytes.subarray(at + 4),
+    clientId: name(bytes, at + 4),
   });
 }
 
@@ -153,8 +160,10 @@ function decodeSubscribe(
 ): Result<p.Packet, DecodeError> {
   if (bytes.length - at < 3) return wrongSize(type, at);
   const flags = octet(bytes, at);
-  const topicIdType = (flags & p.FLAG_TOPIC_ID_TYPE) as p.TopicIdType;
-  const topic = bytes.subarray(at + 3);
+  let topicIdType = (flags & p.FLAG_TOPIC_ID_TYPE) as p.TopicIdType;
+  const topic = topicIdType === p.NORMAL ? name(bytes, at + 3) : bytes.subarray(at + 3);
+  // Several clients call each name of up to two octets short; one of a single octet is just a name (§6.7).
+  if (topicIdType === p.SHORT && topic.length === 1) topicIdType = p.NORMAL;
   if ((topicIdType === p.PREDEFINED || topicIdType === p.SHORT) && topic.length !== 2) {
     return decodeError(CLAUSES[type] ?? "", at + 3, "a topic id or short name has two octets");
   }
@@ -181,7 +190,7 @@ function decodeWill(
     type,
     qos: qosOf(flags),
     retain: (flags & p.FLAG_RETAIN) !== 0,
-    topic: bytes.subarray(at + 1),
+    topic: name(bytes, at + 1),
   };
 }
 

@@ -192,7 +192,7 @@ export const mqttSnSchema = Type.Object(
       default: 3,
       minimum: 0,
       maximum: 100,
-      description: "Repeats before a client counts as lost (N_RETRY, 3 to 5).",
+      description: "Repeats before a sign of life is awaited (N_RETRY, 3 to 5).",
     }),
     inFlight: Type.Integer({
       default: 1,

@@ -42,7 +42,7 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
     case p.SUBSCRIBE:
     case p.UNSUBSCRIBE:
       if (packet.type === p.SUBSCRIBE) {
-        receiveSubscribe(channel, packet);
+        receiveSubscribe(channel, packet, now);
         return;
       }
       receiveUnsubscribe(channel, packet, now);

@@ -3,7 +3,7 @@ import type { Channel, ChannelHost, Datagram, Endpoint, Peer, Route } from "#cor
 import { lossyText } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { MqttSnChannel } from "./channel.ts";
-import { decode, headerLength } from "./codec.ts";
+import { decode, headerLength, name } from "./codec.ts";
 import { encodeBare } from "./encode.ts";
 import { Discovery } from "./operations/discovery.ts";
 import { isEncapsulated, nodeName } from "./operations/forward.ts";
@@ -137,5 +137,5 @@ function claimOf(type: number, bytes: Uint8Array, header: number, lengthMax: num
   if (type === p.PINGREQ) at = header;
   else if (type === p.CONNECT && bytes[header + 1] === p.PROTOCOL_ID) at = header + 4;
   if (at >= bytes.length || bytes.length - at > lengthMax) return undefined;
-  return lossyText(bytes.subarray(at));
+  return lossyText(name(bytes, at));
 }

@@ -7,6 +7,8 @@ import { TOPIC_ID_MAX, TOPIC_ID_MIN } from "./packets.ts";
 const UNTOLD = 0;
 const KNOWN = 1;
 const REFUSED = 2;
+/** Told in vain: it never said that it had heard (§6.10). */
+const ASSUMED = 3;
 
 /** Above this many names a scan is slower than an index. */
 const SCAN_MAX = 16;
@@ -51,7 +53,8 @@ export class Topics {
   }
 
   isKnown(id: number): boolean {
-    return this.#told(id) === KNOWN;
+    const told = this.#told(id);
+    return told === KNOWN || told === ASSUMED;
   }
 
   isRefused(id: number): boolean {
@@ -65,6 +68,15 @@ export class Topics {
   /** The client rejected our REGISTER: the name is not offered again in this connection (§6.10). */
   refused(id: number): void {
     this.#tell(id, REFUSED);
+  }
+
+  /** It never answered our REGISTER, but is there: perhaps it has understood. */
+  assumed(id: number): void {
+    this.#tell(id, ASSUMED);
+  }
+
+  isAssumed(id: number): boolean {
+    return this.#told(id) === ASSUMED;
   }
 
   forgotten(id: number): void {
@@ -141,6 +153,8 @@ const shortName = new Uint8Array(2);
 /** The two octets of a short topic name as text; `undefined` when they are no topic name (§6.7). */
 export function shortTopic(id: number): string | undefined {
   const [first, second] = [id >> 8, id & 0xff];
+  // A name of one octet, filled up by a client that calls it short; no name has a NUL in it.
+  if (second === 0 && first < 0x80 && maySpell(first)) return String.fromCharCode(first);
   if (!maySpell(first) || !maySpell(second)) return undefined;
   if (first < 0x80 && second < 0x80) return String.fromCharCode(first, second);
   shortName[0] = first;

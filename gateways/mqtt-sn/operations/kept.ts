@@ -6,6 +6,7 @@ import { encodeBare, encodeMessageAck, encodeReturnCode, encodeTopicAck } from "
 import * as p from "../packets.ts";
 import { keptTicket, ticketMessageId, ticketTopicId, ticketType } from "../tickets.ts";
 import { welcome } from "./connect.ts";
+import { settleAnnouncement } from "./register.ts";
 
 /** `CONNACK`: its message id is the number of the connect, so that an earlier one is told apart. */
 export type KeptAnswer =
@@ -55,6 +56,7 @@ function give(channel: MqttSnChannel, ticket: number, now: Instant): void {
     case p.REGACK:
       channel.topics?.learnt(ticketTopicId(ticket));
       channel.send(encodeTopicAck(type, ticketTopicId(ticket), messageId, p.ACCEPTED));
+      settleAnnouncement(channel, ticketTopicId(ticket), now);
       return;
     case p.WILLTOPICRESP:
     case p.WILLMSGRESP:

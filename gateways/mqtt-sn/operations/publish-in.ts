@@ -34,7 +34,8 @@ export function receivePublish(channel: MqttSnChannel, packet: p.Publish, now: I
   const { client, setup } = channel;
   if (client === undefined) return;
   const { qos, topicIdType, topicId, messageId, payload } = packet;
-  if (topicIdType === 3 || (qos > 0 && messageId === 0)) {
+  // QoS 1 needs no id that is unique, and simple clients send 0. QoS 2 could not be told from its repeat.
+  if (topicIdType === 3 || (qos === 2 && messageId === 0)) {
     reject(channel, packet, p.NOT_SUPPORTED, now);
     return;
   }
@@ -73,7 +74,8 @@ export function receivePublish(channel: MqttSnChannel, packet: p.Publish, now: I
 /** The topic that a publish is for; `undefined` when there is none under this id (§6.6, §6.7). */
 function topicOf(channel: MqttSnChannel, type: p.TopicIdType, id: number): string | undefined {
   if (type === p.NORMAL) return channel.topics?.nameOf(id);
-  if (type === p.SHORT) return shortTopic(id);
+  // A library flags its registered ids as short; no short name begins with NUL, so these cannot be meant.
+  if (type === p.SHORT) return shortTopic(id) ?? (id <= 0xff ? channel.topics?.nameOf(id) : undefined);
   return channel.setup.predefined.nameOf(id, channel.client?.id ?? "");
 }
 

@@ -1,11 +1,11 @@
 /** PUBLISH from the gateway to the client (MQTT-SN 1.2 §6.10), with the gateway's own repeats (§6.13). */
 import type { Delivery } from "#core/gateway/contract.ts";
-import { earliest, type Instant } from "#core/lib/time.ts";
+import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { encodedLength, encodeMessageAck, encodePublish, PUBLISH_FIXED, REGISTER_FIXED } from "../encode.ts";
 import * as p from "../packets.ts";
 import { shortTopicId } from "../topics.ts";
-import { announce, announceAgain, assignId } from "./register.ts";
+import { announce, announceAgain, askForRegack, assignId } from "./register.ts";
 import { endFlush } from "./sleep.ts";
 
 /** A QoS 1 or 2 message that has been sent and is not acknowledged. Its MsgId is the delivery's id. */
@@ -16,10 +16,19 @@ export interface Exchange {
   /** QoS 2: PUBREC has come, PUBCOMP is awaited. */
   released: boolean;
   repeats: number;
+  /** `NEVER`: all repeats were in vain, and a sign of life is awaited. */
   dueAt: Instant;
-  /** It was sent before, in this connection or another: DUP. */
-  sent: boolean;
+  sentAt: Instant;
+  /** How often the client was heard after it, and had not answered. */
+  ignored: number;
+  /** The last one sent had DUP. */
+  duplicate: boolean;
+  /** The client has refused DUP. */
+  plain: boolean;
 }
+
+/** Rounds of repeats that a client leaves without an answer while it says other things; it is not going to. */
+const ROUNDS = 4;
 
 /** What channels share that have nothing in flight. */
 export const NO_EXCHANGES: Exchange[] = [];
@@ -59,10 +68,30 @@ export function resumeFlow(channel: MqttSnChannel, now: Instant): void {
   for (const exchange of channel.exchanges) {
     exchange.repeats = 0;
     exchange.dueAt = channel.retryLater(now);
-    sendExchange(channel, exchange);
+    sendExchange(channel, exchange, now);
   }
   if (channel.announcement === undefined) sendWaiting(channel, now);
   else announceAgain(channel, now);
+}
+
+/** The client is there again, and has not answered yet what it was asked. */
+export function askAgain(channel: MqttSnChannel, now: Instant): void {
+  for (const exchange of channel.exchanges) {
+    if (givesUp(channel, exchange, now)) continue;
+    exchange.repeats = 0;
+    exchange.dueAt = channel.retryLater(now);
+    sendExchange(channel, exchange, now);
+  }
+  askForRegack(channel, now);
+}
+
+/** Counts that the client was heard after a message, and has not answered it. */
+function givesUp(channel: MqttSnChannel, exchange: Exchange, now: Instant): boolean {
+  if (channel.heardAt > exchange.sentAt) exchange.ignored++;
+  if (exchange.ignored < ROUNDS * Math.max(1, channel.setup.config.retries)) return false;
+  channel.host.note({ level: "warn", event: "not-acknowledged", detail: { topic: exchange.delivery.topic } });
+  finish(channel, exchange, "dead", now);
+  return true;
 }
 
 /** Sends a message under the id that the client knows, or tells it one first. */
@@ -153,11 +182,13 @@ export function publishTo(
     released: false,
     repeats: 0,
     dueAt: channel.retryLater(now),
-    sent: duplicate,
+    sentAt: now,
+    ignored: 0,
+    duplicate,
+    plain: false,
   };
   open(channel, exchange);
   channel.send(encodePublish(duplicate, qos, retain, topicIdType, topicId, id, message.payload));
-  exchange.sent = true;
 }
 
 /** The client had the message before the connection was lost: only PUBREL is due. */
@@ -167,6 +198,7 @@ function release(channel: MqttSnChannel, delivery: Delivery, now: Instant): void
   if (waiting !== undefined) {
     // PUBREC came in this connection, and only now is that kept: PUBREL may go.
     waiting.dueAt = dueAt;
+    waiting.sentAt = now;
     channel.send(encodeMessageAck(p.PUBREL, delivery.id));
     return;
   }
@@ -177,7 +209,10 @@ function release(channel: MqttSnChannel, delivery: Delivery, now: Instant): void
     released: true,
     repeats: 0,
     dueAt,
-    sent: true,
+    sentAt: now,
+    ignored: 0,
+    duplicate: true,
+    plain: false,
   });
   channel.send(encodeMessageAck(p.PUBREL, delivery.id));
 }
@@ -197,14 +232,16 @@ function close(channel: MqttSnChannel, exchange: Exchange): void {
 const find = (channel: MqttSnChannel, messageId: number): Exchange | undefined =>
   channel.exchanges.find((exchange) => exchange.delivery.id === messageId);
 
-function sendExchange(channel: MqttSnChannel, exchange: Exchange): void {
+function sendExchange(channel: MqttSnChannel, exchange: Exchange, now: Instant): void {
   const { delivery, topicIdType, topicId } = exchange;
+  exchange.sentAt = now;
   if (exchange.released) {
     channel.send(encodeMessageAck(p.PUBREL, delivery.id));
     return;
   }
   const { qos, retain, id, message } = delivery;
-  channel.send(encodePublish(exchange.sent, qos, retain, topicIdType, topicId, id, message.payload));
+  exchange.duplicate = !exchange.plain;
+  channel.send(encodePublish(exchange.duplicate, qos, retain, topicIdType, topicId, id, message.payload));
 }
 
 export function repeatExchanges(channel: MqttSnChannel, now: Instant): void {
@@ -213,21 +250,28 @@ export function repeatExchanges(channel: MqttSnChannel, now: Instant): void {
       channel.retryAt = earliest(channel.retryAt, exchange.dueAt);
       continue;
     }
+    const active = channel.state === "active";
+    if (active && givesUp(channel, exchange, now)) continue;
     if (exchange.repeats >= channel.setup.config.retries) {
-      channel.unanswered(now);
-      return;
+      if (!active) {
+        channel.unanswered(now);
+        return;
+      }
+      // It is lost when it was silent for its keep-alive time, not before (§6.14); until then nothing is sent.
+      exchange.dueAt = NEVER;
+      continue;
     }
     exchange.repeats++;
     channel.setup.counters.retries.value++;
     exchange.dueAt = channel.retryLater(now);
-    sendExchange(channel, exchange);
+    sendExchange(channel, exchange, now);
   }
 }
 
 export function receivePuback(channel: MqttSnChannel, packet: p.TopicAck, now: Instant): void {
   if (packet.messageId === 0) {
     // About a message with QoS 0, which is gone; the next on this topic is announced first.
-    if (packet.returnCode === p.INVALID_TOPIC_ID) channel.topics?.forgotten(packet.topicId);
+    if (packet.returnCode === p.INVALID_TOPIC_ID) correctQos0(channel, packet.topicId);
     return;
   }
   const exchange = find(channel, packet.messageId);
@@ -243,6 +287,13 @@ export function receivePuback(channel: MqttSnChannel, packet: p.TopicAck, now: I
       // The repeat will ask again; the message is not lost.
       return;
     default:
+      if (exchange.duplicate && packet.returnCode === p.NOT_SUPPORTED) {
+        // There are clients that do not know DUP. What they have refused they have not got: it is new to them.
+        exchange.plain = true;
+        exchange.dueAt = channel.retryLater(now);
+        sendExchange(channel, exchange, now);
+        return;
+      }
       channel.host.note({
         level: "info",
         event: "rejected-by-client",
@@ -253,12 +304,21 @@ export function receivePuback(channel: MqttSnChannel, packet: p.TopicAck, now: I
   }
 }
 
+/** A client that neither answers REGISTER nor knows what it was told there does not want this name (§6.10). */
+function correctQos0(channel: MqttSnChannel, topicId: number): void {
+  const { topics, setup } = channel;
+  if (topics?.isAssumed(topicId) !== true) topics?.forgotten(topicId);
+  else if (++channel.rejections > setup.config.retries) topics.refused(topicId);
+  else topics.forgotten(topicId);
+}
+
 /** The id is unknown to the client: a normal one is announced anew and the message sent again (§6.10). */
 function correctTopicId(channel: MqttSnChannel, exchange: Exchange, now: Instant): void {
   const { delivery, topicIdType, topicId } = exchange;
   if (channel.announcement !== undefined) return;
   // A client that goes on rejecting what it has itself registered gets no further.
   if (++channel.rejections > channel.setup.config.retries) {
+    if (channel.topics?.isAssumed(topicId) === true) channel.topics.refused(topicId);
     finish(channel, exchange, "dead", now);
     return;
   }
@@ -274,6 +334,8 @@ export function receivePubrec(channel: MqttSnChannel, packet: p.MessageAck, now:
   if (exchange !== undefined && exchange.delivery.qos === 2 && !exchange.released) {
     exchange.released = true;
     exchange.repeats = 0;
+    exchange.ignored = 0;
+    exchange.sentAt = now;
     exchange.dueAt = channel.retryLater(now);
     if (channel.client?.received(exchange.delivery.id) === "pending") return;
   }

@@ -12,14 +12,14 @@ import { refusalCode } from "../refusals.ts";
 import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
 import { shortTopic } from "../topics.ts";
 import { answerOnceKept } from "./kept.ts";
-import { assignId } from "./register.ts";
+import { assignId, settleAnnouncement } from "./register.ts";
 
-export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): void {
+export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe, now: Instant): void {
   const { client, setup } = channel;
   const { messageId, qos } = packet;
   if (client === undefined) return;
   const sleeping = channel.state !== "active" && setup.config.sleep.publish === "refuse";
-  if (qos === -1 || messageId === 0 || sleeping) {
+  if (qos === -1 || sleeping) {
     refuse(channel, messageId, p.NOT_SUPPORTED);
     return;
   }
@@ -45,7 +45,7 @@ export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe): v
     channel.predefinedInUse.add(topicId);
   }
   if (answer === "pending") channel.asked++;
-  else answerSubscribe(channel, ticket, answer, packet.topicIdType === p.NORMAL);
+  else answerSubscribe(channel, ticket, answer, now, packet.topicIdType === p.NORMAL);
 }
 
 /** One for all who subscribe alike: the session keeps it. */
@@ -84,6 +84,7 @@ export function answerSubscribe(
   channel: MqttSnChannel,
   ticket: number,
   answer: SubscribeAnswer,
+  now: Instant,
   byName = true,
 ): void {
   const messageId = ticketMessageId(ticket);
@@ -93,8 +94,10 @@ export function answerSubscribe(
     return;
   }
   // The client uses and understands this id from now on, without REGISTER (§6.9).
-  if (byName && topicId !== 0) channel.topics?.learnt(topicId);
+  const taught = byName && topicId !== 0;
+  if (taught) channel.topics?.learnt(topicId);
   channel.send(encodeSubAck(answer, topicId, messageId, p.ACCEPTED));
+  if (taught) settleAnnouncement(channel, topicId, now);
 }
 
 /** Always acknowledged: UNSUBACK has no field to say anything else in (§5.4.18). */

@@ -54,7 +54,7 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
     expect(d1.puback(1, 2)).toEqual(['PUBLISH 1 #4 qos1 "4"']);
   });
 
-  it("O4 repeats with DUP after T_retry, N_retry times, then the client is lost and the message stays", () => {
+  it("O4 repeats with DUP after T_retry, N_retry times; the client is lost by its keep-alive, the message stays", () => {
     const { world, d1, wait } = subscribed();
     world.publish("a/b", "x", { qos: 1 });
     expect(d1.hear()).toEqual(['PUBLISH 1 #1 qos1 "x"']);
@@ -64,11 +64,25 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
       wait(1);
       expect(d1.hear()).toEqual(['PUBLISH 1 #1 qos1 dup "x"']);
     }
-    wait(10_000);
+    wait(3_600_000 * 1.1 - 30_001);
+    expect(d1.hear()).toEqual([]);
+    wait(1);
     expect(d1.hear()).toEqual(["DISCONNECT"]);
     expect(d1.connect("d1", { clean: false })).toEqual(["CONNACK code 0", 'REGISTER 1 #1 "a/b"']);
     expect(d1.regack(1, 1)).toEqual(['PUBLISH 1 #1 qos1 dup "x"']);
     expect(d1.puback(1, 1)).toEqual([]);
+  });
+
+  it("O4 repeats again at the next sign of life", () => {
+    const { world, d1, wait } = subscribed();
+    world.publish("a/b", "x", { qos: 1 });
+    wait(600_000);
+    d1.hear();
+    expect(d1.ping()).toEqual(["PINGRESP", 'PUBLISH 1 #1 qos1 dup "x"']);
+    wait(10_000);
+    expect(d1.hear()).toEqual(['PUBLISH 1 #1 qos1 dup "x"']);
+    expect(d1.puback(1, 1)).toEqual([]);
+    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
   it("O4 repeats PUBREL without asking for the message again, also after a reconnect", () => {

@@ -84,12 +84,12 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     const { world, d1 } = subscribed();
     world.publish("a/b", "one");
     d1.hear();
-    d1.regack(1, 0xffff);
+    d1.regack(1, 1);
     d1.disconnect();
     d1.connect("d1", { clean: false });
     world.publish("a/b", "two");
-    expect(d1.hear()).toEqual(['REGISTER 1 #65535 "a/b"']);
-    expect(d1.regack(1, 0xffff)).toEqual(['PUBLISH 1 qos0 "two"']);
+    expect(d1.hear()).toEqual(['REGISTER 1 #1 "a/b"']);
+    expect(d1.regack(1, 1)).toEqual(['PUBLISH 1 qos0 "two"']);
   });
 
   it("R5 has one REGISTER outstanding", () => {
@@ -118,7 +118,7 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     const { world, d1 } = subscribed();
     world.publish("a/b", "1");
     d1.hear();
-    d1.regack(1, 0xffff, 3);
+    d1.regack(1, 1, 3);
     expect(d1.subscribe("a/b")).toEqual(["SUBACK 1 #1 qos0 code 0"]);
     world.publish("a/b", "2");
     expect(d1.hear()).toEqual(['PUBLISH 1 qos0 "2"']);
@@ -135,19 +135,32 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     expect(d1.regack(1, 1)).toEqual([]);
   });
 
-  it("R7 repeats REGISTER N_retry times, then the client is lost and the message stays", () => {
+  it("R7 repeats REGISTER N_retry times, then waits for a sign of life; the client is lost by its keep-alive", () => {
     const { world, d1, wait } = subscribed();
     d1.disconnect();
-    d1.connect("d1", { clean: false, keepAlive: 3600 });
+    d1.connect("d1", { clean: false, keepAlive: 300 });
     world.publish("a/b", "1", { qos: 1 });
     d1.hear();
     for (let repeat = 0; repeat < 3; repeat++) {
       wait(10_000);
       expect(d1.hear()).toEqual(['REGISTER 1 #1 "a/b"']);
     }
-    wait(10_000);
+    wait(289_999);
+    expect(d1.hear()).toEqual([]);
+    wait(10_001);
     expect(d1.hear()).toEqual(["DISCONNECT"]);
     expect(d1.connect("d1", { clean: false })).toEqual(["CONNACK code 0", 'REGISTER 1 #1 "a/b"']);
+  });
+
+  it("R7 asks again at a sign of life, and a late REGACK is as good as any", () => {
+    const { world, d1, wait } = subscribed();
+    d1.disconnect();
+    d1.connect("d1", { clean: false, keepAlive: 3600 });
+    world.publish("a/b", "1", { qos: 1 });
+    wait(600_000);
+    d1.hear();
+    expect(d1.ping()).toEqual(["PINGRESP", 'REGISTER 1 #1 "a/b"']);
+    expect(d1.regack(1, 1)).toEqual(['PUBLISH 1 #1 qos1 "1"']);
   });
 
   it("R8 announces anew and sends again when the client knows not the id (§7.1 invalid_topic_id)", () => {
@@ -193,9 +206,9 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     const { world, d1 } = subscribed();
     world.publish("a/b", "1");
     d1.hear();
-    d1.regack(1, 0xffff);
+    d1.regack(1, 1);
     expect(d1.puback(1, 0, 2)).toEqual([]);
     world.publish("a/b", "2");
-    expect(d1.hear()).toEqual(['REGISTER 1 #65535 "a/b"']);
+    expect(d1.hear()).toEqual(['REGISTER 1 #1 "a/b"']);
   });
 });
