@@ -222,6 +222,20 @@ describe("the lifetime goes on running while the process is away", () => {
   });
 });
 
+describe("an LwM2M gateway", () => {
+  it("is asked for its end devices when its first Update after a restart lists others, and not otherwise", async () => {
+    const { lives, device } = registered({}, {}, "</3/0>,</25/0>");
+    await lives.restart(seconds(10));
+    const again = lives.again(device);
+    again.update();
+    expect(again.lines()).toEqual([]);
+    await lives.restart(seconds(10));
+    const once = lives.again(device);
+    once.update([], "</3/0>,</25/0>,</25/1>");
+    expect(once.lines()).toEqual(["GET /25"]);
+  });
+});
+
 describe("a device that never comes back", () => {
   const ended = { msgType: "deregister", data: { ep: "meter", reason: "lifetime" } };
 
