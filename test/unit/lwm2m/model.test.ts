@@ -58,7 +58,7 @@ describe("the definitions that come with the gateway", () => {
 
   it("carry the version in the URN as the registry writes it", () => {
     for (const { id, version, urn } of shipped) {
-      const kind = id < 2048 ? "oma" : "ext";
+      const kind = id < 2048 ? "oma" : id < 10_241 ? "ext" : "x";
       expect(urn).toBe(`urn:oma:lwm2m:${kind}:${id}${version === "1.0" ? "" : `:${version}`}`);
     }
   });
