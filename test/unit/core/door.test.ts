@@ -194,6 +194,21 @@ describe("a login with an end", () => {
   });
 });
 
+describe("a memo that is made when it is asked for", () => {
+  it("says what is so now, and what was so last once its client has left", () => {
+    const { world, open } = site();
+    const client = open().puppet.connect("c", { sessionExpiry: seconds(60) });
+    const device = { readings: 1, toJSON: () => ({ readings: device.readings }) };
+    client.remember(device);
+    expect(client.memo).toEqual({ readings: 1 });
+    device.readings = 2;
+    expect([...world.sessions.memos("puppet")]).toEqual([{ clientId: "c", memo: { readings: 2 } }]);
+    client.end("lost");
+    device.readings = 3;
+    expect(open().puppet.connect("c", { sessionExpiry: seconds(60) }).memo).toEqual({ readings: 2 });
+  });
+});
+
 describe("a client", () => {
   it("is given an id of its own when it brings none", () => {
     const { open } = site();
