@@ -117,10 +117,17 @@ export class ConfiguredPolicy implements Policy {
   ban(ban: Ban): boolean {
     const now = this.#clock.now();
     if (!this.#bans.add(ban, now)) return false;
-    this.#added = this.#added.filter((known) => known.until > now && !sameTarget(known, ban));
+    this.#forgetExpired(now);
+    this.#added = this.#added.filter((known) => !sameTarget(known, ban));
     this.#added.push(ban);
     this.#journal?.banned(ban);
     return true;
+  }
+
+  /** What is over is forgotten by the journal, too: devices that flap would fill a store else. */
+  #forgetExpired(now: Instant): void {
+    for (const known of this.#added) if (known.until <= now) this.#journal?.unbanned(known);
+    this.#added = this.#added.filter(({ until }) => until > now);
   }
 
   /** False when there was no such ban. */
