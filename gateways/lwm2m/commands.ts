@@ -1,5 +1,5 @@
 /** Commands: the JSON that applications publish to a device's command topic becomes a checked value here. */
-import { text } from "#core/lib/bytes.ts";
+import { NO_BYTES, text, utf8 } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
 import { isJsonObject, type Json, type JsonObject, parseExactJson } from "./content/exact-json.ts";
 import type { Entry, Types } from "./content/value.ts";
@@ -250,14 +250,15 @@ function readExecute(data: JsonObject, encoding: Encoding): Result<Task, string>
   return onPath(data, 3, (path) => {
     const given = data["args"] ?? "";
     if (typeof given !== "string" && typeof given !== "number") return err("args must be a text");
-    const args = encoding === "hex" ? fromHex(String(given)) : String(given);
-    if (args === undefined) return err("args is not hexadecimal text");
-    return asked({ kind: "execute", path, args: args === "undefined" ? "" : args });
+    const readable = given === "undefined" ? "" : String(given);
+    const args = encoding === "hex" ? fromHex(readable) : utf8(readable);
+    return args === undefined ? err("args is not hexadecimal") : asked({ kind: "execute", path, args });
   });
 }
 
-const fromHex = (given: string): string | undefined =>
-  /^(?:[0-9a-fA-F]{2})*$/.test(given) ? text(new Uint8Array(Buffer.from(given, "hex"))) : undefined;
+/** Of any bytes: a device may take more as arguments than the text that LwM2M 1.1 §6.3.5 has. */
+const fromHex = (given: string): Uint8Array | undefined =>
+  /^(?:[0-9a-fA-F]{2})*$/.test(given) ? new Uint8Array(Buffer.from(given, "hex")) : undefined;
 
 /** Content paths begin with an instance (`/0/1`), or leave the choice of it to the device (`1`). */
 function readCreate(data: JsonObject, encoding: Encoding, types: Types): Result<Task, string> {
@@ -313,5 +314,5 @@ function readBootstrapRequest(data: JsonObject): Result<Task, string> {
   const trigger = given.ok ? given.value.up(2).child(9) : undefined;
   if (trigger?.object !== 1 || trigger.kind !== "resource")
     return err("path must be a Server instance, as /1/0");
-  return asked({ kind: "execute", path: trigger, args: "" });
+  return asked({ kind: "execute", path: trigger, args: NO_BYTES });
 }

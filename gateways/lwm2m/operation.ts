@@ -23,7 +23,7 @@ export type Operation =
       readonly format?: number | undefined;
     }
   | { readonly kind: "write-attributes"; readonly path: Path; readonly attributes: Query }
-  | { readonly kind: "execute"; readonly path: Path; readonly args: string }
+  | { readonly kind: "execute"; readonly path: Path; readonly args: Uint8Array }
   | {
       readonly kind: "create";
       readonly path: Path;

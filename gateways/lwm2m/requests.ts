@@ -1,7 +1,6 @@
 /** Operations become CoAP requests here and nowhere else (LwM2M 1.1 Transport §6.4, tables 6.4.3-1 to 6.4.4-1). */
 
 import { unreachable } from "#core/lib/assert.ts";
-import { utf8 } from "#core/lib/bytes.ts";
 import { type DecodeError, ok, type Result } from "#core/lib/result.ts";
 import { Method } from "#gateways/coap/stack/codes.ts";
 import { Option, type OptionValue, option } from "#gateways/coap/stack/options.ts";
@@ -111,8 +110,8 @@ function writeRequest(operation: Of<"write">, target: Target): Request {
 
 function executeRequest(operation: Of<"execute">, target: Target): OutgoingRequest {
   const request = { method: Method.POST, path: segments(target, operation.path) };
-  if (operation.args === "") return request;
-  return { ...request, options: [contentFormat(ContentFormat.Text)], payload: utf8(operation.args) };
+  if (operation.args.length === 0) return request;
+  return { ...request, options: [contentFormat(ContentFormat.Text)], payload: operation.args };
 }
 
 function createRequest(operation: Of<"create">, target: Target): Request {

@@ -3,6 +3,7 @@
  * Result, start the update, and publish each step.
  */
 
+import { NO_BYTES } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/codes.ts";
 import { isJsonObject, type Json, type JsonObject } from "../content/exact-json.ts";
@@ -178,7 +179,7 @@ export class FirmwareUpdate {
       return;
     }
     this.#enter("updating");
-    const operation: Operation = { kind: "execute", path: UPDATE, args: "" };
+    const operation: Operation = { kind: "execute", path: UPDATE, args: NO_BYTES };
     this.#device.ask(operation, (settlement, later) => this.#started(settlement, later), now);
   }
 

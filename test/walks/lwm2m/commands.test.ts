@@ -213,10 +213,10 @@ describe("Execute, Discover, Write-Attributes", () => {
     });
   });
 
-  it("arguments in hex", () => {
+  it.each(["30", "00ff80"])("arguments in hex may be any bytes: %s", (args) => {
     const { device, ask } = registered();
-    ask({ msgType: "execute", encoding: "hex", data: { path: "/3/0/4", args: "30" } });
-    expect(Buffer.from(device.lastAsked().payload).toString()).toBe("0");
+    ask({ msgType: "execute", encoding: "hex", data: { path: "/3/0/4", args } });
+    expect(Buffer.from(device.lastAsked().payload).toString("hex")).toBe(args);
   });
 
   it("discover gives the links as they are", () => {
