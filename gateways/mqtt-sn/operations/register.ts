@@ -165,6 +165,10 @@ function goOnWithoutRegack(channel: MqttSnChannel, announcement: Announcement, n
 export function announceAgain(channel: MqttSnChannel, now: Instant): void {
   const { announcement } = channel;
   if (announcement === undefined) return;
+  if (++announcement.ignored > IGNORED_MAX) {
+    goOnWithoutRegack(channel, announcement, now);
+    return;
+  }
   announcement.repeats = 0;
   announcement.sentAt = now;
   announcement.dueAt = channel.retryLater(now);
