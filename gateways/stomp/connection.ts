@@ -156,8 +156,8 @@ export class Connection {
   }
 
   /**
-   * A receipt says that a frame was processed, so it waits for the store too: an acknowledged message does not come
-   * again, and an ended subscription stays ended.
+   * A receipt says that a frame was processed, so it waits for the store too: an ended subscription stays ended, and a
+   * dead letter is kept. Only what an ACK settled may come again after a crash, as it may after a lost connection.
    */
   #concludeOnceKept(outcome: Outcome, receipt: Uint8Array | undefined, since: number): void {
     if (outcome === DONE && receipt !== undefined && this.failure === undefined) {

@@ -2,7 +2,6 @@
 import { expect, it } from "vitest";
 import { commitWhenTold } from "../../support/commit-when-told.ts";
 import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
-import { header } from "../../support/stomp-frames.ts";
 import { World } from "../../support/world.ts";
 
 const DURABLE = { id: "0", destination: "in", ack: "client-individual", "durable-subscription-name": "d" };
@@ -26,18 +25,6 @@ it("of SUBSCRIBE to a durable subscription", () => {
   client.say("SUBSCRIBE", { ...DURABLE, receipt: "s" });
   expect(said()).toEqual([]);
   expect([...commit(), ...commit()]).toEqual(["RECEIPT receipt-id=s"]);
-});
-
-it("of ACK and NACK: what is acknowledged does not come again after a crash", () => {
-  const { world, client, said, commit } = open();
-  client.say("SUBSCRIBE", DURABLE);
-  commit();
-  for (const body of ["1", "2"]) world.publish("in", body, { qos: 1 });
-  const [first, second] = client.heard().map((one) => header(one, "ack") ?? "");
-  client.say("ACK", { id: first ?? "", receipt: "a" });
-  client.say("NACK", { id: second ?? "", receipt: "n", requeue: "false" });
-  expect(said()).toEqual([]);
-  expect([...commit(), ...commit()]).toEqual(["RECEIPT receipt-id=a", "RECEIPT receipt-id=n"]);
 });
 
 it("of UNSUBSCRIBE that ends a durable subscription", () => {
