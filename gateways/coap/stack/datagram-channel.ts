@@ -3,11 +3,11 @@ import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import { PendingAsk } from "./ask.ts";
 import { blockSize, szxFor } from "./block.ts";
 import { CoapChannel } from "./channel.ts";
-import { EMPTY, isError, isRequest, Response } from "./codes.ts";
+import { codeClass, EMPTY, isError, isRequest, Response } from "./codes.ts";
 import type { Exchange } from "./exchange.ts";
 import { ExchangesOfPeer } from "./exchange-memory.ts";
 import type { Listener } from "./listener.ts";
-import { type CoapMessage, decodeDatagram, Type } from "./message.ts";
+import { type CoapMessage, decodeDatagram, HEADER_LENGTH, TOKEN_LENGTH_MAX, Type } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
@@ -78,14 +78,27 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const error = decodeDatagram(bytes, message);
     if (error !== undefined) {
       counters.malformed.value++;
-      if (error.reaction === "format" && message.type === Type.CON)
-        this.#sendEmpty(Type.RST, message.messageId);
+      if (error.reaction !== "format") return;
+      if (message.type === Type.CON) this.#sendEmpty(Type.RST, message.messageId);
+      else if (this.#repeatsToken(message)) this.#empty(message, now);
       return;
     }
     this.sites.heard(now);
     if (message.code === EMPTY) this.#empty(message, now);
     else if (isRequest(message.code)) this.#request(message, now);
     else this.#response(message, now);
+  }
+
+  /**
+   * Some clients give an empty ACK or RST the token of what it answers. RFC 7252 §4.1 makes that a format error; it
+   * is overlooked where message id and token both are those of a message that waits for just this.
+   */
+  #repeatsToken(message: CoapMessage): boolean {
+    const { type, code, size, messageId, tokenLength } = message;
+    if (code !== EMPTY || tokenLength > TOKEN_LENGTH_MAX || size !== HEADER_LENGTH + tokenLength)
+      return false;
+    if (this.#outbox?.carries(messageId, message.token) === true) return true;
+    return type === Type.RST && this.server.notified(messageId, message.token);
   }
 
   /** The device is at a new address: that one has proven nothing yet. */
@@ -140,7 +153,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
       const outgoing = this.#outbox?.owner(messageId);
       if (outgoing === undefined) return;
       if (outgoing !== ask) {
-        this.#acknowledgedOddly(outgoing, messageId, now);
+        this.#acknowledgedOddly(outgoing, message, now);
         return;
       }
       this.#outbox?.settle(messageId, "answered", now);
@@ -172,8 +185,8 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   /** There are clients whose ACK of a response says 2.03. It has the message id, which is what an ACK is about. */
-  #acknowledgedOddly(outgoing: Outgoing, messageId: number, now: Instant): void {
-    if (outgoing instanceof PendingAsk) return;
+  #acknowledgedOddly(outgoing: Outgoing, { code, messageId }: CoapMessage, now: Instant): void {
+    if (outgoing instanceof PendingAsk || codeClass(code) !== 2) return;
     this.#outbox?.settle(messageId, "acknowledged", now);
     this.#prove();
   }

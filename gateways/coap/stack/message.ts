@@ -9,7 +9,7 @@ export type Type = (typeof Type)[keyof typeof Type];
 
 export const PAYLOAD_MARKER = 0xff;
 export const TOKEN_LENGTH_MAX = 8;
-const HEADER_LENGTH = 4;
+export const HEADER_LENGTH = 4;
 
 /** What is wrong with a message, and what to do: `silent` whatever its type, or `format`: RST a CON. */
 export interface FormatError {

@@ -90,6 +90,11 @@ export class Observations implements Notifying {
     if (this.#byToken.size === 0) this.#byToken = undefined;
   }
 
+  notified(messageId: number, token: Uint8Array): boolean {
+    const observation = this.find(token);
+    return observation?.lastId === messageId || observation?.lastButOneId === messageId;
+  }
+
   /** An RST that names a NON notification ends the observation (RFC 7641 §3.6). */
   reset(messageId: number): void {
     if (this.#byToken === undefined) return;

@@ -1,5 +1,7 @@
+import { sameBytes } from "#core/lib/bytes.ts";
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant, milliseconds, NEVER } from "#core/lib/time.ts";
+import { HEADER_LENGTH } from "./message.ts";
 import { MessageIds } from "./message-ids.ts";
 import type { Transmission } from "./transmission.ts";
 
@@ -102,6 +104,13 @@ export class Outbox {
   /** Whose message this id is, if it is in flight. */
   owner(messageId: number): Outgoing | undefined {
     return this.#find(messageId)?.outgoing;
+  }
+
+  /** The message of this id is in flight and has this token. */
+  carries(messageId: number, token: Uint8Array): boolean {
+    const bytes = this.#find(messageId)?.bytes;
+    if (bytes === undefined || ((bytes[0] as number) & 0x0f) !== token.length) return false;
+    return sameBytes(bytes.subarray(HEADER_LENGTH, HEADER_LENGTH + token.length), token);
   }
 
   wake(now: Instant): void {

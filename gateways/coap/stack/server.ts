@@ -317,6 +317,11 @@ export class Server implements Answering {
     this.#observations?.reset(messageId);
   }
 
+  /** A NON notification of late had this message id and this token. */
+  notified(messageId: number, token: Uint8Array): boolean {
+    return this.#observations?.notified(messageId, token) === true;
+  }
+
   /** Tells the observers what has happened in the input at hand. */
   tell(now: Instant): void {
     this.#observations?.tell(now);

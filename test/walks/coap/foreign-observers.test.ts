@@ -208,12 +208,43 @@ it("CoAPthon3: fetches blocks with Observe and the token of the registration, an
   expect(tell("small")).toMatchObject([{ type: CON, token: "", text: "small" }]);
 });
 
-it("takes an empty RST or ACK that has a token for the format error it is (RFC 7252 §4.1)", () => {
-  const { client, tell } = setup();
+it("CoAPthon3, coap-rs, Copper: an ACK or RST with the token of what it answers counts", () => {
+  const { world, client, tell } = setup();
   client.asks("42 01 0001 beef 60 52 'ps' 01 'a'");
-  const [told] = tell("1", { qos: 0 });
-  expect(client.sends(`72 00 ${(told?.id ?? 0).toString(16).padStart(4, "0")} beef`)).toEqual([]);
-  expect(tell("2", { qos: 0 })).toMatchObject([{ text: "2" }]);
+  const hex = (message: Said | undefined): string => (message?.id ?? 0).toString(16).padStart(4, "0");
+  const [con] = tell("1");
+  expect(client.sends(`62 00 ${hex(con)} beef`)).toEqual([]);
+  world.advance(seconds(100));
+  expect(client.hears()).toEqual([]);
+  const [non] = tell("2", { qos: 0 });
+  expect(non).toMatchObject({ type: NON, text: "2" });
+  expect(client.sends(`72 00 ${hex(non)} beef`)).toEqual([]);
+  expect(tell("3", { qos: 0 })).toEqual([]);
+});
+
+it("takes an ACK or RST with any other token for the format error it is (RFC 7252 §4.1)", () => {
+  const { world, client, tell } = setup();
+  client.asks("42 01 0001 beef 60 52 'ps' 01 'a'");
+  const hex = (message: Said | undefined): string => (message?.id ?? 0).toString(16).padStart(4, "0");
+  const [con] = tell("1");
+  for (const odd of ["62 00 ID dead", "72 00 ID dead", "61 00 ID be", "62 00 ID beef ff 00", "60 00 ID ff"]) {
+    expect(client.sends(odd.replace("ID", hex(con)))).toEqual([]);
+  }
+  world.advance(seconds(4));
+  expect(client.hears().map((each) => each.wire)).toEqual([con?.wire]);
+  client.acknowledges(con);
+  const [non] = tell("2", { qos: 0 });
+  expect(client.sends(`72 00 ${hex(non)} dead`)).toEqual([]);
+  expect(tell("3", { qos: 0 })).toMatchObject([{ text: "3" }]);
+});
+
+it("an Arduino that answers a notification with 4.04 in an ACK has acknowledged nothing", () => {
+  const { world, client, tell } = setup();
+  client.asks("40 01 0001 60 52 'ps' 01 'a'");
+  const [con] = tell("1");
+  client.sends(`60 84 ${(con?.id ?? 0).toString(16).padStart(4, "0")} c2 0000`);
+  world.advance(seconds(4));
+  expect(client.hears().map((each) => each.wire)).toEqual([con?.wire]);
 });
 
 // ---- gen_coap, and er_coap_client of EMQX's test suites
