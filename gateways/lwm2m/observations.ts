@@ -1,4 +1,5 @@
 /** What is observed on one device, and the form in which that outlives its registration. */
+import { SmallMap } from "#core/lib/small-map.ts";
 import type { Ask } from "#gateways/coap/stack/site.ts";
 import type { JsonObject } from "./content/exact-json.ts";
 import { isJsonObject, type Json } from "./content/exact-json.ts";
@@ -16,7 +17,7 @@ export interface Observed {
 
 /** Observations by key; costs nothing until there is one. */
 export class ObservationTable {
-  #entries: Map<string, Observed> | undefined = undefined;
+  #entries: SmallMap<string, Observed> | undefined = undefined;
 
   get size(): number {
     return this.#entries?.size ?? 0;
@@ -31,7 +32,7 @@ export class ObservationTable {
   }
 
   set(key: string, observed: Observed): void {
-    this.#entries ??= new Map();
+    this.#entries ??= new SmallMap();
     this.#entries.set(key, observed);
   }
 

@@ -2,6 +2,7 @@
 
 import type { Client, ConnectAnswer, StopReason, SubscribeAnswer, Ticket } from "#core/gateway/contract.ts";
 import { utf8 } from "#core/lib/bytes.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { type Code, Method, Response } from "#gateways/coap/stack/codes.ts";
 import { Option, option } from "#gateways/coap/stack/options.ts";
@@ -40,8 +41,8 @@ export class RegistrationInterface {
   /** Nearly always one; a list of one is much smaller than a map. */
   #devices: readonly Device[] = [];
   /** Registrations whose connect or subscribe is pending; mostly there are none. */
-  #connecting: Map<Ticket, Arriving> | undefined = undefined;
-  #subscribing: Map<Ticket, { device: Device; arriving: Arriving }> | undefined = undefined;
+  #connecting: SmallMap<Ticket, Arriving> | undefined = undefined;
+  #subscribing: SmallMap<Ticket, { device: Device; arriving: Arriving }> | undefined = undefined;
 
   constructor(shared: Shared, peer: CoapPeer) {
     this.#shared = shared;
@@ -142,7 +143,7 @@ export class RegistrationInterface {
       ticket,
     );
     if (answer === "pending") {
-      this.#connecting ??= new Map();
+      this.#connecting ??= new SmallMap();
       this.#connecting.set(ticket, arriving);
     } else this.#connected(arriving, answer, now);
   }
@@ -150,6 +151,7 @@ export class RegistrationInterface {
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
     const arriving = this.#connecting?.get(ticket);
     this.#connecting?.delete(ticket);
+    if (this.#connecting?.size === 0) this.#connecting = undefined;
     if (arriving !== undefined) this.#connected(arriving, answer, now);
   }
 
@@ -176,7 +178,7 @@ export class RegistrationInterface {
     const { commandOptions } = this.#shared;
     const subscribed = client.subscribe(device.reporter.topic("command"), commandOptions, ticket);
     if (subscribed === "pending") {
-      this.#subscribing ??= new Map();
+      this.#subscribing ??= new SmallMap();
       this.#subscribing.set(ticket, { device, arriving });
     } else this.#subscribed(device, arriving, subscribed, now);
   }
@@ -186,6 +188,7 @@ export class RegistrationInterface {
     const waiting = this.#subscribing?.get(ticket);
     if (waiting === undefined) return false;
     this.#subscribing?.delete(ticket);
+    if (this.#subscribing?.size === 0) this.#subscribing = undefined;
     this.#subscribed(waiting.device, waiting.arriving, answer, now);
     return true;
   }

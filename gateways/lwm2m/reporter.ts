@@ -2,6 +2,7 @@
 
 import { Message, type MessageProperties } from "#core/bus/message.ts";
 import type { Client, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
 import type { Lwm2mConfig } from "./config.ts";
@@ -23,7 +24,7 @@ export class Reporter implements Place {
   readonly #client: Client;
   readonly #config: Pick<Lwm2mConfig, "topics" | "reportQos">;
   /** Publishes that wait for the store; mostly there are none. */
-  #pending: Map<Ticket, Published> | undefined = undefined;
+  #pending: SmallMap<Ticket, Published> | undefined = undefined;
   /** Most reports are notifications. */
   #notifyTopic: string | undefined = undefined;
 
@@ -71,7 +72,7 @@ export class Reporter implements Place {
     const ticket = this.#peer.ticket();
     const answer = this.#client.publish(message, ticket);
     if (answer === "pending") {
-      this.#pending ??= new Map();
+      this.#pending ??= new SmallMap();
       this.#pending.set(ticket, (later) => this.#published(message.topic, later, then));
     } else this.#published(message.topic, answer, then);
   }
@@ -81,6 +82,7 @@ export class Reporter implements Place {
     const published = this.#pending?.get(ticket);
     if (published === undefined) return false;
     this.#pending?.delete(ticket);
+    if (this.#pending?.size === 0) this.#pending = undefined;
     published(answer);
     return true;
   }

@@ -4,6 +4,7 @@
  */
 
 import { Ring } from "#core/lib/ring.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import { type Duration, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/codes.ts";
 import type {
@@ -67,7 +68,7 @@ export class RequestQueue {
   #waiting: Ring<Waiting> | undefined = undefined;
   #running: Waiting | undefined = undefined;
   /** Asks that have not been answered, so that they can be given up. */
-  #asks: Map<Waiting, Ask | undefined> | undefined = undefined;
+  #asks: SmallMap<Waiting, Ask | undefined> | undefined = undefined;
   #due: Instant | undefined = undefined;
   #closed = false;
 
@@ -176,7 +177,7 @@ export class RequestQueue {
   }
 
   #remember(request: Waiting, ask: Ask | undefined): void {
-    this.#asks ??= new Map();
+    this.#asks ??= new SmallMap();
     this.#asks.set(request, ask);
   }
 
@@ -184,6 +185,7 @@ export class RequestQueue {
   finish(request: Waiting, settlement: Settlement, now: Instant): void {
     if (this.#closed) return;
     this.#asks?.delete(request);
+    if (this.#asks?.size === 0) this.#asks = undefined;
     if (this.#running === request) this.#running = undefined;
     if (settlement.kind === "failed" && settlement.why === "coap_timeout") this.#line.silent(now);
     request.settled(settlement, now);

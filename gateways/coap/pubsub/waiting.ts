@@ -1,20 +1,21 @@
 import type { ConnectAnswer, PublishAnswer, SubscribeAnswer, Ticket } from "#core/gateway/contract.ts";
+import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 
 type Answer = PublishAnswer | SubscribeAnswer;
 
 /** What goes on when the core has answered, by ticket. Bounded by the requests that a peer may have open. */
 export class Waiting {
-  #answers: Map<Ticket, (answer: Answer, now: Instant) => void> | undefined = undefined;
-  #connects: Map<Ticket, (answer: ConnectAnswer, now: Instant) => void> | undefined = undefined;
+  #answers: SmallMap<Ticket, (answer: Answer, now: Instant) => void> | undefined = undefined;
+  #connects: SmallMap<Ticket, (answer: ConnectAnswer, now: Instant) => void> | undefined = undefined;
 
   answer(ticket: Ticket, then: (answer: Answer, now: Instant) => void): void {
-    this.#answers ??= new Map();
+    this.#answers ??= new SmallMap();
     this.#answers.set(ticket, then);
   }
 
   connect(ticket: Ticket, then: (answer: ConnectAnswer, now: Instant) => void): void {
-    this.#connects ??= new Map();
+    this.#connects ??= new SmallMap();
     this.#connects.set(ticket, then);
   }
 

@@ -2,7 +2,7 @@ import { after, type Duration, type Instant, NEVER, seconds } from "#core/lib/ti
 import { type Block, blockSize, packBlock, readBlock } from "./block.ts";
 import { type Code, isError, Response } from "./codes.ts";
 import { Download } from "./download.ts";
-import { type CoapMessage, tokenKey } from "./message.ts";
+import { type CoapMessage, tokenKey, tokenOf } from "./message.ts";
 import { isNewer } from "./observation.ts";
 import { Option } from "./options.ts";
 import type { Outgoing } from "./outbox.ts";
@@ -36,8 +36,8 @@ export class PendingAsk implements Ask, Outgoing {
   readonly #channel: Asking;
   readonly request: OutgoingRequest;
   readonly #asker: Asker;
-  token: Uint8Array;
-  key: string;
+  /** Its token, as a key. */
+  readonly key: string;
   /** When it fails; `NEVER` while only notifications are awaited. */
   due: Instant = NEVER;
   readonly #observe: 0 | 1 | undefined;
@@ -58,11 +58,14 @@ export class PendingAsk implements Ask, Outgoing {
     this.#channel = channel;
     this.request = request;
     this.#asker = asker;
-    this.token = token ?? channel.newToken();
-    this.key = sameToken(this.token);
+    this.key = sameToken(token ?? channel.newToken());
     this.#observe = observe ?? (request.observe === true ? 0 : undefined);
     this.#szx = channel.szxMax;
     this.#uploaded = (request.payload?.length ?? 0) <= channel.payloadMax;
+  }
+
+  get token(): Uint8Array {
+    return tokenOf(this.key);
   }
 
   get active(): boolean {

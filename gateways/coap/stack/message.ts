@@ -327,3 +327,6 @@ export function tokenKey(bytes: Uint8Array, start: number, length: number): stri
   for (let at = start; at < start + length; at++) key += String.fromCharCode(bytes[at] as number);
   return key;
 }
+
+/** The token of a key. */
+export const tokenOf = (key: string): Uint8Array => Buffer.from(key, "latin1");

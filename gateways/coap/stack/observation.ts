@@ -1,6 +1,7 @@
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant } from "#core/lib/time.ts";
 import { isError } from "./codes.ts";
+import { tokenOf } from "./message.ts";
 import type { Outgoing } from "./outbox.ts";
 import { Reply } from "./reply.ts";
 import type { StackSettings } from "./settings.ts";
@@ -57,7 +58,6 @@ export class PeerObservation implements Observation, Outgoing {
   readonly #channel: Notifying;
   observer: Observer;
   readonly token: string;
-  readonly tokenBytes: Uint8Array;
   /** Names the bodies of its notifications, and how they were asked for. */
   key: string;
   method: number;
@@ -78,24 +78,20 @@ export class PeerObservation implements Observation, Outgoing {
   /** Until the response to the registration is out, nothing may overtake it. */
   #paused = true;
 
-  constructor(
-    channel: Notifying,
-    observer: Observer,
-    token: string,
-    tokenBytes: Uint8Array,
-    origin: Registration,
-    now: Instant,
-  ) {
+  constructor(channel: Notifying, observer: Observer, token: string, origin: Registration, now: Instant) {
     this.#channel = channel;
     this.observer = observer;
     this.token = token;
-    this.tokenBytes = tokenBytes;
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
     this.requestSize = origin.requestSize;
     this.sequence = firstSequence(now);
     this.#confirmedAt = now;
+  }
+
+  get tokenBytes(): Uint8Array {
+    return tokenOf(this.token);
   }
 
   get pending(): number {

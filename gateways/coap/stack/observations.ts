@@ -69,14 +69,7 @@ export class Observations implements Notifying {
     known?.fail("replaced");
     const { perPeer, total } = listener.settings.observe;
     if (this.size >= perPeer || listener.observations >= total) return undefined;
-    const observation = new PeerObservation(
-      this,
-      observer,
-      token,
-      Uint8Array.from(exchange.token),
-      origin,
-      this.now,
-    );
+    const observation = new PeerObservation(this, observer, token, origin, this.now);
     this.#byToken ??= new SmallMap();
     this.#byToken.set(token, observation);
     listener.observations++;

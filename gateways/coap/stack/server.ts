@@ -212,7 +212,8 @@ export class Server implements Answering {
 
   #close(exchange: Exchange): void {
     exchange.state = "answered";
-    if (this.#open.includes(exchange)) this.#open = this.#open.filter((other) => other !== exchange);
+    if (this.#open.includes(exchange))
+      this.#open = this.#open.length === 1 ? NONE : this.#open.filter((other) => other !== exchange);
     // A separate response that is confirmable begins the observation when it is acknowledged.
     if (!(exchange.separate && exchange.confirmable) || this.#carrier.reliable) exchange.opened?.begin();
   }
