@@ -149,6 +149,11 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     if (type === Type.RST) return;
     const ask = this.askOf(message);
     if (type === Type.ACK) {
+      // A ping that is taken for a request, and answered like one, has been answered all the same.
+      if (this.#proof.answeredBy(messageId)) {
+        this.server.release();
+        return;
+      }
       // A piggybacked response must match message id and token (RFC 7252 §5.3.2).
       const outgoing = this.#outbox?.owner(messageId);
       if (outgoing === undefined) return;
@@ -223,8 +228,13 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.host.sendView(this.listener.memory.keep(exchange.remembered, bytes));
   }
 
-  /** Keeps the answer back until the ping is answered, or for too long not. */
+  /**
+   * Keeps the answer back until the ping is answered, or for too long not. A ping has no token, and clients whose
+   * request has none may take it for the response: who asks for blocks gets small ones at once then.
+   */
   #hold(exchange: Exchange, response: CoapResponse): void {
+    const mistakable = exchange.tokenLength === 0 && exchange.wanted !== undefined;
+    if (mistakable && this.server.inSmallBlocks(exchange, response)) return;
     this.listener.counters.heldBack.value++;
     exchange.state = "held";
     exchange.held = response;

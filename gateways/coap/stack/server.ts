@@ -282,15 +282,18 @@ export class Server implements Answering {
    * blocks are old: it gets the answer in blocks that are small enough, and an Echo only where none is.
    */
   #unproven(exchange: Exchange): void {
-    const { held, wanted } = exchange;
-    if (held !== undefined && isSafe(exchange.method) && this.#inSmallBlocks(exchange, held, wanted)) return;
+    const { held } = exchange;
+    if (held !== undefined && this.inSmallBlocks(exchange, held)) return;
     exchange.opened?.fail("timeout");
     exchange.opened = undefined;
     this.#carrier.challenge(exchange);
     this.#close(exchange);
   }
 
-  #inSmallBlocks(exchange: Exchange, response: CoapResponse, wanted: Block | undefined): boolean {
+  /** Answers a safe request in blocks that may be sent to an unproven address. False where none is small enough. */
+  inSmallBlocks(exchange: Exchange, response: CoapResponse): boolean {
+    if (!isSafe(exchange.method)) return false;
+    const { wanted } = exchange;
     const offset = wanted === undefined ? 0 : blockOffset(wanted);
     const reply = new Reply();
     for (let szx = Math.min(wanted?.szx ?? SZX_MAX, this.#carrier.szxMax); szx >= 0; szx--) {

@@ -174,6 +174,38 @@ it("nanocoap: an ACK that says 2.03 acknowledges a separate response (RFC 7252 �
   expect(client.hears()).toEqual([]);
 });
 
+it("nanocoap: takes an empty CON for its response, so it is not pinged but gets smaller blocks at once (RFC 9175 §2.4)", () => {
+  const { world, client } = setup({ stack: { amplification: "large-only" } });
+  const value = "nanocoap".repeat(12);
+  world.publish("a", value, { retain: true });
+  let body = "";
+  for (let szx = 2, more = true; more; ) {
+    const packed = (body.length / (16 << szx)) * 16 + szx;
+    const request = bytes(`40 01 00${hex(body.length, 2)} b2 'ps' 01 'a' c1 ${hex(packed, 2)}`);
+    const answer = client.asks(request);
+    expect(answer).toMatchObject({ type: ACK, code: "2.05" });
+    expect(answer.wire.length / 2).toBeLessThanOrEqual(3 * request.length);
+    body += answer.text;
+    const given = answer.option(23) ?? 0;
+    szx = given & 7;
+    more = (given & 8) !== 0;
+  }
+  expect(body).toBe(value);
+});
+
+it.each([
+  ["nanocoap, with 2.03", "43"],
+  ["CoAP-simple-library, with 4.04", "84"],
+])("%s: what answers a ping in an ACK has proven its address (RFC 7252 §4.3)", (_who, code) => {
+  const { world, client } = setup({ stack: { amplification: "large-only" } });
+  const value = "large".repeat(40);
+  world.publish("a", value, { retain: true });
+  const [ping] = client.sends("40 01 0001 b2 'ps' 01 'a'");
+  expect(ping).toMatchObject({ type: CON, code: "0.00" });
+  expect(client.sends(`60 ${code} ${hex(ping?.id ?? 0)}`)).toMatchObject([{ type: ACK, id: 1, text: value }]);
+  expect(client.sends("40 01 0002 b2 'ps' 01 'a'")).toMatchObject([{ type: ACK, id: 2, text: value }]);
+});
+
 it("nanocoap and CoAPthon3: publish as NON and want no response at all (RFC 7967)", () => {
   const { client, heard } = setup();
   expect(client.sends("50 03 0001 b2 'ps' 01 'a' d1 ea 1a ff 'x'")).toEqual([]);
