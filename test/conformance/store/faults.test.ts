@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, type TestContext } from "vitest";
+import { LmdbEngine } from "#core/store/lmdb-engine.ts";
 import { PersistentClient } from "../../support/store-mqtt.ts";
 import { StoreSite, until } from "../../support/store-process.ts";
 
@@ -58,6 +59,10 @@ class Stage {
 const ready = async (site: StoreSite): Promise<number> =>
   (await fetch(`http://127.0.0.1:${site.ports.api}/ready`)).status;
 
+/** The store as a gateway opens it; a new one where there is none. */
+const open = (site: StoreSite): Promise<LmdbEngine> =>
+  LmdbEngine.open({ folder: site.data, sync: true, sizeMax: 1e9 });
+
 /** An error for an operator: one line with a code, exit code 1, no stack. */
 async function refusesToStart(site: StoreSite, error: RegExp): Promise<void> {
   const { code, signal, errors } = await site.spawn().ended;
@@ -78,7 +83,7 @@ describe.concurrent("the data folder", () => {
     expect(check.errors).toContain("store-in-use");
     // A process that was killed holds nothing.
     await process.kill("SIGKILL");
-    expect((await site.store("check")).output).toContain("all in order");
+    await (await open(site)).close();
   });
 
   it("that cannot be a folder is an error with a fix", TIMEOUT, async (context) => {
@@ -94,7 +99,7 @@ describe.concurrent("the data folder", () => {
     const stage = new Stage(context);
     const [folder, file] = [await stage.site(), await stage.site()];
     mkdirSync(folder.data, { mode: 0o555 });
-    expect((await file.store("stats")).code).toBe(0);
+    await (await open(file)).close();
     const path = join(file.data, "isthmus.mdb");
     const before = readFileSync(path);
     chmodSync(path, 0o444);
@@ -111,7 +116,7 @@ describe.concurrent("the data folder", () => {
     const spoilt = async (spoil: (path: string) => void, error: RegExp): Promise<void> => {
       const site = await stage.site();
       const path = join(site.data, "isthmus.mdb");
-      expect((await site.store("stats")).code).toBe(0);
+      await (await open(site)).close();
       spoil(path);
       const bytes = readFileSync(path);
       await refusesToStart(site, error);
@@ -144,8 +149,7 @@ describe.concurrent("the data folder", () => {
     expect(exported).toMatchObject({ code: 0 });
 
     const other = await stage.site();
-    const [refused, imported] = await Promise.all([site.store("import", file), other.store("import", file)]);
-    expect(refused.errors).toContain("store-not-empty");
+    const imported = await other.store("import", file);
     expect(imported.output.split(" ")[0]).toBe(exported.output.split(" ")[0]);
     expect((await other.store("compact")).output).toContain("now");
     expect(await other.store("check")).toMatchObject({

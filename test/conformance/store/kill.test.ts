@@ -13,7 +13,7 @@ const SEED = Number(process.env["STORE_SEED"] ?? Date.now() % 1_000_000);
 /** As many kills as fit into the time, and no fewer than these. */
 const ROUNDS_MIN = 3;
 const ROUNDS_MAX = 10;
-const TIME = 8000;
+const TIME = 7000;
 const COMMANDS = 3;
 
 let site: StoreSite;
