@@ -236,9 +236,10 @@ export class Server implements Answering {
     }
     exchange.opened = observation;
     exchange.heldObserve = observation.sequence;
-    // Until the address is proven its notifications are confirmable and small (RFC 7641 §7).
-    if (!this.#carrier.proven) this.#carrier.probe();
     this.#answer(exchange, response, observation.sequence);
+    // Until the address is proven its notifications are confirmable and small (RFC 7641 §7). The ping comes after the
+    // response, because simple clients take whatever comes first for that.
+    if (!this.#carrier.proven) this.#carrier.probe();
     return observation;
   }
 

@@ -131,7 +131,7 @@ it("pings an observer at an unproven address, and sends it confirmable notificat
   };
   device.send({ path: "t", token: "ob", options: [[6, 0]] });
   device.send({ code: "POST", path: "u", token: "po" });
-  const [ping, registered, notification, posted] = device.take();
+  const [registered, ping, notification, posted] = device.take();
   expect(ping).toMatchObject({ type: "CON", code: "0.00" });
   expect(registered).toMatchObject({ type: "ACK", code: "2.05", token: "ob" });
   expect(notification).toMatchObject({ type: "CON", token: "ob" });

@@ -238,6 +238,16 @@ it("takes an ACK or RST with any other token for the format error it is (RFC 725
   expect(tell("3", { qos: 0 })).toMatchObject([{ text: "3" }]);
 });
 
+it("coap-rs: takes the first datagram for the response to its registration, and answers a ping with an ACK", () => {
+  const { client, tell } = setup({ stack: { amplification: "large-only" } });
+  const [response, ping, ...others] = client.sends("40 01 0001 60 52 'ps' 01 'a'");
+  expect(others).toEqual([]);
+  expect(response).toMatchObject({ type: ACK, code: "2.05", id: 1 });
+  expect(ping).toMatchObject({ type: CON, code: "0.00" });
+  client.acknowledges(ping);
+  expect(tell("1", { qos: 0 })).toMatchObject([{ type: NON, text: "1" }]);
+});
+
 it("an Arduino that answers a notification with 4.04 in an ACK has acknowledged nothing", () => {
   const { world, client, tell } = setup();
   client.asks("40 01 0001 60 52 'ps' 01 'a'");
