@@ -20,6 +20,8 @@ export interface LmdbOptions {
   readonly sync: boolean;
   /** The file may not grow above this many bytes. */
   readonly sizeMax: number;
+  /** Opens also what is damaged, to save what can be read of it. LMDB may end the process at a page that is not one. */
+  readonly salvage?: boolean;
   /** For tests of formats that do not exist yet. */
   readonly format?: number;
   readonly migrations?: ReadonlyMap<number, Migration>;
@@ -70,7 +72,7 @@ export class LmdbEngine implements Engine {
       throw new StoreError("store-in-use", `another process uses the data folder ${folder}`);
     }
     try {
-      const root = openFile(join(folder, FILE), options.sync);
+      const root = openFile(join(folder, FILE), options);
       const tables = new Map(
         TABLES.map((name) => [name, root.openDB<Record, Key>({ name, encoding: "msgpack" })] as const),
       );
@@ -233,7 +235,7 @@ function ignoreRejectionsOfNobody(): void {
   });
 }
 
-function openFile(path: string, sync: boolean): RootDatabase {
+function openFile(path: string, { sync, salvage }: LmdbOptions): RootDatabase {
   mustBeSound(path, headDamage(path));
   const root = open({
     path,
@@ -247,7 +249,7 @@ function openFile(path: string, sync: boolean): RootDatabase {
     const { lastPageNumber, pageSize, lastTxnId } = root.getStats() as unknown as FileCounts;
     const [length, whole] = [statSync(path).size, (lastPageNumber + 1) * pageSize];
     mustBeSound(path, length < whole ? `cut off: ${length} bytes of ${whole}` : undefined);
-    mustBeSound(path, treeDamage(path, pageSize, lastTxnId));
+    if (salvage !== true) mustBeSound(path, treeDamage(path, pageSize, lastTxnId));
     return root;
   } catch (error) {
     void root.close();
@@ -259,7 +261,7 @@ function mustBeSound(path: string, damage: string | undefined): void {
   if (damage === undefined) return;
   throw new StoreError(
     "store-failed",
-    `${path} is ${damage}. Put a copy of it back, or move it away to begin anew`,
+    `${path} is ${damage}. Put a copy of it back, or move it away to begin anew; isthmus store export may save what can be read`,
   );
 }
 

@@ -47,9 +47,9 @@ export async function compactStore(options: LmdbOptions): Promise<readonly [befo
   return [before, (await storeStats(options)).size];
 }
 
-/** Writes every record as a line of JSON; resolves to how many. */
+/** Writes every record as a line of JSON; resolves to how many. Also of a damaged file, as far as it can be read. */
 export function exportStore(options: LmdbOptions, path: string): Promise<number> {
-  return withStore(options, async (engine) => {
+  return withStore({ ...options, salvage: true }, async (engine) => {
     let count = 0;
     function* lines(): Generator<string> {
       yield `${JSON.stringify({ isthmus: "store", format: FORMAT })}\n`;

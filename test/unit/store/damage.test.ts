@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LmdbEngine } from "#core/store/lmdb-engine.ts";
+import { exportStore, importStore } from "#core/store/maintenance.ts";
 import { mulberry32 } from "../../support/random.ts";
 
 const PAGE = 4096;
@@ -97,6 +98,19 @@ describe("a store file", () => {
         return bytes;
       });
     }
+  });
+
+  it("that is damaged can be exported as far as it can be read", async () => {
+    // The number of a page, which LMDB does not look at itself.
+    const said = await opened((bytes) => {
+      for (let page = 2; page * PAGE < bytes.length; page++) bytes[page * PAGE + 5] = 1;
+      return bytes;
+    });
+    expect(said).toMatch(/is damaged: page \d+\. .* isthmus store export may save what can be read/);
+    const file = join(folder, "saved.jsonl");
+    const options = { folder: join(folder, "data"), sync: true, sizeMax: 1e9 };
+    expect(await exportStore(options, file)).toBe(RECORDS);
+    expect(await importStore({ ...options, folder: join(folder, "new") }, file)).toBe(RECORDS);
   });
 
   it("that is sound is opened, after any number of commits", { timeout: 30_000 }, async () => {
