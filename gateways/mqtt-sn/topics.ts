@@ -133,6 +133,11 @@ export class PredefinedTopics {
     return this.#clients.get(client)?.nameOf.get(id) ?? this.#everybody.nameOf.get(id);
   }
 
+  /** Whether the type means anything to this client. */
+  existFor(client: string): boolean {
+    return this.#everybody.nameOf.size > 0 || this.#clients.has(client);
+  }
+
   /** 0 when the name has no predefined id for this client. */
   idOf(name: string, client: string): number {
     const own = this.#clients.get(client);

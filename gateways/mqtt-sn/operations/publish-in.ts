@@ -76,7 +76,16 @@ function topicOf(channel: MqttSnChannel, type: p.TopicIdType, id: number): strin
   if (type === p.NORMAL) return channel.topics?.nameOf(id);
   // A library flags its registered ids as short; no short name begins with NUL, so these cannot be meant.
   if (type === p.SHORT) return shortTopic(id) ?? (id <= 0xff ? channel.topics?.nameOf(id) : undefined);
-  return channel.setup.predefined.nameOf(id, channel.client?.id ?? "");
+  return predefinedTopic(channel, id);
+}
+
+/**
+ * The topic of an id that is flagged as predefined. Where none are configured the type can mean nothing, and some
+ * libraries flag the ids so that they have registered.
+ */
+export function predefinedTopic({ setup, client, topics }: MqttSnChannel, id: number): string | undefined {
+  const clientId = client?.id ?? "";
+  return setup.predefined.existFor(clientId) ? setup.predefined.nameOf(id, clientId) : topics?.nameOf(id);
 }
 
 /** QoS 2: published when it comes first, and never again until PUBREL. */

@@ -12,6 +12,7 @@ import { refusalCode } from "../refusals.ts";
 import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
 import { shortTopic } from "../topics.ts";
 import { answerOnceKept } from "./kept.ts";
+import { predefinedTopic } from "./publish-in.ts";
 import { assignId, settleAnnouncement } from "./register.ts";
 
 export function receiveSubscribe(channel: MqttSnChannel, packet: p.Subscribe, now: Instant): void {
@@ -64,7 +65,7 @@ function idFor(channel: MqttSnChannel, packet: p.Subscribe, filter: string): num
 function filterOf(channel: MqttSnChannel, packet: p.Subscribe): string | undefined {
   switch (packet.topicIdType) {
     case p.PREDEFINED:
-      return channel.setup.predefined.nameOf(word(packet.topic, 0), channel.client?.id ?? "");
+      return predefinedTopic(channel, word(packet.topic, 0));
     case p.SHORT:
       return shortTopic(word(packet.topic, 0));
     case p.NORMAL: {

@@ -349,3 +349,58 @@ describe("the Java client (622)", () => {
     expect(client.say("07 0D 'ab' 00 02 00")).toEqual(hex("02 17"));
   });
 });
+
+describe("Mobius", () => {
+  it("publishes its registered ids as predefined ones, at each QoS, and believes PUBACK of an id above 0", () => {
+    const { client, heard } = meet();
+    expect(client.say("0C 04 04 01 00 3C 'mobius'")).toEqual(hex("03 05 00"));
+    expect(client.say("0B 0A 00 00 00 01 'topic'")).toEqual(hex("07 0B 00 01 00 01 00"));
+    expect(client.say("08 0C 01 00 01 00 00 '0'")).toEqual([]);
+    expect(client.say("08 0C 21 00 01 00 02 '1'")).toEqual(hex("07 0D 00 01 00 02 00"));
+    expect(client.say("08 0C 41 00 01 00 03 '2'")).toEqual(hex("04 0F 00 03"));
+    expect(client.say("04 10 00 03")).toEqual(hex("04 0E 00 03"));
+    expect(heard.map(({ topic, payload }) => `${topic} ${Buffer.from(payload)}`)).toEqual([
+      "topic 0",
+      "topic 1",
+      "topic 2",
+    ]);
+  });
+
+  it("where predefined topics are configured that id means one of them, or nothing (§6.7)", () => {
+    const { client, heard } = meet({ predefinedTopics: [{ id: 1, topic: "pre", client: "mobius" }] });
+    client.say("0C 04 04 01 00 3C 'mobius'");
+    client.say("07 0A 00 00 00 01 'a'");
+    client.say("07 0A 00 00 00 02 'b'");
+    expect(client.say("08 0C 21 00 01 00 03 '1'")).toEqual(hex("07 0D 00 01 00 03 00"));
+    expect(client.say("08 0C 21 00 02 00 04 '2'")).toEqual(hex("07 0D 00 02 00 04 02"));
+    expect(heard.map(({ topic }) => topic)).toEqual(["pre"]);
+  });
+
+  it("subscribes with no flag in SUBACK but the QoS, and answers QoS 2 step by step", () => {
+    const { client, world } = meet();
+    client.say("0C 04 04 01 00 3C 'mobius'");
+    expect(client.say("0A 12 40 00 01 'topic'")).toEqual(hex("08 13 40 00 01 00 01 00"));
+    world.publish("topic", "x", { qos: 2 });
+    expect(client.hear()).toEqual(hex("08 0C 40 00 01 00 01 'x'"));
+    expect(client.say("04 0F 00 01")).toEqual(hex("04 10 00 01"));
+    expect(client.say("04 0E 00 01")).toEqual([]);
+    expect(client.say("0A 14 00 00 02 'topic'")).toEqual(hex("04 15 00 02"));
+  });
+});
+
+describe("pymqttsn (filipek92)", () => {
+  it("has its numbers with the low octet first, keep-alive 0, and MsgIds from 2", () => {
+    const { client, world, heard, wait } = meet();
+    expect(client.say("08 04 00 01 00 00 'py'")).toEqual(hex("03 05 00"));
+    expect(client.say("0B 0A 00 00 02 00 'topic'")).toEqual(hex("07 0B 00 01 02 00 00"));
+    expect(client.say("08 0C 20 00 01 03 00 'x'")).toEqual(hex("07 0D 00 01 03 00 00"));
+    expect(last(heard)).toBe("topic x");
+    expect(client.say("08 12 00 04 00 'n/#'")).toEqual(hex("08 13 00 00 00 04 00 00"));
+    world.publish("n/1", "y");
+    expect(client.hear()).toEqual(hex("09 0A 00 02 00 01 'n/1'"));
+    expect(client.say("07 0B 00 02 00 01 00")).toEqual(hex("08 0C 00 00 02 00 00 'y'"));
+    // Nobody says how long it may be silent, so `idleTimeout` does.
+    wait(3_000_000);
+    expect(client.hear()).toEqual([]);
+  });
+});

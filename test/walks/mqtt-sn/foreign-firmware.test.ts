@@ -254,11 +254,21 @@ describe("Contiki (aignacio)", () => {
     expect(world.sessions.connected).toBe(0);
   });
 
-  it("subscribes to its registered id as if it were predefined: code 2 (§6.7), for it could be another topic", () => {
-    const { client } = meet();
+  it("subscribes to its registered id as if it were predefined, and wants that id in SUBACK", () => {
+    const { client, world } = meet();
     client.say("0D 04 04 01 00 0A 'contiki'");
     client.say("0B 0A 00 00 00 01 'topic'");
-    expect(client.say("07 12 01 00 02 00 01")).toEqual(hex("08 13 00 00 00 00 02 02"));
+    expect(client.say("07 12 01 00 01 00 01")).toEqual(hex("08 13 00 00 01 00 01 00"));
+    world.publish("topic", "x");
+    expect(client.hear()).toEqual(hex("08 0C 00 00 01 00 00 'x'"));
+    expect(client.say("07 12 01 00 02 00 02")).toEqual(hex("08 13 00 00 00 00 02 02"));
+  });
+
+  it("gets code 2 for that where predefined topics are configured: the id could be another topic (§6.7)", () => {
+    const { client } = meet({ predefinedTopics: [{ id: 9, topic: "pre" }] });
+    client.say("0D 04 04 01 00 0A 'contiki'");
+    client.say("0B 0A 00 00 00 01 'topic'");
+    expect(client.say("07 12 01 00 01 00 01")).toEqual(hex("08 13 00 00 00 00 01 02"));
   });
 });
 
