@@ -182,7 +182,7 @@ function openGateways(
       listFiles: (folder) => readdirSync(locate(folder)).sort(),
       offered: (name) => offers.get(name) ?? [],
       remembered: () => core.sessions.memos(module.name),
-      at: (when, run) => core.alarms.arm(new CallbackAlarm(run), when),
+      alarms: core.alarms,
       lastWord: (clientId, word, memo) => core.sessions.lastWord(module.name, clientId, word, memo),
     };
     const gateway = module.open(own, host);

@@ -14,6 +14,7 @@ import { type KeptRegistration, recall, remember, withoutRegistration, withRegis
 import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
 import { addressesEndDevice, type Operation, requestPath } from "./operation.ts";
 import type { Registration } from "./registration.ts";
+import type { Remembered } from "./remembered.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
 import { badCommandReport, deregisterReport, notifyReport, registrationReport } from "./reports.ts";
@@ -362,6 +363,11 @@ export class Device implements Line {
   #keepSession(): void {
     const wanted = sessionExpiryFor(this.#registration.lt, this.shared.config);
     if (this.client.sessionExpiry !== wanted) this.client.setSessionExpiry(wanted);
+  }
+
+  /** What is remembered of its registration; undefined before it has begun, and after its end. */
+  get lasting(): Omit<Remembered, "clientId"> | undefined {
+    return this.#phase === "registered" ? { ...this.#kept(), until: this.#expiresAt } : undefined;
   }
 
   #kept(): KeptRegistration {

@@ -1,7 +1,7 @@
 import type { Endpoint, Gateway, GatewayHost, GatewayModule } from "#core/gateway/contract.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
-import { watchAbsent } from "./absent.ts";
+import { reportEnd, watchAbsent } from "./absent.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { Lwm2mSite } from "./endpoint.ts";
@@ -29,7 +29,13 @@ class Lwm2mGateway implements Gateway {
       commandOptions: { qos: config.commandQos, retainHandling: 2 },
       protocols: new Map(config.versions.map((version) => [version, `LwM2M ${version}`])),
       inherited: new Map(),
-      remembered: new RememberedRegistrations(host.remembered(), lists, (lt) => heldFor(lt, config)),
+      remembered: new RememberedRegistrations(
+        host.remembered(),
+        lists,
+        (lt) => heldFor(lt, config),
+        host.alarms,
+        (registration) => reportEnd(registration, this.#shared),
+      ),
       lists,
       targets: new WeakMap(),
       definitions,

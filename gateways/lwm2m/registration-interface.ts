@@ -316,12 +316,20 @@ export class RegistrationInterface {
       if (client !== undefined && device.client !== client) continue;
       if (reason === "kicked") device.forgetRegistration();
       if (reason === "taken-over") this.#replace(device);
-      else this.#drop(device);
+      else if (reason === "kicked" || reason === "shutdown") this.#drop(device);
+      else this.#lose(device);
     }
   }
 
   closed(): void {
-    for (const device of this.#devices) this.#drop(device);
+    for (const device of this.#devices) this.#lose(device);
+  }
+
+  /** Out of reach and registered still: as after a restart, an Update is enough (LwM2M 1.1 §6.2.2). */
+  #lose(device: Device): void {
+    const { lasting } = device;
+    this.#drop(device);
+    if (lasting !== undefined) this.#shared.remembered.add({ ...lasting, clientId: device.client.id });
   }
 
   /** The core ends its client; what is of QoS 1 and 2 goes back to the session. */

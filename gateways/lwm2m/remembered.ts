@@ -1,7 +1,11 @@
-/** Registrations from before a restart: found by location or address until their devices are heard again. */
+/**
+ * Registrations whose devices are out of reach, after a restart or because their connection was lost: found by location,
+ * or by address, until the devices are heard again or their lifetimes end.
+ */
 
 import type { ChannelHost, ClientId, Peer } from "#core/gateway/contract.ts";
-import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
+import { Alarm, type Alarms } from "#core/lib/alarm.ts";
+import { after, type Duration, type Instant, milliseconds } from "#core/lib/time.ts";
 import type { ObjectLists } from "./links.ts";
 import { type KeptRegistration, recallRegistration } from "./memo.ts";
 
@@ -11,36 +15,63 @@ export interface Remembered extends KeptRegistration {
   readonly until: Instant;
 }
 
-/** Filled once, when the gateway opens, from the sessions that were restored; from then on it only shrinks. */
-export class RememberedRegistrations {
-  readonly #byLocation = new Map<string, Remembered>();
-  readonly #byClient = new Map<ClientId, Remembered>();
-  /** Of several devices at one address the one that was renewed last. */
-  readonly #byAddress = new Map<string, Remembered>();
+type Ended = (registration: Remembered) => void;
 
-  /** `heldFor`: how long a registration of this lifetime (in seconds) stands. */
+export class RememberedRegistrations {
+  readonly #byLocation = new Map<string, Absence>();
+  readonly #byClient = new Map<ClientId, Absence>();
+  /** Of several devices at one address the one that was renewed last. */
+  readonly #byAddress = new Map<string, Absence>();
+  readonly #alarms: Alarms;
+  readonly #ended: Ended;
+
+  /**
+   * From the sessions that were restored. `heldFor`: how long a registration of this lifetime (in seconds) stands.
+   * `ended` is told of those whose devices did not come back.
+   */
   constructor(
     memos: Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>,
     lists: ObjectLists,
     heldFor: (lt: number) => Duration,
+    alarms: Alarms,
+    ended: Ended,
   ) {
-    const all: Remembered[] = [];
+    this.#alarms = alarms;
+    this.#ended = ended;
     for (const { clientId, memo } of memos) {
       const kept = recallRegistration(memo, lists);
       if (kept === undefined) continue;
-      all.push({ ...kept, clientId, until: after(kept.renewedAt, heldFor(kept.registration.lt)) });
+      const until = after(kept.renewedAt, heldFor(kept.registration.lt));
+      const absence = this.#enter({ ...kept, clientId, until });
+      const address = addressKey(kept.peer.address, kept.peer.port);
+      const beside = this.#byAddress.get(address)?.registration;
+      if (beside === undefined || beside.renewedAt < kept.renewedAt) this.#byAddress.set(address, absence);
     }
-    // Those that end first stand first, so that nobody looks at more than have ended.
-    for (const remembered of all.sort((a, b) => a.until - b.until)) this.#enter(remembered);
   }
 
-  #enter(remembered: Remembered): void {
-    this.#byLocation.set(remembered.location, remembered);
-    this.#byClient.set(remembered.clientId, remembered);
-    const address = addressKey(remembered.peer.address, remembered.peer.port);
-    const beside = this.#byAddress.get(address);
-    if (beside === undefined || beside.renewedAt < remembered.renewedAt)
-      this.#byAddress.set(address, remembered);
+  #enter(registration: Remembered): Absence {
+    const absence = new Absence(registration, this);
+    this.#byLocation.set(registration.location, absence);
+    this.#byClient.set(registration.clientId, absence);
+    return absence;
+  }
+
+  /** Ends are told from then on, and one by one those of which there are many already. */
+  watch(start: Instant): void {
+    let ended = 0;
+    for (const absence of this.#byClient.values()) {
+      const { until } = absence.registration;
+      this.#alarms.arm(absence, until > start ? until : after(start, milliseconds(ended++)));
+    }
+  }
+
+  /**
+   * A device whose connection was lost while it was registered: found by its location. Not by its address, which may
+   * be another's by now.
+   */
+  add(registration: Remembered): void {
+    this.forget(registration.clientId);
+    this.#alarms.arm(this.#enter(registration), registration.until);
   }
 
   get size(): number {
@@ -51,26 +82,9 @@ export class RememberedRegistrations {
     return this.#byAddress.size > 0 && this.#byAddress.has(addressKey(address, port));
   }
 
-  /** When the first of them ends; `NEVER` when there is none. */
-  get nextEnd(): Instant {
-    for (const { until } of this.#byLocation.values()) return until;
-    return NEVER;
-  }
-
-  /** Those whose lifetimes have ended, at most so many, which are remembered no more. */
-  takeEnded(now: Instant, max: number): Remembered[] {
-    const ended: Remembered[] = [];
-    for (const remembered of this.#byLocation.values()) {
-      if (remembered.until > now || ended.length === max) break;
-      ended.push(remembered);
-      this.forget(remembered.clientId);
-    }
-    return ended;
-  }
-
   /** The registration at a location, if this sender may speak for it. */
   at(location: string, from: Peer, roaming: ChannelHost["roaming"], now: Instant): Remembered | undefined {
-    const found = this.#byLocation.get(location);
+    const found = this.#byLocation.get(location)?.registration;
     return found !== undefined && now < found.until && mayReturn(found.peer, from, roaming)
       ? found
       : undefined;
@@ -79,7 +93,7 @@ export class RememberedRegistrations {
   /** The registration that was last renewed from exactly this address. */
   from(peer: Peer, now: Instant): Remembered | undefined {
     if (this.#byAddress.size === 0) return undefined;
-    const found = this.#byAddress.get(addressKey(peer.address, peer.port));
+    const found = this.#byAddress.get(addressKey(peer.address, peer.port))?.registration;
     return found !== undefined && now < found.until && mayReturn(found.peer, peer, "never")
       ? found
       : undefined;
@@ -89,10 +103,34 @@ export class RememberedRegistrations {
   forget(clientId: ClientId): void {
     const found = this.#byClient.get(clientId);
     if (found === undefined) return;
+    this.#alarms.disarm(found);
     this.#byClient.delete(clientId);
-    this.#byLocation.delete(found.location);
-    const address = addressKey(found.peer.address, found.peer.port);
+    const { location, peer } = found.registration;
+    this.#byLocation.delete(location);
+    const address = addressKey(peer.address, peer.port);
     if (this.#byAddress.get(address) === found) this.#byAddress.delete(address);
+  }
+
+  /** Its lifetime is over. */
+  end(registration: Remembered): void {
+    this.forget(registration.clientId);
+    this.#ended(registration);
+  }
+}
+
+/** Rings at the end of the lifetime. */
+class Absence extends Alarm {
+  readonly registration: Remembered;
+  readonly #among: RememberedRegistrations;
+
+  constructor(registration: Remembered, among: RememberedRegistrations) {
+    super();
+    this.registration = registration;
+    this.#among = among;
+  }
+
+  override fire(): void {
+    this.#among.end(this.registration);
   }
 }
 

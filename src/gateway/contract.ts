@@ -12,6 +12,7 @@
  */
 import type { TSchema } from "@sinclair/typebox";
 import type { Message, MessageOptions, QoS } from "../bus/message.ts";
+import type { Alarms } from "../lib/alarm.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
 
@@ -340,8 +341,8 @@ export interface GatewayHost {
   offered(name: string): readonly unknown[];
   /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
   remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
-  /** Runs something at that time, or at once when that has passed: for what belongs to no channel. */
-  at(when: Instant, run: (now: Instant) => void): void;
+  /** For what belongs to no channel. */
+  readonly alarms: Alarms;
   /**
    * The last word about a remembered client that stays away: published in its name as a will is, without anybody
    * authorising it anew, and what is remembered of it becomes what `memo` makes of that. False, and nothing done, when

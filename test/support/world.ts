@@ -29,7 +29,6 @@ import { Deadlines } from "#core/gateway/deadlines.ts";
 import { Door } from "#core/gateway/door.ts";
 import type { Roaming } from "#core/gateway/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/gateway/stream-runtime.ts";
-import { CallbackAlarm } from "#core/lib/alarm.ts";
 import { after, type Duration, days, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
@@ -240,7 +239,7 @@ export class World {
           .sort(),
       offered: (name) => this.#offers.get(name) ?? [],
       remembered: () => this.sessions.memos(module.name),
-      at: (when, run) => this.deadlines.arm(new CallbackAlarm(run), when),
+      alarms: this.deadlines,
       lastWord: (clientId, word, memo) => this.sessions.lastWord(module.name, clientId, word, memo),
     };
     const gateway = module.open(config, host);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Peer } from "#core/gateway/contract.ts";
+import { Deadlines } from "#core/gateway/deadlines.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
 import { formatObjectList, ObjectLists, parseObjectList } from "#gateways/lwm2m/links.ts";
@@ -30,11 +31,15 @@ function memoOf(location: string, renewedAt: number, peer: Peer = from()): strin
   });
 }
 
+const alarms = new Deadlines(0 as Instant);
+const ended: string[] = [];
 const remembering = (...memos: unknown[]) =>
   new RememberedRegistrations(
     memos.map((memo, index) => ({ clientId: `c${index}`, memo })),
     lists,
     (lt) => seconds(lt),
+    alarms,
+    ({ location }) => ended.push(location),
   );
 
 const at = (ms: number) => ms as Instant;
@@ -60,25 +65,45 @@ describe("registrations from before a restart", () => {
     expect(remembered.at("one", from({ identity: "meter" }), "never", at(1))).toBeDefined();
   });
 
-  it("end with their lifetimes, are nobody's then, and are taken once", () => {
+  it("end with their lifetimes, are nobody's then, and are told of once", () => {
     const remembered = remembering(memoOf("later", 50_000), memoOf("sooner", 0));
-    expect(remembered.nextEnd).toBe(60_000);
+    remembered.watch(at(0));
     expect(remembered.at("sooner", from(), "anywhere", at(59_999))).toBeDefined();
-    expect(remembered.takeEnded(at(59_999), 9)).toEqual([]);
     expect(remembered.at("sooner", from(), "anywhere", at(60_000))).toBeUndefined();
-    expect(remembered.takeEnded(at(60_000), 9)).toMatchObject([{ location: "sooner" }]);
-    expect(remembered.takeEnded(at(60_000), 9)).toEqual([]);
-    expect(remembered.nextEnd).toBe(110_000);
     expect(remembered.from(from(), at(110_000))).toBeUndefined();
-    expect(remembered.takeEnded(at(110_000), 9)).toMatchObject([{ location: "later" }]);
+    alarms.advance(at(59_999));
+    expect(ended.splice(0)).toEqual([]);
+    alarms.advance(at(60_000));
+    expect(ended.splice(0)).toEqual(["sooner"]);
+    expect(remembered.size).toBe(1);
+    alarms.advance(at(200_000));
+    expect(ended.splice(0)).toEqual(["later"]);
     expect(remembered.size).toBe(0);
-    expect(remembered.nextEnd).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it("that end together are taken so many at a time", () => {
+  it("that ended before the watch begins are told of one by one, and not at all when they are here again", () => {
     const remembered = remembering(memoOf("a", 0), memoOf("b", 0), memoOf("c", 0));
-    expect(remembered.takeEnded(at(60_000), 2)).toHaveLength(2);
-    expect(remembered.takeEnded(at(60_000), 2)).toHaveLength(1);
+    remembered.watch(at(300_000));
+    remembered.forget("c1");
+    alarms.advance(at(299_999));
+    expect(ended.splice(0)).toEqual([]);
+    alarms.advance(at(300_001));
+    expect(ended.splice(0)).toEqual(["a"]);
+    alarms.advance(at(300_010));
+    expect(ended.splice(0)).toEqual(["c"]);
+  });
+
+  it("of lost connections are found by location, whatever the address, and by no address", () => {
+    const one = remembering(memoOf("one", 400_000)).at("one", from(), "anywhere", at(400_001));
+    const remembered = remembering();
+    remembered.add(one as NonNullable<typeof one>);
+    expect(remembered.isFrom("10.0.0.1", 5000)).toBe(false);
+    expect(remembered.from(from(), at(400_001))).toBeUndefined();
+    expect(remembered.at("one", from({ port: 9 }), "anywhere", at(400_001))?.clientId).toBe("c0");
+    remembered.add(one as NonNullable<typeof one>);
+    expect(remembered.size).toBe(1);
+    alarms.advance(at(460_001));
+    expect(ended.splice(0)).toEqual(["one"]);
   });
 
   it("of two at one address the one renewed last speaks for it", () => {
