@@ -14,20 +14,35 @@ export function name(bytes: Uint8Array, at: number): Uint8Array {
   return bytes.subarray(at, last > at && bytes[last] === 0 ? last : bytes.length);
 }
 
-/** Octets before the variable part, or 0 when the length field is malformed or is not the datagram's size. */
+/** Paho's library counts one octet for the length where it writes three, in messages of exactly this size. */
+const MISCOUNTED = 258;
+const isMiscounted = (bytes: Uint8Array): boolean =>
+  bytes.length === MISCOUNTED && octet(bytes, 0) === p.LONG_LENGTH && word(bytes, 1) === MISCOUNTED - 2;
+
+/** The message that a datagram holds. Its length says where it ends (§5.2.1); what is behind it is padding. */
+export function messageIn(datagram: Uint8Array): Uint8Array {
+  const long = octet(datagram, 0) === p.LONG_LENGTH;
+  const length = long ? word(datagram, 1) : octet(datagram, 0);
+  if (length >= datagram.length || length < (long ? p.LONG_HEADER : p.SHORT_HEADER)) return datagram;
+  return isMiscounted(datagram) ? datagram : datagram.subarray(0, length);
+}
+
+/** Octets before the variable part, or 0 when the length field is malformed or is not the message's size. */
 export function headerLength(bytes: Uint8Array): number {
   if (octet(bytes, 0) === p.LONG_LENGTH) {
-    return bytes.length >= p.LONG_HEADER && word(bytes, 1) === bytes.length ? p.LONG_HEADER : 0;
+    const fits = bytes.length >= p.LONG_HEADER && word(bytes, 1) === bytes.length;
+    return fits || isMiscounted(bytes) ? p.LONG_HEADER : 0;
   }
   return bytes.length >= p.SHORT_HEADER && octet(bytes, 0) === bytes.length ? p.SHORT_HEADER : 0;
 }
 
-/** Reads one datagram. Byte slices in the result are views of `bytes`. */
-export function decode(bytes: Uint8Array): Result<p.Packet, DecodeError> {
-  if (octet(bytes, 1) === p.ENCAPSULATED && octet(bytes, 0) !== p.LONG_LENGTH)
-    return decodeEncapsulated(bytes);
+/** Reads one datagram. Byte slices in the result are views of `datagram`. */
+export function decode(datagram: Uint8Array): Result<p.Packet, DecodeError> {
+  if (octet(datagram, 1) === p.ENCAPSULATED && octet(datagram, 0) !== p.LONG_LENGTH)
+    return decodeEncapsulated(datagram);
+  const bytes = messageIn(datagram);
   const header = headerLength(bytes);
-  if (header === 0) return decodeError("MQTT-SN 1.2 §5.2.1", 0, "the length is not the datagram's");
+  if (header === 0) return decodeError("MQTT-SN 1.2 §5.2.1", 0, "the length is more than there is");
   return decodeBody(octet(bytes, header - 1), bytes, header);
 }
 

@@ -3,7 +3,7 @@ import type { Channel, ChannelHost, Datagram, Endpoint, Peer, Route } from "#cor
 import { lossyText } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { MqttSnChannel } from "./channel.ts";
-import { decode, headerLength, name } from "./codec.ts";
+import { decode, headerLength, messageIn, name } from "./codec.ts";
 import { encodeBare } from "./encode.ts";
 import { Discovery } from "./operations/discovery.ts";
 import { isEncapsulated, nodeName } from "./operations/forward.ts";
@@ -36,8 +36,8 @@ export class MqttSnEndpoint implements Endpoint {
   }
 
   route(datagram: Datagram, known: boolean, now: Instant): Route {
-    const { bytes } = datagram;
-    if (isEncapsulated(bytes)) return this.#routeForwarded(datagram, now);
+    if (isEncapsulated(datagram.bytes)) return this.#routeForwarded(datagram, now);
+    const bytes = messageIn(datagram.bytes);
     const header = headerLength(bytes);
     if (header === 0) return known ? TO_OWN_CHANNEL : this.#malformed();
     const type = bytes[header - 1] ?? p.ENCAPSULATED;
@@ -87,7 +87,8 @@ export class MqttSnEndpoint implements Endpoint {
     const packet = decode(datagram.bytes);
     if (!packet.ok || packet.value.type !== p.ENCAPSULATED) return this.#malformed();
     if (!this.#setup.mayForward(datagram.address)) return NOT_A_FORWARDER;
-    const { node, message } = packet.value;
+    const { node } = packet.value;
+    const message = messageIn(packet.value.message);
     const header = headerLength(message);
     if (header === 0) return this.#malformed();
     const type = message[header - 1] ?? p.ENCAPSULATED;

@@ -1,4 +1,5 @@
 /** A foreign MQTT-SN client played by hand: octets in, octets out, and none of our own codec between them. */
+import { snWorld } from "./mqtt-sn-device.ts";
 import type { DatagramNetwork } from "./world.ts";
 
 /** `09 04 'abc'`: hexadecimal octets and text. */
@@ -43,4 +44,19 @@ export class ForeignClient {
     this.#network.sent.delete(key);
     return heard.map(show);
   }
+}
+
+/** A gateway, one foreign client before it, and everything that arrives on the bus. */
+export function meet(config: Record<string, unknown> = {}) {
+  const made = snWorld(config);
+  const heard = made.world.listen("#");
+  return { ...made, client: new ForeignClient(made.network), heard };
+}
+
+type Heard = readonly { topic: string; payload: Uint8Array }[];
+
+/** The last message on the bus: topic and payload. */
+export function last(heard: Heard): string {
+  const message = heard.at(-1);
+  return message === undefined ? "" : `${message.topic} ${Buffer.from(message.payload).toString()}`;
 }

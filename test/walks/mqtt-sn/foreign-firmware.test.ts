@@ -3,18 +3,7 @@
  * their sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
-import { snWorld } from "../../support/mqtt-sn-device.ts";
-import { ForeignClient, hex } from "../../support/mqtt-sn-octets.ts";
-
-function meet(config: Record<string, unknown> = {}) {
-  const made = snWorld(config);
-  const heard = made.world.listen("#");
-  return { ...made, client: new ForeignClient(made.network), heard };
-}
-const last = (heard: readonly { topic: string; payload: Uint8Array }[]): string => {
-  const message = heard.at(-1);
-  return message === undefined ? "" : `${message.topic} ${Buffer.from(message.payload).toString()}`;
-};
+import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
 describe("RIOT emcute", () => {
   it("counts MsgIds from 0x1234, and repeats after 15 s without DUP: the same answer, and one message", () => {
