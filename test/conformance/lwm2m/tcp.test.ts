@@ -57,19 +57,27 @@ class Frames {
   }
 }
 
-it("LightweightM2M-1.1-int-106 a device registers over TCP and is read over MQTT", async () => {
+const CSM = 0xe1;
+
+/** A connection on which both sides have said what they can. */
+async function connected(): Promise<{ socket: Socket; frames: Frames }> {
   const socket = connect(gateway.port("coap", "tcp"), "127.0.0.1");
   await once(socket, "connect");
   const frames = new Frames(socket);
-  const CSM = 0xe1;
   socket.write(Buffer.from([0x00, CSM]));
-  const options = [
-    textOption(11, "rd"),
-    ...["ep=wired", "lt=300", "lwm2m=1.1", "b=T"].map((part) => textOption(15, part)),
-    uintOption(12, 40),
-  ];
-  socket.write(frame({ code: "0.02", token: "01", options, payload: Buffer.from("</3/0>") }));
   expect((await frames.next()).code).toBe(CSM);
+  return { socket, frames };
+}
+
+function register(ep: string): Uint8Array {
+  const queries = [`ep=${ep}`, "lt=300", "lwm2m=1.1", "b=T"].map((part) => textOption(15, part));
+  const options = [textOption(11, "rd"), ...queries, uintOption(12, 40)];
+  return frame({ code: "0.02", token: "01", options, payload: Buffer.from("</3/0>") });
+}
+
+it("LightweightM2M-1.1-int-106 a device registers over TCP and is read over MQTT", async () => {
+  const { socket, frames } = await connected();
+  socket.write(register("wired"));
   expect(await frames.next()).toMatchObject({ code: 0x41, token: "01" });
 
   const application = await connectAsync(`mqtt://127.0.0.1:${gateway.port("mqtt", "tcp")}`);
@@ -87,4 +95,20 @@ it("LightweightM2M-1.1-int-106 a device registers over TCP and is read over MQTT
   });
   await application.endAsync();
   socket.destroy();
+});
+
+it("a device that loses its connection updates its registration on the next one", async () => {
+  const first = await connected();
+  first.socket.write(register("plugged"));
+  const created = await first.frames.next();
+  // Location-Path rd, and behind it the location: 12 characters.
+  const location = created.rest.toString("latin1", 4, 16);
+  first.socket.destroy();
+  const second = await connected();
+  const options = [textOption(11, "rd"), textOption(11, location)];
+  second.socket.write(frame({ code: "0.02", token: "02", options }));
+  expect(await second.frames.next()).toMatchObject({ code: 0x44, token: "02" });
+  second.socket.write(frame({ code: "0.04", token: "03", options }));
+  expect(await second.frames.next()).toMatchObject({ code: 0x42, token: "03" });
+  second.socket.destroy();
 });
