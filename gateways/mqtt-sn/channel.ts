@@ -23,7 +23,7 @@ import type {
 } from "#core/gateway/contract.ts";
 import { after, type Duration, earliest, FOREVER, type Instant, NEVER } from "#core/lib/time.ts";
 import { decode } from "./codec.ts";
-import { receiveConnected, receiveInHandshake, receiveUnconnected } from "./dispatch.ts";
+import { isOfHandshake, receiveConnected, receiveInHandshake, receiveUnconnected } from "./dispatch.ts";
 import { encodeBare, encodeEncapsulated } from "./encode.ts";
 import { type Handshake, park, repeatHandshake, settleConnect } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
@@ -80,7 +80,7 @@ export class MqttSnChannel implements Channel {
   /** When to look at `heardAt` again; moved only when it has come, not with every message. */
   silenceAt: Instant = NEVER;
   probed = false;
-  /** The CONNECT that made this connection, as long as nothing came after it. */
+  /** The CONNECT that made this connection, as long as nothing but repeats of its handshake came after it. */
   accepted: p.Connect | undefined = undefined;
   /** Our REGISTER that waits for REGACK, and what waits behind it. */
   announcement: Announcement | undefined = undefined;
@@ -120,7 +120,7 @@ export class MqttSnChannel implements Channel {
     this.heardAt = now;
     this.probed = false;
     const { value } = packet;
-    if (value.type !== p.CONNECT) this.accepted = undefined;
+    if (!isOfHandshake(value.type)) this.accepted = undefined;
     if (this.handshake !== undefined) receiveInHandshake(this, value, now);
     else if (this.client !== undefined) receiveConnected(this, value, now);
     else receiveUnconnected(this, value, now);

@@ -2,7 +2,7 @@
 import type { Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "./channel.ts";
 import { encodeMessageAck, encodeSubAck, encodeTopicAck } from "./encode.ts";
-import { receiveConnect } from "./operations/connect.ts";
+import { receiveConnect, repeatConnack } from "./operations/connect.ts";
 import { receivePublish, receivePubrel } from "./operations/publish-in.ts";
 import { receivePuback, receivePubcomp, receivePubrec } from "./operations/publish-out.ts";
 import { receiveRegack, receiveRegister } from "./operations/register.ts";
@@ -15,6 +15,10 @@ import {
   updateWillTopic,
 } from "./operations/will.ts";
 import * as p from "./packets.ts";
+
+/** What the client says to get a connection. */
+export const isOfHandshake = (type: number): boolean =>
+  type === p.CONNECT || type === p.WILLTOPIC || type === p.WILLMSG;
 
 export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: Instant): void {
   switch (packet.type) {
@@ -65,8 +69,12 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
     case p.WILLMSGUPD:
       updateWillMessage(channel, packet, now);
       return;
+    case p.WILLTOPIC:
+    case p.WILLMSG:
+      repeatConnack(channel, packet);
+      return;
     default:
-      // What only a gateway sends, or a part of a will handshake that is over.
+      // What only a gateway sends.
       channel.drop();
   }
 }

@@ -221,6 +221,13 @@ export function welcome(channel: MqttSnChannel, connect: number, now: Instant): 
   client.credit(channel.setup.config.inFlight);
 }
 
+/** The last part of the will handshake comes again: CONNACK was lost (§6.13). */
+export function repeatConnack(channel: MqttSnChannel, packet: p.WillTopic | p.WillMessage): void {
+  const last = packet.type === p.WILLMSG || (packet.type === p.WILLTOPIC && packet.topic === undefined);
+  if (last && channel.accepted?.will === true) channel.send(encodeReturnCode(p.CONNACK, p.ACCEPTED));
+  else channel.drop();
+}
+
 const keepAliveOf = (channel: MqttSnChannel, duration: number): Duration =>
   duration === 0 ? channel.setup.config.idleTimeout : withTolerance(duration);
 

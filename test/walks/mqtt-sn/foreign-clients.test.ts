@@ -155,7 +155,7 @@ describe("Paho LMqttsnClient, the gateway's own test client", () => {
     const { client, wait, heard } = meet();
     for (const _ of [1, 2]) expect(client.say("0C 04 0C 01 00 0A 'GwTest'")).toEqual(hex("02 06"));
     for (const _ of [1, 2]) expect(client.say("0C 07 30 'willTopic'")).toEqual(hex("02 08"));
-    expect(client.say("09 09 'willMsg'")).toEqual(hex("03 05 00"));
+    for (const _ of [1, 2]) expect(client.say("09 09 'willMsg'")).toEqual(hex("03 05 00"));
     wait(15_000);
     expect(last(heard)).toBe("willTopic willMsg");
   });

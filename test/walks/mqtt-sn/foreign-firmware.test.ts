@@ -18,7 +18,16 @@ describe("RIOT emcute", () => {
     expect(client.say("02 18")).toEqual(hex("02 18"));
   });
 
-  it("connects with a will, changes both parts, and deletes it", () => {
+  it("repeats each part of its handshake until it is answered, the last one too; later it means nothing", () => {
+    const { client } = meet();
+    for (const _ of [1, 2]) expect(client.say("0C 04 0C 01 01 68 'emcute'")).toEqual(hex("02 06"));
+    for (const _ of [1, 2]) expect(client.say("09 07 20 'will/t'")).toEqual(hex("02 08"));
+    for (const _ of [1, 2]) expect(client.say("06 09 'gone'")).toEqual(hex("03 05 00"));
+    expect(client.say("02 16")).toEqual(hex("02 17"));
+    expect(client.say("06 09 'gone'")).toEqual([]);
+  });
+
+  it("connects with a will, and changes both parts", () => {
     const { client, wait, heard } = meet();
     expect(client.say("0C 04 0C 01 01 68 'emcute'")).toEqual(hex("02 06"));
     expect(client.say("09 07 20 'will/t'")).toEqual(hex("02 08"));
