@@ -123,8 +123,8 @@ export class Lwm2mChannel implements PeerSite {
     this.#registration.wake(now);
   }
 
-  stop(reason: StopReason, _now: Instant, client?: Client): void {
-    this.#registration.stop(reason, client);
+  stop(reason: StopReason, now: Instant, client?: Client): void {
+    this.#registration.stop(reason, client, now);
     if (client === undefined) this.#bootstrap?.close();
   }
 

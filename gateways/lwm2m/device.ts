@@ -17,7 +17,13 @@ import type { Registration } from "./registration.ts";
 import type { Remembered } from "./remembered.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
-import { badCommandReport, deregisterReport, notifyReport, registrationReport } from "./reports.ts";
+import {
+  badCommandReport,
+  deregisterReport,
+  type EndReason,
+  notifyReport,
+  registrationReport,
+} from "./reports.ts";
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import { type Answer, answerData } from "./responses.ts";
@@ -294,10 +300,10 @@ export class Device implements Line {
     return true;
   }
 
-  /** Ends it by de-registration or lifetime. Commands of QoS 1 and 2 go back to the session. */
-  end(why: "deregistered" | "lifetime", now: Instant): void {
+  /** Ends its registration. Commands of QoS 1 and 2 go back to the session. Who is kicked is disconnected by the core. */
+  end(why: EndReason, now: Instant): void {
     const waiting = this.close();
-    this.forgetRegistration();
+    this.#forgetRegistration();
     if (this.shared.config.deregisterReports) {
       this.report("register", deregisterReport(this.#registration.ep, why), now);
     }
@@ -305,11 +311,11 @@ export class Device implements Line {
       if (command.delivery.id !== 0) continue;
       this.report("response", command.report("cancelled"), now);
     }
-    this.client.end(why === "deregistered" ? "closed" : "lost");
+    if (why !== "kicked") this.client.end(why === "deregistered" ? "closed" : "lost");
   }
 
   /** It has ended, so that after a restart its location is nothing; the observations stay with the session. */
-  forgetRegistration(): void {
+  #forgetRegistration(): void {
     const { sessionExpiry } = this.shared.config;
     if ((this.client.sessionExpiry ?? ZERO) > sessionExpiry) this.client.setSessionExpiry(sessionExpiry);
     this.client.remember(withoutRegistration(this.client.memo));

@@ -311,14 +311,20 @@ export class RegistrationInterface {
     }
   }
 
-  stop(reason: StopReason, client?: Client): void {
+  stop(reason: StopReason, client: Client | undefined, now: Instant): void {
     for (const device of this.#devices) {
       if (client !== undefined && device.client !== client) continue;
-      if (reason === "kicked") device.forgetRegistration();
-      if (reason === "taken-over") this.#replace(device);
-      else if (reason === "kicked" || reason === "shutdown") this.#drop(device);
+      if (reason === "kicked") this.#dismiss(device, now);
+      else if (reason === "taken-over") this.#replace(device);
+      else if (reason === "shutdown") this.#drop(device);
       else this.#lose(device);
     }
+  }
+
+  /** By an operator: it has to register again, if it may. */
+  #dismiss(device: Device, now: Instant): void {
+    this.#forget(device);
+    device.end("kicked", now);
   }
 
   closed(): void {

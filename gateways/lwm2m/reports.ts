@@ -22,7 +22,10 @@ export const registrationReport = (
   },
 });
 
-export const deregisterReport = (ep: string, reason: "deregistered" | "lifetime"): JsonObject => ({
+/** Why a registration ends: by its device, by its lifetime, or by an operator. */
+export type EndReason = "deregistered" | "lifetime" | "kicked";
+
+export const deregisterReport = (ep: string, reason: EndReason): JsonObject => ({
   msgType: "deregister",
   data: { ep, reason },
 });

@@ -361,6 +361,27 @@ describe("De-register and lifetime", () => {
   });
 });
 
+describe("an operator", () => {
+  it("ends a registration by kicking the device: reported, 4.04 from then on, and a new one is welcome", () => {
+    const { world, device } = setup({}, {});
+    device.register({ b: "UQ" });
+    world.advance(seconds(100));
+    world.command("meter", { reqID: 1, msgType: "read", data: { path: "/3/0/0" } }, 0);
+    world.reports("meter");
+    for (const loop of [...world.network.runtime.door.loops])
+      for (const client of loop.clients()) loop.stopClient(client, "kicked");
+    expect(world.reports("meter")).toMatchObject([
+      { msgType: "deregister", data: { ep: "meter", reason: "kicked" } },
+      { reqID: 1, msgType: "cancelled" },
+    ]);
+    expect(world.disconnects.map(({ reason }) => reason)).toEqual(["kicked"]);
+    expect(device.update().code).toBe("4.04");
+    expect(device.register().code).toBe("2.01");
+    world.advance(days(1));
+    expect(world.reports("meter").map(({ msgType }) => msgType)).toEqual(["register", "deregister"]);
+  });
+});
+
 describe("identity", () => {
   it("topics can be named by endpoint, client, user and address, in both spellings", () => {
     const { world, device } = setup({
