@@ -205,8 +205,14 @@ function decodeWill(
     type,
     qos: qosOf(flags),
     retain: (flags & p.FLAG_RETAIN) !== 0,
-    topic: name(bytes, at + 1),
+    topic: willTopic(bytes, at + 1),
   };
+}
+
+/** A library for Arduino leaves the length of its CONNECT in WILLTOPIC: NUL ends the name, and rubbish is behind it. */
+function willTopic(bytes: Uint8Array, at: number): Uint8Array {
+  const end = bytes.indexOf(0, at);
+  return bytes.subarray(at, end > at ? end : bytes.length);
 }
 
 /** MQTT-SN 1.2 §5.5: here the length counts up to the node id, and the message behind it has its own. */

@@ -281,6 +281,15 @@ describe("Arduino (Donovan) and what became of it", () => {
     expect(client.say("05 16 'ard'")).toEqual(hex("02 17"));
   });
 
+  it("leaves the length of CONNECT in WILLTOPIC: the topic ends where its NUL is", () => {
+    const { client, heard, wait } = meet();
+    expect(client.say("09 04 0C 01 00 0A 'ard'")).toEqual(hex("02 06"));
+    expect(client.say("09 07 00 'w/t' 00 'rd'")).toEqual(hex("02 08"));
+    expect(client.say("06 09 'gone'")).toEqual(hex("03 05 00"));
+    wait(15_000);
+    expect(last(heard)).toBe("w/t gone");
+  });
+
   it("S3ler: a NUL ends each name, numbers come with the low octet first, a registered id is called short", () => {
     const { client, heard, world } = meet();
     expect(client.say("0C 04 04 01 3C 00 'S3ler' 00")).toEqual(hex("03 05 00"));
