@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { Certificates } from "../unit/net/certificates.ts";
+import { freeTcpPort } from "./free-ports.ts";
 import { startGateway, type TestGateway } from "./gateway.ts";
 
 export const TRANSPORTS = ["tcp", "tls", "ws", "wss"] as const;
@@ -55,10 +55,7 @@ export class MqttBench {
 
   /** Starts a mosquitto broker that bridges to the gateway; resolves to its TCP port. `topics`: its bridge rule. */
   async mosquittoBridge(topics: string): Promise<number> {
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address() as AddressInfo;
-    await new Promise((resolve) => probe.close(resolve));
+    const port = await freeTcpPort();
     const settings = [
       ...[`listener ${port} 127.0.0.1`, "allow_anonymous true", "log_dest none"],
       ...["connection isthmus", `address 127.0.0.1:${this.port("tcp")}`, `topic ${topics}`],

@@ -1,11 +1,10 @@
 /** The built gateway as a process of its own, on a data folder that outlives it: to be killed at any moment. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freeTcpPort, freeUdpPort } from "./free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
 const START_TIMEOUT = 30_000;
@@ -177,24 +176,4 @@ export async function until(
     if (Date.now() > deadline) throw new Error(problem);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-function freeTcpPort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) =>
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    }),
-  );
-}
-
-function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  return new Promise((resolve) =>
-    socket.bind(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    }),
-  );
 }
