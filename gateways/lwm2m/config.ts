@@ -86,7 +86,10 @@ export const Lwm2mConfig = Type.Object(
       endDevices: topic("end devices behind an LwM2M gateway", "lwm2m/%e/up/devices"),
     }),
     commandQos: qos("QoS at which commands are subscribed; from 1 on they survive a restart.", 1),
-    reportQos: qos("QoS of all that is published for a device.", 0),
+    reportQos: qos(
+      "QoS of all that is published for a device. 0: an application that is away for a while misses what happens meanwhile.",
+      1,
+    ),
     updateReports: Type.Union(
       [Type.Literal("always"), Type.Literal("contains_object_list"), Type.Literal("never")],
       {

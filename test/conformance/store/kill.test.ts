@@ -24,7 +24,7 @@ const sockets: { close(): void }[] = [];
 
 beforeAll(async () => {
   site = await StoreSite.create();
-  site.configure({}, { lwm2m: { reportQos: 1, queueMode: { psmActiveTimer: AWAKE } } });
+  site.configure({}, { lwm2m: { queueMode: { psmActiveTimer: AWAKE } } });
   publishers = new Publishers(site);
 });
 afterAll(async () => {

@@ -9,7 +9,7 @@ const ACK = 2;
 /** A device that is observed, over a store that has to keep every report from now on. */
 function observed() {
   const store = new SlowStore();
-  const world = new Lwm2mWorld({ reportQos: 1 }, { commits: store.commits });
+  const world = new Lwm2mWorld({}, { commits: store.commits });
   const device = world.device("meter");
   device.register();
   device.on("GET /3/0/9", { code: "2.05", payload: "90", observe: 12 });
@@ -35,7 +35,7 @@ it("and until then neither it nor its repeats are answered", () => {
 
 it("and at once where nothing has to keep it", () => {
   const store = new SlowStore();
-  const world = new Lwm2mWorld({ reportQos: 1 }, { commits: store.commits });
+  const world = new Lwm2mWorld({}, { commits: store.commits });
   const device = world.device("meter");
   device.register();
   device.on("GET /3/0/9", { code: "2.05", payload: "90", observe: 12 });
