@@ -13,7 +13,11 @@ const root = new URL("../../../", import.meta.url);
  * @param {string[]} [readmes]   paths from the project's root
  * @returns {string[]} the paths written
  */
-export function writeResults(name, markdown, readmes = ["README.md", `gateways/${name}/README.md`]) {
+export function writeResults(
+  name,
+  markdown,
+  readmes = ["README.md", `gateways/${name}/README.md`, `src/${name}/README.md`],
+) {
   const folder = new URL("test/bench/results/", root);
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL(`${name}.md`, folder), `${markdown.trim()}\n`);
