@@ -276,18 +276,7 @@ export class BusClient implements Client, Occupant {
   }
 
   received(id: DeliveryId): "accepted" | Pending {
-    const { session } = this;
-    if (this.ended || session === undefined) return "accepted";
-    const commits = this.loop.core.commits;
-    const writes = commits?.writes ?? 0;
-    if (session.received(id) === "pending") return "pending";
-    if (commits === undefined || commits.writes === writes) return "accepted";
-    // Released before that is kept, a crash in between would send the message a second time.
-    commits.then(() => {
-      const delivery = session.kept.find((each) => each.id === id);
-      if (!this.ended && delivery?.stage === "release") this.deliver(delivery);
-    });
-    return "pending";
+    return this.ended || this.session === undefined ? "accepted" : this.session.received(id);
   }
 
   get queued(): number {

@@ -39,7 +39,7 @@ export interface Commits {
     since: number,
   ): void;
   /** Runs once all writes so far are committed; commits that fail are tried again. */
-  then(run: () => void): void;
+  whenSafe(run: () => void): void;
 }
 
 export interface CoreCounters {

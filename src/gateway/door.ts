@@ -158,7 +158,7 @@ export class Door {
     }
     this.#announce(client, request, present);
     if (!waits) return { ok: true, client, sessionPresent: present };
-    commits.then(() => {
+    commits.whenSafe(() => {
       if (!loop.closed) loop.connected(ticket, () => this.#letIn(client, request.credit, present));
     });
     return "pending";

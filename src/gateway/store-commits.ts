@@ -30,11 +30,10 @@ export class StoreCommits implements Commits {
     this.#store.wait(new Acknowledgement(this.#core(), loop, ticket, accepted), since);
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: nobody awaits it
-  then(run: () => void): void {
+  whenSafe(run: () => void): void {
     this.#store.whenCommitted((failure) => {
       if (failure !== undefined) {
-        this.then(run);
+        this.whenSafe(run);
         return;
       }
       this.#core().tick();

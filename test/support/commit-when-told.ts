@@ -16,8 +16,7 @@ export function commitWhenTold() {
         waiting.push(() => loop.answered(ticket, answer));
         failing.push(() => loop.answered(ticket, "unavailable"));
       },
-      // biome-ignore lint/suspicious/noThenProperty: the method of Commits
-      then(run: () => void) {
+      whenSafe(run: () => void) {
         waiting.push(run);
       },
     },

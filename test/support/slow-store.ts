@@ -16,8 +16,7 @@ export class SlowStore {
       },
       await: (loop, ticket, accepted) =>
         store.due.push((failed) => loop.answered(ticket, failed ?? accepted)),
-      // biome-ignore lint/suspicious/noThenProperty: the core calls it so.
-      then: (run) => run(),
+      whenSafe: (run) => run(),
     };
   }
 

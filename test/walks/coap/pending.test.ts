@@ -114,8 +114,7 @@ class SlowCommits implements Commits {
     this.#waiting.push(() => loop.answered(ticket, answer));
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: the name is the interface's
-  then(run: () => void): void {
+  whenSafe(run: () => void): void {
     this.#waiting.push(run);
   }
 

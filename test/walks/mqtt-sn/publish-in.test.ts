@@ -46,8 +46,7 @@ describe("MQTT-SN 1.2 §6.6, PUBLISH from a client", () => {
       await: (loop, ticket, answer) => {
         commit = () => loop.answered(ticket, answer);
       },
-      // biome-ignore lint/suspicious/noThenProperty: the core's own name for it
-      then: (run) => run(),
+      whenSafe: (run) => run(),
     };
     const { d1, heard, world } = connected({}, {}, { commits });
     expect(d1.publish(1, "x", { qos: 1, id: 4 })).toEqual([]);
@@ -73,8 +72,7 @@ describe("MQTT-SN 1.2 §6.6, PUBLISH from a client", () => {
         return writes++;
       },
       await: () => {},
-      // biome-ignore lint/suspicious/noThenProperty: the core's own name for it
-      then: (run) => run(),
+      whenSafe: (run) => run(),
     };
     const { d1 } = connected({ inboundMax: 2 }, {}, { commits });
     expect(d1.publish(1, "x", { qos: 1, id: 1 })).toEqual([]);

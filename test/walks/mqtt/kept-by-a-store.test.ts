@@ -86,3 +86,17 @@ it("UNSUBACK waits where a subscription is kept, and comes at once where none is
   comesAtOnce(passing, { cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] }, "suback");
   comesAtOnce(passing, { cmd: "unsubscribe", messageId: 2, unsubscriptions: ["a"] }, "unsuback");
 });
+
+it("a durable subscriber gets a QoS 2 message once that is kept, and PUBREL once its PUBREC is [MQTT-4.3.3-5]", async () => {
+  const { kept, site, waits, connected } = open();
+  const reader = await connected("r", true);
+  await waits(reader, { cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 2 }] }, "suback");
+  site.world.publish("a", "x", { qos: 2 });
+  expect(reader.take()).toEqual([]);
+  await kept.commit();
+  const [{ cmd, messageId } = {}] = reader.take() as { cmd?: string; messageId?: number }[];
+  expect(cmd).toBe("publish");
+  await waits(reader, { cmd: "pubrec", messageId }, "pubrel");
+  reader.send({ cmd: "pubcomp", messageId });
+  expect(site.world.sessionCounters.settled.value).toBe(1);
+});

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { commitWhenTold } from "../../support/commit-when-told.ts";
 import { type AnyPacket, type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
 
 const topics = (packets: AnyPacket[]) => packets.map(({ topic }) => topic);
@@ -157,30 +156,6 @@ describe("a client that refuses a message", () => {
     expect(device.send({ cmd: "puback", messageId })).toMatchObject([
       { cmd: "disconnect", reasonCode: 0x82 },
     ]);
-  });
-});
-
-describe("a PUBREC", () => {
-  it("is answered once the store has the step, and again when it comes again [MQTT-4.3.3-5]", () => {
-    const store = commitWhenTold();
-    const site = mqttSite({}, { commits: store.commits });
-    const device = site.device(5);
-    device.connect("dev", { clean: false, properties: { sessionExpiryInterval: 60 } });
-    store.commitAll();
-    site.world.settle();
-    expect(device.take()).toMatchObject([{ cmd: "connack" }]);
-    device.subscribe("a", 2);
-    store.commitAll();
-    site.world.settle();
-    expect(device.take()).toMatchObject([{ cmd: "suback" }]);
-    site.world.publish("a", "x", { qos: 2 });
-    const messageId = device.take()[0]?.["messageId"];
-    expect(device.send({ cmd: "pubrec", messageId })).toEqual([]);
-    store.commitAll();
-    site.world.settle();
-    expect(device.take()).toMatchObject([{ cmd: "pubrel", messageId }]);
-    device.send({ cmd: "pubcomp", messageId });
-    expect(site.world.sessionCounters.settled.value).toBe(1);
   });
 });
 
