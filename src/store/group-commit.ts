@@ -1,11 +1,12 @@
 import {
-  CommitWait,
+  type CommitWait,
   type Key,
   type Store,
   type StoredValue,
   StoreRecord,
   type Table,
 } from "../session/store.ts";
+import { Callback, settle, waitFor } from "./commit-waits.ts";
 import type { Change, Engine } from "./engine.ts";
 
 export interface GroupCommitOptions {
@@ -340,41 +341,6 @@ class NamedRecord extends StoreRecord {
 
   value(): StoredValue {
     return this.make();
-  }
-}
-
-class Callback extends CommitWait {
-  readonly settled: (failure: Error | undefined) => void;
-
-  constructor(run: (failure: Error | undefined) => void) {
-    super();
-    this.settled = run;
-  }
-}
-
-function waitFor(record: StoreRecord, wait: CommitWait): void {
-  if (record.committing) {
-    // The commit that runs has taken an earlier value.
-    record.nextWaits ??= [];
-    add(record.nextWaits, wait);
-  } else {
-    record.waits ??= [];
-    add(record.waits, wait);
-  }
-}
-
-function add(waits: CommitWait[], wait: CommitWait): void {
-  if (waits.at(-1) === wait) return;
-  waits.push(wait);
-  wait.left++;
-}
-
-function settle(waits: readonly CommitWait[] | undefined, failure: Error | undefined): void {
-  if (waits === undefined) return;
-  for (const wait of waits) {
-    if (wait.left === 0) continue;
-    wait.left = failure === undefined ? wait.left - 1 : 0;
-    if (wait.left === 0) wait.settled(failure);
   }
 }
 
