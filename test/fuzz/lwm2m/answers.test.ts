@@ -96,7 +96,7 @@ it("each command is answered exactly once, in the words of the schema", () => {
       device.script = () => answers.shift() ?? "silence";
       device.register({ b, lwm2m: "1.1", lt: "86400" }, "</1/0>,</3/0>,</5/0>,</25/0>");
       const heard = world.listen("lwm2m/meter/up/#");
-      exchanges.forEach(([command], reqID) => world.command("meter", { reqID, ...command }));
+      for (const [reqID, [command]] of exchanges.entries()) world.command("meter", { reqID, ...command });
       for (let hour = 0; hour < 8; hour++) {
         world.advance(hours(1));
         device.update();
