@@ -65,13 +65,12 @@ class SharedMessage extends StoreRecord {
   readonly table = "message";
   readonly key: number;
   readonly message: Message;
-  uses: number;
 
-  constructor(number: number, message: Message, uses: number) {
+  constructor(number: number, message: Message, needers: number) {
     super();
     this.key = number;
     this.message = message;
-    this.uses = uses;
+    this.needers = needers;
   }
 
   value(): MessageRecord {
@@ -85,7 +84,7 @@ export class KeptDelivery extends StoreRecord {
   /** The number of its session. */
   readonly session: number;
   readonly delivery: Outgoing;
-  override needs: SharedMessage | undefined = undefined;
+  declare needs: SharedMessage | undefined;
 
   constructor(session: number, delivery: Outgoing) {
     super();
@@ -165,11 +164,11 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     const last = this.#lastQueued;
     if (last !== undefined && !last.dropped && last.delivery.message.isOneWith(delivery.message)) {
       record.needs = this.#share(last);
-      record.needs.uses++;
+      record.needs.needers++;
     }
     this.#lastQueued = record;
     // QoS 2 does not go out before it is kept.
-    const patient = session.connected && session.prompt && delivery.qos === 1;
+    const patient = session.connected && session.prompt && delivery.qos === 1 && !isOnDisk(record.needs);
     if (!patient && session.patient) this.#hasten(session);
     session.patient = patient;
     this.#store.add(record, patient);
@@ -185,10 +184,8 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     const { record } = delivery;
     if (record === undefined) return;
     session.prompt = after(delivery.message.publishedAt, PROMPT) >= this.#clock.now();
-    const shared = record.needs;
     this.#store.drop(record);
     delivery.record = undefined;
-    if (shared !== undefined && --shared.uses === 0) this.#store.drop(shared);
   }
 
   inbound(session: Session, packetId: number, known: boolean): void {
@@ -287,6 +284,9 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     return shared;
   }
 }
+
+const isOnDisk = (record: StoreRecord | undefined): boolean =>
+  record !== undefined && (record.kept || record.committing);
 
 const bounded = (value: number): number => (value === Number.POSITIVE_INFINITY ? UNBOUNDED : value);
 

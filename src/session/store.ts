@@ -26,8 +26,13 @@ export type StoredValue = unknown;
 export abstract class StoreRecord {
   abstract readonly table: Table;
   abstract readonly key: Key;
-  /** Another record that must not be missing where this one is: it is committed with it, or was before. */
-  readonly needs: StoreRecord | undefined = undefined;
+  /**
+   * Another record that must be there as long as this one is, and goes with the last that needs it. The store lets go
+   * of it when this record is removed.
+   */
+  needs: StoreRecord | undefined = undefined;
+  /** How many records need this one. */
+  needers = 0;
 
   // The store's own notes.
   /** It may be on the disk. */

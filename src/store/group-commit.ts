@@ -128,6 +128,8 @@ export class GroupCommit implements Store {
     } else if (record.pending) {
       record.pending = false;
       this.#pending--;
+      const needed = letGo(record);
+      if (needed !== undefined) this.drop(needed);
       if (this.waiting === 0) this.#release();
     }
     settle(waits, undefined);
@@ -270,18 +272,42 @@ export class GroupCommit implements Store {
   /** What is due; and patient records, too, if somebody waits for all that there is. */
   #take(): Batch {
     const batch: Batch = { records: [], waits: this.#waits };
-    takeFrom(this.#due, batch.records);
+    const { records } = batch;
+    for (const record of this.#due) this.#takePending(record, records);
     this.#due = [];
-    if (this.#waits.length > 0 || this.#closing) {
-      takeFrom(this.#old, batch.records);
-      takeFrom(this.#young, batch.records);
-      this.#old = [];
-      this.#young = [];
-    }
+    this.#takePatient(this.#old, records);
+    this.#takePatient(this.#young, records);
     this.#waits = [];
-    this.#pending -= batch.records.length;
     this.#forgetTouched();
     return batch;
+  }
+
+  #takePatient(patient: readonly StoreRecord[], batch: StoreRecord[]): void {
+    const everything = this.#waits.length > 0 || this.#closing;
+    for (const record of patient) {
+      // All that need a record are committed with it: whichever of them goes first, it is never there for nobody.
+      if (everything || record.needs?.committing === true) this.#takePending(record, batch);
+    }
+  }
+
+  #takePending(record: StoreRecord, batch: StoreRecord[]): void {
+    if (!record.pending) return;
+    const { needs } = record;
+    if (needs?.pending === true && !record.dropped) this.#takeRecord(needs, batch);
+    this.#takeRecord(record, batch);
+  }
+
+  #takeRecord(record: StoreRecord, batch: StoreRecord[]): void {
+    if (record.pending) {
+      record.pending = false;
+      this.#pending--;
+    }
+    record.committing = true;
+    batch.push(record);
+    const needed = record.dropped ? letGo(record) : undefined;
+    if (needed === undefined) return;
+    needed.dropped = true;
+    this.#takeRecord(needed, batch);
   }
 
   #committed({ records, waits }: Batch, failure: Error | undefined): void {
@@ -344,19 +370,12 @@ class NamedRecord extends StoreRecord {
   }
 }
 
-function takeFrom(collected: readonly StoreRecord[], batch: StoreRecord[]): void {
-  for (const record of collected) {
-    if (!record.pending) continue;
-    const { needs } = record;
-    if (needs?.pending === true) take(needs, batch);
-    take(record, batch);
-  }
-}
-
-function take(record: StoreRecord, batch: StoreRecord[]): void {
-  record.pending = false;
-  record.committing = true;
-  batch.push(record);
+/** A record needs what it needed no more; returns that if nothing else does. */
+function letGo(record: StoreRecord): StoreRecord | undefined {
+  const { needs } = record;
+  if (needs === undefined) return undefined;
+  record.needs = undefined;
+  return --needs.needers === 0 ? needs : undefined;
 }
 
 const changeOf = (record: StoreRecord): Change => ({

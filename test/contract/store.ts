@@ -242,6 +242,25 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       ]);
     });
 
+    it("keeps a record that others need as long as one of them is there, and no longer", async () => {
+      const needed = new Fragile("message", 1);
+      needed.needers = 2;
+      const [patient, due] = [1, 2].map((place) => new Fragile("queue", [1, place], 1, needed));
+      const there = () => [records("message").length, records("queue").length];
+      store.add(needed, true);
+      store.add(patient!, true);
+      store.add(due!, false);
+      await elapse();
+      expect(there()).toEqual([1, 2]);
+      store.drop(due!);
+      await commit();
+      expect(there()).toEqual([1, 1]);
+      store.drop(patient!);
+      await commit();
+      expect(there()).toEqual([0, 0]);
+      expect(engine.committed.at(-1)?.map(({ table }) => table)).toEqual(["queue", "message"]);
+    });
+
     it("removes what was dropped when its commit had begun, and who waited for it waits no more", async () => {
       const record = new Fragile("queue", [1, 1]);
       let answered = 0;

@@ -30,6 +30,8 @@ class Simulation {
   /** QoS 2 ids that the subscriber has and that are not released (method B). */
   readonly #received = new Set<number>();
   readonly #unanswered: Delivery[] = [];
+  /** What a second durable subscriber has not acknowledged: messages are shared. */
+  #witnessed: (() => void)[] = [];
   #life: Life;
   #subscriber: Session | undefined;
   /** Ends the commit that runs. */
@@ -51,6 +53,7 @@ class Simulation {
       });
     this.#life = new Life(this.engine, START);
     this.#connect();
+    this.#connectWitness();
   }
 
   async run(): Promise<void> {
@@ -64,6 +67,7 @@ class Simulation {
       if (this.#subscriber === undefined) this.#connect();
       this.#publishDue();
       this.#answer();
+      for (const acknowledge of this.#witnessed.splice(0)) acknowledge();
       this.#life.elapse();
       this.#land?.(true);
       await settle();
@@ -96,6 +100,16 @@ class Simulation {
     if (!session.subscriptions.has("t")) this.#life.sessions.subscribe(session, "t", { qos: 2 });
   }
 
+  #connectWitness(): void {
+    this.#witnessed = [];
+    const session = this.#life.open("witness");
+    const deliver = ({ id }: Delivery): void => {
+      this.#witnessed.push(() => session.settle(id, "done"));
+    };
+    this.#life.sessions.occupy(session, { held: false, deliver, evict: () => {} }, 4);
+    if (!session.subscriptions.has("t")) this.#life.sessions.subscribe(session, "t", { qos: 1 });
+  }
+
   #leave(): void {
     if (this.#subscriber === undefined) return;
     this.#unanswered.length = 0;
@@ -114,6 +128,7 @@ class Simulation {
 
   /** The subscriber acknowledges what it has: PUBACK, or PUBREC and, once its step is kept, PUBCOMP. */
   #answer(): void {
+    if (this.#random() < 0.5) this.#witnessed.shift()?.();
     const session = this.#subscriber;
     const next = this.#unanswered.shift();
     if (session === undefined || next === undefined) return;
@@ -242,6 +257,7 @@ class Simulation {
     this.#life = new Life(this.engine, this.#life.now + 1);
     expect(this.#life.restored.orphans).toBe(0);
     this.#connect();
+    this.#connectWitness();
   }
 }
 
