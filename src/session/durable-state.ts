@@ -155,6 +155,8 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     if (number === 0) return;
     session.number = 0;
     this.#store.remove("session", number);
+    // A delivery that is still to be removed would be nobody's after a crash.
+    this.#store.hasten();
     for (const packetId of session.inboundIds) this.#store.remove("inbound", [number, packetId]);
   }
 
@@ -169,7 +171,8 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     this.#lastQueued = record;
     // QoS 2 does not go out before it is kept.
     const patient = session.connected && session.prompt && delivery.qos === 1 && !isOnDisk(record.needs);
-    if (!patient && session.patient) this.#hasten(session);
+    // Were it kept without an earlier one, a crash in between would change their order.
+    if (!patient && session.patient) this.#store.hasten();
     session.patient = patient;
     this.#store.add(record, patient);
   }
@@ -269,11 +272,6 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   #number(session: Session): number {
     if (session.number === 0) session.number = ++this.#lastSession;
     return session.number;
-  }
-
-  /** Were a later delivery kept without an earlier one, a crash in between would change their order. */
-  #hasten(session: Session): void {
-    for (const { record } of session.kept) if (record !== undefined) this.#store.hasten(record);
   }
 
   #share(first: KeptDelivery): SharedMessage {

@@ -71,8 +71,8 @@ export interface Store {
   add(record: StoreRecord, patient: boolean): void;
   /** The value of a record has changed. */
   change(record: StoreRecord, patient: boolean): void;
-  /** The next commit takes it, patient or not. */
-  hasten(record: StoreRecord): void;
+  /** The next commit takes all that there is, patient or not. */
+  hasten(): void;
   /** A record is needed no more, and so not waited for. Nobody waits for this to be committed. */
   drop(record: StoreRecord): void;
   /** What was committed, in the order of keys. For start-up and maintenance. */

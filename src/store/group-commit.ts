@@ -74,7 +74,8 @@ export class GroupCommit implements Store {
   #patienceRuns = false;
   /** When the last commit began. */
   #lastCommit = Number.NEGATIVE_INFINITY;
-  #closing = false;
+  /** The next commit takes patient records, too. */
+  #everything = false;
   #closed = false;
   #idle: (() => void)[] = [];
 
@@ -111,9 +112,8 @@ export class GroupCommit implements Store {
     if (!record.pending) this.#collect(record, patient);
   }
 
-  hasten(record: StoreRecord): void {
-    if (!record.pending) return;
-    this.#due.push(record);
+  hasten(): void {
+    this.#everything = true;
     this.#startWindow();
   }
 
@@ -149,7 +149,7 @@ export class GroupCommit implements Store {
       wait.left = 1;
       this.#waits.push(wait);
       if (this.waiting === 0) this.#release();
-      else this.#startWindow();
+      else this.hasten();
       return;
     }
     for (let index = since - this.#touchedFrom; index < this.#touched.length; index++) {
@@ -160,8 +160,8 @@ export class GroupCommit implements Store {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
     while (this.waiting > 0) {
+      this.#everything = true;
       if (this.#committing === undefined) this.#commit();
       await new Promise<void>((resolve) => this.#idle.push(resolve));
       if (this.failure !== undefined) break;
@@ -269,7 +269,6 @@ export class GroupCommit implements Store {
     );
   }
 
-  /** What is due; and patient records, too, if somebody waits for all that there is. */
   #take(): Batch {
     const batch: Batch = { records: [], waits: this.#waits };
     const { records } = batch;
@@ -277,16 +276,16 @@ export class GroupCommit implements Store {
     this.#due = [];
     this.#takePatient(this.#old, records);
     this.#takePatient(this.#young, records);
+    this.#everything = false;
     this.#waits = [];
     this.#forgetTouched();
     return batch;
   }
 
   #takePatient(patient: readonly StoreRecord[], batch: StoreRecord[]): void {
-    const everything = this.#waits.length > 0 || this.#closing;
     for (const record of patient) {
       // All that need a record are committed with it: whichever of them goes first, it is never there for nobody.
-      if (everything || record.needs?.committing === true) this.#takePending(record, batch);
+      if (this.#everything || record.needs?.committing === true) this.#takePending(record, batch);
     }
   }
 

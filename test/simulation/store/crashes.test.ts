@@ -85,7 +85,8 @@ class Simulation {
     else if (dice < 0.9) this.#publishDue();
     else if (dice < 0.93) this.#leave();
     else if (dice < 0.96) this.#connect();
-    else if (dice < 0.98) this.#broken = !this.#broken;
+    else if (dice < 0.975) this.#broken = !this.#broken;
+    else if (dice < 0.98) this.#replaceWitness();
     else this.#crash();
   }
 
@@ -98,6 +99,12 @@ class Simulation {
     };
     this.#life.sessions.occupy(session, { held: false, deliver, evict: () => {} }, 4);
     if (!session.subscriptions.has("t")) this.#life.sessions.subscribe(session, "t", { qos: 2 });
+  }
+
+  /** Its session ends, with all that waits in it, and another one begins. */
+  #replaceWitness(): void {
+    this.#life.sessions.discard(this.#life.open("witness"));
+    this.#connectWitness();
   }
 
   #connectWitness(): void {
