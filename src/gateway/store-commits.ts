@@ -31,11 +31,7 @@ export class StoreCommits implements Commits {
   }
 
   whenSafe(run: () => void): void {
-    this.#store.whenCommitted((failure) => {
-      if (failure !== undefined) {
-        this.whenSafe(run);
-        return;
-      }
+    this.#store.whenSafe(() => {
       this.#core().tick();
       run();
     });

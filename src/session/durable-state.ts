@@ -170,17 +170,17 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     }
     this.#lastQueued = record;
     // QoS 2 does not go out before it is kept.
-    const patient = session.connected && session.prompt && delivery.qos === 1 && !isOnDisk(record.needs);
+    const patient = session.connected && session.prompt && delivery.qos === 1 && !reachesDisk(record.needs);
     // Were it kept without an earlier one, a crash in between would change their order.
     if (!patient && session.patient) this.#store.hasten();
     session.patient = patient;
-    this.#store.add(record, patient);
+    this.#store.write(record, patient);
   }
 
-  moved(_session: Session, delivery: Outgoing): void {
+  moved(delivery: Outgoing): void {
     const { record } = delivery;
     // Nothing of QoS 1 waits for its id to be kept.
-    if (record !== undefined) this.#store.change(record, delivery.qos === 1);
+    if (record !== undefined) this.#store.write(record, delivery.qos === 1);
   }
 
   settled(session: Session, delivery: Outgoing): void {
@@ -201,15 +201,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   whenKept(run: () => void): void {
     const wait: KeptWait = { run, kept: false };
     this.#keptWaits.push(wait);
-    this.#await(wait);
-  }
-
-  #await(wait: KeptWait): void {
-    this.#store.whenCommitted((failure) => {
-      if (failure !== undefined) {
-        this.#await(wait);
-        return;
-      }
+    this.#store.whenSafe(() => {
       wait.kept = true;
       this.#tick();
       while (this.#keptWaits.peek()?.kept === true) this.#keptWaits.shift()!.run();
@@ -250,14 +242,14 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   /** `deliveries`: all that a message waits for. */
   knowMessage(number: number, message: Message, deliveries: readonly KeptDelivery[]): void {
     const shared = new SharedMessage(number, message, deliveries.length);
-    shared.kept = true;
+    shared.onDisk = true;
     for (const delivery of deliveries) delivery.needs = shared;
     this.#lastMessage = Math.max(this.#lastMessage, number);
   }
 
   knowDelivery(session: Session, delivery: Outgoing): KeptDelivery {
     const record = new KeptDelivery(session.number, delivery);
-    record.kept = true;
+    record.onDisk = true;
     delivery.record = record;
     return record;
   }
@@ -278,13 +270,13 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     if (first.needs !== undefined) return first.needs;
     const shared = new SharedMessage(++this.#lastMessage, first.delivery.message.kept(), 1);
     first.needs = shared;
-    this.#store.add(shared, true);
+    this.#store.write(shared, true);
     return shared;
   }
 }
 
-const isOnDisk = (record: StoreRecord | undefined): boolean =>
-  record !== undefined && (record.kept || record.committing);
+const reachesDisk = (record: StoreRecord | undefined): boolean =>
+  record !== undefined && (record.onDisk || record.committing);
 
 const bounded = (value: number): number => (value === Number.POSITIVE_INFINITY ? UNBOUNDED : value);
 

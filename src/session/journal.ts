@@ -16,7 +16,7 @@ export interface SessionJournal {
   /** A QoS 1 or 2 delivery joined the session; `delivery.sequence` is its place. */
   queued(session: Session, delivery: Outgoing): void;
   /** It was handed out (has an id), or reached another stage, or went back to the queue. */
-  moved(session: Session, delivery: Outgoing): void;
+  moved(delivery: Outgoing): void;
   settled(session: Session, delivery: Outgoing): void;
   /** An inbound QoS 2 packet id became known or was released. */
   inbound(session: Session, packetId: number, known: boolean): void;

@@ -172,8 +172,8 @@ export class Restoration {
 
   #settleMessages(deliveries: readonly (() => void)[]): void {
     for (const [number, { message, deliveries: waiting }] of this.#messages) {
-      if (waiting.length > 0) this.#state.knowMessage(number, message, waiting);
-      else this.#orphan("message", number);
+      this.#state.knowMessage(number, message, waiting);
+      if (waiting.length === 0) this.#orphan("message", number);
     }
     for (const putBack of deliveries) putBack();
   }

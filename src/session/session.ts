@@ -237,7 +237,7 @@ export class Session implements Subscriber {
     delivery.stage = "release";
     const journal = this.durable ? this.#context.journal : undefined;
     if (journal === undefined) return "accepted";
-    journal.moved(this, delivery);
+    journal.moved(delivery);
     // Released before that is kept, a crash in between would send the message a second time.
     this.#handOnceKept(delivery, journal);
     return "pending";
@@ -340,7 +340,7 @@ export class Session implements Subscriber {
     const journal = this.durable ? this.#context.journal : undefined;
     if (journal !== undefined) {
       if (isNew) journal.queued(this, delivery);
-      else journal.moved(this, delivery);
+      else journal.moved(delivery);
       if (delivery.qos === 2) {
         this.#handOnceKept(delivery, journal);
         return;
@@ -385,7 +385,7 @@ export class Session implements Subscriber {
     delivery.stage = "publish";
     this.#queue ??= new Queue(this.#context.options.queue);
     this.#queue.unshift(delivery);
-    if (this.durable) this.#context.journal?.moved(this, delivery);
+    if (this.durable) this.#context.journal?.moved(delivery);
   }
 
   #forget(delivery: Outgoing): void {

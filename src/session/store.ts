@@ -35,8 +35,8 @@ export abstract class StoreRecord {
   needers = 0;
 
   // The store's own notes.
-  /** It may be on the disk. */
-  kept = false;
+  /** It may be there. */
+  onDisk = false;
   /** Waits for a commit. */
   pending = false;
   /** Is part of the commit that runs. */
@@ -65,12 +65,10 @@ export interface Store {
   put(table: Table, key: Key, value: () => StoredValue): void;
   remove(table: Table, key: Key): void;
   /**
-   * Writes a new record. `patient`: it will likely be dropped within milliseconds, and may wait that long for a
-   * commit, so that it costs none.
+   * Writes a record that is new or has changed. `patient`: it will likely be dropped within milliseconds, and may
+   * wait that long for a commit, so that it costs none.
    */
-  add(record: StoreRecord, patient: boolean): void;
-  /** The value of a record has changed. */
-  change(record: StoreRecord, patient: boolean): void;
+  write(record: StoreRecord, patient: boolean): void;
   /** The next commit takes all that there is, patient or not. */
   hasten(): void;
   /** A record is needed no more, and so not waited for. Nobody waits for this to be committed. */
@@ -84,7 +82,9 @@ export interface Store {
    * a former value of `writes`: only those after it count.
    */
   whenCommitted(run: (failure: Error | undefined) => void, since?: number): void;
-  /** The same without a closure. */
+  /** Runs when all writes so far are safe, however often commits fail before. */
+  whenSafe(run: () => void): void;
+  /** As `whenCommitted`, without a closure. */
   wait(wait: CommitWait, since: number): void;
   /** Why the last commit failed; undefined while all is well. Failed writes are kept and tried again. */
   readonly failure: Error | undefined;

@@ -93,20 +93,16 @@ export class GroupCommit implements Store {
     const record = this.#name(table, key);
     record.make = value;
     record.dropped = false;
-    this.change(record, false);
+    this.write(record, false);
   }
 
   remove(table: Table, key: Key): void {
     const record = this.#name(table, key);
     record.dropped = true;
-    this.change(record, false);
+    this.write(record, false);
   }
 
-  add(record: StoreRecord, patient: boolean): void {
-    this.change(record, patient);
-  }
-
-  change(record: StoreRecord, patient: boolean): void {
+  write(record: StoreRecord, patient: boolean): void {
     this.writes++;
     this.#touched.push(record);
     if (!record.pending) this.#collect(record, patient);
@@ -123,7 +119,7 @@ export class GroupCommit implements Store {
     const { waits, nextWaits } = record;
     record.waits = undefined;
     record.nextWaits = undefined;
-    if (record.kept || record.committing) {
+    if (record.onDisk || record.committing) {
       if (!record.pending) this.#collect(record, true);
     } else if (record.pending) {
       record.pending = false;
@@ -142,6 +138,13 @@ export class GroupCommit implements Store {
 
   whenCommitted(run: (failure: Error | undefined) => void, since = -1): void {
     this.wait(new Callback(run), since);
+  }
+
+  whenSafe(run: () => void): void {
+    this.whenCommitted((failure) => {
+      if (failure === undefined) run();
+      else this.whenSafe(run);
+    });
   }
 
   wait(wait: CommitWait, since: number): void {
@@ -331,13 +334,13 @@ export class GroupCommit implements Store {
     record.waits = record.nextWaits;
     record.nextWaits = undefined;
     if (failure !== undefined) {
-      record.kept = true;
+      record.onDisk = true;
       if (!record.pending) this.#collect(record, false);
     } else if (!record.pending) {
-      record.kept = !record.dropped;
+      record.onDisk = !record.dropped;
       if (record instanceof NamedRecord) this.#named.delete(record.name);
     } else {
-      record.kept = true;
+      record.onDisk = true;
     }
     settle(waits, failure);
   }

@@ -199,7 +199,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("never writes what is dropped before its commit, and then nobody waits", async () => {
       let answered = 0;
       const record = new Fragile("queue", [1, 1]);
-      store.add(record, false);
+      store.write(record, false);
       store.whenCommitted(() => answered++);
       expect(answered).toBe(0);
       store.drop(record);
@@ -211,9 +211,9 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("commits a patient record when it was not dropped in its time, and not before", async () => {
       const [dropped, kept] = [new Fragile("queue", [1, 1]), new Fragile("queue", [1, 2])];
       const answered: string[] = [];
-      store.add(dropped, true);
+      store.write(dropped, true);
       store.whenCommitted(() => answered.push("dropped"), store.writes - 1);
-      store.add(kept, true);
+      store.write(kept, true);
       store.whenCommitted(() => answered.push("kept"), store.writes - 1);
       await elapse();
       expect(answered).toEqual([]);
@@ -226,7 +226,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     });
 
     it("commits what is not patient without the rest", async () => {
-      store.add(new Fragile("queue", [1, 1]), true);
+      store.write(new Fragile("queue", [1, 1]), true);
       store.put("session", 1, () => 1);
       await elapse();
       expect(engine.committed.map((changes) => changes.map(({ table }) => table))).toEqual([["session"]]);
@@ -234,8 +234,8 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
 
     it("never commits a record without the one that it needs", async () => {
       const needed = new Fragile("message", 1);
-      store.add(needed, true);
-      store.add(new Fragile("queue", [1, 1], 1, needed), false);
+      store.write(needed, true);
+      store.write(new Fragile("queue", [1, 1], 1, needed), false);
       await elapse();
       expect(engine.committed.map((changes) => changes.map(({ table }) => table))).toEqual([
         ["message", "queue"],
@@ -247,9 +247,9 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       needed.needers = 2;
       const [patient, due] = [1, 2].map((place) => new Fragile("queue", [1, place], 1, needed));
       const there = () => [records("message").length, records("queue").length];
-      store.add(needed, true);
-      store.add(patient!, true);
-      store.add(due!, false);
+      store.write(needed, true);
+      store.write(patient!, true);
+      store.write(due!, false);
       await elapse();
       expect(there()).toEqual([1, 2]);
       store.drop(due!);
@@ -264,7 +264,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("removes what was dropped when its commit had begun, and who waited for it waits no more", async () => {
       const record = new Fragile("queue", [1, 1]);
       let answered = 0;
-      store.add(record, false);
+      store.write(record, false);
       store.whenCommitted(() => answered++, store.writes - 1);
       const first = commit();
       store.drop(record);
@@ -303,11 +303,11 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       const answered: string[] = [];
       const [first, second, third] = [1, 2, 3].map((place) => new Fragile("queue", [1, place]));
       let since = store.writes;
-      store.add(first!, false);
+      store.write(first!, false);
       store.whenCommitted(() => answered.push("first"), since);
       since = store.writes;
-      store.add(second!, false);
-      store.add(third!, false);
+      store.write(second!, false);
+      store.write(third!, false);
       store.whenCommitted(() => answered.push("second"), since);
       store.drop(second!);
       expect(answered).toEqual([]);
@@ -320,7 +320,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("answers once, with the failure, whoever waits for several records of a commit that fails", async () => {
       const answered: (string | undefined)[] = [];
       engine.failing = true;
-      store.add(new Fragile("queue", [1, 1]), false);
+      store.write(new Fragile("queue", [1, 1]), false);
       store.put("message", 1, () => 1);
       store.whenCommitted((failure) => answered.push(failure?.message), 0);
       await commit();
@@ -339,7 +339,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       engine.failing = true;
       store.put("session", 1, () => "new");
       const record = new Fragile("queue", [1, 1]);
-      store.add(record, false);
+      store.write(record, false);
       expect((await commit())?.message).toBe("no space");
       expect(store.failure?.message).toBe("no space");
       expect(records("session")).toEqual([[1, "old"]]);
@@ -355,7 +355,7 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
     it("finds out that it works again although nothing is left to be written", async () => {
       engine.failing = true;
       const record = new Fragile("queue", [1, 1]);
-      store.add(record, false);
+      store.write(record, false);
       const failed = commit();
       store.drop(record);
       expect(await failed).toBeDefined();
