@@ -30,6 +30,15 @@ const find = (/** @type {string[]} */ ...paths) => paths.find(existsSync);
 const mosquittoProgram = find("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto");
 const natsProgram = find("/usr/sbin/nats-server", "/usr/local/bin/nats-server", "/usr/bin/nats-server");
 
+/** Settings of a gateway with nothing but MQTT over TCP. @param {number} port @param {string} folder */
+const mqttAlone = (port, folder) => [
+  ...onlyGateway("mqtt"),
+  "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
+  `gateways.mqtt.listeners.tcp.port=${port}`,
+  "gateways.mqtt.listeners.ws.enable=false",
+  `dataFolder=${folder}`,
+];
+
 /** @param {string} name @param {string} label @param {string[]} store */
 const isthmus = (name, label, store) => ({
   name,
@@ -38,16 +47,8 @@ const isthmus = (name, label, store) => ({
   /** @param {string} folder */
   start: async (folder) => {
     const port = await freePort();
-    const set = [
-      ...onlyGateway("mqtt"),
-      "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
-      `gateways.mqtt.listeners.tcp.port=${port}`,
-      "gateways.mqtt.listeners.ws.enable=false",
-      `session.queue.messages=${QUEUED}`,
-      "session.queue.bytes=256MB",
-      `dataFolder=${folder}`,
-      ...store,
-    ];
+    const queue = [`session.queue.messages=${QUEUED}`, "session.queue.bytes=256MB"];
+    const set = [...mqttAlone(port, folder), ...queue, ...store];
     return { process: await startIsthmus({ set, tcpPort: port }), port };
   },
 });
@@ -133,16 +134,8 @@ async function measureRestore() {
     const { records, bytes } = await filler.call("fill", { folder, ...KEPT });
     await filler.stop();
     const port = await freePort();
-    const set = [
-      ...onlyGateway("mqtt"),
-      "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
-      `gateways.mqtt.listeners.tcp.port=${port}`,
-      "gateways.mqtt.listeners.ws.enable=false",
-      "bus.retained.messages=2000000",
-      "bus.retained.bytes=4GB",
-      "session.sessions=200000",
-      `dataFolder=${folder}`,
-    ];
+    const room = ["bus.retained.messages=2000000", "bus.retained.bytes=4GB", "session.sessions=200000"];
+    const set = [...mqttAlone(port, folder), ...room];
     const started = performance.now();
     const gateway = await startIsthmus({ set, tcpPort: port, limit: RESTORE_LIMIT_MS });
     const seconds = (performance.now() - started) / 1000;

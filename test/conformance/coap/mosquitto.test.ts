@@ -14,22 +14,20 @@ beforeAll(async () => {
 afterAll(() => gateway.stop());
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** `mosquitto_sub` for one message, once it is subscribed. */
+async function hearOne(filter: string) {
+  const options = ["-t", filter, "-v", "-C", "1", "-W", "5"];
+  const subscriber = await startSession(gateway, "mosquitto_sub", [...mqtt, ...options]);
+  await pause(200);
+  return subscriber;
+}
+
 it.each([
   ["ps/{topic}", "put", "21.5", "ps/room/1"],
   ["mqtt/{topic}", "put", "21.5", "mqtt/room/1?c=d1&u=u&p=p"],
   ["the body of the oldest form", "post", "qos=0&retain=0&message=21.5&topic=room/1", "mqtt"],
 ])("takes a CoAP request of the form %s to mosquitto_sub", async (_name, method, body, path) => {
-  const subscriber = await startSession(gateway, "mosquitto_sub", [
-    ...mqtt,
-    "-t",
-    "room/#",
-    "-v",
-    "-C",
-    "1",
-    "-W",
-    "5",
-  ]);
-  await pause(200);
+  const subscriber = await hearOne("room/#");
   await run(COAP, ["-B", "3", "-m", method, "-e", body, `${coap}/${path}`]);
   expect((await subscriber.finished).stdout.trim()).toBe("room/1 21.5");
 });
@@ -38,17 +36,7 @@ it("takes a CoAP request of connection mode to mosquitto_sub", async () => {
   const token = (
     await run(COAP, ["-B", "3", "-m", "post", `${coap}/mqtt/connection?clientid=d2`])
   ).stdout.trim();
-  const subscriber = await startSession(gateway, "mosquitto_sub", [
-    ...mqtt,
-    "-t",
-    "conn",
-    "-v",
-    "-C",
-    "1",
-    "-W",
-    "5",
-  ]);
-  await pause(200);
+  const subscriber = await hearOne("conn");
   await run(COAP, ["-B", "3", "-m", "put", "-e", "on", `${coap}/ps/conn?clientid=d2&token=${token}`]);
   expect((await subscriber.finished).stdout.trim()).toBe("conn on");
 });
