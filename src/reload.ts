@@ -3,7 +3,7 @@ import { type ConfigChange, diffConfig } from "./config/diff.ts";
 import { type PreparedPolicy, policySettings } from "./config/policy-settings.ts";
 import { ConfigError } from "./config/problem.ts";
 import type { Config } from "./config/schema.ts";
-import type { Lifecycle } from "./gateway/lifecycle.ts";
+import type { Lifecycle } from "./drive/lifecycle.ts";
 import type { Log } from "./observe/log.ts";
 import type { ConfiguredPolicy } from "./policy/configured-policy.ts";
 

@@ -1,4 +1,4 @@
-import type { GatewayModule } from "#core/gateway/contract.ts";
+import type { GatewayModule } from "#core/contract/gateway.ts";
 import { CollectionSite } from "./collection/site.ts";
 import { Topics } from "./collection/topics.ts";
 import { type CoapConfig, schema } from "./config.ts";

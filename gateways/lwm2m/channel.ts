@@ -1,14 +1,9 @@
 /** LwM2M with one peer: which interface a request belongs to, and the devices that this address has registered. */
 
-import type {
-  Client,
-  ConnectAnswer,
-  Delivery,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "#gateways/coap/stack/codes.ts";
 import { Option, option } from "#gateways/coap/stack/options.ts";

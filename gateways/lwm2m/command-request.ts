@@ -1,4 +1,4 @@
-import type { Delivery } from "#core/gateway/contract.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Command } from "./commands.ts";

@@ -1,6 +1,8 @@
 /** One registered device: its registration, its requests in order, its observations, and what is reported of it. */
 
-import type { Client, Delivery, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
+import type { PublishAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Client } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/codes.ts";
 import type { Acknowledgement, CoapPeer } from "#gateways/coap/stack/site.ts";

@@ -1,4 +1,5 @@
-import type { Endpoint, Gateway, GatewayHost, GatewayModule } from "#core/gateway/contract.ts";
+import type { Endpoint } from "#core/contract/endpoint.ts";
+import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
 import { reportEnd, watchAbsent } from "./absent.ts";

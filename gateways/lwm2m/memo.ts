@@ -1,6 +1,6 @@
 /** What of a device lives as long as its session, so that a restart of either side loses nothing. */
 
-import type { Peer } from "#core/gateway/contract.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import {

@@ -1,4 +1,4 @@
-import type { PublishAnswer, Refusal } from "#core/gateway/contract.ts";
+import type { PublishAnswer, Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { type Code, Response } from "#gateways/coap/stack/codes.ts";
 

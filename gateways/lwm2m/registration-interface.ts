@@ -1,6 +1,8 @@
 /** The registration interface of one peer: Register, Update, De-register (LwM2M 1.1 §6.2). */
 
-import type { Client, ConnectAnswer, StopReason, SubscribeAnswer, Ticket } from "#core/gateway/contract.ts";
+import type { SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";

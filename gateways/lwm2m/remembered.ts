@@ -3,7 +3,9 @@
  * or by address, until the devices are heard again or their lifetimes end.
  */
 
-import type { ChannelHost, ClientId, Peer } from "#core/gateway/contract.ts";
+import type { ClientId } from "#core/contract/answers.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { Alarm, type Alarms } from "#core/lib/alarm.ts";
 import { after, type Duration, type Instant, milliseconds } from "#core/lib/time.ts";
 import type { ObjectLists } from "./links.ts";

@@ -1,7 +1,8 @@
 /** Publishes what concerns one device under its topics, and settles commands once their answer is safe. */
 
 import { Message, type MessageProperties } from "#core/bus/message.ts";
-import type { Client, PublishAnswer, Ticket } from "#core/gateway/contract.ts";
+import type { PublishAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Client } from "#core/contract/client.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";

@@ -1,4 +1,6 @@
-import type { Counter, GatewayHost, SubscribeOptions } from "#core/gateway/contract.ts";
+import type { SubscribeOptions } from "#core/contract/client.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
+import type { Counter } from "#core/contract/note.ts";
 import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";

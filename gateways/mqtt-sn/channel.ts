@@ -9,18 +9,10 @@
  *    ▼                                  DISCONNECT, silence    ▼       PINGREQ(id)└─► awake
  *   ended ◄──────────────────────────────────────────────────────────────── (from all of these)
  */
-import type {
-  Channel,
-  ChannelHost,
-  ChannelStatus,
-  Client,
-  ConnectAnswer,
-  Delivery,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, FOREVER, type Instant, NEVER } from "#core/lib/time.ts";
 import { decode } from "./codec.ts";
 import { isOfHandshake, receiveConnected, receiveInHandshake, receiveUnconnected } from "./dispatch.ts";

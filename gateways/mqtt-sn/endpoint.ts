@@ -1,5 +1,7 @@
 /** One UDP or DTLS listener: whose datagram is it, and what do strangers get? */
-import type { Channel, ChannelHost, Datagram, Endpoint, Peer, Route } from "#core/gateway/contract.ts";
+import type { Channel, ChannelHost } from "#core/contract/channel.ts";
+import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { lossyText } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { MqttSnChannel } from "./channel.ts";

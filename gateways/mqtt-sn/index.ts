@@ -1,5 +1,5 @@
 /** The MQTT-SN gateway as the composition root sees it. */
-import type { GatewayModule } from "#core/gateway/contract.ts";
+import type { GatewayModule } from "#core/contract/gateway.ts";
 import { type MqttSnConfig, mqttSnSchema } from "./config.ts";
 import { MqttSnEndpoint } from "./endpoint.ts";
 import { Setup } from "./setup.ts";

@@ -1,6 +1,8 @@
 /** What all listeners and channels of this gateway share: configuration made ready, counters, limits. */
 
-import type { Counter, GatewayHost, Peer } from "#core/gateway/contract.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
+import type { Counter } from "#core/contract/note.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { lossyText, utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
 import { AddressRanges } from "./addresses.ts";

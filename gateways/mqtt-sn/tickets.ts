@@ -1,5 +1,5 @@
 /** Tickets that say themselves what they ask for, so that nothing has to be kept until the answer comes. */
-import type { Ticket } from "#core/gateway/contract.ts";
+import type { Ticket } from "#core/contract/answers.ts";
 
 const TOPIC = 2 ** 16;
 const QOS = 2 ** 32;

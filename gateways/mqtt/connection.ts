@@ -1,4 +1,5 @@
-import type { ChannelHost, Client } from "#core/gateway/contract.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
+import type { Client } from "#core/contract/client.ts";
 import { after, type Instant } from "#core/lib/time.ts";
 import {
   encodeAcknowledgement,

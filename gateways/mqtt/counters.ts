@@ -1,4 +1,5 @@
-import type { Counter, GatewayHost } from "#core/gateway/contract.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
+import type { Counter } from "#core/contract/note.ts";
 import { PACKET_NAMES } from "./packets.ts";
 
 /** Numbers that all connections of the gateway share. */

@@ -1,4 +1,5 @@
-import type { Endpoint, GatewayModule } from "#core/gateway/contract.ts";
+import type { Endpoint } from "#core/contract/endpoint.ts";
+import type { GatewayModule } from "#core/contract/gateway.ts";
 import { MqttChannel } from "./channel.ts";
 import { type MqttConfig, schema } from "./config.ts";
 import { mqttCounters } from "./counters.ts";

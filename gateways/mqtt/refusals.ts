@@ -1,5 +1,5 @@
 /** What the core refuses, in the reason codes that each packet may carry (MQTT 5 §2.4 and its tables). */
-import type { Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { ReasonCode } from "./reason-codes.ts";
 

@@ -1,15 +1,7 @@
-import type {
-  Channel,
-  ChannelHost,
-  ChannelStatus,
-  Client,
-  ConnectAnswer,
-  Delivery,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import { Decoder } from "./codec/decoder.ts";
 import { encodeError } from "./codec/encoder.ts";

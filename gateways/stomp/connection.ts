@@ -1,19 +1,10 @@
 import type { Message } from "#core/bus/message.ts";
 import { parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
-import type {
-  ChannelHost,
-  Client,
-  ConnectAnswer,
-  ConnectRequest,
-  Counter,
-  Delivery,
-  Pending,
-  PublishAnswer,
-  Refusal,
-  SubscribeAnswer,
-  SubscribeOptions,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer, ConnectRequest, SubscribeOptions } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
+import type { Counter } from "#core/contract/note.ts";
 import { earliest, type Instant } from "#core/lib/time.ts";
 import {
   EOL_BYTE,

@@ -1,5 +1,6 @@
 import { Message, type QoS } from "#core/bus/message.ts";
-import type { Delivery, PublishAnswer, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import type { Awaiting, Connection } from "./connection.ts";
 import { DONE, type Outcome } from "./problem.ts";
 import type { Subscription } from "./subscriptions.ts";

@@ -1,4 +1,4 @@
-import type { ClientId } from "#core/gateway/contract.ts";
+import type { ClientId } from "#core/contract/answers.ts";
 import type { Frame } from "./codec/frame.ts";
 import { Header } from "./frames.ts";
 import { type Problem, problem } from "./problem.ts";

@@ -1,4 +1,4 @@
-import type { Gateway, GatewayModule, ListenerInfo } from "#core/gateway/contract.ts";
+import type { Gateway, GatewayModule, ListenerInfo } from "#core/contract/gateway.ts";
 import { StompChannel } from "./channel.ts";
 import { type StompConfig, stompSchema } from "./config.ts";
 import type { Settings } from "./connection.ts";

@@ -1,4 +1,4 @@
-import type { Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
 
 /** Why a frame cannot be processed: an ERROR frame, after which the connection closes (STOMP 1.2 ERROR). */
 export interface Problem {

@@ -1,8 +1,8 @@
 /** Headers of SEND to the properties of a message, and properties to headers of MESSAGE. */
 import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { type Duration, FOREVER, type Instant, NEVER } from "#core/lib/time.ts";
-import type { Delivery } from "#core/session/delivery.ts";
 import type { Content, HeaderLine } from "./codec/encoder.ts";
 import type { Frame } from "./codec/frame.ts";
 import type { Destinations, Style } from "./destinations.ts";

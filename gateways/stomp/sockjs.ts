@@ -1,18 +1,9 @@
-import type {
-  Channel,
-  ChannelHost,
-  ChannelStatus,
-  Client,
-  ConnectAnswer,
-  ConnectRequest,
-  Delivery,
-  Note,
-  Peer,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
+import type { Note } from "#core/contract/note.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { lossyText, utf8 } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
 import type { StompConfig } from "./config.ts";

@@ -1,4 +1,6 @@
-import type { Client, Delivery, Message, QoS } from "#core/gateway/contract.ts";
+import type { Message, QoS } from "#core/bus/message.ts";
+import type { Client } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { Ring } from "#core/lib/ring.ts";
 import type { Envelope } from "./codec/encoder.ts";
 import type { Style } from "./destinations.ts";

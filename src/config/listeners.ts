@@ -1,4 +1,4 @@
-import type { WebSocketProfile } from "../gateway/contract.ts";
+import type { WebSocketProfile } from "../contract/gateway.ts";
 import type { ListenerConfig, TlsConfig } from "./listener-schema.ts";
 import type { Config } from "./schema.ts";
 

@@ -1,6 +1,7 @@
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
-import type { ConnectRequest, Peer } from "../gateway/contract.ts";
+import type { ConnectRequest } from "../contract/client.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type Authenticator, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import { fillDefaults } from "./defaults.ts";

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import type { Note, Transport } from "../gateway/contract.ts";
+import type { Note } from "../contract/note.ts";
+import type { Transport } from "../contract/peer.ts";
 import { plainAddress } from "./address.ts";
 import { parseProxyHeader } from "./proxy-protocol.ts";
 import { type Expiring, sweep } from "./sweep.ts";

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
-import type { Note, Peer } from "../gateway/contract.ts";
+import type { Note } from "../contract/note.ts";
+import type { Peer } from "../contract/peer.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { bindError } from "./listen-errors.ts";

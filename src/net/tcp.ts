@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Peer } from "../gateway/contract.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Duration } from "../lib/time.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";

@@ -8,7 +8,7 @@ import {
   type TlsOptions as ServerOptions,
   type TLSSocket,
 } from "node:tls";
-import type { Note } from "../gateway/contract.ts";
+import type { Note } from "../contract/note.ts";
 import { type Duration, seconds } from "../lib/time.ts";
 import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";

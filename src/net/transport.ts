@@ -1,5 +1,6 @@
-/** What a transport offers the runtimes of `src/gateway`; the implementations beside this file own the sockets. */
-import type { Datagram, Peer, Transport } from "../gateway/contract.ts";
+/** What a transport offers the runtimes of `src/drive`; the implementations beside this file own the sockets. */
+import type { Datagram } from "../contract/endpoint.ts";
+import type { Peer, Transport } from "../contract/peer.ts";
 import type { Duration } from "../lib/time.ts";
 
 /** Why a listener could not be opened, in one line with the fix; the CLI prints it and exits. */

@@ -1,5 +1,6 @@
 import { createSocket, type Socket, type SocketOptions } from "node:dgram";
-import type { Datagram, Note } from "../gateway/contract.ts";
+import type { Datagram } from "../contract/endpoint.ts";
+import type { Note } from "../contract/note.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6 } from "./address.ts";
 import { bindError } from "./listen-errors.ts";
 import { plainBytes } from "./plain-bytes.ts";

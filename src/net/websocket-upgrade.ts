@@ -7,7 +7,7 @@ import {
 } from "node:http";
 import type { Socket } from "node:net";
 import { WebSocketServer } from "ws";
-import type { Peer } from "../gateway/contract.ts";
+import type { Peer } from "../contract/peer.ts";
 import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
 import type { SocketLimits } from "./tcp.ts";

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
-import type { Peer } from "../gateway/contract.ts";
+import type { Peer } from "../contract/peer.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { SocketLimits } from "./tcp.ts";

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter as PromCounter, Gauge as PromGauge, Registry } from "prom-client";
-import type { Counter } from "../gateway/contract.ts";
+import type { Counter } from "../contract/note.ts";
 
 type Labels = Readonly<Record<string, string>>;
 

@@ -1,4 +1,4 @@
-import type { Counter, Note } from "../gateway/contract.ts";
+import type { Counter, Note } from "../contract/note.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Log } from "./log.ts";
 

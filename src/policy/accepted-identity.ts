@@ -1,4 +1,5 @@
-import type { ClientId, Peer } from "../gateway/contract.ts";
+import type { ClientId } from "../contract/answers.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Identity } from "./policy.ts";
 import type { Rights } from "./rights.ts";

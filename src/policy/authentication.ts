@@ -1,4 +1,6 @@
-import type { ConnectRequest, Peer, Refusal } from "../gateway/contract.ts";
+import type { Refusal } from "../contract/answers.ts";
+import type { ConnectRequest } from "../contract/client.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import type { AuthenticationSettings } from "./settings.ts";
 

@@ -1,5 +1,5 @@
 import { topicFilterProblem } from "../bus/topic.ts";
-import type { SubscribeOptions } from "../gateway/contract.ts";
+import type { SubscribeOptions } from "../contract/client.ts";
 import { TopicTemplate } from "./placeholders.ts";
 import type { AutomaticSubscription, Identity } from "./policy.ts";
 import type { AutomaticSubscriptionRule } from "./settings.ts";

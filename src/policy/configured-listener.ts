@@ -1,5 +1,7 @@
 import type { QoS } from "../bus/message.ts";
-import type { ConnectRequest, Peer, Refusal } from "../gateway/contract.ts";
+import type { Refusal } from "../contract/answers.ts";
+import type { ConnectRequest } from "../contract/client.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";

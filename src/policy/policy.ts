@@ -1,13 +1,9 @@
-/** The Policy port: who may connect, and what each client may do. The door of `src/gateway` is its only user. */
+/** The Policy port: who may connect, and what each client may do. The door (`src/door`) is its only user. */
 import type { QoS } from "../bus/message.ts";
-import type {
-  ClientId,
-  ConnectRequest,
-  PacketLimits,
-  Peer,
-  Refusal,
-  SubscribeOptions,
-} from "../gateway/contract.ts";
+import type { ClientId, Refusal } from "../contract/answers.ts";
+import type { PacketLimits } from "../contract/channel.ts";
+import type { ConnectRequest, SubscribeOptions } from "../contract/client.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 
 /** Who a client is, once authenticated; what placeholders and rules look at. */

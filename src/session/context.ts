@@ -1,6 +1,6 @@
+import type { Delivery } from "../contract/delivery.ts";
 import type { Clock } from "../lib/time.ts";
 import type { SessionCounters } from "./counters.ts";
-import type { Delivery } from "./delivery.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
 

@@ -1,4 +1,4 @@
-import type { Counter } from "../gateway/contract.ts";
+import type { Counter } from "../contract/note.ts";
 
 /** Numbers that all sessions share; read by metrics. */
 export interface SessionCounters {

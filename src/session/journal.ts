@@ -1,4 +1,4 @@
-import type { SubscribeOptions } from "../gateway/contract.ts";
+import type { SubscribeOptions } from "../contract/client.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Session } from "./session.ts";
 

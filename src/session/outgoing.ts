@@ -1,6 +1,6 @@
 import type { SharedSubscription } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
-import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "./delivery.ts";
+import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "../contract/delivery.ts";
 import type { KeptDelivery } from "./durable-state.ts";
 
 /** A delivery as its session keeps it, from the queue through the window to its settlement. */

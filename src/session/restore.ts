@@ -1,6 +1,6 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
-import type { SubscribeOptions } from "../gateway/contract.ts";
+import type { SubscribeOptions } from "../contract/client.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import type { SessionContext } from "./context.ts";
 import {

@@ -1,10 +1,10 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message } from "../bus/message.ts";
-import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import type { SubscribeOptions, Will } from "../contract/client.ts";
+import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { SmallMap } from "../lib/small-map.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { type Occupant, type SessionContext, sessionKey } from "./context.ts";
-import type { DeliveryId, Outcome } from "./delivery.ts";
 import { InboundIds } from "./inbound.ts";
 import type { SessionJournal } from "./journal.ts";
 import { valueOfMemo } from "./memo.ts";

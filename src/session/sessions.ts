@@ -1,6 +1,6 @@
 import type { Bus, Grant } from "../bus/bus.ts";
 import { Message } from "../bus/message.ts";
-import type { SubscribeOptions, Will } from "../gateway/contract.ts";
+import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";

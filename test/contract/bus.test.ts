@@ -1,5 +1,5 @@
 import { EmbeddedBus } from "#core/bus/embedded.ts";
-import { Deadlines } from "#core/gateway/deadlines.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
 import { after, type Instant } from "#core/lib/time.ts";
 import { mulberry32 } from "../support/random.ts";
 import { busContract } from "./bus.ts";

@@ -1,7 +1,7 @@
 /** Every gateway's channel, brought into each state that matters, over its own transport in a virtual world. */
 import mqttPacket from "mqtt-packet";
 import { loadText } from "#core/config/load.ts";
-import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
+import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { MODULES } from "#core/modules.ts";
 import { World } from "../support/world.ts";
 
@@ -152,7 +152,7 @@ function onDatagrams(world: World, endpoint: AnyEndpoint, { gateway, steps }: Ca
   const network = world.datagrams(gateway, endpoint);
   const device = network.device();
   device.send(steps[0]);
-  const [loop] = network.runtime.door.loops;
+  const [loop] = network.runtime.door.loops as ReadonlySet<ChannelLoop>;
   if (loop === undefined) throw new Error("no channel");
   return {
     world,

@@ -1,7 +1,7 @@
-/** What the core may expect of every channel (src/gateway/contract.ts), run over all gateways in several states. */
+/** What the core may expect of every channel (src/contract), run over all gateways in several states. */
 
 import { describe, expect, it } from "vitest";
-import type { StopReason } from "#core/gateway/contract.ts";
+import type { StopReason } from "#core/contract/channel.ts";
 import { after, days, hours, seconds } from "#core/lib/time.ts";
 import { fc } from "../support/property.ts";
 import { channels } from "./channel-cases.ts";

@@ -4,7 +4,7 @@
  * subscription, queues within their limit. A failure names its seed.
  */
 import { describe, expect, it } from "vitest";
-import type { Client } from "#core/gateway/contract.ts";
+import type { Client } from "#core/contract/client.ts";
 import { days, milliseconds, seconds } from "#core/lib/time.ts";
 import { messageOf, type Puppet, Puppets } from "../support/puppet.ts";
 import { mulberry32 } from "../support/random.ts";

@@ -1,5 +1,6 @@
 /** A site whose answers a test writes, on a listener of its own in a virtual world. */
-import type { Client, Delivery } from "#core/gateway/contract.ts";
+import type { Client } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { type CoapConfig, schema } from "#gateways/coap/config.ts";
 import { coap } from "#gateways/coap/index.ts";

@@ -1,5 +1,5 @@
-import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
-import type { PublishAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer } from "#core/contract/answers.ts";
+import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 
 /** A store that commits when the test says so. */
 export function commitWhenTold() {

@@ -1,11 +1,11 @@
 /** Sessions and bus over a store, without gateways: a process's life, which a crash ends and the next one goes on from. */
 import { EmbeddedBus } from "#core/bus/embedded.ts";
 import { Message, type MessageOptions } from "#core/bus/message.ts";
-import { Deadlines } from "#core/gateway/deadlines.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
 import { after, type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
 import type { Occupant } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
-import type { Delivery } from "#core/session/delivery.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration, type Restored } from "#core/session/restore.ts";
 import type { Session } from "#core/session/session.ts";

@@ -1,5 +1,5 @@
 /** A world over a real store whose commits happen when a test says so. */
-import { StoreCommits } from "#core/gateway/store-commits.ts";
+import { StoreCommits } from "#core/door/store-commits.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";

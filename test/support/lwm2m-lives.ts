@@ -1,5 +1,5 @@
 /** Processes of an LwM2M gateway one after the other, over one store that outlives them. */
-import { StoreCommits } from "#core/gateway/store-commits.ts";
+import { StoreCommits } from "#core/door/store-commits.ts";
 import type { Duration } from "#core/lib/time.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration } from "#core/session/restore.ts";

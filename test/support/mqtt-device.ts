@@ -1,7 +1,7 @@
 /** An MQTT client over a virtual stream. Its codec is `mqtt-packet`, so that ours is judged by a foreign one. */
 import mqttPacket from "mqtt-packet";
 import { loadText } from "#core/config/load.ts";
-import type { Peer } from "#core/gateway/contract.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
 import type { MqttConfig } from "#gateways/mqtt/config.ts";
 import { mqtt } from "#gateways/mqtt/index.ts";

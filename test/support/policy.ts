@@ -1,4 +1,5 @@
-import type { ConnectRequest, Peer } from "#core/gateway/contract.ts";
+import type { ConnectRequest } from "#core/contract/client.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { type Clock, type Duration, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { Identity, Verdict } from "#core/policy/policy.ts";
 import type { PolicySettings } from "#core/policy/settings.ts";

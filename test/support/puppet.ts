@@ -1,22 +1,12 @@
 /** A channel without a protocol: a test pulls its strings and sees what the core does with it. */
 
+import type { Message } from "#core/bus/message.ts";
 import { Message as BusMessage, type QoS } from "#core/bus/message.ts";
-import type {
-  Channel,
-  ChannelHost,
-  Client,
-  ConnectAnswer,
-  ConnectRequest,
-  Datagram,
-  Delivery,
-  Endpoint,
-  Message,
-  PublishAnswer,
-  Route,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
+import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
 import { type Instant, NEVER, ZERO } from "#core/lib/time.ts";
 
 export class Puppet implements Channel {

@@ -5,30 +5,17 @@
  */
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
 import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
-import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
-import type {
-  Counter,
-  Datagram,
-  Endpoint,
-  Gateway,
-  GatewayHost,
-  GatewayModule,
-  Note,
-  Peer,
-  Transport,
-} from "#core/gateway/contract.ts";
-import {
-  type Arrival,
-  type ClientEvent,
-  type Commits,
-  type Core,
-  newCoreCounters,
-} from "#core/gateway/core.ts";
-import { DatagramRuntime } from "#core/gateway/datagram-runtime.ts";
-import { Deadlines } from "#core/gateway/deadlines.ts";
-import { Door } from "#core/gateway/door.ts";
-import type { Roaming } from "#core/gateway/peers.ts";
-import { FlushSchedule, StreamRuntime } from "#core/gateway/stream-runtime.ts";
+import type { Datagram, Endpoint } from "#core/contract/endpoint.ts";
+import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
+import type { Counter, Note } from "#core/contract/note.ts";
+import type { Peer, Transport } from "#core/contract/peer.ts";
+import { type Arrival, type ClientEvent, type Commits, type Core, newCoreCounters } from "#core/door/core.ts";
+import { Door } from "#core/door/door.ts";
+import type { ChannelLoop } from "#core/drive/channel-loop.ts";
+import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
+import type { Roaming } from "#core/drive/peers.ts";
+import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
 import { after, type Duration, days, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
@@ -327,7 +314,7 @@ export class StreamListener {
 
   /** What drives the open connections, for a test that ends one from the core's side. */
   loops(): ChannelLoop[] {
-    return [...this.#door.loops];
+    return [...this.#door.loops] as ChannelLoop[];
   }
 
   connect(peer: Partial<Peer> & { transport?: Transport } = {}): VirtualStream {

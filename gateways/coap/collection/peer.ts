@@ -1,14 +1,9 @@
 import { Message } from "#core/bus/message.ts";
 import { topicNameProblem } from "#core/bus/topic.ts";
-import type {
-  Client,
-  ConnectAnswer,
-  Delivery,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, NEVER, seconds } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";

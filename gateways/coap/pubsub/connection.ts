@@ -1,4 +1,4 @@
-import type { Client, ConnectAnswer } from "#core/gateway/contract.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "../stack/codes.ts";

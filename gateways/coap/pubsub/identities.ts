@@ -1,4 +1,4 @@
-import type { Client, ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import { after, type Instant, ZERO } from "#core/lib/time.ts";

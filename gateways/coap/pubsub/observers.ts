@@ -1,4 +1,4 @@
-import type { Client, ConnectAnswer } from "#core/gateway/contract.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import { type Instant, ZERO } from "#core/lib/time.ts";

@@ -1,5 +1,7 @@
 import { hasWildcard, parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
-import type { Client, Delivery, DeliveryId, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Client } from "#core/contract/client.ts";
+import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { isError, Response } from "../stack/codes.ts";

@@ -1,13 +1,8 @@
 import { hasWildcard, topicFilterProblem } from "#core/bus/topic.ts";
-import type {
-  Client,
-  ConnectAnswer,
-  Delivery,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";

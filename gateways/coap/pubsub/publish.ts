@@ -1,5 +1,6 @@
 import { Message } from "#core/bus/message.ts";
-import type { Client, PublishAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer } from "#core/contract/answers.ts";
+import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, type Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";

@@ -1,5 +1,5 @@
 import { hasWildcard } from "#core/bus/topic.ts";
-import type { Client } from "#core/gateway/contract.ts";
+import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { Response } from "../stack/codes.ts";

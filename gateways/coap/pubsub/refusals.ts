@@ -1,4 +1,4 @@
-import type { Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { Response } from "../stack/codes.ts";

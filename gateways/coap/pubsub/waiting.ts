@@ -1,4 +1,5 @@
-import type { ConnectAnswer, PublishAnswer, SubscribeAnswer, Ticket } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { ConnectAnswer } from "#core/contract/client.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 

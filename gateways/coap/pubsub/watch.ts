@@ -1,4 +1,4 @@
-import type { Delivery } from "#core/gateway/contract.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";

@@ -1,4 +1,4 @@
-import type { ChannelHost } from "#core/gateway/contract.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";
 import type { Asks } from "./asks.ts";

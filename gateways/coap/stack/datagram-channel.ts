@@ -1,4 +1,4 @@
-import type { ChannelHost } from "#core/gateway/contract.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import { PendingAsk } from "./ask.ts";
 import { blockSize, szxFor } from "./block.ts";

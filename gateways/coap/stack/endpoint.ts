@@ -1,14 +1,8 @@
 /** One CoAP listener: the sites it serves, and what all its peers share. */
-import {
-  type Channel,
-  type ChannelHost,
-  type Datagram,
-  type Endpoint,
-  type GatewayHost,
-  isStream,
-  type Peer,
-  type Route,
-} from "#core/gateway/contract.ts";
+import type { Channel, ChannelHost } from "#core/contract/channel.ts";
+import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
+import { isStream, type Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { EMPTY, isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";

@@ -1,4 +1,6 @@
-import type { Client, Counter, GatewayHost } from "#core/gateway/contract.ts";
+import type { Client } from "#core/contract/client.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
+import type { Counter } from "#core/contract/note.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { szxFor } from "./block.ts";
 import { BodyBudget } from "./bodies.ts";

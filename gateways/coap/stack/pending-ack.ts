@@ -1,4 +1,4 @@
-import type { ChannelHost } from "#core/gateway/contract.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import type { ExchangeMemory, RememberedExchange } from "./exchange-memory.ts";
 import { Type } from "./message.ts";
 import type { Acknowledgement } from "./site.ts";

@@ -1,4 +1,4 @@
-import type { Peer } from "#core/gateway/contract.ts";
+import type { Peer } from "#core/contract/peer.ts";
 import { sameBytes } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import type { StackSettings } from "./settings.ts";

@@ -23,18 +23,10 @@
  * connects MQTT clients with `peer.connect`; their deliveries, and the answers to asks made under a ticket of
  * `peer.ticket()`, come to this PeerSite and to no other. While `busy()` the peer is not forgotten.
  */
-import type {
-  ChannelHost,
-  Client,
-  ConnectAnswer,
-  ConnectRequest,
-  Delivery,
-  Pending,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
 import type { Code } from "./codes.ts";
 import type { Link } from "./link-format.ts";

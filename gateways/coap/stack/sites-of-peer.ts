@@ -1,15 +1,7 @@
-import type {
-  ChannelStatus,
-  Client,
-  ConnectAnswer,
-  ConnectRequest,
-  Delivery,
-  Pending,
-  PublishAnswer,
-  StopReason,
-  SubscribeAnswer,
-  Ticket,
-} from "#core/gateway/contract.ts";
+import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import type { Carrier } from "./carrier.ts";
 import type { Ask, Asker, CoapPeer, OutgoingRequest, PeerSite, Site } from "./site.ts";

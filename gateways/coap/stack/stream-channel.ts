@@ -1,4 +1,4 @@
-import type { ChannelHost, StopReason } from "#core/gateway/contract.ts";
+import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
 import { concat, NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant } from "#core/lib/time.ts";
 import type { PendingAsk } from "./ask.ts";

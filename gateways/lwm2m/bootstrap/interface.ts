@@ -1,7 +1,8 @@
 /** The bootstrap interface of one peer: Bootstrap-Request and Bootstrap-Pack-Request (LwM2M 1.1 §6.1, 1.2 §6.1). */
 
 import { Message } from "#core/bus/message.ts";
-import type { ConnectAnswer, Ticket } from "#core/gateway/contract.ts";
+import type { Ticket } from "#core/contract/answers.ts";
+import type { ConnectAnswer } from "#core/contract/client.ts";
 import { type Instant, ZERO } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/codes.ts";
 import { Option, option } from "#gateways/coap/stack/options.ts";

@@ -1,5 +1,5 @@
 /** Firmware packages of a folder: for pushing in blocks, and for devices that pull them from /fw (block2). */
-import type { GatewayHost } from "#core/gateway/contract.ts";
+import type { GatewayHost } from "#core/contract/gateway.ts";
 
 export interface FirmwarePackage {
   readonly bytes: Uint8Array;

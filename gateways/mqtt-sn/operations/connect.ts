@@ -1,5 +1,5 @@
 /** CONNECT, the will handshake around it, and CONNACK (MQTT-SN 1.2 §6.2, §6.3). */
-import type { ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
+import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import {
   after,

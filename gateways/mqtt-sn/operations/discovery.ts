@@ -1,5 +1,5 @@
 /** ADVERTISE, SEARCHGW and GWINFO (MQTT-SN 1.2 §6.1). */
-import type { Endpoint, Route } from "#core/gateway/contract.ts";
+import type { Endpoint, Route } from "#core/contract/endpoint.ts";
 import { inSeconds } from "#core/lib/time.ts";
 import { encode, encodeEncapsulated } from "../encode.ts";
 import { ADVERTISE, GWINFO } from "../packets.ts";

@@ -1,5 +1,5 @@
 /** Answers that promise something of a session which outlives its connection: they wait until the store has it. */
-import type { PublishAnswer, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { encodeBare, encodeMessageAck, encodeReturnCode, encodeTopicAck } from "../encode.ts";

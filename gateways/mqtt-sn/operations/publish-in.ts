@@ -1,15 +1,10 @@
 /** PUBLISH from the client, at every QoS (MQTT-SN 1.2 §6.6, §6.7, §6.8). */
 
+import type { Message as BusMessage, QoS } from "#core/bus/message.ts";
 import { Message } from "#core/bus/message.ts";
 import { topicMatches, topicNameProblem } from "#core/bus/topic.ts";
-import type {
-  Message as BusMessage,
-  Client,
-  ConnectAnswer,
-  PublishAnswer,
-  QoS,
-  Refusal,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, Refusal } from "#core/contract/answers.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { text } from "#core/lib/bytes.ts";
 import { after, type Instant, seconds, ZERO } from "#core/lib/time.ts";

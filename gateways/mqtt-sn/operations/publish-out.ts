@@ -1,5 +1,5 @@
 /** PUBLISH from the gateway to the client (MQTT-SN 1.2 §6.10), with the gateway's own repeats (§6.13). */
-import type { Delivery } from "#core/gateway/contract.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { encodedLength, encodeMessageAck, encodePublish, PUBLISH_FIXED, REGISTER_FIXED } from "../encode.ts";

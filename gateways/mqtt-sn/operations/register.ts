@@ -1,7 +1,7 @@
 /** Topic registration in both directions (MQTT-SN 1.2 §6.5, §6.10). */
 
 import { topicNameProblem } from "#core/bus/topic.ts";
-import type { Delivery } from "#core/gateway/contract.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";

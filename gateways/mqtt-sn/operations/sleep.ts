@@ -1,5 +1,5 @@
 /** DISCONNECT, sleep, waking up, and silence (MQTT-SN 1.2 §6.11, §6.12, §6.14). */
-import type { ConnectAnswer } from "#core/gateway/contract.ts";
+import type { ConnectAnswer } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER, ZERO } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";

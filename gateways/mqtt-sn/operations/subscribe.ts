@@ -1,7 +1,9 @@
 /** SUBSCRIBE and UNSUBSCRIBE by name, predefined id and short name (MQTT-SN 1.2 §6.9, §6.7). */
 
+import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
-import type { QoS, SubscribeAnswer, SubscribeOptions } from "#core/gateway/contract.ts";
+import type { SubscribeAnswer } from "#core/contract/answers.ts";
+import type { SubscribeOptions } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";

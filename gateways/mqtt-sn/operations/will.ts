@@ -1,7 +1,7 @@
 /** Will data: in the handshake, and updated later (MQTT-SN 1.2 §6.3, §6.4). The gateway itself holds the will. */
 
 import { topicNameProblem } from "#core/bus/topic.ts";
-import type { Will } from "#core/gateway/contract.ts";
+import type { Will } from "#core/contract/client.ts";
 import { NO_BYTES, text } from "#core/lib/bytes.ts";
 import { type Instant, ZERO } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";

@@ -1,4 +1,4 @@
-import type { PublishAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer } from "#core/contract/answers.ts";
 import { Ring } from "#core/lib/ring.ts";
 
 /** What is to be answered to a publish; `payload-unfit`: not the text that it was declared to be. */

@@ -1,5 +1,6 @@
 import { TOPIC_LENGTH_MAX } from "#core/bus/topic.ts";
-import type { Client, ConnectRequest, Refusal, Will } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
+import type { Client, ConnectRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
 import type { MqttConfig } from "../config.ts";

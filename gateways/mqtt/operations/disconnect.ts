@@ -1,4 +1,4 @@
-import type { StopReason } from "#core/gateway/contract.ts";
+import type { StopReason } from "#core/contract/channel.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { decodeAuth, decodeDisconnect } from "../codec/decode-reason.ts";
 import { Reader } from "../codec/reader.ts";

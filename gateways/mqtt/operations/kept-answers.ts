@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import { encodeCodes, encodeUnsuback3 } from "../codec/encode-answers.ts";
 import type { Connection } from "../connection.ts";
 import { PacketType } from "../packets.ts";

@@ -1,5 +1,5 @@
 /** From the first packet to CONNACK, as values: the channel asks, sends and closes. */
-import type { ConnectAnswer, ConnectRequest } from "#core/gateway/contract.ts";
+import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { decodeConnect, decodeGreeting } from "../codec/decode-connect.ts";
 import { encodeConnack3, encodeConnack5 } from "../codec/encode-answers.ts";
 import { Reader } from "../codec/reader.ts";

@@ -1,4 +1,4 @@
-import type { PublishAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer } from "#core/contract/answers.ts";
 import type { Connection } from "../connection.ts";
 import { PacketType } from "../packets.ts";
 import { ReasonCode } from "../reason-codes.ts";

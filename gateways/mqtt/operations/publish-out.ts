@@ -1,5 +1,5 @@
+import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "#core/contract/delivery.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "#core/session/delivery.ts";
 import {
   encodeIndividualPublish,
   encodeSharedPublish,

@@ -1,6 +1,6 @@
 import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
-import type { SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { SubscribeAnswer } from "#core/contract/answers.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "../codec/decode-subscribe.ts";
 import { encodeCodes } from "../codec/encode-answers.ts";
 import { Reader } from "../codec/reader.ts";

@@ -1,5 +1,5 @@
 import { encodingSlot, type Message } from "#core/bus/message.ts";
-import type { Delivery } from "#core/session/delivery.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import { VERSIONS, type Version } from "../frames.ts";
 import { escapeText, needsEscape } from "./escapes.ts";
 

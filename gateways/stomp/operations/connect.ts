@@ -1,4 +1,5 @@
-import type { ConnectRequest, Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
+import type { ConnectRequest } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { encodeConnected, type HeaderLine } from "../codec/encoder.ts";

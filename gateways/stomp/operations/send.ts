@@ -1,5 +1,5 @@
 import type { Message, QoS } from "#core/bus/message.ts";
-import type { PublishAnswer, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, Connection } from "../connection.ts";
 import { Header } from "../frames.ts";

@@ -1,15 +1,10 @@
 import type { QoS } from "#core/bus/message.ts";
 import { parseSharedFilter } from "#core/bus/topic.ts";
-import type {
-  Client,
-  ConnectAnswer,
-  PublishAnswer,
-  SubscribeAnswer,
-  SubscribeOptions,
-} from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Client, ConnectAnswer, SubscribeOptions } from "#core/contract/client.ts";
+import { NO_DELIVERY_ID, NO_SUBSCRIPTION_IDS } from "#core/contract/delivery.ts";
 import { NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
-import { NO_DELIVERY_ID, NO_SUBSCRIPTION_IDS } from "#core/session/delivery.ts";
 import { encodeSubscriptionHeader } from "../codec/encoder.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, AwaitingSession, Connection } from "../connection.ts";

@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer } from "#core/gateway/contract.ts";
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import { settle, stillOwned } from "../acknowledgements.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, Connection } from "../connection.ts";

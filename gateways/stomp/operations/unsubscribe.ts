@@ -1,4 +1,4 @@
-import type { ConnectAnswer } from "#core/gateway/contract.ts";
+import type { ConnectAnswer } from "#core/contract/client.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { AwaitingSession, Connection } from "../connection.ts";

@@ -1,7 +1,7 @@
 /** Makes a data folder as a gateway with many retained messages and sessions leaves it, without publishing them all. */
 import { EmbeddedBus } from "../../../dist/src/bus/embedded.js";
 import { Message } from "../../../dist/src/bus/message.js";
-import { Deadlines } from "../../../dist/src/gateway/deadlines.js";
+import { Deadlines } from "../../../dist/src/drive/deadlines.js";
 import { newSessionCounters } from "../../../dist/src/session/counters.js";
 import { DurableState } from "../../../dist/src/session/durable-state.js";
 import { Sessions } from "../../../dist/src/session/sessions.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Delivery } from "#core/session/delivery.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import type { Session } from "#core/session/session.ts";
 import { checkRecords } from "#core/store/check.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";

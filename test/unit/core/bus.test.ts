@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Grant, Subscriber } from "#core/bus/bus.ts";
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
-import { Deadlines } from "#core/gateway/deadlines.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
 import { type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
 import { fc } from "../../support/property.ts";
 import { mulberry32 } from "../../support/random.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Deadlines } from "#core/gateway/deadlines.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
 import { CallbackAlarm } from "#core/lib/alarm.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { mulberry32 } from "../../support/random.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Lifecycle, type ListenerPlan, type Openers } from "#core/gateway/lifecycle.ts";
+import { Lifecycle, type ListenerPlan, type Openers } from "#core/drive/lifecycle.ts";
 import { seconds } from "#core/lib/time.ts";
 import type { AcceptStream, DatagramSocket, ReceiveDatagrams } from "#core/net/transport.ts";
 import type { Policy } from "#core/policy/policy.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Roaming } from "#core/gateway/peers.ts";
+import type { Roaming } from "#core/drive/peers.ts";
 import { seconds } from "#core/lib/time.ts";
 import { messageOf, Puppets, text } from "../../support/puppet.ts";
 import { World } from "../../support/world.ts";

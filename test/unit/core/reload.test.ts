@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
 import { policySettings } from "#core/config/policy-settings.ts";
-import { Lifecycle } from "#core/gateway/lifecycle.ts";
+import { Lifecycle } from "#core/drive/lifecycle.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
 import { Reload } from "#core/reload.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";

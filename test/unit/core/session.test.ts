@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Grant } from "#core/bus/bus.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
+import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { Occupant, SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
-import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
 import { Outgoing } from "#core/session/outgoing.ts";
 import { Session } from "#core/session/session.ts";
 import { Window } from "#core/session/window.ts";

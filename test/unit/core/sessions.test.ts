@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Will } from "#core/gateway/contract.ts";
+import type { Will } from "#core/contract/client.ts";
 import { type Duration, days, FOREVER, minutes, seconds, ZERO } from "#core/lib/time.ts";
 import { messageOf, Puppets, text } from "../../support/puppet.ts";
 import { World, type WorldOptions } from "../../support/world.ts";

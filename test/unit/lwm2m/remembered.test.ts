@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Peer } from "#core/gateway/contract.ts";
-import { Deadlines } from "#core/gateway/deadlines.ts";
+import type { Peer } from "#core/contract/peer.ts";
+import { Deadlines } from "#core/drive/deadlines.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
 import { formatObjectList, ObjectLists, parseObjectList } from "#gateways/lwm2m/links.ts";

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import type { Note } from "#core/gateway/contract.ts";
+import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { listenStream } from "#core/net/listen.ts";
 import type { Listening } from "#core/net/transport.ts";

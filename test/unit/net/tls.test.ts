@@ -2,7 +2,7 @@ import { copyFileSync, readFileSync, renameSync } from "node:fs";
 import { Duplex } from "node:stream";
 import { type ConnectionOptions, connect, DEFAULT_CIPHERS, type TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Note } from "#core/gateway/contract.ts";
+import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { subjectName } from "#core/net/certificate-name.ts";
 import { listenStream } from "#core/net/listen.ts";

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
-import type { Datagram } from "#core/gateway/contract.ts";
+import type { Datagram } from "#core/contract/endpoint.ts";
 import { type DatagramListenerOptions, type DatagramSocket, ListenError } from "#core/net/transport.ts";
 import { listenUdp } from "#core/net/udp.ts";
 import { Zones } from "#core/net/zones.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
-import type { Note } from "#core/gateway/contract.ts";
+import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { listenStream } from "#core/net/listen.ts";
 import type { Listening, StreamListenerOptions } from "#core/net/transport.ts";

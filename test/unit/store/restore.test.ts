@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Message } from "#core/bus/message.ts";
+import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { after, type Duration, seconds } from "#core/lib/time.ts";
-import type { Delivery, DeliveryId } from "#core/session/delivery.ts";
 import { checkRecords } from "#core/store/check.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { Life } from "../../support/durable-life.ts";

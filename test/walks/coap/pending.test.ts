@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import type { ChannelLoop } from "#core/gateway/channel-loop.ts";
-import type { Ticket } from "#core/gateway/contract.ts";
-import type { Commits } from "#core/gateway/core.ts";
+import type { Ticket } from "#core/contract/answers.ts";
+import type { Commits } from "#core/door/core.ts";
+import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { milliseconds, NEVER } from "#core/lib/time.ts";
 import type { Verdict } from "#core/policy/policy.ts";
 import { CoapDevice } from "../../support/coap-device.ts";

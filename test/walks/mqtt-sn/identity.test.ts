@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ConnectRequest } from "#core/gateway/contract.ts";
+import type { ConnectRequest } from "#core/contract/client.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 import { permissive } from "../../support/world.ts";
 

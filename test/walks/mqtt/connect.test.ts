@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
 import { seconds } from "#core/lib/time.ts";
 import { mqttSite } from "../../support/mqtt-device.ts";
 

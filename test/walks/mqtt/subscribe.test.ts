@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Refusal } from "#core/gateway/contract.ts";
+import type { Refusal } from "#core/contract/answers.ts";
 import { type AnyPacket, mqttSite } from "../../support/mqtt-device.ts";
 
 const topics = (packets: AnyPacket[]) =>

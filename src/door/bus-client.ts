@@ -1,25 +1,16 @@
 import { parseDelayedTopic } from "../bus/delayed.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } from "../bus/topic.ts";
+import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "../contract/answers.ts";
+import type { Client, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
+import { isStream } from "../contract/peer.ts";
 import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
 import { type Occupant, sessionKey } from "../session/context.ts";
-import type { Delivery, DeliveryId, Outcome } from "../session/delivery.ts";
 import type { Session } from "../session/session.ts";
-import type { ChannelLoop } from "./channel-loop.ts";
-import {
-  type Client,
-  isStream,
-  type Pending,
-  type PublishAnswer,
-  type Receipt,
-  type Refusal,
-  type SubscribeAnswer,
-  type SubscribeOptions,
-  type Ticket,
-  type Will,
-} from "./contract.ts";
+import type { ChannelDriver } from "./channel-driver.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
 
@@ -28,7 +19,7 @@ const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
 /** One client behind the door: every check that policy and limits ask for, then the bus and the session. */
 export class BusClient implements Client, Occupant {
   readonly identity: Identity;
-  readonly loop: ChannelLoop;
+  readonly loop: ChannelDriver;
   readonly door: Door;
   /** Undefined for a transient client. */
   readonly session: Session | undefined;
@@ -49,7 +40,7 @@ export class BusClient implements Client, Occupant {
   #writesBefore = -1;
 
   constructor(
-    loop: ChannelLoop,
+    loop: ChannelDriver,
     door: Door,
     identity: Identity,
     session: Session | undefined,

@@ -1,9 +1,10 @@
+import type { Endpoint } from "../contract/endpoint.ts";
+import type { Peer } from "../contract/peer.ts";
+import type { Core } from "../door/core.ts";
+import type { Door } from "../door/door.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import type { Endpoint, Peer } from "./contract.ts";
-import type { Core } from "./core.ts";
-import type { Door } from "./door.ts";
 import { lendSlab, returnSlab, SLAB_SIZES } from "./slabs.ts";
 
 /** Bytes above which a packet is passed on as it is instead of being copied into the slab. */

@@ -1,9 +1,10 @@
 import type { Bus } from "../bus/bus.ts";
+import type { Ticket } from "../contract/answers.ts";
+import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Sessions } from "../session/sessions.ts";
-import type { ChannelLoop } from "./channel-loop.ts";
-import type { Counter, Note, Ticket } from "./contract.ts";
+import type { ChannelDriver } from "./channel-driver.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -33,7 +34,7 @@ export interface Commits {
   readonly failing?: boolean;
   /** Calls `loop.answered(ticket, ...)` once all writes since that count are committed, or have failed. */
   await(
-    loop: ChannelLoop,
+    loop: ChannelDriver,
     ticket: Ticket,
     accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
     since: number,

@@ -1,3 +1,7 @@
+import type { Gateway } from "../contract/gateway.ts";
+import type { Note } from "../contract/note.ts";
+import type { Core } from "../door/core.ts";
+import { Door } from "../door/door.ts";
 import type { Duration } from "../lib/time.ts";
 import type {
   AcceptStream,
@@ -8,10 +12,7 @@ import type {
   StreamListenerOptions,
 } from "../net/transport.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Gateway, Note } from "./contract.ts";
-import type { Core } from "./core.ts";
 import { DatagramRuntime, type DatagramRuntimeOptions } from "./datagram-runtime.ts";
-import { Door } from "./door.ts";
 import { FlushSchedule, StreamRuntime } from "./stream-runtime.ts";
 
 /** How listeners are opened: by sockets, given by the composition. */

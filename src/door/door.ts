@@ -1,11 +1,12 @@
 import { topicLevels, topicNameProblem } from "../bus/topic.ts";
+import type { Pending, Refusal, Ticket } from "../contract/answers.ts";
+import type { Client, ConnectAnswer, ConnectRequest, Will } from "../contract/client.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { Session } from "../session/session.ts";
 import { BusClient } from "./bus-client.ts";
-import type { ChannelLoop } from "./channel-loop.ts";
-import type { Client, ConnectAnswer, ConnectRequest, Pending, Refusal, Ticket, Will } from "./contract.ts";
+import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Core } from "./core.ts";
 import { LoginEnds } from "./login-ends.ts";
 
@@ -19,7 +20,7 @@ export class Door {
   readonly gateway: string;
   /** Clients of this door whose logins have an end. */
   readonly #logins: LoginEnds;
-  readonly #loops = new Set<ChannelLoop>();
+  readonly #loops = new Set<ChannelDriver>();
 
   readonly #sibling: ((gateway: string) => Door) | undefined;
   #siblings: Map<string, Door> | undefined = undefined;
@@ -34,22 +35,22 @@ export class Door {
   }
 
   /** Open channels of this listener. */
-  get loops(): ReadonlySet<ChannelLoop> {
+  get loops(): ReadonlySet<ChannelDriver> {
     return this.#loops;
   }
 
   /** Connections that have said goodbye and whose last bytes are on their way. */
   closing = 0;
 
-  entered(loop: ChannelLoop): void {
+  entered(loop: ChannelDriver): void {
     this.#loops.add(loop);
   }
 
-  left(loop: ChannelLoop): void {
+  left(loop: ChannelDriver): void {
     this.#loops.delete(loop);
   }
 
-  connect(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
+  connect(loop: ChannelDriver, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     if (request.gateway !== undefined && request.gateway !== this.gateway) {
       return this.#of(request.gateway).connect(loop, request, ticket);
     }
@@ -116,14 +117,14 @@ export class Door {
     return door;
   }
 
-  #answerLate(loop: ChannelLoop, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
+  #answerLate(loop: ChannelDriver, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
     if (loop.closed) return;
     this.core.tick();
     loop.connected(ticket, () => this.#admit(loop, request, ticket, verdict));
   }
 
   #admit(
-    loop: ChannelLoop,
+    loop: ChannelDriver,
     request: ConnectRequest,
     ticket: Ticket,
     verdict: Verdict,
@@ -175,7 +176,7 @@ export class Door {
   }
 
   /** A further session of a client that has come in already: its identity, with a queue and a window more. */
-  #openFurther(loop: ChannelLoop, request: ConnectRequest, of: Client): ConnectAnswer {
+  #openFurther(loop: ChannelDriver, request: ConnectRequest, of: Client): ConnectAnswer {
     if (!(of instanceof BusClient) || of.ended || of.loop !== loop) {
       return this.#refuse("unavailable", "the client that it belongs to has ended");
     }

@@ -1,11 +1,12 @@
+import type { Datagram, Endpoint, Route } from "../contract/endpoint.ts";
+import type { Peer, Transport } from "../contract/peer.ts";
+import type { Core } from "../door/core.ts";
+import type { Door } from "../door/door.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
 import { after } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import type { Datagram, Endpoint, Peer, Route, Transport } from "./contract.ts";
-import type { Core } from "./core.ts";
-import type { Door } from "./door.ts";
 import { addressKey, Peers, type Resident, type Roaming } from "./peers.ts";
 
 /** Where a runtime sends: a bound socket, or a virtual network. */

@@ -1,6 +1,6 @@
+import type { Ticket } from "../contract/answers.ts";
 import { CommitWait, type Store } from "../session/store.ts";
-import type { ChannelLoop } from "./channel-loop.ts";
-import type { Ticket } from "./contract.ts";
+import type { ChannelDriver } from "./channel-driver.ts";
 import type { Commits, Core } from "./core.ts";
 
 /** Answers what must be kept when the store has committed it, or says that it could not. */
@@ -22,7 +22,7 @@ export class StoreCommits implements Commits {
   }
 
   await(
-    loop: ChannelLoop,
+    loop: ChannelDriver,
     ticket: Ticket,
     accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
     since: number,
@@ -41,13 +41,13 @@ export class StoreCommits implements Commits {
 /** An answer that a client gets once what must be kept is. */
 class Acknowledgement extends CommitWait {
   readonly #core: Core;
-  readonly #loop: ChannelLoop;
+  readonly #loop: ChannelDriver;
   readonly #ticket: Ticket;
   readonly #accepted: "accepted" | "no-subscribers" | 0 | 1 | 2;
 
   constructor(
     core: Core,
-    loop: ChannelLoop,
+    loop: ChannelDriver,
     ticket: Ticket,
     accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
   ) {

@@ -1,5 +1,5 @@
+import type { Peer } from "../contract/peer.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
-import type { Peer } from "./contract.ts";
 
 /**
  * Whether a claim moves a device to the address from which it was made: from anywhere, from the same host only

@@ -1,26 +1,17 @@
+import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "../contract/answers.ts";
+import type { Channel, ChannelHost, PacketLimits, StopReason } from "../contract/channel.ts";
+import type { ConnectAnswer, ConnectRequest } from "../contract/client.ts";
+import type { Delivery } from "../contract/delivery.ts";
+import type { Endpoint } from "../contract/endpoint.ts";
+import type { Note } from "../contract/note.ts";
+import { isStream, type Peer } from "../contract/peer.ts";
+import type { BusClient } from "../door/bus-client.ts";
+import type { ChannelDriver } from "../door/channel-driver.ts";
+import type { Core } from "../door/core.ts";
+import type { Door } from "../door/door.ts";
+import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
 import { earliest, type Instant, NEVER } from "../lib/time.ts";
-import type { BusClient } from "./bus-client.ts";
-import {
-  type Channel,
-  type ChannelHost,
-  type ConnectAnswer,
-  type ConnectRequest,
-  type Delivery,
-  type Endpoint,
-  isStream,
-  type Note,
-  type PacketLimits,
-  type Peer,
-  type Pending,
-  type PublishAnswer,
-  type StopReason,
-  type SubscribeAnswer,
-  type Ticket,
-} from "./contract.ts";
-import type { Core } from "./core.ts";
-import type { Door } from "./door.ts";
-import type { Rates } from "./rates.ts";
 
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
@@ -43,7 +34,7 @@ type Waiting = { readonly client: BusClient; readonly delivery: Delivery } | (()
  * Drives one channel: inputs one at a time, each to completion. What an input causes for this same channel
  * waits and is its next input. A failure of the channel, which is our bug, closes that channel alone.
  */
-export class ChannelLoop extends Alarm implements ChannelHost {
+export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   readonly door: Door;
   readonly link: Link;
   /** Made by `open`, because a channel is given its host when it is made. */

@@ -1,0 +1,93 @@
+/**
+ * The seam between the core and a gateway: this folder, and types only.
+ *
+ * A channel is one device's protocol state. The core calls its inputs (`receive`, `deliver`, `answered`, ...)
+ * one at a time, each with the time; the channel acts through its `ChannelHost` and its `Client` handles and
+ * never through anything else: no socket, no clock, no promise, no other gateway. Effects happen when they are
+ * called. An ask (`connect`, `publish`, `subscribe`) returns its answer at once when the core has it, which is
+ * the rule, or `"pending"`, and then the answer comes later as an input under the ticket of the ask.
+ *
+ * The core never enters a channel that is running: what its own effects cause (a delivery of its own publish,
+ * retained messages of its subscribe) arrives as the next input.
+ */
+import type { Duration, Instant } from "../lib/time.ts";
+import type { ClientId, Pending, PublishAnswer, SubscribeAnswer, Ticket } from "./answers.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "./client.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Note } from "./note.ts";
+import type { Peer } from "./peer.ts";
+
+/** Why the core ends a channel; the channel says goodbye in its protocol and the core closes. */
+export type StopReason =
+  | "shutdown" // the gateway stops
+  | "taken-over" // the same client id connected elsewhere
+  | "kicked" // an operator, a ban, an expired login
+  | "rate" // over a limit again and again
+  | "overload"; // the peer does not read what we send
+
+/** Limits of the listener that only a gateway can keep, because only it knows where a packet begins and ends. */
+export interface PacketLimits {
+  /** Largest packet a client may send, in bytes. A longer datagram never comes this far. */
+  readonly packetSize: number;
+  /** Streams: time from the connection to its first complete login (CONNECT, CSM). */
+  readonly connectTimeout: Duration;
+}
+
+/** What the core does for one channel. */
+export interface ChannelHost {
+  readonly peer: Peer;
+  /** As configured at this moment; read when the channel is made, so that a connection keeps what it was told. */
+  readonly limits: PacketLimits;
+  /**
+   * Sends bytes: a datagram each on UDP, a part of the stream else (one message on a WebSocket of a message
+   * protocol). They may be used again by the caller once this returns, except those of `sendView`.
+   */
+  send(bytes: Uint8Array): void;
+  /** As `send`, for bytes that are never changed again: large ones are passed on without a copy. */
+  sendView(bytes: Uint8Array): void;
+  connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending;
+  /**
+   * Datagrams: what later proves that a sender is this device (a client id, a token, a location), so that it
+   * is found from a new address. The last channel to claim a name has it.
+   */
+  claim(name: string): void;
+  unclaim(name: string): void;
+  /** Datagrams: how far a device that proves who it is may have moved; undefined for streams. */
+  readonly roaming?: "anywhere" | "same-host" | "never" | undefined;
+  /** Streams: stop and go on reading, while an ask is pending whose answer decides how to read on. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Nothing is read at present, for this channel's reasons or the core's: the peer's silence is not its own. */
+  readonly paused?: boolean;
+  note(note: Note): void;
+  random(length: number): Uint8Array;
+  /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */
+  close(reason: string): void;
+}
+
+export interface ChannelStatus {
+  readonly state: string;
+  readonly clientIds: readonly ClientId[];
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+/** One device's protocol state. Inputs are never nested. */
+export interface Channel {
+  /** A datagram, or the next bytes of a stream wherever they happen to be cut. Views: copy what is kept. */
+  receive(bytes: Uint8Array, now: Instant): void;
+  /** A message for one of this channel's clients. At QoS 1 and 2 it is settled later through the client. */
+  deliver(client: Client, delivery: Delivery, now: Instant): void;
+  /** The answer to a `publish` or `subscribe` that was pending. */
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void;
+  /** The answer to a `connect` that was pending. */
+  connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void;
+  /** `deadline()` has come. May be called late, and once too often. */
+  wake(now: Instant): void;
+  /** Say goodbye; the core closes right afterwards. With `client`, only that client was taken over or kicked. */
+  stop(reason: StopReason, now: Instant, client?: Client): void;
+  /** The transport is gone (reset, end of stream, forgotten). Nothing can be sent any more. */
+  closed(now: Instant): void;
+  /** When `wake` is wanted; read after every input; `NEVER` for not at all. Cheap: a field. */
+  deadline(): Instant;
+  status(): ChannelStatus;
+}

@@ -1,0 +1,153 @@
+import type { Message, MessageOptions, QoS } from "../bus/message.ts";
+import type { Duration } from "../lib/time.ts";
+import type { ClientId, Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "./answers.ts";
+import type { DeliveryId, Outcome } from "./delivery.ts";
+
+export interface Will {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** How long after the loss of the connection the will waits; the session's end cuts it short. */
+  readonly delay: Duration;
+  readonly options: Omit<MessageOptions, "qos" | "retain">;
+}
+
+export interface ConnectRequest {
+  /** Empty: the core assigns one (see `Client.id`). */
+  readonly clientId: ClientId;
+  readonly username?: string | undefined;
+  readonly password?: Uint8Array | undefined;
+  /** LwM2M endpoint name, for `%e` in topic maps. */
+  readonly endpointName?: string | undefined;
+  /** Throw away an earlier session of this client id. */
+  readonly cleanStart: boolean;
+  /** How long the session outlives the connection: 0 not at all, `FOREVER` without end. */
+  readonly sessionExpiry: Duration;
+  readonly will?: Will | undefined;
+  /** First credit: how many unsettled QoS 1 and 2 deliveries the client takes; 0 holds everything back. */
+  readonly credit: number;
+  /**
+   * Answer when the store has committed what letting the client in changes, for protocols that tell a client at once
+   * that it has a session. Without it that is left to what the client asks for next. Not waited for while commits fail.
+   */
+  readonly kept?: boolean;
+  /** For status and logs: `MQTT 5.0`, `MQTT-SN 1.2`, `STOMP 1.2`. */
+  readonly protocol: string;
+  /** For status only; supervising it is the channel's business. */
+  readonly keepAlive?: Duration | undefined;
+  /**
+   * An identity for single requests: authenticated and authorised like any other, but with no session behind
+   * it, no takeover and no connect event. It can publish and read, not subscribe.
+   */
+  readonly transient?: boolean;
+  /**
+   * Attach only to a session that exists and has no connection: never create one, never take one over; otherwise
+   * the refusal is `unavailable`. For a sleeper that proves its client id and nothing more.
+   */
+  readonly resume?: boolean;
+  /**
+   * The identity that this client shares on the bus with others (an aggregating gateway): the upstream engine
+   * opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
+   */
+  readonly aggregate?: ClientId | undefined;
+  /**
+   * The gateway in whose name the client connects (its sessions, mountpoint and rules) when two gateways share a
+   * listener; the listener's own when absent.
+   */
+  readonly gateway?: string | undefined;
+  /**
+   * A further session for a client of this channel that is connected: `clientId` names the session, and all else
+   * (credentials, name, rules, mountpoint) is that client's. Not authenticated again, no connect event, and no
+   * automatic subscriptions. For STOMP subscriptions, each of which has its own window and queue.
+   */
+  readonly of?: Client | undefined;
+}
+
+export type ConnectAnswer =
+  | { readonly ok: true; readonly client: Client; readonly sessionPresent: boolean }
+  | { readonly ok: false; readonly refusal: Refusal; readonly reason?: string };
+
+export interface SubscribeOptions {
+  readonly qos: QoS;
+  readonly noLocal?: boolean;
+  readonly retainAsPublished?: boolean;
+  /** 0 send retained messages, 1 only if the subscription is new, 2 never (MQTT 5 §3.8.3.1). */
+  readonly retainHandling?: 0 | 1 | 2;
+  /** Returned with each delivery that this subscription matched; 1 to 268,435,455. */
+  readonly identifier?: number;
+}
+
+/** What became of an inbound QoS 2 packet id (method B, MQTT 5 §4.3.3). */
+export type Receipt = "new" | "duplicate" | "full";
+
+/**
+ * One MQTT client behind the core's one door: authorisation, mountpoint, topic maps, rate limits, bus and
+ * session. Topics and filters are as the device names them. A channel has one, or several (a CoAP peer whose
+ * requests carry different credentials). Methods on a client that has ended do nothing and answer
+ * `unavailable`.
+ */
+export interface Client {
+  readonly id: ClientId;
+  readonly username: string | undefined;
+  /** How long the session outlives the connection as granted, which may be less than was asked for. */
+  readonly sessionExpiry?: Duration | undefined;
+
+  /** How much the store has been told so far: a place for `kept` to count from. */
+  readonly told: number;
+  /**
+   * For acknowledgements of what is neither publish nor subscribe (an id released, a subscription ended, a memo, a
+   * settlement): all that the store was told since that place is committed. `accepted` at once where that is nothing;
+   * else the answer comes under the ticket, `accepted` or `unavailable`. Since 0: all that still waits.
+   */
+  kept(ticket: Ticket, since: number): "accepted" | Pending;
+
+  /** Publishes; at QoS 1 and 2 an answer means: accepted, and committed where something must keep it. */
+  publish(message: Message, ticket: Ticket): PublishAnswer | Pending;
+  /** The same checks as `publish`, with no effect: lets a transaction refuse before it begins. */
+  mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal;
+  /** `$share/<group>/<filter>` and `$queue/<filter>` share. Retained messages come as deliveries afterwards. */
+  subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending;
+  /** False when there was no such subscription. */
+  unsubscribe(filter: string): boolean;
+  /** Filters of this session and their options, for status and for re-announcing after a resume. */
+  subscriptions(): ReadonlyMap<string, SubscribeOptions>;
+  /** Retained messages that match a filter, at most `limit`, authorised like a subscribe. Topics unmounted. */
+  retained(filter: string, limit: number): readonly Message[] | Refusal;
+
+  /** At most this many unsettled QoS 1/2 deliveries; at 0 nothing is delivered at all. Raising it flushes. */
+  credit(window: number): void;
+  settle(id: DeliveryId, outcome: Outcome): void;
+  /**
+   * QoS 2: the client has the message (PUBREC); what is still due is PUBREL until `settle`. `accepted`: send it now.
+   * `pending`: it comes as a delivery of stage `release` once the store has committed that; nothing is sent before.
+   */
+  received(id: DeliveryId): "accepted" | Pending;
+  /** Deliveries waiting in the session's queue, not counting those unsettled. */
+  readonly queued: number;
+  /** Deliveries handed out and not settled. */
+  readonly unsettled: number;
+
+  /**
+   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. `repeated` is the DUP flag
+   * (true when absent): after a restart it tells a repetition from a new message under a reused id.
+   */
+  acceptInbound(packetId: number, repeated?: boolean): Receipt;
+  /** False when the id was not known. */
+  releaseInbound(packetId: number): boolean;
+
+  /** Replaces or removes the will while connected (MQTT-SN 1.2 §6.4). */
+  setWill(will: Will | undefined): void;
+  /** Changes how long the session outlives the connection (MQTT 5 DISCONNECT). */
+  setSessionExpiry(expiry: Duration): void;
+  /**
+   * Small state of the gateway that must live as long as the session: topic ids, sleep state, registration.
+   * JSON-serialisable, replaced as a whole; kept by the store where sessions are. An object with `toJSON` is asked for
+   * it whenever it is written or read, and a last time when the connection ends; `remember` says that it has changed.
+   */
+  readonly memo: unknown;
+  remember(memo: unknown): void;
+
+  /** Ends the connection. `lost` publishes the will, `closed` does not. The session lives on by its expiry. */
+  end(how: "closed" | "lost"): void;
+}

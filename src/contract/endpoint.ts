@@ -1,0 +1,30 @@
+import type { Duration, Instant } from "../lib/time.ts";
+import type { Channel, ChannelHost } from "./channel.ts";
+import type { Peer } from "./peer.ts";
+
+export interface Datagram {
+  readonly bytes: Uint8Array;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Where a datagram belongs. */
+export type Route =
+  /** The sender's own channel, opened if there is none. `claim`: the device that the datagram says it is. */
+  | { readonly to: "channel"; readonly claim?: string | undefined; readonly node?: string | undefined }
+  /** No channel: an answer straight back, for senders of whom nothing shall be remembered. */
+  | {
+      readonly to: "sender";
+      readonly bytes: Uint8Array /** And to the beacon's addresses. */;
+      readonly broadcast?: boolean;
+    }
+  | { readonly to: "nobody"; readonly why: string };
+
+/** One listener's shared part. */
+export interface Endpoint {
+  /** Datagram listeners only. `known`: the sender's address has a channel. Cheap and without side effects. */
+  route?(datagram: Datagram, known: boolean, now: Instant): Route;
+  open(peer: Peer, host: ChannelHost, now: Instant): Channel;
+  /** Datagram listeners: something to send on a beat (MQTT-SN ADVERTISE). `undefined`: skip this beat. */
+  readonly beacon?: { readonly period: Duration; bytes(): Uint8Array | undefined } | undefined;
+}

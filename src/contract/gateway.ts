@@ -1,0 +1,73 @@
+import type { TSchema } from "@sinclair/typebox";
+import type { Alarms } from "../lib/alarm.ts";
+import type { ClientId } from "./answers.ts";
+import type { Will } from "./client.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { Counter, Note } from "./note.ts";
+import type { Transport } from "./peer.ts";
+
+/** What the core does for a gateway as a whole. */
+export interface GatewayHost {
+  /** Exposed as `isthmus_<gateway>_<name>_total`, with the label `kind` when given. */
+  counter(name: string, help: string, kind?: string): Counter;
+  random(length: number): Uint8Array;
+  note(note: Note): void;
+  /** The bus accepts messages; MQTT-SN advertises only then. */
+  healthy(): boolean;
+  /** Reads a file that the configuration names (predefined topics, bootstrap profiles). Start-up only. */
+  readFile(path: string): Uint8Array;
+  /** Names of the files in a folder that the configuration names, sorted. Start-up only. */
+  listFiles(folder: string): readonly string[];
+  /** What gateways that were opened before this one offer under a name (`Gateway.offers`): LwM2M's CoAP sites. */
+  offered(name: string): readonly unknown[];
+  /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
+  remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  /** For what belongs to no channel. */
+  readonly alarms: Alarms;
+  /**
+   * The last word about a remembered client that stays away: published in its name as a will is, without anybody
+   * authorising it anew, and what is remembered of it becomes what `memo` makes of that. False, and nothing done, when
+   * it is connected or its session has ended.
+   */
+  lastWord(
+    clientId: ClientId,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+  ): boolean;
+}
+
+export interface ListenerInfo {
+  /** The listener's name in the configuration. */
+  readonly name: string;
+  readonly transport: Transport;
+}
+
+/** How a listener of this gateway speaks over WebSocket. */
+export interface WebSocketProfile {
+  /** Accepted subprotocols, best first. */
+  readonly subprotocols: readonly string[];
+  /** Refuse a handshake that offers none of them. */
+  readonly subprotocolRequired: boolean;
+  /** `mirror`: text or binary as the client's last message, text before the first. */
+  readonly frames: "binary" | "mirror";
+}
+
+/** A running gateway. */
+export interface Gateway {
+  endpoint(listener: ListenerInfo): Endpoint;
+  /** Parts that another gateway may serve on its own listeners, by name; that gateway knows their type. */
+  readonly offers?: Readonly<Record<string, readonly unknown[]>>;
+  /** Applies what may change at run time; undefined when nothing may. */
+  reload?(): void;
+  stop?(): void;
+}
+
+/** What a gateway folder exports from its `index.ts`. */
+export interface GatewayModule<Config> {
+  /** Folder and configuration key: `mqtt`, `mqtt-sn`, `coap`, `lwm2m`, `stomp`. */
+  readonly name: string;
+  /** TypeBox schema of this gateway's own options (listeners, mountpoint and limits are the core's). */
+  readonly schema: TSchema;
+  readonly websocket?: WebSocketProfile;
+  open(config: Config, host: GatewayHost): Gateway;
+}

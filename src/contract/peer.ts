@@ -1,0 +1,18 @@
+/** How a device reaches us. */
+export type Transport = "tcp" | "tls" | "ws" | "wss" | "udp" | "dtls";
+
+export const isStream = (transport: Transport): boolean => transport !== "udp" && transport !== "dtls";
+
+export interface Peer {
+  readonly transport: Transport;
+  /** IP address without zone, IPv4-mapped IPv6 shown as IPv4. Behind PROXY protocol: the real client's. */
+  readonly address: string;
+  readonly port: number;
+  /** Set when several devices share one address: the wireless node id behind a forwarder, in hexadecimal. */
+  readonly node?: string | undefined;
+  /** What the transport has proven: certificate CN or DN, PSK identity. */
+  readonly identity?: string | undefined;
+  /** WebSocket: the request path and the subprotocol that was agreed. */
+  readonly path?: string | undefined;
+  readonly subprotocol?: string | undefined;
+}

@@ -1,0 +1,39 @@
+import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "../contract/answers.ts";
+import type { Channel, StopReason } from "../contract/channel.ts";
+import type { ConnectAnswer } from "../contract/client.ts";
+import type { Delivery } from "../contract/delivery.ts";
+import type { Note } from "../contract/note.ts";
+import type { Peer } from "../contract/peer.ts";
+import type { Instant } from "../lib/time.ts";
+import type { BusClient } from "./bus-client.ts";
+import type { Core } from "./core.ts";
+import type { Rates } from "./rates.ts";
+
+/** What drives one channel, as the door and its clients see it: the way in and out of `src/drive`. */
+export interface ChannelDriver {
+  readonly core: Core;
+  readonly peer: Peer;
+  readonly channel: Channel;
+  /** Nothing can reach the channel any more. */
+  readonly closed: boolean;
+  /** The transport takes no more: deliveries stay in their sessions. */
+  readonly held: boolean;
+  /** Rates of clients that live for one request: they share those of their channel. */
+  rates: Rates | undefined;
+
+  deliver(client: BusClient, delivery: Delivery): void;
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void;
+  connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void;
+
+  /** The channel's clients, as they come and go. */
+  join(client: BusClient): void;
+  part(client: BusClient): void;
+  clients(): readonly BusClient[];
+
+  /** Nothing is read from the peer until then. */
+  throttle(until: Instant): void;
+  stop(reason: StopReason): void;
+  /** Ends one client; the channel says goodbye for it. */
+  stopClient(client: BusClient, reason: StopReason): void;
+  note(note: Note): void;
+}
