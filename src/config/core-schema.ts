@@ -159,6 +159,11 @@ const Session = Type.Object(
       description: "Inbound QoS 2 messages of one session between PUBLISH and PUBREL at most.",
       default: 1_000,
     }),
+    failuresMax: integer(1, 1_000, {
+      description:
+        "How often a QoS 1 or 2 message may make its client's channel fail (a bug of the gateway) before it is given up.",
+      default: 3,
+    }),
     replayMax: countSetting({
       description: "Retained messages sent for one subscribe at most.",
       default: 100_000,

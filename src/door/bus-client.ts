@@ -266,6 +266,14 @@ export class BusClient implements Client, Occupant {
     if (!this.ended) this.session?.settle(id, outcome);
   }
 
+  /** The channel failed: at this delivery, or at something else while it had deliveries that are not settled. */
+  failed(at: DeliveryId | undefined): void {
+    const given = this.ended ? undefined : this.session?.failed(at);
+    if (given === undefined) return;
+    const { topic, failures } = given;
+    this.loop.note({ level: "warn", event: "delivery-dead", detail: { topic, failures } });
+  }
+
   received(id: DeliveryId): "accepted" | Pending {
     return this.ended || this.session === undefined ? "accepted" : this.session.received(id);
   }

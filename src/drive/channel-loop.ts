@@ -109,7 +109,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     try {
       this.channel.deliver(client, delivery, this.core.now);
     } catch (error) {
-      this.#fail(error);
+      this.#fail(error, { client, delivery });
     }
     this.#complete();
   }
@@ -334,7 +334,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
           if (!input.client.ended) this.channel.deliver(input.client, input.delivery, this.core.now);
         }
       } catch (error) {
-        this.#fail(error);
+        this.#fail(error, typeof input === "function" ? undefined : input);
       }
       // Inputs caused meanwhile line up behind.
       const more: Waiting[] | undefined = this.#waiting;
@@ -366,8 +366,11 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.door.left(this);
   }
 
-  #fail(error: unknown): void {
+  /** What it was given and never settled may be why, and would be at every attempt: sessions count. */
+  #fail(error: unknown, at?: Exclude<Waiting, () => void>): void {
     this.core.counters.channelFailures.value++;
+    if (at !== undefined && at.delivery.id !== 0) at.client.failed(at.delivery.id);
+    else for (const client of this.clients()) client.failed(undefined);
     this.note({
       level: "warn",
       event: "channel-failure",

@@ -19,6 +19,8 @@ export interface SessionOptions {
   readonly queueQos0: boolean;
   /** Inbound QoS 2 packet ids that may wait for their release. */
   readonly inboundMax: number;
+  /** Channel failures after which a delivery is given up. */
+  readonly failuresMax: number;
 }
 
 /** What sessions need of their surroundings, one object for all. */

@@ -21,6 +21,8 @@ export class Outgoing implements Delivery {
   record: KeptDelivery | undefined = undefined;
   /** Has an id, and has not gone out yet because a store has still to keep it. */
   held = false;
+  /** How often the channel failed that had it: a bug of ours, which meets it again at every attempt. */
+  failures = 0;
 
   constructor(
     message: Message,

@@ -11,6 +11,7 @@ import { valueOfMemo } from "./memo.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
+import { Suspects } from "./suspects.ts";
 import { Window } from "./window.ts";
 
 /**
@@ -54,6 +55,8 @@ export class Session implements Subscriber {
   #ready: Outgoing[] | undefined = undefined;
   /** Attached anew, and what was unsettled before has not been handed out again yet. */
   #resuming = false;
+  /** A channel failed, and something of what is unsettled may be why. */
+  #suspects: Suspects | undefined = undefined;
   #flushing = false;
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
@@ -137,6 +140,8 @@ export class Session implements Subscriber {
     this.occupant = occupant;
     this.#credit = credit;
     this.#resuming = this.unsettled > 0;
+    if (this.#resuming) this.#suspects?.begin();
+    else this.#suspects = undefined;
     this.flush();
   }
 
@@ -176,6 +181,7 @@ export class Session implements Subscriber {
   }
 
   #handOut(): void {
+    if (this.#resuming && this.#suspects !== undefined && !this.#handSuspect(this.#suspects)) return;
     if (this.#resuming && this.#open) {
       this.#resuming = false;
       for (const delivery of this.#window?.inOrder() ?? []) {
@@ -223,7 +229,22 @@ export class Session implements Subscriber {
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
     this.#forget(delivery);
-    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined) this.flush();
+    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#resuming) this.flush();
+  }
+
+  /**
+   * The channel failed at a delivery, or at something else while it had some. Returns the one that is given up because
+   * that has happened too often; all else is handed out again when the client is back.
+   */
+  failed(at: DeliveryId | undefined): Outgoing | undefined {
+    const window = this.#window;
+    if (window === undefined || window.size === 0) return undefined;
+    this.#suspects ??= new Suspects();
+    const dead = this.#suspects.failed(window, at, this.#context.options.failuresMax);
+    if (dead === undefined) return undefined;
+    this.#context.counters.dead.value++;
+    this.#forget(dead);
+    return dead;
   }
 
   /**
@@ -365,6 +386,20 @@ export class Session implements Subscriber {
         this.#ready.push(delivery);
       }
     });
+  }
+
+  /** True when all that was unsettled has been settled. */
+  #handSuspect(suspects: Suspects): boolean {
+    if (this.unsettled === 0) {
+      this.#suspects = undefined;
+      return true;
+    }
+    const next = this.#open ? suspects.next(this.#window as Window) : undefined;
+    if (next === undefined) return false;
+    next.duplicate = true;
+    this.occupant?.deliver(next);
+    // It may have been settled within its delivery.
+    return this.#window?.get(next.id) !== next && this.#handSuspect(suspects);
   }
 
   #enqueue(delivery: Outgoing): void {

@@ -52,6 +52,7 @@ export class Life {
       queue: { messages: queueMax, bytes: 1 << 20, drop: "oldest" as const },
       queueQos0: true,
       inboundMax: 10,
+      failuresMax: 3,
     };
     const context = { options, clock, counters: newSessionCounters(), journal: state };
     this.sessions = new Sessions(this.bus, this.deadlines, context, {

@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly journal?: SessionJournal & ConstructorParameters<typeof EmbeddedBus>[4];
   readonly commits?: Commits;
   readonly beaconTo?: readonly { address: string; port: number }[];
+  /** A channel may fail, which is a bug of ours in every other test. */
+  readonly mayFail?: boolean;
   /** Files that gateways may read by path. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
 }
@@ -93,6 +95,7 @@ export class World {
       queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
       queueQos0: true,
       inboundMax: 100,
+      failuresMax: 3,
       ...options.session,
     };
     this.sessions = new Sessions(
@@ -118,7 +121,8 @@ export class World {
       commits: options.commits,
       random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       note: (gateway, note, about) => {
-        if (note.event === "channel-failure") throw new Error(String(note.detail?.["error"]));
+        if (note.event === "channel-failure" && options.mayFail !== true)
+          throw new Error(String(note.detail?.["error"]));
         this.notes.push({ gateway, note, about });
       },
       events: {

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
-const FILE_LINES_MAX = 400;
-const FUNCTION_LINES_MAX = 70;
+const FILE_LINES_MAX = 600;
+const FUNCTION_LINES_MAX = 100;
 
 /** Files that are tables, in which nothing is decided. */
 const TABLES: readonly string[] = [];

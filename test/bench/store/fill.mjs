@@ -34,7 +34,7 @@ async function fill({ folder, retained, sessions: count, queued }) {
   const bus = new EmbeddedBus({ ...limits, ...routing }, clock, alarms, Math.random, state);
   const queue = { messages: 1000, bytes: 1e6, drop: /** @type {const} */ ("oldest") };
   const context = {
-    options: { queue, queueQos0: true, inboundMax: 10 },
+    options: { queue, queueQos0: true, inboundMax: 10, failuresMax: 3 },
     ...{ clock, counters: newSessionCounters(/** @type {any} */ (() => ({ value: 0 }))), journal: state },
   };
   const sessions = new Sessions(bus, alarms, /** @type {any} */ (context), {

@@ -32,6 +32,7 @@ function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = se
       queue: { messages: 3, bytes: 100_000, drop: "oldest" },
       queueQos0: true,
       inboundMax: 2,
+      failuresMax: 3,
       ...options,
     },
     clock,
