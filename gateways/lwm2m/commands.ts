@@ -1,7 +1,13 @@
 /** Commands: the JSON that applications publish to a device's command topic becomes a checked value here. */
 import { NO_BYTES, text, utf8 } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
-import { isJsonObject, type Json, type JsonObject, parseExactJson } from "./content/exact-json.ts";
+import {
+  formatExactJson,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+  parseExactJson,
+} from "./content/exact-json.ts";
 import type { Entry, Types } from "./content/value.ts";
 import { type FirmwareOrder, firmwareOrder } from "./firmware/order.ts";
 import type { Operation, Query } from "./operation.ts";
@@ -113,6 +119,9 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ["firmware", (data) => firmwareOrder(data)],
 ]);
 
+/** Not by `String`, which calls members that JSON can name: `{"toString": 1}`. */
+const shown = (json: Json | undefined): string => (typeof json === "string" ? json : formatExactJson(json));
+
 export const MESSAGE_TYPES: readonly string[] = [...READERS.keys()];
 
 const accepted = (data: JsonObject) => (typeof data["accept"] === "number" ? { accept: data["accept"] } : {});
@@ -141,7 +150,7 @@ function onPaths(data: JsonObject, make: (paths: readonly Path[]) => Operation):
   const paths: Path[] = [];
   for (const item of given as readonly Json[]) {
     const path = typeof item === "string" ? parseDevicePath(item) : undefined;
-    if (path === undefined || !path.ok) return err(`${String(item)} is not a path`);
+    if (path === undefined || !path.ok) return err(`${shown(item)} is not a path`);
     paths.push(path.value);
   }
   return asked(make(paths));
@@ -200,7 +209,7 @@ function readContent(
   for (const item of content as readonly Json[]) {
     if (!isJsonObject(item)) return err("content must be a list of objects");
     const path = contentPath(base, item["path"]);
-    if (path === undefined) return err(`path ${String(item["path"])} in content is not valid`);
+    if (path === undefined) return err(`path ${shown(item["path"])} in content is not valid`);
     const entry = writtenEntry(path, item, encoding, types);
     if (!entry.ok) return entry;
     byPath.set(path.toString(), entry.value);

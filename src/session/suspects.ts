@@ -1,4 +1,4 @@
-import type { DeliveryId } from "./delivery.ts";
+import type { DeliveryId } from "../contract/delivery.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Window } from "./window.ts";
 

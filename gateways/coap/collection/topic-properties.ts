@@ -55,7 +55,8 @@ export function readProperties(bytes: Uint8Array): Properties | string {
     // Dates come as tag 1, which says epoch seconds (RFC 8949 §3.4.2).
     const value = given instanceof Tagged && key === Key.expirationDate ? given.value : given;
     const valid = typeof key === "number" ? VALID.get(key) : undefined;
-    if (valid === undefined) return `topic property ${String(key)} is unknown`;
+    // A key may be anything in CBOR, also what would be very long as a text.
+    if (valid === undefined) return `topic property ${typeof key === "number" ? key : "key"} is unknown`;
     if (!valid(value)) return `topic property ${String(key)} has a wrong value`;
     properties.set(key as number, value as string);
   }

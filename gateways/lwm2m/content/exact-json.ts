@@ -20,12 +20,40 @@ const DEPTH_MAX = 32;
 const LONG_INTEGER = /\d{16}/;
 
 export function parseExactJson(text: string): Result<Json, DecodeError> {
+  // What is read must be writable again: JSON.parse takes any depth, JSON.stringify runs out of stack.
+  if (text.length > DEPTH_MAX && depthOf(text) > DEPTH_MAX)
+    return decodeError(CLAUSE, 0, "nested too deeply");
   if (LONG_INTEGER.test(text)) return new Reader(text).document();
   try {
     return ok(JSON.parse(text) as Json);
   } catch {
     return decodeError(CLAUSE, 0, "not JSON");
   }
+}
+
+/** How deep brackets and braces go, outside of strings. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at);
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
+    else if (code === OPEN_BRACE + 2 || code === OPEN_BRACKET + 2) depth--;
+  }
+  return deepest;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** The closing ones lie two further. */
+const OPEN_BRACKET = 0x5b;
+const OPEN_BRACE = 0x7b;
+
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return at;
 }
 
 /** As `JSON.stringify`, with `bigint` as plain digits. Members that are `undefined` are left out. */

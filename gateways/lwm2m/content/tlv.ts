@@ -15,6 +15,17 @@ const CLAUSE = "LwM2M 1.1 §7.4.4";
 const Kind = { ObjectInstance: 0, ResourceInstance: 1, MultipleResource: 2, Resource: 3 } as const;
 type Kind = (typeof Kind)[keyof typeof Kind];
 
+/** What items lie in; each may hold only what is below it (LwM2M 1.1 §7.4.4, figure 7.4.4.-1). */
+const Holder = { Message: 0, ObjectInstance: 1, MultipleResource: 2 } as const;
+type Holder = (typeof Holder)[keyof typeof Holder];
+/** Kinds that hold items, by kind. */
+const HOLDERS: readonly (Holder | undefined)[] = [
+  Holder.ObjectInstance,
+  undefined,
+  Holder.MultipleResource,
+  undefined,
+];
+
 interface Item {
   readonly kind: Kind;
   readonly id: number;
@@ -29,7 +40,7 @@ interface Item {
  */
 export function decodeTlv(bytes: Uint8Array, base: Path, types: Types): Result<Entry[], DecodeError> {
   const entries: Entry[] = [];
-  const failure = new Walk(bytes, base, types, entries).items(0, bytes.length, base);
+  const failure = new Walk(bytes, base, types, entries).items(0, bytes.length, base, Holder.Message);
   return failure === undefined ? ok(entries) : err(failure);
 }
 
@@ -46,27 +57,26 @@ class Walk {
     this.#entries = entries;
   }
 
-  items(start: number, end: number, parent: Path): DecodeError | undefined {
+  items(start: number, end: number, parent: Path, holder: Holder): DecodeError | undefined {
     let at = start;
     while (at < end) {
       const item = readItem(this.#bytes, at, end);
       if (!item.ok) return item.error;
-      const failure = this.#item(item.value, parent, at);
+      const failure = this.#item(item.value, parent, at, holder);
       if (failure !== undefined) return failure;
       at = item.value.end;
     }
     return undefined;
   }
 
-  #item(item: Item, parent: Path, at: number): DecodeError | undefined {
-    const path = placeOf(item, parent);
+  #item(item: Item, parent: Path, at: number, holder: Holder): DecodeError | undefined {
+    const holds = HOLDERS[item.kind];
+    const path = holds !== undefined && holds <= holder ? undefined : placeOf(item, parent);
     if (path === undefined) return problem(at, "an item at a level where it cannot be");
     if (!path.covers(this.#base) && !this.#base.covers(path)) {
       return problem(at, `${path} does not belong to ${this.#base}`);
     }
-    if (item.kind === Kind.ObjectInstance || item.kind === Kind.MultipleResource) {
-      return this.items(item.start, item.end, path);
-    }
+    if (holds !== undefined) return this.items(item.start, item.end, path, holds);
     const type = this.#types.typeOf(path);
     const raw = this.#bytes.subarray(item.start, item.end);
     const value = type === undefined ? guessBinary(raw) : valueUnder(raw, type);

@@ -1,6 +1,7 @@
 /** Commands over MQTT and what becomes of them, in the JSON that applications already speak. */
 import { describe, expect, it } from "vitest";
-import { read, registered } from "../../support/lwm2m-asking.ts";
+import { MESSAGE_TYPES } from "#gateways/lwm2m/commands.ts";
+import { read, registered, values } from "../../support/lwm2m-asking.ts";
 import { hex, type Reaction } from "../../support/lwm2m-device.ts";
 
 describe("Write", () => {
@@ -352,4 +353,46 @@ describe("settling", () => {
       correlationData: hex("0102"),
     });
   });
+});
+
+describe("a command that nests without end", () => {
+  const brackets = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+
+  it("is answered 4.00, and neither its device nor its neighbour notices", () => {
+    const { world, device } = registered();
+    const neighbour = world.device("neighbour", device.wire.port);
+    // One message id has been used at this address.
+    neighbour.send("0.01", "nothing", []);
+    neighbour.register();
+    world.watch("neighbour");
+    world.command("meter", `{"msgType":"read","data":{"path":"/3/0/0"},"x":${brackets}}`);
+    expect(world.reports("meter").map(({ data }) => data["code"])).toEqual(["4.00"]);
+    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(0);
+    neighbour.on("GET /3/0/0", { code: "2.05", payload: "npm" });
+    world.reports("neighbour");
+    for (const ep of ["meter", "neighbour"]) {
+      world.command(ep, read("/3/0/0"));
+      expect(values(world.reports(ep))).toEqual([["/3/0/0", "npm"]]);
+    }
+  });
+
+  it.each(["toString", "valueOf", "__proto__", "constructor", "toJSON"])(
+    "or names what JavaScript calls is answered as any other: %s",
+    (name) => {
+      const { ask } = registered({ lwm2m: "1.1" });
+      const odd = `{"${name}":{"${name}":1}}`;
+      for (const data of [
+        `{"paths":[${odd}]}`,
+        `{"content":[{"path":${odd},"value":1}]}`,
+        `{"path":${odd}}`,
+        `{"path":"/3/0/0","depth":${odd},"args":${odd},"value":${odd},"pmin":${odd}}`,
+        odd,
+      ]) {
+        for (const msgType of MESSAGE_TYPES) {
+          const [report] = ask(`{"msgType":"${msgType}","data":${data},"x":${odd},"mheaders":${odd}}`);
+          expect(report).toBeDefined();
+        }
+      }
+    },
+  );
 });
