@@ -9,6 +9,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     environment: "node",
+    globalSetup: "test/support/install-programs.ts",
     pool: "threads",
     // Files of one worker share their modules, which hold no state of a test: importing them anew took most of the time.
     isolate: false,

@@ -1,9 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import mqtt from "mqtt";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, it as anyIt, beforeAll, expect } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { inFolder, run, startSession } from "./run.ts";
+
+const it = anyIt.skipIf(lacks("coap-client-notls"));
 
 const COAP = "coap-client-notls";
 let gateway: TestGateway;

@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, it as anyIt, beforeAll, expect } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { run, startSession } from "./run.ts";
+
+const it = anyIt.skipIf(lacks("coap-client-notls", "mosquitto_pub", "mosquitto_sub"));
 
 const COAP = "coap-client-notls";
 let gateway: TestGateway;

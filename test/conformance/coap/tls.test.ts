@@ -1,6 +1,9 @@
-import { expect, it } from "vitest";
+import { it as anyIt, expect } from "vitest";
 import { startGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { inFolder, run } from "./run.ts";
+
+const it = anyIt.skipIf(lacks("coap-client-openssl", "openssl"));
 
 it("speaks CoAP over TLS with libcoap's client (RFC 8323 §8)", () =>
   inFolder(async (folder) => {

@@ -5,6 +5,7 @@ import mqtt, { type MqttClient } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { hexOf, message, SnSocket } from "../../support/mqtt-sn-socket.ts";
+import { lacks } from "../../support/programs.ts";
 
 const run = promisify(execFile);
 
@@ -143,7 +144,7 @@ describe("MQTT-SN 1.2 over UDP, MQTT on the other side", () => {
     expect(device.unread).toBe(0);
   });
 
-  it("publishes to mosquitto_sub", async () => {
+  it.skipIf(lacks("mosquitto_sub"))("publishes to mosquitto_sub", async () => {
     const port = String(gateway.port("mqtt", "tcp"));
     const sub = spawn("mosquitto_sub", [
       "-h",

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { type Listener, MqttBench } from "../../support/mqtt-clients.ts";
+import { lacks } from "../../support/programs.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl", "mosquitto_pub", "mosquitto_sub", "mosquitto"));
 
 let bench: MqttBench;
 let names = 0;

@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { MqttBench, TRANSPORTS } from "../../support/mqtt-clients.ts";
+import { lacks } from "../../support/programs.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl"));
 
 let bench: MqttBench;
 let names = 0;

@@ -3,11 +3,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { connect as connectTcp, createServer } from "node:net";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, test as anyTest, beforeAll, expect } from "vitest";
 import { startSysTopics } from "#core/observation.ts";
 import type { SysTopics } from "#core/observe/sys-topics.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
+
+const test = anyTest.skipIf(lacks("openssl", "mosquitto_pub"));
 
 let files: Certificates;
 let gateway: TestGateway;

@@ -3,8 +3,11 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { connectAsync } from "mqtt";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
+
+const describe = anyDescribe.skipIf(lacks("python3-stomp"));
 
 /** Debian's interpreter, which has `python3-stomp`. */
 const PYTHON = "/usr/bin/python3";

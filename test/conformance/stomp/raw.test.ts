@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { brief } from "../../support/stomp-client.ts";
 import { frame, header } from "../../support/stomp-frames.ts";
 import { StompSocket } from "../../support/stomp-socket.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl"));
 
 let gateway: TestGateway;
 let port: number;

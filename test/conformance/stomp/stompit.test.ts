@@ -1,8 +1,11 @@
 import { once } from "node:events";
 import stompit, { type Client, type Message } from "stompit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl"));
 
 let gateway: TestGateway;
 const certificates = new Certificates();

@@ -6,11 +6,14 @@ import {
   type StompConfig,
   StompHeaders,
 } from "@stomp/stompjs";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
 import { FrameReader, frame, header } from "../../support/stomp-frames.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl"));
 
 let gateway: TestGateway;
 const certificates = new Certificates();

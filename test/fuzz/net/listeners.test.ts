@@ -1,12 +1,15 @@
 /** Strangers that send garbage, or go away at any byte, must cost nobody else anything. */
 import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, test as anyTest, beforeAll, expect } from "vitest";
 import { seconds } from "#core/lib/time.ts";
 import { listenStream } from "#core/net/listen.ts";
 import type { StreamListenerOptions } from "#core/net/transport.ts";
+import { lacks } from "../../support/programs.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
 import { Recorder, streamOptions } from "../../unit/net/support.ts";
+
+const test = anyTest.skipIf(lacks("openssl"));
 
 let files: Certificates;
 beforeAll(() => {

@@ -11,7 +11,12 @@ const openssl = (...options: string[]): void => {
 export class Certificates {
   readonly folder = mkdtempSync(join(tmpdir(), "isthmus-certificates-"));
 
-  constructor() {
+  #signs = false;
+
+  /** The authority is made with the first certificate. */
+  #authority(): void {
+    if (this.#signs) return;
+    this.#signs = true;
     this.#key("ca");
     const subject = ["-subj", "/CN=Test CA", "-days", "60"];
     openssl("req", "-x509", "-new", "-key", this.path("ca.key"), ...subject, "-out", this.path("ca.pem"));
@@ -23,6 +28,7 @@ export class Certificates {
 
   /** Makes `<name>.key` and `<name>.pem`. */
   issue(name: string, subject: string, days = 30): void {
+    this.#authority();
     this.#key(name);
     const request = this.path(`${name}.csr`);
     openssl("req", "-new", "-key", this.path(`${name}.key`), "-subj", subject, "-out", request);

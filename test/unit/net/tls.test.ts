@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, renameSync } from "node:fs";
 import { Duplex } from "node:stream";
 import { type ConnectionOptions, connect, DEFAULT_CIPHERS, type TLSSocket } from "node:tls";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe as anyDescribe, test as anyTest, beforeAll, expect } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { subjectName } from "#core/net/certificate-name.ts";
@@ -12,8 +12,12 @@ import {
   type StreamListenerOptions,
   type TlsOptions,
 } from "#core/net/transport.ts";
+import { lacks } from "../../support/programs.ts";
 import { Certificates } from "./certificates.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
+
+const describe = anyDescribe.skipIf(lacks("openssl"));
+const test = anyTest.skipIf(lacks("openssl"));
 
 let files: Certificates;
 let listening: Listening | undefined;

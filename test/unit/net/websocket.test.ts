@@ -6,6 +6,7 @@ import { milliseconds } from "#core/lib/time.ts";
 import { listenStream } from "#core/net/listen.ts";
 import type { Listening, StreamListenerOptions } from "#core/net/transport.ts";
 import { pathMatches, type WebSocketOptions } from "#core/net/websocket-handshake.ts";
+import { lacks } from "../../support/programs.ts";
 import { Certificates } from "./certificates.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
 
@@ -251,7 +252,7 @@ test("a request that never ends is cut after the handshake time", async () => {
   expect(notes.map((note) => note.event)).toEqual(["handshake-timeout"]);
 });
 
-test("a secure WebSocket carries messages over TLS", async () => {
+test.skipIf(lacks("openssl"))("a secure WebSocket carries messages over TLS", async () => {
   const files = new Certificates();
   files.issue("server", "/CN=localhost");
   const recorder = new Recorder();
