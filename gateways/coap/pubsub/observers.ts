@@ -82,7 +82,7 @@ export class Observers {
         request.respond(refusalResponse(answer.refusal, anonymous));
       return;
     }
-    const observing = new ObservingClient(answer.client, this.#of, now);
+    const observing = new ObservingClient(answer.client, this.#of);
     this.#byKey.set(key, observing);
     this.#byClient.set(answer.client, observing);
     for (const operation of operations) observing.observe(operation, now);

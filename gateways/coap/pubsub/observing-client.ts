@@ -70,33 +70,28 @@ export class ObservingClient {
   readonly client: Client;
   readonly #of: ObservingPeer;
   #subscriptions: readonly Subscription[] = NO_SUBSCRIPTIONS;
-  /**
-   * Subscription identifiers begin at the seconds of the clock, so that those that a resumed session still has in
-   * its queue are told from new ones.
-   */
-  readonly #idsFrom: number;
   #ids: number;
   /** For filters of a resumed session that the device has not observed again yet. */
   #parked: readonly Delivery[] = NO_DELIVERIES;
+  #dismissed = false;
   /** Deliveries that went to several observations, and how many of them are still open. */
   #shared: Map<number, { left: number; done: boolean }> | undefined = undefined;
 
-  constructor(client: Client, of: ObservingPeer, now: Instant) {
+  constructor(client: Client, of: ObservingPeer) {
     this.client = client;
     this.#of = of;
-    this.#idsFrom = Math.floor(now / 1000) % 200_000_000;
-    this.#ids = this.#idsFrom;
+    // By chance, because a resumed session has messages under the identifiers of its lives before.
+    this.#ids = Buffer.from(of.peer.host.random(4)).readUInt32BE() >>> 5;
+  }
+
+  /** A filter keeps its identifier over the lives of the session, and with it what waits there. */
+  #identifierOf(filter: string): number {
+    return this.client.subscriptions().get(filter)?.identifier ?? ++this.#ids;
   }
 
   #find(filter: string): Subscription | undefined {
     for (const subscription of this.#subscriptions) if (subscription.filter === filter) return subscription;
     return undefined;
-  }
-
-  get watching(): number {
-    let count = 0;
-    for (const { watches } of this.#subscriptions) count += watches.length;
-    return count;
   }
 
   get filters(): string[] {
@@ -114,7 +109,7 @@ export class ObservingClient {
     const { config, peer, waiting } = this.#of;
     const { topic, query } = operation;
     const known = this.#find(topic);
-    const subscription = known ?? new Subscription(topic, ++this.#ids);
+    const subscription = known ?? new Subscription(topic, this.#identifierOf(topic));
     const wanted = query.retainHandling ?? config.subscribe.retainHandling;
     // A plain topic's retained value goes into the response itself.
     const retained =
@@ -212,7 +207,10 @@ export class ObservingClient {
     if (subscription.watches.length > 0 || subscription.early !== undefined) return;
     this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
     if (how === "closed" || !this.keeps) this.client.unsubscribe(subscription.filter);
-    if (this.#subscriptions.length > 0) return;
+    if (this.#subscriptions.length > 0) {
+      this.#credit();
+      return;
+    }
     this.client.credit(0);
     this.#of.unwatched(this, how);
   }
@@ -282,15 +280,21 @@ export class ObservingClient {
     if (delivery.qos > 0 || early.length < this.#of.config.stack.observe.queue) early.push(delivery);
   }
 
-  /** By the subscription's identifier; messages queued before a reconnect carry older ones, so by topic then. */
-  #meant(subscription: Subscription, delivery: Delivery): boolean {
-    const { subscriptionIds } = delivery;
-    if (subscriptionIds.includes(subscription.id)) return true;
-    for (const id of subscriptionIds) if (id > this.#idsFrom && id <= this.#ids) return false;
-    return subscription.matches(delivery.topic);
+  /**
+   * By the subscription's identifier, as far as the topic does not speak against it (a rewritten topic fits no filter
+   * as the device names it); where it has none of those that are observed, by topic.
+   */
+  #meant(subscription: Subscription, { subscriptionIds, topic }: Delivery): boolean {
+    const fits = subscription.matches(topic);
+    if (subscriptionIds.includes(subscription.id))
+      return fits || !this.#subscriptions.some((other) => other.matches(topic));
+    return (
+      fits && !this.#subscriptions.some((other) => subscriptionIds.includes(other.id) && other.matches(topic))
+    );
   }
 
   settled(reference: number, outcome: "done" | "dropped" | "failed"): void {
+    if (this.#dismissed) return;
     const shared = this.#shared?.get(reference);
     let reached = outcome !== "failed";
     if (shared !== undefined) {
@@ -301,8 +305,8 @@ export class ObservingClient {
     }
     const id = reference as DeliveryId;
     if (reached) this.client.settle(id, "done");
-    else if (this.keeps && this.watching <= 1) {
-      // The failing observation was the last: the message waits in the session.
+    else if (this.keeps) {
+      // The device has vanished: the message waits in the session, and is not handed out again at once.
       this.client.credit(0);
       this.client.settle(id, "again");
     } else this.client.settle(id, "dead");
@@ -310,6 +314,8 @@ export class ObservingClient {
 
   /** The client was taken over or kicked, or its connection ended: its observers are told. */
   dismiss(response: CoapResponse): void {
+    // What is not acknowledged stays unsettled: the session has it for the next life.
+    this.#dismissed = true;
     for (const subscription of this.#subscriptions) {
       for (const watch of subscription.watches) {
         watch.observation?.notify(response, false, 0);

@@ -48,6 +48,8 @@ export interface Notifying {
   /** Runs after the input at hand, because observers are not called from within `notify`. */
   report(observation: PeerObservation, reference: number, outcome: "done" | "dropped" | "failed"): void;
   reportEnd(observation: PeerObservation, why: ObservationEnd): void;
+  /** A notification was never acknowledged: the peer is gone, for its other observations too. */
+  silent(): void;
 }
 
 /** How an observation was asked for. */
@@ -141,24 +143,30 @@ export class PeerObservation implements Observation, Outgoing {
   }
 
   end(): void {
-    if (this.#over) return;
-    this.#over = true;
-    if (this.#current !== undefined) this.#channel.withdraw(this);
-    this.#current = undefined;
-    this.#waiting = undefined;
-    this.#channel.remove(this);
+    this.#giveUp("dropped");
   }
 
   /** Ends it for a reason that the observer is told, after what was queued has been given up. */
   fail(why: ObservationEnd): void {
     if (this.#over) return;
-    const current = this.#current;
-    const waiting = this.#waiting;
-    this.end();
-    if (current !== undefined) this.#channel.report(this, current.reference, "failed");
-    if (waiting !== undefined)
-      for (const each of waiting) this.#channel.report(this, each.reference, "dropped");
+    // Who vanished may come back for what it has not got; who asked for the end, or reset, has no use for it.
+    this.#giveUp(why === "timeout" || why === "gone" ? "failed" : "dropped");
     this.#channel.reportEnd(this, why);
+  }
+
+  /** Each is reported, the newest first: put back in front of a queue one by one, they are in order again. */
+  #giveUp(outcome: "dropped" | "failed"): void {
+    if (this.#over) return;
+    this.#over = true;
+    const left = [...(this.#waiting ?? [])].reverse();
+    if (this.#current !== undefined) {
+      this.#channel.withdraw(this);
+      left.push(this.#current);
+    }
+    this.#current = undefined;
+    this.#waiting = undefined;
+    this.#channel.remove(this);
+    for (const { reference } of left) this.#channel.report(this, reference, outcome);
   }
 
   encode(messageId: number, now: Instant): Uint8Array {
@@ -173,7 +181,8 @@ export class PeerObservation implements Observation, Outgoing {
   }
 
   failed(why: "timeout" | "reset"): void {
-    this.fail(why);
+    if (why === "timeout") this.#channel.silent();
+    else this.fail(why);
   }
 
   #queue(next: Waiting): void {

@@ -103,6 +103,10 @@ export class Observations implements Notifying {
     if (this.#byToken !== undefined) for (const each of [...this.#byToken.values()]) each.fail(why);
   }
 
+  silent(): void {
+    this.endAll("timeout");
+  }
+
   sendNotification(observation: PeerObservation): number {
     return this.#carrier.notify(observation);
   }

@@ -140,8 +140,9 @@ export interface Observer {
   /** A notification is CON at least this long after the last CON; the setting of the stack where undefined. */
   readonly confirmInterval?: Duration | undefined;
   /**
-   * What became of a notification: `done` acknowledged (CON) or sent (NON), `dropped` pushed out of the full
-   * queue or superseded, `failed` not acknowledged or reset (then `ended` follows).
+   * What became of a notification: `done` acknowledged (CON) or sent (NON), `dropped` pushed out of the full queue,
+   * superseded, or not wanted any more (reset, deregistered), `failed` not acknowledged, or still waiting behind one
+   * that was not (then `ended` follows; the newest is told first).
    */
   settled(reference: number, outcome: "done" | "dropped" | "failed", now: Instant): void;
   ended(why: ObservationEnd, now: Instant): void;

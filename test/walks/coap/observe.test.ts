@@ -78,13 +78,13 @@ it("has one CON in flight per observer, and nothing overtakes it", () => {
   expect(device.take()).toEqual([]);
 });
 
-it("ends an observation that answers a CON with RST, and tells what became of the rest", () => {
+it("ends an observation that answers a CON with RST, and drops the rest, which nobody wants", () => {
   const { device, tell, settled, ended } = setup();
   device.ask({ path: "t", token: "ob", options: [[OBSERVE, 0]] });
   tell("con:1");
   tell("con:2");
   device.reset(device.take()[0]?.id ?? 0);
-  expect(settled).toEqual(["1 failed", "1 dropped"]);
+  expect(settled).toEqual(["1 dropped", "1 dropped"]);
   expect(ended).toEqual(["reset"]);
   tell("con:3");
   expect(device.take()).toEqual([]);
