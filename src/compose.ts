@@ -2,13 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { EmbeddedBus } from "./bus/embedded.ts";
+import { Gate } from "./bus/gate.ts";
 import { locate } from "./config/installation.ts";
 import { datagramOptions, type OpenListener, openListeners, streamOptions } from "./config/listeners.ts";
 import { policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import type { GatewayHost, GatewayModule } from "./contract/gateway.ts";
-import { type Core, type CoreEvents, newCoreCounters } from "./door/core.ts";
-import { StoreCommits } from "./door/store-commits.ts";
+import { type Core, type CoreCounters, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { Lifecycle, type ListenerPlan } from "./drive/lifecycle.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
@@ -28,6 +28,7 @@ import { newSessionCounters, type SessionCounters } from "./session/counters.ts"
 import { DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
 import { Sessions } from "./session/sessions.ts";
+import { StoreCommits } from "./session/store-commits.ts";
 import type { OpenedStore } from "./store/open.ts";
 
 /** A gateway of any configuration type; its options were validated against its schema. */
@@ -80,12 +81,32 @@ export function compose(
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const ticked: Clock = { now: () => core.now };
   const state = kept === undefined ? undefined : new DurableState(kept.store, ticked, () => core.tick());
-  const bus = new EmbeddedBus(config.bus, clock, deadlines, Math.random, state);
-  const context = { options: config.session, clock: ticked, counters: sessionCounters, journal: state };
-  const sessions = new Sessions(bus, deadlines, context, config.session);
+  const bus = new EmbeddedBus(config.bus, clock, Math.random, state);
+  const counters = newCoreCounters(metrics.counters(""));
+  const commits = kept === undefined ? undefined : new StoreCommits(kept.store, () => core.tick());
+  const gate = new Gate(bus, {
+    alarms: deadlines,
+    delayed: config.bus.delayed,
+    journal: state,
+    commits,
+    unheard: counters.messagesNoSubscribers,
+  });
+  const context = { options: config.session, clock: ticked, counters: sessionCounters, gate, journal: state };
+  const sessions = new Sessions(gate, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
-  const commits = kept === undefined ? undefined : new StoreCommits(kept.store, () => core);
-  const core: Core = coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits, kept });
+  const core: Core = coreOf({
+    bus,
+    gate,
+    sessions,
+    deadlines,
+    clock,
+    counters,
+    metrics,
+    log,
+    events,
+    commits,
+    kept,
+  });
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
@@ -123,6 +144,8 @@ export function compose(
 
 interface CoreParts {
   readonly bus: EmbeddedBus;
+  readonly gate: Gate;
+  readonly counters: CoreCounters;
   readonly sessions: Sessions;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
@@ -133,7 +156,19 @@ interface CoreParts {
   readonly kept: OpenedStore | undefined;
 }
 
-function coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits, kept }: CoreParts): Core {
+function coreOf({
+  bus,
+  gate,
+  sessions,
+  deadlines,
+  clock,
+  counters,
+  metrics,
+  log,
+  events,
+  commits,
+  kept,
+}: CoreParts): Core {
   const count = metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]);
   const notes = new NoteBook(log, count);
   return {
@@ -142,9 +177,10 @@ function coreOf({ bus, sessions, deadlines, clock, metrics, log, events, commits
       this.now = clock.now();
     },
     bus,
+    gate,
     sessions,
     alarms: deadlines,
-    counters: newCoreCounters(metrics.counters("")),
+    counters,
     commits,
     random: (length) => randomBytes(length),
     note(gateway, note, about) {

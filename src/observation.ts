@@ -20,7 +20,7 @@ export function exposeGauges(running: Composition, version: string): void {
     "Messages not retained because of a limit",
     () => bus.retainedMessages.refused,
   );
-  metrics.gauge("delayed_messages", "Messages waiting for their time", () => bus.delayedMessages.waiting);
+  metrics.gauge("delayed_messages", "Messages waiting for their time", () => core.gate.delayed.waiting);
   metrics.gauge("filters", "Distinct topic filters subscribed to", () => bus.filters);
   metrics.gauge("deadlines", "Alarms set in the timer wheel", () => running.deadlines.armed);
   metrics.gauge("queued_messages", "Messages waiting in sessions", () => {
@@ -69,7 +69,7 @@ export function startSysTopics(running: Composition, version: string): SysTopics
     {
       publish(topic, payload, retain) {
         core.tick();
-        core.bus.publish(new Message(topic, payload, 0, retain, core.now), undefined);
+        core.gate.publish(new Message(topic, payload, 0, retain, core.now), undefined, "system");
       },
       hears: (topic) => core.bus.hears(topic),
       statistics: statistics(running),

@@ -1,5 +1,4 @@
-/** The bus port. `embedded.ts` is the engine in this process; gateways cannot tell which one runs. */
-import type { Instant } from "../lib/time.ts";
+/** The topics in this process: who subscribes to what. Messages come to it through `gate.ts` alone. */
 import type { Message, QoS } from "./message.ts";
 
 /** What one subscription grants; several that match the same topic are merged into one. */
@@ -44,10 +43,11 @@ export interface SharedSubscription {
 export type Routed = "matched" | "none";
 
 export interface Bus {
-  /** Routes to all subscribers and updates the retained message. `from`, for no-local: a subscriber or an owner. */
-  publish(message: Message, from: object | undefined): Routed;
-  /** Publishes at a later time. False when the limit of waiting messages is reached. */
-  publishLater(message: Message, due: Instant): boolean;
+  /**
+   * Routes to all subscribers and updates the retained message. `from`, for no-local: a subscriber or an owner. Only
+   * the gate calls it, and not again before it has returned.
+   */
+  route(message: Message, from: object | undefined): Routed;
   /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */
   subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean;
   unsubscribe(subscriber: Subscriber, filter: string): boolean;

@@ -1,8 +1,5 @@
-import type { Alarms } from "../lib/alarm.ts";
-import { Ring } from "../lib/ring.ts";
-import type { Clock, Instant } from "../lib/time.ts";
+import type { Clock } from "../lib/time.ts";
 import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
-import { type DelayedJournal, type DelayedLimits, DelayedMessages } from "./delayed.ts";
 import type { Message } from "./message.ts";
 import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
 import { Routes } from "./routes.ts";
@@ -11,7 +8,6 @@ import { parseSharedFilter } from "./topic.ts";
 
 export interface EmbeddedBusOptions {
   readonly retained: RetainedLimits;
-  readonly delayed: DelayedLimits;
   readonly shareStrategy: ShareStrategy;
   /** Strategies of single groups, by group name. */
   readonly shareStrategies: Readonly<Record<string, ShareStrategy>>;
@@ -19,68 +15,24 @@ export interface EmbeddedBusOptions {
   readonly routeCache: number;
 }
 
-interface Waiting {
-  readonly message: Message;
-  readonly from: object | undefined;
-}
-
-/**
- * The bus in this process. A publish runs to completion before the next begins: one that is caused by a
- * delivery waits in line, so every subscriber sees one order, and no chain of causes grows the stack.
- */
+/** The bus in this process. */
 export class EmbeddedBus implements Bus {
   readonly retainedMessages: RetainedMessages;
-  readonly delayedMessages: DelayedMessages;
   readonly #routes: Routes;
   readonly #options: EmbeddedBusOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #line = new Ring<Waiting>();
-  #routing = false;
 
-  constructor(
-    options: EmbeddedBusOptions,
-    clock: Clock,
-    alarms: Alarms,
-    random: () => number,
-    journal?: RetainedJournal & DelayedJournal,
-  ) {
+  constructor(options: EmbeddedBusOptions, clock: Clock, random: () => number, journal?: RetainedJournal) {
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
     this.#routes = new Routes(options.routeCache);
     this.retainedMessages = new RetainedMessages(options.retained, journal);
-    this.delayedMessages = new DelayedMessages(
-      alarms,
-      options.delayed,
-      (message) => this.publish(message, undefined),
-      journal,
-    );
   }
 
   get filters(): number {
     return this.#routes.filters;
-  }
-
-  publish(message: Message, from: object | undefined): Routed {
-    if (this.#routing) {
-      this.#line.push({ message, from });
-      return "matched";
-    }
-    this.#routing = true;
-    try {
-      const routed = this.#route(message, from);
-      for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
-        this.#route(next.message, next.from);
-      }
-      return routed;
-    } finally {
-      this.#routing = false;
-    }
-  }
-
-  publishLater(message: Message, due: Instant): boolean {
-    return this.delayedMessages.add(message, due);
   }
 
   subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean {
@@ -129,7 +81,7 @@ export class EmbeddedBus implements Bus {
     return this.retainedMessages.find(filter, this.#clock.now(), limit);
   }
 
-  #route(message: Message, from: object | undefined): Routed {
+  route(message: Message, from: object | undefined): Routed {
     if (message.retain) this.retainedMessages.apply(message);
     const route = this.#routes.find(message.topic);
     const targets = route.targets;

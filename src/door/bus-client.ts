@@ -101,15 +101,10 @@ export class BusClient implements Client, Occupant {
       core.counters.messagesRefused.value++;
       return refusal;
     }
-    const commits = core.commits;
-    const writes = this.#writesBefore >= 0 ? this.#writesBefore : (commits?.writes ?? 0);
+    const since = this.#writesBefore;
     this.#writesBefore = -1;
     core.counters.messagesReceived[message.qos].value++;
-    const answer = this.#route(message, commits !== undefined && commits.writes !== writes);
-    if (commits === undefined || message.qos === 0 || commits.writes === writes) return answer;
-    if (answer !== "accepted" && answer !== "no-subscribers") return answer;
-    commits.await(this.loop, ticket, answer, writes);
-    return "pending";
+    return this.#pass(message, ticket, since);
   }
 
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
@@ -155,31 +150,24 @@ export class BusClient implements Client, Occupant {
     return undefined;
   }
 
-  /** `written`: something of it is in the store's hands already. */
-  #route(message: Message, written: boolean): PublishAnswer {
-    const core = this.loop.core;
+  #pass(message: Message, ticket: Ticket, since: number): PublishAnswer | Pending {
+    const { gate, now } = this.loop.core;
     let topic = message.topic;
     let due = NEVER;
     if (topic.charCodeAt(0) === 0x24) {
       const delayed = parseDelayedTopic(topic);
       if (delayed !== undefined && delayed !== "malformed") {
         topic = delayed.topic;
-        due = after(core.now, milliseconds(delayed.seconds * 1000));
+        due = after(now, milliseconds(delayed.seconds * 1000));
       }
     }
     const rewrite = this.door.policy.rewritePublish;
     if (rewrite !== undefined) topic = rewrite(this.identity, topic);
     if (this.mountpoint !== "") topic = this.mountpoint + topic;
-    const routed = topic === message.topic ? message : message.withTopic(topic);
-    routed.publisher = this.#publisher;
-    // What cannot be kept must not be half done: it would come twice when the client repeats it.
-    if (message.qos > 0 && core.commits?.failing === true) {
-      if (written || due !== NEVER || core.bus.keeps(routed)) return "unavailable";
-    }
-    if (due !== NEVER) return core.bus.publishLater(routed, due) ? "accepted" : "quota";
-    if (core.bus.publish(routed, this.aggregate ?? this.session) === "matched") return "accepted";
-    core.counters.messagesNoSubscribers.value++;
-    return "no-subscribers";
+    const passing = topic === message.topic ? message : message.withTopic(topic);
+    passing.publisher = this.#publisher;
+    if (due !== NEVER) return gate.askLater(passing, due, this.loop, ticket, since);
+    return gate.ask(passing, this.aggregate ?? this.session, this.loop, ticket, since);
   }
 
   // ---- subscribing

@@ -1,10 +1,10 @@
 import type { Bus } from "../bus/bus.ts";
-import type { Ticket } from "../contract/answers.ts";
+import type { Commits } from "../bus/commits.ts";
+import type { Gate } from "../bus/gate.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Sessions } from "../session/sessions.ts";
-import type { ChannelDriver } from "./channel-driver.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -13,6 +13,7 @@ export interface Core {
   /** Reads the clock into `now`; called where an input enters the core. */
   tick(): void;
   readonly bus: Bus;
+  readonly gate: Gate;
   readonly sessions: Sessions;
   readonly alarms: Alarms;
   readonly counters: CoreCounters;
@@ -24,23 +25,6 @@ export interface Core {
   readonly events: CoreEvents;
   /** The bus and the store accept messages. */
   healthy(): boolean;
-}
-
-/** Group commit, as the door sees it: it grows `writes` and calls back when they are safe. */
-export interface Commits {
-  /** Grows with each write that an acknowledgement may have to wait for. */
-  readonly writes: number;
-  /** The last commit failed: what would have to be kept is refused before it has any effect. */
-  readonly failing?: boolean;
-  /** Calls `loop.answered(ticket, ...)` once all writes since that count are committed, or have failed. */
-  await(
-    loop: ChannelDriver,
-    ticket: Ticket,
-    accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
-    since: number,
-  ): void;
-  /** Runs once all writes so far are committed; commits that fail are tried again. */
-  whenSafe(run: () => void): void;
 }
 
 export interface CoreCounters {

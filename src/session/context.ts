@@ -1,3 +1,4 @@
+import type { Gate } from "../bus/gate.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Clock } from "../lib/time.ts";
 import type { SessionCounters } from "./counters.ts";
@@ -28,6 +29,8 @@ export interface SessionContext {
   readonly options: SessionOptions;
   readonly clock: Clock;
   readonly counters: SessionCounters;
+  /** Takes what an ended session leaves of its shared subscriptions. */
+  readonly gate: Pick<Gate, "redeliver">;
   readonly journal: SessionJournal | undefined;
 }
 

@@ -165,7 +165,7 @@ export class Restoration {
       const [record, due] = value as [StoredValue, number];
       const message = messageOf(record);
       this.#state.knowDelayed(message, key as number);
-      this.#bus.delayedMessages.restore(message, due as Instant);
+      this.#sessions.gate.delayed.restore(message, due as Instant);
       this.#restored.delayed++;
     }
   }

@@ -289,7 +289,9 @@ export class Session implements Subscriber {
     if (this.durable) this.#context.journal?.removed(this);
     for (const delivery of left) {
       if (delivery.qos === 2 && delivery.id !== 0) continue;
-      delivery.group?.redeliver(delivery.message, this);
+      if (delivery.group !== undefined) {
+        this.#context.gate.redeliver(delivery.group, delivery.message, this);
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Bus, Grant } from "../bus/bus.ts";
+import type { Gate } from "../bus/gate.ts";
 import { Message } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
@@ -29,6 +30,8 @@ export class Sessions {
   /** As many as configurations name. */
   readonly #aggregates = new Map<string, Aggregate>();
   readonly #pending = new Map<Session, SessionTimers>();
+  /** What sessions publish for clients that are lost passes it. */
+  readonly gate: Gate;
   readonly #bus: Bus;
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
@@ -39,8 +42,9 @@ export class Sessions {
   /** Sessions whose client is connected. */
   connected = 0;
 
-  constructor(bus: Bus, alarms: Alarms, context: SessionContext, options: SessionsOptions) {
-    this.#bus = bus;
+  constructor(gate: Gate, alarms: Alarms, context: SessionContext, options: SessionsOptions) {
+    this.gate = gate;
+    this.#bus = gate.bus;
     this.#alarms = alarms;
     this.#context = context;
     this.#options = options;
@@ -241,7 +245,7 @@ export class Sessions {
     if (session === undefined || session.connected) return false;
     session.memo = memo(session.memo);
     session.save();
-    if (word !== undefined) this.#publishFor(session, word);
+    if (word !== undefined) this.#publishFor(session, word, "last-word");
     return true;
   }
 
@@ -250,15 +254,16 @@ export class Sessions {
     if (will === undefined) return;
     session.will = undefined;
     session.save();
-    this.#publishFor(session, will);
+    this.#publishFor(session, will, "will");
   }
 
-  #publishFor(session: Session, { topic, payload, qos, retain, options }: Omit<Will, "delay">): void {
+  #publishFor(session: Session, will: Omit<Will, "delay">, origin: "will" | "last-word"): void {
+    const { topic, payload, qos, retain, options } = will;
     const now = this.#context.clock.now();
     const { properties, expiry } = options;
     const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
     message.publisher = session.key;
-    this.#bus.publish(message, session.owner ?? session);
+    this.gate.publish(message, session.owner ?? session, origin);
   }
 
   #timers(session: Session): SessionTimers {

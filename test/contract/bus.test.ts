@@ -11,13 +11,11 @@ for (const routeCache of [0, 1000]) {
     const bus = new EmbeddedBus(
       {
         retained: { messages: 100, payloadSize: 1000, bytes: 1_000_000 },
-        delayed: { messages: 10 },
         shareStrategy: "round_robin",
         shareStrategies: {},
         routeCache,
       },
       { now: () => now },
-      deadlines,
       mulberry32(1),
     );
     return {

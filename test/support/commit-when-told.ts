@@ -1,5 +1,4 @@
-import type { PublishAnswer } from "#core/contract/answers.ts";
-import type { ChannelLoop } from "#core/drive/channel-loop.ts";
+import type { Asker } from "#core/bus/commits.ts";
 
 /** A store that commits when the test says so. */
 export function commitWhenTold() {
@@ -12,9 +11,9 @@ export function commitWhenTold() {
       get writes() {
         return writes++;
       },
-      await(loop: ChannelLoop, ticket: number, answer: PublishAnswer | 0 | 1 | 2) {
-        waiting.push(() => loop.answered(ticket, answer));
-        failing.push(() => loop.answered(ticket, "unavailable"));
+      await(asker: Asker, ticket: number, answer: "accepted" | "no-subscribers" | 0 | 1 | 2) {
+        waiting.push(() => asker.answered(ticket, answer));
+        failing.push(() => asker.answered(ticket, "unavailable"));
       },
       whenSafe(run: () => void) {
         waiting.push(run);

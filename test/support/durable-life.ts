@@ -1,5 +1,6 @@
 /** Sessions and bus over a store, without gateways: a process's life, which a crash ends and the next one goes on from. */
 import { EmbeddedBus } from "#core/bus/embedded.ts";
+import { Gate } from "#core/bus/gate.ts";
 import { Message, type MessageOptions } from "#core/bus/message.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
@@ -17,6 +18,7 @@ export class Life {
   readonly deadlines: Deadlines;
   readonly sessions: Sessions;
   readonly bus: EmbeddedBus;
+  readonly gate: Gate;
   readonly store: GroupCommit;
   readonly restored: Restored;
   now: Instant;
@@ -38,24 +40,28 @@ export class Life {
     this.bus = new EmbeddedBus(
       {
         retained: { messages: 100, payloadSize: 1000, bytes: 100_000 },
-        delayed: { messages: 100 },
         shareStrategy: "round_robin",
         shareStrategies: {},
         routeCache: 100,
       },
       clock,
-      this.deadlines,
       Math.random,
       state,
     );
+    this.gate = new Gate(this.bus, {
+      alarms: this.deadlines,
+      delayed: { messages: 100 },
+      journal: state,
+      unheard: { value: 0 },
+    });
     const options = {
       queue: { messages: queueMax, bytes: 1 << 20, drop: "oldest" as const },
       queueQos0: true,
       inboundMax: 10,
       failuresMax: 3,
     };
-    const context = { options, clock, counters: newSessionCounters(), journal: state };
-    this.sessions = new Sessions(this.bus, this.deadlines, context, {
+    const context = { options, clock, counters: newSessionCounters(), gate: this.gate, journal: state };
+    this.sessions = new Sessions(this.gate, this.deadlines, context, {
       expiryMax: FOREVER,
       sessions: 1000,
       replayMax: 1000,
@@ -98,6 +104,7 @@ export class Life {
     { qos = 1, retain = false, expiry, properties }: MessageOptions = {},
   ) {
     const bytes = new TextEncoder().encode(payload);
-    this.bus.publish(new Message(topic, bytes, qos, retain, this.now, properties, expiry), undefined);
+    const message = new Message(topic, bytes, qos, retain, this.now, properties, expiry);
+    this.gate.publish(message, undefined, "system");
   }
 }

@@ -1,6 +1,7 @@
 /** A world over a real store whose commits happen when a test says so. */
-import { StoreCommits } from "#core/door/store-commits.ts";
+
 import { DurableState } from "#core/session/durable-state.ts";
+import { StoreCommits } from "#core/session/store-commits.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";
 import type { World, WorldOptions } from "./world.ts";
@@ -19,7 +20,7 @@ export class KeptWorld {
       ...{ window: 2, patience: 5, retry: 1000, later, onFailure: () => {}, now },
     });
     const state = new DurableState(this.#store, { now: () => now() as never });
-    const commits = new StoreCommits(this.#store, () => (this.#world as World).core);
+    const commits = new StoreCommits(this.#store, () => this.#world?.core.tick());
     this.options = { journal: state, commits };
   }
 

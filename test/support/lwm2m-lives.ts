@@ -1,8 +1,9 @@
 /** Processes of an LwM2M gateway one after the other, over one store that outlives them. */
-import { StoreCommits } from "#core/door/store-commits.ts";
+
 import type { Duration } from "#core/lib/time.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration } from "#core/session/restore.ts";
+import { StoreCommits } from "#core/session/store-commits.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";
 import type { Lwm2mDevice } from "./lwm2m-device.ts";
@@ -63,7 +64,7 @@ export class Lwm2mLives {
     });
     const store = this.#store;
     const state = new DurableState(store, { now: () => this.world.core.now });
-    const commits = new StoreCommits(store, () => this.world.core);
+    const commits = new StoreCommits(store, () => this.world.core.tick());
     return new Lwm2mWorld(
       this.#settings,
       { ...options, seed: ++this.#lives, journal: state, ...(this.#waits ? { commits } : {}) },

@@ -1,4 +1,4 @@
-import type { Commits } from "#core/door/core.ts";
+import type { Commits } from "#core/bus/commits.ts";
 import type { World } from "./world.ts";
 
 /** A store that has to keep every message, and has committed when a test says so, or has failed. */

@@ -3,13 +3,17 @@
  * Nothing happens unless a test sends bytes or moves the clock, and then everything that follows has happened
  * before the call returns.
  */
+import type { Commits } from "#core/bus/commits.ts";
+import type { DelayedJournal } from "#core/bus/delayed.ts";
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
+import { Gate } from "#core/bus/gate.ts";
 import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
+import type { RetainedJournal } from "#core/bus/retained.ts";
 import type { Datagram, Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
 import type { Counter, Note } from "#core/contract/note.ts";
 import type { Peer, Transport } from "#core/contract/peer.ts";
-import { type Arrival, type ClientEvent, type Commits, type Core, newCoreCounters } from "#core/door/core.ts";
+import { type Arrival, type ClientEvent, type Core, newCoreCounters } from "#core/door/core.ts";
 import { Door } from "#core/door/door.ts";
 import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
@@ -36,7 +40,7 @@ export interface WorldOptions {
   /** Overrides of the policy of every listener; what is missing allows everything. */
   readonly policy?: Partial<ListenerPolicy>;
   readonly roaming?: Roaming;
-  readonly journal?: SessionJournal & ConstructorParameters<typeof EmbeddedBus>[4];
+  readonly journal?: SessionJournal & RetainedJournal & DelayedJournal;
   readonly commits?: Commits;
   readonly beaconTo?: readonly { address: string; port: number }[];
   /** A channel may fail, which is a bug of ours in every other test. */
@@ -59,6 +63,7 @@ const UNLIMITED: ListenerLimits = {
 export class World {
   readonly deadlines: Deadlines;
   readonly bus: EmbeddedBus;
+  readonly gate: Gate;
   readonly sessions: Sessions;
   readonly core: Core;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
@@ -84,13 +89,20 @@ export class World {
     this.deadlines = new Deadlines(this.#now);
     const busOptions: EmbeddedBusOptions = {
       retained: { messages: 100_000, payloadSize: 1_048_576, bytes: 1 << 30 },
-      delayed: { messages: 10_000 },
       shareStrategy: "round_robin",
       shareStrategies: {},
       routeCache: 1000,
       ...options.bus,
     };
-    this.bus = new EmbeddedBus(busOptions, clock, this.deadlines, this.random, options.journal);
+    this.bus = new EmbeddedBus(busOptions, clock, this.random, options.journal);
+    const counters = newCoreCounters((name) => this.counter(name));
+    this.gate = new Gate(this.bus, {
+      alarms: this.deadlines,
+      delayed: { messages: 10_000 },
+      journal: options.journal,
+      commits: options.commits,
+      unheard: counters.messagesNoSubscribers,
+    });
     const session: SessionOptions = {
       queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
       queueQos0: true,
@@ -99,9 +111,15 @@ export class World {
       ...options.session,
     };
     this.sessions = new Sessions(
-      this.bus,
+      this.gate,
       this.deadlines,
-      { options: session, clock, counters: this.sessionCounters, journal: options.journal },
+      {
+        options: session,
+        clock,
+        counters: this.sessionCounters,
+        gate: this.gate,
+        journal: options.journal,
+      },
       {
         expiryMax: options.expiryMax ?? days(3650),
         sessions: options.sessions ?? 1_000_000,
@@ -115,9 +133,10 @@ export class World {
         this.now = world.#now;
       },
       bus: this.bus,
+      gate: this.gate,
       sessions: this.sessions,
       alarms: this.deadlines,
-      counters: newCoreCounters((name) => this.counter(name)),
+      counters,
       commits: options.commits,
       random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       note: (gateway, note, about) => {
@@ -191,7 +210,8 @@ export class World {
     const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
     this.core.tick();
     const { qos = 0, retain = false, properties, expiry } = options;
-    this.bus.publish(new Message(topic, bytes, qos, retain, this.#now, properties, expiry), undefined);
+    const message = new Message(topic, bytes, qos, retain, this.#now, properties, expiry);
+    this.gate.publish(message, undefined, "system");
     this.settle();
   }
 

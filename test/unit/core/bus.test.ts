@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Grant, Subscriber } from "#core/bus/bus.ts";
 import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
+import { Gate } from "#core/bus/gate.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import { type Duration, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
@@ -34,17 +35,16 @@ function newBus(options: Partial<EmbeddedBusOptions> = {}) {
   const bus = new EmbeddedBus(
     {
       retained: { messages: 3, payloadSize: 10, bytes: 10_000 },
-      delayed: { messages: 2 },
       shareStrategy: "round_robin",
       shareStrategies: {},
       routeCache: 4,
       ...options,
     },
     { now: () => now },
-    deadlines,
     mulberry32(3),
   );
-  return { bus, deadlines };
+  const gate = new Gate(bus, { alarms: deadlines, delayed: { messages: 2 }, unheard: { value: 0 } });
+  return { bus, gate, deadlines };
 }
 
 const message = (topic: string, payload: string, retain = false, qos: QoS = 0, expiry: Duration = FOREVER) =>
@@ -58,7 +58,7 @@ describe("routing", () => {
     bus.subscribe(a, "x/+", { ...plain(1), identifier: 7 });
     bus.subscribe(a, "x/#", { ...plain(2), identifier: 9 });
     bus.subscribe(a, "y", plain());
-    expect(bus.publish(message("x/1", "m"), undefined)).toBe("matched");
+    expect(bus.route(message("x/1", "m"), undefined)).toBe("matched");
     expect(a.texts).toEqual(["m"]);
     expect(a.grants[0]!.qos).toBe(2);
     expect([...a.grants[0]!.identifiers].sort()).toEqual([7, 9]);
@@ -66,18 +66,18 @@ describe("routing", () => {
 
   it("says that nobody was subscribed", () => {
     const { bus } = newBus();
-    expect(bus.publish(message("x", "m"), undefined)).toBe("none");
+    expect(bus.route(message("x", "m"), undefined)).toBe("none");
   });
 
   it("keeps a client's own message from its no-local subscription only (MQTT 5 §3.8.3.1)", () => {
     const { bus } = newBus();
     const a = new Heard("a");
     bus.subscribe(a, "x", { ...plain(2), noLocal: true });
-    bus.publish(message("x", "1"), a);
+    bus.route(message("x", "1"), a);
     expect(a.texts).toEqual([]);
     bus.subscribe(a, "#", plain(1));
-    bus.publish(message("x", "2"), a);
-    bus.publish(message("x", "3"), undefined);
+    bus.route(message("x", "2"), a);
+    bus.route(message("x", "3"), undefined);
     expect(a.texts).toEqual(["2", "3"]);
     expect(a.grants.map((grant) => grant.qos)).toEqual([1, 2]);
   });
@@ -87,29 +87,29 @@ describe("routing", () => {
     const a = new Heard("a");
     const b = new Heard("b");
     bus.subscribe(a, "x/1", plain());
-    bus.publish(message("x/1", "1"), undefined);
+    bus.route(message("x/1", "1"), undefined);
     bus.subscribe(b, "x/+", plain());
-    bus.publish(message("x/1", "2"), undefined);
+    bus.route(message("x/1", "2"), undefined);
     expect(bus.unsubscribe(a, "x/1")).toBe(true);
     expect(bus.unsubscribe(a, "x/1")).toBe(false);
-    bus.publish(message("x/1", "3"), undefined);
+    bus.route(message("x/1", "3"), undefined);
     bus.unsubscribe(b, "x/+");
-    expect(bus.publish(message("x/1", "4"), undefined)).toBe("none");
+    expect(bus.route(message("x/1", "4"), undefined)).toBe("none");
     expect(a.texts).toEqual(["1", "2"]);
     expect(b.texts).toEqual(["2", "3"]);
     expect(bus.filters).toBe(0);
   });
 
   it("delivers what a delivery publishes after the message that caused it, to all in one order", () => {
-    const { bus } = newBus();
+    const { bus, gate } = newBus();
     const a = new Heard("a");
     const b = new Heard("b");
     bus.subscribe(a, "#", plain());
     bus.subscribe(b, "#", plain());
     a.onMessage = () => {
-      if (a.messages.length < 3) bus.publish(message("n", `echo ${a.messages.length}`), a);
+      if (a.messages.length < 3) gate.publish(message("n", `echo ${a.messages.length}`), a, "client");
     };
-    bus.publish(message("n", "first"), undefined);
+    gate.publish(message("n", "first"), undefined, "client");
     expect(a.texts).toEqual(["first", "echo 1", "echo 2"]);
     expect(b.texts).toEqual(a.texts);
   });
@@ -118,20 +118,20 @@ describe("routing", () => {
 describe("retained messages", () => {
   it("keeps the last one of a topic, finds it by filter and clears it by an empty payload [MQTT-3.3.1-5, -6]", () => {
     const { bus } = newBus();
-    bus.publish(message("a/1", "old", true), undefined);
-    bus.publish(message("a/1", "new", true), undefined);
-    bus.publish(message("b", "b", true), undefined);
+    bus.route(message("a/1", "old", true), undefined);
+    bus.route(message("a/1", "new", true), undefined);
+    bus.route(message("b", "b", true), undefined);
     expect(bus.retained("a/+", 10).map((found) => found.topic)).toEqual(["a/1"]);
     expect(new TextDecoder().decode(bus.retained("a/1", 10)[0]!.payload)).toBe("new");
-    bus.publish(message("a/1", "", true), undefined);
+    bus.route(message("a/1", "", true), undefined);
     expect(bus.retained("#", 10).map((found) => found.topic)).toEqual(["b"]);
     expect(bus.retainedMessages.count).toBe(1);
   });
 
   it("does not find expired ones, and sweeps them", () => {
     const { bus } = newBus();
-    bus.publish(message("a", "1", true, 0, seconds(5)), undefined);
-    bus.publish(message("b", "2", true), undefined);
+    bus.route(message("a", "1", true, 0, seconds(5)), undefined);
+    bus.route(message("b", "2", true), undefined);
     now = (now + 5000) as Instant;
     expect(bus.retained("#", 10).map((found) => found.topic)).toEqual(["b"]);
     expect(bus.retainedMessages.count).toBe(2);
@@ -141,9 +141,9 @@ describe("retained messages", () => {
 
   it("keeps no more than its limits of count and size, counts refusals, and never leaves a stale value", () => {
     const { bus } = newBus();
-    for (const topic of ["a", "b", "c", "d"]) bus.publish(message(topic, topic, true), undefined);
+    for (const topic of ["a", "b", "c", "d"]) bus.route(message(topic, topic, true), undefined);
     expect(bus.retainedMessages.count).toBe(3);
-    bus.publish(message("a", "x".repeat(11), true), undefined);
+    bus.route(message("a", "x".repeat(11), true), undefined);
     expect(
       bus
         .retained("#", 10)
@@ -151,15 +151,15 @@ describe("retained messages", () => {
         .sort(),
     ).toEqual(["b", "c"]);
     expect(bus.retainedMessages.refused).toBe(2);
-    bus.publish(message("b", "", true), undefined);
-    bus.publish(message("c", "", true), undefined);
+    bus.route(message("b", "", true), undefined);
+    bus.route(message("c", "", true), undefined);
     expect(bus.retainedMessages.bytes).toBe(0);
   });
 
   it("does not hold on to the buffer that a payload was read in", () => {
     const { bus } = newBus();
     const chunk = new Uint8Array(65_536);
-    bus.publish(new Message("a", chunk.subarray(0, 4), 0, true, now), undefined);
+    bus.route(new Message("a", chunk.subarray(0, 4), 0, true, now), undefined);
     expect(bus.retained("a", 1)[0]!.payload.buffer.byteLength).toBeLessThan(1000);
   });
 });
@@ -174,7 +174,7 @@ describe("shared subscriptions", () => {
 
   it("gives each message to one member in turn (round_robin)", () => {
     const { bus, all } = members("round_robin");
-    for (let n = 0; n < 6; n++) bus.publish(message("x", `${n}`), undefined);
+    for (let n = 0; n < 6; n++) bus.route(message("x", `${n}`), undefined);
     expect(all.map((member) => member.texts)).toEqual([
       ["0", "3"],
       ["1", "4"],
@@ -184,12 +184,12 @@ describe("shared subscriptions", () => {
 
   it("stays with one member until it is not available (sticky)", () => {
     const { bus, all } = members("sticky");
-    bus.publish(message("x", "1"), undefined);
-    bus.publish(message("x", "2"), undefined);
+    bus.route(message("x", "1"), undefined);
+    bus.route(message("x", "2"), undefined);
     all[0]!.available = false;
-    bus.publish(message("x", "3"), undefined);
+    bus.route(message("x", "3"), undefined);
     all[0]!.available = true;
-    bus.publish(message("x", "4"), undefined);
+    bus.route(message("x", "4"), undefined);
     expect(all.map((member) => member.texts)).toEqual([["1", "2"], ["3", "4"], []]);
   });
 
@@ -198,7 +198,7 @@ describe("shared subscriptions", () => {
     for (let n = 0; n < 30; n++) {
       const one = message("x", `${n % 3}`);
       one.publisher = `device-${n % 3}`;
-      bus.publish(one, undefined);
+      bus.route(one, undefined);
     }
     for (const publisher of ["0", "1", "2"]) {
       expect(all.filter((member) => member.texts.includes(publisher))).toHaveLength(1);
@@ -207,7 +207,7 @@ describe("shared subscriptions", () => {
 
   it("reaches every member sooner or later, and one at a time (random)", () => {
     const { bus, all } = members("random");
-    for (let n = 0; n < 100; n++) bus.publish(message("x", `${n}`), undefined);
+    for (let n = 0; n < 100; n++) bus.route(message("x", `${n}`), undefined);
     const counts = all.map((member) => member.messages.length);
     expect(counts.reduce((sum, count) => sum + count)).toBe(100);
     for (const count of counts) expect(count).toBeGreaterThan(10);
@@ -216,13 +216,13 @@ describe("shared subscriptions", () => {
   it("falls back to a member that is away when none is available, so that its session can queue", () => {
     const { bus, all } = members("round_robin", "$queue/x");
     for (const member of all) member.available = false;
-    bus.publish(message("x", "1"), undefined);
+    bus.route(message("x", "1"), undefined);
     expect(all[0]!.texts).toEqual(["1"]);
   });
 
   it("offers what a member leaves unsettled to another, and to nobody when it was the last", () => {
     const { bus, all } = members("round_robin");
-    bus.publish(message("x", "1"), undefined);
+    bus.route(message("x", "1"), undefined);
     const group = all[0]!.grants[0]!.group!;
     expect(group.redeliver(all[0]!.messages[0]!, all[0]!)).toBe(true);
     expect(all[1]!.texts).toEqual(["1"]);
@@ -235,7 +235,7 @@ describe("shared subscriptions", () => {
     const { bus, all } = members("round_robin");
     const ordinary = new Heard("ordinary");
     bus.subscribe(ordinary, "x", plain());
-    bus.publish(message("x", "1"), undefined);
+    bus.route(message("x", "1"), undefined);
     expect(ordinary.texts).toEqual(["1"]);
     expect(all[0]!.texts).toEqual(["1"]);
   });
@@ -243,18 +243,18 @@ describe("shared subscriptions", () => {
 
 describe("delayed messages", () => {
   it("publishes when the time has come, and refuses more than its limit", () => {
-    const { bus, deadlines } = newBus();
+    const { bus, gate, deadlines } = newBus();
     const a = new Heard("a");
     bus.subscribe(a, "#", plain());
     const at = (delay: number) => (now + delay) as Instant;
-    expect(bus.publishLater(message("x", "late"), at(2000))).toBe(true);
-    expect(bus.publishLater(message("x", "soon"), at(1000))).toBe(true);
-    expect(bus.publishLater(message("x", "too many"), at(1000))).toBe(false);
+    expect(gate.delayed.add(message("x", "late"), at(2000))).toBe(true);
+    expect(gate.delayed.add(message("x", "soon"), at(1000))).toBe(true);
+    expect(gate.delayed.add(message("x", "too many"), at(1000))).toBe(false);
     deadlines.advance(at(1000));
     expect(a.texts).toEqual(["soon"]);
     deadlines.advance(at(2000));
     expect(a.texts).toEqual(["soon", "late"]);
-    expect(bus.delayedMessages.waiting).toBe(0);
+    expect(gate.delayed.waiting).toBe(0);
   });
 });
 
@@ -286,7 +286,7 @@ describe("the route cache", () => {
       for (const { who, filter, end } of steps) {
         if (end) bus.unsubscribe(heard[who]!, filter);
         else bus.subscribe(heard[who]!, filter, plain(1));
-        for (const topic of topics) bus.publish(message(topic, filter), undefined);
+        for (const topic of topics) bus.route(message(topic, filter), undefined);
       }
       return heard.map(({ texts, messages }) => [texts, messages.map(({ topic }) => topic)]);
     };

@@ -3,7 +3,7 @@ import type { Grant } from "#core/bus/bus.ts";
 import { Message, type QoS } from "#core/bus/message.ts";
 import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
-import type { Occupant, SessionOptions } from "#core/session/context.ts";
+import type { Occupant, SessionContext, SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
 import { Outgoing } from "#core/session/outgoing.ts";
 import { Session } from "#core/session/session.ts";
@@ -27,6 +27,9 @@ class Client implements Occupant {
 function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = seconds(60)) {
   const clock = { at: NOW, now: () => clock.at };
   const counters = newSessionCounters();
+  const gate: SessionContext["gate"] = {
+    redeliver: (group, message, except) => group.redeliver(message, except),
+  };
   const session = new Session("mqtt", "c", expiry, {
     options: {
       queue: { messages: 3, bytes: 100_000, drop: "oldest" },
@@ -37,6 +40,7 @@ function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = se
     },
     clock,
     counters,
+    gate,
     journal: undefined,
   });
   return { session, counters, clock };

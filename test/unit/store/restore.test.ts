@@ -110,7 +110,7 @@ describe("after a crash", () => {
       life.publish("r/d", "4", { retain: true });
       life.publish("r/d", "", { retain: true });
       life.publish("$SYS/x", "5", { retain: true });
-      life.bus.publishLater(
+      life.gate.delayed.add(
         new Message("d", new Uint8Array([68]), 1, false, life.now),
         after(life.now, seconds(60)),
       );
@@ -216,7 +216,7 @@ describe("the records of a session", () => {
     for (const session of sessions) life.sessions.subscribe(session, "t", { qos: 1 });
     // A small view of a large buffer, as it comes from a socket.
     const payload = new Uint8Array(new ArrayBuffer(65_536), 100, 3).fill(65);
-    life.bus.publish(new Message("t", payload, 1, false, life.now), undefined);
+    life.gate.publish(new Message("t", payload, 1, false, life.now), undefined, "system");
     await life.commit();
     const count = (table: "message" | "queue") => checkRecords(engine).records.get(table);
     expect([count("message"), count("queue")]).toEqual([1, 3]);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import type { Commits } from "#core/bus/commits.ts";
 import type { Ticket } from "#core/contract/answers.ts";
-import type { Commits } from "#core/door/core.ts";
 import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { milliseconds, NEVER } from "#core/lib/time.ts";
 import type { Verdict } from "#core/policy/policy.ts";

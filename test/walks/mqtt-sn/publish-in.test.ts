@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Commits } from "#core/door/core.ts";
+import type { Commits } from "#core/bus/commits.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 
 const AB = 0x6162;

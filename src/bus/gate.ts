@@ -1,0 +1,193 @@
+import type { Alarms } from "../lib/alarm.ts";
+import { Ring } from "../lib/ring.ts";
+import type { Instant } from "../lib/time.ts";
+import type { Bus, Routed, SharedSubscription, Subscriber } from "./bus.ts";
+import type { Asker, Commits } from "./commits.ts";
+import { type DelayedJournal, type DelayedLimits, DelayedMessages } from "./delayed.ts";
+import type { Message } from "./message.ts";
+
+/** How a message came to the gate. */
+export type Origin =
+  | "client" // a client publishes
+  | "will" // a client was lost, or its session ended
+  | "last-word" // a gateway speaks for a client that stays away
+  | "delayed" // its time has come
+  | "redelivery" // a member of a shared subscription has left it behind
+  | "system"; // the gateway says something of itself
+
+/** What may be attached to the gate: hooks, rules, a trace. It sees every message, whoever published it. */
+export interface Inspection {
+  /** Returns what shall be routed: this message, another in its place, or nothing. */
+  entering(message: Message, from: object | undefined, origin: Origin): Message | undefined;
+  /** It has been routed. */
+  routed?(message: Message, origin: Origin, routed: Routed): void;
+}
+
+/**
+ * What the publisher hears: accepted, and at this moment subscribed to by somebody or by nobody; `unavailable`: it
+ * cannot be kept, and nothing was done; `quota`: as many messages wait for their time as may. At QoS 1 and 2
+ * `accepted` says that what must be kept is; `pending`: that comes under the ticket of the ask.
+ */
+export type Passed = "accepted" | "no-subscribers" | "unavailable" | "quota" | "pending";
+
+export interface GateParts {
+  readonly alarms: Alarms;
+  readonly delayed: DelayedLimits;
+  readonly journal?: DelayedJournal | undefined;
+  /** Present when a store keeps what is acknowledged. */
+  readonly commits?: Commits | undefined;
+  /** Counts messages of clients that nobody was subscribed to. */
+  readonly unheard: { value: number };
+}
+
+/** What waits in line: a message, or one that is given to another member of its group. */
+interface InLine {
+  readonly message: Message;
+  readonly from: object | undefined;
+  readonly origin: Origin;
+  readonly asker?: Asker | undefined;
+  readonly ticket?: number;
+  readonly since?: number;
+  readonly group?: SharedSubscription;
+}
+
+/**
+ * The one gate to the bus. One message passes at a time, with all its deliveries: one that is caused by a delivery
+ * waits in line, so every subscriber sees one order, and no chain of causes grows the stack. The gate knows what each
+ * message has to wait for, because it looks at what the store was told while that message passed, and no other.
+ */
+export class Gate {
+  readonly bus: Bus;
+  readonly delayed: DelayedMessages;
+  /** Without it a message costs one look at this field. */
+  inspection: Inspection | undefined = undefined;
+  readonly #commits: Commits | undefined;
+  readonly #unheard: { value: number };
+  readonly #line = new Ring<InLine>();
+  #passing = false;
+
+  constructor(bus: Bus, { alarms, delayed, journal, commits, unheard }: GateParts) {
+    this.bus = bus;
+    this.#commits = commits;
+    this.#unheard = unheard;
+    const due = (message: Message): void => this.publish(message, undefined, "delayed");
+    this.delayed = new DelayedMessages(alarms, delayed, due, journal);
+  }
+
+  /** For who waits for no answer. `from`, for no-local: a subscriber or an owner. */
+  publish(message: Message, from: object | undefined, origin: Origin): void {
+    if (this.#passing) {
+      this.#line.push({ message, from, origin });
+      return;
+    }
+    this.#passing = true;
+    try {
+      this.#route(message, from, origin);
+      if (this.#line.length > 0) this.#letThrough();
+    } finally {
+      this.#passing = false;
+    }
+  }
+
+  /**
+   * A client publishes. `since`: the store's count of writes from which on the answer has to wait, when that is before
+   * this call; -1 when it is not. Within a delivery the answer is always pending at QoS 1 and 2.
+   */
+  ask(message: Message, from: object | undefined, asker: Asker, ticket: number, since: number): Passed {
+    if (this.#passing) {
+      const waits = message.qos > 0;
+      this.#line.push({ message, from, origin: "client", asker: waits ? asker : undefined, ticket, since });
+      return waits ? "pending" : "accepted";
+    }
+    this.#passing = true;
+    try {
+      const passed = this.#answer(message, from, asker, ticket, since);
+      if (this.#line.length > 0) this.#letThrough();
+      return passed;
+    } finally {
+      this.#passing = false;
+    }
+  }
+
+  /** As `ask`, for a message that shall be published later: the answer says that it waits. */
+  askLater(message: Message, due: Instant, asker: Asker, ticket: number, since: number): Passed {
+    const commits = this.#commits;
+    if (message.qos > 0 && commits?.failing === true) return "unavailable";
+    const writes = since >= 0 ? since : (commits?.writes ?? 0);
+    if (!this.delayed.add(message, due)) return "quota";
+    if (commits === undefined || message.qos === 0 || commits.writes === writes) return "accepted";
+    commits.await(asker, ticket, "accepted", writes);
+    return "pending";
+  }
+
+  /** Gives a message that a leaving member never settled to another member of its group. */
+  redeliver(group: SharedSubscription, message: Message, except: Subscriber): void {
+    if (this.#passing) {
+      this.#line.push({ message, from: except, origin: "redelivery", group });
+      return;
+    }
+    this.#passing = true;
+    try {
+      this.#routeAgain(group, message, except);
+      if (this.#line.length > 0) this.#letThrough();
+    } finally {
+      this.#passing = false;
+    }
+  }
+
+  // ---- inside
+
+  #answer(message: Message, from: object | undefined, asker: Asker, ticket: number, since: number): Passed {
+    const commits = this.#commits;
+    if (commits === undefined || message.qos === 0) return this.#count(this.#route(message, from, "client"));
+    const writes = since >= 0 ? since : commits.writes;
+    // What cannot be kept must not be half done: it would come twice when the client repeats it.
+    if (commits.failing === true && (commits.writes !== writes || this.bus.keeps(message)))
+      return "unavailable";
+    const passed = this.#count(this.#route(message, from, "client"));
+    if (commits.writes === writes) return passed;
+    commits.await(asker, ticket, passed, writes);
+    return "pending";
+  }
+
+  #count(routed: Routed): "accepted" | "no-subscribers" {
+    if (routed === "matched") return "accepted";
+    this.#unheard.value++;
+    return "no-subscribers";
+  }
+
+  #route(message: Message, from: object | undefined, origin: Origin): Routed {
+    const { inspection } = this;
+    if (inspection === undefined) return this.bus.route(message, from);
+    const entered = inspection.entering(message, from, origin);
+    if (entered === undefined) return "matched";
+    const routed = this.bus.route(entered, from);
+    inspection.routed?.(entered, origin, routed);
+    return routed;
+  }
+
+  #routeAgain(group: SharedSubscription, message: Message, except: Subscriber): void {
+    const { inspection } = this;
+    const entered = inspection === undefined ? message : inspection.entering(message, except, "redelivery");
+    if (entered === undefined) return;
+    const routed = group.redeliver(entered, except) ? "matched" : "none";
+    inspection?.routed?.(entered, "redelivery", routed);
+  }
+
+  #letThrough(): void {
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
+      const { message, from, origin, asker, ticket = 0, since = -1, group } = next;
+      if (group !== undefined) this.#routeAgain(group, message, from as Subscriber);
+      else if (asker === undefined) this.#routeUnasked(message, from, origin);
+      else {
+        const passed = this.#answer(message, from, asker, ticket, since);
+        if (passed !== "pending" && !asker.closed) asker.answered(ticket, passed);
+      }
+    }
+  }
+
+  #routeUnasked(message: Message, from: object | undefined, origin: Origin): void {
+    const routed = this.#route(message, from, origin);
+    if (origin === "client") this.#count(routed);
+  }
+}
