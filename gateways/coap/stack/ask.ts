@@ -17,11 +17,15 @@ const RESTARTS_MAX = 3;
 
 /** What an ask needs of its channel. */
 export interface Asking extends Capacity {
+  /** A stream: notifications come in order, whatever their Observe values say (RFC 8323 §7.1). */
+  readonly reliable: boolean;
   readonly askTimeout: Duration;
   readonly bodyMax: number;
   newToken(): Uint8Array;
   enter(ask: PendingAsk): void;
   leave(ask: PendingAsk): void;
+  /** Notifications will follow, which find the peer wherever it has moved to. */
+  observing(ask: PendingAsk): void;
   /** Sends what `write` gives: through the outbox on datagrams, at once on streams. */
   transmit(ask: PendingAsk, now: Instant): void;
   encodeAsk(ask: PendingAsk, messageId: number): Uint8Array;
@@ -144,7 +148,7 @@ export class PendingAsk implements Ask, Outgoing {
     const block = readBlock(message, Option.Block2);
     const sequence = message.uint(Option.Observe);
     if (this.#observing && this.#download === undefined && !this.#isFresh(sequence, now)) return;
-    if (sequence !== undefined && this.#observe === 0 && !isError(message.code)) this.#observing = true;
+    if (sequence !== undefined && this.#observe === 0 && !isError(message.code)) this.#nowObserving();
     if (block === undefined || (block.number === 0 && !block.more)) {
       this.#deliver(message, message.payload, now, acknowledgement);
     } else {
@@ -183,23 +187,30 @@ export class PendingAsk implements Ask, Outgoing {
     return true;
   }
 
+  #nowObserving(): void {
+    if (this.#observing) return;
+    this.#observing = true;
+    this.#channel.observing(this);
+  }
+
   #isFresh(sequence: number | undefined, now: Instant): boolean {
-    if (sequence === undefined) return true;
+    if (sequence === undefined || this.#channel.reliable) return true;
     return this.#sequence < 0 || isNewer(sequence, this.#sequence) || now > after(this.#heardAt, FRESHNESS);
   }
 
   #downloadBlock(message: CoapMessage, block: Block, now: Instant): void {
     const tag = message.opaque(Option.ETag);
     const etag = tag === undefined ? undefined : sameToken(tag);
-    if (this.#download !== undefined && block.number > 0 && this.#download.etag !== etag) {
+    if (this.#download !== undefined && this.#download.etag !== etag) {
       // The value changed on the way (RFC 7959 §2.4): from the start again.
       this.#download = undefined;
       if (++this.#restarts > RESTARTS_MAX) this.fail("blocks", now);
       else this.#transmit(now);
       return;
     }
-    if (block.number === 0) this.#download = new Download(this.#channel.bodyMax, block.szx, etag);
-    if (this.#download?.append(block, message.payload) !== true) {
+    // Not anew at each block 0: a peer that answers with that for ever would be asked for ever.
+    this.#download ??= new Download(this.#channel.bodyMax, block.szx, etag);
+    if (!this.#download.append(block, message.payload)) {
       this.fail("blocks", now);
       return;
     }

@@ -9,6 +9,9 @@ import type { Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
 /** Unguessable enough that a response from elsewhere does not match (RFC 7252 §5.3.1), and never used twice. */
 const TOKEN_LENGTH = 6;
 
+/** Under which an observed peer claims its notifications. By `join`, which holds on to nothing else. */
+export const observedClaim = (key: string): string => ["observe", key].join("/");
+
 /** Our requests to one peer, by token. */
 export class Asks implements Asking {
   readonly #carrier: Carrier;
@@ -29,6 +32,10 @@ export class Asks implements Asking {
 
   get busy(): boolean {
     return this.#byToken !== undefined;
+  }
+
+  get reliable(): boolean {
+    return this.#carrier.reliable;
   }
 
   get payloadMax(): number {
@@ -76,6 +83,16 @@ export class Asks implements Asking {
   leave(ask: PendingAsk): void {
     if (this.#byToken?.get(ask.key) === ask) this.#byToken.delete(ask.key);
     if (this.#byToken?.size === 0) this.#byToken = undefined;
+    if (!ask.observing || this.reliable) return;
+    this.#carrier.listener.observed.delete(ask.key);
+    this.#carrier.host.unclaim(observedClaim(ask.key));
+  }
+
+  /** Behind a NAT the next notification may come from another port; who knows the token is our peer. */
+  observing(ask: PendingAsk): void {
+    if (this.reliable) return;
+    this.#carrier.listener.observed.add(ask.key);
+    this.#carrier.host.claim(observedClaim(ask.key));
   }
 
   transmit(ask: PendingAsk): void {

@@ -4,10 +4,11 @@ import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import { isStream, type Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
+import { observedClaim } from "./asks.ts";
 import { EMPTY, isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import { Listener } from "./listener.ts";
-import { CoapMessage, decodeDatagram, type FormatError, Type } from "./message.ts";
+import { CoapMessage, decodeDatagram, type FormatError, Type, tokenKey } from "./message.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
 import { StreamChannel } from "./stream-channel.ts";
@@ -18,6 +19,8 @@ const TO_CHANNEL: Route = { to: "channel" };
 /** Only a request begins something; whatever else a stranger sends belongs to nothing that we know. */
 const opensExchange = (message: CoapMessage): boolean =>
   isRequest(message.code) && (message.type === Type.CON || message.type === Type.NON);
+const responds = ({ code, type }: CoapMessage): boolean =>
+  code !== EMPTY && !isRequest(code) && (type === Type.CON || type === Type.NON);
 const NONSENSE: Route = { to: "nobody", why: "not CoAP" };
 
 /** What all peers of a listener hold together; nothing of it outlives them. */
@@ -40,6 +43,8 @@ export class CoapEndpoint implements Endpoint {
   route(datagram: Datagram, known: boolean): Route {
     const message = this.#message;
     const error = decodeDatagram(datagram.bytes, message);
+    const notified = error === undefined ? this.#observed(message) : undefined;
+    if (notified !== undefined) return { to: "channel", claim: notified };
     if (!known && (error !== undefined || !opensExchange(message))) {
       return error === undefined && this.#expected(message, datagram)
         ? TO_CHANNEL
@@ -51,10 +56,17 @@ export class CoapEndpoint implements Endpoint {
     return claim === undefined ? TO_CHANNEL : { to: "channel", claim };
   }
 
+  /** A notification of a peer that we observe, which may have moved: it is known by its token (RFC 7641 §3.2). */
+  #observed(message: CoapMessage): string | undefined {
+    const { observed } = this.#listener;
+    if (observed.size === 0 || !responds(message)) return undefined;
+    const key = tokenKey(message.bytes, message.tokenStart, message.tokenLength);
+    return observed.has(key) ? observedClaim(key) : undefined;
+  }
+
   /** An answer or a notification of a peer that a site knows from before a restart. */
   #expected(message: CoapMessage, { address, port }: Datagram): boolean {
-    const responds = message.code !== EMPTY && (message.type === Type.CON || message.type === Type.NON);
-    return responds && this.#listener.sites.some((site) => site.expects?.(address, port) === true);
+    return responds(message) && this.#listener.sites.some((site) => site.expects?.(address, port) === true);
   }
 
   /** RFC 7252 §4.2, §4.3: a CON that cannot be processed is reset, all else is ignored. */

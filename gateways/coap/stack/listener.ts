@@ -38,6 +38,8 @@ export class Listener {
   /** Which site of which peer a client belongs to. */
   readonly owners = new WeakMap<Client, PeerSite>();
   observations = 0;
+  /** Tokens of our own observations, on datagrams: whoever notifies under one is the peer that we observe. */
+  readonly observed = new Set<string>();
   /** The time of the input at hand. */
   now: Instant;
 

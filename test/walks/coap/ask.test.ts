@@ -4,6 +4,7 @@ import { Method, Response } from "#gateways/coap/stack/codes.ts";
 import type { Ask, AskFailure, OutgoingRequest } from "#gateways/coap/stack/site.ts";
 import { CoapDevice, type Heard } from "../../support/coap-device.ts";
 import { stackWorld } from "../../support/coap-site.ts";
+import { fc } from "../../support/property.ts";
 
 const BLOCK2 = 23;
 const BLOCK1 = 27;
@@ -290,4 +291,59 @@ it("fetches the rest of a large notification under another token", () => {
   expect(responses.at(-1)).toEqual({ code: Response.Content, payload: `${text(16)}!`, observing: true });
   device.send({ type: "CON", code: "2.05", id: 701, token, payload: "next", options: [[6, 3]] });
   expect(responses.at(-1)?.payload).toBe("next");
+});
+
+it("a peer that answers each request for a block with the first one is asked twice (RFC 7959 §2.4)", () => {
+  const { device, begin, failures } = setup();
+  let [request] = begin({});
+  const options: [number, number][] = [[BLOCK2, block(0, true, 1)]];
+  let requests = 0;
+  for (; request !== undefined && requests < 100; requests++) {
+    answer(device, request, { payload: text(32), options });
+    [request] = device.take();
+  }
+  expect(requests).toBe(2);
+  expect(failures).toEqual(["blocks"]);
+});
+
+it("a transfer that makes no progress ends, whatever blocks, sizes and ETags the peer answers with", () => {
+  const reply = fc.record({
+    number: fc.nat(3),
+    more: fc.boolean(),
+    szx: fc.nat(6),
+    etag: fc.constantFrom<string | undefined>(undefined, "a", "b"),
+    observe: fc.constantFrom<number | undefined>(undefined, 0, 7),
+    code: fc.constantFrom("2.05", "2.05", "2.31", "4.13"),
+    bytes: fc.constantFrom(0, 16, 32, 1024),
+    block1: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(reply, { minLength: 1, maxLength: 4 }),
+      fc.boolean(),
+      fc.constantFrom(0, 5000),
+      (replies, observe, upload) => {
+        const { device, begin } = setup();
+        let waiting = begin({
+          observe,
+          ...(upload > 0 ? { method: Method.PUT, payload: Buffer.alloc(upload, 1) } : {}),
+        });
+        let requests = 0;
+        for (; waiting.length > 0 && requests < 300; requests++) {
+          const each = replies[requests % replies.length] as (typeof replies)[number];
+          const options: [number, number | string][] = [
+            ...(each.etag === undefined ? [] : [[4, each.etag] as [number, string]]),
+            ...(each.observe === undefined ? [] : [[6, each.observe] as [number, number]]),
+            [each.block1 ? BLOCK1 : BLOCK2, block(each.number, each.more, each.szx)],
+          ];
+          const [request, ...rest] = waiting;
+          answer(device, request, { code: each.code, payload: text(each.bytes), options });
+          waiting = [...rest, ...device.take()];
+        }
+        // 5,000 bytes in blocks of 16, and a few attempts more.
+        expect(requests).toBeLessThan(upload > 0 ? 300 : 40);
+      },
+    ),
+    { numRuns: 300 },
+  );
 });

@@ -262,3 +262,27 @@ it("speaks over WebSocket: one message a frame, its length field zero (RFC 8323 
   expect(websocketMessage(stream.takeBytes())).toMatchObject({ code: "7.05" });
   expect(stream.closed).toBe(true);
 });
+
+it("takes every notification as the next one, whatever its Observe value (RFC 8323 §7.1)", () => {
+  const { send, site } = setup();
+  const replies: string[] = [];
+  site.handler = (request, now) => {
+    request.respond({ code: Response.Changed });
+    const asker = {
+      response: ({ payload }: { payload: Uint8Array }) => void replies.push(Buffer.from(payload).toString()),
+      failed: () => {},
+    };
+    site.peer.ask({ method: Method.GET, path: ["3"], observe: true }, asker, now);
+  };
+  const sent = send(CSM, { code: "0.02", token: "p", options: [[11, "t"]] });
+  const token = sent.find(({ code }) => code === "0.01")?.token ?? "";
+  for (const [payload, observe] of [
+    ["a", ""],
+    ["b", ""],
+    ["c", "\x05"],
+    ["d", "\x04"],
+    ["e", ""],
+  ] as const)
+    send({ code: "2.05", token, options: [[6, observe]], payload });
+  expect(replies).toEqual(["a", "b", "c", "d", "e"]);
+});

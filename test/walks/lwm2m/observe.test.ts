@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
+import { ACK, RST } from "../../support/coap-bytes.ts";
 import { hex, type Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld, type Report } from "../../support/lwm2m-world.ts";
+import type { WorldOptions } from "../../support/world.ts";
 
 function registered(settings: object = {}, query: Record<string, string> = {}, links?: string) {
   const world = new Lwm2mWorld(settings);
@@ -276,6 +278,73 @@ describe("observations by setting", () => {
     const world = new Lwm2mWorld({ observations: { auto: ["/3/0"] } });
     world.watch("meter");
     world.device("meter").register({}, links);
+    expect(world.reports("meter", "notify")).toEqual([]);
+  });
+});
+
+describe("a device behind a NAT that gave it another port", () => {
+  const observed = (settings: object = {}, options: WorldOptions = {}) => {
+    const world = new Lwm2mWorld(settings, options);
+    const device = world.device("meter");
+    device.register();
+    world.watch("meter");
+    observing(device, "/3/0/9");
+    world.command("meter", observe("/3/0/9"));
+    world.reports("meter");
+    return { world, device, asked: device.lastAsked() };
+  };
+
+  it("is known by the token of its notification, which is reported and acknowledged", () => {
+    const { world, device, asked } = observed();
+    device.move(20_000);
+    device.notify(asked, 13, { code: "2.05", payload: "70" }, true);
+    expect(device.answers.at(-1)).toMatchObject({ type: ACK, code: "0.00" });
+    expect(world.reports("meter", "notify")).toMatchObject([{ reqID: 3, seqNum: 13 }]);
+  });
+
+  it("is commanded and updated there, and observed still", () => {
+    const { world, device, asked } = observed();
+    device.move(20_000);
+    device.notify(asked, 13, { code: "2.05", payload: "70" });
+    world.command("meter", { reqID: 4, msgType: "read", data: { path: "/3/0/9" } });
+    expect(world.reports("meter", "resp")).toMatchObject([{ reqID: 4, data: { code: "2.05" } }]);
+    expect(device.update().code).toBe("2.04");
+    device.notify(asked, 14, { code: "2.05", payload: "71" });
+    expect(world.reports("meter", "notify")).toMatchObject([{ seqNum: 13 }, { seqNum: 14 }]);
+  });
+
+  it("takes its address back from who had it, whose registration stands", () => {
+    const { world, device, asked } = observed();
+    const other = world.device("other", 20_000);
+    other.register();
+    device.move(20_000);
+    device.notify(asked, 13, { code: "2.05", payload: "70" });
+    expect(world.reports("meter", "notify")).toMatchObject([{ seqNum: 13 }]);
+    other.move(20_001);
+    expect(other.update().code).toBe("2.04");
+  });
+
+  it("is not followed where the listener does not roam, and observed anew once it registers again", () => {
+    const { world, device, asked } = observed({}, { roaming: "never" });
+    device.move(20_000);
+    device.notify(asked, 13, { code: "2.05", payload: "70" }, true);
+    expect(device.answers.at(-1)).toMatchObject({ type: RST });
+    expect(device.update().code).toBe("4.04");
+    device.register();
+    expect(device.lastAsked()).toMatchObject({ line: "GET /3/0/9", observe: 0 });
+    expect(world.reports("meter", "notify")).toHaveLength(1);
+  });
+
+  it("and nobody else: a stranger's token is reset, and a cancelled one as well", () => {
+    const { world, device, asked } = observed();
+    const stranger = world.device("stranger", 30_000);
+    const foreign = { ...asked, message: { ...asked.message, token: "00ff00ff00ff" } };
+    stranger.notify(foreign, 13, { code: "2.05", payload: "70" }, true);
+    expect(stranger.answers.at(-1)).toMatchObject({ type: RST });
+    world.command("meter", { msgType: "cancel-observe", data: { path: "/3/0/9" } });
+    device.move(20_000);
+    device.notify(asked, 14, { code: "2.05", payload: "70" }, true);
+    expect(device.answers.at(-1)).toMatchObject({ type: RST });
     expect(world.reports("meter", "notify")).toEqual([]);
   });
 });
