@@ -27,7 +27,7 @@ export function onlyGateway(...names) {
 }
 
 /**
- * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number}} how
+ * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number, node?: string}} how
  *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`
  * @returns {Promise<import("./processes.mjs").Started>}
  */
@@ -37,7 +37,7 @@ export function startIsthmus(how) {
     how.profileFolder === undefined
       ? []
       : ["--cpu-prof", `--cpu-prof-dir=${how.profileFolder}`, "--cpu-prof-interval=250"];
-  const node = [process.execPath, ...profile, ...(how.nodeOptions ?? [])];
+  const node = [how.node ?? process.execPath, ...profile, ...(how.nodeOptions ?? [])];
   const sets = how.set.flatMap((assignment) => ["--set", assignment]);
   return startProcess("isthmus", [...node, main, "start", ...sets], {
     core: how.core ?? BROKER_CORE,

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { installedNode, OTHER_VERSIONS } from "../../support/node-versions.mjs";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
 import { BROKER_CORE, freePort, startProcess } from "../lib/processes.mjs";
 
@@ -16,16 +17,38 @@ const QUEUED_MESSAGES = 100_000;
  * @property {string} label                   with its version
  * @property {string | undefined} missing     why it cannot run
  * @property {readonly (4 | 5)[]} versions    protocol levels it speaks
+ * @property {boolean} [onlyWhenNamed]      left out unless `--peers` names it
  * @property {(how?: {profileFolder?: string}) => Promise<{process: import("../lib/processes.mjs").Started, port: number}>} start
  */
 
 /** @returns {Broker[]} */
 export function brokers() {
-  return [isthmus(), mosquitto(), aedes()];
+  return [isthmus(), ...OTHER_VERSIONS.map(isthmusOnOtherNode), mosquitto(), aedes()];
 }
 
-/** @returns {Broker} */
-function isthmus() {
+/** Name of Isthmus under another line of Node; such a peer runs only where it is asked for. */
+export const onOtherNode = (/** @type {string} */ major) => `isthmus-node${major}`;
+
+/**
+ * @param {string} major
+ * @returns {Broker}
+ */
+function isthmusOnOtherNode(major) {
+  const node = installedNode(major);
+  return {
+    ...isthmus(node?.binary),
+    name: onOtherNode(major),
+    label: `Isthmus, Node ${node?.version ?? major}`,
+    missing: node === undefined ? "npm run bench -- nodes installs it" : isthmusMissing(),
+    onlyWhenNamed: true,
+  };
+}
+
+/**
+ * @param {string} [node] the binary that runs it; the generator's own when absent
+ * @returns {Broker}
+ */
+function isthmus(node) {
   return {
     name: "isthmus",
     label: "Isthmus",
@@ -33,7 +56,8 @@ function isthmus() {
     versions: [4, 5],
     start: async (how = {}) => {
       const port = await freePort();
-      const process = await startIsthmus({ set: isthmusSettings(port), tcpPort: port, ...how });
+      const runtime = node === undefined ? {} : { node };
+      const process = await startIsthmus({ set: isthmusSettings(port), tcpPort: port, ...runtime, ...how });
       return { process, port };
     },
   };

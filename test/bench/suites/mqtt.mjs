@@ -21,7 +21,9 @@ export const suite = {
 
 /** @param {import("../lib/options.mjs").Options} options */
 async function compare(options) {
-  const all = [...brokers(), nullBroker()].filter((broker) => wantedPeer(options, broker.name));
+  const all = [...brokers(), nullBroker()].filter(
+    (broker) => wantedPeer(options, broker.name) && !(broker.onlyWhenNamed && options.peers.length === 0),
+  );
   for (const broker of all.filter((one) => one.missing))
     console.error(`left out: ${broker.name}: ${broker.missing}`);
   const present = all.filter((broker) => !broker.missing);
