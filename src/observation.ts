@@ -132,6 +132,9 @@ function sums({
     "messages/retained": () => bus.retainedMessages.count,
     "messages/expired": () => session.droppedExpired.value,
     "messages/dropped": () =>
-      session.droppedFull.value + session.droppedExpired.value + session.droppedAway.value,
+      session.droppedFull.value +
+      session.droppedExpired.value +
+      session.droppedAway.value +
+      session.droppedMoved.value,
   };
 }

@@ -8,6 +8,7 @@ export interface SessionCounters {
   readonly droppedFull: Counter;
   readonly droppedExpired: Counter;
   readonly droppedAway: Counter;
+  readonly droppedMoved: Counter;
   readonly dead: Counter;
 }
 
@@ -23,5 +24,9 @@ export const newSessionCounters = (
   droppedFull: counter("messages_dropped_queue_full", "Messages dropped because a session's queue was full"),
   droppedExpired: counter("messages_dropped_expired", "Messages that expired before they could be delivered"),
   droppedAway: counter("messages_dropped_away", "QoS 0 messages not queued for clients that were away"),
+  droppedMoved: counter(
+    "messages_dropped_moved",
+    "Messages dropped because their session came back under another mountpoint",
+  ),
   dead: counter("messages_dead", "Messages that a client could not take and never will"),
 });

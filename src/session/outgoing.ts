@@ -23,6 +23,8 @@ export class Outgoing implements Delivery {
   held = false;
   /** How often the channel failed that had it: a bug of ours, which meets it again at every attempt. */
   failures = 0;
+  /** Was handed to an earlier connection, and to this one not yet. */
+  again = false;
 
   constructor(
     message: Message,

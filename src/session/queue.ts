@@ -32,17 +32,22 @@ export class Queue {
     return this.#bytes;
   }
 
+  /** A message of this weight needs no other to go. */
+  fits(weight: number): boolean {
+    return this.#ring.length < this.#limits.messages && this.#bytes + weight <= this.#limits.bytes;
+  }
+
   /** Adds at the end; returns what had to go for it, which may be the message itself. */
   push(delivery: Outgoing, now: Instant): readonly Outgoing[] {
     const weight = delivery.message.weight;
-    if (this.#fits(weight)) {
+    if (this.fits(weight)) {
       this.#ring.push(delivery);
       this.#count(delivery, 1);
       return NOTHING;
     }
     if (weight > this.#limits.bytes) return [delivery];
     const dropped = this.#dropExpired(now);
-    while (!this.#fits(weight)) {
+    while (!this.fits(weight)) {
       const victim = this.#victim(delivery);
       if (victim === undefined) {
         dropped.push(delivery);
@@ -85,10 +90,6 @@ export class Queue {
 
   *[Symbol.iterator](): Generator<Outgoing> {
     yield* this.#ring;
-  }
-
-  #fits(weight: number): boolean {
-    return this.#ring.length < this.#limits.messages && this.#bytes + weight <= this.#limits.bytes;
   }
 
   #count(delivery: Outgoing, step: 1 | -1): void {

@@ -11,7 +11,6 @@ import { valueOfMemo } from "./memo.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
-import { Suspects } from "./suspects.ts";
 import { Window } from "./window.ts";
 
 /**
@@ -53,10 +52,15 @@ export class Session implements Subscriber {
   #sequence = 1;
   /** QoS 2 deliveries that are kept since the transport became busy. */
   #ready: Outgoing[] | undefined = undefined;
-  /** Attached anew, and what was unsettled before has not been handed out again yet. */
-  #resuming = false;
-  /** A channel failed, and something of what is unsettled may be why. */
-  #suspects: Suspects | undefined = undefined;
+  /**
+   * What an earlier connection was handed and did not settle, newest first: it goes out again before all else, and no
+   * faster than this connection's credit allows [MQTT-3.3.4-9].
+   */
+  #again: Outgoing[] | undefined = undefined;
+  /** How many of the window those are. */
+  #againLeft = 0;
+  /** A channel failed, and what was out may be why: it is handed out again one by one, so that a failure tells. */
+  #oneByOne = false;
   #flushing = false;
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
@@ -85,19 +89,20 @@ export class Session implements Subscriber {
   }
 
   get available(): boolean {
-    return this.#open && (this.#queue?.length ?? 0) === 0 && this.unsettled < this.#credit;
+    return this.#open && this.queued === 0 && this.unsettled < this.#credit;
   }
 
   get queued(): number {
-    return (this.#queue?.length ?? 0) + (this.#replays?.left ?? 0);
+    return (this.#queue?.length ?? 0) + (this.#replays?.left ?? 0) + this.#againLeft;
   }
 
   get queuedBytes(): number {
     return this.#queue?.bytes ?? 0;
   }
 
+  /** Handed to this connection, or to the last one while there is none, and not settled. */
   get unsettled(): number {
-    return this.#window?.size ?? 0;
+    return (this.#window?.size ?? 0) - this.#againLeft;
   }
 
   get inboundIds(): readonly number[] {
@@ -114,7 +119,7 @@ export class Session implements Subscriber {
       grant.identifiers,
       grant.group,
     );
-    if (this.#open && (this.#queue?.length ?? 0) === 0 && this.#replays === undefined && !this.#resuming) {
+    if (this.#open && (this.#queue?.length ?? 0) === 0 && this.#replays === undefined && this.#again === undefined) {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
@@ -139,9 +144,13 @@ export class Session implements Subscriber {
   attach(occupant: Occupant, credit: number): void {
     this.occupant = occupant;
     this.#credit = credit;
-    this.#resuming = this.unsettled > 0;
-    if (this.#resuming) this.#suspects?.begin();
-    else this.#suspects = undefined;
+    if (this.unsettled === 0) {
+      this.#oneByOne = false;
+    } else {
+      this.#again = this.#window!.inOrder().reverse();
+      this.#againLeft = this.#again.length;
+      for (const delivery of this.#again) delivery.again = true;
+    }
     this.flush();
   }
 
@@ -150,9 +159,14 @@ export class Session implements Subscriber {
     this.#memo = this.memo;
     this.occupant = undefined;
     this.#credit = 0;
-    this.#replays = undefined;
     this.#ready = undefined;
+    for (const delivery of this.#again ?? []) delivery.again = false;
+    this.#again = undefined;
+    this.#againLeft = 0;
+    const replays = this.#replays;
+    this.#replays = undefined;
     if (!this.durable) return;
+    if (replays !== undefined) this.#keepReplays(replays);
     for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
     if (!this.#context.options.queueQos0 && this.#queue !== undefined) {
       this.#context.counters.droppedAway.value += this.#queue.remove((delivery) => delivery.qos === 0).length;
@@ -166,8 +180,8 @@ export class Session implements Subscriber {
   }
 
   /**
-   * Hands out what waits, as long as there is credit and the transport takes it: first, once after a resume,
-   * what was handed out before and never settled [MQTT-4.4.0-1].
+   * Hands out what waits, as long as there is credit and the transport takes it: first, after a resume, what was
+   * handed out before and never settled [MQTT-4.4.0-1].
    */
   flush(): void {
     // Asked for by a client that settles within its delivery: the loop below comes to it anyway.
@@ -181,16 +195,7 @@ export class Session implements Subscriber {
   }
 
   #handOut(): void {
-    if (this.#resuming && this.#suspects !== undefined && !this.#handSuspect(this.#suspects)) return;
-    if (this.#resuming && this.#open) {
-      this.#resuming = false;
-      for (const delivery of this.#window?.inOrder() ?? []) {
-        // Not those that never went out because the store had not kept their ids yet.
-        if (delivery.held) continue;
-        delivery.duplicate = true;
-        this.occupant?.deliver(delivery);
-      }
-    }
+    if (this.#again !== undefined && !this.#handAgain(this.#again)) return;
     for (const delivery of this.#open ? (this.#ready?.splice(0) ?? []) : []) {
       if (this.#window?.get(delivery.id) === delivery) this.occupant?.deliver(delivery);
     }
@@ -219,9 +224,35 @@ export class Session implements Subscriber {
     }
   }
 
+  /** False while some of them have still to wait. */
+  #handAgain(again: Outgoing[]): boolean {
+    for (let next = again.at(-1); next !== undefined; next = again.at(-1)) {
+      if (next.again) {
+        // One that never went out, because the store has not kept its id yet, lets nothing overtake it.
+        if (!this.#open || next.held || this.unsettled >= (this.#oneByOne ? 1 : this.#credit)) return false;
+        this.#noMoreAgain(next);
+        next.duplicate = true;
+        this.occupant!.deliver(next);
+      }
+      again.pop();
+    }
+    if (this.#oneByOne && this.unsettled > 0) return false;
+    this.#oneByOne = false;
+    if (this.#again === again) this.#again = undefined;
+    return true;
+  }
+
+  /** This connection has it, or has settled what it had of an earlier one. */
+  #noMoreAgain(delivery: Outgoing): void {
+    if (!delivery.again) return;
+    delivery.again = false;
+    this.#againLeft--;
+  }
+
   settle(id: DeliveryId, outcome: Outcome): void {
     const delivery = this.#window?.remove(id);
     if (delivery === undefined) return;
+    this.#noMoreAgain(delivery);
     if (outcome === "again") {
       // Not handed out in the same breath: the client has just said that it cannot take it.
       this.#giveBack(delivery);
@@ -229,7 +260,7 @@ export class Session implements Subscriber {
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
     this.#forget(delivery);
-    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#resuming) this.flush();
+    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#again !== undefined) this.flush();
   }
 
   /**
@@ -239,12 +270,18 @@ export class Session implements Subscriber {
   failed(at: DeliveryId | undefined): Outgoing | undefined {
     const window = this.#window;
     if (window === undefined || window.size === 0) return undefined;
-    this.#suspects ??= new Suspects();
-    const dead = this.#suspects.failed(window, at, this.#context.options.failuresMax);
-    if (dead === undefined) return undefined;
+    this.#oneByOne = true;
+    const culprit = (at === undefined ? undefined : window.get(at)) ?? this.#onlyOneOut(window);
+    if (culprit === undefined || ++culprit.failures < this.#context.options.failuresMax) return undefined;
+    window.remove(culprit.id);
+    this.#noMoreAgain(culprit);
     this.#context.counters.dead.value++;
-    this.#forget(dead);
-    return dead;
+    this.#forget(culprit);
+    return culprit;
+  }
+
+  #onlyOneOut(window: Window): Outgoing | undefined {
+    return this.unsettled === 1 ? window.inOrder().find(({ again }) => !again) : undefined;
   }
 
   /**
@@ -254,6 +291,7 @@ export class Session implements Subscriber {
   received(id: DeliveryId): "accepted" | "pending" {
     const delivery = this.#window?.get(id);
     if (delivery === undefined || delivery.qos !== 2) return "accepted";
+    this.#noMoreAgain(delivery);
     if (delivery.stage === "release") return delivery.held ? "pending" : "accepted";
     delivery.stage = "release";
     const journal = this.durable ? this.#context.journal : undefined;
@@ -287,6 +325,30 @@ export class Session implements Subscriber {
     this.#queue = undefined;
     for (const delivery of left) this.#forget(delivery);
     if (this.durable) this.#context.journal?.removed(this);
+    this.#share(left);
+  }
+
+  /**
+   * Drops what waits, because it was queued under another mountpoint: under the new one its topics would be somebody
+   * else's. Of a QoS 2 message that was handed out the id is still released: the client may hold it as received.
+   */
+  drop(): void {
+    const left = this.#all().filter(({ qos, id }) => qos < 2 || id === 0);
+    for (const delivery of left) {
+      if (delivery.id !== 0) this.#window?.remove(delivery.id);
+      this.#forget(delivery);
+    }
+    this.#queue = undefined;
+    this.#context.counters.droppedMoved.value += left.length;
+    for (const delivery of this.#window?.inOrder() ?? []) {
+      if (delivery.stage === "release") continue;
+      delivery.stage = "release";
+      if (this.durable) this.#context.journal?.moved(delivery);
+    }
+    this.#share(left);
+  }
+
+  #share(left: readonly Outgoing[]): void {
     for (const delivery of left) {
       if (delivery.qos === 2 && delivery.id !== 0) continue;
       if (delivery.group !== undefined) {
@@ -351,7 +413,7 @@ export class Session implements Subscriber {
 
   #mayHand(): boolean {
     const window = this.#window;
-    return window === undefined || (window.size < this.#credit && !window.full);
+    return window === undefined || (this.unsettled < this.#credit && !window.full);
   }
 
   #hand(delivery: Outgoing): void {
@@ -381,7 +443,9 @@ export class Session implements Subscriber {
     journal.whenKept(() => {
       delivery.held = false;
       if (this.#window?.get(delivery.id) !== delivery) return;
-      if (this.#open) {
+      if (delivery.again) {
+        this.flush();
+      } else if (this.#open) {
         this.occupant!.deliver(delivery);
       } else if (this.occupant !== undefined) {
         this.#ready ??= [];
@@ -391,19 +455,6 @@ export class Session implements Subscriber {
   }
 
   /** True when all that was unsettled has been settled. */
-  #handSuspect(suspects: Suspects): boolean {
-    if (this.unsettled === 0) {
-      this.#suspects = undefined;
-      return true;
-    }
-    const next = this.#open ? suspects.next(this.#window as Window) : undefined;
-    if (next === undefined) return false;
-    next.duplicate = true;
-    this.occupant?.deliver(next);
-    // It may have been settled within its delivery.
-    return this.#window?.get(next.id) !== next && this.#handSuspect(suspects);
-  }
-
   #enqueue(delivery: Outgoing): void {
     if (delivery.qos === 0 && this.occupant === undefined && !this.#context.options.queueQos0) {
       this.#context.counters.droppedAway.value++;
@@ -427,6 +478,26 @@ export class Session implements Subscriber {
 
   #forget(delivery: Outgoing): void {
     if (delivery.qos > 0 && this.durable) this.#context.journal?.settled(this, delivery);
+  }
+
+  /**
+   * Retained messages that this connection had no credit for are pending for the session (MQTT 5 §4.1). A topic of which
+   * something newer waits is left out: it would come after that.
+   */
+  #keepReplays(replays: Replays): void {
+    const newer = new Set<string>();
+    for (const { topic } of this.#queue ?? []) newer.add(topic);
+    this.#queue ??= new Queue(this.#context.options.queue);
+    for (;;) {
+      const delivery = replays.take((message) => this.unmounted(message.topic));
+      if (delivery === undefined) return;
+      if (newer.has(delivery.topic)) continue;
+      if (delivery.qos === 0 || !this.#queue.fits(delivery.message.weight)) {
+        this.#context.counters[delivery.qos === 0 ? "droppedAway" : "droppedFull"].value++;
+      } else {
+        this.#enqueue(delivery);
+      }
+    }
   }
 
   #nextReplay(): Outgoing | undefined {
