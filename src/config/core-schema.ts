@@ -164,6 +164,11 @@ const Session = Type.Object(
         "How often a QoS 1 or 2 message may make its client's channel fail (a bug of the gateway) before it is given up.",
       default: 3,
     }),
+    otherUser: choice(["refuse", "anew"], {
+      description:
+        "What a client gets whose client id has a session of another user, proven by password, certificate or key. It never gets that session: refuse keeps it for its owner, anew ends it and begins a new one. A session for which nobody was proven always ends.",
+      default: "refuse",
+    }),
     replayMax: countSetting({
       description: "Retained messages sent for one subscribe at most.",
       default: 100_000,

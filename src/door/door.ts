@@ -5,10 +5,13 @@ import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { Session } from "../session/session.ts";
+import type { Opened } from "../session/sessions.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Core } from "./core.ts";
 import { LoginEnds } from "./login-ends.ts";
+
+type Refused = ConnectAnswer & { readonly ok: false };
 
 /** Client ids are hashed and compared everywhere; longer ones serve nobody. */
 const CLIENT_ID_LENGTH_MAX = 1024;
@@ -137,6 +140,9 @@ export class Door {
         ? undefined
         : this.core.sessions.aggregate(this.gateway, request.aggregate);
     if (request.transient === true) {
+      if (this.core.sessions.refuses(this.gateway, identity.clientId, identity.proven)) {
+        return this.#refuseOther(loop, identity.clientId);
+      }
       const client = new BusClient(loop, this, identity, undefined, mountpoint, aggregate);
       this.#joined(client);
       return { ok: true, client, sessionPresent: false };
@@ -144,9 +150,8 @@ export class Door {
     if (request.resume === true && !this.#resumable(identity)) {
       return this.#refuse("unavailable", "no session to resume");
     }
-    const expiry = request.sessionExpiry;
-    const opened = this.core.sessions.open(this.gateway, identity.clientId, request.cleanStart, expiry);
-    if (opened === undefined) return this.#refuse("quota", "session limit reached");
+    const opened = this.#openSession(loop, request, identity);
+    if ("ok" in opened) return opened;
     const { session, present } = opened;
     const client = new BusClient(loop, this, identity, session, mountpoint, aggregate);
     this.#prepare(session, client, request, present);
@@ -180,14 +185,13 @@ export class Door {
     if (!(of instanceof BusClient) || of.ended || of.loop !== loop) {
       return this.#refuse("unavailable", "the client that it belongs to has ended");
     }
-    const { clientId, cleanStart, sessionExpiry, credit } = request;
-    const opened = this.core.sessions.open(this.gateway, clientId, cleanStart, sessionExpiry);
-    if (opened === undefined) return this.#refuse("quota", "session limit reached");
+    const opened = this.#openSession(loop, request, of.identity);
+    if ("ok" in opened) return opened;
     const { session, present } = opened;
     const client = new BusClient(loop, this, of.identity, session, of.mountpoint, of.aggregate);
     this.#prepare(session, client, request, present);
     this.#joined(client);
-    this.core.sessions.occupy(session, client, credit);
+    this.core.sessions.occupy(session, client, request.credit);
     return { ok: true, client, sessionPresent: present };
   }
 
@@ -211,7 +215,24 @@ export class Door {
 
   #resumable(identity: Identity): boolean {
     const session = this.core.sessions.get(this.gateway, identity.clientId);
-    return session !== undefined && !session.connected;
+    return session !== undefined && !session.connected && session.belongsTo(identity.proven);
+  }
+
+  /** `request` names the session, `identity` says whose it is. */
+  #openSession(
+    loop: ChannelDriver,
+    { clientId, cleanStart, sessionExpiry }: ConnectRequest,
+    { proven }: Identity,
+  ): Opened | Refused {
+    const { gateway } = this;
+    const opened = this.core.sessions.open({ gateway, clientId, proven, cleanStart, expiry: sessionExpiry });
+    if (opened === "full") return this.#refuse("quota", "session limit reached");
+    return opened === "another-users" ? this.#refuseOther(loop, clientId) : opened;
+  }
+
+  #refuseOther(loop: ChannelDriver, clientId: string): Refused {
+    loop.note({ level: "warn", event: "session-of-another-user", detail: { clientId } });
+    return this.#refuse("forbidden", "this client id has a session of another user");
   }
 
   #announce(client: BusClient, request: ConnectRequest, sessionPresent: boolean): void {
@@ -238,7 +259,7 @@ export class Door {
     };
   }
 
-  #refuse(refusal: Refusal, reason: string): ConnectAnswer {
+  #refuse(refusal: Refusal, reason: string): Refused {
     this.core.counters.connectsRefused.value++;
     return { ok: false, refusal, reason };
   }

@@ -10,6 +10,7 @@ export class AcceptedIdentity implements Identity {
   readonly listener: string;
   readonly clientId: ClientId;
   readonly username: string | undefined;
+  readonly proven: string | undefined;
   readonly endpointName: string | undefined;
   readonly peer: Peer;
   readonly superuser: boolean;
@@ -22,6 +23,7 @@ export class AcceptedIdentity implements Identity {
     this.listener = identity.listener;
     this.clientId = identity.clientId;
     this.username = identity.username;
+    this.proven = identity.proven;
     this.endpointName = identity.endpointName;
     this.peer = identity.peer;
     this.superuser = identity.superuser;

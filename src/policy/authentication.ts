@@ -45,6 +45,8 @@ export type Login =
   | {
       readonly ok: true;
       readonly username: string | undefined;
+      /** See `Identity.proven`. */
+      readonly proven: string | undefined;
       readonly superuser: boolean;
       readonly expiresAt: Instant | undefined;
     }
@@ -53,6 +55,7 @@ export type Login =
 export const anonymousLogin = (request: ConnectRequest): Login => ({
   ok: true,
   username: request.username,
+  proven: undefined,
   superuser: false,
   expiresAt: undefined,
 });
@@ -75,13 +78,16 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
   switch (answer.answer) {
     case "ignored":
       return undefined;
-    case "accepted":
+    case "accepted": {
+      const username = answer.clientIdOnly === true ? undefined : (answer.username ?? request.username);
       return {
         ok: true,
-        username: answer.clientIdOnly === true ? undefined : (answer.username ?? request.username),
+        username,
+        proven: username === undefined ? `client:${request.clientId}` : `user:${username}`,
         superuser: answer.superuser ?? false,
         expiresAt: answer.expiresAt,
       };
+    }
     case "rejected":
       return refused("unauthenticated", answer.reason);
     case "busy":

@@ -118,6 +118,7 @@ export class ConfiguredListener implements ListenerPolicy {
       listener: this.listener,
       clientId: request.clientId,
       username: login.username,
+      proven: login.proven,
       endpointName: request.endpointName,
       peer,
       superuser: login.superuser,

@@ -12,6 +12,11 @@ export interface Identity {
   readonly listener: string;
   readonly clientId: ClientId;
   readonly username: string | undefined;
+  /**
+   * Who was proven, in one text: `user:<name>` or `client:<id>`. Undefined: nobody was, and the user name is a mere
+   * claim. A session belongs to who is proven here.
+   */
+  readonly proven?: string | undefined;
   readonly endpointName: string | undefined;
   readonly peer: Peer;
   /** Skips the ACL. */

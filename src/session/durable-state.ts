@@ -25,6 +25,8 @@ export interface SessionRecord {
   readonly gateway: string;
   readonly clientId: string;
   readonly username: string | undefined;
+  /** Absent in what versions before it have written; null where nobody was proven. */
+  readonly proven?: string | null;
   readonly mountpoint: string;
   readonly expiry: number;
   readonly will: Will | undefined;
@@ -138,7 +140,9 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   saved(session: Session): void {
     this.#store.put("session", this.#number(session), (): SessionRecord => {
       const { gateway, clientId, username, mountpoint, will, leftAt, memo } = session;
-      return { gateway, clientId, username, mountpoint, expiry: bounded(session.expiry), will, leftAt, memo };
+      const proven = session.proven ?? null;
+      const expiry = bounded(session.expiry);
+      return { gateway, clientId, username, proven, mountpoint, expiry, will, leftAt, memo };
     });
   }
 

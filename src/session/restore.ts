@@ -91,6 +91,8 @@ export class Restoration {
       const expiry = unbounded(record.expiry) as Duration;
       const session = new Session(record.gateway, record.clientId, expiry, this.#context);
       session.username = record.username ?? undefined;
+      session.proven = record.proven ?? undefined;
+      session.unclaimed = record.proven === undefined;
       session.mountpoint = record.mountpoint;
       session.will = record.will ?? undefined;
       session.memo = record.memo ?? undefined;

@@ -28,6 +28,10 @@ export class Session implements Subscriber {
   expiry: Duration;
   will: Will | undefined = undefined;
   username: string | undefined = undefined;
+  /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
+  proven: string | undefined = undefined;
+  /** Read back from a store that did not know yet whose it is. */
+  unclaimed = false;
   /** What the client shares with others on the bus, if it does. */
   owner: object | undefined = undefined;
   /** Its number in the store; 0 while it has none. */
@@ -75,6 +79,10 @@ export class Session implements Subscriber {
     return this.occupant !== undefined;
   }
 
+  belongsTo(proven: string | undefined): boolean {
+    return this.unclaimed || this.proven === proven;
+  }
+
   /** State of the gateway that lives as long as the session: a value, or while connected who makes it (`toJSON`). */
   get memo(): unknown {
     return valueOfMemo(this.#memo);
@@ -119,7 +127,12 @@ export class Session implements Subscriber {
       grant.identifiers,
       grant.group,
     );
-    if (this.#open && (this.#queue?.length ?? 0) === 0 && this.#replays === undefined && this.#again === undefined) {
+    if (
+      this.#open &&
+      (this.#queue?.length ?? 0) === 0 &&
+      this.#replays === undefined &&
+      this.#again === undefined
+    ) {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
@@ -260,7 +273,8 @@ export class Session implements Subscriber {
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
     this.#forget(delivery);
-    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#again !== undefined) this.flush();
+    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#again !== undefined)
+      this.flush();
   }
 
   /**

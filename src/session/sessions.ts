@@ -17,11 +17,23 @@ export interface SessionsOptions {
   readonly sessions: number;
   /** Retained messages sent for one subscribe. */
   readonly replayMax: number;
+  /** What somebody gets who comes with the client id of another proven user's session. */
+  readonly otherUser: "refuse" | "anew";
 }
 
 export interface Opened {
   readonly session: Session;
   readonly present: boolean;
+}
+
+/** Who opens a session, and how. */
+export interface Opening {
+  readonly gateway: string;
+  readonly clientId: string;
+  /** See `Session.proven`. */
+  readonly proven: string | undefined;
+  readonly cleanStart: boolean;
+  readonly expiry: Duration;
 }
 
 /** All sessions by key: connecting, taking over, expiring, and what wills do then. */
@@ -81,8 +93,17 @@ export class Sessions {
     return this.#sessions.values();
   }
 
-  /** Opens a client's session for a new connection. Undefined when the limit of sessions is reached. */
-  open(gateway: string, clientId: string, cleanStart: boolean, expiry: Duration): Opened | undefined {
+  /** The session of this client id is another proven user's, and refused to whom is proven here. */
+  refuses(gateway: string, clientId: string, proven: string | undefined): boolean {
+    const session = this.#sessions.get(sessionKey(gateway, clientId));
+    if (session === undefined || session.belongsTo(proven)) return false;
+    // What nobody was proven for is nobody's to keep.
+    return session.proven !== undefined && this.#options.otherUser === "refuse";
+  }
+
+  /** Opens a client's session for a new connection. `full`: the limit of sessions is reached. */
+  open({ gateway, clientId, proven, cleanStart, expiry }: Opening): Opened | "full" | "another-users" {
+    if (this.refuses(gateway, clientId, proven)) return "another-users";
     const former = this.#sessions.get(sessionKey(gateway, clientId));
     if (former?.occupant !== undefined) {
       this.takenOver++;
@@ -90,14 +111,17 @@ export class Sessions {
     }
     // Eviction may have ended it, when it was not to outlive its connection.
     const known = this.#sessions.get(sessionKey(gateway, clientId));
-    if (known !== undefined && !cleanStart) {
+    if (known !== undefined && !cleanStart && known.belongsTo(proven)) {
+      known.proven = proven;
+      known.unclaimed = false;
       this.#cancelTimers(known);
       this.setExpiry(known, expiry);
       return { session: known, present: true };
     }
     if (known !== undefined) this.discard(known);
-    if (this.#sessions.size >= this.#options.sessions) return undefined;
+    if (this.#sessions.size >= this.#options.sessions) return "full";
     const session = new Session(gateway, clientId, this.#bounded(expiry), this.#context);
+    session.proven = proven;
     this.#sessions.set(session.key, session);
     return { session, present: false };
   }
@@ -174,10 +198,11 @@ export class Sessions {
     return true;
   }
 
-  /** Moves the subscriptions of a session under another prefix. */
+  /** Moves the subscriptions of a session under another prefix, or another owner; what waits does not move along. */
   remount(session: Session, mountpoint: string): void {
     for (const filter of session.subscriptions.keys())
       this.#bus.unsubscribe(session, this.mounted(session, filter));
+    if (session.mountpoint !== mountpoint) session.drop();
     session.mountpoint = mountpoint;
     for (const [filter, options] of session.subscriptions) {
       this.#bus.subscribe(session, this.mounted(session, filter), options);

@@ -10,7 +10,7 @@ import { newSessionCounters } from "#core/session/counters.ts";
 import { DurableState } from "#core/session/durable-state.ts";
 import { Restoration, type Restored } from "#core/session/restore.ts";
 import type { Session } from "#core/session/session.ts";
-import { Sessions } from "#core/session/sessions.ts";
+import { type Opened, Sessions } from "#core/session/sessions.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
 import type { MemoryEngine } from "#core/store/memory-engine.ts";
 
@@ -65,6 +65,7 @@ export class Life {
       expiryMax: FOREVER,
       sessions: 1000,
       replayMax: 1000,
+      otherUser: "refuse",
     });
     this.restored = new Restoration(this.store, state, this.sessions, this.bus, clock, context).run();
   }
@@ -88,7 +89,8 @@ export class Life {
   }
 
   open(clientId: string, expiry: number = seconds(600), cleanStart = false): Session {
-    return this.sessions.open("mqtt", clientId, cleanStart, expiry as Duration)!.session;
+    const how = { proven: undefined, cleanStart, expiry: expiry as Duration };
+    return (this.sessions.open({ gateway: "mqtt", clientId, ...how }) as Opened).session;
   }
 
   connect(session: Session, credit = 10): Delivery[] {

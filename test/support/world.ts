@@ -26,7 +26,7 @@ import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/po
 import type { SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
-import { Sessions } from "#core/session/sessions.ts";
+import { Sessions, type SessionsOptions } from "#core/session/sessions.ts";
 import { mulberry32 } from "./random.ts";
 
 export interface WorldOptions {
@@ -36,6 +36,7 @@ export interface WorldOptions {
   readonly session?: Partial<SessionOptions>;
   readonly expiryMax?: Duration;
   readonly sessions?: number;
+  readonly otherUser?: SessionsOptions["otherUser"];
   readonly limits?: Partial<ListenerLimits>;
   /** Overrides of the policy of every listener; what is missing allows everything. */
   readonly policy?: Partial<ListenerPolicy>;
@@ -124,6 +125,7 @@ export class World {
         expiryMax: options.expiryMax ?? days(3650),
         sessions: options.sessions ?? 1_000_000,
         replayMax: 100_000,
+        otherUser: options.otherUser ?? "refuse",
       },
     );
     const world = this;
@@ -305,6 +307,7 @@ export function permissive(
         listener: "test",
         clientId: request.clientId,
         username: request.username,
+        proven: undefined,
         endpointName: request.endpointName,
         peer,
         superuser: false,

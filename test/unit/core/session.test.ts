@@ -185,6 +185,67 @@ describe("a session that outlives its connection", () => {
     expect(second.texts).toEqual(["1"]);
   });
 
+  it("hands out again no more than the new connection's credit, and the rest as it settles [MQTT-3.3.4-9]", () => {
+    const { session } = newSession({ queue: { messages: 100, bytes: 100_000, drop: "oldest" } });
+    const first = new Client();
+    session.attach(first, 20);
+    const all = Array.from({ length: 20 }, (_, index) => String(index));
+    send(session, ...all);
+    session.detach();
+    send(session, "new");
+    const second = new Client();
+    session.attach(second, 2);
+    expect(second.texts).toEqual(["0", "1"]);
+    expect([session.unsettled, session.queued]).toEqual([2, 19]);
+    for (let next = 0; next < 20; next++) session.settle(second.taken[next]!.id, "done");
+    expect(second.texts).toEqual([...all, "new"]);
+  });
+
+  it("takes the acknowledgement of what it has not handed out again yet", () => {
+    const { session } = newSession();
+    const first = new Client();
+    session.attach(first, 3);
+    send(session, "1", "2", "3");
+    session.detach();
+    const second = new Client();
+    session.attach(second, 1);
+    session.settle(first.taken[1]!.id, "done");
+    expect([session.unsettled, session.queued]).toEqual([1, 1]);
+    session.settle(second.taken[0]!.id, "done");
+    expect(second.texts).toEqual(["1", "3"]);
+  });
+
+  it("keeps the retained messages that its connection had no credit for (MQTT 5 §4.1)", () => {
+    const { session } = newSession({ queue: { messages: 100, bytes: 100_000, drop: "oldest" } });
+    const first = new Client();
+    session.attach(first, 1);
+    session.replay(
+      ["r1", "r2", "r3", "r4", "r5"].map((topic) => new Message(topic, Buffer.from(topic), 1, true, NOW)),
+      grant(1),
+    );
+    session.deliver(new Message("r4", Buffer.from("newer"), 1, false, NOW), grant(1));
+    session.detach();
+    const second = new Client();
+    session.attach(second, 10);
+    expect(second.texts).toEqual(["r1", "newer", "r2", "r3", "r5"]);
+    expect(second.taken.map(({ retain }) => retain)).toEqual([true, false, true, true, true]);
+  });
+
+  it("drops no queued message for retained ones that find no room", () => {
+    const { session, counters } = newSession();
+    session.attach(new Client(), 1);
+    session.replay(
+      ["r1", "r2", "r3", "r4"].map((topic) => new Message(topic, Buffer.from(topic), 1, true, NOW)),
+      grant(1),
+    );
+    send(session, "1", "2");
+    session.detach();
+    const second = new Client();
+    session.attach(second, 10);
+    expect(second.texts).toEqual(["r1", "1", "2", "r2"]);
+    expect(counters.droppedFull.value).toBe(2);
+  });
+
   it("drops QoS 0 of absent clients when it is told to", () => {
     const { session, counters } = newSession({ queueQos0: false });
     session.deliver(message("0", 0), grant(0));
@@ -247,7 +308,7 @@ describe("the queue's limits", () => {
         const { session } = newSession({ queue: { messages: 5, bytes: 2000, drop: "qos0-first" } });
         let client = new Client();
         let attached = false;
-        let window = 3;
+        let window = 4;
         for (const { kind, qos, number } of steps) {
           if (kind === "deliver") session.deliver(message("x".repeat(number * 10), qos), grant(qos));
           if (kind === "settle") session.settle(number as DeliveryId, "done");
@@ -263,11 +324,12 @@ describe("the queue's limits", () => {
           if (kind === "attach" && !attached) {
             client = new Client();
             attached = true;
+            window = 1 + (number % 4);
             session.attach(client, window);
           }
           // What is given back is never refused, so the queue may exceed its count by the window.
-          expect(session.queued).toBeLessThanOrEqual(5 + window);
-          expect(session.unsettled).toBeLessThanOrEqual(Math.max(window, 3));
+          expect(session.queued).toBeLessThanOrEqual(5 + 4);
+          expect(session.unsettled).toBeLessThanOrEqual(attached ? window : 4);
         }
       }),
     );
