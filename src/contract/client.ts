@@ -129,10 +129,9 @@ export interface Client {
   readonly unsettled: number;
 
   /**
-   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. `repeated` is the DUP flag
-   * (true when absent): after a restart it tells a repetition from a new message under a reused id.
+   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session.
    */
-  acceptInbound(packetId: number, repeated?: boolean): Receipt;
+  acceptInbound(packetId: number): Receipt;
   /** False when the id was not known. */
   releaseInbound(packetId: number): boolean;
 

@@ -274,10 +274,10 @@ export class BusClient implements Client, Occupant {
     return this.session?.unsettled ?? 0;
   }
 
-  acceptInbound(packetId: number, repeated = true): Receipt {
+  acceptInbound(packetId: number): Receipt {
     if (this.ended || this.session === undefined) return "full";
     if (this.#writesBefore < 0) this.#writesBefore = this.loop.core.commits?.writes ?? -1;
-    return this.session.acceptInbound(packetId, repeated);
+    return this.session.acceptInbound(packetId);
   }
 
   releaseInbound(packetId: number): boolean {

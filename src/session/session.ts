@@ -316,9 +316,9 @@ export class Session implements Subscriber {
     return "pending";
   }
 
-  acceptInbound(packetId: number, repeated: boolean): "new" | "duplicate" | "full" {
+  acceptInbound(packetId: number): "new" | "duplicate" | "full" {
     this.#inbound ??= new InboundIds();
-    const receipt = this.#inbound.accept(packetId, repeated, this.#context.options.inboundMax);
+    const receipt = this.#inbound.accept(packetId, this.#context.options.inboundMax);
     if (receipt === "new" && this.durable) this.#context.journal?.inbound(this, packetId, true);
     return receipt;
   }

@@ -96,7 +96,7 @@ function publishOnce(
     reject(channel, packet, p.CONGESTION, now);
     return;
   }
-  switch (client.acceptInbound(messageId, packet.duplicate)) {
+  switch (client.acceptInbound(messageId)) {
     case "full":
       reject(channel, packet, p.CONGESTION, now);
       return;

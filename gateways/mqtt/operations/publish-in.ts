@@ -68,7 +68,7 @@ export function publishIn(
   const message = new Message(topic, payload, qos, retain, now, carried, expiry);
   if (qos === 0) publishQos0(connection, message);
   else if (qos === 1) publishQos1(connection, message, head.packetId);
-  else publishQos2(connection, message, head.packetId, (flags & 8) !== 0);
+  else publishQos2(connection, message, head.packetId);
 }
 
 function publishQos0(connection: Connection, message: Message): void {
@@ -96,10 +96,10 @@ function publishQos1(connection: Connection, message: Message, packetId: number)
 }
 
 /** Method B: the message goes onward at once, its packet id is kept until PUBREL (MQTT 5 §4.3.3). */
-function publishQos2(connection: Connection, message: Message, packetId: number, repeated: boolean): void {
+function publishQos2(connection: Connection, message: Message, packetId: number): void {
   const { client } = connection;
   const ticket = connection.nextTicket();
-  const receipt = client.acceptInbound(packetId, repeated);
+  const receipt = client.acceptInbound(packetId);
   if (receipt === "duplicate") {
     // While the first one waits for its answer, that answer serves both; it may have come on another connection.
     if (connection.answers?.awaits(packetId) === true) return;

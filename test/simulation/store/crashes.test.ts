@@ -14,8 +14,6 @@ interface Publish {
   readonly payload: string;
   readonly qos: 1 | 2;
   readonly id: number;
-  /** It went out before: DUP. */
-  repeated: boolean;
   /** `sent`, `releasing`: this life has the message, or its release, and the answer is due. */
   state: "due" | "sent" | "released" | "releasing";
 }
@@ -160,7 +158,6 @@ class Simulation {
       payload: `${qos}-${count}`,
       qos,
       id: this.#freeId(),
-      repeated: false,
       state: "due",
     });
     this.#publishDue();
@@ -188,10 +185,9 @@ class Simulation {
     if (!session.connected) life.connect(session, 0);
     publish.state = "sent";
     const before = life.store.writes;
-    const receipt = publish.qos === 1 ? "new" : session.acceptInbound(publish.id, publish.repeated);
+    const receipt = publish.qos === 1 ? "new" : session.acceptInbound(publish.id);
     expect(receipt).not.toBe("full");
     const isNew = receipt === "new";
-    publish.repeated = true;
     if (isNew) life.publish("t", publish.payload, { qos: publish.qos });
     life.store.whenCommitted(
       (failure) => {

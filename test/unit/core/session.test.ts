@@ -339,15 +339,15 @@ describe("the queue's limits", () => {
 describe("inbound QoS 2", () => {
   it("knows a packet id from its publish to its release, and no more than the limit (MQTT 5 §4.3.3)", () => {
     const { session } = newSession();
-    expect(session.acceptInbound(1, true)).toBe("new");
-    expect(session.acceptInbound(1, true)).toBe("duplicate");
-    expect(session.acceptInbound(2, true)).toBe("new");
-    expect(session.acceptInbound(3, true)).toBe("full");
+    expect(session.acceptInbound(1)).toBe("new");
+    expect(session.acceptInbound(1)).toBe("duplicate");
+    expect(session.acceptInbound(2)).toBe("new");
+    expect(session.acceptInbound(3)).toBe("full");
     session.detach();
-    expect(session.acceptInbound(1, true)).toBe("duplicate");
+    expect(session.acceptInbound(1)).toBe("duplicate");
     expect(session.releaseInbound(1)).toBe(true);
     expect(session.releaseInbound(1)).toBe(false);
-    expect(session.acceptInbound(1, true)).toBe("new");
+    expect(session.acceptInbound(1)).toBe("new");
   });
 });
 
