@@ -16,7 +16,7 @@ import { MODULES } from "./modules.ts";
 import { systemClock } from "./net/clock.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
-import type { LmdbOptions } from "./store/lmdb-engine.ts";
+import type { LmdbOptions } from "./store/lmdb/engine.ts";
 import { checkStore, compactStore, exportStore, importStore, storeStats } from "./store/maintenance.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
 
@@ -30,10 +30,18 @@ const load = (request: ConfigRequest): LoadedConfig =>
 async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> {
   const { engine, ...options } = config.store;
   if (engine === "memory") return undefined;
-  return openStore({ ...options, folder: config.dataFolder }, (failure) => {
-    if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
-    else log.error({ error: failure }, "the store cannot write: what it would have to keep is refused");
-  });
+  return openStore(
+    { ...options, folder: config.dataFolder },
+    {
+      failure(failure) {
+        if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
+        else log.error({ error: failure }, "the store cannot write: what it would have to keep is refused");
+      },
+      damaged: ({ table, problem }) =>
+        log.error({ table, problem }, "a record of the store cannot be read, and is put aside"),
+      note: (sentence) => log.warn({}, sentence),
+    },
+  );
 }
 
 function storeOptions(request: ConfigRequest): LmdbOptions {

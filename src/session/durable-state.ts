@@ -291,9 +291,30 @@ function messageRecord(message: Message): MessageRecord {
   return [topic, payload, qos, retain, publishedAt, bounded(expiresAt), publisher, properties];
 }
 
+/** What is read back is believed only as far as its shape: a store may have been written by anybody. */
+function must(holds: boolean, problem: string): void {
+  if (!holds) throw new Error(problem);
+}
+
+export function sessionOf(record: StoredValue): SessionRecord {
+  const { gateway, clientId, mountpoint, expiry } = record as SessionRecord;
+  must(typeof gateway === "string" && typeof clientId === "string", "it names no client");
+  must(typeof mountpoint === "string" && typeof expiry === "number", "it is no session");
+  return record as SessionRecord;
+}
+
+export function subscriptionOf(record: StoredValue): SubscribeOptions {
+  must(isQoS((record as SubscribeOptions).qos), "it has no QoS");
+  return record as SubscribeOptions;
+}
+
+const isQoS = (value: unknown): boolean => value === 0 || value === 1 || value === 2;
+
 export function messageOf(record: StoredValue): Message {
   const [topic, payload, qos, retain, publishedAt, expiresAt, publisher, properties] =
     record as MessageRecord;
+  must(typeof topic === "string" && payload instanceof Uint8Array && isQoS(qos), "it is no message");
+  must(typeof publishedAt === "number" && typeof expiresAt === "number", "it has no time");
   const expiry = expiresAt === UNBOUNDED ? FOREVER : ((expiresAt - publishedAt) as Duration);
   const message = new Message(
     topic,
@@ -323,6 +344,7 @@ export function deliveryOf(
   groupOf: (group: string, filter: string) => SharedSubscription | undefined,
 ): { readonly id: DeliveryId; readonly delivery: Outgoing } | undefined {
   const [content, id, stage, qos, retain, subscriptionIds, origin] = record as DeliveryRecord;
+  must(typeof id === "number" && isQoS(qos) && Array.isArray(subscriptionIds), "it is no delivery");
   const message = typeof content === "number" ? messages(content) : messageOf(content);
   if (message === undefined) return undefined;
   const group = origin === undefined || origin === null ? undefined : groupOf(...origin);

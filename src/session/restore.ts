@@ -1,6 +1,5 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
-import type { SubscribeOptions } from "../contract/client.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import type { SessionContext } from "./context.ts";
 import {
@@ -10,6 +9,8 @@ import {
   type KeptDelivery,
   messageOf,
   type SessionRecord,
+  sessionOf,
+  subscriptionOf,
   unbounded,
 } from "./durable-state.ts";
 import { Session } from "./session.ts";
@@ -23,6 +24,8 @@ export interface Restored {
   delayed: number;
   /** Records that belonged to nothing: left by an older version, and removed. */
   orphans: number;
+  /** Records that make no sense: they are kept aside, and everything else is back. */
+  aside: number;
 }
 
 /** Records after which there is a word on progress. */
@@ -41,7 +44,14 @@ export class Restoration {
   readonly #progress: (restored: Restored) => void;
   /** Records read so far. */
   #read = 0;
-  readonly #restored: Restored = { sessions: 0, deliveries: 0, retained: 0, delayed: 0, orphans: 0 };
+  readonly #restored: Restored = {
+    sessions: 0,
+    deliveries: 0,
+    retained: 0,
+    delayed: 0,
+    orphans: 0,
+    aside: 0,
+  };
 
   /** `progress`: told again and again what has been read so far; a large store takes seconds. */
   constructor(
@@ -78,16 +88,22 @@ export class Restoration {
     return this.#restored;
   }
 
-  *#entries(table: Table): Iterable<readonly [Key, StoredValue]> {
-    for (const entry of this.#store.entries(table)) {
+  /** One bad record is no reason not to start. */
+  #each(table: Table, take: (key: Key, value: StoredValue) => void): void {
+    for (const [key, value] of this.#store.entries(table)) {
       if (++this.#read % PROGRESS_EVERY === 0) this.#progress(this.#restored);
-      yield entry;
+      try {
+        take(key, value);
+      } catch (error) {
+        this.#restored.aside++;
+        this.#store.setAside(table, key, value, (error as Error).message);
+      }
     }
   }
 
   #readSessions(): void {
-    for (const [key, value] of this.#entries("session")) {
-      const record = value as SessionRecord;
+    this.#each("session", (key, value) => {
+      const record = sessionOf(value);
       const expiry = unbounded(record.expiry) as Duration;
       const session = new Session(record.gateway, record.clientId, expiry, this.#context);
       session.username = record.username ?? undefined;
@@ -99,28 +115,28 @@ export class Restoration {
       this.#state.knowSession(session, key as number);
       this.#byNumber.set(key as number, { session, record });
       this.#restored.sessions++;
-    }
+    });
   }
 
   #readSubscriptions(): void {
-    for (const [key, value] of this.#entries("subscription")) {
+    this.#each("subscription", (key, value) => {
       const [number, filter] = key as [number, string];
       const owner = this.#byNumber.get(number);
       if (owner === undefined) this.#orphan("subscription", key);
-      else owner.session.subscriptions.set(filter, value as SubscribeOptions);
-    }
+      else owner.session.subscriptions.set(filter, subscriptionOf(value));
+    });
   }
 
   #readMessages(): void {
-    for (const [key, value] of this.#entries("message")) {
+    this.#each("message", (key, value) => {
       this.#messages.set(key as number, { message: messageOf(value), deliveries: [] });
-    }
+    });
   }
 
   /** In two steps: uses of a message are known before the first delivery that does not fit any more is dropped. */
   #readDeliveries(): readonly (() => void)[] {
     const deliveries: (() => void)[] = [];
-    for (const [key, value] of this.#entries("queue")) {
+    this.#each("queue", (key, value) => {
       const [number, sequence] = key as [number, number];
       const session = this.#byNumber.get(number)?.session;
       const found =
@@ -134,42 +150,44 @@ export class Restoration {
             );
       if (session === undefined || found === undefined) {
         this.#orphan("queue", key);
-        continue;
+        return;
       }
       const kept = this.#state.knowDelivery(session, found.delivery);
       const message = deliveryMessage(value);
       if (message !== undefined) this.#messages.get(message)!.deliveries.push(kept);
       deliveries.push(() => session.restore(found.delivery, found.id, sequence));
       this.#restored.deliveries++;
-    }
+    });
     return deliveries;
   }
 
   #readInbound(): void {
-    for (const [key] of this.#entries("inbound")) {
+    this.#each("inbound", (key) => {
       const [number, packetId] = key as [number, number];
       const owner = this.#byNumber.get(number);
       if (owner === undefined) this.#orphan("inbound", key);
       else owner.session.restoreInbound(packetId);
-    }
+    });
   }
 
   #readBus(): void {
-    for (const [key, value] of this.#entries("retained")) {
+    this.#each("retained", (key, value) => {
       const message = messageOf(value);
+      // Clearing its topic would not find it.
+      if (message.topic !== key) throw new Error(`it is of topic ${message.topic}`);
       if (message.expiresAt <= this.#now) this.#store.remove("retained", key);
       else {
         this.#bus.retainedMessages.restore(message);
         this.#restored.retained++;
       }
-    }
-    for (const [key, value] of this.#entries("delayed")) {
+    });
+    this.#each("delayed", (key, value) => {
       const [record, due] = value as [StoredValue, number];
       const message = messageOf(record);
       this.#state.knowDelayed(message, key as number);
       this.#sessions.gate.delayed.restore(message, due as Instant);
       this.#restored.delayed++;
-    }
+    });
   }
 
   #settleMessages(deliveries: readonly (() => void)[]): void {

@@ -10,10 +10,12 @@ export const TABLES = [
   "retained",
   "delayed",
   "ban",
+  // What cannot be read, moved out of the others. New tables come last: a key begins with the place of its table.
+  "aside",
 ] as const;
 export type Table = (typeof TABLES)[number];
 
-/** Text of any length, a number, or a number within a number. */
+/** Text of any length and any characters, a whole number from 0 on, or one of these within a number. */
 export type Key = string | number | [number, number | string];
 
 /** Plain data: what JSON can say, plus bytes, `Infinity` and absent array elements. */
@@ -73,6 +75,8 @@ export interface Store {
   hasten(): void;
   /** A record is needed no more, and so not waited for. Nobody waits for this to be committed. */
   drop(record: StoreRecord): void;
+  /** Moves a record that makes no sense out of its table, to where somebody may look at it. */
+  setAside(table: Table, key: Key, value: StoredValue, problem: string): void;
   /** What was committed, in the order of keys. For start-up and maintenance. */
   entries(table: Table): Iterable<readonly [key: Key, value: StoredValue]>;
   /** Grows with each write that somebody may have to wait for. */

@@ -1,5 +1,6 @@
 import { deliveryMessage } from "../session/durable-state.ts";
 import { type Key, type Store, TABLES, type Table } from "../session/store.ts";
+import type { Damage } from "./engine.ts";
 
 export interface Checked {
   /** Records by table. */
@@ -11,8 +12,8 @@ export interface Checked {
 /** Problems that are named; the rest is counted. */
 const PROBLEMS_MAX = 20;
 
-/** Reads every record and holds what refers to something against it. */
-export function checkRecords(store: Pick<Store, "entries">): Checked {
+/** Reads every record and holds what refers to something against it. `unreadable`: what reading them has reported. */
+export function checkRecords(store: Pick<Store, "entries">, unreadable: readonly Damage[] = []): Checked {
   const records = new Map<Table, number>();
   const problems: string[] = [];
   let more = 0;
@@ -51,6 +52,10 @@ export function checkRecords(store: Pick<Store, "entries">): Checked {
     records.set(table, count);
   }
   for (const message of messages) if (!used.has(message)) report(`message ${message}: nobody waits for it`);
+  for (const { table, problem } of unreadable)
+    report(`${table ?? "file"}: a record cannot be read: ${problem}`);
+  const aside = records.get("aside") ?? 0;
+  if (aside > 0) report(`${aside} records that could not be read stand aside`);
   if (more > 0) problems.push(`and ${more} more`);
   return { records, problems };
 }

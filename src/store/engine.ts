@@ -7,12 +7,46 @@ export interface Change {
   readonly value: (() => StoredValue) | undefined;
 }
 
+/** A record that cannot be read, as it lay there. */
+export interface Damage {
+  readonly problem: string;
+  readonly table: Table | undefined;
+  readonly raw: Uint8Array;
+}
+
 /** What really keeps records. `GroupCommit` makes a store of it. */
 export interface Engine {
   /** Makes all changes or none, and resolves when they are on disk. */
   commit(changes: readonly Change[]): Promise<void>;
+  /**
+   * In the order of keys. What cannot be read is reported as damage and left out; the next commit moves it to the
+   * table `aside`.
+   */
   entries(table: Table): Iterable<readonly [key: Key, value: StoredValue]>;
   /** Bytes on disk in use; 0 where nothing is on disk. */
   size(): number;
   close(): Promise<void>;
+}
+
+/** An engine in files of a data folder, which an operator may look after. */
+export interface DiskEngine extends Engine {
+  count(table: Table): number;
+  /** Bytes on disk that hold records; the rest is free for new ones. */
+  used(): number;
+  /** Gives what records no longer need back to the disk, and closes. */
+  compact(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly folder: string;
+  /** Wait for the disk at each commit. Without it a power cut may cost the last second, a crash nothing. */
+  readonly sync: boolean;
+  /** Records may not take more than this many bytes on disk. */
+  readonly sizeMax: number;
+  /** Opens also what is damaged, to save what can be read of it. */
+  readonly salvage?: boolean;
+  /** Hears of records that cannot be read. */
+  readonly damaged?: (damage: Damage) => void;
+  /** Hears what an operator should know, in a sentence. */
+  readonly note?: (sentence: string) => void;
 }

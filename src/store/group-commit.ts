@@ -6,6 +6,7 @@ import {
   StoreRecord,
   type Table,
 } from "../session/store.ts";
+import type { AsideRecord } from "./aside.ts";
 import { Callback, settle, waitFor } from "./commit-waits.ts";
 import type { Change, Engine } from "./engine.ts";
 
@@ -100,6 +101,12 @@ export class GroupCommit implements Store {
     const record = this.#name(table, key);
     record.dropped = true;
     this.write(record, false);
+  }
+
+  setAside(table: Table, key: Key, value: StoredValue, problem: string): void {
+    const aside: AsideRecord = { table, key, value, problem, at: Date.now() };
+    this.put("aside", `${table} ${typeof key === "object" ? key.join(" ") : key}`, () => aside);
+    this.remove(table, key);
   }
 
   write(record: StoreRecord, patient: boolean): void {

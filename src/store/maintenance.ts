@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import { type Key, TABLES, type Table } from "../session/store.ts";
 import { type Checked, checkRecords } from "./check.ts";
-import type { Change } from "./engine.ts";
-import { LmdbEngine, type LmdbOptions } from "./lmdb-engine.ts";
+import type { Change, Damage } from "./engine.ts";
+import { LmdbEngine, type LmdbOptions } from "./lmdb/engine.ts";
 import { FORMAT } from "./migrations.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -30,7 +30,11 @@ async function withStore<T>(options: LmdbOptions, work: (engine: LmdbEngine) => 
   }
 }
 
-export const checkStore = (options: LmdbOptions): Promise<Checked> => withStore(options, checkRecords);
+export function checkStore(options: LmdbOptions): Promise<Checked> {
+  const unreadable: Damage[] = [];
+  const damaged = (damage: Damage): void => void unreadable.push(damage);
+  return withStore({ ...options, damaged }, (engine) => checkRecords(engine, unreadable));
+}
 
 export const storeStats = (options: LmdbOptions): Promise<StoreStats> =>
   withStore(options, (engine) => ({

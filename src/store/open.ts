@@ -1,6 +1,7 @@
 import type { Duration } from "../lib/time.ts";
+import type { Damage } from "./engine.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { LmdbEngine } from "./lmdb-engine.ts";
+import { LmdbEngine } from "./lmdb/engine.ts";
 
 export interface StoreOptions {
   readonly folder: string;
@@ -22,19 +23,26 @@ export interface OpenedStore {
   used(): number;
 }
 
-/** Opens the embedded store. Throws `StoreError`. `onFailure` hears when commits begin to fail, and work again. */
-export async function openStore(
-  options: StoreOptions,
-  onFailure: (failure: Error | undefined) => void,
-): Promise<OpenedStore> {
-  const engine = await LmdbEngine.open(options);
+/** Who hears what an operator should. */
+export interface StoreEvents {
+  /** Commits begin to fail, or work again. */
+  failure(failure: Error | undefined): void;
+  /** A record cannot be read, and is put aside. */
+  damaged(damage: Damage): void;
+  note(sentence: string): void;
+}
+
+/** Opens the embedded store. Throws `StoreError`. */
+export async function openStore(options: StoreOptions, events: StoreEvents): Promise<OpenedStore> {
+  const { damaged, note } = events;
+  const engine = await LmdbEngine.open({ ...options, damaged, note });
   const store = new GroupCommit(engine, {
     window: options.commitWindow,
     patience: PATIENCE_MS,
     retry: RETRY_MS,
     // A window of nothing is the end of this turn of the event loop.
     later: (run, wait) => void (wait < 1 ? setImmediate(run) : setTimeout(run, wait)),
-    onFailure,
+    onFailure: events.failure,
     now: () => performance.now(),
   });
   return { store, size: () => engine.size(), used: () => engine.used() };

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LmdbEngine } from "#core/store/lmdb-engine.ts";
+import { LmdbEngine } from "#core/store/lmdb/engine.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { storeContract } from "./store.ts";
 

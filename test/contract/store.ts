@@ -177,6 +177,37 @@ export function storeContract(name: string, create: () => EngineUnderTest): void
       expect(records("subscription")).toEqual([[[3, `${long}c`], 3]]);
     });
 
+    it("takes keys of any characters and tells them apart, as topics may hold them", async () => {
+      const parts = ["\u0001", "\u0002", "\u0003", "\u0004", "\u001b", "\u0000", "a", "\uffff", "ü"];
+      const topics = parts.flatMap((first) =>
+        parts.flatMap((last) => [0, 62, 63, 64, 70, 600].map((count) => first + "a".repeat(count) + last)),
+      );
+      const all = new Map([...new Set(topics)].map((topic, index) => [topic, index]));
+      for (const [topic, index] of all) {
+        store.put("retained", topic, () => index);
+        store.put("subscription", [7, topic], () => index);
+      }
+      await commit();
+      await reopen();
+      expect(new Map(records("retained") as [string, number][])).toEqual(all);
+      const filters = records("subscription") as [[number, string], number][];
+      expect(new Map(filters.map(([[, filter], index]) => [filter, index]))).toEqual(all);
+      for (const topic of all.keys()) store.remove("retained", topic);
+      await commit();
+      expect(records("retained")).toEqual([]);
+    });
+
+    it("moves aside what makes no sense, and keeps it there", async () => {
+      store.put("retained", "t", () => "no message");
+      await commit();
+      store.setAside("retained", "t", "no message", "it is no message");
+      await commit();
+      await reopen();
+      expect(records("retained")).toEqual([]);
+      const [[, aside]] = records("aside") as [[Key, unknown]];
+      expect(aside).toMatchObject({ table: "retained", key: "t", value: "no message" });
+    });
+
     it("removes, and does not mind when there is nothing to remove", async () => {
       store.put("ban", "a", () => 1);
       await commit();

@@ -7,6 +7,9 @@ import { MODULES } from "#core/modules.ts";
 import { openLog } from "#core/observe/log.ts";
 import { openStore } from "#core/store/open.ts";
 
+/** Nobody hears what the store has to say. */
+const DEAF = { failure: () => {}, damaged: () => {}, note: () => {} };
+
 export interface TestGateway {
   readonly composition: Composition;
   /** The port of a listener, by gateway and listener name. */
@@ -67,7 +70,7 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
   });
   const { engine, ...store } = config.store;
   const kept =
-    engine === "memory" ? undefined : await openStore({ ...store, folder: config.dataFolder }, () => {});
+    engine === "memory" ? undefined : await openStore({ ...store, folder: config.dataFolder }, DEAF);
   const composition = compose(config, MODULES, openLog({ level: "warn", format: "json", output }), kept);
   await composition.open();
   return {

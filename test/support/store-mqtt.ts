@@ -8,6 +8,7 @@ interface InFlight {
   readonly topic: string;
   readonly payload: string;
   readonly qos: 1 | 2;
+  readonly retain: boolean;
   /** What is due: the message, or its release. */
   stage: "publish" | "release";
   /** It has been sent before. */
@@ -47,12 +48,12 @@ export class PersistentClient {
   }
 
   /** Resolves when the gateway has taken the message over: PUBACK or PUBREC, however many connections it takes. */
-  publish(topic: string, payload: string, qos: 1 | 2): Promise<void> {
+  publish(topic: string, payload: string, qos: 1 | 2, retain = false): Promise<void> {
     do this.#nextId = (this.#nextId % 65_535) + 1;
     while (this.#inFlight.has(this.#nextId));
     const id = this.#nextId;
     return new Promise((resolve) => {
-      const entry: InFlight = { topic, payload, qos, stage: "publish", sent: false, resolve };
+      const entry: InFlight = { topic, payload, qos, retain, stage: "publish", sent: false, resolve };
       this.#inFlight.set(id, entry);
       if (this.connected) this.#sendEntry(id, entry);
     });
@@ -129,8 +130,8 @@ export class PersistentClient {
       this.#send({ cmd: "pubrel", messageId });
       return;
     }
-    const { topic, payload, qos, sent } = entry;
-    this.#send({ cmd: "publish", topic, payload, qos, messageId, dup: sent, retain: false });
+    const { topic, payload, qos, retain, sent } = entry;
+    this.#send({ cmd: "publish", topic, payload, qos, messageId, dup: sent, retain });
     entry.sent = true;
   }
 

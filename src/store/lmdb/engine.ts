@@ -1,39 +1,35 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, mkdirSync, renameSync, statSync } from "node:fs";
+import { renameSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { type Key, type StoredValue, TABLES, type Table } from "../session/store.ts";
-import type { Change, Engine } from "./engine.ts";
+import type { Key, StoredValue, Table } from "../../session/store.ts";
+import { asideChanges } from "../aside.ts";
+import { encodeKey, tableByte } from "../codec/key.ts";
+import { decodeRecord, encodeRecord } from "../codec/record.ts";
+import { closeToOthers, prepareFolder } from "../data-folder.ts";
+import type { Change, Damage, DiskEngine, EngineOptions } from "../engine.ts";
+import { FolderLock } from "../folder-lock.ts";
+import { FORMAT, FORMAT_KEY, MIGRATIONS, type Migration } from "../migrations.ts";
+import { StoreError } from "../store-error.ts";
 import { headDamage, treeDamage } from "./file-check.ts";
-import { FolderLock } from "./folder-lock.ts";
-import { FORMAT, MIGRATIONS, type Migration } from "./migrations.ts";
-import { StoreError } from "./store-error.ts";
+import { formerEntries, formerTables, leaveFormer } from "./former-format.ts";
 
 const FILE = "isthmus.mdb";
-const FORMAT_KEY = "format";
-/** LMDB's own limit is 1,978 bytes; text above this length is replaced by its digest. */
+const RECORDS = "records";
+/** The tables of formats 1 and 2, and ours. */
+const DATABASES_MAX = 12;
+/** LMDB's own limit is 1,978 bytes; a longer key is replaced by its digest. */
 const KEY_LENGTH_MAX = 1500;
+/** Between the table and the digest: no key has this there. */
+const DIGEST = 0xff;
 
-export interface LmdbOptions {
-  readonly folder: string;
-  /** Wait for the disk at each commit. Without it a power cut may cost the last second, a crash nothing. */
-  readonly sync: boolean;
-  /** The file may not grow above this many bytes. */
-  readonly sizeMax: number;
-  /** Opens also what is damaged, to save what can be read of it. LMDB may end the process at a page that is not one. */
-  readonly salvage?: boolean;
+export interface LmdbOptions extends EngineOptions {
   /** For tests of formats that do not exist yet. */
   readonly format?: number;
   readonly migrations?: ReadonlyMap<number, Migration>;
 }
 
-interface Record {
-  /** The text of the key, where a digest stands in for it. */
-  readonly k?: string;
-  readonly v: StoredValue;
-}
-
-type Tables = ReadonlyMap<Table, Database<Record, Key>>;
+type Records = Database<Buffer, Buffer>;
 interface PageCounts {
   readonly pageSize: number;
   readonly treeBranchPageCount: number;
@@ -45,18 +41,25 @@ interface FileCounts extends PageCounts {
   readonly lastTxnId: number;
 }
 
+interface Unreadable {
+  readonly key: Buffer;
+  readonly damage: Damage;
+}
+
 /** Records in an LMDB file: memory-mapped, transactional, with nothing to repair after a crash. */
-export class LmdbEngine implements Engine {
+export class LmdbEngine implements DiskEngine {
   readonly #root: RootDatabase;
-  readonly #tables: Tables;
+  readonly #records: Records;
   readonly #lock: FolderLock;
   readonly #options: LmdbOptions;
   /** The last commit failed: the next ones take the slower way, which fails without a trace. */
   #careful = false;
+  /** What cannot be read, by key: the next commit moves it aside. */
+  readonly #unreadable = new Map<string, Unreadable>();
 
-  private constructor(root: RootDatabase, tables: Tables, lock: FolderLock, options: LmdbOptions) {
+  private constructor(root: RootDatabase, records: Records, lock: FolderLock, options: LmdbOptions) {
     this.#root = root;
-    this.#tables = tables;
+    this.#records = records;
     this.#lock = lock;
     this.#options = options;
   }
@@ -64,7 +67,7 @@ export class LmdbEngine implements Engine {
   /** Throws `StoreError`, which says what to do. */
   static async open(options: LmdbOptions): Promise<LmdbEngine> {
     const folder = resolve(options.folder);
-    prepare(folder);
+    prepareFolder(folder, options.note ?? ignore);
     const lock = await FolderLock.take(folder).catch((error: unknown) => {
       throw StoreError.of(error, folder);
     });
@@ -72,11 +75,11 @@ export class LmdbEngine implements Engine {
       throw new StoreError("store-in-use", `another process uses the data folder ${folder}`);
     }
     try {
-      const root = openFile(join(folder, FILE), options);
-      const tables = new Map(
-        TABLES.map((name) => [name, root.openDB<Record, Key>({ name, encoding: "msgpack" })] as const),
-      );
-      const engine = new LmdbEngine(root, tables, lock, options);
+      const path = join(folder, FILE);
+      const root = openFile(path, options);
+      for (const file of [path, `${path}-lock`, join(folder, "lock")]) closeToOthers(file);
+      const records: Records = root.openDB({ name: RECORDS, encoding: "binary", keyEncoding: "binary" });
+      const engine = new LmdbEngine(root, records, lock, options);
       ignoreRejectionsOfNobody();
       await engine.#migrate(folder);
       return engine;
@@ -99,24 +102,20 @@ export class LmdbEngine implements Engine {
   }
 
   *entries(table: Table): Iterable<readonly [Key, StoredValue]> {
-    const range = this.#table(table).getRange({ snapshot: false })[Symbol.iterator]();
-    for (;;) {
-      let next: IteratorResult<{ key: Key; value: Record }>;
+    for (const { key, value } of this.#records.getRange({ ...rangeOf(table), snapshot: false })) {
+      let record: readonly [Table, Key, StoredValue];
       try {
-        next = range.next() as typeof next;
-        if (next.done !== true && typeof next.value.value !== "object") throw new Error("not a record");
+        record = decodeRecord(key, value);
       } catch (error) {
-        const { message } = error as Error;
-        throw new StoreError("store-failed", `a record of table ${table} cannot be read: ${message}`);
+        this.#cannotRead(table, key, value, error as Error);
+        continue;
       }
-      if (next.done === true) return;
-      const { key, value } = next.value;
-      yield [value.k === undefined ? key : typeof key === "object" ? [key[0], value.k] : value.k, value.v];
+      yield [record[1], record[2]];
     }
   }
 
   count(table: Table): number {
-    return (this.#table(table).getStats() as { entryCount: number }).entryCount;
+    return this.#records.getKeysCount(rangeOf(table));
   }
 
   /** Bytes of the file. */
@@ -127,14 +126,8 @@ export class LmdbEngine implements Engine {
 
   /** Bytes of the file that hold records; the rest is free for new ones. */
   used(): number {
-    let pages = 0;
-    let size = 0;
-    for (const table of this.#tables.values()) {
-      const counts = table.getStats() as PageCounts;
-      size = counts.pageSize;
-      pages += counts.treeBranchPageCount + counts.treeLeafPageCount + counts.overflowPages;
-    }
-    return pages * size;
+    const counts = this.#records.getStats() as PageCounts;
+    return (counts.treeBranchPageCount + counts.treeLeafPageCount + counts.overflowPages) * counts.pageSize;
   }
 
   /** Puts a copy without free pages in the place of the file, and closes. */
@@ -143,6 +136,7 @@ export class LmdbEngine implements Engine {
     try {
       await this.#root.backup(`${path}.compact`, true);
       await this.#root.close();
+      closeToOthers(`${path}.compact`);
       renameSync(`${path}.compact`, path);
     } finally {
       await this.#lock.release();
@@ -159,22 +153,23 @@ export class LmdbEngine implements Engine {
     return this.size() > sizeMax && this.used() > sizeMax;
   }
 
+  #cannotRead(table: Table, key: Buffer, value: Buffer, { message }: Error): void {
+    const name = key.toString("latin1");
+    if (this.#unreadable.has(name)) return;
+    const damage = { table, problem: message, raw: Buffer.concat([key, value]) };
+    this.#unreadable.set(name, { key: Buffer.from(key), damage });
+    this.#options.damaged?.(damage);
+  }
+
   async #write(changes: readonly Change[]): Promise<void> {
+    const unreadable = [...this.#unreadable.values()];
     // Values are made before the first one is written: what throws must not leave half a batch behind.
-    const made = changes.map(({ table, key, value }) => {
-      const [stored, original] = storedKey(key);
-      const record: Record | undefined =
-        value === undefined
-          ? undefined
-          : original === undefined
-            ? { v: value() }
-            : { k: original, v: value() };
-      return { database: this.#table(table), stored, record };
-    });
+    const made = [...asideChanges(unreadable.map(({ damage }) => damage)), ...changes].map(stored);
     const write = (): void => {
-      for (const { database, stored, record } of made) {
-        const written = record === undefined ? database.remove(stored) : database.put(stored, record);
-        // Each write has a promise of the same fate as the batch: one place hears of it.
+      // Each write has a promise of the same fate as the batch: one place hears of it.
+      for (const { key } of unreadable) this.#records.remove(key).catch?.(ignore);
+      for (const { key, record } of made) {
+        const written = record === undefined ? this.#records.remove(key) : this.#records.put(key, record);
         written.catch?.(ignore);
       }
     };
@@ -194,18 +189,16 @@ export class LmdbEngine implements Engine {
       const reason = (error as { commitError?: Promise<never> }).commitError;
       throw StoreError.of((await reason?.catch((cause: unknown) => cause)) ?? error, this.#options.folder);
     }
-  }
-
-  #table(name: Table): Database<Record, Key> {
-    return this.#tables.get(name)!;
+    this.#unreadable.clear();
   }
 
   async #migrate(folder: string): Promise<void> {
     const { format = FORMAT, migrations = MIGRATIONS } = this.#options;
     const setFormat = (version: number): Change => ({ table: "meta", key: FORMAT_KEY, value: () => version });
-    let found = this.#table("meta").get(FORMAT_KEY)?.v as number | undefined;
+    let found = this.#format();
     if (found === undefined) {
-      await this.#write([setFormat(format)]);
+      await this.#write([...this.#former(), setFormat(format)]);
+      await leaveFormer(this.#root, format);
       return;
     }
     while (found !== format) {
@@ -220,9 +213,44 @@ export class LmdbEngine implements Engine {
       await this.#write([...migration((table) => this.entries(table)), setFormat(found)]);
     }
   }
+
+  #format(): number | undefined {
+    for (const [key, value] of this.entries("meta")) if (key === FORMAT_KEY) return value as number;
+    return undefined;
+  }
+
+  /** What formats 1 and 2 have kept, all of it as one commit. */
+  *#former(): Generator<Change> {
+    const damages: Damage[] = [];
+    for (const table of formerTables(this.#root)) {
+      for (const [key, value] of formerEntries(this.#root, table, (damage) => damages.push(damage))) {
+        if (key !== FORMAT_KEY || table !== "meta") yield { table, key, value: () => value };
+      }
+    }
+    for (const damage of damages) this.#options.damaged?.(damage);
+    yield* asideChanges(damages);
+  }
 }
 
 const ignore = (): void => {};
+
+function stored({ table, key, value }: Change): {
+  readonly key: Buffer;
+  readonly record: Buffer | undefined;
+} {
+  const whole = Buffer.from(encodeKey(table, key));
+  const isLong = whole.length > KEY_LENGTH_MAX;
+  const short = isLong
+    ? Buffer.from([whole[0]!, DIGEST, ...createHash("sha256").update(whole).digest()])
+    : whole;
+  const record = value === undefined ? undefined : encodeRecord(short, isLong ? whole : undefined, value());
+  return { key: short, record };
+}
+
+const rangeOf = (table: Table): { readonly start: Buffer; readonly end: Buffer } => ({
+  start: Buffer.from([tableByte(table)]),
+  end: Buffer.from([tableByte(table) + 1]),
+});
 
 /** When a commit fails, LMDB's binding rejects a promise that it has given to nobody, which would end the process. */
 const COMMIT_FAILED = "Commit failed (see commitError for details)";
@@ -239,7 +267,7 @@ function openFile(path: string, { sync, salvage }: LmdbOptions): RootDatabase {
   mustBeSound(path, headDamage(path));
   const root = open({
     path,
-    maxDbs: TABLES.length + 1,
+    maxDbs: DATABASES_MAX,
     // A commit returns when the map is written; the disk is flushed by another thread, and `flushed` tells.
     overlappingSync: sync,
     noSync: !sync,
@@ -248,8 +276,10 @@ function openFile(path: string, { sync, salvage }: LmdbOptions): RootDatabase {
     // Reading a page beyond the end of the file would end the process with a bus error.
     const { lastPageNumber, pageSize, lastTxnId } = root.getStats() as unknown as FileCounts;
     const [length, whole] = [statSync(path).size, (lastPageNumber + 1) * pageSize];
-    mustBeSound(path, length < whole ? `cut off: ${length} bytes of ${whole}` : undefined);
-    if (salvage !== true) mustBeSound(path, treeDamage(path, pageSize, lastTxnId));
+    const cut = length < whole ? `cut off: ${length} bytes of ${whole}` : undefined;
+    // Pages that were freed by the commit that took them are never written: a file may end before the last page.
+    const damage = treeDamage(path, pageSize, lastTxnId);
+    if (damage !== undefined && (cut !== undefined || salvage !== true)) mustBeSound(path, cut ?? damage);
     return root;
   } catch (error) {
     void root.close();
@@ -263,22 +293,4 @@ function mustBeSound(path: string, damage: string | undefined): void {
     "store-failed",
     `${path} is ${damage}. Put a copy of it back, or move it away to begin anew; isthmus store export may save what can be read`,
   );
-}
-
-function prepare(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-    accessSync(folder, constants.R_OK | constants.W_OK);
-  } catch (error) {
-    throw StoreError.of(error, folder);
-  }
-}
-
-/** The key that LMDB takes, and the original where it is only a digest of that. */
-function storedKey(key: Key): readonly [Key, string | undefined] {
-  const text = typeof key === "string" ? key : typeof key === "object" ? key[1] : "";
-  if (typeof text === "number" || text.length * 3 <= KEY_LENGTH_MAX) return [key, undefined];
-  if (Buffer.byteLength(text) <= KEY_LENGTH_MAX) return [key, undefined];
-  const digest = `\u0001${createHash("sha256").update(text).digest("base64url")}`;
-  return [typeof key === "object" ? [key[0], digest] : digest, text];
 }

@@ -81,7 +81,7 @@ class TreeCheck {
   constructor(file: number, pageSize: number, lastPage: number) {
     this.#file = file;
     this.#pageSize = pageSize;
-    this.#lastPage = lastPage;
+    this.#lastPage = Math.min(lastPage, Math.floor(fstatSync(file).size / pageSize) - 1);
     this.#reached = new Uint8Array((lastPage >> 3) + 1);
   }
 

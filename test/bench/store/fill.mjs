@@ -18,8 +18,12 @@ const EXPIRY = /** @type {any} */ (30 * 86_400_000);
  */
 async function fill({ folder, retained, sessions: count, queued }) {
   const options = { folder, commitWindow: /** @type {any} */ (0), sync: false, sizeMax: 1e12 };
-  const opened = await openStore(options, (failure) => {
-    if (failure !== undefined) throw failure;
+  const opened = await openStore(options, {
+    failure(failure) {
+      if (failure !== undefined) throw failure;
+    },
+    damaged: () => {},
+    note: () => {},
   });
   const now = /** @type {any} */ (Date.now());
   const clock = { now: () => now };

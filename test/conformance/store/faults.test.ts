@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, type TestContext } from "vitest";
-import { LmdbEngine } from "#core/store/lmdb-engine.ts";
+import { LmdbEngine } from "#core/store/lmdb/engine.ts";
 import { PersistentClient } from "../../support/store-mqtt.ts";
 import { StoreSite, until } from "../../support/store-process.ts";
 
@@ -93,6 +93,38 @@ describe.concurrent("the data folder", () => {
     stage.cleanUp(() => rmSync(file));
     const site = await stage.site({}, join(file, "data"));
     await refusesToStart(site, /^isthmus: (data-folder-unusable|store-failed): .*data/);
+  });
+
+  it("on a read-only file system is an error that says so", TIMEOUT, async (context) => {
+    const stage = new Stage(context);
+    const disk = stage.smallDisk(1 << 20);
+    // Where none can be made, the kernel's own read-only tree stands in for it.
+    if (disk !== undefined) execFileSync("mount", ["-o", "remount,ro", disk]);
+    const site = await stage.site({}, join(disk ?? "/sys/kernel", "isthmus", "data"));
+    await refusesToStart(
+      site,
+      disk === undefined ? /^isthmus: data-folder-unusable/ : /^isthmus: data-folder-unusable: .*\(EROFS\)/,
+    );
+  });
+
+  it("holds any topic that MQTT allows: the gateway starts again, and has it", TIMEOUT, async (context) => {
+    const stage = new Stage(context);
+    const site = await stage.site();
+    const process = await site.start();
+    const subscriber = stage.connect(site, "s", [`secret/data\u0001${"a".repeat(60)}`]);
+    await subscriber.subscribed();
+    const publisher = stage.connect(site, "p");
+    await publisher.publish(`\u0001\u000c${"a".repeat(70)}`, "odd", 1, true);
+    await publisher.publish("secret/data", "a secret", 1);
+    await process.kill("SIGKILL");
+    expect((await site.store("check")).output).toContain("all in order");
+    await site.start();
+    await publisher.publish("secret/data", "a secret", 1);
+    await publisher.publish(`secret/data\u0001${"a".repeat(60)}`, "asked for", 1);
+    const reader = stage.connect(site, "r", ["#"]);
+    await until(() => reader.heard.includes("odd"), "what is retained does not come");
+    await until(() => subscriber.heard.length > 0, "the subscription is lost");
+    expect(subscriber.heard).toEqual(["asked for"]);
   });
 
   it("that cannot be written is an error with a fix, and so is a file in it", TIMEOUT, async (context) => {

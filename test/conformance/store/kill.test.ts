@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { messageOf } from "#core/session/durable-state.ts";
 import { checkRecords } from "#core/store/check.ts";
-import { LmdbEngine } from "#core/store/lmdb-engine.ts";
+import { LmdbEngine } from "#core/store/lmdb/engine.ts";
 import { mulberry32 } from "../../support/random.ts";
 import { CoapSocket } from "../../support/store-coap.ts";
 import { PersistentClient } from "../../support/store-mqtt.ts";

@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { open as openLmdb } from "lmdb";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { LmdbEngine, type LmdbOptions } from "#core/store/lmdb-engine.ts";
+import type { Key, Table } from "#core/session/store.ts";
+import { LmdbEngine, type LmdbOptions } from "#core/store/lmdb/engine.ts";
 import { compactStore, exportStore, importStore, storeStats } from "#core/store/maintenance.ts";
 import type { Migration } from "#core/store/migrations.ts";
 
@@ -114,6 +116,71 @@ describe("maintenance", () => {
     ).rejects.toMatchObject({ code: "store-full" });
     await put(1000);
     expect(engine.count("message")).toBe(key - 10 + 1);
+    await engine.close();
+  });
+});
+
+/** A file as versions before format 3 have written it. */
+async function formerFile(records: readonly (readonly [Table, Key, unknown])[]): Promise<void> {
+  mkdirSync(join(folder, "data"));
+  const root = openLmdb({ path: join(folder, "data", "isthmus.mdb"), maxDbs: 10 });
+  const database = (name: Table) => root.openDB<unknown, Key>({ name, encoding: "msgpack" });
+  for (const [table, key, v] of [...records, ["meta", "format", 2] as const])
+    await database(table).put(key, { v });
+  await root.close();
+}
+
+describe("a store of formats 1 and 2", () => {
+  const message = (topic: string) => [topic, new Uint8Array([1]), 1, true, 5, -1, "", undefined];
+
+  it("is taken up with all its records, and refused by the versions that wrote it from then on", async () => {
+    const long = `long/${"ü/".repeat(40)}`;
+    const session = {
+      gateway: "mqtt",
+      clientId: "c",
+      expiry: Number.POSITIVE_INFINITY,
+      memo: [null, undefined],
+    };
+    await formerFile([
+      ["session", 3, session],
+      ["subscription", [3, "a/#"], { qos: 1 }],
+      ["subscription", [3, long], { qos: 2 }],
+      ["retained", "t", message("t")],
+      ["queue", [3, 300], [message("t"), 0, 0, 1, false, [], undefined]],
+    ]);
+    const engine = await LmdbEngine.open(options());
+    expect([...engine.entries("session")]).toEqual([[3, session]]);
+    expect([...engine.entries("subscription")]).toEqual([
+      [[3, "a/#"], { qos: 1 }],
+      [[3, long], { qos: 2 }],
+    ]);
+    expect([...engine.entries("queue")].map(([key]) => key)).toEqual([[3, 300]]);
+    expect([...engine.entries("retained")]).toEqual([["t", message("t")]]);
+    await engine.close();
+    const root = openLmdb({ path: join(folder, "data", "isthmus.mdb"), maxDbs: 12 });
+    expect(root.openDB<unknown, string>({ name: "meta", encoding: "msgpack" }).get("format")).toEqual({
+      v: 3,
+    });
+    expect([...root.getKeys()].sort()).toEqual(["meta", "records"]);
+    await root.close();
+  });
+
+  it("is taken up although a topic broke its keys, and the filter that a client asked for comes back as itself", async () => {
+    const topic = `\u0001\u000c${"a".repeat(70)}`;
+    const filter = `secret/data\u0001${"a".repeat(60)}`;
+    await formerFile([
+      ["retained", topic, message(topic)],
+      ["retained", "t", message("t")],
+      ["subscription", [3, filter], { qos: 1 }],
+    ]);
+    const engine = await LmdbEngine.open(options());
+    expect(new Map(engine.entries("retained") as Iterable<[string, unknown]>)).toEqual(
+      new Map([
+        [topic, message(topic)],
+        ["t", message("t")],
+      ]),
+    );
+    expect([...engine.entries("subscription")]).toEqual([[[3, filter], { qos: 1 }]]);
     await engine.close();
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Message } from "#core/bus/message.ts";
 import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { after, type Duration, seconds } from "#core/lib/time.ts";
+import type { Key, Table } from "#core/session/store.ts";
 import { checkRecords } from "#core/store/check.ts";
 import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { Life } from "../../support/durable-life.ts";
@@ -87,18 +88,19 @@ describe("after a crash", () => {
     expect(got.map(text)).toEqual(["once"]);
   });
 
-  it("inbound QoS 2 ids are known, and a new message under one of them is new", async () => {
+  it("inbound QoS 2 ids are known until they are released, with DUP or without [MQTT-4.3.3-10]", async () => {
     const { life } = await across((life) => {
       const session = life.open("a");
       life.connect(session);
-      for (const id of [4, 5, 6]) session.acceptInbound(id, false);
+      for (const id of [4, 5, 6]) session.acceptInbound(id);
       session.releaseInbound(5);
     });
     const session = life.open("a");
     expect(session.inboundIds).toEqual([4, 6]);
-    expect(session.acceptInbound(4, true)).toBe("duplicate");
-    expect(session.acceptInbound(6, false)).toBe("new");
-    expect(session.acceptInbound(5, false)).toBe("new");
+    expect(session.acceptInbound(4)).toBe("duplicate");
+    expect(session.acceptInbound(5)).toBe("new");
+    expect(session.releaseInbound(4)).toBe(true);
+    expect(session.acceptInbound(4)).toBe("new");
   });
 
   it("retained and delayed messages are there, unless their time is over", async () => {
@@ -236,7 +238,7 @@ describe("the records of a session", () => {
     life.connect(session, 0);
     life.sessions.subscribe(session, "t", { qos: 1 });
     life.publish("t", "m");
-    session.acceptInbound(9, false);
+    session.acceptInbound(9);
     await life.commit();
     expect(engine.records).toBe(0);
     life.sessions.setExpiry(session, seconds(60));
@@ -275,5 +277,37 @@ describe("the records of a session", () => {
     session.settle(got[0]!.id, "done");
     await life.commit();
     expect(engine.commits).toBe(before);
+  });
+});
+
+describe("records that make no sense", () => {
+  const changesOf = (table: Table, key: Key, value: unknown) => [{ table, key, value: () => value }];
+
+  it("are set aside, whatever they are, and everything else comes back", async () => {
+    const engine = new MemoryEngine();
+    const life = new Life(engine, START);
+    const session = life.open("a");
+    life.connect(session, 0);
+    life.sessions.subscribe(session, "t", { qos: 1 });
+    life.publish("t", "kept", { qos: 1, retain: true });
+    await life.commit();
+    const tables = ["session", "subscription", "message", "queue", "inbound", "retained", "delayed"] as const;
+    const keys = [900, "text", [1, 900], [1, "x"]] as const;
+    const values = [undefined, null, 1, "x", [], {}, [1, 2, 3], { qos: 9 }, [null], [[]], { gateway: 1 }];
+    for (const table of tables) {
+      for (const [index, value] of values.entries()) {
+        const key = typeof keys[index % 4] === "object" ? ([1, 900 + index] as Key) : 900 + index;
+        await engine.commit(changesOf(table, table === "retained" ? `bad/${index}` : key, value ?? null));
+      }
+    }
+    const next = new Life(engine, START + 1);
+    expect(next.restored.aside).toBeGreaterThan(30);
+    expect(next.restored).toMatchObject({ retained: 1, deliveries: 1 });
+    expect(next.connect(next.open("a")).map(text)).toEqual(["kept"]);
+    await next.commit();
+    const aside = [...engine.entries("aside")];
+    expect(aside.length).toBe(next.restored.aside);
+    const later = new Life(engine, START + 2);
+    expect(later.restored.aside).toBe(0);
   });
 });
