@@ -4,8 +4,10 @@ import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { concat } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
-import { frame, readFixedHeader } from "./codec/fixed-header.ts";
-import { UnfinishedPacket } from "./codec/unfinished-packet.ts";
+import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
+import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
+import { type PacketError, PacketType, VERSION_NAMES } from "#core/mqtt/packets.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import { type MqttConfig, PACKET_SIZE_MAX } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { MqttCounters } from "./counters.ts";
@@ -16,8 +18,6 @@ import { type Application, apply, connack, type Refused } from "./operations/log
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
 import { subscribeAnswered } from "./operations/subscribe.ts";
-import { type PacketError, PacketType, VERSION_NAMES } from "./packets.ts";
-import { ReasonCode } from "./reason-codes.ts";
 
 interface ExpectsConnect {
   readonly kind: "expects-connect";

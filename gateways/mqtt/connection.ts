@@ -5,23 +5,23 @@ import {
   encodeAcknowledgement,
   encodeDisconnect,
   encodeReasonedAcknowledgement,
-} from "./codec/encode-answers.ts";
-import { TopicCache } from "./codec/topic-cache.ts";
-import type { MqttConfig } from "./config.ts";
-import type { MqttCounters } from "./counters.ts";
-import type { AnswersInOrder } from "./operations/answers-in-order.ts";
-import type { KeptAnswer } from "./operations/kept-answers.ts";
-import { OutgoingAliases } from "./operations/outgoing-aliases.ts";
-import type { PendingSubscribe } from "./operations/subscribe.ts";
+} from "#core/mqtt/codec/encode-answers.ts";
+import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
+import { OutgoingAliases } from "#core/mqtt/outgoing-aliases.ts";
 import {
   type Acknowledgement,
   PACKET_NAMES,
   type PacketError,
   PacketType,
   type ProtocolVersion,
-} from "./packets.ts";
-import { NO_PROPERTIES, type Properties } from "./properties.ts";
-import { isFailure, ReasonCode } from "./reason-codes.ts";
+} from "#core/mqtt/packets.ts";
+import { NO_PROPERTIES, type Properties } from "#core/mqtt/properties.ts";
+import { isFailure, ReasonCode } from "#core/mqtt/reason-codes.ts";
+import type { MqttConfig } from "./config.ts";
+import type { MqttCounters } from "./counters.ts";
+import type { AnswersInOrder } from "./operations/answers-in-order.ts";
+import type { KeptAnswer } from "./operations/kept-answers.ts";
+import type { PendingSubscribe } from "./operations/subscribe.ts";
 import type { Terms } from "./terms.ts";
 
 /** A client that is logged in: what the operations share. Fields that few clients need are made when needed. */

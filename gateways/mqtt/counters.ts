@@ -1,6 +1,6 @@
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
-import { PACKET_NAMES } from "./packets.ts";
+import { PACKET_NAMES } from "#core/mqtt/packets.ts";
 
 /** Numbers that all connections of the gateway share. */
 export interface MqttCounters {

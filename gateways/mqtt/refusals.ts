@@ -1,7 +1,7 @@
 /** What the core refuses, in the reason codes that each packet may carry (MQTT 5 §2.4 and its tables). */
 import type { Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
-import { ReasonCode } from "./reason-codes.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 
 /** CONNACK (MQTT 5 §3.2.2.2). */
 export function connackReason(refusal: Refusal): ReasonCode {

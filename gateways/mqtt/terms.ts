@@ -1,6 +1,6 @@
 import { type Duration, FOREVER, inSeconds, seconds } from "#core/lib/time.ts";
+import type { ConnectPacket, ProtocolVersion } from "#core/mqtt/packets.ts";
 import type { MqttConfig } from "./config.ts";
-import type { ConnectPacket, ProtocolVersion } from "./packets.ts";
 
 /** What CONNECT and CONNACK settled for a connection (MQTT 5 §3.1.2, §3.2.2.3). */
 export interface Terms {

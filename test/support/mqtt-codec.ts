@@ -2,10 +2,10 @@
 import mqttPacket from "mqtt-packet";
 import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
 import { FOREVER, type Instant, seconds } from "#core/lib/time.ts";
-import { decodeConnect, decodeGreeting } from "#gateways/mqtt/codec/decode-connect.ts";
-import { decodePublish, publishHead } from "#gateways/mqtt/codec/decode-publish.ts";
-import { decodeAcknowledgement, decodeAuth, decodeDisconnect } from "#gateways/mqtt/codec/decode-reason.ts";
-import { decodeSubscribe, decodeUnsubscribe } from "#gateways/mqtt/codec/decode-subscribe.ts";
+import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.ts";
+import { decodePublish, publishHead } from "#core/mqtt/codec/decode-publish.ts";
+import { decodeAcknowledgement, decodeAuth, decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts";
+import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
 import {
   encodeAcknowledgement,
   encodeCodes,
@@ -15,19 +15,19 @@ import {
   encodeReasonedAcknowledgement,
   encodeUnsuback3,
   PINGRESP,
-} from "#gateways/mqtt/codec/encode-answers.ts";
+} from "#core/mqtt/codec/encode-answers.ts";
 import {
   encodeIndividualPublish,
   encodeSharedPublish,
   publishHeader,
-} from "#gateways/mqtt/codec/encode-publish.ts";
-import { frame, readFixedHeader } from "#gateways/mqtt/codec/fixed-header.ts";
-import { Reader } from "#gateways/mqtt/codec/reader.ts";
-import { TopicCache } from "#gateways/mqtt/codec/topic-cache.ts";
-import type { Acknowledgement, PacketError, ProtocolVersion } from "#gateways/mqtt/packets.ts";
-import { PACKET_NAMES, PacketType } from "#gateways/mqtt/packets.ts";
-import { NO_PROPERTIES, type Properties } from "#gateways/mqtt/properties.ts";
-import type { ReasonCode, ReturnCode } from "#gateways/mqtt/reason-codes.ts";
+} from "#core/mqtt/codec/encode-publish.ts";
+import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
+import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
+import type { Acknowledgement, PacketError, ProtocolVersion } from "#core/mqtt/packets.ts";
+import { PACKET_NAMES, PacketType } from "#core/mqtt/packets.ts";
+import { NO_PROPERTIES, type Properties } from "#core/mqtt/properties.ts";
+import type { ReasonCode, ReturnCode } from "#core/mqtt/reason-codes.ts";
 
 export type Plain = Record<string, unknown>;
 export type Decoded = { readonly packet: Plain } | { readonly error: PacketError };

@@ -17,6 +17,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "a session knows the bus and the words of the contract",
     },
     {
+      from: "^src/mqtt/",
+      to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/"],
+      instead: "MQTT's packets know messages, not who exchanges them",
+    },
+    {
       from: "^src/policy/",
       to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/"],
       instead: "policy decides from what it is told",
@@ -67,7 +72,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
   ];
 
 /** Modules of the core that a gateway may use. */
-const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/"];
+const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED = "^(src/(net|store|config|api|cli|observe)/|src/(main|compose)\\.ts$)";
 

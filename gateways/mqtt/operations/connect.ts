@@ -3,10 +3,15 @@ import type { Refusal } from "#core/contract/answers.ts";
 import type { Client, ConnectRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
+import {
+  type ConnectPacket,
+  type ProtocolVersion,
+  VERSION_NAMES,
+  type WillPacket,
+} from "#core/mqtt/packets.ts";
+import type { Properties } from "#core/mqtt/properties.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { MqttConfig } from "../config.ts";
-import { type ConnectPacket, type ProtocolVersion, VERSION_NAMES, type WillPacket } from "../packets.ts";
-import type { Properties } from "../properties.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { connackReason } from "../refusals.ts";
 import { expiryDuration, expiryInterval, type Terms } from "../terms.ts";
 import { messageExpiry, messageProperties } from "./message-properties.ts";

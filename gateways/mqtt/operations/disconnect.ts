@@ -1,11 +1,11 @@
 import type { StopReason } from "#core/contract/channel.ts";
 import { unreachable } from "#core/lib/assert.ts";
-import { decodeAuth, decodeDisconnect } from "../codec/decode-reason.ts";
-import { Reader } from "../codec/reader.ts";
+import { decodeAuth, decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
+import { breach } from "#core/mqtt/packets.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { MqttConfig } from "../config.ts";
 import type { Connection } from "../connection.ts";
-import { breach } from "../packets.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { expiryDuration } from "../terms.ts";
 
 /** DISCONNECT from the client: the will is dropped only if it says so [MQTT-3.14.4-3]. */

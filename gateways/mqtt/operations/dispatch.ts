@@ -1,10 +1,10 @@
 import type { Instant } from "#core/lib/time.ts";
-import { decodeAcknowledgement } from "../codec/decode-reason.ts";
-import { PINGRESP } from "../codec/encode-answers.ts";
-import { Reader } from "../codec/reader.ts";
+import { decodeAcknowledgement } from "#core/mqtt/codec/decode-reason.ts";
+import { PINGRESP } from "#core/mqtt/codec/encode-answers.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
+import { type Acknowledgement, breach, PACKET_NAMES, PacketType } from "#core/mqtt/packets.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { type Acknowledgement, breach, PACKET_NAMES, PacketType } from "../packets.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { authenticate, disconnect } from "./disconnect.ts";
 import { publishReleased } from "./publish-answers.ts";
 import { publishIn } from "./publish-in.ts";

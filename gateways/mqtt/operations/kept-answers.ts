@@ -1,8 +1,8 @@
 import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
-import { encodeCodes, encodeUnsuback3 } from "../codec/encode-answers.ts";
+import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-answers.ts";
+import { PacketType } from "#core/mqtt/packets.ts";
+import type { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { PacketType } from "../packets.ts";
-import type { ReasonCode } from "../reason-codes.ts";
 import { publishReason } from "../refusals.ts";
 
 const { PUBREC, PUBCOMP, UNSUBACK } = PacketType;

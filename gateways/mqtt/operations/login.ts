@@ -1,18 +1,18 @@
 /** From the first packet to CONNACK, as values: the channel asks, sends and closes. */
 import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
-import { decodeConnect, decodeGreeting } from "../codec/decode-connect.ts";
-import { encodeConnack3, encodeConnack5 } from "../codec/encode-answers.ts";
-import { Reader } from "../codec/reader.ts";
-import type { MqttConfig } from "../config.ts";
+import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.ts";
+import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-answers.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
 import {
   breach,
   type ConnectPacket,
   type PacketError,
   PacketType,
   type ProtocolVersion,
-} from "../packets.ts";
-import { NO_PROPERTIES, type Properties } from "../properties.ts";
-import { ReasonCode, returnCodeOf } from "../reason-codes.ts";
+} from "#core/mqtt/packets.ts";
+import { NO_PROPERTIES, type Properties } from "#core/mqtt/properties.ts";
+import { ReasonCode, returnCodeOf } from "#core/mqtt/reason-codes.ts";
+import type { MqttConfig } from "../config.ts";
 import { type Terms, termsOf } from "../terms.ts";
 import { connackProperties, connectRefusal, connectRequest, isOffered, refusedConnack } from "./connect.ts";
 

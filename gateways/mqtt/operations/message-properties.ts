@@ -1,10 +1,10 @@
 import type { MessageProperties } from "#core/bus/message.ts";
 import { topicNameProblem } from "#core/bus/topic.ts";
 import { type Duration, FOREVER, seconds } from "#core/lib/time.ts";
+import { breach, type PacketError } from "#core/mqtt/packets.ts";
+import type { Properties } from "#core/mqtt/properties.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { breach, type PacketError } from "../packets.ts";
-import type { Properties } from "../properties.ts";
-import { ReasonCode } from "../reason-codes.ts";
 
 /** The topic of a PUBLISH itself, or the one that its alias stands for [MQTT-3.3.2-8..12]. */
 export function resolveTopic(

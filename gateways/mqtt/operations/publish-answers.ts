@@ -1,7 +1,7 @@
 import type { PublishAnswer } from "#core/contract/answers.ts";
+import { PacketType } from "#core/mqtt/packets.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { PacketType } from "../packets.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { publishReason } from "../refusals.ts";
 import { AnswersInOrder, type PublishVerdict } from "./answers-in-order.ts";
 import { answerOnceKept } from "./kept-answers.ts";

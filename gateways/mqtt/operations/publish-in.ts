@@ -1,11 +1,11 @@
 import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
 import { text } from "#core/lib/bytes.ts";
 import { FOREVER, type Instant } from "#core/lib/time.ts";
-import { decodePublish, publishHead } from "../codec/decode-publish.ts";
+import { decodePublish, publishHead } from "#core/mqtt/codec/decode-publish.ts";
+import { breach, PacketType } from "#core/mqtt/packets.ts";
+import { NO_PROPERTIES } from "#core/mqtt/properties.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { breach, PacketType } from "../packets.ts";
-import { NO_PROPERTIES } from "../properties.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { disconnectReason } from "../refusals.ts";
 import { answerOnceKept } from "./kept-answers.ts";
 import { messageExpiry, messageProperties, resolveTopic } from "./message-properties.ts";

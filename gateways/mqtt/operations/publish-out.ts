@@ -6,10 +6,10 @@ import {
   type Individual,
   NOTHING_INDIVIDUAL,
   publishHeader,
-} from "../codec/encode-publish.ts";
+} from "#core/mqtt/codec/encode-publish.ts";
+import { breach, PacketType } from "#core/mqtt/packets.ts";
+import { isFailure, ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { breach, PacketType } from "../packets.ts";
-import { isFailure, ReasonCode } from "../reason-codes.ts";
 
 const { PUBLISH, PUBREL } = PacketType;
 /** Payloads above this many bytes are handed on as they are, not copied behind their header. */

@@ -1,12 +1,12 @@
 import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
 import type { SubscribeAnswer } from "#core/contract/answers.ts";
-import { decodeSubscribe, decodeUnsubscribe } from "../codec/decode-subscribe.ts";
-import { encodeCodes } from "../codec/encode-answers.ts";
-import { Reader } from "../codec/reader.ts";
+import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
+import { encodeCodes } from "#core/mqtt/codec/encode-answers.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
+import { PacketType, type SubscribePacket, type Subscription } from "#core/mqtt/packets.ts";
+import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { PacketType, type SubscribePacket, type Subscription } from "../packets.ts";
-import { ReasonCode } from "../reason-codes.ts";
 import { subackReason } from "../refusals.ts";
 import { answerOnceKept } from "./kept-answers.ts";
 

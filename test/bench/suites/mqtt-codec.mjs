@@ -13,10 +13,10 @@ const ours = async () => {
   const built = (/** @type {string} */ path) =>
     import(new URL(`../../../dist/${path}.js`, import.meta.url).href);
   const [decode, encode, header, topics, message] = await Promise.all([
-    built("gateways/mqtt/codec/decode-publish"),
-    built("gateways/mqtt/codec/encode-publish"),
-    built("gateways/mqtt/codec/fixed-header"),
-    built("gateways/mqtt/codec/topic-cache"),
+    built("src/mqtt/codec/decode-publish"),
+    built("src/mqtt/codec/encode-publish"),
+    built("src/mqtt/codec/fixed-header"),
+    built("src/mqtt/codec/topic-cache"),
     built("src/bus/message"),
   ]);
   return { ...decode, ...encode, ...header, ...topics, ...message };

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { Message } from "#core/bus/message.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { encodeSharedPublish, publishHeader } from "#gateways/mqtt/codec/encode-publish.ts";
-import { frame, readFixedHeader } from "#gateways/mqtt/codec/fixed-header.ts";
-import { Reader } from "#gateways/mqtt/codec/reader.ts";
-import { decodeText, writeText } from "#gateways/mqtt/codec/text.ts";
-import { TopicCache } from "#gateways/mqtt/codec/topic-cache.ts";
-import { UnfinishedPacket } from "#gateways/mqtt/codec/unfinished-packet.ts";
-import { Writer } from "#gateways/mqtt/codec/writer.ts";
-import { PROPERTY_RULES } from "#gateways/mqtt/properties.ts";
+import { encodeSharedPublish, publishHeader } from "#core/mqtt/codec/encode-publish.ts";
+import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
+import { Reader } from "#core/mqtt/codec/reader.ts";
+import { decodeText, writeText } from "#core/mqtt/codec/text.ts";
+import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
+import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
+import { Writer } from "#core/mqtt/codec/writer.ts";
+import { PROPERTY_RULES } from "#core/mqtt/properties.ts";
 
 const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");

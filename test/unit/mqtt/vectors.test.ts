@@ -3,9 +3,9 @@ import mqttPacket from "mqtt-packet";
 import { describe, expect, it } from "vitest";
 import { concat } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { frame } from "#gateways/mqtt/codec/fixed-header.ts";
-import { UnfinishedPacket } from "#gateways/mqtt/codec/unfinished-packet.ts";
-import type { ProtocolVersion } from "#gateways/mqtt/packets.ts";
+import { frame } from "#core/mqtt/codec/fixed-header.ts";
+import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
+import type { ProtocolVersion } from "#core/mqtt/packets.ts";
 import {
   decodeClientPacket,
   encodeServerPacket,

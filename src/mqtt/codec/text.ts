@@ -1,5 +1,5 @@
 /** UTF-8 strings of MQTT: well-formed, no NUL, at most 65,535 bytes [MQTT-1.5.4-1, MQTT-1.5.4-2]. */
-import { text } from "#core/lib/bytes.ts";
+import { text } from "../../lib/bytes.ts";
 
 type Slice = (this: Uint8Array, start: number, end: number) => string;
 type Write = (this: Uint8Array, text: string, at: number) => number;

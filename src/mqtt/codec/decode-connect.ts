@@ -1,5 +1,5 @@
-import type { QoS } from "#core/bus/message.ts";
-import { topicNameProblem } from "#core/bus/topic.ts";
+import type { QoS } from "../../bus/message.ts";
+import { topicNameProblem } from "../../bus/topic.ts";
 import { type ConnectPacket, PacketType, type ProtocolVersion, type WillPacket } from "../packets.ts";
 import { NO_PROPERTIES, type Properties, WILL } from "../properties.ts";
 import { ReasonCode } from "../reason-codes.ts";

@@ -1,6 +1,6 @@
-import type { Message } from "#core/bus/message.ts";
-import { NO_SUBSCRIPTION_IDS } from "#core/contract/delivery.ts";
-import { between, type Instant, NEVER } from "#core/lib/time.ts";
+import type { Message } from "../../bus/message.ts";
+import { NO_SUBSCRIPTION_IDS } from "../../contract/delivery.ts";
+import { between, type Instant, NEVER } from "../../lib/time.ts";
 import { PacketType, type ProtocolVersion } from "../packets.ts";
 import { PROPERTY_RULES, type PropertyRule } from "../properties.ts";
 import { encodePropertyList } from "./encode-properties.ts";

@@ -1,5 +1,5 @@
-import type { QoS } from "#core/bus/message.ts";
-import { parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
+import type { QoS } from "../../bus/message.ts";
+import { parseSharedFilter, topicFilterProblem } from "../../bus/topic.ts";
 import {
   PacketType,
   type ProtocolVersion,

@@ -1,5 +1,5 @@
 /** MQTT 5 reason codes (MQTT 5 §2.4). A client may send others: a code is a number, the table names the known. */
-import type { Brand } from "#core/lib/brand.ts";
+import type { Brand } from "../lib/brand.ts";
 
 export type ReasonCode = Brand<number, "ReasonCode">;
 

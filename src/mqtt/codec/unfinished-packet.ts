@@ -1,4 +1,4 @@
-import { after, type Duration, type Instant } from "#core/lib/time.ts";
+import { after, type Duration, type Instant } from "../../lib/time.ts";
 import type { PacketError } from "../packets.ts";
 import { frame, readFixedHeader } from "./fixed-header.ts";
 

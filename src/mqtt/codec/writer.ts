@@ -1,4 +1,4 @@
-import { InternalError } from "#core/lib/assert.ts";
+import { InternalError } from "../../lib/assert.ts";
 import { writeText } from "./text.ts";
 
 /** Room before the body for the longest fixed header: one octet and a remaining length of four. */

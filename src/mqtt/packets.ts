@@ -1,6 +1,6 @@
 /** The control packets of MQTT 3.1, 3.1.1 and 5.0 as values. PUBLISH and its answers have no object: see `codec`. */
-import type { QoS } from "#core/bus/message.ts";
-import type { DecodeError } from "#core/lib/result.ts";
+import type { QoS } from "../bus/message.ts";
+import type { DecodeError } from "../lib/result.ts";
 import type { Properties } from "./properties.ts";
 import type { ReasonCode } from "./reason-codes.ts";
 
