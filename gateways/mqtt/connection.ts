@@ -5,7 +5,7 @@ import {
   encodeAcknowledgement,
   encodeDisconnect,
   encodeReasonedAcknowledgement,
-} from "#core/mqtt/codec/encode-answers.ts";
+} from "#core/mqtt/codec/encode-reason.ts";
 import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
 import { OutgoingAliases } from "#core/mqtt/outgoing-aliases.ts";
 import {
@@ -70,6 +70,11 @@ export class Connection {
       terms.outgoingAliases === 0 ? undefined : new OutgoingAliases(terms.outgoingAliases);
   }
 
+  /** Topic filters, user properties and the like in one packet of the client's. */
+  get maximumItems(): number {
+    return this.config.maximumItems;
+  }
+
   nextTicket(): number {
     this.#ticket = (this.#ticket % Number.MAX_SAFE_INTEGER) + 1;
     return this.#ticket;
@@ -102,11 +107,16 @@ export class Connection {
       this.host.send(encodeAcknowledgement(packet, packetId));
       return;
     }
-    const told = isFailure(reason) && this.terms.problemInformation ? why : undefined;
-    let bytes = encodeReasonedAcknowledgement(packet, packetId, reason, told);
+    const told = isFailure(reason) && this.terms.problemInformation && why !== undefined;
+    let bytes = encodeReasonedAcknowledgement(
+      packet,
+      packetId,
+      reason,
+      told ? { reasonString: why } : NO_PROPERTIES,
+    );
     // A reason string that makes the packet too large is left out [MQTT-3.4.2-2].
     if (bytes.length > this.terms.maximumPacketSize) {
-      bytes = encodeReasonedAcknowledgement(packet, packetId, reason, undefined);
+      bytes = encodeReasonedAcknowledgement(packet, packetId, reason);
     }
     this.host.send(bytes);
   }

@@ -46,12 +46,3 @@ function supervised(keepAlive: number, config: MqttConfig): number {
   const longest = inSeconds(config.serverKeepAlive);
   return longest > 0 && (keepAlive === 0 || keepAlive > longest) ? longest : keepAlive;
 }
-
-const EXPIRY_NEVER = 0xffff_ffff;
-
-/** A Session Expiry Interval as a length of time (MQTT 5 §3.1.2.11.2). */
-export const expiryDuration = (interval: number): Duration =>
-  interval === EXPIRY_NEVER ? FOREVER : seconds(interval);
-
-export const expiryInterval = (expiry: Duration): number =>
-  expiry === FOREVER ? EXPIRY_NEVER : Math.min(EXPIRY_NEVER - 1, inSeconds(expiry));

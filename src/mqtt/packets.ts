@@ -65,6 +65,13 @@ export interface ConnectPacket {
   readonly password: Uint8Array | undefined;
 }
 
+export interface ConnackPacket {
+  readonly sessionPresent: boolean;
+  /** Before MQTT 5 what its return code means. */
+  readonly reason: ReasonCode;
+  readonly properties: Readonly<Properties>;
+}
+
 export interface Subscription {
   readonly filter: string;
   readonly qos: QoS;
@@ -83,6 +90,14 @@ export interface UnsubscribePacket {
   readonly packetId: number;
   readonly properties: Readonly<Properties>;
   readonly filters: readonly string[];
+}
+
+/** SUBACK, and UNSUBACK, which has no codes before MQTT 5. */
+export interface CodesPacket {
+  readonly packetId: number;
+  readonly properties: Readonly<Properties>;
+  /** One for each filter, in their order; below 0x80 in SUBACK the QoS that was granted. */
+  readonly codes: readonly ReasonCode[];
 }
 
 /** DISCONNECT and AUTH: a reason and properties. */

@@ -79,3 +79,23 @@ export function returnCodeOf(reason: ReasonCode): ReturnCode {
       return ReturnCode.serverUnavailable;
   }
 }
+
+/** What a return code of a server that speaks MQTT 3.1 or 3.1.1 means. */
+export function reasonOfReturnCode(code: number): ReasonCode {
+  switch (code) {
+    case ReturnCode.accepted:
+      return ReasonCode.success;
+    case ReturnCode.unacceptableProtocolVersion:
+      return ReasonCode.unsupportedProtocolVersion;
+    case ReturnCode.identifierRejected:
+      return ReasonCode.clientIdentifierNotValid;
+    case ReturnCode.serverUnavailable:
+      return ReasonCode.serverUnavailable;
+    case ReturnCode.badUserNameOrPassword:
+      return ReasonCode.badUserNameOrPassword;
+    case ReturnCode.notAuthorized:
+      return ReasonCode.notAuthorized;
+    default:
+      return ReasonCode.unspecifiedError;
+  }
+}

@@ -1,4 +1,4 @@
-/** The gateway's codec in the notation of `mqtt-packet`, so that each can be held against the other. */
+/** Our codec at a server's end, in the notation of `mqtt-packet`, so that each can be held against the other. */
 import mqttPacket from "mqtt-packet";
 import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
 import { FOREVER, type Instant, seconds } from "#core/lib/time.ts";
@@ -6,22 +6,21 @@ import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.t
 import { decodePublish, publishHead } from "#core/mqtt/codec/decode-publish.ts";
 import { decodeAcknowledgement, decodeAuth, decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
-import {
-  encodeAcknowledgement,
-  encodeCodes,
-  encodeConnack3,
-  encodeConnack5,
-  encodeDisconnect,
-  encodeReasonedAcknowledgement,
-  encodeUnsuback3,
-  PINGRESP,
-} from "#core/mqtt/codec/encode-answers.ts";
+import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-connack.ts";
 import {
   encodeIndividualPublish,
   encodeSharedPublish,
   publishHeader,
 } from "#core/mqtt/codec/encode-publish.ts";
+import {
+  encodeAcknowledgement,
+  encodeAuth,
+  encodeDisconnect,
+  encodeReasonedAcknowledgement,
+} from "#core/mqtt/codec/encode-reason.ts";
+import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-suback.ts";
 import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
+import { PINGRESP } from "#core/mqtt/codec/ping.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
 import type { Acknowledgement, PacketError, ProtocolVersion } from "#core/mqtt/packets.ts";
@@ -33,7 +32,7 @@ export type Plain = Record<string, unknown>;
 export type Decoded = { readonly packet: Plain } | { readonly error: PacketError };
 
 /** More than any test sends. */
-const ITEMS = 1_000_000;
+export const ITEMS = 1_000_000;
 
 const NAMES: Readonly<Record<string, string>> = { payloadFormat: "payloadFormatIndicator" };
 const TRUTHS = new Set([
@@ -47,12 +46,15 @@ const TRUTHS = new Set([
 ]);
 
 /** Properties in the foreign notation; nothing when there are none. */
-function foreign(properties: Readonly<Properties>): Plain {
+export function foreign(properties: Readonly<Properties>): Plain {
   const plain: Plain = {};
   for (const [name, value] of Object.entries(properties)) {
     const theirs = NAMES[name] ?? name;
     if (name === "userProperties") plain[theirs] = pairs(value as [string, string][]);
-    else
+    else if (name === "subscriptionIdentifiers") {
+      const ids = value as readonly number[];
+      plain["subscriptionIdentifier"] = ids.length === 1 ? ids[0] : [...ids];
+    } else
       plain[theirs] = TRUTHS.has(theirs)
         ? value === 1
         : value instanceof Uint8Array
@@ -71,8 +73,19 @@ function pairs(list: readonly (readonly [string, string])[]): Plain {
   return { ...plain };
 }
 
-/** Decodes a whole packet of a client as the gateway does. */
-export function decodeClientPacket(bytes: Uint8Array, version: ProtocolVersion): Decoded {
+type BodyOf = (
+  type: number,
+  reader: Reader,
+  version: ProtocolVersion,
+  bytes: Uint8Array,
+  body: number,
+) => Plain;
+
+/** Decodes a whole packet of a client as a server does. */
+export const decodeClientPacket = (bytes: Uint8Array, version: ProtocolVersion): Decoded =>
+  decodePacket(bytes, version, bodyOf);
+
+export function decodePacket(bytes: Uint8Array, version: ProtocolVersion, bodyOf: BodyOf): Decoded {
   const found = readFixedHeader(bytes, 0, 1 << 28);
   if (typeof found !== "string") return { error: found };
   if (found === "incomplete" || frame.end !== bytes.length) throw new Error("not one whole packet");
@@ -84,9 +97,10 @@ export function decodeClientPacket(bytes: Uint8Array, version: ProtocolVersion):
   return reader.error === undefined ? { packet } : { error: reader.error };
 }
 
-function publishOf(bytes: Uint8Array, body: number, end: number, version: ProtocolVersion): Decoded {
+export function publishOf(bytes: Uint8Array, body: number, end: number, version: ProtocolVersion): Decoded {
   const head = publishHead();
-  const error = decodePublish(head, new TopicCache(), bytes, 0, body, end, version, ITEMS);
+  const source = { version, topics: new TopicCache(), maximumItems: ITEMS };
+  const error = decodePublish(head, source, bytes, 0, body, end);
   if (error !== undefined) return { error };
   const first = bytes[0] as number;
   const packet = {
@@ -136,14 +150,18 @@ function bodyOf(
     }
     case PacketType.PINGREQ:
       return { cmd };
-    default: {
-      // The gateway does not keep the properties of an acknowledgement: what they say is for people.
-      const reason = decodeAcknowledgement(reader, type as Acknowledgement, version);
-      const messageId = ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
-      return { cmd, messageId, ...(version === 5 ? { reasonCode: reason } : {}) };
-    }
+    default:
+      return acknowledgementOf(type, reader, version, bytes, body);
   }
 }
+
+/** The properties of an acknowledgement are not kept: what they say is for people. */
+export const acknowledgementOf: BodyOf = (type, reader, version, bytes, body) => {
+  const reason = decodeAcknowledgement(reader, type as Acknowledgement, version);
+  const messageId = ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
+  const cmd = PACKET_NAMES[type]?.toLowerCase() ?? "";
+  return { cmd, messageId, ...(version === 5 ? { reasonCode: reason } : {}) };
+};
 
 function connectOf(reader: Reader, version: ProtocolVersion): Plain {
   const greeting = decodeGreeting(reader);
@@ -175,7 +193,7 @@ function connectOf(reader: Reader, version: ProtocolVersion): Plain {
   };
 }
 
-/** Encodes a packet of the server as the gateway does. */
+/** Encodes a packet as a server does. */
 export function encodeServerPacket(packet: Plain, version: ProtocolVersion): Uint8Array {
   const { cmd, messageId } = packet as { cmd: string; messageId: number };
   const reason = (packet["reasonCode"] ?? packet["returnCode"] ?? 0) as ReasonCode;
@@ -197,15 +215,23 @@ export function encodeServerPacket(packet: Plain, version: ProtocolVersion): Uin
       return PINGRESP.slice();
     case "disconnect":
       return encodeDisconnect(reason, properties).slice();
-    default: {
-      const type = PacketType[cmd.toUpperCase() as "PUBACK"];
-      if (reason === 0) return encodeAcknowledgement(type, messageId).slice();
-      return encodeReasonedAcknowledgement(type, messageId, reason, properties.reasonString).slice();
-    }
+    case "auth":
+      return encodeAuth(reason, properties).slice();
+    default:
+      return encodeAnswer(packet);
   }
 }
 
-function encodePublish(
+export function encodeAnswer(packet: Plain): Uint8Array {
+  const { cmd, messageId } = packet as { cmd: string; messageId: number };
+  const reason = (packet["reasonCode"] ?? 0) as ReasonCode;
+  const type = PacketType[cmd.toUpperCase() as "PUBACK"];
+  if (reason === 0) return encodeAcknowledgement(type, messageId).slice();
+  const properties = ours(packet["properties"] as Plain | undefined);
+  return encodeReasonedAcknowledgement(type, messageId, reason, properties).slice();
+}
+
+export function encodePublish(
   packet: Plain,
   version: ProtocolVersion,
   properties: Readonly<Properties>,
@@ -228,11 +254,11 @@ function encodePublish(
     return encodeSharedPublish(version, message, topic, header, id, now)!.slice();
   }
   const ids = [subscriptionIdentifier ?? []].flat();
-  const individual = { topicAlias, topicKnown: topic === "", subscriptionIds: ids };
-  return encodeIndividualPublish(version, message, topic, header, id, individual, false, now)!.slice();
+  const individual = { header, topic, packetId: id, topicAlias, subscriptionIds: ids };
+  return encodeIndividualPublish(version, message, individual, false, now)!.slice();
 }
 
-function ours(plain: Plain | undefined): Readonly<Properties> {
+export function ours(plain: Plain | undefined): Readonly<Properties> {
   if (plain === undefined) return NO_PROPERTIES;
   const properties: Plain = {};
   for (const [name, value] of Object.entries(plain)) {

@@ -3,6 +3,7 @@ import type { Refusal } from "#core/contract/answers.ts";
 import type { Client, ConnectRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
+import { messageExpiry, messageProperties } from "#core/mqtt/message-properties.ts";
 import {
   type ConnectPacket,
   type ProtocolVersion,
@@ -11,10 +12,10 @@ import {
 } from "#core/mqtt/packets.ts";
 import type { Properties } from "#core/mqtt/properties.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
+import { expiryDuration, expiryInterval } from "#core/mqtt/session-expiry.ts";
 import type { MqttConfig } from "../config.ts";
 import { connackReason } from "../refusals.ts";
-import { expiryDuration, expiryInterval, type Terms } from "../terms.ts";
-import { messageExpiry, messageProperties } from "./message-properties.ts";
+import type { Terms } from "../terms.ts";
 
 /** MQTT 3.1 §3.1. */
 const CLIENT_ID_LENGTH_3 = 23;

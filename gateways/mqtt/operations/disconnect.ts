@@ -4,9 +4,9 @@ import { decodeAuth, decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts"
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { breach } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
+import { expiryDuration } from "#core/mqtt/session-expiry.ts";
 import type { MqttConfig } from "../config.ts";
 import type { Connection } from "../connection.ts";
-import { expiryDuration } from "../terms.ts";
 
 /** DISCONNECT from the client: the will is dropped only if it says so [MQTT-3.14.4-3]. */
 export function disconnect(

@@ -1,6 +1,7 @@
 import type { Instant } from "#core/lib/time.ts";
 import { decodeAcknowledgement } from "#core/mqtt/codec/decode-reason.ts";
-import { PINGRESP } from "#core/mqtt/codec/encode-answers.ts";
+import { hasItsFlags } from "#core/mqtt/codec/fixed-header.ts";
+import { PINGRESP } from "#core/mqtt/codec/ping.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { type Acknowledgement, breach, PACKET_NAMES, PacketType } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
@@ -10,9 +11,6 @@ import { publishReleased } from "./publish-answers.ts";
 import { publishIn } from "./publish-in.ts";
 import { publishAcknowledged, publishCompleted, publishReceived } from "./publish-out.ts";
 import { subscribe, unsubscribe } from "./subscribe.ts";
-
-/** Flags that a fixed header must have, by packet type; PUBLISH uses all four (MQTT 5 Table 2-2). */
-const FLAGS: readonly number[] = [0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0];
 
 /** One whole packet of a client that is logged in, in `bytes[start, end)`. */
 export function dispatch(
@@ -30,8 +28,7 @@ export function dispatch(
     publishIn(connection, bytes, start, body, end, now);
     return;
   }
-  // MQTT 3.1 leaves the flags of most packets open, and lets others be repeated with DUP.
-  if ((first & 0x0f) !== FLAGS[type] && connection.version !== 3) {
+  if (!hasItsFlags(first, connection.version)) {
     connection.fail(breach(ReasonCode.malformedPacket, "[MQTT-2.1.3-1]", `flags of ${PACKET_NAMES[type]}`));
     return;
   }

@@ -1,5 +1,5 @@
 import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
-import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-answers.ts";
+import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-suback.ts";
 import { PacketType } from "#core/mqtt/packets.ts";
 import type { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";

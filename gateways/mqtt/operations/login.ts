@@ -1,7 +1,7 @@
 /** From the first packet to CONNACK, as values: the channel asks, sends and closes. */
 import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.ts";
-import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-answers.ts";
+import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-connack.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import {
   breach,

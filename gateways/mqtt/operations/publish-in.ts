@@ -2,14 +2,15 @@ import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts"
 import { text } from "#core/lib/bytes.ts";
 import { FOREVER, type Instant } from "#core/lib/time.ts";
 import { decodePublish, publishHead } from "#core/mqtt/codec/decode-publish.ts";
+import { messageExpiry, messageProperties } from "#core/mqtt/message-properties.ts";
 import { breach, PacketType } from "#core/mqtt/packets.ts";
 import { NO_PROPERTIES } from "#core/mqtt/properties.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
 import { disconnectReason } from "../refusals.ts";
 import { answerOnceKept } from "./kept-answers.ts";
-import { messageExpiry, messageProperties, resolveTopic } from "./message-properties.ts";
 import { answerInTurn, noteRefusal, releaseInbound } from "./publish-answers.ts";
+import { resolveTopic } from "./resolve-topic.ts";
 
 const { PUBACK, PUBREC } = PacketType;
 const NO_TICKET = 0;
@@ -24,16 +25,7 @@ export function publishIn(
   end: number,
   now: Instant,
 ): void {
-  const malformed = decodePublish(
-    head,
-    connection.topics,
-    bytes,
-    start,
-    body,
-    end,
-    connection.version,
-    connection.config.maximumItems,
-  );
+  const malformed = decodePublish(head, connection, bytes, start, body, end);
   if (malformed !== undefined) {
     connection.fail(malformed);
     return;

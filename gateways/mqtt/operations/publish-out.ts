@@ -3,8 +3,6 @@ import type { Instant } from "#core/lib/time.ts";
 import {
   encodeIndividualPublish,
   encodeSharedPublish,
-  type Individual,
-  NOTHING_INDIVIDUAL,
   publishHeader,
 } from "#core/mqtt/codec/encode-publish.ts";
 import { breach, PacketType } from "#core/mqtt/packets.ts";
@@ -60,15 +58,10 @@ function sendIndividual(
   const { message, topic, subscriptionIds } = delivery;
   const known = outgoingAliases?.known(topic);
   const topicAlias = known ?? outgoingAliases?.free;
-  const individual: Individual =
-    topicAlias === undefined && subscriptionIds.length === 0
-      ? NOTHING_INDIVIDUAL
-      : { topicAlias, topicKnown: known !== undefined, subscriptionIds };
+  const told = known === undefined ? topic : "";
+  const individual = { header, topic: told, packetId, topicAlias, subscriptionIds };
   const payload = message.payload.length > COPIED_PAYLOAD_MAX ? message.payload : undefined;
-  const following = payload !== undefined;
-  const bytes = encodeIndividualPublish(
-    ...([version, message, topic, header, packetId, individual, following, now] as const),
-  );
+  const bytes = encodeIndividualPublish(version, message, individual, payload !== undefined, now);
   if (!send(connection, bytes, payload)) return false;
   // Only what was sent has taught the client an alias.
   if (known === undefined && topicAlias !== undefined) outgoingAliases?.assign(topic, topicAlias);

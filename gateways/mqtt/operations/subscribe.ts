@@ -2,7 +2,7 @@ import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
 import type { SubscribeAnswer } from "#core/contract/answers.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
-import { encodeCodes } from "#core/mqtt/codec/encode-answers.ts";
+import { encodeCodes } from "#core/mqtt/codec/encode-suback.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { PacketType, type SubscribePacket, type Subscription } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";

@@ -3,6 +3,7 @@ import { topicNameProblem } from "../../bus/topic.ts";
 import { type ConnectPacket, PacketType, type ProtocolVersion, type WillPacket } from "../packets.ts";
 import { NO_PROPERTIES, type Properties, WILL } from "../properties.ts";
 import { ReasonCode } from "../reason-codes.ts";
+import { CONNECT_FLAG, LEVEL_OF_BRIDGE } from "./connect-flags.ts";
 import { decodeProperties } from "./decode-properties.ts";
 import type { Reader } from "./reader.ts";
 
@@ -14,15 +15,12 @@ type Greeting =
   /** Not MQTT. */
   | { readonly kind: "stranger" };
 
-/** Set in the protocol level by mosquitto, and others since, where the client is a broker that bridges. */
-const BRIDGE = 0x80;
-
 /** Protocol name and level (MQTT 5 §3.1.2.1, §3.1.2.2). */
 export function decodeGreeting(reader: Reader): Greeting {
   const name = reader.string();
   const octet = reader.octet();
-  const bridge = octet === (BRIDGE | 3) || octet === (BRIDGE | 4);
-  const level = bridge ? octet & ~BRIDGE : octet;
+  const bridge = octet === (LEVEL_OF_BRIDGE | 3) || octet === (LEVEL_OF_BRIDGE | 4);
+  const level = bridge ? octet & ~LEVEL_OF_BRIDGE : octet;
   if (reader.error !== undefined) return { kind: "stranger" };
   if (name === "MQIsdp") {
     return level === 3 ? { kind: "speaks", version: 3, bridge } : { kind: "unsupported", level };
@@ -35,15 +33,6 @@ export function decodeGreeting(reader: Reader): Greeting {
   return { kind: "speaks", version: level, bridge };
 }
 
-const FLAG = {
-  reserved: 0x01,
-  cleanStart: 0x02,
-  will: 0x04,
-  willRetain: 0x20,
-  password: 0x40,
-  username: 0x80,
-};
-
 /** The rest of CONNECT, from the flags on; see `Reader.error`. */
 export function decodeConnect(reader: Reader, version: ProtocolVersion, bridge: boolean): ConnectPacket {
   const flags = reader.octet();
@@ -51,27 +40,29 @@ export function decodeConnect(reader: Reader, version: ProtocolVersion, bridge: 
   const keepAlive = reader.uint16();
   const properties = version === 5 ? connectProperties(reader) : NO_PROPERTIES;
   const clientId = reader.string();
-  const will = (flags & FLAG.will) === 0 ? undefined : decodeWill(reader, flags, version);
+  const will = (flags & CONNECT_FLAG.will) === 0 ? undefined : decodeWill(reader, flags, version);
   // MQTT 3.1 §3.1: the remaining length takes precedence over the flags of user name and password.
   const cutShort = version === 3;
-  const username = (flags & FLAG.username) === 0 || (cutShort && reader.done) ? undefined : reader.string();
-  const password = (flags & FLAG.password) === 0 || (cutShort && reader.done) ? undefined : reader.binary();
+  const username =
+    (flags & CONNECT_FLAG.username) === 0 || (cutShort && reader.done) ? undefined : reader.string();
+  const password =
+    (flags & CONNECT_FLAG.password) === 0 || (cutShort && reader.done) ? undefined : reader.binary();
   if (!reader.done) reader.malformed("MQTT 5 §3.1.3", "octets behind the last field");
-  const cleanStart = (flags & FLAG.cleanStart) !== 0;
+  const cleanStart = (flags & CONNECT_FLAG.cleanStart) !== 0;
   return { version, bridge, clientId, cleanStart, keepAlive, properties, will, username, password };
 }
 
 function checkFlags(reader: Reader, flags: number, version: ProtocolVersion): void {
-  if ((flags & FLAG.reserved) !== 0 && version !== 3) {
+  if ((flags & CONNECT_FLAG.reserved) !== 0 && version !== 3) {
     reader.malformed("[MQTT-3.1.2-3]", "reserved connect flag is set");
   }
   const willQos = (flags >> 3) & 3;
   if (willQos === 3) reader.malformed("[MQTT-3.1.2-12]", "will QoS 3");
   if (version === 3) return;
-  if ((flags & FLAG.will) === 0 && (willQos !== 0 || (flags & FLAG.willRetain) !== 0)) {
+  if ((flags & CONNECT_FLAG.will) === 0 && (willQos !== 0 || (flags & CONNECT_FLAG.willRetain) !== 0)) {
     reader.malformed("[MQTT-3.1.2-11]", "will QoS or will retain without a will");
   }
-  if (version === 4 && (flags & FLAG.username) === 0 && (flags & FLAG.password) !== 0) {
+  if (version === 4 && (flags & CONNECT_FLAG.username) === 0 && (flags & CONNECT_FLAG.password) !== 0) {
     reader.malformed("[MQTT-3.1.2-22]", "password without user name");
   }
 }
@@ -92,5 +83,5 @@ function decodeWill(reader: Reader, flags: number, version: ProtocolVersion): Wi
     reader.fail(ReasonCode.topicNameInvalid, "MQTT 5 §3.1.3.3", `will topic: ${problem}`);
   const payload = reader.binary();
   const qos = ((flags >> 3) & 3) as QoS;
-  return { topic, payload, qos, retain: (flags & FLAG.willRetain) !== 0, properties };
+  return { topic, payload, qos, retain: (flags & CONNECT_FLAG.willRetain) !== 0, properties };
 }

@@ -1,10 +1,14 @@
+import { PacketType } from "../packets.ts";
 import { NO_PROPERTIES, PROPERTY_BY_ID, type Properties, type PropertyRule } from "../properties.ts";
 import { ReasonCode } from "../reason-codes.ts";
 import type { Reader } from "./reader.ts";
 
 type Value = number | string | Uint8Array;
 
-/** Reads a property section for the packet type `packet` (0: the will); never throws, see `Reader.error`. */
+/**
+ * Reads a property section of a packet of type `packet`, or of `WILL` or `SERVER_DISCONNECT`; never throws, see
+ * `Reader.error`.
+ */
 export function decodeProperties(reader: Reader, packet: number): Readonly<Properties> {
   const length = reader.variable();
   if (length === 0 || reader.error !== undefined) return NO_PROPERTIES;
@@ -31,7 +35,7 @@ function decodeProperty(
 ): void {
   const id = reader.variable();
   const rule = PROPERTY_BY_ID[id];
-  if (rule === undefined || (rule.from & (1 << packet)) === 0) {
+  if (rule === undefined || (rule.within & (1 << packet)) === 0) {
     reader.malformed("MQTT 5 §2.2.2.2", `property 0x${id.toString(16)} does not belong here`);
     return;
   }
@@ -53,6 +57,12 @@ function decodeProperty(
   }
   if (rule.type === "flag" && (value as number) > 1) {
     reader.fail(ReasonCode.protocolError, "MQTT 5 §2.2.2.2", `${rule.name} is neither 0 nor 1`);
+    return;
+  }
+  if (rule.name === "subscriptionIdentifier" && packet === PacketType.PUBLISH) {
+    reader.item();
+    properties.subscriptionIdentifiers ??= [];
+    (properties.subscriptionIdentifiers as number[]).push(value as number);
     return;
   }
   // The rule's type has been read, which is the type of the field that it names.

@@ -23,6 +23,14 @@ export const publishHead = (): PublishHead => ({
   payloadAt: 0,
 });
 
+/** The connection that a PUBLISH came on. */
+export interface PublishSource {
+  readonly version: ProtocolVersion;
+  readonly topics: TopicCache;
+  /** How many user properties and subscription identifiers a packet may hold. */
+  readonly maximumItems: number;
+}
+
 const problem = (code: ReasonCode, clause: string, at: number, what: string): PacketError => ({
   code,
   clause,
@@ -36,14 +44,13 @@ const problem = (code: ReasonCode, clause: string, at: number, what: string): Pa
  */
 export function decodePublish(
   head: PublishHead,
-  topics: TopicCache,
+  source: PublishSource,
   bytes: Uint8Array,
   start: number,
   body: number,
   end: number,
-  version: ProtocolVersion,
-  itemsMax: number,
 ): PacketError | undefined {
+  const { version } = source;
   const flags = bytes[start] as number;
   if ((flags & 0x06) === 0x06) return malformed("[MQTT-3.3.1-4]", 0, "QoS 3");
   if ((flags & 0x0e) === 0x08 && version !== 3) return malformed("[MQTT-3.3.1-2]", 0, "DUP at QoS 0");
@@ -54,7 +61,7 @@ export function decodePublish(
     if (version !== 5) return malformed("[MQTT-4.7.3-1]", body - start, "empty topic");
     head.topic = "";
   } else {
-    const topic = topics.read(bytes, body + 2, topicEnd);
+    const topic = source.topics.read(bytes, body + 2, topicEnd);
     if (topic === undefined) return badTopic(bytes, body + 2, topicEnd, start);
     head.topic = topic;
   }
@@ -76,7 +83,7 @@ export function decodePublish(
     head.payloadAt = at + 1;
     return undefined;
   }
-  return decodePublishProperties(head, new Reader(bytes, start, at, end, itemsMax));
+  return decodePublishProperties(head, new Reader(bytes, start, at, end, source.maximumItems));
 }
 
 function decodePublishProperties(head: PublishHead, reader: Reader): PacketError | undefined {

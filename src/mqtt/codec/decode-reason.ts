@@ -1,10 +1,10 @@
 import { PacketType, type ProtocolVersion, type ReasonPacket } from "../packets.ts";
-import { NO_PROPERTIES } from "../properties.ts";
+import { NO_PROPERTIES, SERVER_DISCONNECT } from "../properties.ts";
 import { ReasonCode } from "../reason-codes.ts";
 import { decodeProperties } from "./decode-properties.ts";
 import type { Reader } from "./reader.ts";
 
-/** DISCONNECT from behind its fixed header; see `Reader.error`. */
+/** DISCONNECT of a client from behind its fixed header; see `Reader.error`. */
 export function decodeDisconnect(reader: Reader, version: ProtocolVersion): ReasonPacket {
   if (version !== 5) {
     if (!reader.done) reader.malformed("MQTT 3.1.1 §3.14", "DISCONNECT with a body");
@@ -12,6 +12,10 @@ export function decodeDisconnect(reader: Reader, version: ProtocolVersion): Reas
   }
   return decodeReason(reader, PacketType.DISCONNECT);
 }
+
+/** DISCONNECT of a server from behind its fixed header, MQTT 5 only (MQTT 5 §3.14); see `Reader.error`. */
+export const decodeServerDisconnect = (reader: Reader): ReasonPacket =>
+  decodeReason(reader, SERVER_DISCONNECT);
 
 /** AUTH from behind its fixed header (MQTT 5 §3.15); see `Reader.error`. */
 export const decodeAuth = (reader: Reader): ReasonPacket => decodeReason(reader, PacketType.AUTH);

@@ -1,5 +1,4 @@
 import type { Message } from "../../bus/message.ts";
-import { NO_SUBSCRIPTION_IDS } from "../../contract/delivery.ts";
 import { between, type Instant, NEVER } from "../../lib/time.ts";
 import { PacketType, type ProtocolVersion } from "../packets.ts";
 import { PROPERTY_RULES, type PropertyRule } from "../properties.ts";
@@ -10,7 +9,8 @@ const HEADER = PacketType.PUBLISH << 4;
 const EXPIRY_ID = 0x02;
 const TOPIC_ALIAS_ID = 0x23;
 const SUBSCRIPTION_ID = 0x0b;
-/** What a message carries from its publisher to all its subscribers. */
+const NO_SUBSCRIPTION_IDS: readonly number[] = [];
+/** What a message carries from its publisher to all who receive it. */
 const CARRIED: readonly PropertyRule[] = PROPERTY_RULES.filter(({ name }) =>
   ["payloadFormat", "contentType", "responseTopic", "correlationData", "userProperties"].includes(name),
 );
@@ -24,7 +24,7 @@ const remainingExpiry = (message: Message, now: Instant): number =>
   Math.max(0, Math.ceil(between(now, message.expiresAt) / 1000));
 
 /**
- * The last message in one form: a message for many subscribers is written once, and for each of them only the
+ * The last message in one form: a message for many receivers is written once, and for each of them only the
  * flags, the packet identifier and the remaining expiry are put in. Used for all connections alike.
  */
 class LastPublish {
@@ -100,7 +100,7 @@ const last3 = [new LastPublish(4, false), new LastPublish(4, true)] as const;
 const last5 = [new LastPublish(5, false), new LastPublish(5, true)] as const;
 
 /**
- * A whole PUBLISH without anything of one subscriber but its packet identifier. Valid until the next call.
+ * A whole PUBLISH without anything of one receiver but its packet identifier. Valid until the next call.
  * Undefined when the message has a field that is too long for MQTT.
  */
 export function encodeSharedPublish(
@@ -117,40 +117,32 @@ export function encodeSharedPublish(
 
 const writer = new Writer();
 
-/** What only one subscriber is told (MQTT 5 §3.3.2.3.4, §3.3.2.3.8). */
-export interface Individual {
+/** A PUBLISH that says something to one receiver only (MQTT 5 §3.3.2.3.4, §3.3.2.3.8). */
+export interface IndividualPublish {
+  /** First octet, see `publishHeader`. */
+  readonly header: number;
+  /** Empty when the alias is known already and stands for it. */
+  readonly topic: string;
+  /** 0 at QoS 0. */
+  readonly packetId: number;
   readonly topicAlias: number | undefined;
-  /** The alias is known already and stands for the topic. */
-  readonly topicKnown: boolean;
   readonly subscriptionIds: readonly number[];
 }
 
-/** What a connection without aliases and subscription identifiers is told. */
-export const NOTHING_INDIVIDUAL: Individual = {
-  topicAlias: undefined,
-  topicKnown: false,
-  subscriptionIds: NO_SUBSCRIPTION_IDS,
-};
-
-/** A PUBLISH for one subscriber, its payload included or, `following`, to be sent behind it. As above. */
+/** A whole PUBLISH, or, with `payloadFollows`, what stands before its payload. As above. */
 export function encodeIndividualPublish(
   version: ProtocolVersion,
   message: Message,
-  topic: string,
-  header: number,
-  packetId: number,
-  individual: Individual,
-  following: boolean,
+  { header, topic, packetId, topicAlias, subscriptionIds }: IndividualPublish,
+  payloadFollows: boolean,
   now: Instant,
 ): Uint8Array | undefined {
   writer.begin();
-  writer.string(individual.topicKnown ? "" : topic);
+  writer.string(topic);
   if (packetId !== 0) writer.uint16(packetId);
-  if (version === 5) {
-    writeProperties(writer, message, individual.topicAlias, individual.subscriptionIds, now);
-  }
+  if (version === 5) writeProperties(writer, message, topicAlias, subscriptionIds, now);
   if (writer.overlong) return undefined;
-  if (following) return writer.finish(header, message.payload.length);
+  if (payloadFollows) return writer.finish(header, message.payload.length);
   writer.raw(message.payload);
   return writer.finish(header);
 }

@@ -1,4 +1,4 @@
-import type { PacketError } from "../packets.ts";
+import type { PacketError, ProtocolVersion } from "../packets.ts";
 import { ReasonCode } from "../reason-codes.ts";
 
 /** Where the packet lies that `readFixedHeader` has found whole. One object for all: nothing keeps it. */
@@ -44,3 +44,13 @@ export function readFixedHeader(
   frame.end = end;
   return end <= length ? "whole" : "incomplete";
 }
+
+/** Flags that a fixed header must have, by packet type; PUBLISH uses all four (MQTT 5 Table 2-2). */
+const FLAGS: readonly number[] = [0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0];
+
+/**
+ * Whether the first octet of a packet other than PUBLISH has the flags of its type [MQTT-2.1.3-1]. MQTT 3.1 leaves the
+ * flags of most packets open, and lets others be repeated with DUP.
+ */
+export const hasItsFlags = (first: number, version: ProtocolVersion): boolean =>
+  (first & 0x0f) === FLAGS[first >> 4] || version === 3;

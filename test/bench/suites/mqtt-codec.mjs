@@ -84,13 +84,13 @@ function chunkOf({ version, qos }) {
 function ourParser(codec, form) {
   const chunk = chunkOf(form);
   const head = codec.publishHead();
-  const topics = new codec.TopicCache();
+  const source = { version: form.version, topics: new codec.TopicCache(), maximumItems: 4096 };
   let seen = 0;
   return () => {
     for (let at = 0; at < chunk.length; at = codec.frame.end) {
       if (codec.readFixedHeader(chunk, at, 1e6) !== "whole") throw new Error("cut");
       const { body, end } = codec.frame;
-      const wrong = codec.decodePublish(head, topics, chunk, at, body, end, form.version, 4096);
+      const wrong = codec.decodePublish(head, source, chunk, at, body, end);
       if (wrong !== undefined) throw new Error(wrong.problem);
       seen += head.topic.length + end - head.payloadAt;
     }

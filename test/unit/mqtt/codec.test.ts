@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Message } from "#core/bus/message.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
+import { encodeConnect } from "#core/mqtt/codec/encode-connect.ts";
 import { encodeSharedPublish, publishHeader } from "#core/mqtt/codec/encode-publish.ts";
+import { encodeUnsubscribe } from "#core/mqtt/codec/encode-subscribe.ts";
 import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { decodeText, writeText } from "#core/mqtt/codec/text.ts";
@@ -9,6 +11,7 @@ import { TopicCache } from "#core/mqtt/codec/topic-cache.ts";
 import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
 import { Writer } from "#core/mqtt/codec/writer.ts";
 import { PROPERTY_RULES } from "#core/mqtt/properties.ts";
+import { decodeServerPacket } from "../../support/mqtt-client-codec.ts";
 
 const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -210,5 +213,69 @@ describe("the table of properties (MQTT 5 Table 2-4)", () => {
   it("has each identifier and each name once, and all 27 of them", () => {
     expect(new Set(PROPERTY_RULES.map(({ id }) => id)).size).toBe(27);
     expect(new Set(PROPERTY_RULES.map(({ name }) => name)).size).toBe(27);
+  });
+});
+
+describe("what a server may not send", () => {
+  const error = (hex: string, version: 3 | 4 | 5) => {
+    const decoded = decodeServerPacket(bytesOf(hex), version);
+    return "error" in decoded ? `${decoded.error.clause} at ${decoded.error.at}` : decoded.packet;
+  };
+
+  it.each([
+    ["a reserved flag of CONNACK", 4, "20 02 02 00", "[MQTT-3.2.2-1] at 4"],
+    ["a session with a refusal (MQTT 3.1.1)", 4, "20 02 01 05", "[MQTT-3.2.2-6] at 4"],
+    ["a session with a refusal (MQTT 5)", 5, "20 03 01 87 00", "[MQTT-3.2.2-6] at 5"],
+    ["octets behind CONNACK", 4, "20 03 00 00 00", "MQTT 5 §2.1.4 at 4"],
+    ["CONNACK without properties that accepts", 5, "20 02 00 00", "MQTT 5 §2.1.4 at 4"],
+    ["a CONNACK reason that is none", 5, "20 03 00 10 00", "MQTT 5 §3.2.2.2 at 5"],
+    ["a property of CONNECT in CONNACK", 5, "20 05 00 00 02 17 01", "MQTT 5 §2.2.2.2 at 6"],
+    ["Receive Maximum 0", 5, "20 06 00 00 03 21 00 00", "MQTT 5 §2.2.2.2 at 8"],
+    ["a session expiry in DISCONNECT [MQTT-3.14.2-2]", 5, "e0 07 00 05 11 00000001", "MQTT 5 §2.2.2.2 at 5"],
+    ["a code that SUBACK has not", 5, "90 04 0001 00 03", "[MQTT-3.9.3-2] at 6"],
+    ["a code of MQTT 5 in SUBACK of 3.1.1", 4, "90 03 0001 87", "[MQTT-3.9.3-2] at 5"],
+    ["SUBACK without a code", 4, "90 02 0001", "MQTT 5 §3.9.3 at 4"],
+    ["a code that UNSUBACK has not", 5, "b0 04 0001 00 01", "[MQTT-3.11.3-2] at 6"],
+    ["octets behind UNSUBACK", 4, "b0 03 0001 00", "MQTT 3.1.1 §3.11 at 4"],
+    ["packet identifier 0", 4, "b0 02 0000", "[MQTT-2.2.1-3] at 4"],
+  ] as const)("is found: %s", (_what, version, hex, expected) => {
+    expect(error(hex, version)).toBe(expected);
+  });
+
+  it("is not what a server says that knows no MQTT 5: two octets and a return code (MQTT 5 §3.2.2.2)", () => {
+    const packet = { cmd: "connack", sessionPresent: false, reasonCode: 0x84 };
+    expect(error("20 02 00 01", 5)).toEqual(packet);
+    expect(error("20 02 00 85", 5)).toEqual({ ...packet, reasonCode: 0x85 });
+  });
+
+  it("is not an octet that MQTT 3.1 reserves", () => {
+    expect(error("20 02 ff 00", 3)).toEqual({ cmd: "connack", sessionPresent: false, returnCode: 0 });
+  });
+});
+
+describe("the client's packets", () => {
+  it("are not written with a field that is longer than MQTT can say (MQTT 5 §1.5.4)", () => {
+    const long = "x".repeat(65_536);
+    const properties = {};
+    const connect = { version: 4, bridge: false, clientId: long, cleanStart: true, keepAlive: 0 } as const;
+    const nobody = { properties, will: undefined, username: undefined, password: undefined };
+    expect(encodeConnect({ ...connect, ...nobody })).toBeUndefined();
+    expect(encodeConnect({ ...connect, ...nobody, clientId: long.slice(1) })).toHaveLength(65_551);
+    expect(encodeUnsubscribe({ packetId: 1, properties, filters: [long] }, 4)).toBeUndefined();
+  });
+
+  it("tell the broker that this is a bridge in the highest bit of the level", () => {
+    const bytes = encodeConnect({
+      version: 4,
+      bridge: true,
+      clientId: "b",
+      cleanStart: false,
+      keepAlive: 60,
+      properties: {},
+      will: undefined,
+      username: undefined,
+      password: undefined,
+    });
+    expect(hexOf(bytes!)).toBe("100d00044d51545484 00 003c 000162".replaceAll(" ", ""));
   });
 });

@@ -1,6 +1,4 @@
-import type { MessageProperties } from "#core/bus/message.ts";
 import { topicNameProblem } from "#core/bus/topic.ts";
-import { type Duration, FOREVER, seconds } from "#core/lib/time.ts";
 import { breach, type PacketError } from "#core/mqtt/packets.ts";
 import type { Properties } from "#core/mqtt/properties.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
@@ -12,7 +10,7 @@ export function resolveTopic(
   topic: string,
   properties: Readonly<Properties>,
 ): string | PacketError {
-  if (properties.subscriptionIdentifier !== undefined) {
+  if (properties.subscriptionIdentifiers !== undefined) {
     return breach(ReasonCode.protocolError, "[MQTT-3.3.4-6]", "subscription identifier from a client");
   }
   if (properties.responseTopic !== undefined && topicNameProblem(properties.responseTopic) !== undefined) {
@@ -34,29 +32,4 @@ export function resolveTopic(
   }
   const known = connection.aliases?.get(alias);
   return known ?? breach(ReasonCode.protocolError, "MQTT 5 §3.3.2.3.4", `topic alias ${alias} is not set`);
-}
-
-/** Message Expiry Interval; without one a message does not expire (MQTT 5 §3.3.2.3.3). */
-export const messageExpiry = ({ messageExpiryInterval }: Readonly<Properties>): Duration =>
-  messageExpiryInterval === undefined ? FOREVER : seconds(messageExpiryInterval);
-
-/** What a message keeps of its packet's properties; the others concern one hop only. */
-export function messageProperties(properties: Readonly<Properties>): MessageProperties | undefined {
-  const { payloadFormat, contentType, responseTopic, correlationData, userProperties } = properties;
-  if (
-    payloadFormat === undefined &&
-    contentType === undefined &&
-    responseTopic === undefined &&
-    correlationData === undefined &&
-    userProperties === undefined
-  ) {
-    return undefined;
-  }
-  return {
-    ...(payloadFormat === undefined ? {} : { payloadFormat }),
-    ...(contentType === undefined ? {} : { contentType }),
-    ...(responseTopic === undefined ? {} : { responseTopic }),
-    ...(correlationData === undefined ? {} : { correlationData }),
-    ...(userProperties === undefined ? {} : { userProperties }),
-  };
 }

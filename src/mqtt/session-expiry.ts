@@ -1,0 +1,11 @@
+import { type Duration, FOREVER, inSeconds, seconds } from "../lib/time.ts";
+
+/** A session that does not end by itself (MQTT 5 §3.1.2.11.2). */
+const EXPIRY_NEVER = 0xffff_ffff;
+
+/** A Session Expiry Interval as a length of time (MQTT 5 §3.1.2.11.2). */
+export const expiryDuration = (interval: number): Duration =>
+  interval === EXPIRY_NEVER ? FOREVER : seconds(interval);
+
+export const expiryInterval = (expiry: Duration): number =>
+  expiry === FOREVER ? EXPIRY_NEVER : Math.min(EXPIRY_NEVER - 1, inSeconds(expiry));
