@@ -68,6 +68,22 @@ class SockJsHost implements ChannelHost {
     this.#host.resumeReading();
   }
 
+  get allowance(): number {
+    return this.#host.allowance;
+  }
+
+  evidence(bits: number): boolean {
+    return this.#host.evidence(bits);
+  }
+
+  doubt(): void {
+    this.#host.doubt();
+  }
+
+  turn(run: () => void): void {
+    this.#host.turn(run);
+  }
+
   note(note: Note): void {
     this.#host.note(note);
   }

@@ -59,6 +59,20 @@ export interface ChannelHost {
   resumeReading(): void;
   /** Nothing is read at present, for this channel's reasons or the core's: the peer's silence is not its own. */
   readonly paused?: boolean;
+  /**
+   * Datagrams: bytes that may still be sent to the peer's present address; what is above is dropped. Infinite once the
+   * address is proven, on streams, and where the endpoint sets no bound (`Endpoint.unprovenFactor`).
+   */
+  readonly allowance: number;
+  /**
+   * The peer has repeated what we sent it, of so many bits that nobody can know who has not read it: an id drawn at
+   * random. 64 bits prove its address; true when these complete them.
+   */
+  evidence(bits: number): boolean;
+  /** It has repeated something that we did not send: a guess, so that all evidence before counts for nothing. */
+  doubt(): void;
+  /** Runs as an input of this channel, now or behind the one that runs: for what another channel causes here. */
+  turn(run: () => void): void;
   note(note: Note): void;
   random(length: number): Uint8Array;
   /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */

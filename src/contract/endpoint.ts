@@ -24,6 +24,11 @@ export type Route =
 export interface Endpoint {
   /** Datagram listeners only. `known`: the sender's address has a channel. Cheap and without side effects. */
   route?(datagram: Datagram, known: boolean, now: Instant): Route;
+  /**
+   * Datagrams: how many times the bytes that came from an address it may be sent until it is proven (RFC 9175 §2.4
+   * says three times); undefined for no bound.
+   */
+  readonly unprovenFactor?: number | undefined;
   open(peer: Peer, host: ChannelHost, now: Instant): Channel;
   /** Datagram listeners: something to send on a beat (MQTT-SN ADVERTISE). `undefined`: skip this beat. */
   readonly beacon?: { readonly period: Duration; bytes(): Uint8Array | undefined } | undefined;

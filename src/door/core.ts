@@ -39,6 +39,7 @@ export interface CoreCounters {
   readonly channelFailures: Counter;
   readonly throttled: Counter;
   readonly held: Counter;
+  readonly unprovenDropped: Counter;
 }
 
 export const newCoreCounters = (counter: (name: string, help: string) => Counter): CoreCounters => ({
@@ -58,6 +59,10 @@ export const newCoreCounters = (counter: (name: string, help: string) => Counter
   throttled: counter(
     "clients_throttled",
     "Times that reading from a client was suspended because of its rate",
+  ),
+  unprovenDropped: counter(
+    "datagrams_unproven_dropped",
+    "Datagrams not sent because their address had proven nothing and had sent too little itself",
   ),
   held: counter("clients_held", "Times that a client read too slowly and deliveries were held back"),
 });

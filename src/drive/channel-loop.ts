@@ -12,6 +12,7 @@ import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
 import { earliest, type Instant, NEVER } from "../lib/time.ts";
+import type { AddressProof } from "./address-proof.ts";
 
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
@@ -25,6 +26,8 @@ export interface Link {
   claim(name: string): void;
   unclaim(name: string): void;
   readonly roaming?: ChannelHost["roaming"];
+  /** Datagrams whose address must be proven. */
+  readonly proof?: AddressProof | undefined;
 }
 
 /** A delivery, or a rarer input, that waits for the running one to complete. */
@@ -218,6 +221,22 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   get roaming(): ChannelHost["roaming"] {
     return this.link.roaming;
+  }
+
+  get allowance(): number {
+    return this.link.proof?.allowance ?? Number.POSITIVE_INFINITY;
+  }
+
+  evidence(bits: number): boolean {
+    return this.link.proof?.add(bits) === true;
+  }
+
+  doubt(): void {
+    this.link.proof?.doubt();
+  }
+
+  turn(run: () => void): void {
+    this.#enter(run);
   }
 
   get paused(): boolean {

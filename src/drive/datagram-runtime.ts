@@ -6,6 +6,7 @@ import { CallbackAlarm } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
 import { after } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
+import { AddressProof } from "./address-proof.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import { addressKey, Peers, type Resident, type Roaming } from "./peers.ts";
 
@@ -112,7 +113,7 @@ export class DatagramRuntime {
         this.#toChannel(datagram, route, senderKey, known);
         return;
       case "sender":
-        this.send({ bytes: route.bytes, address: datagram.address, port: datagram.port });
+        this.#answer(datagram, route.bytes, known);
         if (route.broadcast === true) this.#broadcast(route.bytes);
         return;
       case "nobody":
@@ -139,7 +140,30 @@ export class DatagramRuntime {
       (claim === undefined ? undefined : this.#follow(claim, datagram, key, here, node)) ??
       here ??
       this.#admit(datagram, key, node);
-    resident?.loop.receive(datagram.bytes);
+    if (resident === undefined) return;
+    resident.proof?.received(datagram.bytes.length);
+    resident.loop.receive(datagram.bytes);
+  }
+
+  /** An answer past all channels, under the same bound: by the peer's account, or by this one datagram. */
+  #answer(
+    { bytes: { length }, address, port }: Datagram,
+    bytes: Uint8Array,
+    known: Resident | undefined,
+  ): void {
+    const factor = this.#endpoint.unprovenFactor;
+    if (known?.proof !== undefined) {
+      known.proof.received(length);
+      known.loop.sendView(bytes);
+    } else if (factor === undefined || known !== undefined || bytes.length <= factor * length) {
+      this.send({ bytes, address, port });
+    } else this.core.counters.unprovenDropped.value++;
+  }
+
+  /** Who sends over a transport that has proven the address has nothing to prove. */
+  #proof(): AddressProof | undefined {
+    const factor = this.#endpoint.unprovenFactor;
+    return factor === undefined || this.#transport !== "udp" ? undefined : new AddressProof(factor);
   }
 
   /** The channel that a datagram speaks for, moved here if it came from elsewhere. */
@@ -164,7 +188,7 @@ export class DatagramRuntime {
 
   #admit(datagram: Datagram, key: string, node: string | undefined): Resident | undefined {
     const { core } = this;
-    const link = new DatagramLink(this, this.#transport, datagram, key, node);
+    const link = new DatagramLink(this, this.#transport, datagram, key, node, this.#proof());
     const full = this.door.loops.size >= this.door.policy.limits.connections;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
@@ -202,6 +226,7 @@ class DatagramLink implements Link, Resident {
   key: string;
   claims: Set<string> | string | undefined = undefined;
   loop!: ChannelLoop;
+  readonly proof: AddressProof | undefined;
   readonly #runtime: DatagramRuntime;
 
   constructor(
@@ -210,7 +235,9 @@ class DatagramLink implements Link, Resident {
     { address, port }: Datagram,
     key: string,
     node: string | undefined,
+    proof: AddressProof | undefined,
   ) {
+    this.proof = proof;
     this.#runtime = runtime;
     this.transport = transport;
     this.address = address;
@@ -228,6 +255,10 @@ class DatagramLink implements Link, Resident {
   }
 
   sendView(bytes: Uint8Array): void {
+    if (this.proof?.spend(bytes.length) === false) {
+      this.#runtime.core.counters.unprovenDropped.value++;
+      return;
+    }
     this.#runtime.send({ bytes, address: this.address, port: this.port });
   }
 

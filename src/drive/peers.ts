@@ -1,4 +1,5 @@
 import type { Peer } from "../contract/peer.ts";
+import type { AddressProof } from "./address-proof.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
 
 /**
@@ -19,6 +20,8 @@ export interface Resident extends Peer {
   node: string | undefined;
   key: string;
   claims: Set<string> | string | undefined;
+  /** Undefined where the address needs no proof. */
+  readonly proof?: AddressProof | undefined;
 }
 
 /** The one owner of addresses: which channel an address, and which channel a claimed name belongs to. */
@@ -84,6 +87,7 @@ export class Peers {
     resident.address = from.address;
     resident.port = from.port;
     resident.node = from.node;
+    resident.proof?.moved();
     this.#byAddress.set(key, resident);
     this.moved++;
   }

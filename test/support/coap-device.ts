@@ -151,6 +151,18 @@ export class CoapDevice {
     this.device.send(packet({ type: "ACK", code: "0.00", id }));
   }
 
+  /** Answers pings as every endpoint must (RFC 7252 §4.3) until no more come; what came beside them, in order. */
+  answerPings(): Heard[] {
+    const others: Heard[] = [];
+    for (let heard = this.take(); heard.length > 0; heard = this.take()) {
+      for (const each of heard) {
+        if (each.type === "CON" && each.code === "0.00") this.reset(each.id);
+        else others.push(each);
+      }
+    }
+    return others;
+  }
+
   reset(id: number): void {
     this.device.send(packet({ type: "RST", code: "0.00", id }));
   }

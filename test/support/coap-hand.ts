@@ -61,6 +61,17 @@ export class HandClient {
     return answers[0] as Said;
   }
 
+  /** Answers a ping, and those that follow it, in its own way; what came beside them. */
+  answersPings(ping: Said | undefined, answer = (id: string): string => `60 00 ${id}`): Said[] {
+    const others: Said[] = [];
+    const open = ping === undefined ? [] : [ping];
+    for (let next = open.shift(); next !== undefined; next = open.shift()) {
+      for (const each of this.sends(answer(hex(next.id))))
+        (each.type === 0 && each.code === "0.00" ? open : others).push(each);
+    }
+    return others;
+  }
+
   acknowledges(message: Said | undefined): Said[] {
     return this.sends(`60 00 ${hex(message?.id ?? 0)}`);
   }

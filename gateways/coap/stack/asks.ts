@@ -6,8 +6,8 @@ import { type CoapMessage, tokenKey } from "./message.ts";
 import type { Outgoing } from "./outbox.ts";
 import type { Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
 
-/** Unguessable enough that a response from elsewhere does not match (RFC 7252 §5.3.1), and never used twice. */
-const TOKEN_LENGTH = 6;
+/** 64 bits of chance: a response that has them comes from who was asked (RFC 7252 §5.3.1), which proves its address. */
+const TOKEN_LENGTH = 8;
 
 /** Under which an observed peer claims its notifications. By `join`, which holds on to nothing else. */
 export const observedClaim = (key: string): string => ["observe", key].join("/");
@@ -18,7 +18,6 @@ export class Asks implements Asking {
   #byToken: Map<string, PendingAsk> | undefined = undefined;
   /** Askers of asks that never began, told after the input at hand. */
   #refused: Asker[] | undefined = undefined;
-  #tokens = 0;
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier;
@@ -69,10 +68,7 @@ export class Asks implements Asking {
   }
 
   newToken(): Uint8Array {
-    const token = Uint8Array.from(this.#carrier.host.random(TOKEN_LENGTH));
-    // The last byte counts, so that no two of 256 in a row are equal whatever the source of chance gives.
-    token[TOKEN_LENGTH - 1] = this.#tokens++ & 0xff;
-    return token;
+    return Uint8Array.from(this.#carrier.host.random(TOKEN_LENGTH));
   }
 
   enter(ask: PendingAsk): void {

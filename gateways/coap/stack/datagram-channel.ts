@@ -12,7 +12,7 @@ import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
 import { PendingAck } from "./pending-ack.ts";
-import { AMPLIFICATION_MAX, ReachabilityProof } from "./reachability.ts";
+import { ReachabilityProof } from "./reachability.ts";
 import { Reply } from "./reply.ts";
 import { SeparateResponse } from "./separate-response.ts";
 import type { CoapResponse } from "./site.ts";
@@ -43,7 +43,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.#exchanges = new ExchangesOfPeer(listener.memory);
     this.#address = host.peer.address;
     this.#port = host.peer.port;
-    this.#proof = new ReachabilityProof(host.peer, listener.settings);
+    this.#proof = new ReachabilityProof(host, listener.settings);
     this.#heardAt = now;
     this.#forgetAt = after(now, listener.transmission.EXCHANGE_LIFETIME);
   }
@@ -57,12 +57,20 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   get #out(): Outbox {
-    this.#outbox ??= new Outbox(this, this.listener.transmission);
+    this.#outbox ??= new Outbox(this, this.listener);
     return this.#outbox;
   }
 
   sendView(bytes: Uint8Array): void {
     this.host.sendView(bytes);
+  }
+
+  allows(bytes: number): boolean {
+    return this.#proof.allows(bytes);
+  }
+
+  messageId(): number {
+    return this.#proof.given ? this.#out.ids.next(this.now) : this.#proof.draw();
   }
 
   chance(): number {
@@ -106,25 +114,45 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const { peer } = this.host;
     this.#address = peer.address;
     this.#port = peer.port;
-    this.#proof.forget(peer);
+    this.#proof.forget();
   }
 
   #empty(message: CoapMessage, now: Instant): void {
     const { type, messageId } = message;
     if (type === Type.CON) this.#sendEmpty(Type.RST, messageId);
     else if (type === Type.ACK || type === Type.RST) {
-      if (this.#proof.answeredBy(messageId)) {
-        this.server.release();
-        return;
-      }
+      if (this.#answersPing(messageId)) return;
       const how = type === Type.ACK ? "acknowledged" : "reset";
-      if (this.#outbox?.settle(messageId, how, now) === true) this.#prove();
-      else if (type === Type.RST) this.server.reset(messageId);
+      if (this.#settle(messageId, how, now)) return;
+      if (type === Type.RST && this.server.reset(messageId)) return;
+      this.#proof.stray(messageId);
     }
   }
 
-  #prove(): void {
-    if (this.#proof.give()) this.server.release();
+  /** An answer to a CON of ours; false when none of this id is in flight. */
+  #settle(messageId: number, how: "acknowledged" | "answered" | "reset", now: Instant): boolean {
+    const outstanding = this.#outbox?.inFlight ?? 0;
+    const settled = this.#outbox?.settle(messageId, how, now) === true;
+    if (settled && this.#proof.repeated(messageId, outstanding + (this.#proof.pinging ? 1 : 0)))
+      this.#proven();
+    return settled;
+  }
+
+  #answersPing(messageId: number): boolean {
+    const answers = this.#proof.answeredBy(messageId, this.#outbox?.inFlight ?? 0);
+    if (answers === "no") return false;
+    if (answers === "proven") this.#proven();
+    else {
+      this.probe();
+      this.server.postpone(this.#proof.due);
+    }
+    return true;
+  }
+
+  /** What was held back goes out. */
+  #proven(): void {
+    this.#outbox?.release(this.now);
+    this.server.release();
   }
 
   #request(message: CoapMessage, now: Instant): void {
@@ -140,7 +168,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const { EXCHANGE_LIFETIME, NON_LIFETIME } = this.listener.transmission;
     const lifetime = type === Type.CON ? EXCHANGE_LIFETIME : NON_LIFETIME;
     const remembered = this.#exchanges.remember(messageId, lifetime, now);
-    if (!this.#proof.given) this.#proof.checkEcho(message.opaque(Option.Echo), now);
+    if (!this.#proof.given && this.#proof.checkEcho(message.opaque(Option.Echo), now)) this.#proven();
     this.server.receive(message, type === Type.CON, remembered);
   }
 
@@ -148,21 +176,21 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const { type, messageId } = message;
     if (type === Type.RST) return;
     const ask = this.askOf(message);
+    if (ask !== undefined && this.#proof.unguessable(message.tokenLength)) this.#proven();
     if (type === Type.ACK) {
       // A ping that is taken for a request, and answered like one, has been answered all the same.
-      if (this.#proof.answeredBy(messageId)) {
-        this.server.release();
-        return;
-      }
+      if (this.#answersPing(messageId)) return;
       // A piggybacked response must match message id and token (RFC 7252 §5.3.2).
       const outgoing = this.#outbox?.owner(messageId);
-      if (outgoing === undefined) return;
+      if (outgoing === undefined) {
+        this.#proof.stray(messageId);
+        return;
+      }
       if (outgoing !== ask) {
         this.#acknowledgedOddly(outgoing, message, now);
         return;
       }
-      this.#outbox?.settle(messageId, "answered", now);
-      this.#prove();
+      this.#settle(messageId, "answered", now);
       if (message.badCriticalOption() < 0) ask.respond(message, now);
       else ask.fail("reset", now);
       return;
@@ -192,8 +220,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   /** There are clients whose ACK of a response says 2.03. It has the message id, which is what an ACK is about. */
   #acknowledgedOddly(outgoing: Outgoing, { code, messageId }: CoapMessage, now: Instant): void {
     if (outgoing instanceof PendingAsk || codeClass(code) !== 2) return;
-    this.#outbox?.settle(messageId, "acknowledged", now);
-    this.#prove();
+    this.#settle(messageId, "acknowledged", now);
   }
 
   #sendEmpty(type: Type, messageId: number): void {
@@ -202,7 +229,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   respond(exchange: Exchange, reply: Reply, response: CoapResponse): void {
     if (exchange.separate && exchange.confirmable) {
-      if (!this.#proof.allows((reply.payload?.length ?? 0) + HEAD_ESTIMATE, exchange.requestSize)) {
+      if (!this.#proof.allows((reply.payload?.length ?? 0) + HEAD_ESTIMATE)) {
         this.#hold(exchange, response);
         return;
       }
@@ -213,7 +240,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const messageId = piggybacked ? exchange.messageId : this.#out.ids.next(this.now);
     const type = piggybacked ? Type.ACK : Type.NON;
     let bytes = this.#encodeAnswer(type, messageId, exchange, reply);
-    if (!this.#proof.allows(bytes.length, exchange.requestSize)) {
+    if (!this.#proof.allows(bytes.length)) {
       if (!isError(response.code)) {
         this.#hold(exchange, response);
         return;
@@ -243,23 +270,24 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   probe(): void {
-    const messageId = this.#proof.ask(this.now, this.#out.ids);
+    if (this.#proof.given) return;
+    const messageId = this.#proof.ask(this.now);
     if (messageId !== undefined) this.#sendEmpty(Type.CON, messageId);
   }
 
   fits(exchange: Exchange, reply: Reply): boolean {
     const bytes = this.#encodeAnswer(Type.ACK, 0, exchange, reply);
-    return this.#proof.allows(bytes.length, exchange.requestSize);
+    return this.#proof.allows(bytes.length);
   }
 
   notificationSzx(observation: PeerObservation): number {
     if (this.#proof.given) return observation.szx;
-    return Math.min(observation.szx, szxFor(AMPLIFICATION_MAX * observation.requestSize - HEAD_ESTIMATE));
+    return Math.min(observation.szx, szxFor(this.host.allowance - HEAD_ESTIMATE));
   }
 
   challenge(exchange: Exchange): void {
     const reply = new Reply();
-    const echo = this.#proof.newEcho(this.host.random(8), this.now);
+    const echo = this.#proof.newEcho(this.now);
     reply.source = { code: Response.Unauthorized, options: [{ number: Option.Echo, value: echo }] };
     const piggybacked = exchange.confirmable && !exchange.separate;
     const messageId = piggybacked ? exchange.messageId : this.#out.ids.next(this.now);

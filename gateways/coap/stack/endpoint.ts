@@ -9,6 +9,7 @@ import { EMPTY, isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import { Listener } from "./listener.ts";
 import { CoapMessage, decodeDatagram, type FormatError, Type, tokenKey } from "./message.ts";
+import { AMPLIFICATION_MAX } from "./reachability.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
 import { StreamChannel } from "./stream-channel.ts";
@@ -34,9 +35,11 @@ export interface Held {
 export class CoapEndpoint implements Endpoint {
   readonly #listener: Listener;
   readonly #message = new CoapMessage();
+  readonly unprovenFactor: number | undefined;
 
   constructor(listener: Listener) {
     this.#listener = listener;
+    this.unprovenFactor = listener.settings.amplification === "off" ? undefined : AMPLIFICATION_MAX;
   }
 
   /** What a stranger sends that needs no memory gets none: nonsense and pings are answered from here. */

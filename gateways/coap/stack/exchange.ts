@@ -31,8 +31,6 @@ export class Exchange implements CoapRequest {
   readonly method: Code;
   readonly confirmable: boolean;
   readonly messageId: number;
-  /** Bytes of the request on the wire: what an unproven address may be sent is measured by it. */
-  readonly requestSize: number;
   readonly observe: 0 | 1 | undefined;
   state: ExchangeState = "open";
   /** An empty ACK went out: whatever is sent now is a message of its own. */
@@ -61,7 +59,6 @@ export class Exchange implements CoapRequest {
     this.method = message.code as Code;
     this.confirmable = confirmable;
     this.messageId = message.messageId;
-    this.requestSize = message.size;
     this.observe = observe;
   }
 

@@ -53,7 +53,7 @@ export interface Notifying {
 }
 
 /** How an observation was asked for. */
-type Registration = Pick<PeerObservation, "key" | "method" | "szx" | "requestSize">;
+type Registration = Pick<PeerObservation, "key" | "method" | "szx">;
 
 /** One peer observing one resource; is what the outbox retransmits while a notification is unacknowledged. */
 export class PeerObservation implements Observation, Outgoing {
@@ -64,8 +64,6 @@ export class PeerObservation implements Observation, Outgoing {
   key: string;
   method: number;
   szx: number;
-  /** Bytes of its registration. */
-  requestSize: number;
   /** What the current notification is sent from. */
   readonly reply = new Reply();
   sequence: number;
@@ -87,7 +85,6 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
-    this.requestSize = origin.requestSize;
     this.sequence = firstSequence(now);
     this.#confirmedAt = now;
   }
@@ -119,7 +116,6 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
-    this.requestSize = origin.requestSize;
     this.#paused = true;
     this.sequence = nextSequence(this.sequence);
     if (this.#current === undefined) return;

@@ -59,8 +59,8 @@ export class Observations implements Notifying {
     const { listener } = this.#carrier;
     const token = tokenKey(exchange.token, 0, exchange.token.length);
     const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
-    const { key, method, requestSize } = exchange;
-    const origin = { key, method, szx, requestSize };
+    const { key, method } = exchange;
+    const origin = { key, method, szx };
     const known = this.#byToken?.get(token);
     if (known !== undefined && observer.continues?.(known.observer) === true) {
       known.renew(observer, origin);
@@ -89,14 +89,13 @@ export class Observations implements Notifying {
   }
 
   /** An RST that names a NON notification ends the observation (RFC 7641 §3.6). */
-  reset(messageId: number): void {
-    if (this.#byToken === undefined) return;
-    for (const each of this.#byToken.values()) {
-      if (each.lastId === messageId || each.lastButOneId === messageId) {
-        each.fail("reset");
-        return;
-      }
+  reset(messageId: number): boolean {
+    for (const each of this.#byToken?.values() ?? []) {
+      if (each.lastId !== messageId && each.lastButOneId !== messageId) continue;
+      each.fail("reset");
+      return true;
     }
+    return false;
   }
 
   endAll(why: ObservationEnd): void {

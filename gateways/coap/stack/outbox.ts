@@ -1,6 +1,7 @@
 import { sameBytes } from "#core/lib/bytes.ts";
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant, milliseconds, NEVER } from "#core/lib/time.ts";
+import type { Listener, StackCounters } from "./listener.ts";
 import { HEADER_LENGTH } from "./message.ts";
 import { MessageIds } from "./message-ids.ts";
 import type { Transmission } from "./transmission.ts";
@@ -22,6 +23,8 @@ class InFlight {
   timeout: number;
   due: Instant;
   retransmissions = 0;
+  /** It has not gone out at all: the peer's address has still to be proven. */
+  withheld = false;
 
   constructor(outgoing: Outgoing, messageId: number, bytes: Uint8Array, timeout: number, now: Instant) {
     this.outgoing = outgoing;
@@ -37,6 +40,11 @@ const NONE: readonly InFlight[] = [];
 /** What the outbox needs of its channel. */
 export interface OutboxHost {
   sendView(bytes: Uint8Array): void;
+  /** Whether so much may be sent to the peer's address yet; else it is to be proven by `probe`. */
+  allows(bytes: number): boolean;
+  probe(): void;
+  /** For the next message: random while the address has not been proven. */
+  messageId(): number;
   /** 0 up to 1. */
   chance(): number;
 }
@@ -49,19 +57,25 @@ export class Outbox {
   readonly ids: MessageIds;
   readonly #host: OutboxHost;
   readonly #transmission: Transmission;
+  readonly #counters: Pick<StackCounters, "retransmissions" | "timeouts">;
   /** At most NSTART; not changed but replaced. */
   #inFlight: readonly InFlight[] = NONE;
   #waiting: Ring<Outgoing> | undefined = undefined;
   #deadline: Instant = NEVER;
 
-  constructor(host: OutboxHost, transmission: Transmission) {
+  constructor(host: OutboxHost, { transmission, counters }: Pick<Listener, "transmission" | "counters">) {
     this.#host = host;
     this.#transmission = transmission;
+    this.#counters = counters;
     this.ids = new MessageIds(Math.floor(host.chance() * 0x10000), transmission.EXCHANGE_LIFETIME);
   }
 
   get busy(): boolean {
     return this.#inFlight.length > 0 || this.waiting > 0;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.length;
   }
 
   get waiting(): number {
@@ -118,15 +132,33 @@ export class Outbox {
       if (each.due > now || !this.#inFlight.includes(each)) continue;
       if (each.retransmissions >= this.#transmission.MAX_RETRANSMIT) {
         this.#remove(each);
+        this.#counters.timeouts.value++;
         each.outgoing.failed("timeout", now);
         continue;
       }
       each.retransmissions++;
       each.timeout *= 2;
       each.due = after(now, milliseconds(each.timeout));
-      this.#host.sendView(each.bytes);
+      this.#counters.retransmissions.value++;
+      this.#transmit(each);
     }
     this.#start(now);
+  }
+
+  /** The address is proven: what could not go out goes now, with all its time before it. */
+  release(now: Instant): void {
+    for (const each of this.#inFlight) {
+      if (!each.withheld) continue;
+      each.due = after(now, milliseconds(each.timeout));
+      this.#transmit(each);
+    }
+    this.#schedule(now);
+  }
+
+  #transmit(each: InFlight): void {
+    each.withheld = !this.#host.allows(each.bytes.length);
+    if (each.withheld) this.#host.probe();
+    else this.#host.sendView(each.bytes);
   }
 
   clear(): void {
@@ -148,11 +180,12 @@ export class Outbox {
     const { ACK_TIMEOUT, ACK_RANDOM_FACTOR, NSTART } = this.#transmission;
     while (this.#inFlight.length < NSTART && this.waiting > 0 && this.ids.readyAt(now) <= now) {
       const outgoing = this.#waiting?.shift() as Outgoing;
-      const messageId = this.ids.next(now);
+      const messageId = this.#host.messageId();
       const bytes = outgoing.encode(messageId, now);
       const timeout = ACK_TIMEOUT * (1 + this.#host.chance() * (ACK_RANDOM_FACTOR - 1));
-      this.#inFlight = this.#inFlight.concat(new InFlight(outgoing, messageId, bytes, timeout, now));
-      this.#host.sendView(bytes);
+      const begun = new InFlight(outgoing, messageId, bytes, timeout, now);
+      this.#inFlight = this.#inFlight.concat(begun);
+      this.#transmit(begun);
     }
     if (this.#waiting?.length === 0) this.#waiting = undefined;
     this.#schedule(now);

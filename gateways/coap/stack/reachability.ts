@@ -1,46 +1,76 @@
-import type { Peer } from "#core/contract/peer.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import { sameBytes } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import type { StackSettings } from "./settings.ts";
 
 /** An unproven address is sent at most this many times what it sent (RFC 9175 §2.4). */
 export const AMPLIFICATION_MAX = 3;
+/** A message id drawn at random is worth this much: four of them, without a wrong one in between, prove an address. */
+const ID_BITS = 16;
+export const ECHO_LENGTH = 8;
+/** Ids of the last CONs to an unproven address: their acknowledgements, come late or twice, are no guesses. */
+const DRAWN_MAX = 16;
+
+type Settings = Pick<StackSettings, "ackTimeout" | "echoLifetime">;
 
 /**
- * Whether a peer's address is real. It is proven by the answer to a ping of ours (which every CoAP endpoint
- * gives, RFC 7252 §4.3), by any other acknowledged CON, by an Echo (RFC 9175), or by DTLS.
+ * Whether a peer's address is real: by an Echo (RFC 9175), by the token of a request of ours in its response, by the
+ * answers to four pings of ours, which every CoAP endpoint gives (RFC 7252 §4.3), or to other CONs. Message ids to an
+ * unproven address are drawn at random, so that one tells nothing of the next.
  */
 export class ReachabilityProof {
-  readonly #settings: Pick<StackSettings, "amplification" | "ackTimeout" | "echoLifetime">;
-  given: boolean;
+  readonly #host: ChannelHost;
+  readonly #settings: Settings;
   /** The ping that is out, and when its answer is late. */
   #ping: { messageId: number; readonly due: Instant } | undefined = undefined;
   #echo: { readonly value: Uint8Array; expires: Instant } | undefined = undefined;
+  #drawn: readonly number[] = [];
 
-  constructor(peer: Peer, settings: Pick<StackSettings, "amplification" | "ackTimeout" | "echoLifetime">) {
+  constructor(host: ChannelHost, settings: Settings) {
+    this.#host = host;
     this.#settings = settings;
-    this.given = false;
-    this.forget(peer);
+  }
+
+  get given(): boolean {
+    return this.#host.allowance === Number.POSITIVE_INFINITY;
   }
 
   /** A new address starts anew. */
-  forget(peer: Peer): void {
-    this.given = this.#settings.amplification === "off" || peer.transport !== "udp";
+  forget(): void {
     this.#ping = undefined;
     this.#echo = undefined;
+    this.#drawn = [];
   }
 
-  allows(bytes: number, requested: number): boolean {
-    return this.given || bytes <= AMPLIFICATION_MAX * requested;
+  allows(bytes: number): boolean {
+    return bytes <= this.#host.allowance;
   }
 
-  /** True when it was not given before. */
-  give(): boolean {
-    if (this.given) return false;
-    this.given = true;
-    this.#ping = undefined;
-    this.#echo = undefined;
-    return true;
+  /** The id of a CON to an unproven address. */
+  draw(): number {
+    const [high = 0, low = 0] = this.#host.random(2);
+    const id = (high << 8) | low;
+    this.#drawn = this.#drawn.slice(1 - DRAWN_MAX).concat(id);
+    return id;
+  }
+
+  /**
+   * A CON with an id of `draw` was answered, one of so many that were out: a guess may have met any of them. True when
+   * that completes the proof.
+   */
+  repeated(messageId: number, outstanding: number): boolean {
+    if (!this.#drawn.includes(messageId)) return false;
+    return this.#host.evidence(ID_BITS - Math.ceil(Math.log2(outstanding)));
+  }
+
+  /** A secret of 64 bits and more was repeated: true when the address was not proven before. */
+  unguessable(length: number): boolean {
+    return this.#host.evidence(8 * length);
+  }
+
+  /** An ACK or RST of nothing that waits for one: unless it comes late, somebody is trying ids. */
+  stray(messageId: number): void {
+    if (!this.#drawn.includes(messageId)) this.#host.doubt();
   }
 
   /**
@@ -48,12 +78,12 @@ export class ReachabilityProof {
    * that has not answered one gets another with each large answer, because the first may have been lost, but
    * nothing waits for it: `due` has come.
    */
-  ask(now: Instant, ids: { next(now: Instant): number }): number | undefined {
+  ask(now: Instant): number | undefined {
     if (this.#ping === undefined) {
-      this.#ping = { messageId: ids.next(now), due: after(now, this.#settings.ackTimeout) };
+      this.#ping = { messageId: this.draw(), due: after(now, this.#settings.ackTimeout) };
     } else {
       if (now < this.#ping.due) return undefined;
-      this.#ping.messageId = ids.next(now);
+      this.#ping.messageId = this.draw();
     }
     return this.#ping.messageId;
   }
@@ -63,22 +93,30 @@ export class ReachabilityProof {
     return this.#ping?.due ?? NEVER;
   }
 
-  /** An empty ACK or RST: true when it answers the ping. */
-  answeredBy(messageId: number): boolean {
-    return this.#ping?.messageId === messageId && this.give();
+  /** An ACK or RST: whether it answers the ping, and that completes the proof or a further ping is due. */
+  answeredBy(messageId: number, others: number): "no" | "more" | "proven" {
+    if (this.#ping?.messageId !== messageId) return "no";
+    this.#ping = undefined;
+    return this.repeated(messageId, others + 1) || this.given ? "proven" : "more";
   }
 
-  newEcho(value: Uint8Array, now: Instant): Uint8Array {
+  /** A ping is out. */
+  get pinging(): boolean {
+    return this.#ping !== undefined;
+  }
+
+  newEcho(now: Instant): Uint8Array {
     const expires = after(now, this.#settings.echoLifetime);
     if (this.#echo === undefined || this.#echo.expires <= now) {
-      this.#echo = { value: Uint8Array.from(value), expires };
+      this.#echo = { value: Uint8Array.from(this.#host.random(ECHO_LENGTH)), expires };
     }
     this.#echo.expires = expires;
     return this.#echo.value;
   }
 
-  checkEcho(value: Uint8Array | undefined, now: Instant): void {
-    if (value === undefined || this.#echo === undefined || this.#echo.expires <= now) return;
-    if (sameBytes(value, this.#echo.value)) this.give();
+  /** True when it completes the proof. */
+  checkEcho(value: Uint8Array | undefined, now: Instant): boolean {
+    if (value === undefined || this.#echo === undefined || this.#echo.expires <= now) return false;
+    return sameBytes(value, this.#echo.value) && this.unguessable(ECHO_LENGTH);
   }
 }

@@ -218,6 +218,11 @@ export class Server implements Answering {
     if (!(exchange.separate && exchange.confirmable) || this.#carrier.reliable) exchange.opened?.begin();
   }
 
+  /** The proof of the address goes on: what waits for it waits until then. */
+  postpone(due: Instant): void {
+    for (const exchange of this.#open) if (exchange.state === "held") exchange.due = due;
+  }
+
   /** The address is proven: what was held back goes out. */
   release(): void {
     for (const exchange of this.#open) {
@@ -317,9 +322,9 @@ export class Server implements Answering {
     this.#bodies?.clear();
   }
 
-  /** An RST that names a notification. */
-  reset(messageId: number): void {
-    this.#observations?.reset(messageId);
+  /** An RST: true when it names a notification. */
+  reset(messageId: number): boolean {
+    return this.#observations?.reset(messageId) === true;
   }
 
   /** A NON notification of late had this message id and this token. */

@@ -60,7 +60,7 @@ export const StackSettings = group("Message layer, block-wise transfer and limit
   }),
   amplification: Type.Union([Type.Literal("off"), Type.Literal("large-only"), Type.Literal("always")], {
     description:
-      "Answers to UDP addresses that have not proven to be real: `off` sends them; `large-only` holds an answer over three times its request back until a ping or an Echo (RFC 9175) has proven the address; `always` asks every new address for an Echo.",
+      "Answers to UDP addresses that have not proven to be real: `off` sends them; `large-only` sends no more than three times what came from there (RFC 9175 §2.4), and holds larger answers back until pings or an Echo have proven the address; `always` asks every new address for an Echo.",
     default: "large-only",
   }),
   echoLifetime: duration("How long an Echo value is good (RFC 9175 §2.3).", "60s", "1s"),

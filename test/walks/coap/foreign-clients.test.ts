@@ -202,7 +202,8 @@ it.each([
   world.publish("a", value, { retain: true });
   const [ping] = client.sends("40 01 0001 b2 'ps' 01 'a'");
   expect(ping).toMatchObject({ type: CON, code: "0.00" });
-  expect(client.sends(`60 ${code} ${hex(ping?.id ?? 0)}`)).toMatchObject([{ type: ACK, id: 1, text: value }]);
+  const answer = (id: string): string => `60 ${code} ${id}`;
+  expect(client.answersPings(ping, answer)).toMatchObject([{ type: ACK, id: 1, text: value }]);
   expect(client.sends("40 01 0002 b2 'ps' 01 'a'")).toMatchObject([{ type: ACK, id: 2, text: value }]);
 });
 

@@ -244,7 +244,7 @@ it("coap-rs: takes the first datagram for the response to its registration, and 
   expect(others).toEqual([]);
   expect(response).toMatchObject({ type: ACK, code: "2.05", id: 1 });
   expect(ping).toMatchObject({ type: CON, code: "0.00" });
-  client.acknowledges(ping);
+  client.answersPings(ping);
   expect(tell("1", { qos: 0 })).toMatchObject([{ type: NON, text: "1" }]);
 });
 

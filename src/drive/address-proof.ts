@@ -1,0 +1,57 @@
+/** What an attacker must not be able to guess, in bits (RFC 9175 §2.3 and §4 ask for 64 of an Echo value). */
+const PROOF_BITS = 64;
+
+/**
+ * What one datagram peer may be sent before its address is known to be real: so many times what came from there, over
+ * everything that is sent, answers, repetitions and what timers cause (RFC 9175 §2.4). Proven is an address from which
+ * something was repeated that only who is there can have read. Ids are short in most protocols, so several of them
+ * count together, but only without a wrong guess in between.
+ */
+export class AddressProof {
+  readonly #factor: number;
+  #allowance = 0;
+  #evidence = 0;
+
+  constructor(factor: number) {
+    this.#factor = factor;
+  }
+
+  /** Bytes that may still be sent. */
+  get allowance(): number {
+    return this.#allowance;
+  }
+
+  get proven(): boolean {
+    return this.#allowance === Number.POSITIVE_INFINITY;
+  }
+
+  received(bytes: number): void {
+    this.#allowance += this.#factor * bytes;
+  }
+
+  /** False when it must not be sent. */
+  spend(bytes: number): boolean {
+    if (bytes > this.#allowance) return false;
+    this.#allowance -= bytes;
+    return true;
+  }
+
+  /** True when that completes the proof. */
+  add(bits: number): boolean {
+    if (this.proven) return false;
+    this.#evidence += bits;
+    if (this.#evidence < PROOF_BITS) return false;
+    this.#allowance = Number.POSITIVE_INFINITY;
+    return true;
+  }
+
+  doubt(): void {
+    this.#evidence = 0;
+  }
+
+  /** The device is at another address, which has proven nothing. */
+  moved(): void {
+    this.#allowance = 0;
+    this.#evidence = 0;
+  }
+}
