@@ -56,6 +56,12 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   /** Reading waits until then. */
   #throttledUntil: Instant | undefined = undefined;
   #pausedBy = 0;
+  /** What of that are the channel's own pauses: it has read more than it may look at yet. */
+  #pausedByChannel = 0;
+  /** Asks to connect that have no answer yet: what the channel was sent may depend on it. */
+  #connecting = 0;
+  /** The peer sends no more, and what it has sent is still being worked on: why. */
+  #endOfStream: string | undefined = undefined;
 
   constructor(door: Door, link: Link) {
     super();
@@ -136,7 +142,9 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void {
     this.#enter(() => {
       const answer = admit();
-      if (answer !== "pending") this.channel.connected(ticket, answer, this.core.now);
+      if (answer === "pending") return;
+      this.#connecting--;
+      this.channel.connected(ticket, answer, this.core.now);
     });
   }
 
@@ -160,12 +168,30 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     else client.finish("lost", reason); // It took itself over: the channel knows.
   }
 
-  /** The transport is gone. */
-  gone(reason: string): void {
+  /**
+   * The peer of a stream sends no more. That is an event in order, behind all that it has sent: a channel that waits for
+   * an answer of the core has still to read what came before ([MQTT-3.14.4-3], MQTT 5 §3.1.4). `writable`: what is sent
+   * may still be read.
+   */
+  ended(reason: string, writable: boolean): void {
+    if (this.#state === "closed") return;
+    // There is nobody left to whom a delivery could go.
+    if (!writable) this.held = true;
+    if (this.#state === "open" && this.#reads) this.#endOfStream ??= reason;
+    else this.gone(reason, writable);
+  }
+
+  /** The channel has something to read that it was sent before. */
+  get #reads(): boolean {
+    return this.#pausedByChannel > 0 || this.#connecting > 0;
+  }
+
+  /** The transport is gone, or with `closeLink` to be ended from this side too. */
+  gone(reason: string, closeLink = false): void {
     if (this.#state === "closed") return;
     this.#enter(() => this.channel.closed(this.core.now), true);
     this.#closeReason ||= reason;
-    this.#finish(false);
+    this.#finish(closeLink);
   }
 
   override fire(now: Instant): void {
@@ -181,14 +207,14 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   /** A slow reader: holds deliveries back, and with them what it sends us, until it reads again. */
   hold(held: boolean): void {
-    if (this.held === held || this.#state !== "open") return;
+    if (this.held === held || this.#state !== "open" || this.#endOfStream !== undefined) return;
     this.held = held;
     if (held) {
       this.core.counters.held.value++;
-      this.pauseReading();
+      this.#pause();
       return;
     }
-    this.resumeReading();
+    this.#resume();
     this.#client?.flush();
     if (this.#others !== undefined) for (const client of [...this.#others]) client.flush();
   }
@@ -208,7 +234,9 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
-    return this.door.connect(this, request, ticket);
+    const answer = this.door.connect(this, request, ticket);
+    if (answer === "pending") this.#connecting++;
+    return answer;
   }
 
   claim(name: string): void {
@@ -243,12 +271,23 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     return this.#pausedBy > 0;
   }
 
-  /** Reading stops at the first reason and goes on when the last one is gone. */
   pauseReading(): void {
-    if (this.#pausedBy++ === 0) this.link.pauseReading();
+    this.#pausedByChannel++;
+    this.#pause();
   }
 
   resumeReading(): void {
+    if (this.#pausedByChannel === 0) return;
+    this.#pausedByChannel--;
+    this.#resume();
+  }
+
+  /** Reading stops at the first reason and goes on when the last one is gone. */
+  #pause(): void {
+    if (this.#pausedBy++ === 0) this.link.pauseReading();
+  }
+
+  #resume(): void {
     if (this.#pausedBy > 0 && --this.#pausedBy === 0 && this.#state === "open") this.link.resumeReading();
   }
 
@@ -302,7 +341,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   throttle(until: Instant): void {
     if (this.#throttledUntil === undefined) {
       this.core.counters.throttled.value++;
-      this.pauseReading();
+      this.#pause();
     }
     this.#throttledUntil = until;
   }
@@ -338,7 +377,11 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     }
     this.#running = false;
     if (this.#state === "closing") this.#finish(true);
-    else if (this.#state === "open") this.#rearm();
+    else if (this.#endOfStream !== undefined && this.#state === "open" && !this.#reads) {
+      const reason = this.#endOfStream;
+      this.#endOfStream = undefined;
+      this.gone(reason, true);
+    } else if (this.#state === "open") this.#rearm();
   }
 
   #runWaiting(waiting: Waiting[]): void {
@@ -373,7 +416,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   #unthrottle(): void {
     this.#throttledUntil = undefined;
-    this.resumeReading();
+    this.#resume();
   }
 
   #finish(closeLink: boolean): void {

@@ -205,10 +205,15 @@ class StreamInput implements StreamReceiver {
     this.#runtime.schedule.flushBusy();
   }
 
+  ended(): void {
+    this.#runtime.core.tick();
+    this.#loop.ended("closed by the peer", true);
+  }
+
   closed(error?: string): void {
     this.#runtime.core.tick();
     this.#link.drop();
-    this.#loop.gone(error ?? "closed by the peer");
+    this.#loop.ended(error ?? "closed by the peer", false);
   }
 }
 

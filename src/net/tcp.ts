@@ -96,8 +96,9 @@ function onDrain(this: Socket): void {
 }
 
 function onEnd(this: Socket): void {
-  // The socket then ends its own side by itself (`allowHalfOpen` is off) once all is written.
-  (this as OwnedSocket)[connectionOf].boundEnd();
+  const connection = (this as OwnedSocket)[connectionOf];
+  connection.boundEnd();
+  connection.receiver?.ended();
 }
 
 function onError(this: Socket, error: NodeJS.ErrnoException): void {
@@ -109,6 +110,10 @@ function onClose(this: Socket): void {
   if (connection.expiresAt !== 0) sweep.delete(connection);
   const receiver = connection.receiver;
   connection.receiver = undefined;
+  // What a paused socket had read before it broke came before that.
+  for (let bytes = this.read(); bytes !== null && !connection.ending; bytes = this.read()) {
+    receiver?.received(plainBytes(bytes as Buffer));
+  }
   receiver?.closed(connection.error);
 }
 
@@ -124,6 +129,8 @@ export function offerSocket(socket: Socket, peer: Peer, limits: SocketLimits, ac
     return;
   }
   connection.receiver = receiver;
+  // The end of the peer's stream is the runtime's to answer, which may have something to say before.
+  socket.allowHalfOpen = true;
   socket.on("drain", onDrain);
   socket.on("end", onEnd);
   socket.on("close", onClose);

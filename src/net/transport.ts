@@ -37,6 +37,8 @@ export interface StreamReceiver {
   received(bytes: Uint8Array): void;
   /** Everything queued has been taken by the kernel after `write` returned false. */
   drained(): void;
+  /** The peer sends no more, and may still read: whoever has this connection ends it when that is due. */
+  ended(): void;
   /** Called exactly once. `error` when it was not an orderly end. */
   closed(error?: string): void;
 }

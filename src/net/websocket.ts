@@ -34,6 +34,8 @@ class WebSocketConnection implements StreamConnection, Expiring {
   #paused = false;
   /** Messages of a chunk that was being taken apart when reading was paused. */
   #held: Uint8Array[] = [];
+  /** Nothing more comes: the receiver is told when it has what waits. */
+  #closed = false;
   readonly #websocket: WebSocket;
   readonly #socket: Socket;
   readonly #limits: SocketLimits;
@@ -75,7 +77,23 @@ class WebSocketConnection implements StreamConnection, Expiring {
   resumeReading(): void {
     this.#paused = false;
     while (this.#held.length > 0 && !this.#paused) this.receiver?.received(this.#held.shift() as Uint8Array);
-    if (!this.#paused) this.#websocket.resume();
+    if (this.#paused) return;
+    if (this.#closed) this.#tellClosed();
+    else this.#websocket.resume();
+  }
+
+  /** The close frame is behind the messages that still wait. */
+  closed(code: number): void {
+    if (this.expiresAt !== 0) sweep.delete(this);
+    if (code === ABNORMAL_CLOSURE && !this.ending) this.error ??= "ended without a close frame";
+    this.#closed = true;
+    if (this.#held.length === 0 || this.ending) this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    const { receiver } = this;
+    this.receiver = undefined;
+    receiver?.closed(this.error);
   }
 
   received(bytes: Uint8Array, text: boolean): void {
@@ -130,12 +148,7 @@ function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
 }
 
 function onClose(this: WebSocket, code: number): void {
-  const connection = (this as OwnedWebSocket)[connectionOf];
-  if (connection.expiresAt !== 0) sweep.delete(connection);
-  if (code === ABNORMAL_CLOSURE && !connection.ending) connection.error ??= "ended without a close frame";
-  const receiver = connection.receiver;
-  connection.receiver = undefined;
-  receiver?.closed(connection.error);
+  (this as OwnedWebSocket)[connectionOf].closed(code);
 }
 
 /** Makes an upgraded WebSocket a connection and offers it to the runtime. */

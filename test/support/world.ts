@@ -373,6 +373,7 @@ export class VirtualStream implements StreamConnection {
   capacity = Number.POSITIVE_INFINITY;
   readonly #world: World;
   readonly #inbox: Uint8Array[] = [];
+  #finished = false;
   #unread = 0;
 
   constructor(world: World, peer: Peer) {
@@ -383,6 +384,12 @@ export class VirtualStream implements StreamConnection {
   /** From device to gateway. */
   send(bytes: Uint8Array): void {
     this.#inbox.push(bytes);
+    this.#pump();
+  }
+
+  /** The device sends its end of stream, behind what it has sent; it may still read. */
+  finish(): void {
+    this.#finished = true;
     this.#pump();
   }
 
@@ -434,7 +441,7 @@ export class VirtualStream implements StreamConnection {
   resumeReading(): void {
     this.readingPaused = false;
     // Not within the input that resumed it.
-    if (this.#inbox.length > 0) this.#world.defer(() => this.#pump());
+    if (this.#inbox.length > 0 || this.#finished) this.#world.defer(() => this.#pump());
   }
 
   end(): void {
@@ -454,6 +461,11 @@ export class VirtualStream implements StreamConnection {
       const bytes = this.#inbox.shift();
       if (bytes === undefined) break;
       this.receiver.received(bytes);
+    }
+    // As a socket does: what is paused does not hold back an end of stream that has nothing before it.
+    if (this.#finished && this.#inbox.length === 0) {
+      this.#finished = false;
+      this.receiver?.ended();
     }
     this.#world.settle();
   }

@@ -54,6 +54,7 @@ export class Recorder {
         this.drains++;
         this.#changed();
       },
+      ended: () => connection.end(),
       closed: (error?: string) => {
         this.closes.push(error);
         this.#changed();
