@@ -83,6 +83,13 @@ export interface SharedFilter {
   readonly filter: string;
 }
 
+/** What stands before the filter of a shared subscription; empty where it is an ordinary one. */
+export function sharedPrefix(filter: string): string {
+  if (filter.startsWith("$queue/")) return "$queue/";
+  if (!filter.startsWith("$share/")) return "";
+  return filter.slice(0, filter.indexOf("/", "$share/".length) + 1);
+}
+
 /**
  * Reads `$share/<group>/<filter>` and `$queue/<filter>` (a group of its own name).
  * Returns `undefined` for an ordinary filter and `"malformed"` for a broken shared one [MQTT-4.8.2-1..2].

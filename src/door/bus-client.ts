@@ -1,6 +1,12 @@
 import { parseDelayedTopic } from "../bus/delayed.ts";
 import type { Message, QoS } from "../bus/message.ts";
-import { parseSharedFilter, topicFilterProblem, topicLevels, topicNameProblem } from "../bus/topic.ts";
+import {
+  parseSharedFilter,
+  sharedPrefix,
+  topicFilterProblem,
+  topicLevels,
+  topicNameProblem,
+} from "../bus/topic.ts";
 import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "../contract/answers.ts";
 import type { Client, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
@@ -225,11 +231,17 @@ export class BusClient implements Client, Occupant {
 
   /** Undefined when a rewrite rule makes of a filter what is none. */
   #rewritten(asked: string): string | undefined {
-    const filter = this.door.policy.rewriteSubscribe?.(this.identity, asked) ?? asked;
-    if (filter === asked) return asked;
-    const shared = parseSharedFilter(filter);
-    if (shared === "malformed") return undefined;
-    return topicFilterProblem(shared?.filter ?? filter) === undefined ? filter : undefined;
+    const rewrite = this.door.policy.rewriteSubscribe;
+    if (rewrite === undefined) return asked;
+    // Rules speak of topics: in a shared subscription the filter is meant, not what says who shares it.
+    const prefix = sharedPrefix(asked);
+    const inner = asked.slice(prefix.length);
+    const filter = rewrite(this.identity, inner);
+    if (filter === inner) return asked;
+    // A rule may share what the client did not.
+    const shared = parseSharedFilter(prefix + filter);
+    if (shared === "malformed" || (prefix !== "" && sharedPrefix(filter) !== "")) return undefined;
+    return topicFilterProblem(shared?.filter ?? filter) === undefined ? prefix + filter : undefined;
   }
 
   // ---- deliveries

@@ -170,15 +170,16 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   /**
    * The peer of a stream sends no more. That is an event in order, behind all that it has sent: a channel that waits for
-   * an answer of the core has still to read what came before ([MQTT-3.14.4-3], MQTT 5 §3.1.4). `writable`: what is sent
-   * may still be read.
+   * an answer of the core has still to read what came before ([MQTT-3.14.4-3], MQTT 5 §3.1.4). `half`: what is sent may
+   * still be read; `broken`: without a word, and then nobody waits for a login any more.
    */
-  ended(reason: string, writable: boolean): void {
+  ended(reason: string, how: "half" | "whole" | "broken"): void {
     if (this.#state === "closed") return;
     // There is nobody left to whom a delivery could go.
-    if (!writable) this.held = true;
-    if (this.#state === "open" && this.#reads) this.#endOfStream ??= reason;
-    else this.gone(reason, writable);
+    if (how !== "half") this.held = true;
+    const inOrder = how !== "broken" || this.#connecting === 0 || this.#endOfStream !== undefined;
+    if (this.#state === "open" && this.#reads && inOrder) this.#endOfStream ??= reason;
+    else this.gone(reason, how === "half");
   }
 
   /** The channel has something to read that it was sent before. */

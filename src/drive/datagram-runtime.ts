@@ -1,3 +1,4 @@
+import type { Refusal } from "../contract/answers.ts";
 import type { Datagram, Endpoint, Route } from "../contract/endpoint.ts";
 import type { Peer, Transport } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
@@ -107,6 +108,8 @@ export class DatagramRuntime {
     }
     const senderKey = addressKey(datagram.address, datagram.port, undefined);
     const known = this.peers.at(senderKey);
+    // Before the protocol has a say: neither an answer nor a claim is for who may not talk here.
+    if (known === undefined && !this.#allows(datagram, senderKey)) return;
     const route = this.#endpoint.route?.(datagram, known !== undefined, this.core.now) ?? TO_CHANNEL;
     switch (route.to) {
       case "channel":
@@ -125,6 +128,20 @@ export class DatagramRuntime {
         );
         return;
     }
+  }
+
+  #allows(datagram: Datagram, senderKey: string): boolean {
+    const refusal = this.door.policy.allows(datagram, this.core.now);
+    if (refusal === "accepted") return true;
+    this.dropped++;
+    this.#refused(refusal, senderKey);
+    return false;
+  }
+
+  #refused(refusal: Refusal, peer: string): void {
+    const { core } = this;
+    core.counters.connectsRefused.value++;
+    core.note(this.door.gateway, { level: "info", event: "peer-refused", detail: { refusal } }, { peer });
   }
 
   #toChannel(
@@ -192,12 +209,7 @@ export class DatagramRuntime {
     const full = this.door.loops.size >= this.door.policy.limits.connections;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
-      core.counters.connectsRefused.value++;
-      core.note(
-        this.door.gateway,
-        { level: "info", event: "peer-refused", detail: { refusal } },
-        { peer: key },
-      );
+      this.#refused(refusal, key);
       return undefined;
     }
     link.loop = new ChannelLoop(this.door, link);

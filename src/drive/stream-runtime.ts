@@ -207,13 +207,13 @@ class StreamInput implements StreamReceiver {
 
   ended(): void {
     this.#runtime.core.tick();
-    this.#loop.ended("closed by the peer", true);
+    this.#loop.ended("closed by the peer", "half");
   }
 
   closed(error?: string): void {
     this.#runtime.core.tick();
     this.#link.drop();
-    this.#loop.ended(error ?? "closed by the peer", false);
+    this.#loop.ended(error ?? "closed by the peer", error === undefined ? "whole" : "broken");
   }
 }
 

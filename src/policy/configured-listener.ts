@@ -71,10 +71,14 @@ export class ConfiguredListener implements ListenerPolicy {
     return this.#policy.rules.rewriteSubscribe;
   }
 
+  allows({ address }: Pick<Peer, "address">, now: Instant): "accepted" | Refusal {
+    if (!this.#current().access.allows(address)) return "forbidden";
+    return this.#policy.banOf(undefined, undefined, address, now) === undefined ? "accepted" : "banned";
+  }
+
   admit(peer: Peer, now: Instant): "accepted" | Refusal {
-    const rules = this.#current();
-    if (!rules.access.allows(peer.address)) return "forbidden";
-    if (this.#policy.banOf(undefined, undefined, peer.address, now) !== undefined) return "banned";
+    const allowed = this.allows(peer, now);
+    if (allowed !== "accepted") return allowed;
     return this.#connections.tryTake(1, now) ? "accepted" : "congested";
   }
 

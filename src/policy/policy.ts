@@ -49,6 +49,8 @@ export interface ListenerPolicy {
   readonly gateway: string;
   readonly listener: string;
   readonly limits: ListenerLimits;
+  /** Whether an address may talk to the listener at all: access rules and ban list. Asked before any protocol. */
+  allows(peer: Pick<Peer, "address">, now: Instant): "accepted" | Refusal;
   /** A new connection or a first datagram: access rules of the listener, ban list, connection rate. */
   admit(peer: Peer, now: Instant): "accepted" | Refusal;
   /** Runs the chain. At once where it can; a promise where a password must be hashed. */

@@ -1,6 +1,7 @@
 import type { Bus, Grant } from "../bus/bus.ts";
 import type { Gate } from "../bus/gate.ts";
 import { Message } from "../bus/message.ts";
+import { sharedPrefix } from "../bus/topic.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
@@ -187,7 +188,7 @@ export class Sessions {
     if (session.durable) this.#context.journal?.subscribed(session, filter, options);
     const handling = options.retainHandling ?? 0;
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
-    if (handling === 2 || (handling === 1 && !isNew) || isShared(filter)) return;
+    if (handling === 2 || (handling === 1 && !isNew) || sharedPrefix(filter) !== "") return;
     session.replay(this.#bus.retained(onBus, this.#options.replayMax), asGrant(options));
   }
 
@@ -213,10 +214,8 @@ export class Sessions {
   mounted(session: Session, filter: string): string {
     const mountpoint = session.mountpoint;
     if (mountpoint === "") return filter;
-    if (filter.startsWith("$queue/")) return `$queue/${mountpoint}${filter.slice("$queue/".length)}`;
-    if (!filter.startsWith("$share/")) return mountpoint + filter;
-    const end = filter.indexOf("/", "$share/".length) + 1;
-    return filter.slice(0, end) + mountpoint + filter.slice(end);
+    const prefix = sharedPrefix(filter);
+    return prefix + mountpoint + filter.slice(prefix.length);
   }
 
   /** Puts back a session that a store had kept, before listeners open. */
@@ -338,8 +337,6 @@ class SessionTimers {
     this.#alarms.disarm(this.#expiry);
   }
 }
-
-const isShared = (filter: string): boolean => filter.startsWith("$share/") || filter.startsWith("$queue/");
 
 const asGrant = (options: SubscribeOptions): Grant => ({
   qos: options.qos,

@@ -300,6 +300,7 @@ export function permissive(
     gateway,
     listener: "test",
     limits: { ...UNLIMITED, ...limits },
+    allows: () => "accepted",
     admit: () => "accepted",
     authenticate: (request, peer): Verdict => {
       const identity: Identity = {

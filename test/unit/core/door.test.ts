@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { after, milliseconds, seconds, ZERO } from "#core/lib/time.ts";
 import type { ListenerPolicy, Verdict } from "#core/policy/policy.ts";
+import { compileRewrite } from "#core/policy/rewrite.ts";
 import { messageOf, Puppets, text } from "../../support/puppet.ts";
 import { permissive, World, type WorldOptions } from "../../support/world.ts";
 
@@ -40,6 +41,22 @@ describe("topics", () => {
     expect(client.unsubscribe("old/+")).toBe(false);
     expect(asked).toEqual(["subscribe old/+", "publish old/2", "subscribe old/#"]);
   });
+
+  it.each(["$share/g/", "$queue/", ""])(
+    "are rewritten inside %s too, and so confined by a rule for all",
+    (prefix) => {
+      const rule = { action: "both", filter: "#", pattern: "^(.*)$", target: "tenant/%c/$1" } as const;
+      const rewriteSubscribe = compileRewrite([rule], "subscribe");
+      const { world, open } = site({ rewriteSubscribe, mountpoint: () => "m/" });
+      const { puppet } = open();
+      const client = puppet.connect("c");
+      expect(client.subscribe(`${prefix}#`, { qos: 0 }, 1)).toBe(0);
+      world.publish("m/other", "not for this tenant");
+      world.publish("m/tenant/c/x", "its own");
+      expect(puppet.take()).toEqual(["its own"]);
+      expect(client.unsubscribe(`${prefix}#`)).toBe(true);
+    },
+  );
 
   it("refuse a filter that a rewrite rule has broken", () => {
     const { open } = site({ rewriteSubscribe: () => "a/#/b" });
@@ -131,11 +148,11 @@ describe("a login that takes time", () => {
     expect(puppets.last.log).toEqual(["connected", "deliver queued"]);
   });
 
-  it("comes to nothing when the connection has closed meanwhile: no session, no client, no event", async () => {
+  it("comes to nothing when the connection has broken meanwhile: no session, no client, no event", async () => {
     const { world, puppets, open, letIn } = slow();
     const { stream } = open();
     puppets.last.tryConnect("c");
-    stream.drop();
+    stream.drop("ECONNRESET");
     await letIn("c");
     expect(puppets.last.connects).toEqual([]);
     expect([world.sessions.count, world.connects.length]).toEqual([0, 0]);
