@@ -8,7 +8,7 @@ import type { ListenerConfig } from "./listener-schema.ts";
 import { effectiveTls, isSecure, listenerOpens } from "./listeners.ts";
 import type { Path } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
-import type { Config } from "./schema.ts";
+import type { Config, ConfigurableModule } from "./schema.ts";
 import { openDoors } from "./warnings.ts";
 
 export interface Checked {
@@ -117,8 +117,20 @@ function checkPorts(config: Config, report: Report): void {
   }
 }
 
+function checkGateway(config: Config, module: ConfigurableModule, report: Report): void {
+  const own = config.gateways[module.name];
+  if (own === undefined || !own.enable) return;
+  for (const { path, value, allowed } of module.check?.(own as never) ?? []) {
+    report(["gateways", module.name, ...path], value, allowed);
+  }
+}
+
 /** Run on a configuration that the schema has passed. */
-export function checkMeaning(config: Config, locate: Locate): Checked {
+export function checkMeaning(
+  config: Config,
+  modules: readonly ConfigurableModule[],
+  locate: Locate,
+): Checked {
   const problems: ConfigProblem[] = [];
   const report: Report = (path, value, allowed) => {
     const shown = value === undefined ? undefined : quoted(value);
@@ -137,6 +149,7 @@ export function checkMeaning(config: Config, locate: Locate): Checked {
       checkListener(config, listener, [...path, "listeners", listenerName], report);
     }
   }
+  for (const module of modules) checkGateway(config, module, report);
   checkPorts(config, report);
   return { problems, warnings: problems.length > 0 ? [] : openDoors(config) };
 }

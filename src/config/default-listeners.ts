@@ -21,6 +21,10 @@ export const DEFAULT_LISTENERS: Readonly<Record<string, DefaultListeners>> = {
   "mqtt-sn": {
     udp: { transport: "udp", port: 1884 },
   },
+  tcp: {
+    tcp: { transport: "tcp", port: 8090 },
+    tls: { transport: "tls", port: 8091 },
+  },
   stomp: {
     tcp: { transport: "tcp", port: 61_613 },
     ws: { transport: "ws", port: 8085, websocket: { paths: STOMP_PATHS } },

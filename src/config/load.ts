@@ -81,7 +81,7 @@ function assemble(sources: ConfigSources, yaml: YamlSource, file: string | undef
   const units = new UnitConversion(locate);
   const config = units.convert(schema, tree) as Config;
   failOn(units.problems);
-  const checked: Checked = checkMeaning(config, locate);
+  const checked: Checked = checkMeaning(config, sources.modules, locate);
   failOn(checked.problems);
   return { config, file, warnings: checked.warnings };
 }

@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
+import type { SettingProblem } from "../contract/gateway.ts";
 import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
@@ -34,11 +35,13 @@ export interface JsonSchema {
 export interface ConfigurableModule {
   readonly name: string;
   readonly schema: TSchema;
+  readonly enabledByDefault?: boolean;
+  check?(config: never): readonly SettingProblem[];
 }
 
 /** The part of a gateway's configuration that is the same for all. */
-const gatewayProperties = (name: string) => ({
-  enable: flag({ description: "Run this gateway.", default: true }),
+const gatewayProperties = (name: string, enabled = true) => ({
+  enable: flag({ description: "Run this gateway.", default: enabled }),
   mountpoint: text({
     description:
       // biome-ignore lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
@@ -105,7 +108,7 @@ export function hasDefault(schema: JsonSchema | undefined): boolean {
 
 function gatewaySchema(module: ConfigurableModule): JsonSchema {
   const own = (module.schema as JsonSchema).properties ?? {};
-  const core = Type.Object(gatewayProperties(module.name)) as unknown as JsonSchema;
+  const core = Type.Object(gatewayProperties(module.name, module.enabledByDefault)) as unknown as JsonSchema;
   for (const key of Object.keys(own)) {
     if (key in core.properties!)
       throw new TypeError(`gateway ${module.name}: the core owns the key "${key}"`);

@@ -62,12 +62,25 @@ export interface Gateway {
   stop?(): void;
 }
 
+/** What is wrong with a gateway's own settings, which its schema cannot say. */
+export interface SettingProblem {
+  /** From the gateway's section on: `["raw", 0, "framing", "offset"]`. */
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+  /** What is allowed, in words. */
+  readonly allowed: string;
+}
+
 /** What a gateway folder exports from its `index.ts`. */
 export interface GatewayModule<Config> {
-  /** Folder and configuration key: `mqtt`, `mqtt-sn`, `coap`, `lwm2m`, `stomp`. */
+  /** Folder and configuration key: `mqtt`, `mqtt-sn`, `coap`, `lwm2m`, `stomp`, `tcp`. */
   readonly name: string;
   /** TypeBox schema of this gateway's own options (listeners, mountpoint and limits are the core's). */
   readonly schema: TSchema;
+  /** False: it runs only where the configuration says `enable: true`. */
+  readonly enabledByDefault?: boolean;
   readonly websocket?: WebSocketProfile;
+  /** Looks at settings that have passed the schema, before anything is opened. */
+  check?(config: Config): readonly SettingProblem[];
   open(config: Config, host: GatewayHost): Gateway;
 }

@@ -60,6 +60,13 @@ const CASES: readonly Case[] = [
       Buffer.from("SUBSCRIBE\nid:1\nack:client\ndestination:/topic/t\n\n\0"),
     ],
   },
+  // The framed protocol: its subscription comes with the login.
+  {
+    gateway: "tcp",
+    transport: "tcp",
+    topic: "tcp/d/dn",
+    steps: [NOTHING, hex("11 0004 3c 0001 64"), NOTHING],
+  },
   // CoAP: GET of a path that there is not, GET /ps/t, GET /ps/t with Observe.
   {
     gateway: "coap",

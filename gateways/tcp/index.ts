@@ -1,0 +1,51 @@
+import type { Gateway, GatewayModule, SettingProblem } from "#core/contract/gateway.ts";
+import { TcpChannel } from "./channel.ts";
+import { type TcpConfig, tcpSchema } from "./config.ts";
+import { countersOf } from "./counters.ts";
+import { packetDialect } from "./packet-dialect.ts";
+import { patternProblem, RawDialects } from "./raw-dialect.ts";
+
+/** Devices on plain TCP: the framed protocol, and raw frames on the listeners that the configuration names. */
+export const tcp: GatewayModule<TcpConfig> = {
+  name: "tcp",
+  schema: tcpSchema,
+  enabledByDefault: false,
+  check,
+  open(config, host): Gateway {
+    const counters = countersOf(host);
+    const raw = new Map(config.raw.map((one) => [one.listener, new RawDialects(one)]));
+    return {
+      endpoint: ({ name }) => {
+        const dialects = raw.get(name);
+        return {
+          open: (peer, channelHost, now) => {
+            const dialect = dialects === undefined ? packetDialect : dialects.open(peer);
+            return new TcpChannel(config, counters, dialect, channelHost, now);
+          },
+        };
+      },
+    };
+  },
+};
+
+function check({ raw }: TcpConfig): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const named = new Set<string>();
+  raw.forEach(({ listener, framing, identity }, index) => {
+    const report = (path: readonly string[], value: unknown, allowed: string): void => {
+      problems.push({ path: ["raw", index, ...path], value, allowed });
+    };
+    if (named.has(listener)) report(["listener"], listener, "a listener without an entry before this one");
+    named.add(listener);
+    if (framing.kind === "length" && framing.strip && framing.offset > 0) {
+      report(
+        ["framing", "offset"],
+        framing.offset,
+        "0 with strip: octets before the length cannot be put back",
+      );
+    }
+    const wrong = identity.pattern === "" ? undefined : patternProblem(identity.pattern);
+    if (wrong !== undefined) report(["identity", "pattern"], identity.pattern, `RE2 syntax (${wrong})`);
+  });
+  return problems;
+}

@@ -1,0 +1,28 @@
+/** What the placeholders of a gateway's topic map stand for. */
+export interface TopicValues {
+  readonly clientId: string;
+  readonly username: string;
+  readonly endpointName: string;
+  readonly address: string;
+}
+
+const PLACEHOLDERS: ReadonlyMap<string, keyof TopicValues> = new Map([
+  ["%c", "clientId"],
+  ["clientid", "clientId"],
+  ["%u", "username"],
+  ["username", "username"],
+  ["%e", "endpointName"],
+  ["endpoint_name", "endpointName"],
+  ["%a", "address"],
+  ["peerhost", "address"],
+]);
+
+/** Fills in both forms of each placeholder, `%c` and `${clientid}`. An unknown one stays as it is. */
+export const fillTopic = (template: string, values: TopicValues): string =>
+  template.replace(/(%[cuea])|\$\{(\w+)\}/g, (whole, short: string | undefined, long: string | undefined) => {
+    const field = PLACEHOLDERS.get(short ?? long ?? "");
+    return field === undefined ? whole : values[field];
+  });
+
+/** Whether text may fill a placeholder: it adds no level and no wildcard, so that no device gets another's topics. */
+export const fitsOneLevel = (text: string): boolean => !/[+#/\0]/.test(text);
