@@ -12,7 +12,8 @@ export interface Peer {
   readonly node?: string | undefined;
   /** What the transport has proven: certificate CN or DN, PSK identity. */
   readonly identity?: string | undefined;
-  /** WebSocket: the request path and the subprotocol that was agreed. */
+  /** WebSocket: the request path. */
   readonly path?: string | undefined;
+  /** The application protocol that was agreed: WebSocket's subprotocol, or by ALPN in TLS. */
   readonly subprotocol?: string | undefined;
 }

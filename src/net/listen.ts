@@ -4,16 +4,11 @@ import type { Peer } from "../contract/peer.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { bindError } from "./listen-errors.ts";
-import { offerSocket } from "./tcp.ts";
+import { offerSocket, socketOptions } from "./tcp.ts";
 import { TlsLayer } from "./tls.ts";
 import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
-/** Silence in milliseconds after which the kernel begins to ask whether the peer is still there. */
-const PROBE_DELAY = 300_000;
-
-/** What Node takes for its own limit of a queue; `unlimited` is more than that. */
-const HIGH_WATER_MARK_MAX = 2 ** 30;
 /** Connections in the middle of a handshake, when the options do not say. */
 const HANDSHAKES_MAX = 1000;
 
@@ -24,13 +19,7 @@ export async function listenStream(
   note: (note: Note) => void = () => {},
 ): Promise<Listening> {
   const layers = new Layers(options, accept, note);
-  const server = createServer({
-    noDelay: options.noDelay,
-    // A peer that vanished without a word, and whose protocol sends no heart-beats, is found out by the kernel.
-    keepAlive: true,
-    keepAliveInitialDelay: PROBE_DELAY,
-    highWaterMark: Math.min(options.highWaterMark, HIGH_WATER_MARK_MAX),
-  });
+  const server = createServer(socketOptions(options));
   server.on("connection", (socket) => layers.accepted(socket));
   try {
     await listenAny(server, options);

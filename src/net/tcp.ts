@@ -17,6 +17,20 @@ export interface SocketLimits {
   readonly linger: Duration;
 }
 
+/** Silence in milliseconds after which the kernel begins to ask whether the peer is still there. */
+const PROBE_DELAY = 300_000;
+/** What Node takes for its own limit of a queue; `unlimited` is more than that. */
+const HIGH_WATER_MARK_MAX = 2 ** 30;
+
+/** How sockets are made on either side. */
+export const socketOptions = ({ noDelay, highWaterMark }: { noDelay: boolean; highWaterMark: number }) => ({
+  noDelay,
+  // A peer that vanished without a word, and whose protocol sends no heart-beats, is found out by the kernel.
+  keepAlive: true,
+  keepAliveInitialDelay: PROBE_DELAY,
+  highWaterMark: Math.min(highWaterMark, HIGH_WATER_MARK_MAX),
+});
+
 /** A TCP or TLS connection. The listeners are shared functions, so that an idle connection stays small. */
 class SocketConnection implements StreamConnection, Expiring {
   readonly peer: Peer;

@@ -2,7 +2,10 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { type PskKeys, parsePskFile } from "./psk.ts";
-import { ListenError, type TlsOptions } from "./transport.ts";
+import { type DialTlsOptions, ListenError, type TlsOptions } from "./transport.ts";
+
+/** Where a certificate and its key are. */
+type PairOptions = Pick<TlsOptions, "cert" | "key" | "keyPassphrase">;
 
 /** What the files of a TLS listener say, checked. */
 export interface TlsFiles {
@@ -33,7 +36,7 @@ function read(path: string | undefined, what: string): Buffer | undefined {
   }
 }
 
-function checkKey(options: TlsOptions, key: Buffer): void {
+function checkKey(options: PairOptions, key: Buffer): void {
   try {
     const { keyPassphrase: passphrase } = options;
     createPrivateKey(passphrase === undefined ? { key } : { key, passphrase });
@@ -71,6 +74,11 @@ export function readTlsFiles(options: TlsOptions): TlsFiles {
   }
   if (ca !== undefined) checkCertificate(options.ca, ca, "CA certificate");
   if (cert === undefined || key === undefined) return { cert, key, ca, psk, validTo: undefined };
+  const certificate = checkPair(options, cert, key);
+  return { cert, key, ca, psk, validTo: new Date(certificate.validTo) };
+}
+
+function checkPair(options: PairOptions, cert: Buffer, key: Buffer): X509Certificate {
   checkKey(options, key);
   const certificate = checkCertificate(options.cert, cert, "certificate");
   try {
@@ -81,5 +89,22 @@ export function readTlsFiles(options: TlsOptions): TlsFiles {
       `key ${options.key} does not belong to certificate ${options.cert}: name a matching pair`,
     );
   }
-  return { cert, key, ca, psk, validTo: new Date(certificate.validTo) };
+  return certificate;
+}
+
+/** Reads and checks the files of a connection to somebody else, who may want no certificate. Throws `ListenError`. */
+export function readDialFiles(options: DialTlsOptions): Pick<TlsFiles, "cert" | "key" | "ca"> {
+  const cert = read(options.cert, "certificate");
+  const key = read(options.key, "key");
+  const ca = read(options.ca, "CA certificate");
+  if (ca !== undefined) checkCertificate(options.ca, ca, "CA certificate");
+  if (cert === undefined && key === undefined) return { cert, key, ca };
+  if (cert === undefined || key === undefined) {
+    throw new ListenError(
+      "certificate-missing",
+      "a client certificate needs its key: set both `cert` and `key`",
+    );
+  }
+  checkPair(options, cert, key);
+  return { cert, key, ca };
 }

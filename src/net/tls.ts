@@ -2,7 +2,6 @@ import { constants } from "node:crypto";
 import { stat } from "node:fs/promises";
 import {
   createServer,
-  DEFAULT_CIPHERS,
   type SecureContextOptions,
   type Server,
   type TlsOptions as ServerOptions,
@@ -13,19 +12,11 @@ import { type Duration, seconds } from "../lib/time.ts";
 import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
 import { certificateName } from "./certificate-name.ts";
+import { CIPHERS_WITH_PSK, provenByPsk } from "./psk-suites.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import type { TlsOptions } from "./transport.ts";
 
 const RELOAD_INTERVAL: Duration = seconds(5);
-/**
- * Node offers no PSK cipher suites by itself. They come before all others, because only a client that has a key names
- * them; among them, those with forward secrecy first.
- */
-const PSK_CIPHERS =
-  "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-AES128-GCM-SHA256:" +
-  "ECDHE-PSK-AES128-CBC-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-AES128-CCM8:PSK-AES128-CCM";
-/** In TLS 1.3 an external key goes with SHA-256 only; a server that preferred SHA-384 would pass it over. */
-const CIPHERS_WITH_PSK = `${PSK_CIPHERS}:${DEFAULT_CIPHERS.replace(":!PSK", "").replace("TLS_AES_256_GCM_SHA384:", "")}`;
 const WARN_BEFORE_EXPIRY_DAYS = 14;
 const MS_PER_DAY = 86_400_000;
 
@@ -176,13 +167,6 @@ interface PskOffer {
   readonly identity: string;
   readonly known: boolean;
 }
-
-/**
- * Whether the keys of the connection come from a pre-shared key. TLS 1.3 counts that as a resumed session
- * (RFC 8446 §2.2), and listeners with pre-shared keys resume no others.
- */
-const provenByPsk = (socket: TLSSocket): boolean =>
-  socket.getProtocol() === "TLSv1.3" ? socket.isSessionReused() : socket.getCipher().name.includes("PSK");
 
 /** Names a connection of this process; a TLS socket and the socket under it give the same. */
 const pairOf = (socket: {

@@ -116,6 +116,72 @@ export interface StreamListenerOptions {
     | undefined;
 }
 
+/** Why a connection to somebody else could not be made. */
+export type DialFailure =
+  | "name-not-found" // the host has no address, or the resolver does not answer
+  | "address-not-available" // the local address is none of this machine's, or of another family
+  | "connection-refused" // there is nobody at the port
+  | "unreachable" // no way to any of the addresses, or it broke off
+  | "timeout"
+  | "tls-failed" // certificate, key or protocol do not fit
+  | "websocket-refused"; // the HTTP server does not upgrade
+
+export class DialError extends Error {
+  override name = "DialError";
+  readonly failure: DialFailure;
+  constructor(failure: DialFailure, message: string) {
+    super(message);
+    this.failure = failure;
+  }
+}
+
+export interface DialTlsOptions {
+  /** Files in PEM: our certificate and its key, and who may have signed the server's (else the system's list). */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly keyPassphrase?: string | undefined;
+  readonly ca?: string | undefined;
+  /** Check that the server's certificate is valid and bears its name. */
+  readonly verify: boolean;
+  /** Name that is asked for (SNI) and that the certificate must bear; the host's where it has one. */
+  readonly serverName?: string | undefined;
+  /** Application protocols to choose from (ALPN, RFC 7301), the best first. */
+  readonly alpn?: readonly string[] | undefined;
+  readonly psk?: { readonly identity: string; readonly key: Uint8Array } | undefined;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly ciphers?: string | undefined;
+}
+
+/** A connection to somebody else. */
+export interface DialOptions {
+  readonly transport: "tcp" | "tls" | "ws" | "wss";
+  /** Name or address; a name may have several addresses, which are tried until one answers. */
+  readonly host: string;
+  readonly port: number;
+  /** Address of this machine that the connection comes from. */
+  readonly localAddress?: string | undefined;
+  /** For all of it: look-up, connection, TLS handshake, WebSocket upgrade. */
+  readonly timeout: Duration;
+  readonly highWaterMark: number;
+  readonly linger: Duration;
+  readonly noDelay: boolean;
+  readonly tls?: DialTlsOptions | undefined;
+  readonly websocket?:
+    | {
+        readonly path: string;
+        readonly subprotocols: readonly string[];
+        readonly messageSizeMax: number;
+        readonly headers?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
+}
+
+/** A connection that is being made. */
+export interface Dialling {
+  /** Gives it up; nothing is reported any more. Without effect on one that has been made. */
+  cancel(): void;
+}
+
 export interface DatagramListenerOptions {
   readonly bind: string;
   readonly port: number;

@@ -74,7 +74,7 @@ export class WebSocketUpgrade {
       const { transport, address, port, identity } = arrival;
       const subprotocol = websocket.protocol === "" ? undefined : websocket.protocol;
       const peer: Peer = { transport, address, port, identity, path: requestPath(request), subprotocol };
-      offerWebSocket(websocket, socket, peer, this.#limits, this.#options, this.#accept);
+      offerWebSocket(websocket, socket, peer, this.#limits, this.#options.frames, this.#accept);
     });
   }
 }

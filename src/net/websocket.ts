@@ -6,7 +6,6 @@ import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { SocketLimits } from "./tcp.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
-import type { WebSocketOptions } from "./websocket-handshake.ts";
 
 const connectionOf: unique symbol = Symbol("connection");
 interface OwnedWebSocket extends WebSocket {
@@ -46,13 +45,13 @@ class WebSocketConnection implements StreamConnection, Expiring {
     socket: Socket,
     peer: Peer,
     limits: SocketLimits,
-    options: WebSocketOptions,
+    frames: "binary" | "mirror",
   ) {
     this.#websocket = websocket;
     this.#socket = socket;
     this.peer = peer;
     this.#limits = limits;
-    this.#mirror = options.frames === "mirror";
+    this.#mirror = frames === "mirror";
     this.#text = this.#mirror;
   }
 
@@ -157,10 +156,10 @@ export function offerWebSocket(
   socket: Socket,
   peer: Peer,
   limits: SocketLimits,
-  options: WebSocketOptions,
+  frames: "binary" | "mirror",
   accept: AcceptStream,
 ): void {
-  const connection = new WebSocketConnection(websocket, socket, peer, limits, options);
+  const connection = new WebSocketConnection(websocket, socket, peer, limits, frames);
   (websocket as OwnedWebSocket)[connectionOf] = connection;
   (socket as OwnedSocket)[connectionOf] = connection;
   websocket.on("error", onError);
