@@ -116,7 +116,7 @@ export class Connection {
     this.#state = "connected";
     // 64 bits of chance as decimal digits: what clients of this form expect, and nobody guesses.
     this.#token = Buffer.from(peer.host.random(8)).readBigUInt64BE().toString();
-    this.#observing = new ObservingClient(answer.client, this.#of);
+    this.#observing = new ObservingClient(answer, this.#of);
     this.#due = after(now, this.#patience);
     peer.host.claim(claimName(this.#clientId, this.#token));
     request.respond({ code: Response.Created, payload: utf8(this.#token) });
@@ -148,7 +148,7 @@ export class Connection {
   #end(how: "closed" | "lost"): void {
     const observing = this.#observing;
     this.#forget();
-    observing?.client.end(how);
+    observing?.end(how);
   }
 
   #forget(): void {

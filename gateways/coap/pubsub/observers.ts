@@ -82,7 +82,7 @@ export class Observers {
         request.respond(refusalResponse(answer.refusal, anonymous));
       return;
     }
-    const observing = new ObservingClient(answer.client, this.#of);
+    const observing = new ObservingClient(answer, this.#of);
     this.#byKey.set(key, observing);
     this.#byClient.set(answer.client, observing);
     for (const operation of operations) observing.observe(operation, now);
@@ -90,7 +90,7 @@ export class Observers {
 
   /** Its last observation has ended: the client leaves, its session lives on as configured. */
   unwatched(observing: ObservingClient, how: "closed" | "lost"): void {
-    if (this.#remove(observing)) observing.client.end(how);
+    if (this.#remove(observing)) observing.end(how);
   }
 
   /** The core ends this client. False when it is not one of these. */

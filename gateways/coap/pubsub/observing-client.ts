@@ -1,8 +1,8 @@
 import { hasWildcard, parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
 import type { SubscribeAnswer } from "#core/contract/answers.ts";
-import type { Client } from "#core/contract/client.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
-import type { Instant } from "#core/lib/time.ts";
+import { type Instant, ZERO } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { isError, Response } from "../stack/codes.ts";
 import { Option } from "../stack/options.ts";
@@ -56,6 +56,8 @@ export class Subscription {
   }
 }
 
+type Accepted = Extract<ConnectAnswer, { ok: true }>;
+
 /** What an observing client needs of the peer that it belongs to. */
 export interface ObservingPeer {
   readonly config: CoapConfig;
@@ -71,15 +73,18 @@ export class ObservingClient {
   readonly #of: ObservingPeer;
   #subscriptions: readonly Subscription[] = NO_SUBSCRIPTIONS;
   #ids: number;
+  /** The session is worth keeping: it was there before, or belongs to a device that is real. */
+  #real: boolean;
   /** For filters of a resumed session that the device has not observed again yet. */
   #parked: readonly Delivery[] = NO_DELIVERIES;
   #dismissed = false;
   /** Deliveries that went to several observations, and how many of them are still open. */
   #shared: Map<number, { left: number; done: boolean }> | undefined = undefined;
 
-  constructor(client: Client, of: ObservingPeer) {
+  constructor({ client, sessionPresent }: Pick<Accepted, "client" | "sessionPresent">, of: ObservingPeer) {
     this.client = client;
     this.#of = of;
+    this.#real = sessionPresent;
     // By chance, because a resumed session has messages under the identifiers of its lives before.
     this.#ids = Buffer.from(of.peer.host.random(4)).readUInt32BE() >>> 5;
   }
@@ -101,6 +106,17 @@ export class ObservingClient {
   /** The session waits for a device that comes back. */
   get keeps(): boolean {
     return (this.client.sessionExpiry ?? 0) > 0;
+  }
+
+  /** The device is gone. A session that an unproven address began, nobody has to come back to. */
+  end(how: "closed" | "lost"): void {
+    if (!this.#isReal()) this.client.setSessionExpiry(ZERO);
+    this.client.end(how);
+  }
+
+  #isReal(): boolean {
+    this.#real ||= this.#of.peer.host.allowance === Number.POSITIVE_INFINITY;
+    return this.#real;
   }
 
   // ---- observing
@@ -222,6 +238,7 @@ export class ObservingClient {
       this.client.settle(delivery.id, "done");
       return;
     }
+    this.#isReal();
     let told = 0;
     for (const subscription of this.#subscriptions) {
       if (!this.#meant(subscription, delivery)) continue;

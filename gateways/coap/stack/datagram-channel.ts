@@ -1,5 +1,5 @@
 import type { ChannelHost } from "#core/contract/channel.ts";
-import { after, type Instant, NEVER } from "#core/lib/time.ts";
+import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { PendingAsk } from "./ask.ts";
 import { blockSize, szxFor } from "./block.ts";
 import { CoapChannel } from "./channel.ts";
@@ -7,6 +7,7 @@ import { codeClass, EMPTY, isError, isRequest, Response } from "./codes.ts";
 import type { Exchange } from "./exchange.ts";
 import { ExchangesOfPeer } from "./exchange-memory.ts";
 import type { Listener } from "./listener.ts";
+import { Liveness } from "./liveness.ts";
 import { type CoapMessage, decodeDatagram, HEADER_LENGTH, TOKEN_LENGTH_MAX, Type } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
@@ -31,6 +32,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   /** Made at the first message of ours that is no answer. */
   #outbox: Outbox | undefined = undefined;
   readonly #proof: ReachabilityProof;
+  readonly #liveness: Liveness;
   #address: string;
   #port: number;
   #heardAt: Instant;
@@ -44,8 +46,17 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.#address = host.peer.address;
     this.#port = host.peer.port;
     this.#proof = new ReachabilityProof(host, listener.settings);
+    this.#liveness = new Liveness(this, listener.settings);
     this.#heardAt = now;
     this.#forgetAt = after(now, listener.transmission.EXCHANGE_LIFETIME);
+  }
+
+  get observed(): boolean {
+    return this.server.observed;
+  }
+
+  silent(): void {
+    this.server.silent();
   }
 
   get proven(): boolean {
@@ -375,12 +386,15 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   protected transportDeadline(): Instant {
-    const due = this.#outbox?.deadline() ?? NEVER;
-    return due < this.#forgetAt ? due : this.#forgetAt;
+    return earliest(
+      earliest(this.#outbox?.deadline() ?? NEVER, this.#forgetAt),
+      this.#liveness.deadline(this.#heardAt),
+    );
   }
 
   protected transportDue(now: Instant): void {
     if (this.#outbox !== undefined && this.#outbox.deadline() <= now) this.#outbox.wake(now);
+    this.#liveness.due(this.#heardAt, now);
     if (this.#forgetAt > now) return;
     this.#exchanges.sweep(now);
     const { EXCHANGE_LIFETIME } = this.listener.transmission;

@@ -10,6 +10,7 @@ import { Reply } from "./reply.ts";
 import type { StackSettings } from "./settings.ts";
 import type { PeerSite, Site } from "./site.ts";
 import { type Transmission, transmission } from "./transmission.ts";
+import { UnprovenObservations } from "./unproven-observations.ts";
 import { MessageWriter } from "./writer.ts";
 
 /** Numbers that an operator watches; names are kinds of `isthmus_<gateway>_stack_total`. */
@@ -20,6 +21,9 @@ export interface StackCounters {
   readonly timeouts: Counter;
   readonly heldBack: Counter;
   readonly dropped: Counter;
+  /** Observations that were not entered, and those of unproven addresses that gave way to others. */
+  readonly refused: Counter;
+  readonly evicted: Counter;
 }
 
 /** What all peers of one listener share: its sites, settings, budgets and scratch space. */
@@ -38,6 +42,7 @@ export class Listener {
   /** Which site of which peer a client belongs to. */
   readonly owners = new WeakMap<Client, PeerSite>();
   observations = 0;
+  readonly unproven: UnprovenObservations;
   /** Tokens of our own observations, on datagrams: whoever notifies under one is the peer that we observe. */
   readonly observed = new Set<string>();
   /** The time of the input at hand. */
@@ -50,6 +55,7 @@ export class Listener {
     this.transmission = transmission(settings);
     this.memory = new ExchangeMemory(settings.exchanges);
     this.budget = new BodyBudget(settings.blockwise);
+    this.unproven = new UnprovenObservations(settings.observe.unproven);
     this.szxMax = szxFor(settings.blockwise.maxBlockSize);
     const counter = (kind: string) => host.counter("stack", "Events of the CoAP message layer.", kind);
     this.counters = {
@@ -59,6 +65,8 @@ export class Listener {
       timeouts: counter("timeout"),
       heldBack: counter("held-back"),
       dropped: counter("notification-dropped"),
+      refused: counter("observation-refused"),
+      evicted: counter("observation-evicted"),
     };
   }
 

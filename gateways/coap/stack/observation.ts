@@ -50,6 +50,8 @@ export interface Notifying {
   reportEnd(observation: PeerObservation, why: ObservationEnd): void;
   /** A notification was never acknowledged: the peer is gone, for its other observations too. */
   silent(): void;
+  /** Runs as an input of its peer: another peer is the cause. */
+  turn(run: () => void): void;
 }
 
 /** How an observation was asked for. */
@@ -148,6 +150,11 @@ export class PeerObservation implements Observation, Outgoing {
     // Who vanished may come back for what it has not got; who asked for the end, or reset, has no use for it.
     this.#giveUp(why === "timeout" || why === "gone" ? "failed" : "dropped");
     this.#channel.reportEnd(this, why);
+  }
+
+  /** Its address has proven nothing, and others want its place. */
+  giveWay(): void {
+    this.#channel.turn(() => this.fail("timeout"));
   }
 
   /** Each is reported, the newest first: put back in front of a queue one by one, they are in order again. */

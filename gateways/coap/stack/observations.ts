@@ -67,18 +67,48 @@ export class Observations implements Notifying {
       return known;
     }
     known?.fail("replaced");
-    const { perPeer, total } = listener.settings.observe;
-    if (this.size >= perPeer || listener.observations >= total) return undefined;
+    if (this.size >= listener.settings.observe.perPeer || !this.#hasRoom()) {
+      listener.counters.refused.value++;
+      return undefined;
+    }
     const observation = new PeerObservation(this, observer, token, origin, this.now);
+    if (!this.proven) listener.unproven.add(observation);
     this.#byToken ??= new SmallMap();
     this.#byToken.set(token, observation);
     listener.observations++;
     return observation;
   }
 
+  /** Who is proven, or comes later, goes before those that have proven nothing. */
+  #hasRoom(): boolean {
+    const { listener, host } = this.#carrier;
+    const { observations, unproven, settings, counters } = listener;
+    const full = observations >= settings.observe.total;
+    if (!full && (this.proven || !unproven.full)) return true;
+    if (unproven.evict()) counters.evicted.value++;
+    else if (full) {
+      host.note({ level: "warn", event: "observations-full", detail: { limit: settings.observe.total } });
+      return false;
+    }
+    return this.proven || settings.observe.unproven > 0;
+  }
+
+  /** The peer's address has been proven. */
+  leaveUnproven(): void {
+    for (const each of this.#byToken?.values() ?? []) this.#carrier.listener.unproven.delete(each);
+  }
+
+  turn(run: () => void): void {
+    this.#carrier.host.turn(() => {
+      run();
+      this.tell(this.now);
+    });
+  }
+
   remove(observation: PeerObservation): void {
     if (this.#byToken?.get(observation.token) !== observation) return;
     this.#byToken.delete(observation.token);
+    this.#carrier.listener.unproven.delete(observation);
     this.#carrier.listener.observations--;
     if (this.#byToken.size === 0) this.#byToken = undefined;
   }

@@ -225,6 +225,7 @@ export class Server implements Answering {
 
   /** The address is proven: what was held back goes out. */
   release(): void {
+    this.#observations?.leaveUnproven();
     for (const exchange of this.#open) {
       if (exchange.state !== "held" || exchange.held === undefined) continue;
       exchange.state = "open";
@@ -320,6 +321,15 @@ export class Server implements Answering {
     this.#open = NONE;
     this.#observations?.endAll("gone");
     this.#bodies?.clear();
+  }
+
+  get observed(): boolean {
+    return (this.#observations?.size ?? 0) > 0;
+  }
+
+  /** The peer does not answer any more. */
+  silent(): void {
+    this.#observations?.silent();
   }
 
   /** An RST: true when it names a notification. */

@@ -50,6 +50,15 @@ export const StackSettings = group("Message layer, block-wise transfer and limit
   observe: group("Observation (RFC 7641).", {
     perPeer: count("Most observations of one peer; above it the answer has no Observe option.", 256),
     total: count("Most observations on a listener.", 100_000),
+    unproven: count(
+      "Most observations of peers whose addresses have not been proven, on a listener; the oldest gives way.",
+      1000,
+    ),
+    silence: duration(
+      "A peer on UDP or DTLS that observes and was not heard for this long gets a ping; if it does not answer, its observations end.",
+      "2m",
+      "1s",
+    ),
     queue: count("Notifications that may wait behind one in flight; then the oldest is dropped.", 100, 1),
     confirmEvery: count("A notification is sent as CON at least after this many NON ones.", 100, 1),
     confirmInterval: duration("And at least this long after the last CON (RFC 7641 §4.5).", "1d", "1s"),

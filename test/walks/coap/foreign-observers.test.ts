@@ -110,7 +110,7 @@ it("Californium: loses nothing that waits while it registers again (RFC 7641 §4
   const [three] = client.acknowledges(two);
   expect([two?.text, three?.text]).toEqual(["2", "3"]);
   client.acknowledges(three);
-  world.advance(seconds(200));
+  world.advance(seconds(100));
   expect(client.hears()).toEqual([]);
 });
 

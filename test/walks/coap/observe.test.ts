@@ -74,7 +74,7 @@ it("has one CON in flight per observer, and nothing overtakes it", () => {
   expect(third).toMatchObject({ type: "CON", payload: "3" });
   device.acknowledge(third?.id ?? 0);
   expect(settled).toEqual(["1 done", "1 done", "1 done"]);
-  world.advance(seconds(200));
+  world.advance(seconds(100));
   expect(device.take()).toEqual([]);
 });
 

@@ -60,7 +60,7 @@ it("TD_COAP_OBS_04: a client that hears nothing within Max-Age registers again w
   const { world, client, first, change } = setup();
   const [one] = change("1");
   client.acknowledges(one);
-  world.advance(seconds(160));
+  world.advance(seconds(100));
   const again = client.asks("42 01 0002 7e57 60 52 'ps' 03 'obs'");
   expect(again).toMatchObject({ type: ACK, code: "2.05", token: "7e57", text: "1" });
   const [two, ...others] = change("2");

@@ -102,3 +102,37 @@ it("goes on with the other observations when one is ended with a notification of
   world.publish("b", "after it", { qos: 1 });
   expect(drain(device)).toEqual(["b:after it"]);
 });
+
+// ---- nothing happens on the topic
+
+it("finds out that an observer has vanished also when nothing is published on its topic (RFC 7641 §4.5)", () => {
+  const { world, network, held } = pubsubWorld();
+  for (let port = 1; port <= 20; port++) {
+    const device = new CoapDevice(network, port);
+    device.send({ path: "ps/quiet", token: "q", ...register });
+    if (port % 2 === 0)
+      device.send({ path: "ps/other", query: [`clientid=${port}`], token: "o", ...register });
+  }
+  world.advance(seconds(120 + 93 + 1));
+  expect(held().observations).toBe(0);
+  world.advance(seconds(300));
+  expect(network.runtime.peers.count).toBe(0);
+  expect(held()).toEqual({ exchanges: 0, replyBytes: 0, bodyBytes: 0, observations: 0 });
+});
+
+it("keeps a silent observer that answers the ping, and does not ask one that is heard", () => {
+  const { world, network, held } = pubsubWorld();
+  const device = new CoapDevice(network, 10_000);
+  device.ask({ path: "ps/quiet", token: "q", ...register });
+  world.advance(seconds(100));
+  device.ask({ code: "PUT", path: "ps/x", payload: "heard" });
+  world.advance(seconds(119));
+  expect(device.take()).toEqual([]);
+  world.advance(seconds(2));
+  expect(device.answerPings()).toEqual([]);
+  world.advance(seconds(119));
+  expect(device.take()).toEqual([]);
+  expect(held().observations).toBe(1);
+  world.publish("quiet", "still here");
+  expect(device.take()).toMatchObject([{ token: "q", payload: "still here" }]);
+});
