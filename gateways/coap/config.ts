@@ -40,6 +40,10 @@ const subscribe = Type.Object(
       "con",
     ]),
     window: count("QoS 1 and 2 messages handed to one client's observations at a time.", 1, 1, 1000),
+    endByTopic: flag(
+      "Let Observe 1 with a client id end the observations of its topic whatever the token is, for clients that do not repeat theirs.",
+      false,
+    ),
     coalesce: flag("Let a newer notification replace those that wait for an acknowledgement.", false),
     sessionExpiry: durationSetting({
       description: "How long the session of a client that gave its client id outlives its last observation.",
@@ -112,8 +116,8 @@ export const schema = Type.Object({
     pattern: "^[A-Za-z0-9_.-]+$",
   }),
   percentDecoding: flag(
-    "Decode `%23` in a path segment once more, for clients that send it undecoded.",
-    true,
+    "Decode `%23` in a path segment once more, and let a slash in it part levels: for clients that send a topic in one encoded segment (`ps/a%2Fb`), or do not decode.",
+    false,
   ),
   stack: StackSettings,
 });

@@ -2,6 +2,7 @@ import type { GatewayModule } from "#core/contract/gateway.ts";
 import { CollectionSite } from "./collection/site.ts";
 import { Topics } from "./collection/topics.ts";
 import { type CoapConfig, schema } from "./config.ts";
+import { Connections } from "./pubsub/connections.ts";
 import { PubSubSite } from "./pubsub/site.ts";
 import { createCoapEndpoint } from "./stack/endpoint.ts";
 import { COAP_SITES, type Site } from "./stack/site.ts";
@@ -13,10 +14,11 @@ export const coap: GatewayModule<CoapConfig> = {
   // RFC 8323 §4.1: the subprotocol is mandatory.
   websocket: { subprotocols: ["coap"], subprotocolRequired: true, frames: "binary" },
   open(config, host) {
-    const topics = new Topics(config.collection.topics);
+    const topics = new Topics(config.collection.topics, host.alarms);
+    const connections = new Connections();
     const sites = (): Site[] => [
-      new PubSubSite(config),
-      ...(config.forms.collection ? [new CollectionSite(config, topics)] : []),
+      new PubSubSite(config, connections),
+      ...(config.forms.collection ? [new CollectionSite(config, topics, connections)] : []),
       // LwM2M is CoAP: it is served on the same listeners.
       ...(host.offered(COAP_SITES) as readonly Site[]),
     ];

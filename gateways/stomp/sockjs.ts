@@ -80,7 +80,7 @@ class SockJsHost implements ChannelHost {
     this.#host.doubt();
   }
 
-  turn(run: () => void): void {
+  turn(run: (now: Instant) => void): void {
     this.#host.turn(run);
   }
 

@@ -72,7 +72,7 @@ export interface ChannelHost {
   /** It has repeated something that we did not send: a guess, so that all evidence before counts for nothing. */
   doubt(): void;
   /** Runs as an input of this channel, now or behind the one that runs: for what another channel causes here. */
-  turn(run: () => void): void;
+  turn(run: (now: Instant) => void): void;
   note(note: Note): void;
   random(length: number): Uint8Array;
   /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */

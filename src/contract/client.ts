@@ -90,6 +90,8 @@ export type Receipt = "new" | "duplicate" | "full";
 export interface Client {
   readonly id: ClientId;
   readonly username: string | undefined;
+  /** What stands before this client's topics on the bus: names under one mountpoint say nothing under another. */
+  readonly mountpoint: string;
   /** How long the session outlives the connection as granted, which may be less than was asked for. */
   readonly sessionExpiry?: Duration | undefined;
 

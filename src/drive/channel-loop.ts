@@ -264,8 +264,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.link.proof?.doubt();
   }
 
-  turn(run: () => void): void {
-    this.#enter(run);
+  turn(run: (now: Instant) => void): void {
+    this.#enter(() => run(this.core.now));
   }
 
   get paused(): boolean {

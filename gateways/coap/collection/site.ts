@@ -1,4 +1,5 @@
 import type { CoapConfig } from "../config.ts";
+import type { Connections } from "../pubsub/connections.ts";
 import type { Link } from "../stack/link-format.ts";
 import type { CoapPeer, PeerSite, Site } from "../stack/site.ts";
 import { CollectionPeer } from "./peer.ts";
@@ -10,9 +11,11 @@ export class CollectionSite implements Site {
   readonly prefixes = ["pubsub"];
   readonly #config: CoapConfig;
   readonly #topics: Topics;
+  readonly #connections: Connections;
 
-  constructor(config: CoapConfig, topics: Topics) {
+  constructor(config: CoapConfig, topics: Topics, connections: Connections) {
     this.#config = config;
+    this.#connections = connections;
     this.#topics = topics;
   }
 
@@ -22,6 +25,6 @@ export class CollectionSite implements Site {
   }
 
   open(peer: CoapPeer): PeerSite {
-    return new CollectionPeer(this.#config, peer, this.#topics);
+    return new CollectionPeer(this.#config, peer, this.#topics, this.#connections);
   }
 }

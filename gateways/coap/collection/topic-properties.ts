@@ -26,13 +26,17 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 const isCount = (value: unknown): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
+/** Epoch seconds may have a fraction (RFC 8949 §3.4.2). */
+const isDate = (value: unknown): value is number =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0;
+
 const VALID: ReadonlyMap<number, (value: unknown) => boolean> = new Map<number, (value: unknown) => boolean>([
   [Key.topicName, isText],
   [Key.topicData, isText],
   [Key.resourceType, isText],
   [Key.topicContentFormat, (value) => isCount(value) && value <= 0xffff],
   [Key.topicType, isText],
-  [Key.expirationDate, isCount],
+  [Key.expirationDate, isDate],
   [Key.maxSubscribers, isCount],
   [Key.observerCheck, (value) => isCount(value) && value > 0],
   [Key.initialize, (value) => value instanceof Uint8Array],
@@ -84,10 +88,17 @@ export function writeProperties(properties: Properties): Uint8Array {
   return encode(map);
 }
 
+/** A topic's properties as they are read: with those that it has by default. */
+export function shown(properties: Properties): Properties {
+  if (properties.has(Key.observerCheck)) return properties;
+  return new Map(properties).set(Key.observerCheck, OBSERVER_CHECK_DEFAULT);
+}
+
 /** Whether every property of a filter is there with the same value. */
 export function matches(properties: Properties, filter: Properties): boolean {
+  const all = shown(properties);
   for (const [key, wanted] of filter) {
-    const value = properties.get(key);
+    const value = all.get(key);
     if (
       wanted instanceof Uint8Array
         ? !(value instanceof Uint8Array && sameBytes(value, wanted))

@@ -1,60 +1,105 @@
-import { type Instant, inSeconds } from "#core/lib/time.ts";
+import { type Alarms, CallbackAlarm } from "#core/lib/alarm.ts";
+import { after, days, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Key, type Properties } from "./topic-properties.ts";
+
+const LOOK_AGAIN = days(1);
+
+/** An observation of a topic's data. */
+export interface Subscriber {
+  /** Its last notification is 4.04. */
+  end(): void;
+}
 
 /** One topic of the collection; its data is the retained message of the bus topic of the same name. */
 export interface CollectionTopic {
   readonly id: string;
+  /** Whose topics it belongs to: under another mountpoint it does not exist. */
+  readonly mountpoint: string;
   readonly name: string;
   properties: Properties;
-  /** Observations of its data, over all peers. */
-  subscribers: number;
+  /** Over all peers, in the order in which they came. */
+  readonly subscribers: Set<Subscriber>;
+}
+
+const placeOf = (mountpoint: string, name: string): string => JSON.stringify([mountpoint, name]);
+
+/** When a topic expires; `NEVER` without a date. A date is seconds since 1970, with a fraction perhaps. */
+export function expiryOf(properties: Properties): Instant {
+  const date = properties.get(Key.expirationDate);
+  return typeof date === "number" ? ((date * 1000) as Instant) : NEVER;
 }
 
 /** The topic collection of a gateway, for all its listeners: what each topic is, not what it holds. */
 export class Topics {
   readonly #limit: number;
+  readonly #alarms: Alarms;
   readonly #byId = new Map<string, CollectionTopic>();
-  readonly #byName = new Map<string, CollectionTopic>();
+  readonly #byPlace = new Map<string, CollectionTopic>();
+  readonly #alarm = new CallbackAlarm((now) => this.#expire(now));
 
-  constructor(limit: number) {
+  constructor(limit: number, alarms: Alarms) {
     this.#limit = limit;
+    this.#alarms = alarms;
   }
 
   get full(): boolean {
     return this.#byId.size >= this.#limit;
   }
 
-  /** Topics that have not expired. */
-  all(now: Instant): CollectionTopic[] {
-    return [...this.#byId.values()].filter((topic) => !this.#expired(topic, now));
+  all(mountpoint: string): CollectionTopic[] {
+    return [...this.#byId.values()].filter((topic) => topic.mountpoint === mountpoint);
   }
 
-  find(id: string, now: Instant): CollectionTopic | undefined {
+  find(mountpoint: string, id: string): CollectionTopic | undefined {
     const topic = this.#byId.get(id);
-    return topic === undefined || this.#expired(topic, now) ? undefined : topic;
+    return topic?.mountpoint === mountpoint ? topic : undefined;
   }
 
-  named(name: string, now: Instant): CollectionTopic | undefined {
-    const topic = this.#byName.get(name);
-    return topic === undefined || this.#expired(topic, now) ? undefined : topic;
+  named(mountpoint: string, name: string): CollectionTopic | undefined {
+    return this.#byPlace.get(placeOf(mountpoint, name));
   }
 
-  add(id: string, name: string, properties: Properties): CollectionTopic {
-    const topic = { id, name, properties, subscribers: 0 };
+  add(id: string, mountpoint: string, name: string, properties: Properties, now: Instant): CollectionTopic {
+    const topic = { id, mountpoint, name, properties, subscribers: new Set<Subscriber>() };
     this.#byId.set(id, topic);
-    this.#byName.set(name, topic);
+    this.#byPlace.set(placeOf(mountpoint, name), topic);
+    this.#arm(expiryOf(properties), now);
     return topic;
+  }
+
+  /** Whom a lower limit leaves no place, goes: the last that came. */
+  change(topic: CollectionTopic, properties: Properties, now: Instant): void {
+    topic.properties = properties;
+    this.#arm(expiryOf(properties), now);
+    const limit = properties.get(Key.maxSubscribers);
+    if (typeof limit !== "number") return;
+    for (const subscriber of [...topic.subscribers].slice(limit)) subscriber.end();
   }
 
   remove(topic: CollectionTopic): void {
     this.#byId.delete(topic.id);
-    if (this.#byName.get(topic.name) === topic) this.#byName.delete(topic.name);
+    this.#byPlace.delete(placeOf(topic.mountpoint, topic.name));
   }
 
-  #expired(topic: CollectionTopic, now: Instant): boolean {
-    const date = topic.properties.get(Key.expirationDate);
-    if (typeof date !== "number" || date > inSeconds(now as never)) return false;
-    this.remove(topic);
-    return true;
+  /** A topic that expires goes as if it were deleted, its observers with it. */
+  #expire(now: Instant): void {
+    let next = NEVER;
+    for (const topic of this.#byId.values()) {
+      const due = expiryOf(topic.properties);
+      if (due > now) {
+        if (due < next) next = due;
+        continue;
+      }
+      this.remove(topic);
+      for (const subscriber of [...topic.subscribers]) subscriber.end();
+    }
+    this.#arm(next, now);
+  }
+
+  /** Only ever brought forward; a date that is far away is looked at again in between. */
+  #arm(due: Instant, now: Instant): void {
+    const wanted = due === NEVER ? NEVER : earliest(due, after(now, LOOK_AGAIN));
+    if (!this.#alarm.armed ? wanted !== NEVER : wanted < this.#alarm.due)
+      this.#alarms.arm(this.#alarm, wanted);
   }
 }

@@ -2,11 +2,11 @@ import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "../stack/codes.ts";
-import { type CoapRequest, type CoapResponse, respondWith } from "../stack/site.ts";
+import { type CoapPeer, type CoapRequest, type CoapResponse, respondWith } from "../stack/site.ts";
+import type { Connections } from "./connections.ts";
 import { credentialsOf, PROTOCOL } from "./identities.ts";
 import { ObservingClient, type ObservingPeer } from "./observing-client.ts";
-import type { Operation } from "./operation.ts";
-import { claimName, type Query } from "./query.ts";
+import type { Query } from "./query.ts";
 
 const CHANGED = respondWith(Response.Changed);
 const DELETED = respondWith(Response.Deleted);
@@ -14,8 +14,6 @@ const refused = (code: CoapResponse["code"], text: string) => ({ code, payload: 
 const NO_CLIENT_ID = refused(Response.BadRequest, "clientid is missing");
 const ALREADY = refused(Response.BadRequest, "connected already: end that connection first");
 const NOT_ACCEPTED = refused(Response.BadRequest, "not accepted");
-const INCOMPLETE = refused(Response.BadRequest, "clientid and token belong together");
-const WRONG_TOKEN = refused(Response.Unauthorized, "no connection has this clientid and token");
 const METHOD = refused(Response.MethodNotAllowed, "POST connects, PUT keeps alive, DELETE ends");
 const ENDED = refused(Response.ServiceUnavailable, "the connection was ended");
 
@@ -24,18 +22,29 @@ const PATIENCE = 1.5;
 
 /**
  * Connection mode: `POST mqtt/connection` gives a token, which then stands for client id and credentials, from
- * whatever address it comes. A peer has one connection.
+ * whatever address it comes. It belongs to the peer that asked for it, which has one.
  */
 export class Connection {
-  readonly #of: ObservingPeer;
+  readonly of: ObservingPeer;
+  readonly #connections: Connections;
   #state: "none" | "connecting" | "connected" = "none";
   #clientId = "";
   #token = "";
   #observing: ObservingClient | undefined = undefined;
   #due: Instant = NEVER;
 
-  constructor(of: ObservingPeer) {
-    this.#of = of;
+  constructor(of: ObservingPeer, connections: Connections) {
+    this.of = of;
+    this.#connections = connections;
+  }
+
+  /** Whether a request of this peer may use it: by the listener's `roaming`, from its own peer always. */
+  servesFrom({ host }: CoapPeer): boolean {
+    const own = this.of.peer.host;
+    if (host === own) return true;
+    return (
+      host.roaming === "anywhere" || (host.roaming === "same-host" && host.peer.address === own.peer.address)
+    );
   }
 
   get open(): boolean {
@@ -57,33 +66,24 @@ export class Connection {
 
   /** `mqtt/connection` with any method. */
   request(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
-    if (request.method === Method.POST) this.#connect(request, query, now);
-    else if (request.method === Method.PUT) request.respond(this.problem(query) ?? CHANGED);
-    else if (request.method === Method.DELETE) this.#disconnect(request, query);
+    const { method } = request;
+    if (method === Method.POST) this.#connect(request, query, now);
+    else if (method === Method.PUT) {
+      const found = this.#connections.find(query, this.of.peer);
+      if (found instanceof Connection) found.heard(now);
+      request.respond(found instanceof Connection ? CHANGED : found);
+    } else if (method === Method.DELETE) this.#disconnect(request, query);
     else request.respond(METHOD);
   }
 
-  /** Why a request may not use this connection; undefined when it may. */
-  problem(query: Readonly<Query>): CoapResponse | undefined {
-    if (query.clientId === undefined || query.token === undefined) return INCOMPLETE;
-    const known =
-      this.#state === "connected" && query.clientId === this.#clientId && sameText(query.token, this.#token);
-    return known ? undefined : WRONG_TOKEN;
-  }
-
-  with(operation: Operation, then: (observing: ObservingClient) => void): void {
-    const problem = this.problem(operation.query);
-    if (problem !== undefined || this.#observing === undefined)
-      operation.request.respond(problem ?? WRONG_TOKEN);
-    else then(this.#observing);
-  }
-
   #connect(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
-    const { peer, waiting, config } = this.#of;
+    const { peer, waiting, config } = this.of;
     if (query.clientId === undefined) {
       request.respond(NO_CLIENT_ID);
       return;
     }
+    // Who has the token may begin anew without waiting for the end of what it has.
+    if (this.#isNamedBy(query)) this.#end("closed");
     if (this.#state !== "none") {
       request.respond(ALREADY);
       return;
@@ -112,26 +112,35 @@ export class Connection {
       request.respond(NOT_ACCEPTED);
       return;
     }
-    const { peer } = this.#of;
+    const { peer } = this.of;
     this.#state = "connected";
     // 64 bits of chance as decimal digits: what clients of this form expect, and nobody guesses.
     this.#token = Buffer.from(peer.host.random(8)).readBigUInt64BE().toString();
-    this.#observing = new ObservingClient(answer, this.#of);
+    this.#observing = new ObservingClient(answer, this.of);
     this.#due = after(now, this.#patience);
-    peer.host.claim(claimName(this.#clientId, this.#token));
+    this.#connections.enter(this.#clientId, this.#token, this);
     request.respond({ code: Response.Created, payload: utf8(this.#token) });
   }
 
   /** Answers 2.02 also when there is no connection, as clients of this form expect. */
   #disconnect(request: CoapRequest, query: Readonly<Query>): void {
-    const named =
-      this.#state === "connected" && query.clientId === this.#clientId && query.token !== undefined;
-    if (named && this.problem(query) === undefined) this.#end("closed");
-    else if (named) {
-      request.respond(WRONG_TOKEN);
+    const found = this.#connections.find(query, this.of.peer);
+    const isMine = this.#state === "connected" && query.clientId === this.#clientId;
+    if (found instanceof Connection) found.finish();
+    else if (isMine && query.token !== undefined) {
+      request.respond(found);
       return;
     }
     request.respond(DELETED);
+  }
+
+  #isNamedBy({ clientId, token }: Readonly<Query>): boolean {
+    return this.#state === "connected" && clientId === this.#clientId && token === this.#token;
+  }
+
+  /** Ended by a request, perhaps of another peer. */
+  finish(): void {
+    this.of.peer.turn(() => this.#end("closed"));
   }
 
   wake(now: Instant): void {
@@ -156,19 +165,12 @@ export class Connection {
     this.#observing = undefined;
     this.#state = "none";
     this.#due = NEVER;
-    this.#of.peer.host.unclaim(claimName(this.#clientId, this.#token));
+    this.#connections.leave(this.#clientId, this.#token);
     this.#token = "";
     observing?.dismiss(ENDED);
   }
 
   get #patience(): Duration {
-    return (PATIENCE * this.#of.config.connection.heartbeat) as Duration;
+    return (PATIENCE * this.of.config.connection.heartbeat) as Duration;
   }
-}
-
-/** Takes as long for a wrong token as for a right one. */
-function sameText(a: string, b: string): boolean {
-  let different = a.length ^ b.length;
-  for (let index = 0; index < b.length; index++) different |= a.charCodeAt(index) ^ b.charCodeAt(index);
-  return different === 0;
 }

@@ -37,6 +37,7 @@ export class Subscription {
   readonly id: number;
   /** Its notifications name their topic. */
   readonly wildcard: boolean;
+  readonly shared: boolean;
   /** Mostly one. This list and that of subscriptions are not changed but replaced: they have no spare room. */
   watches: readonly Watch[] = NO_WATCHES;
   /** What came before the subscription was confirmed; undefined once it is. */
@@ -47,6 +48,7 @@ export class Subscription {
     this.filter = filter;
     this.id = id;
     const shared = parseSharedFilter(filter);
+    this.shared = shared !== undefined;
     this.#plain = shared === undefined || shared === "malformed" ? filter : shared.filter;
     this.wildcard = hasWildcard(this.#plain);
   }
@@ -97,6 +99,10 @@ export class ObservingClient {
   #find(filter: string): Subscription | undefined {
     for (const subscription of this.#subscriptions) if (subscription.filter === filter) return subscription;
     return undefined;
+  }
+
+  get peer(): CoapPeer {
+    return this.#of.peer;
   }
 
   get filters(): string[] {
@@ -151,7 +157,9 @@ export class ObservingClient {
     subscription.early ??= [];
     operation.detach();
     waiting.answer(ticket, (late, at) =>
-      this.#begin(operation, subscription, late as SubscribeAnswer, retained, at),
+      operation.turn(at, (then) =>
+        this.#begin(operation, subscription, late as SubscribeAnswer, retained, then),
+      ),
     );
   }
 
@@ -188,7 +196,8 @@ export class ObservingClient {
 
   /** The representation that the registration is answered with. */
   #first(operation: Operation, subscription: Subscription, retained: boolean, now: Instant): CoapResponse {
-    if (subscription.wildcard || operation.form === "form") return NO_VALUE_YET;
+    // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
+    if (subscription.wildcard || subscription.shared || operation.form === "form") return NO_VALUE_YET;
     const known = toldBefore(operation, subscription);
     if (!retained) return known;
     // Who may subscribe but finds another format than it accepts is told so; nothing else is an error here.
@@ -335,8 +344,7 @@ export class ObservingClient {
     this.#dismissed = true;
     for (const subscription of this.#subscriptions) {
       for (const watch of subscription.watches) {
-        watch.observation?.notify(response, false, 0);
-        watch.observation?.end();
+        watch.dismiss(response);
         watch.over();
       }
       subscription.watches = NO_WATCHES;

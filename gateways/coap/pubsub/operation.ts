@@ -1,7 +1,7 @@
 import type { QoS } from "#core/bus/message.ts";
-import type { Duration } from "#core/lib/time.ts";
+import type { Duration, Instant } from "#core/lib/time.ts";
 import type { CoapMessage } from "../stack/message.ts";
-import type { CoapRequest } from "../stack/site.ts";
+import type { CoapPeer, CoapRequest } from "../stack/site.ts";
 import type { Query } from "./query.ts";
 
 /**
@@ -14,8 +14,8 @@ export type Form = "topic" | "form" | "data";
 /** What a topic of the collection wants of its observations. */
 export interface Watched {
   readonly confirmInterval: Duration | undefined;
-  began(): void;
-  ended(): void;
+  began(observation: { end(): void }): void;
+  ended(observation: { end(): void }): void;
 }
 
 /** One request to the bus, read whole; it may wait for an answer of the core. */
@@ -27,6 +27,8 @@ export class Operation {
   message: CoapMessage;
   payload: Uint8Array;
   watched: Watched | undefined = undefined;
+  /** The peer that asked, where it acts for a client of another peer: a connection used from a further port. */
+  via: CoapPeer | undefined = undefined;
   #detached = false;
 
   constructor(
@@ -51,6 +53,12 @@ export class Operation {
     this.message = this.message.copy();
     this.payload = Uint8Array.from(this.payload);
     return this;
+  }
+
+  /** Runs what answers the request as an input of the peer that asked. */
+  turn(now: Instant, run: (now: Instant) => void): void {
+    if (this.via === undefined) run(now);
+    else this.via.turn(run);
   }
 
   get anonymous(): boolean {

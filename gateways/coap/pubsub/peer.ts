@@ -1,4 +1,4 @@
-import { hasWildcard, topicFilterProblem } from "#core/bus/topic.ts";
+import { hasWildcard, topicFilterProblem, topicNameProblem } from "#core/bus/topic.ts";
 import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
 import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
@@ -7,6 +7,10 @@ import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Method, Response } from "../stack/codes.ts";
+import { ContentFormat } from "../stack/content-formats.ts";
+import { parseLinks } from "../stack/link-format.ts";
+import type { CoapMessage } from "../stack/message.ts";
+import { Option } from "../stack/options.ts";
 import {
   type CoapPeer,
   type CoapRequest,
@@ -15,16 +19,17 @@ import {
   type PeerSiteStatus,
   respondWith,
 } from "../stack/site.ts";
+import { Clients } from "./clients.ts";
 import { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
 import { readFormBody } from "./form-body.ts";
-import { Identities, identityKey } from "./identities.ts";
-import { Observers } from "./observers.ts";
 import type { ObservingClient, ObservingPeer } from "./observing-client.ts";
 import { Operation } from "./operation.ts";
 import { clearRetained, publish } from "./publish.ts";
-import { NO_QUERY, type Query, readQuery } from "./query.ts";
+import { type Query, readQuery } from "./query.ts";
 import { retainedResponse } from "./read.ts";
-import { topicOf } from "./topic-path.ts";
+import { refusalResponse } from "./refusals.ts";
+import { locationOf, topicOf } from "./topic-path.ts";
 import { Waiting } from "./waiting.ts";
 import { Watch } from "./watch.ts";
 
@@ -35,13 +40,14 @@ const METHOD_FORM = refused(Response.MethodNotAllowed, "GET with Observe, PUT an
 const TOPIC = refused(Response.BadRequest, "not a valid topic");
 const WILDCARD = refused(Response.BadRequest, "a wildcard can only be observed");
 const NO_CLIENT_ID = refused(Response.BadRequest, "c, the client id, is missing");
-const CONNECT_FIRST = refused(Response.BadRequest, "clientid and token of POST mqtt/connection are missing");
 const NOT_SERVED = refused(Response.BadRequest, "this form is not served here");
 const CHANGED = respondWith(Response.Changed);
 const CREATED = respondWith(Response.Created);
 const NO_CONTENT = respondWith(Response.NoContent);
 const NO_VALUE = respondWith(Response.Content);
 const ALIVE = respondWith(Response.Content);
+
+const isLinks = (message: CoapMessage): boolean => message.uint(Option.ContentFormat) === ContentFormat.Link;
 
 /** `mqtt/connection` is no topic of the older form. */
 const CONNECTION = "connection";
@@ -51,16 +57,14 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
   readonly config: CoapConfig;
   readonly peer: CoapPeer;
   readonly waiting = new Waiting();
-  readonly #identities: Identities;
-  readonly #observers: Observers;
+  readonly #clients: Clients;
   readonly #connection: Connection;
 
-  constructor(config: CoapConfig, peer: CoapPeer) {
+  constructor(config: CoapConfig, peer: CoapPeer, connections: Connections) {
     this.config = config;
     this.peer = peer;
-    this.#identities = new Identities(config, peer, this.waiting);
-    this.#observers = new Observers(this);
-    this.#connection = new Connection(this);
+    this.#clients = new Clients(this, connections);
+    this.#connection = new Connection(this, connections);
   }
 
   // ---- requests
@@ -75,8 +79,30 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
   #pubsub(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
     const topic = topicOf(request.message, 1, this.config.percentDecoding);
     if (!this.config.forms.pubsub) request.respond(NOT_SERVED);
+    else if (topic === "" && request.method === Method.POST && isLinks(request.message))
+      this.#create(request, query, now);
     else if (topic === undefined || topicFilterProblem(topic) !== undefined) request.respond(TOPIC);
     else this.#run(new Operation(request, topic, query), now);
+  }
+
+  /** CREATE of draft-ietf-core-coap-pubsub-09 §4.2: a topic of the bus need not be made, but may be refused. */
+  #create(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
+    const [link] = parseLinks(request.payload) ?? [];
+    const topic = link?.target.replace(/^\//, "");
+    if (topic === undefined || topicNameProblem(topic) !== undefined) {
+      request.respond(TOPIC);
+      return;
+    }
+    const operation = new Operation(request, topic, query);
+    this.#clients.as(operation, now, (client) => {
+      const verdict = client.mayPublish(topic, 0, true);
+      if (verdict !== "accepted") request.respond(refusalResponse(verdict, operation.anonymous));
+      else
+        request.respond({
+          code: Response.Created,
+          options: locationOf(this.config.topicPrefix, topic) ?? [],
+        });
+    });
   }
 
   #mqtt(request: CoapRequest, query: Readonly<Query>, now: Instant): void {
@@ -105,7 +131,7 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     if (request.method === Method.PUT) this.#publish(operation, now, CHANGED);
     else if (request.method !== Method.GET) request.respond(METHOD_OLD);
     else if (request.observe !== undefined) this.#run(operation, now);
-    else this.#as(operation, now, () => request.respond(ALIVE));
+    else this.#clients.as(operation, now, () => request.respond(ALIVE));
   }
 
   /** The form of 2016: topic and message in the body, or the topic in the query of an observation. */
@@ -145,10 +171,10 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
         return;
       case Method.DELETE:
         if (hasWildcard(operation.topic)) request.respond(WILDCARD);
-        else this.#as(operation, now, (client, at) => clearRetained(this, operation, client, at));
+        else this.#clients.as(operation, now, (client, at, of) => clearRetained(of, operation, client, at));
         return;
       case Method.GET:
-        if (request.observe === 0) this.#observe(operation, now);
+        if (request.observe === 0) this.#clients.observe(operation, now);
         else this.#read(operation, now);
         return;
       default:
@@ -158,14 +184,16 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
 
   #publish(operation: Operation, now: Instant, success?: CoapResponse): void {
     if (hasWildcard(operation.topic)) operation.request.respond(WILDCARD);
-    else this.#as(operation, now, (client, at) => publish(this, operation, client, at, success));
+    else this.#clients.as(operation, now, (client, at, of) => publish(of, operation, client, at, success));
   }
 
   /** GET, and GET with Observe 1, which ends the observation with the same token first. */
   #read(operation: Operation, now: Instant): void {
     const { request } = operation;
     if (request.observe === undefined) {
-      this.#as(operation, now, (client, at) => request.respond(retainedResponse(operation, client, at)));
+      this.#clients.as(operation, now, (client, at) =>
+        request.respond(retainedResponse(operation, client, at)),
+      );
       return;
     }
     this.#forgetObservation(operation);
@@ -173,7 +201,7 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     const absent = operation.query.clientId === undefined ? NO_VALUE : NO_CONTENT;
     if (hasWildcard(operation.topic) || operation.form === "form") request.respond(absent);
     else {
-      this.#as(operation, now, (client, at) =>
+      this.#clients.as(operation, now, (client, at) =>
         request.respond(retainedResponse(operation, client, at, absent)),
       );
     }
@@ -184,40 +212,9 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     const watch = observation?.observer;
     if (watch instanceof Watch) watch.deregister();
     else if (observation !== undefined) observation.end();
-    // Who names itself unsubscribes by topic, whatever the token is.
-    else if (query.clientId !== undefined) this.#named(query)?.unobserve(topic);
-  }
-
-  /** The observing client of this peer that a query names. */
-  #named(query: Readonly<Query>): ObservingClient | undefined {
-    if (!this.#usesConnection(query)) return this.#observers.find(identityKey(query));
-    return this.#connection.problem(query) === undefined ? this.#connection.observing : undefined;
-  }
-
-  #observe(operation: Operation, now: Instant): void {
-    if (this.#usesConnection(operation.query)) {
-      this.#connection.with(operation, (observing) => observing.observe(operation, now));
-    } else if (this.config.connection.required) operation.request.respond(CONNECT_FIRST);
-    else this.#observers.observe(operation, now);
-  }
-
-  /** The client in whose name a request acts, found by token or by credentials. */
-  #as(operation: Operation, now: Instant, then: (client: Client, now: Instant) => void): void {
-    if (this.#usesConnection(operation.query)) {
-      this.#connection.with(operation, ({ client }) => then(client, now));
-      return;
-    }
-    if (this.config.connection.required) {
-      operation.request.respond(CONNECT_FIRST);
-      return;
-    }
-    const observing = this.#observers.find(identityKey(operation.query));
-    if (observing !== undefined) then(observing.client, now);
-    else this.#identities.with(operation, now, then);
-  }
-
-  #usesConnection(query: Readonly<Query>): boolean {
-    return query !== NO_QUERY && query.token !== undefined;
+    // Some clients that name themselves unsubscribe by topic, under another token.
+    else if (query.clientId !== undefined && this.config.subscribe.endByTopic)
+      this.#clients.named(query)?.unobserve(topic);
   }
 
   // ---- the core
@@ -230,11 +227,11 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
 
   #observing(client: Client): ObservingClient | undefined {
     const connected = this.#connection.observing;
-    return connected?.client === client ? connected : this.#observers.of(client);
+    return connected?.client === client ? connected : this.#clients.observers.of(client);
   }
 
   unwatched(observing: ObservingClient, how: "closed" | "lost"): void {
-    if (this.#connection.observing !== observing) this.#observers.unwatched(observing, how);
+    if (this.#connection.observing !== observing) this.#clients.unwatched(observing, how);
   }
 
   answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
@@ -259,18 +256,18 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
 
   stop(_reason: StopReason, _now: Instant, client?: Client): void {
     if (client === undefined) return;
-    if (!this.#connection.stop(client) && !this.#observers.stop(client)) this.#identities.drop(client);
+    if (!this.#connection.stop(client)) this.#clients.stop(client);
   }
 
   closed(): void {}
 
   busy(): boolean {
-    return this.#connection.open || this.#observers.size > 0 || !this.waiting.empty;
+    return this.#connection.open || this.#clients.observers.size > 0 || !this.waiting.empty;
   }
 
   status(): PeerSiteStatus {
     const connected = this.#connection.observing;
-    const clientIds = this.#observers.clientIds;
+    const clientIds = this.#clients.observers.clientIds;
     if (connected !== undefined) clientIds.push(connected.client.id);
     const state = connected !== undefined ? "connected" : clientIds.length > 0 ? "observing" : "idle";
     return { state, clientIds, detail: { observing: connected?.filters ?? [] } };

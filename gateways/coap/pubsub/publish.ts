@@ -6,11 +6,10 @@ import { FOREVER, type Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Response } from "../stack/codes.ts";
 import { Option } from "../stack/options.ts";
-import { entityTag } from "../stack/reply.ts";
 import { type CoapPeer, type CoapResponse, respondWith } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
 import { refusalResponse } from "./refusals.ts";
-import { hasEtag, propertiesOf } from "./representation.ts";
+import { preconditionHolds, propertiesOf } from "./representation.ts";
 import type { Waiting } from "./waiting.ts";
 
 const CHANGED = respondWith(Response.Changed);
@@ -20,7 +19,10 @@ const UNKNOWN_FORMAT = {
   code: Response.UnsupportedContentFormat,
   payload: utf8("no media type has this number"),
 };
-const PRECONDITION = { code: Response.PreconditionFailed, payload: utf8("the retained value is another") };
+export const PRECONDITION = {
+  code: Response.PreconditionFailed,
+  payload: utf8("the retained value is another"),
+};
 
 export interface Publishing {
   readonly config: CoapConfig;
@@ -43,7 +45,7 @@ export function publish(
     request.respond(UNKNOWN_FORMAT);
     return;
   }
-  if (!preconditionHolds(operation, client)) {
+  if (!allowsChange(operation, client)) {
     request.respond(PRECONDITION);
     return;
   }
@@ -57,7 +59,9 @@ export function publish(
     const ticket = peer.ticket();
     const answer = client.publish(message, ticket);
     if (answer === "pending") {
-      waiting.answer(ticket, (late) => finish(operation, late as PublishAnswer, response));
+      waiting.answer(ticket, (late, at) =>
+        operation.turn(at, () => finish(operation, late as PublishAnswer, response)),
+      );
     } else finish(operation, answer, response);
   }
 }
@@ -69,7 +73,7 @@ export function clearRetained(
   client: Client,
   now: Instant,
 ): void {
-  if (!preconditionHolds(operation, client)) {
+  if (!allowsChange(operation, client)) {
     operation.request.respond(PRECONDITION);
     return;
   }
@@ -77,7 +81,9 @@ export function clearRetained(
   const ticket = peer.ticket();
   const answer = client.publish(new Message(operation.topic, new Uint8Array(0), qos, true, now), ticket);
   if (answer === "pending") {
-    waiting.answer(ticket, (late) => finish(operation, late as PublishAnswer, DELETED));
+    waiting.answer(ticket, (late, at) =>
+      operation.turn(at, () => finish(operation, late as PublishAnswer, DELETED)),
+    );
   } else finish(operation, answer, DELETED);
 }
 
@@ -93,17 +99,8 @@ function creates(operation: Operation, client: Client): boolean {
   return typeof found !== "string" && found.length === 0;
 }
 
-/** If-Match and If-None-Match look at the retained value (RFC 7252 §5.10.8). */
-function preconditionHolds({ message, topic }: Operation, client: Client): boolean {
-  const absent = message.has(Option.IfNoneMatch);
-  const match = message.has(Option.IfMatch);
-  if (!absent && !match) return true;
+function allowsChange({ message, topic }: Operation, client: Client): boolean {
+  if (!message.has(Option.IfMatch) && !message.has(Option.IfNoneMatch)) return true;
   const found = client.retained(topic, 1);
-  const value = typeof found === "string" ? undefined : found[0];
-  if (absent && value !== undefined) return false;
-  if (!match) return true;
-  if (value === undefined) return false;
-  return (
-    message.opaque(Option.IfMatch)?.length === 0 || hasEtag(message, Option.IfMatch, entityTag(value.payload))
-  );
+  return preconditionHolds(message, typeof found === "string" ? undefined : found[0]);
 }

@@ -116,36 +116,3 @@ export function readQuery(message: CoapMessage): Readonly<Query> | string {
   }
   return query;
 }
-
-const startsWith = (message: CoapMessage, index: number, name: string): boolean => {
-  if (message.lengthAt(index) <= name.length) return false;
-  const start = message.startAt(index);
-  for (let at = 0; at < name.length; at++) {
-    if (message.bytes[start + at] !== name.charCodeAt(at)) return false;
-  }
-  return true;
-};
-
-/**
- * The name under which the connection with this client id and token is known, undefined when the query does not
- * have both. Strings are made only where a token is seen.
- */
-export function claimOf(message: CoapMessage): string | undefined {
-  let token: string | undefined;
-  let clientId: string | undefined;
-  for (let index = 0; index < message.optionCount; index++) {
-    if (message.numberAt(index) !== Option.UriQuery) continue;
-    for (const name of ["t=", "token="]) {
-      if (startsWith(message, index, name)) token = valueFrom(message, index, name.length);
-    }
-    for (const name of ["c=", "clientid="]) {
-      if (startsWith(message, index, name)) clientId = valueFrom(message, index, name.length);
-    }
-  }
-  return token === undefined || clientId === undefined ? undefined : claimName(clientId, token);
-}
-
-export const claimName = (clientId: string, token: string): string => `coap:${token}:${clientId}`;
-
-const valueFrom = (message: CoapMessage, index: number, skip: number): string =>
-  Buffer.from(message.valueAt(index).subarray(skip)).toString();

@@ -5,8 +5,9 @@ import type { Instant } from "#core/lib/time.ts";
 import { Response } from "../stack/codes.ts";
 import type { CoapResponse } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
+import { PRECONDITION } from "./publish.ts";
 import { refusalResponse } from "./refusals.ts";
-import { readResponse } from "./representation.ts";
+import { preconditionHolds, readResponse } from "./representation.ts";
 
 const NOTHING = { code: Response.NotFound, payload: utf8("no value is retained here") };
 const WILDCARD = { code: Response.BadRequest, payload: utf8("a wildcard can only be observed") };
@@ -22,5 +23,6 @@ export function retainedResponse(
   const found = client.retained(operation.topic, 1);
   if (typeof found === "string") return refusalResponse(found, operation.anonymous);
   const [value] = found;
+  if (!preconditionHolds(operation.message, value)) return PRECONDITION;
   return value === undefined ? absent : readResponse(value, operation.message, now);
 }

@@ -1,5 +1,5 @@
 import { encodingSlot, type Message, type MessageProperties } from "#core/bus/message.ts";
-import { sameBytes } from "#core/lib/bytes.ts";
+import { sameBytes, utf8 } from "#core/lib/bytes.ts";
 import { type Instant, inSeconds, NEVER } from "#core/lib/time.ts";
 import { Response } from "../stack/codes.ts";
 import { ContentFormat, contentFormat, mediaType } from "../stack/content-formats.ts";
@@ -84,24 +84,45 @@ export function notificationOf(
 export function readResponse(message: Message, request: CoapMessage, now: Instant): CoapResponse {
   const accept = request.uint(Option.Accept);
   const format = formatOf(message.properties);
-  if (accept !== undefined && format !== undefined && accept !== format) {
-    return { code: Response.NotAcceptable, payload: Buffer.from(`the value has Content-Format ${format}`) };
+  if (accept !== undefined && !isOfFormat(message.properties, accept)) {
+    const found = format ?? message.properties?.contentType;
+    return { code: Response.NotAcceptable, payload: utf8(`the value has Content-Format ${found}`) };
   }
   const notification = notificationOf(message, undefined, now);
-  const etag = entityTag(message.payload);
+  const etag = etagOf(message);
   const options = [...(notification.options ?? []), option(Option.ETag, etag)];
   if (hasEtag(request, Option.ETag, etag)) return { code: Response.Valid, options: validOptions(options) };
   return { ...notification, options };
+}
+
+/** Two values are one only in the same format. */
+export const etagOf = ({ payload, properties }: Message): Uint8Array =>
+  entityTag(payload, properties?.contentType ?? (properties?.payloadFormat === 1 ? "text" : ""));
+
+/** If-Match and If-None-Match look at the retained value (RFC 7252 §5.10.8). */
+export function preconditionHolds(request: CoapMessage, value: Message | undefined): boolean {
+  if (request.has(Option.IfNoneMatch) && value !== undefined) return false;
+  if (!request.has(Option.IfMatch)) return true;
+  return value !== undefined && hasEtag(request, Option.IfMatch, etagOf(value), true);
+}
+
+/** Whether the value may be given to who accepts this format: a value of which none is known may (RFC 7252 §5.10.4). */
+export function isOfFormat(properties: MessageProperties | undefined, accept: number): boolean {
+  const format = formatOf(properties);
+  if (format !== undefined) return format === accept;
+  // A content type that has no number is not the one that was asked for.
+  return properties?.contentType === undefined;
 }
 
 /** 2.03 repeats ETag and Max-Age only (RFC 7252 §5.9.1.3). */
 const validOptions = (options: readonly OptionValue[]): OptionValue[] =>
   options.filter(({ number }) => number === Option.ETag || number === Option.MaxAge);
 
-/** Whether one of a request's ETag or If-Match options is this tag. */
-export function hasEtag(request: CoapMessage, number: number, etag: Uint8Array): boolean {
+/** Whether one of a request's ETag or If-Match options is this tag; an empty If-Match is any (RFC 7252 §5.10.8.1). */
+function hasEtag(request: CoapMessage, number: number, etag: Uint8Array, orEmpty = false): boolean {
   for (let index = 0; index < request.optionCount; index++) {
-    if (request.numberAt(index) === number && sameBytes(request.valueAt(index), etag)) return true;
+    if (request.numberAt(index) !== number) continue;
+    if ((orEmpty && request.lengthAt(index) === 0) || sameBytes(request.valueAt(index), etag)) return true;
   }
   return false;
 }

@@ -1,18 +1,19 @@
 import type { CoapConfig } from "../config.ts";
 import type { Link } from "../stack/link-format.ts";
-import type { CoapMessage } from "../stack/message.ts";
 import type { CoapPeer, PeerSite, Site } from "../stack/site.ts";
+import type { Connections } from "./connections.ts";
 import { PubSubPeer } from "./peer.ts";
-import { claimOf } from "./query.ts";
 
 /** `ps` and `mqtt` on a listener: the ways in which a CoAP client reaches the bus. */
 export class PubSubSite implements Site {
   readonly name = "pubsub";
   readonly prefixes: readonly string[];
   readonly #config: CoapConfig;
+  readonly #connections: Connections;
 
-  constructor(config: CoapConfig) {
+  constructor(config: CoapConfig, connections: Connections) {
     this.#config = config;
+    this.#connections = connections;
     this.prefixes = [config.topicPrefix, "mqtt"];
   }
 
@@ -22,19 +23,15 @@ export class PubSubSite implements Site {
     if (forms.pubsub) {
       links.push({
         target: `/${topicPrefix}`,
-        attributes: { rt: "core.ps", title: "topics of the bus", obs: true },
+        attributes: { rt: "core.ps", title: "topics of the bus" },
       });
     }
-    if (forms.mqttTopic || forms.mqttForm) links.push({ target: "/mqtt", attributes: { obs: true } });
+    if (forms.mqttTopic || forms.mqttForm) links.push({ target: "/mqtt" });
     if (forms.connection) links.push({ target: "/mqtt/connection" });
     return links;
   }
 
-  claim(message: CoapMessage): string | undefined {
-    return claimOf(message);
-  }
-
   open(peer: CoapPeer): PeerSite {
-    return new PubSubPeer(this.#config, peer);
+    return new PubSubPeer(this.#config, peer, this.#connections);
   }
 }

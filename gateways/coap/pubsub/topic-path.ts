@@ -1,19 +1,33 @@
 import type { CoapMessage } from "../stack/message.ts";
 import { Option, type OptionValue, option } from "../stack/options.ts";
 
+const SLASH = 0x2f;
+
 /**
- * The topic in a path: what follows the first `skip` segments, joined by slashes. Clients should have decoded
- * percent signs before they made options of the path; those that did not are helped when `decode` is on, and a
- * percent sign that begins no escape stands for itself. Undefined when it is not UTF-8.
+ * The topic in a path: what follows the first `skip` segments, joined by slashes. A segment is what it is (RFC 7252
+ * §5.10.1, §6.4): percent signs were decoded when the options were made, and a level of a topic has no slash. `lenient`
+ * is for clients whose manuals told them to encode the slashes of a topic, or that do not decode: there slashes part
+ * levels and escapes are decoded once more. Undefined when it is no topic.
  */
-export function topicOf(message: CoapMessage, skip: number, decode: boolean): string | undefined {
+export function topicOf(message: CoapMessage, skip: number, lenient: boolean): string | undefined {
   const joined = message.joinedPath(skip);
-  if (joined === undefined || !decode || !joined.includes("%")) return joined;
+  if (joined === undefined || (!lenient && hasSlash(message, skip))) return undefined;
+  if (!lenient || !joined.includes("%")) return joined;
   try {
     return decodeURIComponent(joined);
   } catch {
     return joined;
   }
+}
+
+function hasSlash(message: CoapMessage, skip: number): boolean {
+  for (let index = 0, segment = 0; index < message.optionCount; index++) {
+    if (message.numberAt(index) !== Option.UriPath || segment++ < skip) continue;
+    const start = message.startAt(index);
+    const end = start + message.lengthAt(index);
+    for (let at = start; at < end; at++) if (message.bytes[at] === SLASH) return true;
+  }
+  return false;
 }
 
 /** Location-Path options that name the topic of a notification (RFC 7252 §5.10.7). */

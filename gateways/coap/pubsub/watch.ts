@@ -4,11 +4,11 @@ import type { Duration, Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Response } from "../stack/codes.ts";
 import { Option } from "../stack/options.ts";
-import type { CoapResponse, Observation, ObservationEnd, Observer } from "../stack/site.ts";
+import type { CoapPeer, CoapResponse, Observation, ObservationEnd, Observer } from "../stack/site.ts";
 import { formNotification } from "./form-body.ts";
 import type { ObservingClient, Subscription } from "./observing-client.ts";
 import type { Form, Operation, Watched } from "./operation.ts";
-import { formatOf, notificationOf } from "./representation.ts";
+import { isOfFormat, notificationOf } from "./representation.ts";
 import { locationOf } from "./topic-path.ts";
 
 /** The last word to observers of a topic-data resource that was deleted. */
@@ -29,19 +29,22 @@ export class Watch implements Observer {
   readonly #form: Form;
   readonly #config: CoapConfig;
   readonly #watched: Watched | undefined;
+  /** Whose observation it is, where that is not the client's own peer. */
+  readonly #via: CoapPeer | undefined;
   /** The one Content-Format that the client takes; undefined when it has not said, or observes many topics. */
   readonly #accept: number | undefined;
 
   constructor(
     client: ObservingClient,
     subscription: Subscription,
-    operation: Pick<Operation, "form" | "watched" | "message">,
+    operation: Pick<Operation, "form" | "watched" | "message" | "via">,
     config: CoapConfig,
   ) {
     this.#client = client;
     this.subscription = subscription;
     this.#form = operation.form;
     this.#watched = operation.watched;
+    this.#via = operation.via;
     this.#accept = subscription.wildcard ? undefined : operation.message.uint(Option.Accept);
     this.#config = config;
     // Under a wildcard the next message is of another topic, so nothing supersedes.
@@ -49,11 +52,28 @@ export class Watch implements Observer {
   }
 
   notify(delivery: Delivery, now: Instant): void {
+    // The data are what is retained; what passes by is not for those who read them (draft-21 §4).
+    if (this.#form === "data" && !delivery.retain) {
+      this.#client.settled(delivery.id, "done");
+      return;
+    }
     const { notify } = this.#config.subscribe;
     const confirmable = notify === "con" || (notify === "qos" && delivery.qos > 0);
     const last = this.#lastWord(delivery);
-    this.observation?.notify(last ?? this.#response(delivery, now), confirmable, delivery.id);
+    this.#tell(last ?? this.#response(delivery, now), confirmable, delivery.id);
     if (last !== undefined) this.#client.ended(this, "deregistered");
+  }
+
+  /** The last word to an observer whose client has ended. */
+  dismiss(response: CoapResponse): void {
+    this.#tell(response, false, 0);
+    if (this.#via === undefined) this.observation?.end();
+    else this.#via.turn(() => this.observation?.end());
+  }
+
+  #tell(response: CoapResponse, confirmable: boolean, reference: number): void {
+    if (this.#via === undefined) this.observation?.notify(response, confirmable, reference);
+    else this.#via.turn(() => this.observation?.notify(response, confirmable, reference));
   }
 
   /** Why the observation ends with this delivery; undefined when it goes on. */
@@ -61,8 +81,8 @@ export class Watch implements Observer {
     const { payload, properties } = delivery.message;
     if (this.#form === "data" && delivery.retain && payload.length === 0) return DELETED;
     // RFC 7641 §4.2: notifications keep to the format that was asked for.
-    const format = this.#accept === undefined ? undefined : formatOf(properties);
-    return format === undefined || format === this.#accept ? undefined : ANOTHER_FORMAT;
+    if (this.#accept !== undefined && !isOfFormat(properties, this.#accept)) return ANOTHER_FORMAT;
+    return undefined;
   }
 
   continues(previous: Observer): boolean {
@@ -75,11 +95,20 @@ export class Watch implements Observer {
 
   /** It is one of the client's observations from now on, and then no longer. */
   began(): void {
-    this.#watched?.began();
+    this.#watched?.began(this);
   }
 
   over(): void {
-    this.#watched?.ended();
+    this.#watched?.ended(this);
+  }
+
+  /** Its topic is gone, or has no place for it any more. */
+  end(): void {
+    const peer = this.#via ?? this.#client.peer;
+    peer.turn(() => {
+      this.observation?.notify(DELETED, false, 0);
+      this.#client.ended(this, "deregistered");
+    });
   }
 
   /** The client asked for its end. */

@@ -39,6 +39,8 @@ export interface Carrier extends Capacity {
   /** Refuses the message itself: RST where there is one. */
   reject(exchange: Exchange): void;
   notify(observation: PeerObservation): number;
+  /** Runs as an input of this peer: what another peer of the gateway causes here. */
+  turn(run: (now: Instant) => void): void;
   confirm(outgoing: Outgoing): void;
   withdraw(outgoing: Outgoing): void;
   encodeNotification(observation: PeerObservation, messageId: number): Uint8Array;

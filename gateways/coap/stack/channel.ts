@@ -66,6 +66,14 @@ export abstract class CoapChannel implements Channel, Carrier {
   abstract ask(ask: PendingAsk): void;
   abstract encodeAsk(ask: PendingAsk, messageId: number): Uint8Array;
 
+  turn(run: (now: Instant) => void): void {
+    this.host.turn((now) => {
+      this.listener.now = now;
+      run(now);
+      this.#finish(now);
+    });
+  }
+
   /** Bytes of the peer. */
   protected abstract read(bytes: Uint8Array, now: Instant): void;
   /** When the transport itself wants `due`. */

@@ -103,8 +103,22 @@ const NUMBERS = new Map<string, number>(REGISTRY.map(([number, type]) => [normal
 NUMBERS.set("text/plain", ContentFormat.Text);
 NUMBERS.set("application/json;charset=utf-8", ContentFormat.JSON);
 
+/** From here on anybody may use a number for what he likes (RFC 7252 §12.3): it has no media type but its own. */
+const EXPERIMENTAL_FROM = 65_000;
+const EXPERIMENTAL = /^application\/x-coap;content-format=(\d{5})$/;
+
 /** `application/json` for 50; undefined when the number is not registered. */
-export const mediaType = (contentFormat: number): string | undefined => MEDIA_TYPES.get(contentFormat);
+export const mediaType = (contentFormat: number): string | undefined =>
+  contentFormat >= EXPERIMENTAL_FROM
+    ? `application/x-coap;content-format=${contentFormat}`
+    : MEDIA_TYPES.get(contentFormat);
 
 /** 50 for `application/json`, whatever its case or spacing; undefined when it has no number. */
-export const contentFormat = (type: string): number | undefined => NUMBERS.get(normal(type));
+export function contentFormat(type: string): number | undefined {
+  const known = NUMBERS.get(normal(type));
+  if (known !== undefined) return known;
+  const experimental = EXPERIMENTAL.exec(normal(type))?.[1];
+  return experimental === undefined || Number(experimental) < EXPERIMENTAL_FROM
+    ? undefined
+    : Number(experimental);
+}

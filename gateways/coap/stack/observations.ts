@@ -99,10 +99,7 @@ export class Observations implements Notifying {
   }
 
   turn(run: () => void): void {
-    this.#carrier.host.turn(() => {
-      run();
-      this.tell(this.now);
-    });
+    this.#carrier.turn(run);
   }
 
   remove(observation: PeerObservation): void {

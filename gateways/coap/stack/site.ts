@@ -244,6 +244,8 @@ export interface CoapPeer {
   readonly asking: number;
   /** A ticket for `connect`, `Client.publish` and `Client.subscribe`, whose answer comes to this PeerSite. */
   ticket(): Ticket;
+  /** Runs as an input of this peer: for what an input of another peer of the gateway causes here. */
+  turn(run: (now: Instant) => void): void;
   /** Connects an MQTT client whose deliveries come to this PeerSite. Use a ticket of `ticket()`. */
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending;
 }

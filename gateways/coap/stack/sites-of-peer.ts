@@ -44,6 +44,10 @@ class PeerOfSite implements CoapPeer {
     return ++this.#tickets * SITES_MAX + this.index;
   }
 
+  turn(run: (now: Instant) => void): void {
+    this.#carrier.turn(run);
+  }
+
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     const answer = this.#carrier.host.connect(request, ticket);
     if (answer !== "pending" && answer.ok) this.#of.own(answer.client, this);

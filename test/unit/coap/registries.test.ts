@@ -63,5 +63,10 @@ it("recognises media types as people write them", () => {
   expect(contentFormat("text/plain")).toBe(0);
   expect(contentFormat(" Application/JSON")).toBe(50);
   expect(contentFormat("application/unheard-of")).toBeUndefined();
-  expect(mediaType(65_000)).toBeUndefined();
+  expect(mediaType(64_999)).toBeUndefined();
+});
+
+it("lets numbers for experiments through under a name of their own (RFC 7252 §12.3)", () => {
+  for (const number of [65_000, 65_535]) expect(contentFormat(mediaType(number) as string)).toBe(number);
+  expect(contentFormat("application/x-coap;content-format=12345")).toBeUndefined();
 });

@@ -179,7 +179,7 @@ it.each(["the data", "the topic", "the retained message, over MQTT"])(
     const { path, data } = topic("a");
     ask({ code: "PUT", path: data, payload: "1" });
     ask({ path: data, token: "ob", options: [[6, 0]] });
-    world.publish("a", "from MQTT");
+    world.publish("a", "from MQTT", { retain: true });
     expect(device.take()).toMatchObject([{ token: "ob", payload: "from MQTT" }]);
     if (what === "the data") device.send({ code: "DELETE", path: data });
     else if (what === "the topic") device.send({ code: "DELETE", path });
@@ -208,10 +208,10 @@ it("sends a CON at least every observer-check seconds", () => {
   const { data } = topic("a", [7, 60]);
   ask({ code: "PUT", path: data, payload: "1" });
   ask({ path: data, token: "ob", options: [[6, 0]] });
-  world.publish("a", "2");
+  world.publish("a", "2", { retain: true });
   expect(device.take()[0]?.type).toBe("NON");
   world.advance(seconds(61));
-  world.publish("a", "3");
+  world.publish("a", "3", { retain: true });
   expect(device.take()[0]?.type).toBe("CON");
 });
 
@@ -233,15 +233,129 @@ it("asks the ACL for creating, reading, changing and deleting", () => {
   const { topic, create, ask } = setup({}, { policy });
   const { path } = topic("a");
   allowed.publish = false;
-  expect(create([0, "b"], [2, "core.ps.data"]).code).toBe("4.01");
-  expect(ask({ code: "iPATCH", path, options: [[12, PUBSUB]], payload: map([6, 1]) }).code).toBe("4.01");
-  expect(ask({ code: "DELETE", path }).code).toBe("4.01");
+  expect(create([0, "b"], [2, "core.ps.data"]).code).toBe("4.03");
+  expect(ask({ code: "iPATCH", path, options: [[12, PUBSUB]], payload: map([6, 1]) }).code).toBe("4.03");
+  expect(ask({ code: "DELETE", path }).code).toBe("4.03");
   allowed.subscribe = false;
-  expect(ask({ path }).code).toBe("4.01");
+  expect(ask({ path }).code).toBe("4.03");
   expect(ask({ path: "pubsub" }).payload).toBe("");
 });
 
 it("is served only where it is switched on", () => {
   const { ask } = setup({ forms: { collection: false } });
   expect(ask({ path: "pubsub" }).code).toBe("4.04");
+});
+
+// ---- whose topics they are
+
+const mountpoints: WorldOptions = {
+  policy: { mountpoint: ({ username }) => (username === undefined ? "" : `t/${username}/`) },
+};
+
+it("knows the topics of one mountpoint under that mountpoint only", () => {
+  const { ask, network } = setup({}, mountpoints);
+  const as = (username: string, sent: Sent) =>
+    ask({ ...sent, query: [`username=${username}`, ...(sent.query ?? [])] });
+  const create = (username: string) =>
+    as(username, {
+      code: "POST",
+      path: "pubsub",
+      options: [[12, PUBSUB]],
+      payload: map([0, "room"], [2, "core.ps.data"]),
+    });
+  const alice = create("alice");
+  const bob = create("bob");
+  expect([alice.code, bob.code]).toEqual(["2.01", "2.01"]);
+  const path = alice.text(8).join("/");
+  const data = String(body(alice).get(1)).slice(1);
+  expect(as("alice", { path: "pubsub" }).payload).toBe(`</${path}>`);
+  expect(as("bob", { path: "pubsub" }).payload).not.toContain(path);
+  expect(
+    as("bob", { code: "FETCH", path: "pubsub", options: [[12, PUBSUB]], payload: map() }).payload,
+  ).not.toContain(path);
+  for (const code of ["GET", "DELETE"]) expect(as("bob", { code, path }).code).toBe("4.04");
+  const patch = { code: "iPATCH", path, options: [[12, PUBSUB]] as const, payload: map([6, 1]) };
+  expect(as("bob", patch).code).toBe("4.04");
+  expect(as("bob", { code: "PUT", path: data, payload: "x" }).code).toBe("4.04");
+  expect(ask({ path }).code).toBe("4.04");
+  expect(as("alice", { path }).code).toBe("2.05");
+  expect(network.runtime.peers.count).toBe(1);
+});
+
+it("is closed to who has no connection, where one is required, and open to who has", () => {
+  const { ask } = setup({ connection: { required: true } });
+  const payload = map([0, "room"], [2, "core.ps.data"]);
+  const post = { code: "POST", path: "pubsub", options: [[12, PUBSUB]] as const, payload };
+  expect(ask(post)).toMatchObject({ code: "4.00" });
+  for (const path of ["pubsub", "pubsub/0123456789ab", "pubsub/data/0123456789ab"]) {
+    for (const code of ["GET", "FETCH", "POST", "PUT", "iPATCH", "DELETE"])
+      expect(ask({ code, path }).code, `${code} ${path}`).toBe("4.00");
+    expect(ask({ path, token: "o", options: [[6, 0]] }).code).toBe("4.00");
+  }
+  const token = ask({ code: "POST", path: "mqtt/connection", query: ["clientid=k"] }).payload;
+  const query = ["clientid=k", `token=${token}`];
+  const created = ask({ ...post, query });
+  expect(created.code).toBe("2.01");
+  const data = String(body(created).get(1)).slice(1);
+  expect(ask({ code: "PUT", path: data, query, payload: "1" }).code).toBe("2.01");
+  expect(ask({ path: data, query, token: "o", options: [[6, 0]] }).number(6)).toBeDefined();
+  expect(ask({ path: data, query: ["clientid=k", "token=1"] }).code).toBe("4.01");
+});
+
+// ---- details of draft-21
+
+it("gives the place of an expired topic back, and ends its observations with 4.04 (draft-21 §2.2.1)", () => {
+  const { topic, ask, device, world } = setup({ collection: { topics: 1 } });
+  const { data } = topic("a", [5, new Tagged(1, world.now / 1000 + 10.5)]);
+  ask({ code: "PUT", path: data, payload: "1" });
+  ask({ path: data, token: "ob", options: [[6, 0]] });
+  world.advance(seconds(10));
+  expect(device.take()).toEqual([]);
+  world.advance(seconds(1));
+  expect(device.take()).toMatchObject([{ token: "ob", code: "4.04" }]);
+  expect(topic("b").answer.code).toBe("2.01");
+});
+
+it("takes no date that is over, and no format that it does not know, at creation and change alike", () => {
+  const { create, topic, ask, world } = setup();
+  const past = new Tagged(1, world.now / 1000 - 1);
+  expect(create([0, "x"], [2, "core.ps.data"], [5, past]).code).toBe("4.00");
+  expect(create([0, "x"], [2, "core.ps.data"], [3, 333]).code).toBe("4.00");
+  const { path } = topic("a");
+  for (const entry of [
+    [5, past],
+    [3, 333],
+  ] as [number, unknown][])
+    for (const code of ["iPATCH", "POST"])
+      expect(ask({ code, path, options: [[12, PUBSUB]], payload: map(entry) }).code).toBe("4.00");
+});
+
+it("refuses an empty value instead of deleting the data, and does not notify what is not kept", () => {
+  const { topic, ask, device, world } = setup();
+  const { data } = topic("a");
+  ask({ code: "PUT", path: data, payload: "1" });
+  ask({ path: data, token: "ob", options: [[6, 0]] });
+  expect(ask({ code: "PUT", path: data }).code).toBe("4.00");
+  world.publish("a", "passing by", { qos: 1 });
+  expect(device.take()).toEqual([]);
+  world.publish("a", "kept", { qos: 1, retain: true });
+  expect(device.take()).toMatchObject([{ token: "ob", payload: "kept" }]);
+});
+
+it("finds topics by the properties that they have by default, too", () => {
+  const { topic, ask } = setup();
+  const { path } = topic("a");
+  topic("b", [7, 60]);
+  const found = ask({ code: "FETCH", path: "pubsub", options: [[12, PUBSUB]], payload: map([7, 86_400]) });
+  expect(found.payload).toBe(`</${path}>`);
+});
+
+it("ends the last observations when max-subscribers is lowered (draft-21 §3.5.4)", () => {
+  const { topic, ask, device } = setup();
+  const { path, data } = topic("a");
+  ask({ code: "PUT", path: data, payload: "1" });
+  for (const token of ["1", "2", "3"]) ask({ path: data, token, options: [[6, 0]] });
+  device.send({ code: "iPATCH", path, options: [[12, PUBSUB]], payload: map([6, 1]) });
+  const ended = device.take().filter(({ code }) => code === "4.04");
+  expect(ended.map(({ token }) => token)).toEqual(["2", "3"]);
 });

@@ -73,16 +73,91 @@ it("loses a connection after one and a half heartbeats of silence; anything hear
   expect(device.ask({ code: "PUT", path: "ps/a", query: ["c=dev", `t=${token}`] }).code).toBe("4.01");
 });
 
-it("knows a client with its token from another port, and notifies it there", () => {
-  const { world, device } = setup();
+it("serves a client with its token from another port, and leaves to each port what it observes (RFC 7641 §4.1)", () => {
+  const { world, network, device } = setup();
+  const heard = world.listen("b");
+  const query = ["c=dev", `t=${connect(device)}`];
+  const other = new CoapDevice(network, 20_000);
+  device.ask({ path: "ps/a", query, token: "1", options: [[6, 0]] });
+  expect(other.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("2.04");
+  expect(other.ask({ path: "ps/a", query, token: "2", options: [[6, 0]] }).number(6)).toBeDefined();
+  expect(other.ask({ path: "ps/b", query, token: "3", options: [[6, 0]] }).number(6)).toBeDefined();
+  other.send({ code: "PUT", path: "ps/b", query, payload: "x" });
+  expect(heard).toHaveLength(1);
+  expect(world.connects).toHaveLength(1);
+  const [answer, own] = other.take();
+  expect(answer?.code).toBe("2.04");
+  expect(own).toMatchObject({ type: "CON", token: "3", payload: "x" });
+  other.acknowledge(own?.id ?? 0);
+  world.publish("a", "to both", { qos: 1 });
+  expect(device.take()).toMatchObject([{ type: "CON", token: "1", payload: "to both" }]);
+  expect(other.take()).toMatchObject([{ type: "CON", token: "2", payload: "to both" }]);
+});
+
+it("retransmits to the port that observes, also when it is not the one that connected", () => {
+  const { world, network, device } = setup();
+  const query = ["c=dev", `t=${connect(device)}`];
+  const other = new CoapDevice(network, 20_000);
+  other.ask({ path: "ps/a", query, token: "2", options: [[6, 0]] });
+  world.publish("a", "1", { qos: 1 });
+  expect(other.take()).toMatchObject([{ type: "CON", payload: "1" }]);
+  world.advance(seconds(4));
+  const [again] = other.take();
+  expect(again).toMatchObject({ type: "CON", payload: "1" });
+  other.acknowledge(again?.id ?? 0);
+  world.publish("a", "2", { qos: 1 });
+  expect(other.take()).toMatchObject([{ type: "CON", payload: "2" }]);
+  expect(device.take()).toEqual([]);
+});
+
+it("keeps a connection alive from whatever port, and ends it and tells all its observers", () => {
+  const { world, network, device } = setup();
+  const query = ["c=dev", `t=${connect(device)}`];
+  const other = new CoapDevice(network, 20_000);
+  device.ask({ path: "ps/a", query, token: "1", options: [[6, 0]] });
+  for (let beat = 0; beat < 5; beat++) {
+    world.advance(seconds(30));
+    expect(other.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("2.04");
+  }
+  other.ask({ path: "ps/b", query, token: "2", options: [[6, 0]] });
+  device.answerPings();
+  expect(device.ask({ path: "ps/a", query, token: "1", options: [[6, 0]] }).number(6)).toBeDefined();
+  const third = new CoapDevice(network, 30_000);
+  expect(third.ask({ code: "DELETE", path: "mqtt/connection", query }).code).toBe("2.02");
+  expect(device.take()).toMatchObject([{ token: "1", code: "5.03" }]);
+  expect(other.take()).toMatchObject([{ token: "2", code: "5.03" }]);
+  expect(world.disconnects).toMatchObject([{ reason: "closed" }]);
+});
+
+it.each([
+  ["never", "10.0.0.1", "4.01"],
+  ["same-host", "10.0.0.1", "2.04"],
+  ["same-host", "10.0.0.9", "4.01"],
+  ["anywhere", "10.0.0.9", "2.04"],
+] as const)("takes the token from elsewhere as far as roaming says (%s, %s)", (roaming, address, code) => {
+  const { network, device } = setup({}, { roaming });
+  const query = ["c=dev", `t=${connect(device)}`];
+  const other = new CoapDevice(network, 20_000, address);
+  expect(other.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe(code);
+});
+
+it("lets a client that names its token connect anew at once, from its own port and from another", () => {
+  const { world, network, device } = setup();
   const token = connect(device);
-  const query = ["c=dev", `t=${token}`];
-  device.ask({ path: "ps/a", query, token: "ob", options: [[6, 0]] });
-  device.device.move(20_000);
-  expect(device.ask({ code: "PUT", path: "mqtt/connection", query }).code).toBe("2.04");
-  expect(world.disconnects).toEqual([]);
-  world.publish("a", "moved");
-  expect(device.take()).toMatchObject([{ token: "ob", payload: "moved" }]);
+  const again = connect(device, ["clientid=dev", `token=${token}`]);
+  expect(again).toMatch(/^\d+$/);
+  expect(again).not.toBe(token);
+  const other = new CoapDevice(network, 20_000);
+  expect(connect(other, ["clientid=dev", `token=${again}`])).toMatch(/^\d+$/);
+  expect(world.connects).toHaveLength(3);
+});
+
+it("does not end observations by an unrelated token, whoever names himself (RFC 7641 §4.1)", () => {
+  const { world, device } = setup();
+  device.ask({ path: "ps/a", query: ["c=k"], token: "1", options: [[6, 0]] });
+  device.ask({ path: "ps/a", query: ["c=k"], token: "9", options: [[6, 1]] });
+  world.publish("a", "x");
+  expect(device.take()).toMatchObject([{ token: "1", payload: "x" }]);
 });
 
 it("does not take a client over with a wrong token, or another's client id", () => {

@@ -264,7 +264,7 @@ const erlang = (id: string, observe: string, query: string): string =>
   `44 01 ${id} ${id}${id} ${observe} 52 'ps' 01 'a' ${query} ff '123'`;
 
 it("er_coap_client: unsubscribes by client id and topic under another token, and wants 2.07", () => {
-  const { world, client, tell } = setup({ connection: { required: true } });
+  const { world, client, tell } = setup({ connection: { required: true }, subscribe: { endByTopic: true } });
   const connect = "44 02 0001 00010001 b4 'mqtt' 0a 'connection' 4d 03 'clientid=client1'";
   const connected = client.asks(connect);
   expect(connected).toMatchObject({ code: "2.01" });
@@ -279,7 +279,7 @@ it("er_coap_client: unsubscribes by client id and topic under another token, and
 });
 
 it("er_coap_client: does so without a connection too, if it gives its client id", () => {
-  const { client, tell } = setup();
+  const { client, tell } = setup({ subscribe: { endByTopic: true } });
   client.asks(erlang("0002", "60", "44 'c=me'"));
   expect(client.asks(erlang("0003", "61 01", "44 'c=me'"))).toMatchObject({ code: "2.07" });
   expect(tell("y")).toEqual([]);

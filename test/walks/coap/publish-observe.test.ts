@@ -120,8 +120,8 @@ it("answers Observe 1 where no value is retained with an empty 2.05, and with 2.
   }
 });
 
-it("observes wildcards, percent-encoded or not, and names the topic in Location-Path", () => {
-  const { world, device } = setup();
+it("observes wildcards, percent-encoded or not where that is asked for, and names the topic in Location-Path", () => {
+  const { world, device } = setup({ percentDecoding: true });
   world.publish("room/1/temp", "20", { retain: true });
   for (const path of ["ps/room/+/temp", "ps/room/%2B/temp", "ps/room/%23"]) {
     device.send({ path, token: "w", options: [OBSERVE] });
@@ -293,7 +293,6 @@ it("takes settings for what a request does not say", () => {
   const { world, device } = setup({
     publish: { qos: "qos2", retain: true },
     topicPrefix: "topics",
-    percentDecoding: false,
   });
   const heard = world.listen("#");
   expect(device.ask({ code: "PUT", type: "NON", path: "topics/a%2Fb", payload: "x" }).code).toBe("2.01");
@@ -315,4 +314,98 @@ it("refuses topics that are not UTF-8 or hold a NUL character with 4.00", () => 
   expect(put(Uint8Array.of(0xff, 0xfe))).toBe("4.00");
   expect(put(Uint8Array.of(0x61, 0x00))).toBe("4.00");
   expect(put(Buffer.from("é"))).toBe("2.04");
+});
+
+// ---- paths and representations
+
+it("takes the segments of a path as they are (RFC 7252 §5.10.1, §6.4)", () => {
+  const { world, device } = setup();
+  const heard = world.listen("#");
+  device.ask({ code: "PUT", path: "ps/pc/%41", query: ["retain=1"], payload: "percent" });
+  device.ask({ code: "PUT", path: "ps/pc/A", query: ["retain=1"], payload: "letter" });
+  expect(heard.map(({ topic }) => topic)).toEqual(["pc/%41", "pc/A"]);
+  expect(device.ask({ path: "ps/pc/%41" }).payload).toBe("percent");
+  expect(device.ask({ code: "DELETE", path: "ps/pc/%41" }).code).toBe("2.02");
+  expect(device.ask({ path: "ps/pc/A" }).payload).toBe("letter");
+  const slash = { code: "PUT", path: "ps", options: [[11, "a/b"]] as const, payload: "x" };
+  expect(device.ask(slash).code).toBe("4.00");
+  const lenient = setup({ percentDecoding: true });
+  const said = lenient.world.listen("#");
+  expect(lenient.device.ask(slash).code).toBe("2.04");
+  expect(lenient.device.ask({ code: "PUT", path: "ps/c%2Fd", payload: "x" }).code).toBe("2.04");
+  expect(said.map(({ topic }) => topic)).toEqual(["a/b", "c/d"]);
+});
+
+it("gives two values two ETags, and one value in two formats, too (RFC 7252 §5.10.6)", () => {
+  const { device } = setup();
+  const put = (payload: string, format?: number) =>
+    device.ask({
+      code: "PUT",
+      path: "ps/a",
+      query: ["retain=1"],
+      payload,
+      options: format === undefined ? [] : [[12, format]],
+    });
+  put("costarring");
+  const etag = device.ask({ path: "ps/a" }).raw(4) as Buffer;
+  expect(etag).toHaveLength(8);
+  expect(device.ask({ path: "ps/a", options: [[4, etag]] }).code).toBe("2.03");
+  put("liquid");
+  expect(device.ask({ path: "ps/a", options: [[4, etag]] })).toMatchObject({
+    code: "2.05",
+    payload: "liquid",
+  });
+  expect(device.ask({ code: "PUT", path: "ps/a", options: [[1, etag]], payload: "lost" }).code).toBe("4.12");
+  put("same", 0);
+  const text = device.ask({ path: "ps/a" }).raw(4) as Buffer;
+  put("same", 50);
+  expect(device.ask({ path: "ps/a", options: [[4, text]] })).toMatchObject({ code: "2.05" });
+});
+
+it("looks at each If-Match, also of a GET (RFC 7252 §5.10.8.1)", () => {
+  const { device } = setup();
+  device.ask({ code: "PUT", path: "ps/a", query: ["retain=1"], payload: "1" });
+  const etag = device.ask({ path: "ps/a" }).raw(4) as Buffer;
+  const wrong = Buffer.from("wrong");
+  expect(device.ask({ path: "ps/a", options: [[1, wrong]] }).code).toBe("4.12");
+  expect(device.ask({ path: "ps/a", options: [[1, etag]] }).code).toBe("2.05");
+  expect(device.ask({ path: "ps/none", options: [[1, wrong]] }).code).toBe("4.12");
+  const put = (...tags: Buffer[]) =>
+    device.ask({
+      code: "PUT",
+      path: "ps/a",
+      query: ["retain=1"],
+      payload: "1",
+      options: tags.map((tag) => [1, tag] as const),
+    }).code;
+  expect(put(wrong)).toBe("4.12");
+  expect(put(wrong, etag)).toBe("2.04");
+  expect(put(wrong, Buffer.alloc(0))).toBe("2.04");
+});
+
+it("answers 4.06 where a value has a content type without a number, and another is asked for", () => {
+  const { world, device } = setup();
+  world.publish("a", "x", { retain: true, properties: { contentType: "application/unheard-of" } });
+  expect(device.ask({ path: "ps/a", options: [[17, 50]] }).code).toBe("4.06");
+  expect(device.ask({ path: "ps/a" }).code).toBe("2.05");
+});
+
+it("shares the subscription to one topic as it does that to many", () => {
+  const { world, device } = setup();
+  for (const [path, token] of [
+    ["ps/$share/g/x", "1"],
+    ["ps/$share/g/+", "2"],
+  ] as const)
+    expect(device.ask({ path, token, options: [OBSERVE] })).toMatchObject({ code: "2.05", payload: "" });
+  world.publish("x", "shared");
+  expect(device.take().length).toBeGreaterThan(0);
+});
+
+it("creates what an older draft's CREATE names, and lists nothing as observable that is not", () => {
+  const { device } = setup();
+  const created = device.ask({ code: "POST", path: "ps", options: [[12, 40]], payload: "<room/1>;ct=0" });
+  expect(created.code).toBe("2.01");
+  expect(created.text(8)).toEqual(["ps", "room", "1"]);
+  expect(device.ask({ code: "POST", path: "ps", options: [[12, 40]], payload: "<a/#>" }).code).toBe("4.00");
+  expect(device.ask({ path: ".well-known/core", query: ["obs"] }).payload).not.toContain("</ps>");
 });
