@@ -41,6 +41,11 @@ export function openListeners(config: Config): readonly OpenListener[] {
 /** Frames as MQTT wants them, for a gateway that says nothing about WebSockets. */
 const BINARY: WebSocketProfile = { subprotocols: [], subprotocolRequired: false, frames: "binary" };
 
+const pathsOf = (
+  { paths }: { readonly paths: readonly string[] },
+  { path }: WebSocketProfile,
+): readonly string[] => (path === undefined || paths.includes(path) ? paths : [...paths, path]);
+
 /** The options that `net` takes for a stream listener. */
 export function streamOptions(listener: OpenListener, profile: WebSocketProfile = BINARY) {
   const { transport, bind, port, tcp, websocket, limits } = listener.config;
@@ -52,7 +57,9 @@ export function streamOptions(listener: OpenListener, profile: WebSocketProfile 
     port,
     ...tcp,
     tls: listener.tls,
-    websocket: isWebSocket ? { ...websocket, ...profile, messageSizeMax: limits.packetSize } : undefined,
+    websocket: isWebSocket
+      ? { ...websocket, ...profile, paths: pathsOf(websocket, profile), messageSizeMax: limits.packetSize }
+      : undefined,
   };
 }
 

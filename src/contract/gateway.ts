@@ -44,6 +44,8 @@ export interface ListenerInfo {
 
 /** How a listener of this gateway speaks over WebSocket. */
 export interface WebSocketProfile {
+  /** The path that the protocol's own specification gives it, accepted beside those of the listener. */
+  readonly path?: string | undefined;
   /** Accepted subprotocols, best first. */
   readonly subprotocols: readonly string[];
   /** Refuse a handshake that offers none of them. */

@@ -80,14 +80,16 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     const { request, message } = operation;
     const [, first, second, ...more] = message.path() ?? [];
     if (first === undefined) {
-      this.#collection(operation, client, now);
+      if (accepts(operation, request.method === Method.POST ? ContentFormat.PubSubCBOR : ContentFormat.Link))
+        this.#collection(operation, client, now);
       return;
     }
     const isData = first === DATA && second !== undefined;
     const topic = more.length > 0 ? undefined : this.#topics.find(client.mountpoint, isData ? second : first);
     if (topic === undefined || (!isData && second !== undefined)) request.respond(NOT_FOUND);
     else if (isData) this.#data(this.#at(operation, topic), topic, client, now, of);
-    else this.#topic(this.#at(operation, topic), topic, client, now, of);
+    else if (accepts(operation, ContentFormat.PubSubCBOR))
+      this.#topic(this.#at(operation, topic), topic, client, now, of);
   }
 
   /** The request, at the bus topic that it is about. */
@@ -355,6 +357,14 @@ const dataPath = (topic: CollectionTopic): string => `/${PREFIX}/${DATA}/${topic
 /** The CBOR map of the request, or what is wrong with it; undefined when it has another Content-Format. */
 const bodyOf = ({ message, payload }: Operation): Properties | string | undefined =>
   message.uint(Option.ContentFormat) === ContentFormat.PubSubCBOR ? readProperties(payload) : undefined;
+
+/** RFC 7252 §5.10.4: what is asked for in another format is 4.06. */
+function accepts({ request, message }: Operation, format: number): boolean {
+  const accept = message.uint(Option.Accept);
+  if (accept === undefined || accept === format) return true;
+  request.refuse(Response.NotAcceptable, `Content-Format ${format} only`);
+  return false;
+}
 
 /** What creation and change alike refuse. */
 function valueProblem(body: Properties, now: Instant): string | undefined {

@@ -177,7 +177,7 @@ export class ObservingClient {
       return;
     }
     const response = this.#first(operation, subscription, retained, now);
-    const watch = new Watch(this, subscription, operation, this.#of.config);
+    const watch = new Watch(this, subscription, operation, this.#of.config, response);
     const observation = isError(response.code) ? undefined : request.accept(response, watch);
     if (observation === undefined) {
       request.respond(response);

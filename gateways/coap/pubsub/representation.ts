@@ -44,11 +44,21 @@ export function maxAge(message: Message, now: Instant): number | undefined {
   return Math.max(0, inSeconds((message.expiresAt - now) as never));
 }
 
-const userPropertyOptions = (properties: MessageProperties | undefined): OptionValue[] =>
-  (properties?.userProperties ?? [])
-    .map(([name, value]) => `up.${name}=${value}`)
-    .filter((part) => Buffer.byteLength(part) <= 255)
-    .map((part) => option(Option.LocationQuery, part));
+/** User properties in all, so that a notification still has room for its value in the smallest message of all. */
+const USER_PROPERTIES_LENGTH = 400;
+
+function userPropertyOptions(properties: MessageProperties | undefined): OptionValue[] {
+  const options: OptionValue[] = [];
+  let left = USER_PROPERTIES_LENGTH;
+  for (const [name, value] of properties?.userProperties ?? []) {
+    const part = `up.${name}=${value}`;
+    const length = Buffer.byteLength(part);
+    if (length > 255 || length > left) continue;
+    left -= length;
+    options.push(option(Option.LocationQuery, part));
+  }
+  return options;
+}
 
 const slot = encodingSlot();
 

@@ -2,6 +2,8 @@ import type { CoapMessage } from "../stack/message.ts";
 import { Option, type OptionValue, option } from "../stack/options.ts";
 
 const SLASH = 0x2f;
+/** With its options a notification must still have room for a value in the smallest message of all. */
+const NAMED_MAX = 400;
 
 /**
  * The topic in a path: what follows the first `skip` segments, joined by slashes. A segment is what it is (RFC 7252
@@ -33,7 +35,8 @@ function hasSlash(message: CoapMessage, skip: number): boolean {
 /** Location-Path options that name the topic of a notification (RFC 7252 §5.10.7). */
 export function locationOf(prefix: string, topic: string): OptionValue[] | undefined {
   const segments = topic.split("/");
-  // A segment is an option of 255 bytes at most (RFC 7252 §5.10); such a topic cannot be named.
+  // A segment is an option of 255 bytes at most (RFC 7252 §5.10), and a message has an end: such a topic cannot be named.
+  if (Buffer.byteLength(topic) > NAMED_MAX) return undefined;
   if (segments.some((segment) => segment.length > 85 && Buffer.byteLength(segment) > 255)) return undefined;
   return [prefix, ...segments].map((segment) => option(Option.LocationPath, segment));
 }

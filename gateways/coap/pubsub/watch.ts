@@ -8,7 +8,7 @@ import type { CoapPeer, CoapResponse, Observation, ObservationEnd, Observer } fr
 import { formNotification } from "./form-body.ts";
 import type { ObservingClient, Subscription } from "./observing-client.ts";
 import type { Form, Operation, Watched } from "./operation.ts";
-import { isOfFormat, notificationOf } from "./representation.ts";
+import { formatOf, isOfFormat, notificationOf } from "./representation.ts";
 import { locationOf } from "./topic-path.ts";
 
 /** The last word to observers of a topic-data resource that was deleted. */
@@ -17,6 +17,9 @@ const ANOTHER_FORMAT = {
   code: Response.NotAcceptable,
   payload: utf8("the topic has another Content-Format now"),
 };
+
+const formatIn = ({ options }: CoapResponse): number | undefined =>
+  options?.find(({ number }) => number === Option.ContentFormat)?.value as number | undefined;
 
 export type WatchEnd = ObservationEnd;
 
@@ -33,12 +36,14 @@ export class Watch implements Observer {
   readonly #via: CoapPeer | undefined;
   /** The one Content-Format that the client takes; undefined when it has not said, or observes many topics. */
   readonly #accept: number | undefined;
+  #format: number | undefined;
 
   constructor(
     client: ObservingClient,
     subscription: Subscription,
     operation: Pick<Operation, "form" | "watched" | "message" | "via">,
     config: CoapConfig,
+    first: CoapResponse,
   ) {
     this.#client = client;
     this.subscription = subscription;
@@ -46,6 +51,7 @@ export class Watch implements Observer {
     this.#watched = operation.watched;
     this.#via = operation.via;
     this.#accept = subscription.wildcard ? undefined : operation.message.uint(Option.Accept);
+    this.#format = formatIn(first);
     this.#config = config;
     // Under a wildcard the next message is of another topic, so nothing supersedes.
     this.coalesce = config.subscribe.coalesce && !subscription.wildcard;
@@ -82,7 +88,14 @@ export class Watch implements Observer {
     if (this.#form === "data" && delivery.retain && payload.length === 0) return DELETED;
     // RFC 7641 §4.2: notifications keep to the format that was asked for.
     if (this.#accept !== undefined && !isOfFormat(properties, this.#accept)) return ANOTHER_FORMAT;
-    return undefined;
+    return this.#changesFormat(formatOf(properties)) ? ANOTHER_FORMAT : undefined;
+  }
+
+  /** Without Accept the first format that is told is the one of all that follow; one that is not known may be it. */
+  #changesFormat(format: number | undefined): boolean {
+    if (this.subscription.wildcard || this.#form === "form" || format === undefined) return false;
+    this.#format ??= format;
+    return format !== this.#format;
   }
 
   continues(previous: Observer): boolean {

@@ -53,6 +53,8 @@ export class PendingAsk implements Ask, Outgoing {
   #offset = 0;
   #szx: number;
   #uploaded: boolean;
+  /** It went, or goes, in blocks. */
+  #blockwise: boolean;
   #download: Download | undefined = undefined;
   #restarts = 0;
   /** Fetches the rest of a notification under a token of its own. */
@@ -66,6 +68,7 @@ export class PendingAsk implements Ask, Outgoing {
     this.#observe = observe ?? (request.observe === true ? 0 : undefined);
     this.#szx = channel.szxMax;
     this.#uploaded = (request.payload?.length ?? 0) <= channel.payloadMax;
+    this.#blockwise = !this.#uploaded;
   }
 
   get token(): Uint8Array {
@@ -144,7 +147,7 @@ export class PendingAsk implements Ask, Outgoing {
   /** A response or notification with this ask's token. */
   respond(message: CoapMessage, now: Instant, acknowledgement?: Acknowledgement): void {
     this.#channel.withdraw(this);
-    if (!this.#uploaded && this.#continueUpload(message, now)) return;
+    if (this.#uploaded ? this.#shrinks(message, now) : this.#continueUpload(message, now)) return;
     const block = readBlock(message, Option.Block2);
     const sequence = message.uint(Option.Observe);
     if (this.#observing && this.#download === undefined && !this.#isFresh(sequence, now)) return;
@@ -155,6 +158,22 @@ export class PendingAsk implements Ask, Outgoing {
       acknowledgement?.give();
       this.#downloadBlock(message, block, now);
     }
+  }
+
+  /**
+   * RFC 7959 §2.9.3: a request that went out whole was too large for the peer, which says how large its blocks may be.
+   * Once: from then on it goes in blocks.
+   */
+  #shrinks(message: CoapMessage, now: Instant): boolean {
+    if (message.code !== Response.RequestEntityTooLarge || this.#blockwise) return false;
+    const block = readBlock(message, Option.Block1);
+    const length = this.request.payload?.length ?? 0;
+    if (block === undefined || length <= blockSize(block.szx)) return false;
+    this.#blockwise = true;
+    this.#uploaded = false;
+    this.#szx = Math.min(block.szx, this.#channel.szxMax);
+    this.#transmit(now);
+    return true;
   }
 
   /** True when the response only moves the upload on (RFC 7959 §2.3). */

@@ -17,6 +17,8 @@ export interface Carrier extends Capacity {
   readonly asks: Asks;
   /** The time of the input at hand. */
   readonly now: Instant;
+  /** When the peer was heard last. */
+  readonly heardAt: Instant;
   /** A stream: no acknowledgements, no retransmission. */
   readonly reliable: boolean;
   /** The peer's address is real, or nobody cares. */

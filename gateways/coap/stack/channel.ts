@@ -48,6 +48,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   }
 
   abstract readonly reliable: boolean;
+  abstract readonly heardAt: Instant;
   abstract readonly proven: boolean;
   abstract readonly payloadMax: number;
   abstract readonly szxMax: number;

@@ -35,7 +35,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   readonly #liveness: Liveness;
   #address: string;
   #port: number;
-  #heardAt: Instant;
+  heardAt: Instant;
   #forgetAt: Instant;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
@@ -47,7 +47,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.#port = host.peer.port;
     this.#proof = new ReachabilityProof(host, listener.settings);
     this.#liveness = new Liveness(this, listener.settings);
-    this.#heardAt = now;
+    this.heardAt = now;
     this.#forgetAt = after(now, listener.transmission.EXCHANGE_LIFETIME);
   }
 
@@ -91,7 +91,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   protected read(bytes: Uint8Array, now: Instant): void {
     const { message, counters } = this.listener;
-    this.#heardAt = now;
+    this.heardAt = now;
     const { address, port } = this.host.peer;
     if (port !== this.#port || address !== this.#address) this.#moved();
     const error = decodeDatagram(bytes, message);
@@ -388,17 +388,17 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected transportDeadline(): Instant {
     return earliest(
       earliest(this.#outbox?.deadline() ?? NEVER, this.#forgetAt),
-      this.#liveness.deadline(this.#heardAt),
+      this.#liveness.deadline(this.heardAt),
     );
   }
 
   protected transportDue(now: Instant): void {
     if (this.#outbox !== undefined && this.#outbox.deadline() <= now) this.#outbox.wake(now);
-    this.#liveness.due(this.#heardAt, now);
+    this.#liveness.due(this.heardAt, now);
     if (this.#forgetAt > now) return;
     this.#exchanges.sweep(now);
     const { EXCHANGE_LIFETIME } = this.listener.transmission;
-    const idleSince = after(this.#heardAt, EXCHANGE_LIFETIME);
+    const idleSince = after(this.heardAt, EXCHANGE_LIFETIME);
     this.#forgetAt = idleSince > now ? idleSince : after(now, EXCHANGE_LIFETIME);
     if (idleSince <= now && !this.busy && this.#outbox?.busy !== true && this.#exchanges.size === 0) {
       this.#forgetAt = NEVER;

@@ -1,11 +1,18 @@
 import { Ring } from "#core/lib/ring.ts";
-import { after, type Instant } from "#core/lib/time.ts";
+import { after, type Instant, seconds } from "#core/lib/time.ts";
 import { isError } from "./codes.ts";
 import { tokenOf } from "./message.ts";
 import type { Outgoing } from "./outbox.ts";
 import { Reply } from "./reply.ts";
 import type { StackSettings } from "./settings.ts";
 import type { CoapResponse, Observation, ObservationEnd, Observer } from "./site.ts";
+
+/**
+ * RFC 7641 §4.5.1: a NON in three seconds, where the round trip is not known. To a peer that was heard meanwhile they go
+ * as they come; one that was not gets a CON after a few, behind which the rest waits.
+ */
+const UNHEARD = seconds(3);
+const UNHEARD_MAX = 5;
 
 const SEQUENCE = 0x1000000;
 const HALF = 0x800000;
@@ -33,12 +40,14 @@ export interface Notifying {
   readonly reliable: boolean;
   readonly observeSettings: StackSettings["observe"];
   readonly now: Instant;
+  /** When the peer was heard last. */
+  readonly heardAt: Instant;
   /** A message id is free; else even a NON waits its turn with the CONs. */
   readonly idReady: boolean;
   /** Else every notification is confirmable: its ACK proves the address. */
   readonly proven: boolean;
-  /** Encodes and sends a NON, or a message on a stream; returns its message id. */
-  sendNotification(observation: PeerObservation): number;
+  /** Encodes and sends a NON, or a message on a stream. */
+  sendNotification(observation: PeerObservation): void;
   /** Hands it to the outbox, which comes back with `encode`. */
   confirmNotification(observation: PeerObservation): void;
   encodeNotification(observation: PeerObservation, messageId: number, now: Instant): Uint8Array;
@@ -55,7 +64,7 @@ export interface Notifying {
 }
 
 /** How an observation was asked for. */
-type Registration = Pick<PeerObservation, "key" | "method" | "szx">;
+type Registration = Pick<PeerObservation, "key" | "method" | "szx" | "blocks">;
 
 /** One peer observing one resource; is what the outbox retransmits while a notification is unacknowledged. */
 export class PeerObservation implements Observation, Outgoing {
@@ -66,12 +75,11 @@ export class PeerObservation implements Observation, Outgoing {
   key: string;
   method: number;
   szx: number;
+  /** The registration asked for blocks of that size; else they are only for what is too large for one message. */
+  blocks: boolean;
   /** What the current notification is sent from. */
   readonly reply = new Reply();
   sequence: number;
-  /** Of the last two NON notifications: an RST names one of them. */
-  lastId = -1;
-  lastButOneId = -1;
   #waiting: Ring<Waiting> | undefined = undefined;
   #current: Waiting | undefined = undefined;
   #unconfirmed = 0;
@@ -87,6 +95,7 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
+    this.blocks = origin.blocks;
     this.sequence = firstSequence(now);
     this.#confirmedAt = now;
   }
@@ -118,6 +127,7 @@ export class PeerObservation implements Observation, Outgoing {
     this.key = origin.key;
     this.method = origin.method;
     this.szx = origin.szx;
+    this.blocks = origin.blocks;
     this.#paused = true;
     this.sequence = nextSequence(this.sequence);
     if (this.#current === undefined) return;
@@ -215,8 +225,7 @@ export class PeerObservation implements Observation, Outgoing {
       return;
     }
     this.#unconfirmed++;
-    this.lastButOneId = this.lastId;
-    this.lastId = channel.sendNotification(this);
+    channel.sendNotification(this);
     this.#settled();
   }
 
@@ -229,6 +238,7 @@ export class PeerObservation implements Observation, Outgoing {
       !this.#channel.idReady ||
       !this.#channel.proven ||
       this.#unconfirmed >= confirmEvery ||
+      (this.#unconfirmed >= UNHEARD_MAX && this.#channel.now >= after(this.#channel.heardAt, UNHEARD)) ||
       this.#channel.now >= after(this.#confirmedAt, confirmInterval)
     );
   }

@@ -16,11 +16,31 @@ interface Report {
   readonly end: boolean;
 }
 
+const RECENT = 16;
+
+/** The last NON notifications to a peer, by message id: an RST names one of them (RFC 7641 §3.6). */
+class RecentNotifications {
+  readonly #ids = new Uint16Array(RECENT);
+  readonly #observations = new Array<PeerObservation | undefined>(RECENT).fill(undefined);
+  #next = 0;
+
+  add(messageId: number, observation: PeerObservation): void {
+    this.#ids[this.#next] = messageId;
+    this.#observations[this.#next] = observation;
+    this.#next = (this.#next + 1) % RECENT;
+  }
+
+  of(messageId: number): PeerObservation | undefined {
+    return this.#observations[this.#ids.indexOf(messageId)];
+  }
+}
+
 /** What one peer observes, by token (RFC 7641 §4.1), and what its observers are still to be told. */
 export class Observations implements Notifying {
   readonly #carrier: Carrier;
   #byToken: SmallMap<string, PeerObservation> | undefined = undefined;
   #reports: Report[] | undefined = undefined;
+  #notifications: RecentNotifications | undefined = undefined;
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier;
@@ -60,7 +80,7 @@ export class Observations implements Notifying {
     const token = tokenKey(exchange.token, 0, exchange.token.length);
     const szx = Math.min(exchange.wanted?.szx ?? this.#carrier.szxMax, this.#carrier.szxMax);
     const { key, method } = exchange;
-    const origin = { key, method, szx };
+    const origin = { key, method, szx, blocks: exchange.wanted !== undefined };
     const known = this.#byToken?.get(token);
     if (known !== undefined && observer.continues?.(known.observer) === true) {
       known.renew(observer, origin);
@@ -112,17 +132,14 @@ export class Observations implements Notifying {
 
   notified(messageId: number, token: Uint8Array): boolean {
     const observation = this.find(token);
-    return observation?.lastId === messageId || observation?.lastButOneId === messageId;
+    return observation !== undefined && this.#notifications?.of(messageId) === observation;
   }
 
   /** An RST that names a NON notification ends the observation (RFC 7641 §3.6). */
   reset(messageId: number): boolean {
-    for (const each of this.#byToken?.values() ?? []) {
-      if (each.lastId !== messageId && each.lastButOneId !== messageId) continue;
-      each.fail("reset");
-      return true;
-    }
-    return false;
+    const observation = this.#notifications?.of(messageId);
+    observation?.fail("reset");
+    return observation !== undefined;
   }
 
   endAll(why: ObservationEnd): void {
@@ -133,8 +150,15 @@ export class Observations implements Notifying {
     this.endAll("timeout");
   }
 
-  sendNotification(observation: PeerObservation): number {
-    return this.#carrier.notify(observation);
+  get heardAt(): Instant {
+    return this.#carrier.heardAt;
+  }
+
+  sendNotification(observation: PeerObservation): void {
+    const messageId = this.#carrier.notify(observation);
+    if (this.reliable) return;
+    this.#notifications ??= new RecentNotifications();
+    this.#notifications.add(messageId, observation);
   }
 
   confirmNotification(observation: PeerObservation): void {

@@ -1,5 +1,5 @@
 import type { Instant } from "#core/lib/time.ts";
-import { type Block, blockSize, packBlock, SZX_BERT } from "./block.ts";
+import { type Block, blockSize, packBlock, SZX_BERT, szxFor } from "./block.ts";
 import type { BodiesOfPeer, Body } from "./bodies.ts";
 import { isSafe, Response } from "./codes.ts";
 import { Option, type OptionValue } from "./options.ts";
@@ -12,6 +12,20 @@ export interface Capacity {
   readonly payloadMax: number;
   /** Largest size exponent; 7 on streams that may use BERT. */
   readonly szxMax: number;
+}
+
+/** What a head may take of `payloadMax` without a word: token, and the options that the stack adds. */
+const OPTION_ROOM = 64;
+
+/** What is left for the payload beside options that are many, so that the whole message fits. */
+function roomFor(options: readonly OptionValue[] | undefined, payloadMax: number): number {
+  let length = 0;
+  for (const { value } of options ?? []) {
+    length +=
+      5 +
+      (typeof value === "number" ? 4 : typeof value === "string" ? Buffer.byteLength(value) : value.length);
+  }
+  return Math.max(blockSize(0), payloadMax - Math.max(0, length - OPTION_ROOM));
 }
 
 /** Bytes that one block carries: many blocks of 1024 in a message with BERT (RFC 8323 §6). */
@@ -102,10 +116,8 @@ export class Reply {
     this.whole(response);
     const payload = response.payload;
     if (payload === undefined) return;
-    if (
-      payload.length <= capacity.payloadMax &&
-      (wanted === undefined || payload.length <= blockSize(wanted.szx))
-    ) {
+    const room = roomFor(response.options, capacity.payloadMax);
+    if (payload.length <= room && (wanted === undefined || payload.length <= blockSize(wanted.szx))) {
       if (wanted === undefined || wanted.number === 0) {
         if (wanted !== undefined) this.block2 = packBlock(0, false, Math.min(wanted.szx, capacity.szxMax));
         return;
@@ -118,20 +130,22 @@ export class Reply {
       return;
     }
     this.etag = etag;
-    this.#block(payload, wanted, capacity);
+    this.#block(payload, wanted, capacity, room);
   }
 
   /** A later block of a body kept earlier. The body is dropped with its last block. */
   continued(body: Body, wanted: Block, capacity: Capacity, bodies: BodiesOfPeer, now: Instant): void {
     this.source = body.response ?? NO_BODY;
     this.etag = body.etag;
-    const more = this.#block(body.bytes, wanted, capacity);
+    const room = roomFor(this.source.options, capacity.payloadMax);
+    const more = this.#block(body.bytes, wanted, capacity, room);
     if (more) bodies.touch(body, now);
     else bodies.drop(body.key);
   }
 
-  #block(payload: Uint8Array, wanted: Block | undefined, capacity: Capacity): boolean {
-    const szx = Math.min(wanted?.szx ?? capacity.szxMax, capacity.szxMax);
+  #block(payload: Uint8Array, wanted: Block | undefined, capacity: Capacity, room: number): boolean {
+    const largest = room < blockSize(SZX_BERT) ? szxFor(room) : capacity.szxMax;
+    const szx = Math.min(wanted?.szx ?? capacity.szxMax, capacity.szxMax, largest);
     const offset = wanted === undefined ? 0 : wanted.number * blockSize(wanted.szx);
     if (offset > 0 && offset >= payload.length) {
       this.whole({ code: Response.BadRequest, payload: OUT_OF_RANGE });

@@ -254,7 +254,8 @@ export class Server implements Answering {
     const { reply } = observation;
     const response = observation.response ?? NOT_FOUND;
     const szx = this.#carrier.notificationSzx(observation);
-    const large = (response.payload?.length ?? 0) > blockSize(szx);
+    const whole = this.#carrier.reliable && !observation.blocks ? this.#carrier.payloadMax : blockSize(szx);
+    const large = (response.payload?.length ?? 0) > whole;
     const wanted = large ? { number: 0, more: false, szx } : undefined;
     reply.reset().cut(response, wanted, this.#carrier, this, observation, this.#carrier.now);
     if (!isError(response.code)) reply.observe = observation.sequence;

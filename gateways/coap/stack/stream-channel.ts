@@ -30,7 +30,7 @@ export class StreamChannel extends CoapChannel {
   #peerBlocks = false;
   #csmHeard = false;
   #over = false;
-  #heardAt: Instant;
+  heardAt: Instant;
   #pinged = false;
   /** When the peer's CSM must be here. */
   readonly #csmDue: Instant;
@@ -40,7 +40,7 @@ export class StreamChannel extends CoapChannel {
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
     super(listener, host, now);
     this.#websocket = host.peer.transport === "ws" || host.peer.transport === "wss";
-    this.#heardAt = now;
+    this.heardAt = now;
     this.#csmDue = after(now, host.limits.connectTimeout);
     const { writer, settings } = listener;
     this.#messageMax = Math.min(settings.maxMessageSize, host.limits.packetSize);
@@ -48,8 +48,9 @@ export class StreamChannel extends CoapChannel {
     this.#send(Signal.CSM, NO_BYTES, undefined);
   }
 
+  /** RFC 8323 §5.3.1: what the peer announced, and before that what everybody takes. */
   get payloadMax(): number {
-    return Math.max(this.#peerMessageMax, MAX_MESSAGE_SIZE_DEFAULT) - HEAD_ROOM;
+    return this.#peerMessageMax - HEAD_ROOM;
   }
 
   /** BERT is for peers that have announced both (RFC 8323 §6). */
@@ -58,7 +59,7 @@ export class StreamChannel extends CoapChannel {
   }
 
   protected read(bytes: Uint8Array, now: Instant): void {
-    this.#heardAt = now;
+    this.heardAt = now;
     this.#pinged = false;
     this.sites.heard(now);
     if (this.#over) return;
@@ -237,12 +238,17 @@ export class StreamChannel extends CoapChannel {
   }
 
   protected transportDeadline(): Instant {
-    const idle = after(this.#heardAt, this.listener.settings.idleTimeout);
+    const idle = after(this.heardAt, this.listener.settings.idleTimeout);
     return this.#csmHeard ? idle : earliest(idle, this.#csmDue);
   }
 
   protected transportDue(now: Instant): void {
     if (this.transportDeadline() > now || this.#over) return;
+    if (this.host.paused === true) {
+      // What the peer has sent we have not read: its silence is ours.
+      this.heardAt = now;
+      return;
+    }
     if (!this.#csmHeard && this.#csmDue <= now) {
       this.#abort("no CSM in time");
       return;
@@ -252,7 +258,7 @@ export class StreamChannel extends CoapChannel {
       return;
     }
     this.#pinged = true;
-    this.#heardAt = now;
+    this.heardAt = now;
     this.listener.writer.begin();
     this.#send(Signal.Ping, NO_BYTES, undefined);
   }

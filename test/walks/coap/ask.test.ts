@@ -347,3 +347,32 @@ it("a transfer that makes no progress ends, whatever blocks, sizes and ETags the
     { numRuns: 300 },
   );
 });
+
+it("goes on in blocks where a request that went whole was too large for the peer (RFC 7959 §2.9.3)", () => {
+  const { device, begin, responses, failures } = setup();
+  const [whole] = begin({ method: Method.PUT, payload: Buffer.from(text(300)) });
+  expect(whole?.payload).toHaveLength(300);
+  answer(device, whole, { code: "4.13", options: [[BLOCK1, block(0, false, 3)]] });
+  let body = "";
+  for (let number = 0; number < 3; number++) {
+    const [part] = device.take();
+    expect(part?.number(BLOCK1)).toBe(block(number, number < 2, 3));
+    body += part?.payload;
+    const code = number < 2 ? "2.31" : "2.04";
+    answer(device, part, { code, options: [[BLOCK1, block(number, number < 2, 3)]] });
+  }
+  expect(body).toBe(text(300));
+  expect(responses).toMatchObject([{ code: Response.Changed }]);
+  expect(failures).toEqual([]);
+});
+
+it.each([block(0, false, 6), undefined])(
+  "takes a 4.13 that shows no way for the last word (Block1 %s)",
+  (given) => {
+    const { device, begin, responses } = setup();
+    const [whole] = begin({ method: Method.PUT, payload: Buffer.from(text(300)) });
+    answer(device, whole, { code: "4.13", options: given === undefined ? [] : [[BLOCK1, given]] });
+    expect(responses).toMatchObject([{ code: Response.RequestEntityTooLarge }]);
+    expect(device.take()).toEqual([]);
+  },
+);

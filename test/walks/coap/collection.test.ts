@@ -359,3 +359,12 @@ it("ends the last observations when max-subscribers is lowered (draft-21 §3.5.4
   const ended = device.take().filter(({ code }) => code === "4.04");
   expect(ended.map(({ token }) => token)).toEqual(["2", "3"]);
 });
+
+it("answers 4.06 to an Accept of what a resource of the collection does not speak (RFC 7252 §5.10.4)", () => {
+  const { topic, ask } = setup();
+  const { path } = topic("a");
+  expect(ask({ path: "pubsub", options: [[17, 60]] }).code).toBe("4.06");
+  expect(ask({ path: "pubsub", options: [[17, 40]] }).code).toBe("2.05");
+  expect(ask({ path, options: [[17, 50]] }).code).toBe("4.06");
+  expect(ask({ path, options: [[17, PUBSUB]] }).code).toBe("2.05");
+});

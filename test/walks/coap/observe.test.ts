@@ -219,3 +219,27 @@ it("does not let a notification overtake the response that is still to be acknow
   device.acknowledge(response?.id ?? 0);
   expect(device.take()).toMatchObject([{ type: "NON", payload: "1" }]);
 });
+
+it("ends an observation whose earlier NON notification is reset, too (RFC 7641 §3.6)", () => {
+  const { device, tell, ended } = setup();
+  device.ask({ path: "t", token: "a", options: [[OBSERVE, 0]] });
+  for (let each = 1; each <= 5; each++) tell(`non:${each}`);
+  const [first] = device.take();
+  device.reset(first?.id ?? 0);
+  expect(ended).toEqual(["reset"]);
+});
+
+it("sends a peer that is not heard a CON after a few NON, and the rest behind it (RFC 7641 §4.5.1)", () => {
+  const { device, observations, world, site } = setup();
+  device.ask({ path: "t", token: "a", options: [[OBSERVE, 0]] });
+  const response = { code: Response.Content, payload: bytes("x") };
+  const notify = () => site.peer.turn(() => observations[0]?.notify(response, false, 0));
+  for (let second = 0; second < 20; second++) {
+    world.advance(seconds(1));
+    notify();
+    world.settle();
+  }
+  const told = device.take();
+  expect(told.filter(({ type }) => type === "NON").length).toBeLessThanOrEqual(6);
+  expect(new Set(told.filter(({ type }) => type === "CON").map(({ id }) => id)).size).toBe(1);
+});

@@ -120,14 +120,15 @@ it("TD_COAP_OBS_08: who asked for one format is told 4.06 when the topic changes
   expect(world.disconnects).toHaveLength(1);
 });
 
-it("tells who asked for no format every message, whatever its format", () => {
+it("keeps to the format of the first response, and ends with 4.06 where another follows (RFC 7641 §4.2)", () => {
   const { world, client } = setup();
-  world.publish("obs", "{}", { properties: { contentType: "application/json" } });
   world.publish("obs", "x", {});
+  world.publish("obs", "{}", { properties: { contentType: "application/json" } });
+  world.publish("obs", "nobody hears this", {});
   const told = client.hears();
   expect(told.map((each) => [each.code, each.option(12)])).toEqual([
-    ["2.05", 50],
     ["2.05", undefined],
+    ["4.06", undefined],
   ]);
 });
 

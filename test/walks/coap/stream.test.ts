@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
 import { Method, Response } from "#gateways/coap/stack/codes.ts";
+import { type OptionValue, option } from "#gateways/coap/stack/options.ts";
+import type { Observation } from "#gateways/coap/stack/site.ts";
 import { stackWorld } from "../../support/coap-site.ts";
 import {
   frame,
@@ -285,4 +287,80 @@ it("takes every notification as the next one, whatever its Observe value (RFC 83
   ] as const)
     send({ code: "2.05", token, options: [[6, observe]], payload });
   expect(replies).toEqual(["a", "b", "c", "d", "e"]);
+});
+
+// ---- observing over a stream
+
+/** Observes `t`; `tell` sends the observer a notification. */
+function observing(csm: StreamSent, ...more: [number, Buffer | string][]) {
+  const stack = setup();
+  let observation: Observation | undefined;
+  stack.site.handler = (request) => {
+    observation = request.accept({ code: Response.Content }, { settled: () => {}, ended: () => {} });
+  };
+  stack.stream.takeBytes();
+  stack.send(csm, { code: "0.01", token: "o", options: [[6, ""], [11, "t"], ...more] });
+  const tell = (payload: string, options: OptionValue[] = []): Uint8Array => {
+    stack.site.peer.turn(() =>
+      observation?.notify({ code: Response.Content, payload: Buffer.from(payload), options }, false, 0),
+    );
+    stack.world.settle();
+    return stack.stream.takeBytes();
+  };
+  return { ...stack, tell };
+}
+const announcing = (size: number): StreamSent => ({
+  code: "7.01",
+  options: [
+    [2, Buffer.from([size >> 16, (size >> 8) & 0xff, size & 0xff])],
+    [4, ""],
+  ],
+});
+
+it("sends a notification whole where the peer takes so large a message (RFC 8323 §5.3.2)", () => {
+  const { tell } = observing(LARGE_CSM);
+  for (const length of [1024, 1025, 5000, 60_000]) {
+    const [told] = frames(tell("x".repeat(length)));
+    expect(told?.payload).toHaveLength(length);
+    expect(number(told, 23)).toBeUndefined();
+  }
+});
+
+it("cuts a notification for a peer that takes less, or that asked for blocks", () => {
+  expect(frames(observing(announcing(1152)).tell("x".repeat(2000)))[0]?.payload).toHaveLength(1024);
+  const asked = observing(LARGE_CSM, [23, Buffer.of(2)]);
+  expect(frames(asked.tell("x".repeat(2000)))[0]?.payload).toHaveLength(64);
+});
+
+it("sends no message that is longer than the peer has announced, whatever its options (RFC 8323 §5.3.1)", () => {
+  for (const size of [1152, 1300, 4000]) {
+    for (const options of [0, 100, 400, 800]) {
+      const { tell } = observing(announcing(size));
+      const parts = Array.from({ length: options / 100 }, () => option(20, "q".repeat(100)));
+      for (const length of [0, 500, 900, 1024, 2000, 5000])
+        expect(tell("x".repeat(length), parts).length, `${size}, ${options}, ${length}`).toBeLessThanOrEqual(
+          size,
+        );
+    }
+  }
+});
+
+it("does not take a peer for silent while it is the gateway that does not read", () => {
+  const { stream, send, world } = setup({ idleTimeout: "60s" });
+  stream.takeBytes();
+  send(LARGE_CSM);
+  stream.capacity = 10;
+  stream.send(frame(put("x".repeat(100))));
+  stream.send(frame(put("waits to be read")));
+  const kept = stream.written.length;
+  world.advance(seconds(500));
+  expect(stream.closed).toBe(false);
+  expect(stream.written.length).toBe(kept);
+  stream.takeBytes();
+  expect(frames(stream.takeBytes())).toMatchObject([{ code: "2.05", payload: "waits to be read" }]);
+  stream.capacity = Number.POSITIVE_INFINITY;
+  world.advance(seconds(61));
+  expect(frames(stream.takeBytes())).toMatchObject([{ code: "7.02" }]);
+  world.advance(seconds(61));
+  expect(stream.closed).toBe(true);
 });
