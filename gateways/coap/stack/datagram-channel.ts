@@ -8,7 +8,7 @@ import type { Exchange } from "./exchange.ts";
 import { ExchangesOfPeer } from "./exchange-memory.ts";
 import type { Listener } from "./listener.ts";
 import { Liveness } from "./liveness.ts";
-import { type CoapMessage, decodeDatagram, HEADER_LENGTH, TOKEN_LENGTH_MAX, Type } from "./message.ts";
+import { type CoapMessage, HEADER_LENGTH, TOKEN_LENGTH_MAX, Type } from "./message.ts";
 import type { PeerObservation } from "./observation.ts";
 import { Option } from "./options.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./outbox.ts";
@@ -94,7 +94,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.heardAt = now;
     const { address, port } = this.host.peer;
     if (port !== this.#port || address !== this.#address) this.#moved();
-    const error = decodeDatagram(bytes, message);
+    const error = this.listener.decodeOnce(bytes);
     if (error !== undefined) {
       counters.malformed.value++;
       if (error.reaction !== "format") return;

@@ -8,7 +8,7 @@ import { observedClaim } from "./asks.ts";
 import { EMPTY, isRequest } from "./codes.ts";
 import { DatagramChannel } from "./datagram-channel.ts";
 import { Listener } from "./listener.ts";
-import { CoapMessage, decodeDatagram, type FormatError, Type, tokenKey } from "./message.ts";
+import { type CoapMessage, type FormatError, Type, tokenKey } from "./message.ts";
 import { AMPLIFICATION_MAX } from "./reachability.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
@@ -34,7 +34,6 @@ export interface Held {
 
 export class CoapEndpoint implements Endpoint {
   readonly #listener: Listener;
-  readonly #message = new CoapMessage();
   readonly unprovenFactor: number | undefined;
 
   constructor(listener: Listener) {
@@ -44,8 +43,8 @@ export class CoapEndpoint implements Endpoint {
 
   /** What a stranger sends that needs no memory gets none: nonsense and pings are answered from here. */
   route(datagram: Datagram, known: boolean): Route {
-    const message = this.#message;
-    const error = decodeDatagram(datagram.bytes, message);
+    const { message } = this.#listener;
+    const error = this.#listener.decode(datagram.bytes);
     const notified = error === undefined ? this.#observed(message) : undefined;
     if (notified !== undefined) return { to: "channel", claim: notified };
     if (!known && (error !== undefined || !opensExchange(message))) {

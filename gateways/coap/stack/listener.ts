@@ -5,7 +5,7 @@ import type { Instant } from "#core/lib/time.ts";
 import { szxFor } from "./block.ts";
 import { BodyBudget } from "./bodies.ts";
 import { ExchangeMemory } from "./exchange-memory.ts";
-import { CoapMessage } from "./message.ts";
+import { CoapMessage, decodeDatagram, type FormatError } from "./message.ts";
 import { Reply } from "./reply.ts";
 import type { StackSettings } from "./settings.ts";
 import type { PeerSite, Site } from "./site.ts";
@@ -47,6 +47,8 @@ export class Listener {
   readonly observed = new Set<string>();
   /** The time of the input at hand. */
   now: Instant;
+  #decoded: Uint8Array | undefined = undefined;
+  #problem: FormatError | undefined = undefined;
 
   constructor(sites: readonly Site[], settings: StackSettings, host: GatewayHost) {
     this.now = 0 as Instant;
@@ -68,6 +70,20 @@ export class Listener {
       refused: counter("observation-refused"),
       evicted: counter("observation-evicted"),
     };
+  }
+
+  /** Decodes a datagram into `message`, for who decides where it belongs. */
+  decode(bytes: Uint8Array): FormatError | undefined {
+    this.#decoded = bytes;
+    this.#problem = decodeDatagram(bytes, this.message);
+    return this.#problem;
+  }
+
+  /** The same for who handles it: what has just been decoded is not decoded again. */
+  decodeOnce(bytes: Uint8Array): FormatError | undefined {
+    if (bytes !== this.#decoded) return decodeDatagram(bytes, this.message);
+    this.#decoded = undefined;
+    return this.#problem;
   }
 
   /** Index of the site that serves this path; -1 for none. */
