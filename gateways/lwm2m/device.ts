@@ -4,7 +4,7 @@ import type { PublishAnswer, Ticket } from "#core/contract/answers.ts";
 import type { Client } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
-import { isError, Response } from "#gateways/coap/stack/codes.ts";
+import { isError, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { Acknowledgement, CoapPeer } from "#gateways/coap/stack/site.ts";
 import { CommandRequest } from "./command-request.ts";
 import { parseCommand } from "./commands.ts";

@@ -1,9 +1,9 @@
 /** LwM2M as a site on CoAP listeners: which paths it serves, and what a request says about its sender. */
 
-import { isRequest } from "#gateways/coap/stack/codes.ts";
-import type { Link } from "#gateways/coap/stack/link-format.ts";
-import type { CoapMessage } from "#gateways/coap/stack/message.ts";
-import { Option } from "#gateways/coap/stack/options.ts";
+import { isRequest } from "#gateways/coap/stack/message/codes.ts";
+import type { Link } from "#gateways/coap/stack/message/link-format.ts";
+import type { CoapMessage } from "#gateways/coap/stack/message/message.ts";
+import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, PeerSite, Site } from "#gateways/coap/stack/site.ts";
 import { Lwm2mChannel } from "./channel.ts";
 import { locationClaim } from "./registration-interface.ts";

@@ -5,7 +5,7 @@
  */
 
 import { text } from "#core/lib/bytes.ts";
-import { parseLinks } from "#gateways/coap/stack/link-format.ts";
+import { parseLinks } from "#gateways/coap/stack/message/link-format.ts";
 import { type Path, parsePath } from "./path.ts";
 
 export interface ObjectList {

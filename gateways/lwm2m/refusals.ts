@@ -1,6 +1,6 @@
 import type { PublishAnswer, Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
-import { type Code, Response } from "#gateways/coap/stack/codes.ts";
+import { type Code, Response } from "#gateways/coap/stack/message/codes.ts";
 
 /** The code that says a refusal of the core to a device (LwM2M 1.1 Transport §6.4, tables 6.4.1-1 and 6.4.5-1). */
 export function codeOf(refusal: Refusal): Code {

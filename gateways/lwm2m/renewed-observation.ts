@@ -1,5 +1,5 @@
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import { isError } from "#gateways/coap/stack/codes.ts";
+import { isError } from "#gateways/coap/stack/message/codes.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Device } from "./device.ts";
 import type { Observed } from "./observations.ts";

@@ -6,7 +6,7 @@
 import { Ring } from "#core/lib/ring.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import { type Duration, earliest, type Instant, NEVER } from "#core/lib/time.ts";
-import { Response } from "#gateways/coap/stack/codes.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
 import type {
   Acknowledgement,
   Ask,

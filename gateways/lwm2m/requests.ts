@@ -2,8 +2,8 @@
 
 import { unreachable } from "#core/lib/assert.ts";
 import { type DecodeError, ok, type Result } from "#core/lib/result.ts";
-import { Method } from "#gateways/coap/stack/codes.ts";
-import { Option, type OptionValue, option } from "#gateways/coap/stack/options.ts";
+import { Method } from "#gateways/coap/stack/message/codes.ts";
+import { Option, type OptionValue, option } from "#gateways/coap/stack/message/options.ts";
 import type { OutgoingRequest } from "#gateways/coap/stack/site.ts";
 import { ContentFormat, encodeContent } from "./content/formats.ts";
 import { encodePathsCbor } from "./content/senml-cbor.ts";

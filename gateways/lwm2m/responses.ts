@@ -1,8 +1,8 @@
 /** Answers of a device become the `data` of response and notify messages here. */
 
 import { own, text } from "#core/lib/bytes.ts";
-import { formatCode, isError, Response } from "#gateways/coap/stack/codes.ts";
-import { Option } from "#gateways/coap/stack/options.ts";
+import { formatCode, isError, Response } from "#gateways/coap/stack/message/codes.ts";
+import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { IncomingResponse } from "#gateways/coap/stack/site.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import { ContentFormat, decodeContent } from "./content/formats.ts";

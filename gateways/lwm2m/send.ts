@@ -1,8 +1,8 @@
 /** The Send operation: data that a device reports by itself (LwM2M 1.1 §6.4.6). */
 
 import type { Instant } from "#core/lib/time.ts";
-import { Response } from "#gateways/coap/stack/codes.ts";
-import { Option } from "#gateways/coap/stack/options.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
+import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
 import { ContentFormat, decodeContent } from "./content/formats.ts";
 import type { Device } from "./device.ts";

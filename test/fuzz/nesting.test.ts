@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { readProperties } from "#gateways/coap/collection/topic-properties.ts";
-import { parseLinks } from "#gateways/coap/stack/link-format.ts";
+import { parseLinks } from "#gateways/coap/stack/message/link-format.ts";
 import { parseCommand } from "#gateways/lwm2m/commands.ts";
 import { formatExactJson, parseExactJson } from "#gateways/lwm2m/content/exact-json.ts";
 import { ContentFormat, decodeContent } from "#gateways/lwm2m/content/formats.ts";

@@ -18,10 +18,10 @@ import { refusalResponse } from "../pubsub/refusals.ts";
 import { propertiesOf } from "../pubsub/representation.ts";
 import { Waiting } from "../pubsub/waiting.ts";
 import { Watch } from "../pubsub/watch.ts";
-import { Method, Response } from "../stack/codes.ts";
-import { ContentFormat } from "../stack/content-formats.ts";
-import { formatLinks } from "../stack/link-format.ts";
-import { Option, option } from "../stack/options.ts";
+import { Method, Response } from "../stack/message/codes.ts";
+import { ContentFormat } from "../stack/message/content-formats.ts";
+import { formatLinks } from "../stack/message/link-format.ts";
+import { Option, option } from "../stack/message/options.ts";
 import type { CoapPeer, CoapRequest, CoapResponse, PeerSite, PeerSiteStatus } from "../stack/site.ts";
 import {
   Key,

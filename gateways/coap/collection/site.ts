@@ -1,6 +1,6 @@
 import type { CoapConfig } from "../config.ts";
 import type { Connections } from "../pubsub/connections.ts";
-import type { Link } from "../stack/link-format.ts";
+import type { Link } from "../stack/message/link-format.ts";
 import type { CoapPeer, PeerSite, Site } from "../stack/site.ts";
 import { CollectionPeer } from "./peer.ts";
 import type { Topics } from "./topics.ts";

@@ -1,7 +1,7 @@
 import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { Response } from "../stack/codes.ts";
+import { Response } from "../stack/message/codes.ts";
 import { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
 import { Identities, identityKey } from "./identities.ts";

@@ -1,7 +1,7 @@
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
-import { Method, Response } from "../stack/codes.ts";
+import { Method, Response } from "../stack/message/codes.ts";
 import { type CoapPeer, type CoapRequest, type CoapResponse, respondWith } from "../stack/site.ts";
 import type { Connections } from "./connections.ts";
 import { credentialsOf, PROTOCOL } from "./identities.ts";

@@ -1,5 +1,5 @@
 import { utf8 } from "#core/lib/bytes.ts";
-import { Response } from "../stack/codes.ts";
+import { Response } from "../stack/message/codes.ts";
 import type { CoapPeer, CoapResponse } from "../stack/site.ts";
 import type { Connection } from "./connection.ts";
 import type { Query } from "./query.ts";

@@ -2,7 +2,7 @@ import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import { type Instant, ZERO } from "#core/lib/time.ts";
-import { Response } from "../stack/codes.ts";
+import { Response } from "../stack/message/codes.ts";
 import { credentialsOf, identityKey, PROTOCOL } from "./identities.ts";
 import { ObservingClient, type ObservingPeer } from "./observing-client.ts";
 import type { Operation } from "./operation.ts";

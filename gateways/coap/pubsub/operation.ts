@@ -1,6 +1,6 @@
 import type { QoS } from "#core/bus/message.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
-import type { CoapMessage } from "../stack/message.ts";
+import type { CoapMessage } from "../stack/message/message.ts";
 import type { CoapPeer, CoapRequest } from "../stack/site.ts";
 import type { Query } from "./query.ts";
 

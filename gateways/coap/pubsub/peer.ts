@@ -6,11 +6,11 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
-import { Method, Response } from "../stack/codes.ts";
-import { ContentFormat } from "../stack/content-formats.ts";
-import { parseLinks } from "../stack/link-format.ts";
-import type { CoapMessage } from "../stack/message.ts";
-import { Option } from "../stack/options.ts";
+import { Method, Response } from "../stack/message/codes.ts";
+import { ContentFormat } from "../stack/message/content-formats.ts";
+import { parseLinks } from "../stack/message/link-format.ts";
+import type { CoapMessage } from "../stack/message/message.ts";
+import { Option } from "../stack/message/options.ts";
 import {
   type CoapPeer,
   type CoapRequest,

@@ -1,7 +1,7 @@
 import type { QoS } from "#core/bus/message.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
-import type { CoapMessage } from "../stack/message.ts";
-import { Option } from "../stack/options.ts";
+import type { CoapMessage } from "../stack/message/message.ts";
+import { Option } from "../stack/message/options.ts";
 
 /** What a request says in its query, by long and short names. Absent parts are undefined. */
 export interface Query {

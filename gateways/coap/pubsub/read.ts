@@ -2,7 +2,7 @@ import { hasWildcard } from "#core/bus/topic.ts";
 import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { Response } from "../stack/codes.ts";
+import { Response } from "../stack/message/codes.ts";
 import type { CoapResponse } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
 import { PRECONDITION } from "./publish.ts";

@@ -1,8 +1,8 @@
 import type { Refusal } from "#core/contract/answers.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import { utf8 } from "#core/lib/bytes.ts";
-import { Response } from "../stack/codes.ts";
-import { Option, option } from "../stack/options.ts";
+import { Response } from "../stack/message/codes.ts";
+import { Option, option } from "../stack/message/options.ts";
 import type { CoapResponse } from "../stack/site.ts";
 
 const refused = (code: CoapResponse["code"], diagnostic: string, retryAfter?: number): CoapResponse => ({

@@ -1,11 +1,11 @@
 import { encodingSlot, type Message, type MessageProperties } from "#core/bus/message.ts";
 import { sameBytes, utf8 } from "#core/lib/bytes.ts";
 import { type Instant, inSeconds, NEVER } from "#core/lib/time.ts";
-import { Response } from "../stack/codes.ts";
-import { ContentFormat, contentFormat, mediaType } from "../stack/content-formats.ts";
-import type { CoapMessage } from "../stack/message.ts";
-import { Option, type OptionValue, option } from "../stack/options.ts";
-import { entityTag } from "../stack/reply.ts";
+import { entityTag } from "../stack/blockwise/reply.ts";
+import { Response } from "../stack/message/codes.ts";
+import { ContentFormat, contentFormat, mediaType } from "../stack/message/content-formats.ts";
+import type { CoapMessage } from "../stack/message/message.ts";
+import { Option, type OptionValue, option } from "../stack/message/options.ts";
 import type { CoapResponse } from "../stack/site.ts";
 
 /** The CoAP content format of a message: its MQTT 5 content type, else text where it is declared to be. */

@@ -1,5 +1,5 @@
 import type { CoapConfig } from "../config.ts";
-import type { Link } from "../stack/link-format.ts";
+import type { Link } from "../stack/message/link-format.ts";
 import type { CoapPeer, PeerSite, Site } from "../stack/site.ts";
 import type { Connections } from "./connections.ts";
 import { PubSubPeer } from "./peer.ts";

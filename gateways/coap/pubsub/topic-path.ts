@@ -1,5 +1,5 @@
-import type { CoapMessage } from "../stack/message.ts";
-import { Option, type OptionValue, option } from "../stack/options.ts";
+import type { CoapMessage } from "../stack/message/message.ts";
+import { Option, type OptionValue, option } from "../stack/message/options.ts";
 
 const SLASH = 0x2f;
 /** With its options a notification must still have room for a value in the smallest message of all. */

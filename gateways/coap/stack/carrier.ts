@@ -1,12 +1,12 @@
 import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Instant } from "#core/lib/time.ts";
-import type { PendingAsk } from "./ask.ts";
-import type { Asks } from "./asks.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Capacity, Reply } from "./blockwise/reply.ts";
+import type { PendingAsk } from "./client/ask.ts";
+import type { Asks } from "./client/asks.ts";
 import type { Listener } from "./listener.ts";
-import type { PeerObservation } from "./observation.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { Capacity, Reply } from "./reply.ts";
+import type { PeerObservation } from "./observe/observation.ts";
+import type { Outgoing } from "./reliability/retransmission.ts";
+import type { Exchange } from "./server/exchange.ts";
 import type { CoapResponse } from "./site.ts";
 
 /** One peer's transport as requests, observations and asks see it: datagrams or a stream. */

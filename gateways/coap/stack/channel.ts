@@ -3,18 +3,18 @@ import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/cont
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import type { PendingAsk } from "./ask.ts";
-import { Asks } from "./asks.ts";
+import type { Reply } from "./blockwise/reply.ts";
 import type { Carrier } from "./carrier.ts";
-import type { Exchange } from "./exchange.ts";
+import type { PendingAsk } from "./client/ask.ts";
+import { Asks } from "./client/asks.ts";
 import type { Listener } from "./listener.ts";
-import type { CoapMessage } from "./message.ts";
-import type { PeerObservation } from "./observation.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { Reply } from "./reply.ts";
-import { Server } from "./server.ts";
+import type { CoapMessage } from "./message/message.ts";
+import type { PeerObservation } from "./observe/observation.ts";
+import type { Outgoing } from "./reliability/retransmission.ts";
+import type { Exchange } from "./server/exchange.ts";
+import { Server } from "./server/server.ts";
+import { SitesOfPeer } from "./server/sites-of-peer.ts";
 import type { CoapResponse } from "./site.ts";
-import { SitesOfPeer } from "./sites-of-peer.ts";
 
 /**
  * One CoAP peer: what datagrams and streams have in common. The transport below decodes messages and calls

@@ -4,17 +4,17 @@ import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import { isStream, type Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { observedClaim } from "./asks.ts";
-import { EMPTY, isRequest } from "./codes.ts";
-import { DatagramChannel } from "./datagram-channel.ts";
+import { observedClaim } from "./client/asks.ts";
 import { Listener } from "./listener.ts";
-import { type CoapMessage, type FormatError, Type, tokenKey } from "./message.ts";
-import { AMPLIFICATION_MAX } from "./reachability.ts";
+import { EMPTY, isRequest } from "./message/codes.ts";
+import { type CoapMessage, type FormatError, Type, tokenKey } from "./message/message.ts";
+import { emptyMessage } from "./message/writer.ts";
+import { DatagramChannel } from "./reliability/datagram-channel.ts";
+import { AMPLIFICATION_MAX } from "./reliability/reachability.ts";
+import { StreamChannel } from "./reliability/stream-channel.ts";
+import { WellKnownCore } from "./server/well-known.ts";
 import type { StackSettings } from "./settings.ts";
 import type { Site } from "./site.ts";
-import { StreamChannel } from "./stream-channel.ts";
-import { WellKnownCore } from "./well-known.ts";
-import { emptyMessage } from "./writer.ts";
 
 const TO_CHANNEL: Route = { to: "channel" };
 /** Only a request begins something; whatever else a stranger sends belongs to nothing that we know. */

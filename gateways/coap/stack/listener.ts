@@ -2,16 +2,16 @@ import type { Client } from "#core/contract/client.ts";
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { szxFor } from "./block.ts";
-import { BodyBudget } from "./bodies.ts";
-import { ExchangeMemory } from "./exchange-memory.ts";
-import { CoapMessage, decodeDatagram, type FormatError } from "./message.ts";
-import { Reply } from "./reply.ts";
+import { szxFor } from "./blockwise/block.ts";
+import { Reply } from "./blockwise/reply.ts";
+import { BodyBudget } from "./blockwise/transfer.ts";
+import { CoapMessage, decodeDatagram, type FormatError } from "./message/message.ts";
+import { MessageWriter } from "./message/writer.ts";
+import { UnprovenObservations } from "./observe/unproven-observations.ts";
+import { ExchangeMemory } from "./reliability/deduplication.ts";
+import { type Transmission, transmission } from "./reliability/transmission.ts";
 import type { StackSettings } from "./settings.ts";
 import type { PeerSite, Site } from "./site.ts";
-import { type Transmission, transmission } from "./transmission.ts";
-import { UnprovenObservations } from "./unproven-observations.ts";
-import { MessageWriter } from "./writer.ts";
 
 /** Numbers that an operator watches; names are kinds of `isthmus_<gateway>_stack_total`. */
 export interface StackCounters {

@@ -28,10 +28,10 @@ import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
-import type { Code } from "./codes.ts";
-import type { Link } from "./link-format.ts";
-import type { CoapMessage } from "./message.ts";
-import type { OptionValue } from "./options.ts";
+import type { Code } from "./message/codes.ts";
+import type { Link } from "./message/link-format.ts";
+import type { CoapMessage } from "./message/message.ts";
+import type { OptionValue } from "./message/options.ts";
 
 /** Under this name a gateway offers its sites (`Gateway.offers`) to the CoAP gateway, which serves them too. */
 export const COAP_SITES = "coap-sites";

@@ -5,8 +5,8 @@
 
 import { text } from "#core/lib/bytes.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
-import { formatCode, isError, Method, Response } from "#gateways/coap/stack/codes.ts";
-import { Option, option } from "#gateways/coap/stack/options.ts";
+import { formatCode, isError, Method, Response } from "#gateways/coap/stack/message/codes.ts";
+import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type {
   Ask,
   AskFailure,

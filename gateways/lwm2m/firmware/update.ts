@@ -5,7 +5,7 @@
 
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import { isError } from "#gateways/coap/stack/codes.ts";
+import { isError } from "#gateways/coap/stack/message/codes.ts";
 import { isJsonObject, type Json, type JsonObject } from "../content/exact-json.ts";
 import type { Device } from "../device.ts";
 import type { Operation } from "../operation.ts";

@@ -1,9 +1,9 @@
 import { parse } from "coap-packet";
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { parseLinks } from "#gateways/coap/stack/link-format.ts";
-import { CoapMessage, decodeDatagram } from "#gateways/coap/stack/message.ts";
-import { MessageWriter } from "#gateways/coap/stack/writer.ts";
+import { parseLinks } from "#gateways/coap/stack/message/link-format.ts";
+import { CoapMessage, decodeDatagram } from "#gateways/coap/stack/message/message.ts";
+import { MessageWriter } from "#gateways/coap/stack/message/writer.ts";
 import { heard } from "../../support/coap-device.ts";
 import { pubsubWorld } from "../../support/coap-site.ts";
 import { fc } from "../../support/property.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { ExchangeMemory, ExchangesOfPeer } from "#gateways/coap/stack/exchange-memory.ts";
+import { ExchangeMemory, ExchangesOfPeer } from "#gateways/coap/stack/reliability/deduplication.ts";
 
 const NOW = 1_000_000 as Instant;
 const LIFETIME = seconds(247);

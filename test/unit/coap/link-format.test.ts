@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { formatLinks, parseLinks } from "#gateways/coap/stack/link-format.ts";
+import { formatLinks, parseLinks } from "#gateways/coap/stack/message/link-format.ts";
 
 const read = (text: string) => parseLinks(new TextEncoder().encode(text));
 

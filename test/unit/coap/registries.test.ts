@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { code, formatCode, isError, isRequest, isResponse } from "#gateways/coap/stack/codes.ts";
-import { contentFormat, mediaType } from "#gateways/coap/stack/content-formats.ts";
-import { describeOption, isCritical, isNoCacheKey, isUnsafe } from "#gateways/coap/stack/options.ts";
+import { code, formatCode, isError, isRequest, isResponse } from "#gateways/coap/stack/message/codes.ts";
+import { contentFormat, mediaType } from "#gateways/coap/stack/message/content-formats.ts";
+import { describeOption, isCritical, isNoCacheKey, isUnsafe } from "#gateways/coap/stack/message/options.ts";
 
 it("writes codes in the dotted form and sorts them into classes (RFC 7252 §3, §12.1)", () => {
   expect(formatCode(code(4, 4))).toBe("4.04");

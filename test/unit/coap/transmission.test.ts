@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { MessageIds } from "#gateways/coap/stack/message-ids.ts";
-import { transmission } from "#gateways/coap/stack/transmission.ts";
+import { MessageIds } from "#gateways/coap/stack/reliability/message-ids.ts";
+import { transmission } from "#gateways/coap/stack/reliability/transmission.ts";
 
 const DEFAULTS = { ackTimeout: seconds(2), ackRandomFactor: 1.5, maxRetransmit: 4, nstart: 1 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FOREVER, ZERO } from "#core/lib/time.ts";
-import { formatCode } from "#gateways/coap/stack/codes.ts";
+import { formatCode } from "#gateways/coap/stack/message/codes.ts";
 import { impliedEndpoint, mayUse } from "#gateways/lwm2m/identity.ts";
 import { ObjectLists } from "#gateways/lwm2m/links.ts";
 import { codeOf } from "#gateways/lwm2m/refusals.ts";

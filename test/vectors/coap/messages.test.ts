@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { CoapMessage, decodeDatagram, type Type } from "#gateways/coap/stack/message.ts";
-import { MessageWriter } from "#gateways/coap/stack/writer.ts";
+import { CoapMessage, decodeDatagram, type Type } from "#gateways/coap/stack/message/message.ts";
+import { MessageWriter } from "#gateways/coap/stack/message/writer.ts";
 
 interface Vector {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { Response } from "#gateways/coap/stack/codes.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
 import type { Observation } from "#gateways/coap/stack/site.ts";
 import { CoapDevice, type Heard } from "../../support/coap-device.ts";
 import { stackWorld } from "../../support/coap-site.ts";

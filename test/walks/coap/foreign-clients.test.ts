@@ -1,7 +1,7 @@
 /** How clients of other projects ask and publish, byte by byte, and what they want of the answers. */
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { Response } from "#gateways/coap/stack/codes.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
 import { ACK, CON, NON } from "../../support/coap-bytes.ts";
 import { bytes, HandClient, type Said } from "../../support/coap-hand.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { milliseconds, seconds } from "#core/lib/time.ts";
-import { Method, Response } from "#gateways/coap/stack/codes.ts";
+import { Method, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { CoapRequest, IncomingResponse } from "#gateways/coap/stack/site.ts";
 import { CoapDevice } from "../../support/coap-device.ts";
 import { stackWorld } from "../../support/coap-site.ts";

@@ -1,6 +1,6 @@
 /** The ETSI CoAP#4 scenarios TD_COAP_BLOCK_*, at topics instead of /large. */
 import { expect, it } from "vitest";
-import { Response } from "#gateways/coap/stack/codes.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
 import { CON, textOption, uintOption, type WireOption, writeMessage } from "../../support/coap-bytes.ts";
 import { HandClient, type Said } from "../../support/coap-hand.ts";
 import { pubsubWorld, stackWorld } from "../../support/coap-site.ts";

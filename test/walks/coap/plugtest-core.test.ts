@@ -1,7 +1,7 @@
 /** The ETSI CoAP#4 scenarios TD_COAP_CORE_*, at topics instead of /test. Messages are not written by the gateway's codec. */
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { Response } from "#gateways/coap/stack/codes.ts";
+import { Response } from "#gateways/coap/stack/message/codes.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
 import {
   ACK,

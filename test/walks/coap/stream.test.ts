@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
-import { Method, Response } from "#gateways/coap/stack/codes.ts";
-import { type OptionValue, option } from "#gateways/coap/stack/options.ts";
+import { Method, Response } from "#gateways/coap/stack/message/codes.ts";
+import { type OptionValue, option } from "#gateways/coap/stack/message/options.ts";
 import type { Observation } from "#gateways/coap/stack/site.ts";
 import { stackWorld } from "../../support/coap-site.ts";
 import {

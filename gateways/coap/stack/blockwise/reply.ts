@@ -1,10 +1,10 @@
 import type { Instant } from "#core/lib/time.ts";
+import { isSafe, Response } from "../message/codes.ts";
+import { Option, type OptionValue } from "../message/options.ts";
+import type { MessageWriter } from "../message/writer.ts";
+import type { CoapResponse } from "../site.ts";
 import { type Block, blockSize, packBlock, SZX_BERT, szxFor } from "./block.ts";
-import type { BodiesOfPeer, Body } from "./bodies.ts";
-import { isSafe, Response } from "./codes.ts";
-import { Option, type OptionValue } from "./options.ts";
-import type { CoapResponse } from "./site.ts";
-import type { MessageWriter } from "./writer.ts";
+import type { BodiesOfPeer, Body } from "./transfer.ts";
 
 /** How much a message to this peer may carry. */
 export interface Capacity {

@@ -1,8 +1,8 @@
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
-import type { CoapMessage } from "./message.ts";
-import { isNoCacheKey, Option } from "./options.ts";
-import type { CoapResponse } from "./site.ts";
+import type { CoapMessage } from "../message/message.ts";
+import { isNoCacheKey, Option } from "../message/options.ts";
+import type { CoapResponse } from "../site.ts";
 
 /** Options that say nothing about which body is meant: blocks themselves, and what RFC 7641 §2 leaves out. */
 const notInKey = (number: number): boolean =>

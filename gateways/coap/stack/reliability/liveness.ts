@@ -1,8 +1,8 @@
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import { Type } from "./message.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { StackSettings } from "./settings.ts";
-import { emptyMessage } from "./writer.ts";
+import { Type } from "../message/message.ts";
+import { emptyMessage } from "../message/writer.ts";
+import type { StackSettings } from "../settings.ts";
+import type { Outgoing } from "./retransmission.ts";
 
 interface Observed {
   /** The peer has observations, which is why it matters. */

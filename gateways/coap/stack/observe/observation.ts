@@ -1,11 +1,11 @@
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant, seconds } from "#core/lib/time.ts";
-import { isError } from "./codes.ts";
-import { tokenOf } from "./message.ts";
-import type { Outgoing } from "./outbox.ts";
-import { Reply } from "./reply.ts";
-import type { StackSettings } from "./settings.ts";
-import type { CoapResponse, Observation, ObservationEnd, Observer } from "./site.ts";
+import { Reply } from "../blockwise/reply.ts";
+import { isError } from "../message/codes.ts";
+import { tokenOf } from "../message/message.ts";
+import type { Outgoing } from "../reliability/retransmission.ts";
+import type { StackSettings } from "../settings.ts";
+import type { CoapResponse, Observation, ObservationEnd, Observer } from "../site.ts";
 
 /**
  * RFC 7641 §4.5.1: a NON in three seconds, where the round trip is not known. To a peer that was heard meanwhile they go

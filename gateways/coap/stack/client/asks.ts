@@ -1,10 +1,10 @@
 import type { Duration, Instant } from "#core/lib/time.ts";
 import { NEVER } from "#core/lib/time.ts";
+import type { Carrier } from "../carrier.ts";
+import { type CoapMessage, tokenKey } from "../message/message.ts";
+import type { Outgoing } from "../reliability/retransmission.ts";
+import type { Ask, Asker, AskFailure, OutgoingRequest } from "../site.ts";
 import { type Asking, PendingAsk } from "./ask.ts";
-import type { Carrier } from "./carrier.ts";
-import { type CoapMessage, tokenKey } from "./message.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
 
 /** 64 bits of chance: a response that has them comes from who was asked (RFC 7252 §5.3.1), which proves its address. */
 const TOKEN_LENGTH = 8;

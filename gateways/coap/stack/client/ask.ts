@@ -1,14 +1,14 @@
 import { after, type Duration, type Instant, NEVER, seconds } from "#core/lib/time.ts";
-import { type Block, blockSize, packBlock, readBlock } from "./block.ts";
-import { type Code, isError, Response } from "./codes.ts";
-import { Download } from "./download.ts";
-import { type CoapMessage, tokenKey, tokenOf } from "./message.ts";
-import { isNewer } from "./observation.ts";
-import { Option } from "./options.ts";
-import type { Outgoing } from "./outbox.ts";
-import { blockBytes, type Capacity } from "./reply.ts";
-import type { Acknowledgement, Ask, Asker, AskFailure, OutgoingRequest } from "./site.ts";
-import type { MessageWriter } from "./writer.ts";
+import { type Block, blockSize, packBlock, readBlock } from "../blockwise/block.ts";
+import { Download } from "../blockwise/download.ts";
+import { blockBytes, type Capacity } from "../blockwise/reply.ts";
+import { type Code, isError, Response } from "../message/codes.ts";
+import { type CoapMessage, tokenKey, tokenOf } from "../message/message.ts";
+import { Option } from "../message/options.ts";
+import type { MessageWriter } from "../message/writer.ts";
+import { isNewer } from "../observe/observation.ts";
+import type { Outgoing } from "../reliability/retransmission.ts";
+import type { Acknowledgement, Ask, Asker, AskFailure, OutgoingRequest } from "../site.ts";
 
 /** After this long a notification counts as newer whatever its number says (RFC 7641 §3.4). */
 const FRESHNESS = seconds(128);

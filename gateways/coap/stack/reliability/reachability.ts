@@ -1,7 +1,7 @@
 import type { ChannelHost } from "#core/contract/channel.ts";
 import { sameBytes } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import type { StackSettings } from "./settings.ts";
+import type { StackSettings } from "../settings.ts";
 
 /** An unproven address is sent at most this many times what it sent (RFC 9175 §2.4). */
 export const AMPLIFICATION_MAX = 3;

@@ -1,6 +1,6 @@
+import type { Reply } from "../blockwise/reply.ts";
+import type { Outgoing } from "../reliability/retransmission.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { Reply } from "./reply.ts";
 
 interface Encoder {
   encodeSeparate(messageId: number, token: Uint8Array, reply: Reply): Uint8Array;

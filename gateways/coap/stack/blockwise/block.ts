@@ -1,4 +1,4 @@
-import type { CoapMessage } from "./message.ts";
+import type { CoapMessage } from "../message/message.ts";
 
 /** SZX 7 is reserved on datagrams and means BERT on streams (RFC 7959 §2.2, RFC 8323 §6). */
 export const SZX_BERT = 7;

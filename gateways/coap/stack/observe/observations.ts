@@ -1,12 +1,12 @@
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
-import type { Carrier } from "./carrier.ts";
-import type { Exchange } from "./exchange.ts";
-import { tokenKey } from "./message.ts";
+import type { Carrier } from "../carrier.ts";
+import { tokenKey } from "../message/message.ts";
+import type { Outgoing } from "../reliability/retransmission.ts";
+import type { Exchange } from "../server/exchange.ts";
+import type { StackSettings } from "../settings.ts";
+import type { ObservationEnd, Observer } from "../site.ts";
 import { type Notifying, PeerObservation } from "./observation.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { StackSettings } from "./settings.ts";
-import type { ObservationEnd, Observer } from "./site.ts";
 
 type Outcome = "done" | "dropped" | "failed";
 interface Report {

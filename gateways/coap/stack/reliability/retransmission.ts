@@ -1,8 +1,8 @@
 import { sameBytes } from "#core/lib/bytes.ts";
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant, milliseconds, NEVER } from "#core/lib/time.ts";
-import type { Listener, StackCounters } from "./listener.ts";
-import { HEADER_LENGTH } from "./message.ts";
+import type { Listener, StackCounters } from "../listener.ts";
+import { HEADER_LENGTH } from "../message/message.ts";
 import { MessageIds } from "./message-ids.ts";
 import type { Transmission } from "./transmission.ts";
 

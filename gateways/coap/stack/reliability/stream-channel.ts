@@ -1,19 +1,23 @@
 import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
 import { concat, NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant } from "#core/lib/time.ts";
-import type { PendingAsk } from "./ask.ts";
-import { SZX_BERT, SZX_MAX } from "./block.ts";
-import { CoapChannel } from "./channel.ts";
-import { codeClass, EMPTY, isRequest, isResponse, Signal } from "./codes.ts";
-import type { Exchange } from "./exchange.ts";
-import type { Listener } from "./listener.ts";
-import type { CoapMessage, FormatError } from "./message.ts";
-import type { PeerObservation } from "./observation.ts";
-import { isCritical } from "./options.ts";
-import type { Outgoing } from "./outbox.ts";
-import type { Reply } from "./reply.ts";
-import { AbortOption, CsmOption, MAX_MESSAGE_SIZE_DEFAULT, PingOption } from "./signalling.ts";
-import { decodeStreamMessage, decodeWebSocketMessage, streamMessageLength } from "./stream-framing.ts";
+import { SZX_BERT, SZX_MAX } from "../blockwise/block.ts";
+import type { Reply } from "../blockwise/reply.ts";
+import { CoapChannel } from "../channel.ts";
+import type { PendingAsk } from "../client/ask.ts";
+import type { Listener } from "../listener.ts";
+import { codeClass, EMPTY, isRequest, isResponse, Signal } from "../message/codes.ts";
+import type { CoapMessage, FormatError } from "../message/message.ts";
+import { isCritical } from "../message/options.ts";
+import { AbortOption, CsmOption, MAX_MESSAGE_SIZE_DEFAULT, PingOption } from "../message/signalling.ts";
+import {
+  decodeStreamMessage,
+  decodeWebSocketMessage,
+  streamMessageLength,
+} from "../message/stream-framing.ts";
+import type { PeerObservation } from "../observe/observation.ts";
+import type { Exchange } from "../server/exchange.ts";
+import type { Outgoing } from "./retransmission.ts";
 
 /** Room for header, token and options beside the payload of one message. */
 const HEAD_ROOM = 128;

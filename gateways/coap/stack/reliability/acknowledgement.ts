@@ -1,8 +1,8 @@
 import type { ChannelHost } from "#core/contract/channel.ts";
-import type { ExchangeMemory, RememberedExchange } from "./exchange-memory.ts";
-import { Type } from "./message.ts";
-import type { Acknowledgement } from "./site.ts";
-import { emptyMessage } from "./writer.ts";
+import { Type } from "../message/message.ts";
+import { emptyMessage } from "../message/writer.ts";
+import type { Acknowledgement } from "../site.ts";
+import type { ExchangeMemory, RememberedExchange } from "./deduplication.ts";
 
 const scratch = new Uint8Array(4);
 

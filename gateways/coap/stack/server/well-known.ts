@@ -1,10 +1,10 @@
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import { Method, Response } from "./codes.ts";
-import { ContentFormat } from "./content-formats.ts";
-import { formatLinks, linkMatches } from "./link-format.ts";
-import { Option, option } from "./options.ts";
-import type { CoapRequest, PeerSite, Site } from "./site.ts";
+import { Method, Response } from "../message/codes.ts";
+import { ContentFormat } from "../message/content-formats.ts";
+import { formatLinks, linkMatches } from "../message/link-format.ts";
+import { Option, option } from "../message/options.ts";
+import type { CoapRequest, PeerSite, Site } from "../site.ts";
 
 const LINK_FORMAT = [option(Option.ContentFormat, ContentFormat.Link)];
 const nothing = (): void => {};

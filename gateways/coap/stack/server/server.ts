@@ -1,17 +1,25 @@
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
-import { type Block, blockOffset, blockSize, packBlock, readBlock, SZX_BERT, SZX_MAX } from "./block.ts";
-import { BodiesOfPeer, type Body, transferKey } from "./bodies.ts";
-import type { Carrier } from "./carrier.ts";
-import { codeClass, isError, isSafe, Method, Response } from "./codes.ts";
+import {
+  type Block,
+  blockOffset,
+  blockSize,
+  packBlock,
+  readBlock,
+  SZX_BERT,
+  SZX_MAX,
+} from "../blockwise/block.ts";
+import { Reply } from "../blockwise/reply.ts";
+import { BodiesOfPeer, type Body, transferKey } from "../blockwise/transfer.ts";
+import type { Carrier } from "../carrier.ts";
+import { codeClass, isError, isSafe, Method, Response } from "../message/codes.ts";
+import type { CoapMessage } from "../message/message.ts";
+import { describeOption, Option, option } from "../message/options.ts";
+import type { PeerObservation } from "../observe/observation.ts";
+import { Observations } from "../observe/observations.ts";
+import type { RememberedExchange } from "../reliability/deduplication.ts";
+import { type CoapResponse, type Observation, type Observer, respondWith } from "../site.ts";
 import { type Answering, Exchange } from "./exchange.ts";
-import type { RememberedExchange } from "./exchange-memory.ts";
-import type { CoapMessage } from "./message.ts";
-import type { PeerObservation } from "./observation.ts";
-import { Observations } from "./observations.ts";
-import { describeOption, Option, option } from "./options.ts";
-import { Reply } from "./reply.ts";
-import { type CoapResponse, type Observation, type Observer, respondWith } from "./site.ts";
 import type { SitesOfPeer } from "./sites-of-peer.ts";
 
 const METHOD_LAST = Method.iPATCH;

@@ -1,5 +1,5 @@
 import { type Duration, seconds } from "#core/lib/time.ts";
-import type { StackSettings } from "./settings.ts";
+import type { StackSettings } from "../settings.ts";
 
 /** The most that a datagram is expected to take through the network (RFC 7252 §4.8.2). */
 export const MAX_LATENCY = seconds(100);

@@ -1,13 +1,13 @@
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import type { Block } from "./block.ts";
-import { transferKey } from "./bodies.ts";
-import type { Code } from "./codes.ts";
-import type { RememberedExchange } from "./exchange-memory.ts";
-import type { CoapMessage } from "./message.ts";
-import type { PeerObservation } from "./observation.ts";
-import type { OptionValue } from "./options.ts";
-import type { CoapRequest, CoapResponse, Observation, Observer } from "./site.ts";
+import type { Block } from "../blockwise/block.ts";
+import { transferKey } from "../blockwise/transfer.ts";
+import type { Code } from "../message/codes.ts";
+import type { CoapMessage } from "../message/message.ts";
+import type { OptionValue } from "../message/options.ts";
+import type { PeerObservation } from "../observe/observation.ts";
+import type { RememberedExchange } from "../reliability/deduplication.ts";
+import type { CoapRequest, CoapResponse, Observation, Observer } from "../site.ts";
 
 /** What an exchange needs of its channel. */
 export interface Answering {

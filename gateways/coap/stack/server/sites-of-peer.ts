@@ -3,8 +3,8 @@ import type { ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
-import type { Carrier } from "./carrier.ts";
-import type { Ask, Asker, CoapPeer, OutgoingRequest, PeerSite, Site } from "./site.ts";
+import type { Carrier } from "../carrier.ts";
+import type { Ask, Asker, CoapPeer, OutgoingRequest, PeerSite, Site } from "../site.ts";
 
 /** Tickets say whose they are: site index in the low bits. */
 const SITES_MAX = 16;
