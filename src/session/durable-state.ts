@@ -32,6 +32,8 @@ export interface SessionRecord {
   readonly will: Will | undefined;
   /** When its client left; undefined while connected, and so after a crash. */
   readonly leftAt: number | undefined;
+  /** Until when a client without a connection counts as connected. */
+  readonly expectedUntil?: number | undefined;
   readonly memo: unknown;
 }
 
@@ -139,10 +141,10 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
 
   saved(session: Session): void {
     this.#store.put("session", this.#number(session), (): SessionRecord => {
-      const { gateway, clientId, username, mountpoint, will, leftAt, memo } = session;
+      const { gateway, clientId, username, mountpoint, will, leftAt, expectedUntil, memo } = session;
       const proven = session.proven ?? null;
       const expiry = bounded(session.expiry);
-      return { gateway, clientId, username, proven, mountpoint, expiry, will, leftAt, memo };
+      return { gateway, clientId, username, proven, mountpoint, expiry, will, leftAt, expectedUntil, memo };
     });
   }
 

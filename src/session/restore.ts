@@ -1,6 +1,6 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
-import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
+import type { Clock, Duration, Instant } from "../lib/time.ts";
 import type { SessionContext } from "./context.ts";
 import {
   type DurableState,
@@ -112,6 +112,7 @@ export class Restoration {
       session.mountpoint = record.mountpoint;
       session.will = record.will ?? undefined;
       session.memo = record.memo ?? undefined;
+      session.expectedUntil = (record.expectedUntil ?? undefined) as Instant | undefined;
       this.#state.knowSession(session, key as number);
       this.#byNumber.set(key as number, { session, record });
       this.#restored.sessions++;
@@ -198,13 +199,14 @@ export class Restoration {
     for (const putBack of deliveries) putBack();
   }
 
-  /** Clients that were connected when the process ended were lost at that moment, as far as anybody knows now. */
+  /**
+   * Clients that were connected when the process ended were lost at that moment, as far as anybody knows now; those
+   * that need no connection are lost when nothing is heard of them for as long as was left.
+   */
   #resumeAbsence(session: Session, record: SessionRecord): void {
-    session.leftAt = (record.leftAt ?? this.#now) as Instant;
+    session.leftAt = (record.leftAt ?? session.expectedUntil ?? this.#now) as Instant;
     if (record.leftAt === undefined || record.leftAt === null) session.save();
-    const { leftAt, will } = session;
-    const willDue = will === undefined ? undefined : after(leftAt, will.delay);
-    this.#sessions.resumeAbsence(session, after(leftAt, session.expiry), willDue);
+    this.#sessions.resumeAbsence(session);
   }
 
   #orphan(table: Table, key: Key): void {

@@ -24,8 +24,13 @@ export class Session implements Subscriber {
   readonly subscriptions = new SmallMap<string, SubscribeOptions>();
   /** Prefix of this client's topics on the bus; removed again on delivery. */
   mountpoint = "";
-  /** How long the session outlives its connection; above zero it is durable. */
+  /** How long the session outlives its client; above zero it is durable. */
   expiry: Duration;
+  /**
+   * Its client has no connection that could break, and counts as connected until then, whatever becomes of this
+   * process: the session is durable for as long.
+   */
+  expectedUntil: Instant | undefined = undefined;
   will: Will | undefined = undefined;
   username: string | undefined = undefined;
   /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
@@ -40,7 +45,7 @@ export class Session implements Subscriber {
   prompt = true;
   /** Deliveries of it may wait in the store for longer than the next one can. */
   patient = false;
-  /** When its client left; undefined while it is connected. */
+  /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
 
   /** Its client, while that is connected. */
@@ -93,7 +98,7 @@ export class Session implements Subscriber {
   }
 
   get durable(): boolean {
-    return this.expiry > 0;
+    return this.expiry > 0 || this.expectedUntil !== undefined;
   }
 
   get available(): boolean {

@@ -4,7 +4,7 @@ import { Message } from "../bus/message.ts";
 import { sharedPrefix } from "../bus/topic.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
-import { after, type Duration, FOREVER, type Instant, ZERO } from "../lib/time.ts";
+import { after, type Duration, type Instant, latest, NEVER, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
@@ -21,6 +21,12 @@ export interface SessionsOptions {
   /** What somebody gets who comes with the client id of another proven user's session. */
   readonly otherUser: "refuse" | "anew";
 }
+
+/**
+ * How a client goes: it said goodbye, it is lost, or it is expected, because only its channel goes and the device knows
+ * nothing of that. Only a goodbye takes the will back.
+ */
+export type Departure = "closed" | "lost" | "expected";
 
 export interface Opened {
   readonly session: Session;
@@ -134,30 +140,33 @@ export class Sessions {
     session.attach(occupant, credit);
   }
 
-  /** A connection ended. `publishWill`: it was lost, or ended in a way that asks for the will. */
-  leave(session: Session, publishWill: boolean, now: Instant): void {
+  /** A connection ended. */
+  leave(session: Session, how: Departure, now: Instant): void {
     this.connected--;
     session.detach();
-    session.leftAt = now;
-    if (!publishWill) session.will = undefined;
-    const expiry = session.expiry;
-    if (expiry <= ZERO) {
-      this.discard(session);
-      return;
+    if (how === "closed") session.will = undefined;
+    if (how === "expected") {
+      session.leftAt = latest(now, session.expectedUntil ?? now);
+    } else {
+      session.leftAt = now;
+      if (session.expiry > ZERO) this.expect(session, undefined);
     }
     session.save();
-    const will = session.will;
-    const willDue = will === undefined ? undefined : after(now, Math.min(will.delay, expiry) as Duration);
-    if (willDue !== undefined && willDue <= now) this.#publishWill(session);
-    if (willDue !== undefined && willDue > now) this.#timers(session).armWill(willDue);
-    if (expiry !== FOREVER) this.#timers(session).armExpiry(after(now, expiry));
+    this.resumeAbsence(session);
   }
 
   setExpiry(session: Session, expiry: Duration): void {
-    const wasDurable = session.durable;
-    session.expiry = this.#bounded(expiry);
-    if (wasDurable === session.durable) session.save();
-    else this.#journalWhole(session, wasDurable);
+    this.#change(session, () => {
+      session.expiry = this.#bounded(expiry);
+    });
+  }
+
+  /** Until when the client counts as connected without a connection; undefined: as long as it has one. */
+  expect(session: Session, until: Instant | undefined): void {
+    if (session.expectedUntil === until) return;
+    this.#change(session, () => {
+      session.expectedUntil = until;
+    });
   }
 
   setWill(session: Session, will: Will | undefined): void {
@@ -226,20 +235,25 @@ export class Sessions {
     }
   }
 
-  /** A session that was put back is away; what has come due meanwhile happens now. */
-  resumeAbsence(session: Session, awayUntil: Instant, willDue: Instant | undefined): void {
+  /**
+   * The client is away since `leftAt`, which may be yet to come. What is due happens now, the rest in its time: will
+   * delay and expiry both begin there [MQTT-3.1.3-9], [MQTT-3.1.2-23].
+   */
+  resumeAbsence(session: Session): void {
     const now = this.#context.clock.now();
+    const { leftAt = now, expiry, will } = session;
+    const awayUntil = after(leftAt, expiry);
     if (awayUntil <= now) {
-      this.expired++;
+      if (expiry > ZERO) this.expired++;
       this.discard(session);
       return;
     }
-    if (willDue !== undefined && willDue <= now) {
-      this.#publishWill(session);
-      willDue = undefined;
-    }
-    if (awayUntil !== Number.POSITIVE_INFINITY) this.#timers(session).armExpiry(awayUntil);
-    if (willDue !== undefined) this.#timers(session).armWill(willDue);
+    if (awayUntil !== NEVER) this.#timers(session).armExpiry(awayUntil);
+    if (will === undefined) return;
+    const willDue = after(leftAt, will.delay);
+    if (willDue <= now) this.#publishWill(session);
+    // A session that ends before publishes it then.
+    else if (willDue < awayUntil) this.#timers(session).armWill(willDue);
   }
 
   /** For a new session that is built before it is known here. */
@@ -253,9 +267,13 @@ export class Sessions {
     return Math.min(expiry, this.#options.expiryMax) as Duration;
   }
 
-  #journalWhole(session: Session, wasDurable: boolean): void {
+  /** Something of which it depends whether the session is durable. */
+  #change(session: Session, change: () => void): void {
+    const wasDurable = session.durable;
+    change();
     const { journal } = this.#context;
-    if (journal !== undefined) journalWhole(session, journal, wasDurable);
+    if (wasDurable === session.durable) session.save();
+    else if (journal !== undefined) journalWhole(session, journal, wasDurable);
   }
 
   /** See `GatewayHost.lastWord`. */
