@@ -13,6 +13,7 @@ import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answ
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
+import { text } from "#core/lib/bytes.ts";
 import { after, type Duration, earliest, FOREVER, type Instant, NEVER } from "#core/lib/time.ts";
 import { decode } from "./codec.ts";
 import { isOfHandshake, receiveConnected, receiveInHandshake, receiveUnconnected } from "./dispatch.ts";
@@ -31,6 +32,7 @@ import {
 import { type Announcement, repeatRegister } from "./operations/register.ts";
 import { checkSilence, stopFlush } from "./operations/sleep.ts";
 import { answerSubscribe } from "./operations/subscribe.ts";
+import { expectOn, leaveExpected } from "./operations/supervision.ts";
 import type { StoredWill } from "./operations/will.ts";
 import * as p from "./packets.ts";
 import type { Setup } from "./setup.ts";
@@ -49,6 +51,13 @@ export type State =
   | "asleep"
   | "awake"
   | "ended";
+
+/** Not what names another client: a device that has got this address since is no sign of life of the one before. */
+const isFrom = (id: string | undefined, packet: p.Packet): boolean =>
+  id === undefined ||
+  (packet.type !== p.CONNECT && packet.type !== p.PINGREQ) ||
+  packet.clientId.length === 0 ||
+  text(packet.clientId) === id;
 
 /** Fields are shared with `operations/`, and with nothing else. Most are absent in most channels. */
 export class MqttSnChannel implements Channel {
@@ -109,9 +118,12 @@ export class MqttSnChannel implements Channel {
       this.#receiveMalformed();
       return;
     }
-    this.heardAt = now;
-    this.probed = false;
     const { value } = packet;
+    if (isFrom(this.client?.id, value)) {
+      this.heardAt = now;
+      this.probed = false;
+      expectOn(this, now);
+    }
     if (!isOfHandshake(value.type)) this.accepted = undefined;
     if (this.handshake !== undefined) receiveInHandshake(this, value, now);
     else if (this.client !== undefined) receiveConnected(this, value, now);
@@ -146,11 +158,12 @@ export class MqttSnChannel implements Channel {
     if (this.silenceAt <= now) checkSilence(this, now);
   }
 
-  stop(reason: StopReason, _now: Instant, client?: Client): void {
+  stop(reason: StopReason, now: Instant, client?: Client): void {
     if (client !== undefined && client !== this.client) return;
-    // A device that moved, or a gateway that stops for a while, is no lost device: its will stays stored.
-    if (reason === "taken-over" || reason === "shutdown") this.client?.end("closed");
+    // A device that moved is no lost device.
+    if (reason === "taken-over") this.client?.end("closed");
     if (this.client !== undefined || this.handshake !== undefined) this.send(encodeBare(p.DISCONNECT));
+    if (reason === "shutdown") leaveExpected(this, now);
     this.finish(reason);
   }
 

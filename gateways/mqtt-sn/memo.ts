@@ -1,5 +1,5 @@
 /** What lives as long as the session and not only as long as the channel; JSON, kept where sessions are kept. */
-import type { Duration, Instant } from "#core/lib/time.ts";
+import { type Duration, ZERO } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "./channel.ts";
 import type { StoredWill } from "./operations/will.ts";
 import { Topics } from "./topics.ts";
@@ -10,12 +10,10 @@ interface Memo {
   readonly will?: { topic: string; qos: 0 | 1 | 2; retain: boolean; payload: string };
   /** Of a sleeper: its sleep time with tolerance, in milliseconds. */
   readonly patience?: number;
-  /** Of a sleeper that lost its address to another device: when it counts as lost (Unix time). */
-  readonly lostAt?: number;
 }
 
-/** Writes down what a resumed session needs. Not for clean sessions that are awake: those end with the channel. */
-export function remember(channel: MqttSnChannel, lostAt?: Instant): void {
+/** Writes down what a resumed session needs. Not for clean sessions that are awake: those are never resumed. */
+export function remember(channel: MqttSnChannel): void {
   const { client, will, state } = channel;
   if (client === undefined) return;
   const asleep = state === "asleep" || state === "awake";
@@ -34,7 +32,6 @@ export function remember(channel: MqttSnChannel, lostAt?: Instant): void {
           },
         }),
     ...(asleep ? { patience: channel.patience } : {}),
-    ...(lostAt === undefined ? {} : { lostAt }),
   };
   client.remember(memo);
 }
@@ -52,12 +49,12 @@ export function recall(channel: MqttSnChannel): void {
   channel.will = storedWill(memo);
 }
 
-/** Sleep time, when the session was left by a sleeper that is not overdue. */
-export function recalledSleep(channel: MqttSnChannel, now: Instant): Duration | undefined {
-  const memo = memoOf(channel);
-  if (memo?.lostAt !== undefined && memo.lostAt < now) return undefined;
-  return memo?.patience as Duration | undefined;
-}
+/** Whether the session was left by a sleeper. */
+export const isSleepers = (memo: unknown): boolean => asMemo(memo)?.patience !== undefined;
+
+/** How long a sleeper may be silent. */
+export const recalledSleep = (channel: MqttSnChannel): Duration =>
+  (memoOf(channel)?.patience ?? ZERO) as Duration;
 
 export const recalledClean = (channel: MqttSnChannel): boolean => memoOf(channel)?.clean ?? false;
 
@@ -72,7 +69,9 @@ function storedWill({ will }: Memo): StoredWill | undefined {
 }
 
 /** The memo is our own writing, but an older version's perhaps. */
-function memoOf(channel: MqttSnChannel): Memo | undefined {
-  const memo = channel.client?.memo as Memo | null | undefined;
+function asMemo(value: unknown): Memo | undefined {
+  const memo = value as Memo | null | undefined;
   return typeof memo === "object" && memo !== null && Array.isArray(memo.topics) ? memo : undefined;
 }
+
+const memoOf = (channel: MqttSnChannel): Memo | undefined => asMemo(channel.client?.memo);

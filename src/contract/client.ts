@@ -1,5 +1,5 @@
 import type { Message, MessageOptions, QoS } from "../bus/message.ts";
-import type { Duration } from "../lib/time.ts";
+import type { Duration, Instant } from "../lib/time.ts";
 import type { ClientId, Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "./answers.ts";
 import type { DeliveryId, Outcome } from "./delivery.ts";
 
@@ -46,6 +46,8 @@ export interface ConnectRequest {
    * the refusal is `unavailable`. For a sleeper that proves its client id and nothing more.
    */
   readonly resume?: boolean;
+  /** With `resume`: and whose client is still expected (`Client.expectUntil`), and was left with such a memo. */
+  readonly expected?: (memo: unknown) => boolean;
   /**
    * The identity that this client shares on the bus with others (an aggregating gateway): the upstream engine
    * opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
@@ -142,6 +144,13 @@ export interface Client {
   /** Changes how long the session outlives the connection (MQTT 5 DISCONNECT). */
   setSessionExpiry(expiry: Duration): void;
   /**
+   * Datagrams: no connection breaks when this process ends, so the client counts as connected until then, over every
+   * restart; will and expiry count from there on. Undefined: only as long as its channel. Kept with the session, which
+   * is durable meanwhile.
+   */
+  expectUntil(until: Instant | undefined): void;
+  readonly expectedUntil: Instant | undefined;
+  /**
    * Small state of the gateway that must live as long as the session: topic ids, sleep state, registration.
    * JSON-serialisable, replaced as a whole; kept by the store where sessions are. An object with `toJSON` is asked for
    * it whenever it is written or read, and a last time when the connection ends; `remember` says that it has changed.
@@ -149,6 +158,9 @@ export interface Client {
   readonly memo: unknown;
   remember(memo: unknown): void;
 
-  /** Ends the connection. `lost` publishes the will, `closed` does not. The session lives on by its expiry. */
-  end(how: "closed" | "lost"): void;
+  /**
+   * Ends the connection. `lost` publishes the will, `closed` takes it back; `expected`: the device knows nothing of it,
+   * and is lost when `expectedUntil` has come. The session lives on by its expiry.
+   */
+  end(how: "closed" | "lost" | "expected"): void;
 }

@@ -11,11 +11,12 @@ import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from ".
 import type { Client, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
-import { after, type Duration, milliseconds, NEVER } from "../lib/time.ts";
+import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
 import { type Occupant, sessionKey } from "../session/context.ts";
 import type { Session } from "../session/session.ts";
+import type { Departure } from "../session/sessions.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
@@ -310,6 +311,14 @@ export class BusClient implements Client, Occupant {
     if (!this.ended && this.session !== undefined) this.loop.core.sessions.setExpiry(this.session, expiry);
   }
 
+  expectUntil(until: Instant | undefined): void {
+    if (!this.ended && this.session !== undefined) this.loop.core.sessions.expect(this.session, until);
+  }
+
+  get expectedUntil(): Instant | undefined {
+    return this.session?.expectedUntil;
+  }
+
   get memo(): unknown {
     return this.session?.memo;
   }
@@ -320,16 +329,16 @@ export class BusClient implements Client, Occupant {
     this.session.save();
   }
 
-  end(how: "closed" | "lost"): void {
+  end(how: Departure): void {
     this.finish(how, how);
   }
 
-  finish(how: "closed" | "lost", reason: string): void {
+  finish(how: Departure, reason: string): void {
     if (this.ended) return;
     this.ended = true;
     this.door.parted(this);
     if (this.session !== undefined) {
-      this.loop.core.sessions.leave(this.session, how === "lost", this.loop.core.now);
+      this.loop.core.sessions.leave(this.session, how, this.loop.core.now);
       this.door.disconnected(this, reason);
     }
   }

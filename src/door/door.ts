@@ -3,6 +3,7 @@ import type { Pending, Refusal, Ticket } from "../contract/answers.ts";
 import type { Client, ConnectAnswer, ConnectRequest, Will } from "../contract/client.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
+import { ZERO } from "../lib/time.ts";
 import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { Session } from "../session/session.ts";
 import type { Opened } from "../session/sessions.ts";
@@ -147,7 +148,7 @@ export class Door {
       this.#joined(client);
       return { ok: true, client, sessionPresent: false };
     }
-    if (request.resume === true && !this.#resumable(identity)) {
+    if (request.resume === true && !this.#resumable(identity, request)) {
       return this.#refuse("unavailable", "no session to resume");
     }
     const opened = this.#openSession(loop, request, identity);
@@ -213,9 +214,12 @@ export class Door {
     this.#logins.watch(client);
   }
 
-  #resumable(identity: Identity): boolean {
+  #resumable(identity: Identity, { expected }: ConnectRequest): boolean {
     const session = this.core.sessions.get(this.gateway, identity.clientId);
-    return session !== undefined && !session.connected && session.belongsTo(identity.proven);
+    if (session === undefined || session.connected || !session.belongsTo(identity.proven)) return false;
+    return (
+      expected === undefined || ((session.expectedUntil ?? ZERO) > this.core.now && expected(session.memo))
+    );
   }
 
   /** `request` names the session, `identity` says whose it is. */

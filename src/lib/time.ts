@@ -19,6 +19,7 @@ export const after = (start: Instant, length: Duration): Instant => (start + len
 /** From `start` to `end`; negative when `end` lies before `start`. */
 export const between = (start: Instant, end: Instant): Duration => (end - start) as Duration;
 export const earliest = (a: Instant, b: Instant): Instant => (a < b ? a : b);
+export const latest = (a: Instant, b: Instant): Instant => (a > b ? a : b);
 /** Whole seconds, rounded down. */
 export const inSeconds = (length: Duration): number => Math.floor(length / 1000);
 

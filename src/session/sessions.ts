@@ -125,7 +125,12 @@ export class Sessions {
       this.setExpiry(known, expiry);
       return { session: known, present: true };
     }
-    if (known !== undefined) this.discard(known);
+    if (known !== undefined) {
+      // Its client was expected, and is here: it was never lost.
+      const returns = known.belongsTo(proven) && (known.leftAt ?? ZERO) > this.#context.clock.now();
+      if (returns) known.will = undefined;
+      this.discard(known);
+    }
     if (this.#sessions.size >= this.#options.sessions) return "full";
     const session = new Session(gateway, clientId, this.#bounded(expiry), this.#context);
     session.proven = proven;

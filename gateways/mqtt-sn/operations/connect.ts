@@ -1,16 +1,7 @@
 /** CONNECT, the will handshake around it, and CONNACK (MQTT-SN 1.2 §6.2, §6.3). */
 import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
-import {
-  after,
-  between,
-  type Duration,
-  type Instant,
-  milliseconds,
-  NEVER,
-  seconds,
-  ZERO,
-} from "#core/lib/time.ts";
+import { type Duration, type Instant, milliseconds, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import type { MqttSnChannel } from "../channel.ts";
 import { encodeBare, encodeReturnCode } from "../encode.ts";
 import { recall, remember } from "../memo.ts";
@@ -20,6 +11,7 @@ import { answerOnceKept } from "./kept.ts";
 import { settleAnonymous } from "./publish-in.ts";
 import { NO_EXCHANGES, resumeFlow } from "./publish-out.ts";
 import { settleResume } from "./sleep.ts";
+import { expectWithin, leaveExpected } from "./supervision.ts";
 import { busWill, type StoredWill } from "./will.ts";
 
 /** A CONNECT that has not got its CONNACK yet. */
@@ -206,6 +198,7 @@ function accept(channel: MqttSnChannel, handshake: Handshake, sessionPresent: bo
     else client.setWill(busWill(channel.will));
   }
   remember(channel);
+  expectWithin(channel, keepAliveOf(channel, packet.duration), now);
   answerOnceKept(channel, p.CONNACK, channel.ticket & 0xffff, now);
 }
 
@@ -237,8 +230,8 @@ function returnToActive(channel: MqttSnChannel, packet: p.Connect, now: Instant)
   if (client === undefined) return;
   channel.host.unclaim(client.id);
   channel.state = "active";
-  if (channel.cleanSession) client.setSessionExpiry(ZERO);
   channel.expect(keepAliveOf(channel, packet.duration), now);
+  expectWithin(channel, channel.patience, now);
   channel.accepted = kept(packet);
   remember(channel);
   channel.send(encodeReturnCode(p.CONNACK, p.ACCEPTED));
@@ -250,16 +243,10 @@ function returnToActive(channel: MqttSnChannel, packet: p.Connect, now: Instant)
  * session waits as long as the device would have been waited for; then its will is published.
  */
 export function park(channel: MqttSnChannel, now: Instant): void {
-  const { client, will } = channel;
+  const { client } = channel;
   if (client === undefined) return;
-  const lostAt = after(channel.heardAt, channel.patience);
-  const left = Math.max(0, between(now, lostAt)) as Duration;
-  const asleep = channel.state === "asleep" || channel.state === "awake";
-  remember(channel, asleep ? lostAt : undefined);
-  if (channel.cleanSession && asleep) client.setSessionExpiry(left);
-  const parked = busWill(will);
-  if (parked !== undefined) client.setWill({ ...parked, delay: left });
-  client.end("lost");
+  remember(channel);
+  leaveExpected(channel, now);
   channel.host.unclaim(client.id);
   leaveConnection(channel);
 }

@@ -29,7 +29,8 @@ export function answerOnceKept(
 ): void {
   const { client } = channel;
   const ticket = keptTicket(type, topicId, messageId);
-  const durable = client !== undefined && (client.sessionExpiry ?? 0) > 0;
+  const durable =
+    client !== undefined && ((client.sessionExpiry ?? 0) > 0 || client.expectedUntil !== undefined);
   // Too many are due: this one is not answered, and asked for again (§6.13).
   if (durable && channel.asked >= channel.setup.config.inboundMax) return;
   if (durable && client.kept(ticket, 0) === "pending") channel.asked++;

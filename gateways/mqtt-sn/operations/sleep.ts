@@ -5,11 +5,12 @@ import { after, type Duration, type Instant, NEVER, ZERO } from "#core/lib/time.
 import type { MqttSnChannel } from "../channel.ts";
 import { turnAway } from "../dispatch.ts";
 import { encode, encodeBare } from "../encode.ts";
-import { recall, recalledClean, recalledSleep, rememberSleep } from "../memo.ts";
+import { isSleepers, recall, recalledClean, recalledSleep, rememberSleep } from "../memo.ts";
 import * as p from "../packets.ts";
 import { aggregateOf, withTolerance } from "./connect.ts";
 import { answerOnceKept } from "./kept.ts";
 import { resumeFlow } from "./publish-out.ts";
+import { expectWithin } from "./supervision.ts";
 import { busWill } from "./will.ts";
 
 const NO_ID = new Uint8Array(0);
@@ -41,7 +42,7 @@ function fallAsleep(channel: MqttSnChannel, patience: Duration, now: Instant): v
   if (channel.setup.config.sleep.forgetTopicIds) channel.topics?.forgetAll();
   // Found by its client id from now on, wherever it wakes up. A clean session survives a change of address.
   channel.host.claim(client.id);
-  if (channel.cleanSession) client.setSessionExpiry(patience);
+  expectWithin(channel, patience, now);
   rememberSleep(channel);
   // It switches its radio off now, and counts on being known when it comes back.
   answerOnceKept(channel, p.DISCONNECT, 0, now);
@@ -75,6 +76,7 @@ export function wakeUp(channel: MqttSnChannel, now: Instant): void {
   setup.counters.wakeUps.value++;
   channel.state = "awake";
   channel.silenceAt = after(now, allowance(channel));
+  expectWithin(channel, allowance(channel), now);
   channel.flushLeft = client.queued + client.unsettled + setup.config.sleep.flushExtra;
   resumeFlow(channel, now);
   endFlush(channel, now);
@@ -92,6 +94,7 @@ export function endFlush(channel: MqttSnChannel, now: Instant): void {
   channel.retryAt = NEVER;
   channel.setup.counters.flushes.value++;
   channel.expect(channel.patience, now);
+  expectWithin(channel, channel.patience, now);
   channel.heardAt = now;
   channel.send(encodeBare(p.PINGRESP));
 }
@@ -162,6 +165,7 @@ function resumeSleeper(channel: MqttSnChannel, packet: p.PingReq, now: Instant):
       credit: 0,
       protocol: "MQTT-SN 1.2",
       resume: true,
+      expected: isSleepers,
       aggregate: aggregateOf(channel),
     },
     ++channel.ticket,
@@ -176,17 +180,10 @@ export function settleResume(channel: MqttSnChannel, answer: ConnectAnswer, now:
     return;
   }
   channel.client = answer.client;
-  const patience = answer.sessionPresent ? recalledSleep(channel, now) : undefined;
-  if (patience === undefined) {
-    channel.client = undefined;
-    if (!answer.sessionPresent) answer.client.setSessionExpiry(ZERO);
-    answer.client.end("closed");
-    turnAway(channel, now);
-    return;
-  }
+  const patience = recalledSleep(channel);
   recall(channel);
   channel.cleanSession = recalledClean(channel);
-  if (channel.cleanSession) answer.client.setSessionExpiry(patience);
+  if (channel.cleanSession) answer.client.setSessionExpiry(ZERO);
   answer.client.setWill(busWill(channel.will));
   channel.host.claim(answer.client.id);
   channel.state = "asleep";

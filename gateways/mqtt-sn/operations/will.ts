@@ -10,6 +10,7 @@ import { remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { abortHandshake, askNext, openSession } from "./connect.ts";
 import { answerOnceKept } from "./kept.ts";
+import { expectWithin } from "./supervision.ts";
 
 export interface StoredWill {
   readonly topic: string;
@@ -73,7 +74,7 @@ export function updateWillTopic(channel: MqttSnChannel, packet: p.WillTopic, now
     return;
   }
   if (packet.topic === undefined) {
-    replace(channel, undefined);
+    replace(channel, undefined, now);
     answerOnceKept(channel, p.WILLTOPICRESP, 0, now);
     return;
   }
@@ -82,7 +83,7 @@ export function updateWillTopic(channel: MqttSnChannel, packet: p.WillTopic, now
     channel.send(encodeReturnCode(p.WILLTOPICRESP, p.NOT_SUPPORTED));
     return;
   }
-  replace(channel, will);
+  replace(channel, will, now);
   answerOnceKept(channel, p.WILLTOPICRESP, 0, now);
 }
 
@@ -97,12 +98,13 @@ export function updateWillMessage(channel: MqttSnChannel, packet: p.WillMessage,
     channel.send(encodeReturnCode(p.WILLMSGRESP, p.NOT_SUPPORTED));
     return;
   }
-  replace(channel, { ...will, payload: packet.payload.slice() });
+  replace(channel, { ...will, payload: packet.payload.slice() }, now);
   answerOnceKept(channel, p.WILLMSGRESP, 0, now);
 }
 
-function replace(channel: MqttSnChannel, will: StoredWill | undefined): void {
+function replace(channel: MqttSnChannel, will: StoredWill | undefined, now: Instant): void {
   channel.will = will;
   channel.client?.setWill(busWill(will));
+  if (channel.state === "active") expectWithin(channel, channel.patience, now);
   remember(channel);
 }

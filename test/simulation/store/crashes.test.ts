@@ -118,7 +118,7 @@ class Simulation {
   #leave(): void {
     if (this.#subscriber === undefined) return;
     this.#unanswered.length = 0;
-    this.#life.sessions.leave(this.#subscriber, false, this.#life.now);
+    this.#life.sessions.leave(this.#subscriber, "closed", this.#life.now);
     this.#subscriber = undefined;
   }
 

@@ -82,7 +82,7 @@ describe("after a crash", () => {
     life.connect(session);
     life.sessions.subscribe(session, "t", { qos: 2 });
     life.publish("t", "once", { qos: 2 });
-    life.sessions.leave(session, false, life.now);
+    life.sessions.leave(session, "closed", life.now);
     const got = life.connect(life.open("a"));
     await life.commit();
     expect(got.map(text)).toEqual(["once"]);
@@ -142,7 +142,7 @@ describe("after a crash", () => {
       session.will = { topic: "will", payload, qos: 1, retain: false, delay: seconds(60), options: {} };
       life.connect(session);
       life.sessions.subscribe(session, "t", { qos: 1 });
-      life.sessions.leave(session, true, life.now);
+      life.sessions.leave(session, "lost", life.now);
       life.publish("t", "never read");
     }, 10_000);
     expect(life.sessions.get("mqtt", "a")).toBeUndefined();
@@ -158,7 +158,7 @@ describe("after a crash", () => {
       const payload = new TextEncoder().encode("late");
       session.will = { topic: "will", payload, qos: 1, retain: true, delay: seconds(60), options: {} };
       life.connect(session);
-      life.sessions.leave(session, true, life.now);
+      life.sessions.leave(session, "lost", life.now);
     }, 50_000);
     life.advance(seconds(9));
     expect(life.bus.retained("will", 1)).toEqual([]);
