@@ -238,6 +238,14 @@ export const mqttSnSchema = Type.Object(
       default: 1000,
       description: "Answers a second to senders without a session; each sender gets one a second at most.",
     }),
+    unprovenFactor: Type.Integer({
+      default: 3,
+      minimum: 0,
+      maximum: 1000,
+      description:
+        "How many times the bytes that came from an address it may be sent until it has answered a REGISTER that " +
+        "nobody can guess (RFC 9175 §2.4); above that messages wait. 0 for no bound, where senders cannot be forged.",
+    }),
     credentials: Credentials,
     qosMinusOne: QosMinusOne,
     sleep: Sleep,

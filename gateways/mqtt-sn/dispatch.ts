@@ -1,77 +1,85 @@
 /** Which operation a message belongs to, with a connection and without one. */
+import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import type { Instant } from "#core/lib/time.ts";
-import type { MqttSnChannel } from "./channel.ts";
+import type { Attempt, MqttSnChannel } from "./channel.ts";
+import type { Connection } from "./connection.ts";
 import { encodeMessageAck, encodeSubAck, encodeTopicAck } from "./encode.ts";
-import { receiveConnect, repeatConnack } from "./operations/connect.ts";
-import { receivePublish, receivePubrel } from "./operations/publish-in.ts";
-import { receivePuback, receivePubcomp, receivePubrec } from "./operations/publish-out.ts";
-import { receiveRegack, receiveRegister } from "./operations/register.ts";
-import { receiveDisconnect, receivePingreq } from "./operations/sleep.ts";
-import { receiveSubscribe, receiveUnsubscribe } from "./operations/subscribe.ts";
 import {
+  type Handshake,
+  receiveConnect,
   receiveWillMessage,
   receiveWillTopic,
-  updateWillMessage,
-  updateWillTopic,
-} from "./operations/will.ts";
+  repeatConnack,
+} from "./operations/connect.ts";
+import { answerPublish, receivePublish, receivePubrel } from "./operations/publish-in.ts";
+import { publishAsClient, publishUnconnected } from "./operations/publish-unconnected.ts";
+import { receiveRegister } from "./operations/register.ts";
+import { receiveDisconnect, receivePingreq, resumeSleeper } from "./operations/sleep.ts";
+import { answerSubscribe, receiveSubscribe, receiveUnsubscribe } from "./operations/subscribe.ts";
+import { updateWillMessage, updateWillTopic } from "./operations/will-update.ts";
 import * as p from "./packets.ts";
+import { isKeptTicket, isSubscribeTicket } from "./tickets.ts";
 
 /** What the client says to get a connection. */
 export const isOfHandshake = (type: number): boolean =>
   type === p.CONNECT || type === p.WILLTOPIC || type === p.WILLMSG;
 
-export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: Instant): void {
+export function receiveConnected(
+  channel: MqttSnChannel,
+  connection: Connection,
+  packet: p.Packet,
+  now: Instant,
+): void {
   switch (packet.type) {
     case p.PUBLISH:
-      receivePublish(channel, packet, now);
+      if (packet.qos === -1) publishAsClient(connection, packet, now);
+      else receivePublish(connection, packet as p.ConnectedPublish, now);
       return;
     case p.PUBACK:
-      receivePuback(channel, packet, now);
+      connection.downlink.puback(packet, now);
       return;
     case p.PUBREC:
-      receivePubrec(channel, packet, now);
+      connection.downlink.pubrec(packet, now);
       return;
     case p.PUBREL:
-      receivePubrel(channel, packet, now);
+      receivePubrel(connection, packet, now);
       return;
     case p.PUBCOMP:
-      receivePubcomp(channel, packet, now);
+      connection.downlink.pubcomp(packet, now);
       return;
     case p.REGISTER:
-      receiveRegister(channel, packet, now);
+      receiveRegister(connection, packet, now);
       return;
     case p.REGACK:
-      receiveRegack(channel, packet, now);
+      connection.downlink.regack(packet, now);
       return;
     case p.SUBSCRIBE:
+      receiveSubscribe(connection, packet, now);
+      return;
     case p.UNSUBSCRIBE:
-      if (packet.type === p.SUBSCRIBE) {
-        receiveSubscribe(channel, packet, now);
-        return;
-      }
-      receiveUnsubscribe(channel, packet, now);
+      receiveUnsubscribe(connection, packet, now);
       return;
     case p.PINGREQ:
-      receivePingreq(channel, packet, now);
+      receivePingreq(connection, packet, now);
       return;
     case p.PINGRESP:
       // It was a sign of life, and nothing more (§6.11).
       return;
     case p.DISCONNECT:
-      receiveDisconnect(channel, packet, now);
+      receiveDisconnect(channel, connection, packet, now);
       return;
     case p.CONNECT:
       receiveConnect(channel, packet, now);
       return;
     case p.WILLTOPICUPD:
-      updateWillTopic(channel, packet, now);
+      updateWillTopic(connection, packet, now);
       return;
     case p.WILLMSGUPD:
-      updateWillMessage(channel, packet, now);
+      updateWillMessage(connection, packet, now);
       return;
     case p.WILLTOPIC:
     case p.WILLMSG:
-      repeatConnack(channel, packet);
+      repeatConnack(connection, packet);
       return;
     default:
       // What only a gateway sends.
@@ -79,20 +87,49 @@ export function receiveConnected(channel: MqttSnChannel, packet: p.Packet, now: 
   }
 }
 
+/** An answer of the bus or the store that was due. */
+export function answerRequest(
+  connection: Connection,
+  ticket: number,
+  answer: PublishAnswer | SubscribeAnswer,
+  now: Instant,
+): void {
+  if (isKeptTicket(ticket)) {
+    // What could not be kept is not answered, and asked for again.
+    if (answer === "accepted") connection.answers.giveKept(ticket, now);
+  } else if (isSubscribeTicket(ticket)) {
+    answerSubscribe(connection, ticket, answer as SubscribeAnswer, now);
+  } else {
+    answerPublish(connection, ticket, answer as PublishAnswer, now);
+  }
+}
+
+type Pending =
+  | { readonly kind: "handshake"; readonly handshake: Handshake }
+  | { readonly kind: "connecting"; readonly attempt: Attempt };
+
 /** In the will handshake, or while the core makes the connection (§6.2). */
-export function receiveInHandshake(channel: MqttSnChannel, packet: p.Packet, now: Instant): void {
+export function receiveInHandshake(
+  channel: MqttSnChannel,
+  state: Pending,
+  packet: p.Packet,
+  now: Instant,
+): void {
   switch (packet.type) {
     case p.CONNECT:
       receiveConnect(channel, packet, now);
       return;
     case p.WILLTOPIC:
-      receiveWillTopic(channel, packet, now);
+      if (state.kind === "handshake") receiveWillTopic(channel, state.handshake, packet, now);
+      else channel.drop();
       return;
     case p.WILLMSG:
-      receiveWillMessage(channel, packet, now);
+      if (state.kind === "handshake") receiveWillMessage(channel, state.handshake, packet, now);
+      else channel.drop();
       return;
     case p.DISCONNECT:
-      receiveDisconnect(channel, packet, now);
+      channel.connection?.client.end("closed");
+      channel.dismiss("disconnected");
       return;
     // A request is refused and not left without an answer; the client is not connected yet.
     case p.PUBLISH:
@@ -124,13 +161,13 @@ export function receiveUnconnected(channel: MqttSnChannel, packet: p.Packet, now
       return;
     case p.PUBLISH:
       if (packet.qos === -1) {
-        receivePublish(channel, packet, now);
+        publishUnconnected(channel, packet, now);
         return;
       }
       break;
     case p.PINGREQ:
       if (packet.clientId.length > 0) {
-        receivePingreq(channel, packet, now);
+        resumeSleeper(channel, packet, now);
         return;
       }
       break;
@@ -150,16 +187,5 @@ export function receiveUnconnected(channel: MqttSnChannel, packet: p.Packet, now
     default:
       break;
   }
-  turnAway(channel, now);
-}
-
-/** The message maps to no client: DISCONNECT, so that the device connects anew; not too often. */
-export function turnAway(channel: MqttSnChannel, now: Instant): void {
-  const { address, port } = channel.host.peer;
-  if (channel.setup.strangers.mayAnswer(address, port, now)) {
-    channel.dismiss("not connected");
-    return;
-  }
-  channel.drop();
-  channel.finish("not connected");
+  channel.turnAway(now);
 }

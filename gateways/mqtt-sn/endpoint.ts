@@ -25,16 +25,19 @@ export class MqttSnEndpoint implements Endpoint {
   readonly #discovery: Discovery;
   readonly #searches: ReplyLimit;
   readonly beacon: Endpoint["beacon"];
+  readonly unprovenFactor: number | undefined;
 
   constructor(setup: Setup) {
     this.#setup = setup;
     this.#discovery = new Discovery(setup);
     this.#searches = new ReplyLimit(setup.config.unknownReplies);
     this.beacon = this.#discovery.beacon();
+    const { unprovenFactor } = setup.config;
+    this.unprovenFactor = unprovenFactor === 0 ? undefined : unprovenFactor;
   }
 
-  open(_peer: Peer, host: ChannelHost, now: Instant): Channel {
-    return new MqttSnChannel(this.#setup, host, now);
+  open(_peer: Peer, host: ChannelHost): Channel {
+    return new MqttSnChannel(this.#setup, host);
   }
 
   route(datagram: Datagram, known: boolean, now: Instant): Route {

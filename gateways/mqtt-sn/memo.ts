@@ -1,8 +1,8 @@
 /** What lives as long as the session and not only as long as the channel; JSON, kept where sessions are kept. */
 import { type Duration, ZERO } from "#core/lib/time.ts";
-import type { MqttSnChannel } from "./channel.ts";
-import type { StoredWill } from "./operations/will.ts";
+import type { Connection } from "./connection.ts";
 import { Topics } from "./topics.ts";
+import type { StoredWill } from "./will.ts";
 
 interface Memo {
   readonly topics: readonly string[];
@@ -13,50 +13,48 @@ interface Memo {
 }
 
 /** Writes down what a resumed session needs. Not for clean sessions that are awake: those are never resumed. */
-export function remember(channel: MqttSnChannel): void {
-  const { client, will, state } = channel;
-  if (client === undefined) return;
-  const asleep = state === "asleep" || state === "awake";
-  if (channel.cleanSession && !asleep) return;
+export function remember(connection: Connection): void {
+  const { client, will, sleeps, cleanSession, topics, patience } = connection;
+  if (cleanSession && !sleeps) return;
   const memo: Memo = {
-    topics: channel.topics?.names ?? [],
-    clean: channel.cleanSession,
-    ...(will === undefined
-      ? {}
-      : {
-          will: {
-            topic: will.topic,
-            qos: will.qos,
-            retain: will.retain,
-            payload: Buffer.from(will.payload).toString("base64"),
-          },
-        }),
-    ...(asleep ? { patience: channel.patience } : {}),
+    topics: topics.names,
+    clean: cleanSession,
+    ...(will === undefined ? {} : { will: writtenWill(will) }),
+    ...(sleeps ? { patience } : {}),
   };
   client.remember(memo);
 }
 
-/** A sleeper that only ever sleeps costs the store nothing: its next sleep is like the last. */
-export function rememberSleep(channel: MqttSnChannel): void {
-  if (channel.cleanSession || memoOf(channel)?.patience !== channel.patience) remember(channel);
+const writtenWill = ({ topic, qos, retain, payload }: StoredWill) => ({
+  topic,
+  qos,
+  retain,
+  payload: Buffer.from(payload).toString("base64"),
+});
+
+/** A sleeper that only ever sleeps needs no new memo: its next sleep is like the last. */
+export function rememberSleep(connection: Connection): void {
+  if (connection.cleanSession || asMemo(connection.client.memo)?.patience !== connection.patience) {
+    remember(connection);
+  }
 }
 
 /** Reads it back. Topic ids stay valid, but each is announced again before we use it (MQTT-SN 1.2 §6.5). */
-export function recall(channel: MqttSnChannel): void {
-  const memo = memoOf(channel);
+export function recall(connection: Connection): void {
+  const memo = asMemo(connection.client.memo);
   if (memo === undefined) return;
-  if (memo.topics.length > 0) channel.topics = new Topics(memo.topics);
-  channel.will = storedWill(memo);
+  if (memo.topics.length > 0) connection.topics = new Topics(memo.topics);
+  connection.will = storedWill(memo);
 }
 
 /** Whether the session was left by a sleeper. */
 export const isSleepers = (memo: unknown): boolean => asMemo(memo)?.patience !== undefined;
 
-/** How long a sleeper may be silent. */
-export const recalledSleep = (channel: MqttSnChannel): Duration =>
-  (memoOf(channel)?.patience ?? ZERO) as Duration;
-
-export const recalledClean = (channel: MqttSnChannel): boolean => memoOf(channel)?.clean ?? false;
+/** How long a sleeper may be silent, and whether its session began clean. */
+export function recalledSleep(memo: unknown): { readonly patience: Duration; readonly clean: boolean } {
+  const { patience = ZERO, clean = false } = asMemo(memo) ?? {};
+  return { patience: patience as Duration, clean };
+}
 
 function storedWill({ will }: Memo): StoredWill | undefined {
   if (will === undefined) return undefined;
@@ -73,5 +71,3 @@ function asMemo(value: unknown): Memo | undefined {
   const memo = value as Memo | null | undefined;
   return typeof memo === "object" && memo !== null && Array.isArray(memo.topics) ? memo : undefined;
 }
-
-const memoOf = (channel: MqttSnChannel): Memo | undefined => asMemo(channel.client?.memo);

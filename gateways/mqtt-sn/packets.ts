@@ -171,6 +171,9 @@ export interface Publish {
   readonly messageId: number;
   readonly payload: Uint8Array;
 }
+/** Of a client with a connection. */
+export type ConnectedPublish = Publish & { readonly qos: 0 | 1 | 2 };
+
 export interface MessageAck {
   readonly type: typeof PUBCOMP | typeof PUBREC | typeof PUBREL | typeof UNSUBACK;
   readonly messageId: number;

@@ -69,6 +69,11 @@ export class Setup {
     };
   }
 
+  /** Who all devices are upstream, in the aggregating mode (MQTT-SN 1.2 §4.2). */
+  get aggregate(): string | undefined {
+    return this.config.mode === "aggregating" ? this.config.aggregateClientId : undefined;
+  }
+
   mayForward(address: string): boolean {
     const { mode } = this.config.forwarders;
     return mode === "open" || (mode === "listed" && this.forwarders.has(address));

@@ -1,5 +1,6 @@
 /** Tickets that say themselves what they ask for, so that nothing has to be kept until the answer comes. */
 import type { Ticket } from "#core/contract/answers.ts";
+import { CONNACK } from "./packets.ts";
 
 const TOPIC = 2 ** 16;
 const QOS = 2 ** 32;
@@ -18,6 +19,8 @@ export const keptTicket = (type: number, topicId: number, messageId: number): Ti
 
 export const isSubscribeTicket = (ticket: Ticket): boolean => ticket >= SUBSCRIBES && ticket < KEEPS;
 export const isKeptTicket = (ticket: Ticket): boolean => ticket >= KEEPS;
+export const isConnackTicket = (ticket: Ticket): boolean =>
+  isKeptTicket(ticket) && ticketType(ticket) === CONNACK;
 export const ticketType = (ticket: Ticket): number => Math.floor((ticket - KEEPS) / TYPE);
 export const ticketQos = (ticket: Ticket): number => Math.floor(ticket / QOS) & 3;
 export const ticketTopicId = (ticket: Ticket): number => Math.floor(ticket / TOPIC) & 0xffff;

@@ -1,7 +1,7 @@
 /** Topic ids: normal ones of one client, and predefined ones of everybody (MQTT-SN 1.2 §6.5, §6.7, §7.3). */
 import { text } from "#core/lib/bytes.ts";
 import type { MqttSnConfig } from "./config.ts";
-import { TOPIC_ID_MAX, TOPIC_ID_MIN } from "./packets.ts";
+import { NORMAL, SHORT, TOPIC_ID_MAX, TOPIC_ID_MIN, type TopicIdType } from "./packets.ts";
 
 /** What the client has been told, in this connection, of an id that we have assigned. */
 const UNTOLD = 0;
@@ -9,6 +9,8 @@ const KNOWN = 1;
 const REFUSED = 2;
 /** Told in vain: it never said that it had heard (§6.10). */
 const ASSUMED = 3;
+
+const NO_NAMES: readonly string[] = [];
 
 /** Above this many names a scan is slower than an index. */
 const SCAN_MAX = 16;
@@ -26,7 +28,7 @@ export class Topics {
   #rest: Uint8Array | undefined = undefined;
   #index: Map<string, number> | undefined = undefined;
 
-  constructor(names: readonly string[] = []) {
+  constructor(names: readonly string[] = NO_NAMES) {
     this.names = names;
   }
 
@@ -179,4 +181,30 @@ export function shortTopicId(name: string): number {
   const code = name.length === 1 ? name.charCodeAt(0) : 0;
   // One letter of two octets in UTF-8.
   return code >= 0x80 && code < 0x800 ? ((0xc0 | (code >> 6)) << 8) | 0x80 | (code & 0x3f) : 0;
+}
+
+/**
+ * The topic of an id that is flagged as predefined. Where none are configured the type can mean nothing, and some
+ * libraries flag the ids so that they have registered.
+ */
+export const predefinedTopic = (
+  predefined: PredefinedTopics,
+  clientId: string,
+  topics: Topics | undefined,
+  id: number,
+): string | undefined =>
+  predefined.existFor(clientId) ? predefined.nameOf(id, clientId) : topics?.nameOf(id);
+
+/** The topic that a publish is for; `undefined` when there is none under this id (§6.6, §6.7). */
+export function topicOf(
+  predefined: PredefinedTopics,
+  clientId: string,
+  topics: Topics | undefined,
+  type: TopicIdType,
+  id: number,
+): string | undefined {
+  if (type === NORMAL) return topics?.nameOf(id);
+  // A library flags its registered ids as short; no short name begins with NUL, so these cannot be meant.
+  if (type === SHORT) return shortTopic(id) ?? (id <= 0xff ? topics?.nameOf(id) : undefined);
+  return predefinedTopic(predefined, clientId, topics, id);
 }

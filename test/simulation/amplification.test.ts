@@ -8,6 +8,7 @@ import type { Duration } from "#core/lib/time.ts";
 import { packet } from "../support/coap-device.ts";
 import { pubsubWorld } from "../support/coap-site.ts";
 import { Lwm2mWorld } from "../support/lwm2m-world.ts";
+import { snWorld } from "../support/mqtt-sn-device.ts";
 import { fc } from "../support/property.ts";
 import type { DatagramNetwork, World } from "../support/world.ts";
 
@@ -68,7 +69,48 @@ const lwm2mDatagrams: Gateway["datagrams"] = [
   ...coapDatagrams.filter((_, index) => [0, 1, 2, 11, 12, 13, 16].includes(index)),
 ];
 
+const word = (value: number): [number, number] => [(value >> 8) & 0xff, value & 0xff];
+const sn = (type: number, ...body: (number | string)[]): Uint8Array => {
+  const octets = body.flatMap((part) => (typeof part === "string" ? [...Buffer.from(part)] : [part]));
+  return Uint8Array.from([octets.length + 2, type, ...octets]);
+};
+const client = (chance: number): string => `d${chance & 1}`;
+
+/** MQTT-SN 1.2 §5.4: what a client may say; ids are guesses. */
+const mqttSnDatagrams: Gateway["datagrams"] = [
+  (chance) => sn(0x04, 0x04 * (chance & 1), 1, 0, 60, client(chance)),
+  (chance) => sn(0x04, 0x08, 1, 0, 5, client(chance)),
+  () => sn(0x07, 0x00, "w"),
+  () => sn(0x09, "x"),
+  (chance) => sn(0x12, 0x20 * (chance & 1), ...word(chance), "#"),
+  (chance) => sn(0x12, 0x40, ...word(chance), "large"),
+  (chance) => sn(0x12, 0x02, ...word(chance), "ab"),
+  (chance) => sn(0x0a, 0, 0, ...word(chance), "a"),
+  (chance) => sn(0x0b, ...word(chance & 7), ...word(chance >> 3), chance & 3),
+  (chance) => sn(0x0b, ...word(chance), ...word(chance ^ 0x5a5a), 0),
+  (chance) => sn(0x0c, 0x20, 0, 1, ...word(chance), "up"),
+  (chance) => sn(0x0d, 0, 1, ...word(chance & 7), chance & 3),
+  (chance) => sn(0x0f, ...word(chance & 7)),
+  (chance) => sn(0x0e, ...word(chance & 7)),
+  (chance) => sn(0x10, ...word(chance & 7)),
+  () => sn(0x16),
+  (chance) => sn(0x16, client(chance)),
+  () => sn(0x18),
+  () => sn(0x18, 0, 30),
+  () => sn(0x01, 0),
+  (chance) => Uint8Array.of(3, chance & 0x1f, 0),
+  (chance) => Uint8Array.of(5, 0xfe, 0, chance & 1, 7, ...sn(0x04, 0, 1, 0, 60, client(chance))),
+  (chance) => Uint8Array.of(5, 0xfe, 0, chance & 1, 7, ...sn(0x12, 0x20, 0, 1, "#")),
+];
+
 const gateways: readonly Gateway[] = [
+  {
+    name: "mqtt-sn",
+    open: (seed) => snWorld({}, { seed }),
+    datagrams: mqttSnDatagrams,
+    topics: ["a", "large", "ab"],
+    runs: 300,
+  },
   {
     name: "coap",
     open: (seed) => pubsubWorld(STACK, { seed }),

@@ -20,6 +20,9 @@ export function snConfig(given: Record<string, unknown> = {}): MqttSnConfig {
   return units.convert(schema, fillDefaults(schema, given)) as MqttSnConfig;
 }
 
+/** Where senders cannot be forged: what is sent needs no proof of the address. `unproven` is about those where they can. */
+export const TRUSTED = { unprovenFactor: 0 };
+
 export interface SnWorld {
   readonly world: World;
   readonly network: DatagramNetwork;

@@ -3,6 +3,7 @@
  * sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
+import { TRUSTED } from "../../support/mqtt-sn-device.ts";
 import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
 describe("mqtt-sn-tools", () => {
@@ -71,7 +72,7 @@ describe("mqtt-sn-tools", () => {
   });
 
   it("mqtt-sn-sub: more than 255 octets it cannot read; the message is given up, and the client is not", () => {
-    const { client, world, wait } = meet();
+    const { client, world, wait } = meet(TRUSTED);
     client.say("09 04 04 01 00 0A 'sub'");
     client.say("0A 12 20 00 01 'topic'");
     world.publish("topic", "x".repeat(300), { qos: 1 });

@@ -3,6 +3,7 @@
  * their sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
+import { TRUSTED } from "../../support/mqtt-sn-device.ts";
 import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
 describe("RIOT emcute", () => {
@@ -101,7 +102,7 @@ describe("RIOT asymcute", () => {
   });
 
   it("rejects unknown ids with code 2 at QoS 0 too, and never answers REGISTER: the topic is given up, not the client", () => {
-    const { client, world, wait } = meet();
+    const { client, world, wait } = meet(TRUSTED);
     client.say("0B 04 04 01 01 68 'async'");
     client.say("08 12 20 00 01 'n/#'");
     for (let message = 0; message < 8; message++) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { snWorld } from "../../support/mqtt-sn-device.ts";
+import { snWorld, TRUSTED } from "../../support/mqtt-sn-device.ts";
 
 function subscribed(config = {}, qos: 0 | 1 | 2 = 2) {
-  const made = snWorld(config);
+  const made = snWorld({ ...TRUSTED, ...config });
   const d1 = made.device();
   d1.connect("d1", { clean: false, keepAlive: 3600 });
   d1.subscribe("a/b", qos);

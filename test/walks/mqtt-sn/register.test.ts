@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { snWorld } from "../../support/mqtt-sn-device.ts";
+import { snWorld, TRUSTED } from "../../support/mqtt-sn-device.ts";
 
 describe("MQTT-SN 1.2 §6.5, topic registration", () => {
   it("R1 assigns an id, and the same one for the same name; the client's TopicId counts for nothing", () => {
@@ -63,7 +63,7 @@ describe("MQTT-SN 1.2 §6.5, topic registration", () => {
 
 describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
   const subscribed = (config = {}) => {
-    const made = snWorld(config);
+    const made = snWorld({ ...TRUSTED, ...config });
     const d1 = made.device();
     d1.connect("d1", { clean: false });
     d1.subscribe("a/#", 1);
