@@ -140,7 +140,9 @@ const Udp = Type.Object(
     }),
     roaming: choice(["anywhere", "same-host", "never"], {
       description:
-        "Whether a device that proves itself is followed to a new address: to any, only to a new port, or not at all.",
+        "Whether a device that says who it is is followed to a new address: to any, only to a new port, or not at all. " +
+        "A sleeping MQTT-SN device says no more than its client id, so with `anywhere` its messages go to whoever knows " +
+        "that; behind a NAT that changes addresses it is needed all the same.",
       default: "anywhere",
     }),
   },

@@ -37,8 +37,30 @@ export function openDoors(config: Config): string[] {
       }
     }
   }
+  warnings.push(...openSleepers(config));
   if (config.api.enable && !LOOPBACK.test(config.api.bind)) {
     warnings.push(`The HTTP port ${config.api.port} has no login and listens on ${config.api.bind}.`);
   }
   return warnings;
+}
+
+/** Gateways whose devices, once asleep, are found by a name that anybody may say: a PINGREQ is its client id (MQTT-SN 1.2 §6.14). */
+const FOUND_BY_NAME = ["mqtt-sn"];
+
+function openSleepers(config: Config): string[] {
+  return FOUND_BY_NAME.flatMap((name) => {
+    const gateway = config.gateways[name];
+    if (gateway === undefined || !gateway.enable) return [];
+    const open = Object.entries(gateway.listeners).filter(
+      ([, listener]) =>
+        listener.udp.roaming === "anywhere" &&
+        listener.transport === "udp" &&
+        listenerOpens(config, listener) &&
+        !LOOPBACK.test(listener.bind),
+    );
+    return open.map(
+      ([listener]) =>
+        `Whoever says the client id of a sleeping device gets what waits for it, from any address: gateways.${name}.listeners.${listener}.udp.roaming is anywhere. Set it to same-host where devices keep their address, or to never.`,
+    );
+  });
 }

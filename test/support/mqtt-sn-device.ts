@@ -3,11 +3,10 @@ import { UnitConversion } from "#core/config/convert.ts";
 import { fillDefaults } from "#core/config/defaults.ts";
 import type { JsonSchema } from "#core/config/schema.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
-import { decode } from "#gateways/mqtt-sn/codec.ts";
 import { type MqttSnConfig, mqttSnSchema } from "#gateways/mqtt-sn/config.ts";
-import { encode, encodeEncapsulated } from "#gateways/mqtt-sn/encode.ts";
 import { mqttSn } from "#gateways/mqtt-sn/index.ts";
-import * as p from "#gateways/mqtt-sn/packets.ts";
+import * as p from "./mqtt-sn-wire.ts";
+import { decode, encode, encodeEncapsulated } from "./mqtt-sn-wire.ts";
 import { type DatagramNetwork, World, type WorldOptions } from "./world.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -218,7 +217,7 @@ export class SnDevice {
 
 /** One line a message: `PUBLISH 5 #1 qos1 dup "text"`, `PUBACK 5 #1 code 0`. */
 export function show(packet: p.Packet): string {
-  const name = p.MESSAGE_NAMES[packet.type] ?? "?";
+  const name = p.nameOf(packet.type);
   switch (packet.type) {
     case p.PUBLISH: {
       const { topicIdType, topicId, messageId, qos, duplicate, retain, payload } = packet;

@@ -4,9 +4,8 @@
  */
 import { CallbackAlarm } from "#core/lib/alarm.ts";
 import { after, type Duration } from "#core/lib/time.ts";
-import { decode } from "#gateways/mqtt-sn/codec.ts";
-import { encode, encodeEncapsulated } from "#gateways/mqtt-sn/encode.ts";
-import * as p from "#gateways/mqtt-sn/packets.ts";
+import * as p from "./mqtt-sn-wire.ts";
+import { decode, encode, encodeEncapsulated } from "./mqtt-sn-wire.ts";
 import type { World } from "./world.ts";
 
 const T_RETRY = 10_000;

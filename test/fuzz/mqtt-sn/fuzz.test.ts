@@ -3,6 +3,7 @@ import { decode } from "#gateways/mqtt-sn/codec.ts";
 import { encode } from "#gateways/mqtt-sn/encode.ts";
 import * as p from "#gateways/mqtt-sn/packets.ts";
 import { show, snWorld } from "../../support/mqtt-sn-device.ts";
+import * as tables from "../../support/mqtt-sn-wire.ts";
 import { fc } from "../../support/property.ts";
 
 const octets = (max: number) => fc.uint8Array({ maxLength: max });
@@ -116,6 +117,9 @@ describe("MQTT-SN 1.2 codec", () => {
         const decoded = decode(encode(value));
         expect(decoded.ok && show(decoded.value)).toBe(show(value));
         expect(decoded.ok && Buffer.from(encode(decoded.value))).toEqual(Buffer.from(encode(value)));
+        // To the octet what the tables of the specification say, which this codec had no part in.
+        expect(Buffer.from(encode(value))).toEqual(Buffer.from(tables.encode(value)));
+        expect(decode(tables.encode(value))).toEqual(tables.decode(encode(value)));
       }),
       { numRuns: 3000 },
     );

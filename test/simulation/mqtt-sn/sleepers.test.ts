@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { CallbackAlarm } from "#core/lib/alarm.ts";
 import { after, type Duration, milliseconds, minutes, seconds } from "#core/lib/time.ts";
-import { decode } from "#gateways/mqtt-sn/codec.ts";
-import { ENCAPSULATED, PINGRESP } from "#gateways/mqtt-sn/packets.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 import { type Air, Sleeper } from "../../support/mqtt-sn-sleeper.ts";
+import { decode, ENCAPSULATED, PINGRESP } from "../../support/mqtt-sn-wire.ts";
 import { mulberry32 } from "../../support/random.ts";
 
 interface Weather {

@@ -49,6 +49,22 @@ describe("without a file", () => {
   });
 });
 
+describe("a sleeper's messages", () => {
+  const warned = (yaml: string) =>
+    loadText(STUB_MODULES, yaml).warnings.filter((each) => each.includes("sleeping device"));
+  const udp = (more: string) => `gateways: { mqtt-sn: { listeners: { udp: { ${more} } } } }`;
+
+  it("go to whoever says its client id, and that is said at the start where the listener is open", () => {
+    expect(warned("")).toEqual([
+      expect.stringContaining("gateways.mqtt-sn.listeners.udp.udp.roaming is anywhere"),
+    ]);
+    expect(warned(udp("udp: { roaming: same-host }"))).toEqual([]);
+    expect(warned(udp("udp: { roaming: never }"))).toEqual([]);
+    expect(warned(udp("bind: 127.0.0.1"))).toEqual([]);
+    expect(warned("gateways: { mqtt-sn: { enable: false } }")).toEqual([]);
+  });
+});
+
 describe("a file", () => {
   it("needs only what differs; sections are merged, lists replaced", () => {
     const config = load(
