@@ -6,6 +6,16 @@ import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
 const Limits = Type.Object(
   {
     connections: countSetting({ description: "Connections, or devices on UDP, at once.", default: 100_000 }),
+    unproven: countSetting({
+      description:
+        "Devices on UDP at once whose address is not proven, and so may be forged. Above it, and where `connections` " +
+        "is reached, the one that was silent for longest goes when another comes; a sleeper is found again.",
+      default: 90_000,
+    }),
+    unprovenOfNetwork: countSetting({
+      description: "The same for those of one network, /24 of IPv4 or /64 of IPv6.",
+      default: 50_000,
+    }),
     connectionRate: countSetting({
       description: "New connections a second; more are refused.",
       default: 5_000,

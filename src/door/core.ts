@@ -40,6 +40,7 @@ export interface CoreCounters {
   readonly throttled: Counter;
   readonly held: Counter;
   readonly unprovenDropped: Counter;
+  readonly unprovenDisplaced: Counter;
 }
 
 export const newCoreCounters = (counter: (name: string, help: string) => Counter): CoreCounters => ({
@@ -59,6 +60,10 @@ export const newCoreCounters = (counter: (name: string, help: string) => Counter
   throttled: counter(
     "clients_throttled",
     "Times that reading from a client was suspended because of its rate",
+  ),
+  unprovenDisplaced: counter(
+    "unproven_displaced",
+    "Datagram peers with an unproven address that went for the sake of newcomers",
   ),
   unprovenDropped: counter(
     "datagrams_unproven_dropped",

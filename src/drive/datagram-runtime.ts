@@ -5,11 +5,12 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
-import { after } from "../lib/time.ts";
+import { after, type Instant, minutes } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { AddressProof } from "./address-proof.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import { addressKey, Peers, type Resident, type Roaming } from "./peers.ts";
+import { UnprovenPeers } from "./unproven-peers.ts";
 
 /** Where a runtime sends: a bound socket, or a virtual network. */
 export interface DatagramPort {
@@ -31,6 +32,8 @@ export class DatagramRuntime {
   readonly core: Core;
   readonly door: Door;
   readonly peers: Peers;
+  /** Those of them whose address is not proven. */
+  readonly unproven = new UnprovenPeers();
   /** Datagrams that no channel wanted or that were too large, and those not sent because the socket was full. */
   dropped = 0;
   unsent = 0;
@@ -40,6 +43,7 @@ export class DatagramRuntime {
   #port: DatagramPort | undefined = undefined;
   #outgoing: OutgoingDatagram[] = [];
   #deferred = false;
+  #quietUntil = 0 as Instant;
   #receiving = false;
   readonly #flush = (): void => {
     this.#deferred = false;
@@ -158,8 +162,15 @@ export class DatagramRuntime {
       here ??
       this.#admit(datagram, key, node);
     if (resident === undefined) return;
-    resident.proof?.received(datagram.bytes.length);
+    const { proof } = resident;
+    if (proof === undefined) {
+      resident.loop.receive(datagram.bytes);
+      return;
+    }
+    proof.received(datagram.bytes.length);
+    this.unproven.heard(resident);
     resident.loop.receive(datagram.bytes);
+    if (proof.proven) this.unproven.remove(resident);
   }
 
   /** An answer past all channels, under the same bound: by the peer's account, or by this one datagram. */
@@ -196,16 +207,20 @@ export class DatagramRuntime {
     if (claimant === undefined || claimant === here) return claimant;
     // A new binding of this address: whoever was here before is not here any more (port reuse behind NAT).
     if (here !== undefined) {
+      this.unproven.remove(here);
       this.peers.remove(here);
       here.loop.gone("address taken by another device");
     }
+    this.unproven.remove(claimant);
     this.peers.move(claimant, key, from);
+    if (claimant.proof !== undefined) this.unproven.add(claimant);
     return claimant;
   }
 
   #admit(datagram: Datagram, key: string, node: string | undefined): Resident | undefined {
     const { core } = this;
     const link = new DatagramLink(this, this.#transport, datagram, key, node, this.#proof());
+    if (link.proof !== undefined) this.#makeRoom(link);
     const full = this.door.loops.size >= this.door.policy.limits.connections;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
@@ -214,8 +229,28 @@ export class DatagramRuntime {
     }
     link.loop = new ChannelLoop(this.door, link);
     this.peers.add(link);
+    if (link.proof !== undefined) this.unproven.add(link);
     link.loop.open(this.#endpoint);
     return link.loop.closed ? undefined : link;
+  }
+
+  /** For a newcomer that has proven nothing: who has proven nothing either, and was silent for longest, goes. */
+  #makeRoom({ address, key }: Resident): void {
+    const { unproven, connections, unprovenOfNetwork } = this.door.policy.limits;
+    const limits = { total: unproven ?? NO_LIMIT, network: unprovenOfNetwork ?? NO_LIMIT };
+    const peer = this.unproven.displaced(address, limits, this.door.loops.size >= connections);
+    if (peer === undefined) return;
+    const { core } = this;
+    core.counters.unprovenDisplaced.value++;
+    // Said once for a flood of them.
+    if (core.now >= this.#quietUntil) {
+      const detail = { unproven: this.unproven.count };
+      core.note(this.door.gateway, { level: "warn", event: "unproven-displaced", detail }, { peer: key });
+    }
+    this.#quietUntil = after(core.now, QUIET);
+    peer.loop.gone("unproven, and others came");
+    this.peers.remove(peer);
+    this.unproven.remove(peer);
   }
 
   #broadcast(bytes: Uint8Array): void {
@@ -226,6 +261,10 @@ export class DatagramRuntime {
     return this.#port?.transport ?? "udp";
   }
 }
+
+const NO_LIMIT = Number.POSITIVE_INFINITY;
+/** How long a flood has to be over until the next one is noted. */
+const QUIET = minutes(1);
 
 const TO_CHANNEL: Route = { to: "channel" };
 
@@ -279,6 +318,7 @@ class DatagramLink implements Link, Resident {
   resumeReading(): void {}
 
   close(): void {
+    this.#runtime.unproven.remove(this);
     this.#runtime.peers.remove(this);
   }
 

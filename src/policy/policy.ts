@@ -37,6 +37,9 @@ export interface AutomaticSubscription {
 /** Limits of one listener, as configured; rates in units per second, `Infinity` for none. */
 export interface ListenerLimits extends PacketLimits {
   readonly connections: number;
+  /** Datagrams: peers whose address is not proven, at once, and those of one network among them. */
+  readonly unproven?: number;
+  readonly unprovenOfNetwork?: number;
   readonly connectionRate: number;
   readonly messageRate: number;
   readonly byteRate: number;
