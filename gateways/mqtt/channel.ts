@@ -197,7 +197,7 @@ export class MqttChannel implements Channel {
 
   #mayGoOn(connection: Connection, now: Instant): void {
     if (connection.phase !== "held" || connection.subscribing !== undefined) return;
-    const { receiveMaximum } = this.#config;
+    const { receiveMaximum } = connection;
     if ((connection.answers?.length ?? 0) >= receiveMaximum) return;
     if ((connection.kept?.size ?? 0) >= receiveMaximum) return;
     connection.phase = "open";

@@ -24,6 +24,13 @@ import type { KeptAnswer } from "./operations/kept-answers.ts";
 import type { PendingSubscribe } from "./operations/subscribe.ts";
 import type { Terms } from "./terms.ts";
 
+/**
+ * No more than the session has room for, or an obedient client would be refused. At least 1, since 0 cannot be said; one
+ * that comes back with that many ids open gives some of them up first [MQTT-4.4.0-1].
+ */
+export const receiveMaximumOf = (client: Client, config: MqttConfig): number =>
+  Math.max(1, Math.min(config.receiveMaximum, client.inboundLeft));
+
 /** A client that is logged in: what the operations share. Fields that few clients need are made when needed. */
 export class Connection {
   readonly kind = "connected";
@@ -33,6 +40,8 @@ export class Connection {
   readonly client: Client;
   readonly terms: Terms;
   readonly version: ProtocolVersion;
+  /** QoS 1 and 2 messages that the client may send without an answer: what CONNACK announces. */
+  readonly receiveMaximum: number;
   /** `held`: nothing is read, because the answer to an ask has to come first. */
   phase: "open" | "held" | "ended" = "open";
   /** When the client is lost unless something comes from it. */
@@ -65,6 +74,7 @@ export class Connection {
     this.client = client;
     this.terms = terms;
     this.version = terms.version;
+    this.receiveMaximum = receiveMaximumOf(client, config);
     this.deadline = after(now, terms.patience);
     this.outgoingAliases =
       terms.outgoingAliases === 0 ? undefined : new OutgoingAliases(terms.outgoingAliases);

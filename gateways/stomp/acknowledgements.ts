@@ -11,14 +11,21 @@ import type { Settlement } from "./transactions.ts";
 /** What becomes of a message: the client has it, or one of the ways of a NACK. */
 export type Verdict = "ack" | StompConfig["acknowledgements"]["nack"];
 
+/**
+ * The message was handed out on this connection and is nobody's any more: its subscription acknowledges by itself, has
+ * ended meanwhile, or an earlier ACK covered it. STOMP is silent about that, and the client cannot always know.
+ */
+export const SETTLED = "settled";
+
 /** What an ACK or NACK says, if the message is one that this client has to acknowledge. */
-export function settlementOf(frame: Frame, connection: Connection): Settlement | Problem {
+export function settlementOf(frame: Frame, connection: Connection): Settlement | typeof SETTLED | Problem {
   const verdict = verdictOf(frame, connection);
   if (typeof verdict === "object") return verdict;
   const named = messageIdOf(frame, connection.version);
   if (typeof named === "object") return named;
   const found = find(named, connection);
   if (found === undefined) return notOwned(frame, named);
+  if (found === SETTLED) return SETTLED;
   if (connection.version === "1.1") {
     const id = frame.text(Header.subscription);
     if (id === undefined) return missing("subscription", frame.command);
@@ -55,13 +62,16 @@ const ID = /^(\d{1,9})-(\d{1,15})$/;
 function find(
   id: string,
   connection: Connection,
-): { subscription: Subscription; sequence: number } | undefined {
+): { subscription: Subscription; sequence: number } | typeof SETTLED | undefined {
   if (!id.startsWith(connection.session)) return undefined;
   const parts = ID.exec(id.slice(connection.session.length + 1));
   if (parts === null) return undefined;
-  const subscription = connection.subscriptions.numbered(Number(parts[1]));
+  const number = Number(parts[1]);
+  const subscription = connection.subscriptions.numbered(number);
   const sequence = Number(parts[2]);
-  return subscription?.unacknowledged.has(sequence) === true ? { subscription, sequence } : undefined;
+  if (subscription?.unacknowledged.has(sequence) === true) return { subscription, sequence };
+  const handedOut = subscription?.handedOut(sequence) ?? connection.subscriptions.hadNumber(number);
+  return handedOut ? SETTLED : undefined;
 }
 
 /** Whether a settlement that was found earlier can still be carried out. */

@@ -19,6 +19,10 @@ const Destinations = Type.Object(
       "Beginnings of destinations that are queues: SEND publishes to what follows, and its subscribers share the messages.",
       ["/queue/"],
     ),
+    queueTopicPrefix: text(
+      "Put in front of a queue's name for its topic, to keep /queue/x and /topic/x apart, as in `queue/`; empty: they are one topic.",
+      "",
+    ),
     leadingSlash: choice(
       ["keep", "strip"],
       "What becomes of a leading / of a destination without any of these prefixes.",

@@ -259,6 +259,10 @@ export class Connection {
   }
 
   #deliverOwn(subscription: Subscription, delivery: Delivery): void {
+    if (this.#isEcho(subscription, delivery)) {
+      if (delivery.id !== 0) subscription.client.settle(delivery.id, "done");
+      return;
+    }
     if (subscription.acknowledges && subscription.full) {
       subscription.hold(delivery);
       return;
@@ -281,7 +285,7 @@ export class Connection {
     const identifiers = delivery.subscriptionIds;
     for (let index = 0; index < identifiers.length; index++) {
       const shared = this.subscriptions.identified(identifiers[index] as number);
-      for (const member of shared?.members ?? []) this.sendMessage(member, delivery);
+      for (const member of shared?.members ?? []) this.#deliverTo(member, delivery);
     }
     if (identifiers.length === 0) this.#deliverByFilter(delivery);
     if (delivery.id !== 0) this.client.settle(delivery.id, "done");
@@ -291,8 +295,16 @@ export class Connection {
   #deliverByFilter(delivery: Delivery): void {
     for (const shared of this.subscriptions.filters()) {
       if (!filterMatches(shared.filter, delivery.topic)) continue;
-      for (const member of shared.members) this.sendMessage(member, delivery);
+      for (const member of shared.members) this.#deliverTo(member, delivery);
     }
+  }
+
+  #deliverTo(member: Subscription, delivery: Delivery): void {
+    if (!this.#isEcho(member, delivery)) this.sendMessage(member, delivery);
+  }
+
+  #isEcho(subscription: Subscription, { message }: Delivery): boolean {
+    return subscription.options.noLocal && this.client.published(message);
   }
 
   /** Writes a MESSAGE, and remembers it if it is to be acknowledged. */
@@ -320,6 +332,7 @@ export class Connection {
   wake(now: Instant): void {
     this.now = now;
     const { heart } = this.login;
+    if (this.host.paused === true) this.#bePatient(now);
     if (heart.lostAt <= now) this.failure ??= { problem: problem("heart-beat missed"), receipt: undefined };
     const late = this.transactions.expired(now);
     if (late !== undefined) {
@@ -327,6 +340,12 @@ export class Connection {
       this.failure ??= { problem: why, receipt: undefined };
     }
     if (this.failure === undefined && heart.sendDue <= now) this.write(EOL_BYTE);
+  }
+
+  /** A client that is not read from, because of its rate or a backlog towards it, is neither silent nor late. */
+  #bePatient(now: Instant): void {
+    this.login.heart.heard(now);
+    this.transactions.postpone(now);
   }
 
   /** Ends an unsubscribed subscription as soon as nothing of it is unacknowledged. */

@@ -4,6 +4,8 @@ import type { StompConfig } from "./config.ts";
 export interface Style {
   /** What was cut off in front, and goes there again. */
   readonly prefix: string;
+  /** What queues have in front of their topics, and destinations have not. */
+  readonly topicPrefix: string;
 }
 
 /** A destination of SUBSCRIBE. */
@@ -17,6 +19,10 @@ type Dialect = StompConfig["destinations"]["wildcards"];
 
 /** `$share/<group>/`, which is no part of the destination proper. */
 const SHARE = /^\$share\/[^/]*\//;
+
+const SEPARATORS = /[./]/;
+const EACH_SEPARATOR = /[./]/g;
+const swapped = (separator: string): string => (separator === "." ? "/" : ".");
 
 /** Translates destinations into topics and back, as the configuration says. */
 export class Destinations {
@@ -32,7 +38,9 @@ export class Destinations {
 
   /** The topic that a SEND to this destination publishes to. */
   topic(destination: string): string {
-    return this.#levels(destination.slice(this.#prefix(destination).length));
+    const prefix = this.#prefix(destination);
+    const topic = this.#levels(destination.slice(prefix.length));
+    return topic === "" || !this.#isQueue(prefix) ? topic : this.#config.queueTopicPrefix + topic;
   }
 
   /** What a SUBSCRIBE to this destination subscribes to, or why it cannot. */
@@ -42,14 +50,21 @@ export class Destinations {
     const share = SHARE.exec(rest)?.[0] ?? "";
     const filter = toMqttWildcards(this.#levels(rest.slice(share.length)), this.#config.wildcards);
     if (filter === undefined) return "a wildcard stands where it has no meaning";
-    const queue = this.#config.queuePrefixes.includes(prefix) && share === "";
-    return { filter: `${queue ? "$queue/" : share}${filter}`, style: this.#style(prefix) };
+    const style = this.#style(prefix);
+    if (!this.#isQueue(prefix)) return { filter: `${share}${filter}`, style };
+    return { filter: `${share === "" ? "$queue/" : share}${style.topicPrefix}${filter}`, style };
   }
 
   /** A topic as a destination of that style. */
   format(topic: string, style: Style): string {
-    const destination = this.#dotted ? topic.replaceAll("/", ".") : topic;
+    const { topicPrefix } = style;
+    const name = topic.startsWith(topicPrefix) ? topic.slice(topicPrefix.length) : topic;
+    const destination = this.#levels(name);
     return style.prefix === "" ? destination : style.prefix + destination;
+  }
+
+  #isQueue(prefix: string): boolean {
+    return this.#config.queuePrefixes.includes(prefix);
   }
 
   #prefix(destination: string): string {
@@ -58,14 +73,18 @@ export class Destinations {
     return this.#config.leadingSlash === "strip" && destination.startsWith("/") ? "/" : "";
   }
 
+  /**
+   * With the dot as separator a slash is a character like any other, and in a topic it is the other way round: they
+   * change places, so that each destination has a topic of its own and comes back as it was.
+   */
   #levels(path: string): string {
-    return this.#dotted ? path.replaceAll(".", "/") : path;
+    return this.#dotted && SEPARATORS.test(path) ? path.replace(EACH_SEPARATOR, swapped) : path;
   }
 
   #style(prefix: string): Style {
     let style = this.#styles.get(prefix);
     if (style === undefined) {
-      style = { prefix };
+      style = { prefix, topicPrefix: this.#isQueue(prefix) ? this.#config.queueTopicPrefix : "" };
       this.#styles.set(prefix, style);
     }
     return style;

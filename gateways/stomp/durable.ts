@@ -1,4 +1,5 @@
 import type { ClientId } from "#core/contract/answers.ts";
+import type { Client } from "#core/contract/client.ts";
 import type { Frame } from "./codec/frame.ts";
 import { Header } from "./frames.ts";
 import { type Problem, problem } from "./problem.ts";
@@ -7,13 +8,21 @@ import { flagOf } from "./properties.ts";
 /** Stands between a client id and the name of a session of one of its subscriptions; no client id may hold it. */
 export const SESSION_SEPARATOR = "//";
 
-export const durableSessionId = (clientId: ClientId, name: string): ClientId =>
-  `${clientId}${SESSION_SEPARATOR}${name}`;
+/** Whose durable subscriptions those of a connection are. */
+interface Owner {
+  readonly client: Client;
+  readonly clientId: string | undefined;
+  readonly username: string | undefined;
+}
 
-export const NO_CLIENT_ID: Problem = problem(
-  "durable subscription without client-id",
-  "A durable subscription belongs to a client that names itself with client-id in CONNECT.",
-);
+/**
+ * The session of a durable subscription belongs to the client that names itself with `client-id`; without one to the
+ * user, as RabbitMQ's do. A client id can begin with no separator, so the two never meet.
+ */
+export const durableSessionId = ({ client, clientId, username }: Owner, name: string): ClientId =>
+  clientId === undefined
+    ? `${SESSION_SEPARATOR}${username ?? ""}${SESSION_SEPARATOR}${name}`
+    : `${client.id}${SESSION_SEPARATOR}${name}`;
 
 /**
  * The name of a durable subscription: Artemis's or ActiveMQ's header says it, and RabbitMQ's `durable:true` takes

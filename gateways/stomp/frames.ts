@@ -79,6 +79,8 @@ const HEADERS = [
   "durable",
   "durable-subscription-name",
   "activemq.subscriptionName",
+  "no-local",
+  "browser",
 ] as const;
 export type HeaderName = Exclude<(typeof HEADERS)[number], "">;
 export const HEADER_COUNT = HEADERS.length;

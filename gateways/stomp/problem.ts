@@ -4,7 +4,7 @@ import type { Refusal } from "#core/contract/answers.ts";
 export interface Problem {
   /** Short, for the header `message`. */
   readonly message: string;
-  /** Longer, for the body; may be empty. */
+  /** Longer, for the body. */
   readonly detail: string;
 }
 
@@ -13,7 +13,10 @@ export type Outcome = typeof DONE | typeof DEFERRED | Problem;
 export const DONE = "done";
 export const DEFERRED = "deferred";
 
-export const problem = (message: string, detail = ""): Problem => ({ message, detail });
+export const problem = (message: string, detail = sentence(message)): Problem => ({ message, detail });
+
+/** Some clients show nothing but the body. */
+const sentence = (message: string): string => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 
 export const missing = (header: string, command: string): Problem =>
   problem(`missing header ${header}`, `${command} needs the header ${header}.`);

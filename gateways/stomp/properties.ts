@@ -1,5 +1,6 @@
 /** Headers of SEND to the properties of a message, and properties to headers of MESSAGE. */
 import { Message, type MessageProperties, type QoS } from "#core/bus/message.ts";
+import { topicNameProblem } from "#core/bus/topic.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { type Duration, FOREVER, type Instant, NEVER } from "#core/lib/time.ts";
@@ -40,9 +41,9 @@ function qosOf(frame: Frame, fallback: QoS): QoS | Problem {
   return fallback === 0 && (persistent === true || frame.has(Header.receipt)) ? 1 : fallback;
 }
 
-/** A header that is true or false, or undefined when it is not there. */
+/** A header that is true or false in any spelling (Python's is `True`), or undefined when it is not there. */
 export function flagOf(frame: Frame, name: HeaderName): boolean | undefined | Problem {
-  const value = frame.text(Header[name]);
+  const value = frame.text(Header[name])?.toLowerCase();
   if (value === undefined) return undefined;
   if (value === "true" || value === "1") return true;
   if (value === "false" || value === "0") return false;
@@ -65,19 +66,23 @@ function propertiesOf(frame: Frame, destinations: Destinations): MessageProperti
   const userProperties = frame.userHeaders();
   const contentType = frame.text(Header["content-type"]);
   const replyTo = frame.text(Header["reply-to"]);
+  const responseTopic = replyTo === undefined ? undefined : destinations.topic(replyTo);
+  if (responseTopic !== undefined && topicNameProblem(responseTopic) !== undefined) {
+    return problem("bad header reply-to", `${replyTo} is no destination that one can send to.`);
+  }
   const correlationData = correlationOf(frame);
   if (correlationData !== undefined && "message" in correlationData) return correlationData;
   if (
     userProperties === undefined &&
     contentType === undefined &&
-    replyTo === undefined &&
+    responseTopic === undefined &&
     correlationData === undefined
   ) {
     return undefined;
   }
   return {
     ...(contentType === undefined ? undefined : { contentType }),
-    ...(replyTo === undefined ? undefined : { responseTopic: destinations.topic(replyTo) }),
+    ...(responseTopic === undefined ? undefined : { responseTopic }),
     ...(correlationData === undefined ? undefined : { correlationData }),
     ...(userProperties === undefined ? undefined : { userProperties }),
   };

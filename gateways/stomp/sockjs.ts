@@ -84,6 +84,10 @@ class SockJsHost implements ChannelHost {
     this.#host.turn(run);
   }
 
+  get paused(): boolean {
+    return this.#host.paused === true;
+  }
+
   note(note: Note): void {
     this.#host.note(note);
   }

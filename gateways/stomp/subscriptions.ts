@@ -15,6 +15,8 @@ export interface SubscriptionOptions {
   readonly style: Style;
   readonly qos: QoS;
   readonly mode: AckMode;
+  /** Not what its own connection sends (JMS's noLocal). */
+  readonly noLocal: boolean;
   /** Unacknowledged messages that it takes. */
   readonly prefetch: number;
   /** Name under which it lives on when the connection is gone. */
@@ -61,6 +63,10 @@ export class Subscription {
   /** Counts the messages of this subscription; the number is part of the message id. */
   nextSequence(): number {
     return ++this.#sequence;
+  }
+
+  handedOut(sequence: number): boolean {
+    return sequence > 0 && sequence <= this.#sequence;
   }
 
   /** Remembers a message until it is acknowledged. */
@@ -168,6 +174,10 @@ export class Subscriptions {
 
   nextNumber(): number {
     return ++this.#numbers;
+  }
+
+  hadNumber(number: number): boolean {
+    return number > 0 && number <= this.#numbers;
   }
 
   add(subscription: Subscription): void {

@@ -15,9 +15,11 @@ export interface Settlement {
 /** What a client has said between BEGIN and COMMIT. */
 export interface Transaction {
   readonly name: string;
-  readonly expiresAt: Instant;
+  expiresAt: Instant;
   readonly sends: Message[];
   readonly settlements: Settlement[];
+  /** Receipts that SEND frames asked for: a message is processed when the transaction is. */
+  readonly receipts: Uint8Array[];
   /** Bodies and headers, roughly. */
   bytes: number;
 }
@@ -45,7 +47,7 @@ export class Transactions {
       return problem("too many transactions", `At most ${this.#limits.transactions} may be open.`);
     }
     const expiresAt = after(now, this.#limits.transactionTimeout);
-    this.#open.set(name, { name, expiresAt, sends: [], settlements: [], bytes: 0 });
+    this.#open.set(name, { name, expiresAt, sends: [], settlements: [], receipts: [], bytes: 0 });
     return undefined;
   }
 
@@ -66,6 +68,11 @@ export class Transactions {
     return this.#grow(transaction, message.weight);
   }
 
+  addReceipt(transaction: Transaction, receipt: Uint8Array): Problem | undefined {
+    transaction.receipts.push(receipt);
+    return this.#grow(transaction, receipt.length);
+  }
+
   addSettlement(transaction: Transaction, settlement: Settlement): Problem | undefined {
     transaction.settlements.push(settlement);
     return this.#grow(transaction, SETTLEMENT_BYTES);
@@ -76,6 +83,13 @@ export class Transactions {
     let first = NEVER;
     for (const { expiresAt } of this.#open?.values() ?? []) if (expiresAt < first) first = expiresAt;
     return first;
+  }
+
+  /** What is due gets its time once more: its COMMIT may have come, and not been read. */
+  postpone(now: Instant): void {
+    for (const transaction of this.#open?.values() ?? []) {
+      if (transaction.expiresAt <= now) transaction.expiresAt = after(now, this.#limits.transactionTimeout);
+    }
   }
 
   /** A transaction whose time is over. */

@@ -37,6 +37,8 @@ export class Message {
   readonly expiresAt: Instant;
   /** Client id of the publisher; empty for messages that the gateway itself makes. */
   publisher = "";
+  /** A member of a shared subscription was handed it and left it behind, for this one (STOMP's `redelivered`). */
+  redelivered = false;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
   encodings: unknown[] | undefined = undefined;
   /** Made once, so that a message that waits in many queues is held, and stored, once. */
@@ -74,6 +76,14 @@ export class Message {
     return this.#copy(this.topic, this.payload, retain);
   }
 
+  /** The same message for the next member of a group. A copy: others may have it for the first time. */
+  leftBehind(): Message {
+    if (this.redelivered) return this;
+    const copy = this.#copy(this.topic, this.payload, this.retain);
+    copy.redelivered = true;
+    return copy;
+  }
+
   /** A copy fit to be kept: its payload does not hold on to a read buffer. */
   kept(): Message {
     if (this.#kept !== undefined) return this.#kept;
@@ -92,6 +102,7 @@ export class Message {
     const expiry = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
     const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);
     copy.publisher = this.publisher;
+    copy.redelivered = this.redelivered;
     return copy;
   }
 }

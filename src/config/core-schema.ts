@@ -156,8 +156,9 @@ const Session = Type.Object(
     queue: Queue,
     queueQos0: flag({ description: "Queue QoS 0 messages also while the client is away.", default: true }),
     inboundMax: integer(1, 65_535, {
-      description: "Inbound QoS 2 messages of one session between PUBLISH and PUBREL at most.",
-      default: 1_000,
+      description:
+        "Inbound QoS 2 messages of one session between PUBLISH and PUBREL at most; MQTT 5 clients are told, others are disconnected.",
+      default: 65_535,
     }),
     failuresMax: integer(1, 1_000, {
       description:

@@ -110,6 +110,8 @@ export interface Client {
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending;
   /** The same checks as `publish`, with no effect: lets a transaction refuse before it begins. */
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal;
+  /** Whether a message is this client's own (No Local). */
+  published(message: Message): boolean;
   /** `$share/<group>/<filter>` and `$queue/<filter>` share. Retained messages come as deliveries afterwards. */
   subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending;
   /** False when there was no such subscription. */
@@ -127,6 +129,8 @@ export interface Client {
    * `pending`: it comes as a delivery of stage `release` once the store has committed that; nothing is sent before.
    */
   received(id: DeliveryId): "accepted" | Pending;
+  /** The QoS of a delivery that was handed out and is not settled; undefined when there is none under this id. */
+  unsettledQos(id: DeliveryId): QoS | undefined;
   /** Deliveries waiting in the session's queue, not counting those unsettled. */
   readonly queued: number;
   /** Deliveries handed out and not settled. */
@@ -136,6 +140,8 @@ export interface Client {
    * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session.
    */
   acceptInbound(packetId: number): Receipt;
+  /** How many more ids the session takes before `acceptInbound` is `full`; a client must not be promised more. */
+  readonly inboundLeft: number;
   /** False when the id was not known. */
   releaseInbound(packetId: number): boolean;
 

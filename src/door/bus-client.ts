@@ -279,6 +279,14 @@ export class BusClient implements Client, Occupant {
     return this.ended || this.session === undefined ? "accepted" : this.session.received(id);
   }
 
+  published(message: Message): boolean {
+    return message.publisher === this.#publisher;
+  }
+
+  unsettledQos(id: DeliveryId): QoS | undefined {
+    return this.session?.unsettledQos(id);
+  }
+
   get queued(): number {
     return (this.session?.queued ?? 0) + this.waiting;
   }
@@ -291,6 +299,10 @@ export class BusClient implements Client, Occupant {
     if (this.ended || this.session === undefined) return "full";
     if (this.#writesBefore < 0) this.#writesBefore = this.loop.core.commits?.writes ?? -1;
     return this.session.acceptInbound(packetId);
+  }
+
+  get inboundLeft(): number {
+    return this.session?.inboundLeft ?? 0;
   }
 
   releaseInbound(packetId: number): boolean {

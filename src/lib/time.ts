@@ -23,6 +23,9 @@ export const latest = (a: Instant, b: Instant): Instant => (a > b ? a : b);
 /** Whole seconds, rounded down. */
 export const inSeconds = (length: Duration): number => Math.floor(length / 1000);
 
+/** The most seconds that four octets can say, 136 years: longer lives are told as that, since 0 would be their end. */
+export const SECONDS_MAX = 0xffff_ffff;
+
 /** Where the core reads the time; tests pass a clock that they move by hand. */
 export interface Clock {
   now(): Instant;

@@ -7,9 +7,13 @@ const code = (value: number): ReasonCode => value as ReasonCode;
 
 export const ReasonCode = {
   success: code(0x00),
+  grantedQos1: code(0x01),
+  grantedQos2: code(0x02),
   disconnectWithWill: code(0x04),
   noMatchingSubscribers: code(0x10),
   noSubscriptionExisted: code(0x11),
+  continueAuthentication: code(0x18),
+  reAuthenticate: code(0x19),
   unspecifiedError: code(0x80),
   malformedPacket: code(0x81),
   protocolError: code(0x82),
@@ -26,6 +30,7 @@ export const ReasonCode = {
   sessionTakenOver: code(0x8e),
   topicFilterInvalid: code(0x8f),
   topicNameInvalid: code(0x90),
+  packetIdentifierInUse: code(0x91),
   packetIdentifierNotFound: code(0x92),
   receiveMaximumExceeded: code(0x93),
   topicAliasInvalid: code(0x94),

@@ -1,7 +1,7 @@
-import { type Duration, FOREVER, inSeconds, seconds } from "../lib/time.ts";
+import { type Duration, FOREVER, inSeconds, SECONDS_MAX, seconds } from "../lib/time.ts";
 
 /** A session that does not end by itself (MQTT 5 §3.1.2.11.2). */
-const EXPIRY_NEVER = 0xffff_ffff;
+const EXPIRY_NEVER = SECONDS_MAX;
 
 /** A Session Expiry Interval as a length of time (MQTT 5 §3.1.2.11.2). */
 export const expiryDuration = (interval: number): Duration =>

@@ -10,6 +10,10 @@ export class InboundIds {
     return [...this.#known];
   }
 
+  get size(): number {
+    return this.#known.size;
+  }
+
   accept(packetId: number, limit: number): "new" | "duplicate" | "full" {
     if (this.#known.has(packetId)) return "duplicate";
     if (this.#known.size >= limit) return "full";

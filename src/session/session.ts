@@ -1,5 +1,5 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
-import type { Message } from "../bus/message.ts";
+import type { Message, QoS } from "../bus/message.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { SmallMap } from "../lib/small-map.ts";
@@ -321,11 +321,21 @@ export class Session implements Subscriber {
     return "pending";
   }
 
+  /** What waits to be handed out again does not count: this connection has not seen it. */
+  unsettledQos(id: DeliveryId): QoS | undefined {
+    const delivery = this.#window?.get(id);
+    return delivery === undefined || delivery.again ? undefined : delivery.qos;
+  }
+
   acceptInbound(packetId: number): "new" | "duplicate" | "full" {
     this.#inbound ??= new InboundIds();
     const receipt = this.#inbound.accept(packetId, this.#context.options.inboundMax);
     if (receipt === "new" && this.durable) this.#context.journal?.inbound(this, packetId, true);
     return receipt;
+  }
+
+  get inboundLeft(): number {
+    return Math.max(0, this.#context.options.inboundMax - (this.#inbound?.size ?? 0));
   }
 
   releaseInbound(packetId: number): boolean {
@@ -371,7 +381,12 @@ export class Session implements Subscriber {
     for (const delivery of left) {
       if (delivery.qos === 2 && delivery.id !== 0) continue;
       if (delivery.group !== undefined) {
-        this.#context.gate.redeliver(delivery.group, delivery.message, this);
+        const { message } = delivery;
+        this.#context.gate.redeliver(
+          delivery.group,
+          delivery.id === 0 ? message : message.leftBehind(),
+          this,
+        );
       }
     }
   }

@@ -1,6 +1,6 @@
 import { encodingSlot, type Message, type MessageProperties } from "#core/bus/message.ts";
 import { sameBytes, utf8 } from "#core/lib/bytes.ts";
-import { type Instant, inSeconds, NEVER } from "#core/lib/time.ts";
+import { type Instant, inSeconds, NEVER, SECONDS_MAX } from "#core/lib/time.ts";
 import { entityTag } from "../stack/blockwise/reply.ts";
 import { Response } from "../stack/message/codes.ts";
 import { ContentFormat, contentFormat, mediaType } from "../stack/message/content-formats.ts";
@@ -41,7 +41,7 @@ function learn(format: number): MessageProperties | undefined {
 /** Whole seconds that a message is still good for; undefined when it does not expire. */
 export function maxAge(message: Message, now: Instant): number | undefined {
   if (message.expiresAt === NEVER) return undefined;
-  return Math.max(0, inSeconds((message.expiresAt - now) as never));
+  return Math.min(Math.max(0, inSeconds((message.expiresAt - now) as never)), SECONDS_MAX);
 }
 
 /** User properties in all, so that a notification still has room for its value in the smallest message of all. */

@@ -14,6 +14,7 @@ import type { Properties } from "#core/mqtt/properties.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import { expiryDuration, expiryInterval } from "#core/mqtt/session-expiry.ts";
 import type { MqttConfig } from "../config.ts";
+import { receiveMaximumOf } from "../connection.ts";
 import { connackReason } from "../refusals.ts";
 import type { Terms } from "../terms.ts";
 
@@ -96,7 +97,7 @@ export function connackProperties(
   packetSize: number,
 ): Properties {
   const properties: Properties = {
-    receiveMaximum: config.receiveMaximum,
+    receiveMaximum: receiveMaximumOf(client, config),
     maximumPacketSize: packetSize,
     topicAliasMaximum: config.topicAliasMaximum,
   };

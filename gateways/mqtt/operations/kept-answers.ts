@@ -23,7 +23,7 @@ export function answerOnceKept(connection: Connection, answer: KeptAnswer, since
   }
   connection.kept ??= new Map();
   connection.kept.set(ticket, answer);
-  if (connection.kept.size >= connection.config.receiveMaximum) connection.hold();
+  if (connection.kept.size >= connection.receiveMaximum) connection.hold();
 }
 
 /** The store has it, or could not keep it. False when the ticket belongs to something else. */

@@ -2,6 +2,7 @@
 import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.ts";
 import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-connack.ts";
+import { hasItsFlags } from "#core/mqtt/codec/fixed-header.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import {
   breach,
@@ -42,8 +43,9 @@ export function apply(
   end: number,
   config: MqttConfig,
 ): Application | Refused {
-  if (bytes[start] !== PacketType.CONNECT << 4) {
-    const problem = `the first packet is of type ${(bytes[start] as number) >> 4}, not CONNECT`;
+  const first = bytes[start] as number;
+  if (first >> 4 !== PacketType.CONNECT) {
+    const problem = `the first packet is of type ${first >> 4}, not CONNECT`;
     return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", problem));
   }
   const reader = new Reader(bytes, start, body, end, config.maximumItems);
@@ -55,6 +57,10 @@ export function apply(
     const level = greeting.kind === "unsupported" ? greeting.level : greeting.version;
     const why = `protocol level ${level} is not offered`;
     return refused(level >= 5 ? 5 : 4, ReasonCode.unsupportedProtocolVersion, why, config);
+  }
+  if (!hasItsFlags(first, greeting.version)) {
+    const error = breach(ReasonCode.malformedPacket, "[MQTT-2.1.3-1]", "flags of CONNECT");
+    return malformed(greeting.version, error, config);
   }
   const packet = decodeConnect(reader, greeting.version, greeting.bridge);
   if (reader.error !== undefined) return malformed(packet.version, reader.error, config);

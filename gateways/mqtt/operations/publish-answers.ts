@@ -25,7 +25,7 @@ export function answerInTurn(
   }
   connection.answers.push(ticket, qos, packetId, verdict === "pending" ? undefined : verdict);
   // Before MQTT 5 a client knows no Receive Maximum, so it is the socket that has to wait.
-  if (connection.answers.length >= connection.config.receiveMaximum) connection.hold();
+  if (connection.answers.length >= connection.receiveMaximum) connection.hold();
 }
 
 /** The core has answered a publish that was pending. False when the ticket belongs to something else. */

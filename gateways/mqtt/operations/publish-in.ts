@@ -99,6 +99,7 @@ function publishQos2(connection: Connection, message: Message, packetId: number)
     return;
   }
   if (receipt === "full") {
+    if (exceedsReceiveMaximum(connection)) return;
     answerInTurn(connection, ticket, 2, packetId, "congested");
     return;
   }
@@ -114,7 +115,7 @@ function publishQos2(connection: Connection, message: Message, packetId: number)
 
 /** Ends the connection of an MQTT 5 client that sends more than was announced; MQTT 3 clients know no limit. */
 function exceedsReceiveMaximum(connection: Connection): boolean {
-  const { receiveMaximum } = connection.config;
+  const { receiveMaximum } = connection;
   if (connection.unanswered < receiveMaximum || connection.version !== 5) return false;
   const problem = `more than ${receiveMaximum} unanswered messages`;
   connection.fail(breach(ReasonCode.receiveMaximumExceeded, "[MQTT-3.3.4-7]", problem));

@@ -93,8 +93,7 @@ function resumeRelease(connection: Connection, id: DeliveryId): void {
 /** PUBACK. A client that refuses a message has had it all the same (MQTT 5 §4.3.2). */
 export function publishAcknowledged(connection: Connection, packetId: number, reason: ReasonCode): void {
   if (connection.handshakes?.has(packetId) === true) {
-    const problem = `PUBACK for the QoS 2 message ${packetId}`;
-    connection.fail(breach(ReasonCode.protocolError, "[MQTT-4.3.3-1]", problem));
+    outOfPlace(connection, "PUBACK for the QoS 2 message", packetId);
     return;
   }
   connection.client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
@@ -104,6 +103,10 @@ export function publishAcknowledged(connection: Connection, packetId: number, re
 export function publishReceived(connection: Connection, packetId: number, reason: ReasonCode): void {
   const { handshakes, client } = connection;
   if (handshakes?.has(packetId) !== true) {
+    if (client.unsettledQos(packetId as DeliveryId) === 1) {
+      outOfPlace(connection, "PUBREC for the QoS 1 message", packetId);
+      return;
+    }
     // A failure needs no answer; otherwise the client learns that the id means nothing to us.
     if (isFailure(reason)) return;
     const why = "no such packet identifier";
@@ -120,10 +123,25 @@ export function publishReceived(connection: Connection, packetId: number, reason
   if (client.received(packetId as DeliveryId) === "accepted") connection.acknowledge(PUBREL, packetId);
 }
 
-/** PUBCOMP ends a QoS 2 delivery, whatever its reason. */
+/** An answer that is not the one which is due (MQTT 5 §4.3.2, §4.3.3). */
+function outOfPlace(connection: Connection, what: string, packetId: number): void {
+  connection.fail(breach(ReasonCode.protocolError, "[MQTT-4.3.3-1]", `${what} ${packetId}`));
+}
+
+/** PUBCOMP ends a QoS 2 delivery, whatever its reason; of one that nobody knows it means nothing. */
 export function publishCompleted(connection: Connection, packetId: number): void {
-  const { handshakes } = connection;
-  if (handshakes?.get(packetId) !== "completion") return;
+  const { handshakes, client } = connection;
+  const next = handshakes?.get(packetId);
+  if (next === "receipt") {
+    outOfPlace(connection, "PUBCOMP before PUBREC for the message", packetId);
+    return;
+  }
+  if (handshakes === undefined || next === undefined) {
+    if (client.unsettledQos(packetId as DeliveryId) === 1) {
+      outOfPlace(connection, "PUBCOMP for the QoS 1 message", packetId);
+    }
+    return;
+  }
   handshakes.delete(packetId);
   connection.client.settle(packetId as DeliveryId, "done");
 }

@@ -176,7 +176,7 @@ export class Decoder {
         this.#beginLine(at + 1);
       } else if (octet === CR) {
         if (!this.#withinLength(at)) return false;
-        if (this.#cr !== -1) return this.#fail("Value Encoding", at, "carriage return without line feed");
+        if (this.#cr !== -1 && !this.#rawReturns) return this.#strayReturn(at);
         this.#cr = at + this.#intake.base;
       } else if (octet === NUL) return this.#nulInHeaders(at);
     }
@@ -191,11 +191,11 @@ export class Decoder {
     const start = this.#lineStart;
     let end = at + this.#intake.base;
     if (this.#cr !== -1) {
-      if (this.#cr !== end - 1) {
-        this.#fail("Value Encoding", at, "carriage return without line feed");
+      if (this.#cr === end - 1) end--;
+      else if (!this.#rawReturns) {
+        this.#strayReturn(at);
         return -1;
       }
-      end--;
     }
     const length = end - start;
     if (length === 0) return 0;
@@ -211,6 +211,15 @@ export class Decoder {
       return length;
     }
     return -1;
+  }
+
+  /** STOMP 1.0 and 1.1 have no escape for the carriage return, so it may stand in a header (STOMP 1.1 Augmented BNF). */
+  get #rawReturns(): boolean {
+    return this.version === "1.0" || this.version === "1.1";
+  }
+
+  #strayReturn(at: number): false {
+    return this.#fail("Value Encoding", at, "carriage return without line feed");
   }
 
   /** Limits apply while reading: a line is refused as soon as it is too long, whatever its end would be. */

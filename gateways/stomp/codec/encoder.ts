@@ -211,7 +211,7 @@ function putOwnHeaders(delivery: Delivery, envelope: Envelope, sequence: number)
   }
   putBytes(QOS[delivery.qos] as Uint8Array);
   if (delivery.retain) putBytes(RETAIN);
-  if (delivery.duplicate) putBytes(REDELIVERED);
+  if (delivery.duplicate || delivery.message.redelivered) putBytes(REDELIVERED);
 }
 
 function putContent(content: Content, message: Message, version: Version): void {

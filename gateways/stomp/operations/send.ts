@@ -11,7 +11,7 @@ export function send(frame: Frame, connection: Connection): Outcome {
   const message = readMessage(frame, connection);
   if (!("topic" in message)) return message;
   const transaction = frame.text(Header.transaction);
-  if (transaction !== undefined) return buffer(transaction, message, connection);
+  if (transaction !== undefined) return buffer(transaction, message, frame, connection);
   if (message.expiresAt <= connection.now) return permitted(message, connection) ?? DONE;
   const answer = connection.publish(message);
   if (answer !== "pending") return outcomeOf(answer, message.topic);
@@ -31,10 +31,15 @@ function readMessage(frame: Frame, connection: Connection): Message | Problem {
   return messageOf(frame, topic, destinations, config.sendQos as QoS, connection.now);
 }
 
-function buffer(name: string, message: Message, connection: Connection): Outcome {
-  const transaction = connection.transactions.get(name);
+/** Its receipt goes out with the transaction: what is not committed is not processed. */
+function buffer(name: string, message: Message, frame: Frame, connection: Connection): Outcome {
+  const { transactions } = connection;
+  const transaction = transactions.get(name);
   if ("message" in transaction) return transaction;
-  return connection.transactions.addSend(transaction, message) ?? DONE;
+  const receipt = receiptOf(frame)?.slice();
+  const why = transactions.addSend(transaction, message);
+  if (why !== undefined || receipt === undefined) return why ?? DONE;
+  return transactions.addReceipt(transaction, receipt) ?? DEFERRED;
 }
 
 /** Why this client may not publish that; undefined when it may. */

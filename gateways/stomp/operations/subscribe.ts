@@ -1,23 +1,23 @@
 import type { QoS } from "#core/bus/message.ts";
 import { parseSharedFilter } from "#core/bus/topic.ts";
 import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
-import type { Client, ConnectAnswer, SubscribeOptions } from "#core/contract/client.ts";
+import type { ConnectAnswer, ConnectRequest, SubscribeOptions } from "#core/contract/client.ts";
 import { NO_DELIVERY_ID, NO_SUBSCRIPTION_IDS } from "#core/contract/delivery.ts";
 import { NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { encodeSubscriptionHeader } from "../codec/encoder.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, AwaitingSession, Connection } from "../connection.ts";
-import { durableNameOf, durableSessionId, NO_CLIENT_ID } from "../durable.ts";
+import { durableNameOf, durableSessionId } from "../durable.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, type Problem, problem, refused } from "../problem.ts";
-import { contentOf } from "../properties.ts";
+import { contentOf, flagOf } from "../properties.ts";
 import { type AckMode, Subscription, type SubscriptionOptions } from "../subscriptions.ts";
 
 export function subscribe(frame: Frame, connection: Connection): Outcome {
   const options = optionsOf(frame, connection);
   if ("message" in options) return options;
-  const { subscriptions, settings, login } = connection;
+  const { subscriptions, settings } = connection;
   if (subscriptions.named(options.id, options.destination) !== undefined) {
     return problem("subscription exists", `${options.id ?? options.destination} is subscribed already.`);
   }
@@ -25,11 +25,12 @@ export function subscribe(frame: Frame, connection: Connection): Outcome {
     return problem("too many subscriptions", `At most ${settings.config.limits.subscriptions}.`);
   }
   const receipt = receiptOf(frame)?.slice();
-  if (options.mode === "auto" && options.durable === undefined) {
+  // Members of a group each take their share of its messages (MQTT 5 §4.8.2), so each is a session.
+  const grouped = parseSharedFilter(options.filter) !== undefined;
+  if (options.mode === "auto" && options.durable === undefined && !grouped) {
     return joinShared(new Subscription(options, connection.client), connection, receipt);
   }
   if (options.durable !== undefined) {
-    if (login.clientId === undefined) return NO_CLIENT_ID;
     const former = subscriptions.durable(options.durable);
     if (former !== undefined && !former.draining) {
       return problem("subscription exists", `The durable subscription ${options.durable} is open already.`);
@@ -58,6 +59,11 @@ function optionsOf(frame: Frame, connection: Connection): SubscriptionOptions | 
   if (typeof source === "string") return problem("malformed destination", `${destination}: ${source}.`);
   const durable = durableNameOf(frame);
   if (typeof durable === "object") return durable;
+  const noLocal = noLocalOf(frame, source.filter);
+  if (typeof noLocal === "object") return noLocal;
+  const browser = flagOf(frame, "browser");
+  if (typeof browser === "object") return browser;
+  if (browser === true) return problem("browsers are not supported", "SUBSCRIBE asks to browse a queue.");
   const number = subscriptions.nextNumber();
   const { filter, style } = source;
   return {
@@ -69,6 +75,7 @@ function optionsOf(frame: Frame, connection: Connection): SubscriptionOptions | 
     mode,
     prefetch,
     durable,
+    noLocal,
     number,
     envelope: {
       version,
@@ -79,6 +86,18 @@ function optionsOf(frame: Frame, connection: Connection): SubscriptionOptions | 
       describe: (delivery) => contentOf(delivery, settings.destinations, style),
     },
   };
+}
+
+/** Somebody of a group has to take each message, whoever sent it [MQTT-3.8.3-4]. */
+function noLocalOf(frame: Frame, filter: string): boolean | Problem {
+  const asked = flagOf(frame, "no-local");
+  if (asked === true && parseSharedFilter(filter) !== undefined) {
+    return problem(
+      "no-local on a queue",
+      "Messages of a queue go to one of its subscribers, whoever sent them.",
+    );
+  }
+  return asked ?? false;
 }
 
 function modeOf(frame: Frame, connection: Connection): AckMode | Problem {
@@ -134,7 +153,6 @@ function joinShared(
 /** The filter is subscribed already: what a new subscription would be sent first, this one gets from here. */
 function replayRetained(subscription: Subscription, connection: Connection): void {
   const { filter, qos } = subscription.options;
-  if (parseSharedFilter(filter) !== undefined) return;
   const retained = connection.client.retained(filter, RETAINED_MAX);
   if (typeof retained === "string") return;
   for (const message of retained) {
@@ -161,26 +179,7 @@ function openOwn(
   connection: Connection,
   receipt: Uint8Array | undefined,
 ): Outcome {
-  const { login, settings } = connection;
-  const durable = options.durable !== undefined;
-  const awaiting = new AwaitingOwnSession(options, connection, receipt);
-  const answer = connection.openSession(
-    {
-      clientId: durable
-        ? durableSessionId(login.client.id, options.durable as string)
-        : `${login.client.id}//${connection.session}-${options.number}`,
-      username: login.username,
-      password: login.password,
-      of: login.client,
-      cleanStart: !durable,
-      sessionExpiry: durable ? settings.config.durableExpiry : ZERO,
-      // Raised once the channel knows whose deliveries they are.
-      credit: 0,
-      protocol: `STOMP ${login.version}`,
-    },
-    awaiting,
-  );
-  return answer === "pending" ? DEFERRED : awaiting.connected(answer);
+  return new AwaitingOwnSession(options, connection, receipt).start(options.durable === undefined);
 }
 
 class AwaitingOwnSession implements AwaitingSession {
@@ -194,30 +193,49 @@ class AwaitingOwnSession implements AwaitingSession {
     this.receipt = receipt;
   }
 
+  start(cleanStart: boolean): Outcome {
+    const answer = this.#connection.openSession(this.#request(cleanStart), this);
+    return answer === "pending" ? DEFERRED : this.connected(answer);
+  }
+
+  #request(cleanStart: boolean): ConnectRequest {
+    const { login, session, settings } = this.#connection;
+    const { durable, number } = this.#options;
+    return {
+      clientId:
+        durable === undefined ? `${login.client.id}//${session}-${number}` : durableSessionId(login, durable),
+      username: login.username,
+      password: login.password,
+      of: login.client,
+      cleanStart,
+      sessionExpiry: durable === undefined ? ZERO : settings.config.durableExpiry,
+      // Raised once the channel knows whose deliveries they are.
+      credit: 0,
+      protocol: `STOMP ${login.version}`,
+    };
+  }
+
   connected(answer: ConnectAnswer): Outcome {
     const { destination, filter, prefetch } = this.#options;
     if (!answer.ok) return refused(answer.refusal, `SUBSCRIBE to ${destination}`);
     const { client } = answer;
+    const former = client.subscriptions();
+    const known = former.has(filter);
+    if (former.size > (known ? 1 : 0)) {
+      // Of another destination it is another subscription: what waits was for the former one.
+      client.setSessionExpiry(ZERO);
+      client.end("closed");
+      return this.start(true);
+    }
     const subscription = new Subscription(this.#options, client);
     const { subscriptions } = this.#connection;
     subscriptions.add(subscription);
     subscriptions.own(subscription);
-    const known = dropOtherFilters(client, filter);
     client.credit(prefetch);
     const awaiting = new AwaitingSubscribe(subscription, this.#connection, this.receipt);
     // A durable subscription that goes on gets nothing retained anew (MQTT 5 §3.8.3.1).
     return awaiting.start({ qos: this.#options.qos, retainHandling: known ? 2 : 0 });
   }
-}
-
-/** A durable subscription has one destination; another one replaces it. True when it has this one already. */
-function dropOtherFilters(client: Client, filter: string): boolean {
-  let known = false;
-  for (const former of [...client.subscriptions().keys()]) {
-    if (former === filter) known = true;
-    else client.unsubscribe(former);
-  }
-  return known;
 }
 
 class AwaitingSubscribe implements Awaiting {

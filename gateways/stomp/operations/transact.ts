@@ -87,6 +87,7 @@ class Commit implements Awaiting {
     if (this.#due > 0) return DEFERRED;
     if (this.#failed !== DONE) return this.#failed;
     for (const settlement of this.#transaction.settlements) settle(settlement, this.#connection);
+    for (const receipt of this.#transaction.receipts) this.#connection.conclude(DONE, receipt);
     return DONE;
   }
 }

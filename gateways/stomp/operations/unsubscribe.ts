@@ -2,7 +2,7 @@ import type { ConnectAnswer } from "#core/contract/client.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { AwaitingSession, Connection } from "../connection.ts";
-import { durableNameOf, durableSessionId, NO_CLIENT_ID } from "../durable.ts";
+import { durableNameOf, durableSessionId } from "../durable.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, problem, refused } from "../problem.ts";
 import type { Subscription } from "../subscriptions.ts";
@@ -45,7 +45,6 @@ function stop(subscription: Subscription, connection: Connection): void {
 
 function deleteDurable(name: string, frame: Frame, connection: Connection): Outcome {
   const { login } = connection;
-  if (login.clientId === undefined) return NO_CLIENT_ID;
   const open = connection.subscriptions.durable(name);
   if (open !== undefined) {
     connection.subscriptions.unname(open);
@@ -56,7 +55,7 @@ function deleteDurable(name: string, frame: Frame, connection: Connection): Outc
   const awaiting = new AwaitingDeletion(name, receiptOf(frame)?.slice());
   const answer = connection.openSession(
     {
-      clientId: durableSessionId(login.client.id, name),
+      clientId: durableSessionId(login, name),
       username: login.username,
       password: login.password,
       of: login.client,

@@ -81,6 +81,14 @@ function decodeWill(reader: Reader, flags: number, version: ProtocolVersion): Wi
   const problem = reader.error === undefined ? topicNameProblem(topic) : undefined;
   if (problem !== undefined)
     reader.fail(ReasonCode.topicNameInvalid, "MQTT 5 §3.1.3.3", `will topic: ${problem}`);
+  const { responseTopic } = properties;
+  if (responseTopic !== undefined && topicNameProblem(responseTopic) !== undefined) {
+    reader.fail(
+      ReasonCode.protocolError,
+      "[MQTT-3.3.2-14]",
+      "response topic of the will is not a topic name",
+    );
+  }
   const payload = reader.binary();
   const qos = ((flags >> 3) & 3) as QoS;
   return { topic, payload, qos, retain: (flags & CONNECT_FLAG.willRetain) !== 0, properties };

@@ -4,13 +4,22 @@ import { ReasonCode } from "../reason-codes.ts";
 import { decodeProperties } from "./decode-properties.ts";
 import type { Reader } from "./reader.ts";
 
+/** The reasons that a packet may have (MQTT 5 Table 2-6), for what both ends may send, and for a client's DISCONNECT. */
+const RECEIPT: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]);
+const RELEASE: ReadonlySet<number> = new Set([0x00, 0x92]);
+const FAREWELL: ReadonlySet<number> = new Set([
+  0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+]);
+
 /** DISCONNECT of a client from behind its fixed header; see `Reader.error`. */
 export function decodeDisconnect(reader: Reader, version: ProtocolVersion): ReasonPacket {
   if (version !== 5) {
     if (!reader.done) reader.malformed("MQTT 3.1.1 §3.14", "DISCONNECT with a body");
     return { reason: ReasonCode.success, properties: NO_PROPERTIES };
   }
-  return decodeReason(reader, PacketType.DISCONNECT);
+  const packet = decodeReason(reader, PacketType.DISCONNECT);
+  checkReason(reader, FAREWELL, packet.reason, "[MQTT-3.14.2-1]");
+  return packet;
 }
 
 /** DISCONNECT of a server from behind its fixed header, MQTT 5 only (MQTT 5 §3.14); see `Reader.error`. */
@@ -30,7 +39,16 @@ export function decodeAcknowledgement(reader: Reader, packet: number, version: P
     if (!reader.done) reader.malformed("MQTT 3.1.1 §3.4", "octets behind the packet identifier");
     return ReasonCode.success;
   }
-  return decodeReason(reader, packet).reason;
+  const { reason } = decodeReason(reader, packet);
+  const receipt = packet === PacketType.PUBACK || packet === PacketType.PUBREC;
+  checkReason(reader, receipt ? RECEIPT : RELEASE, reason, receipt ? "[MQTT-3.4.2-1]" : "[MQTT-3.6.2-1]");
+  return reason;
+}
+
+function checkReason(reader: Reader, known: ReadonlySet<number>, reason: ReasonCode, clause: string): void {
+  if (!known.has(reason)) {
+    reader.fail(ReasonCode.protocolError, clause, `the packet has no reason 0x${reason.toString(16)}`);
+  }
 }
 
 /** Reason and properties may both be left out, and the properties alone too. */

@@ -1,5 +1,5 @@
 import type { Message } from "../../bus/message.ts";
-import { between, type Instant, NEVER } from "../../lib/time.ts";
+import { between, type Instant, NEVER, SECONDS_MAX } from "../../lib/time.ts";
 import { PacketType, type ProtocolVersion } from "../packets.ts";
 import { PROPERTY_RULES, type PropertyRule } from "../properties.ts";
 import { encodePropertyList } from "./encode-properties.ts";
@@ -21,7 +21,7 @@ export const publishHeader = (qos: number, retain: boolean, duplicate: boolean):
 
 /** Seconds that are left of a message's life, as they go onward [MQTT-3.3.2-6]. */
 const remainingExpiry = (message: Message, now: Instant): number =>
-  Math.max(0, Math.ceil(between(now, message.expiresAt) / 1000));
+  Math.min(Math.max(0, Math.ceil(between(now, message.expiresAt) / 1000)), SECONDS_MAX);
 
 /**
  * The last message in one form: a message for many receivers is written once, and for each of them only the

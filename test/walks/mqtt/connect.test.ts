@@ -308,3 +308,39 @@ describe("the end of a connection", () => {
     expect(device.closed).toBe(true);
   });
 });
+
+describe("what is wrong with a CONNECT is found before anybody is let in", () => {
+  it("a will whose Response Topic is no topic name [MQTT-3.3.2-14]", () => {
+    const device = mqttSite().device(5);
+    const will = { topic: "w", payload: Buffer.from("x"), qos: 0, retain: false };
+    const properties = { responseTopic: "a/+" };
+    const answer = device.connect("dev", { will: { ...will, properties } });
+    expect(answer).toMatchObject([{ cmd: "connack", reasonCode: 0x82 }]);
+    expect(device.closed).toBe(true);
+  });
+
+  const withFlags = (version: 3 | 4 | 5) => {
+    const device = mqttSite().device(version);
+    const bytes = device.encode({
+      cmd: "connect",
+      protocolId: version === 3 ? "MQIsdp" : "MQTT",
+      protocolVersion: version,
+      clean: true,
+      clientId: "dev",
+      keepalive: 0,
+    });
+    bytes[0] = 0x1a;
+    return { device, answer: device.raw(bytes) };
+  };
+
+  it("not the flags of its header in MQTT 3.1, which leaves them open (MQTT 3.1 §2.1)", () => {
+    const { device, answer } = withFlags(3);
+    expect(answer).toMatchObject([{ cmd: "connack", returnCode: 0 }]);
+    expect(device.closed).toBe(false);
+  });
+
+  it("but those of the later versions [MQTT-2.1.3-1]", () => {
+    expect(withFlags(4)).toMatchObject({ answer: [], device: { closed: true } });
+    expect(withFlags(5).answer).toMatchObject([{ cmd: "connack", reasonCode: 0x81 }]);
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { commitWhenTold } from "../../support/commit-when-told.ts";
-import { mqttSite } from "../../support/mqtt-device.ts";
+import { type AnyPacket, mqttSite } from "../../support/mqtt-device.ts";
+import { fc } from "../../support/property.ts";
 
 const forbidden = { mayPublish: (_who: unknown, topic: string) => topic !== "secret" };
 
@@ -80,14 +81,55 @@ describe("a publish that the bus cannot take now", () => {
     expect(heard).toHaveLength(2);
   });
 
-  it("is answered with 0x97 in MQTT 5", () => {
+  it("is one that CONNACK has told an MQTT 5 client not to send: 0x93 [MQTT-3.3.4-9]", () => {
     const device = mqttSite({}, { session: { inboundMax: 1 } }).device(5);
-    device.connect("dev");
+    expect(device.connect("dev")).toMatchObject([{ properties: { receiveMaximum: 1 } }]);
     device.publish("a", "first", { qos: 2, messageId: 1 });
     expect(device.publish("a", "second", { qos: 2, messageId: 2 })).toMatchObject([
-      { cmd: "pubrec", reasonCode: 0x97 },
+      { cmd: "disconnect", reasonCode: 0x93 },
     ]);
   });
+
+  it("does not happen to a client that keeps to its Receive Maximum, whatever the settings say", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.array(fc.constantFrom("publish", "release", "return"), { maxLength: 60 }),
+        (receiveMaximum, inboundMax, steps) => {
+          const site = mqttSite({ receiveMaximum }, { session: { inboundMax } });
+          const options = { clean: false, properties: { sessionExpiryInterval: 60 } };
+          let device = site.device(5);
+          let promised = promiseOf(device.connect("dev", options));
+          let fresh = 0;
+          const open: number[] = [];
+          let next = 0;
+          for (const step of steps) {
+            if (step === "return") {
+              device = site.device(5);
+              promised = promiseOf(device.connect("dev", options));
+              for (const messageId of open.splice(0)) device.send({ cmd: "pubrel", messageId });
+              fresh = 0;
+            } else if (step === "release") {
+              const messageId = open.shift();
+              if (messageId === undefined) continue;
+              fresh--;
+              expect(device.send({ cmd: "pubrel", messageId })).toMatchObject([{ cmd: "pubcomp" }]);
+            } else if (fresh < promised) {
+              fresh++;
+              open.push(++next);
+              const answer = device.publish("a", "x", { qos: 2, messageId: next });
+              expect(answer).toMatchObject([{ cmd: "pubrec", reasonCode: 0x10 }]);
+            }
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  const promiseOf = (answer: AnyPacket[]): number =>
+    (answer[0] as unknown as { properties: { receiveMaximum: number } }).properties.receiveMaximum;
 });
 
 describe("answers to publishes", () => {

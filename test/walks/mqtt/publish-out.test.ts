@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { seconds } from "#core/lib/time.ts";
+import { milliseconds, seconds } from "#core/lib/time.ts";
 import { type AnyPacket, type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
 
 const topics = (packets: AnyPacket[]) => packets.map(({ topic }) => topic);
@@ -344,5 +344,64 @@ describe("a slow reader", () => {
     for (let round = 0; round < 50 && read.length < 100; round++) read.push(...topics(acknowledge(slow)));
     expect(read).toEqual(Array.from({ length: 100 }, (_, index) => `t/${index}`));
     expect(held?.queued).toBe(0);
+  });
+});
+
+describe("an answer that is not the one which is due ends the connection (MQTT 5 §4.3.2, §4.3.3)", () => {
+  it.each([
+    ["PUBREC for a QoS 1 message", 1, [{ cmd: "pubrec" }]],
+    ["PUBCOMP for a QoS 1 message", 1, [{ cmd: "pubcomp" }]],
+    ["PUBACK for a QoS 2 message", 2, [{ cmd: "puback" }]],
+    ["PUBCOMP before PUBREC", 2, [{ cmd: "pubcomp" }]],
+    ["PUBACK after PUBREC", 2, [{ cmd: "pubrec" }, { cmd: "puback" }]],
+  ] as const)("%s", (_what, qos, answers) => {
+    for (const version of [4, 5] as const) {
+      const site = mqttSite();
+      const device = site.device(version);
+      device.connect("dev");
+      device.subscribe("a", qos);
+      site.world.publish("a", "x", { qos });
+      const messageId = device.take()[0]?.["messageId"];
+      const last = answers.map((answer) => device.send({ ...answer, messageId })).at(-1);
+      expect(device.closed).toBe(true);
+      expect(last).toMatchObject(version === 5 ? [{ cmd: "disconnect", reasonCode: 0x82 }] : []);
+    }
+  });
+
+  it.each([
+    ["PUBACK 0x92", "40 04 0001 92 00"],
+    ["PUBACK 0x04", "40 04 0001 04 00"],
+    ["PUBREC 0x82", "50 04 0001 82 00"],
+    ["PUBREL 0x10", "62 04 0001 10 00"],
+    ["PUBCOMP 0x80", "70 04 0001 80 00"],
+    ["DISCONNECT 0x8e, which only a server says", "e0 02 8e 00"],
+    ["DISCONNECT 0x01", "e0 02 01 00"],
+  ])("a reason that the packet does not have is a protocol error: %s", (_what, hex) => {
+    const device = mqttSite().device(5);
+    device.connect("dev");
+    expect(device.hex(hex)).toMatchObject([{ cmd: "disconnect", reasonCode: 0x82 }]);
+    expect(device.closed).toBe(true);
+  });
+
+  it("one that nobody waits for means nothing", () => {
+    const device = mqttSite().device(5);
+    device.connect("dev");
+    expect(device.send({ cmd: "puback", messageId: 7 }, { cmd: "pubcomp", messageId: 7 })).toEqual([]);
+    expect(device.send({ cmd: "pubrec", messageId: 7 })).toMatchObject([{ cmd: "pubrel", reasonCode: 0x92 }]);
+    expect(device.closed).toBe(false);
+  });
+});
+
+describe("a life that is longer than four octets can say", () => {
+  it("goes out as the longest there is, never as 0", () => {
+    const site = mqttSite();
+    const device = site.device(5);
+    device.connect("dev");
+    device.subscribe("a", 1);
+    site.world.publish("a", "x", { qos: 1, expiry: milliseconds(4_294_967_296_000) });
+    site.world.publish("a", "x", { qos: 1, expiry: milliseconds(Number.MAX_SAFE_INTEGER) });
+    const lives = device.take().map(({ properties }) => properties);
+    expect(lives).toEqual(lives.map(() => ({ messageExpiryInterval: 0xffff_ffff })));
+    expect(lives).toHaveLength(2);
   });
 });

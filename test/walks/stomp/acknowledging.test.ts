@@ -72,19 +72,38 @@ describe("S10 ACK and NACK by version", () => {
     expect(client.closed).toBe(true);
   });
 
-  it("a message is acknowledged once, and never one that was sent automatically acknowledged", () => {
+  it("a message is acknowledged once; an ACK of what was handed out and is settled says nothing", () => {
     const { world, listener, client } = open();
     client.say("SUBSCRIBE", { id: "0", destination: "a", ack: "client-individual" });
     publish(world, "a", 1, 1);
     const id = ackOf(client.next());
     client.say("ACK", { id });
-    client.say("ACK", { id });
-    expect(brief(client.next(), "message")).toBe("ERROR message=unknown message");
+    client.say("ACK", { id, receipt: "again" });
+    client.say("NACK", { id, receipt: "and again" });
+    expect(client.heard().map(({ command }) => command)).toEqual(["RECEIPT", "RECEIPT"]);
     const other = StompClient.connected(listener);
     other.say("SUBSCRIBE", { id: "0", destination: "a" });
     publish(world, "a", 2, 2);
-    other.say("ACK", { id: header(other.next(), "message-id") ?? "" });
+    other.say("ACK", { id: header(other.next(), "message-id") ?? "", receipt: "auto" });
+    expect(brief(other.next(), "receipt-id")).toBe("RECEIPT receipt-id=auto");
+    other.say("ACK", { id: id.replace(/-1$/, "-2") });
     expect(brief(other.next(), "message")).toBe("ERROR message=unknown message");
+  });
+
+  it("an ACK that crosses the UNSUBSCRIBE of its subscription costs nobody the connection", () => {
+    for (const ack of ["client", "client-individual"]) {
+      const { world, client } = open();
+      client.say("SUBSCRIBE", { id: "0", destination: "a", ack });
+      publish(world, "a", 1, 3);
+      const ids = client.heard().map(ackOf);
+      client.say("UNSUBSCRIBE", { id: "0" });
+      for (const id of [...ids].reverse()) client.say("ACK", { id });
+      for (const id of ids) client.say("ACK", { id, receipt: id });
+      expect(client.heard().map(({ command }) => command)).toEqual(["RECEIPT", "RECEIPT", "RECEIPT"]);
+      // What was never handed out stays unknown.
+      client.say("ACK", { id: (ids[0] ?? "").replace(/-\d+-1$/, "-7-1") });
+      expect(brief(client.next(), "message")).toBe("ERROR message=unknown message");
+    }
   });
 
   it("nobody acknowledges another connection's messages", () => {
@@ -141,11 +160,38 @@ describe("S11 acknowledgement modes (STOMP 1.2 SUBSCRIBE ack Header)", () => {
     const [, , b1, b2] = client.heard();
     client.say("ACK", { id: ackOf(b2) });
     client.say("ACK", { id: ackOf(b1), receipt: "r" });
-    expect(brief(client.next(), "message")).toBe("ERROR message=unknown message");
+    expect(brief(client.next(), "receipt-id")).toBe("RECEIPT receipt-id=r");
   });
 
   it("auto: sent is received, nothing comes again", () => {
     expect(afterwards("auto", "SEND", { destination: "x" })).toEqual({ again: [], next: [] });
+  });
+
+  it("what was handed out and left behind is redelivered to whoever gets it next, what was not is not", () => {
+    for (const ack of ["client", "client-individual"]) {
+      const { world, listener, client } = open();
+      const witness = StompClient.connected(listener);
+      witness.say("SUBSCRIBE", { id: "w", destination: "work", ack: "auto" });
+      const subscribe = { id: "0", destination: "/queue/work", ack };
+      client.say("SUBSCRIBE", { ...subscribe, "prefetch-count": "2" });
+      publish(world, "work", 1, 3);
+      expect(bodies(client.heard())).toEqual(["1", "2"]);
+      const next = StompClient.connected(listener);
+      next.say("SUBSCRIBE", subscribe);
+      client.stream.drop();
+      expect(redelivered(next.heard())).toEqual(["1*", "2*", "3"]);
+      // Others have the same messages for the first time.
+      expect(redelivered(witness.heard())).toEqual(["1", "2", "3"]);
+    }
+  });
+
+  it("NACK takes requeue in any spelling", () => {
+    for (const requeue of ["true", "True", "TRUE", "1"]) {
+      expect(afterwards("client-individual", "NACK", { requeue }).again).toEqual(["3*"]);
+    }
+    for (const requeue of ["false", "False", "FALSE", "0"]) {
+      expect(afterwards("client-individual", "NACK", { requeue }).again).toEqual([]);
+    }
   });
 
   it("what is unacknowledged goes to the others of the queue when the connection goes", () => {

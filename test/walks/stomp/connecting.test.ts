@@ -288,6 +288,24 @@ describe("S5 and F15 heart-beats (STOMP 1.2 Heart-beating)", () => {
     expect(client.closed).toBe(true);
   });
 
+  it("a client that is not read from, because it does not read, is not lost, nor is its transaction", () => {
+    const { world, client } = open("1000,0", { receive: "1s" });
+    client.say("SUBSCRIBE", { id: "0", destination: "a" });
+    client.say("BEGIN", { transaction: "t" });
+    client.stream.capacity = 100;
+    world.publish("a", "x".repeat(1000));
+    for (let second = 0; second < 100; second++) {
+      client.raw("\n");
+      world.advance(milliseconds(1000));
+    }
+    client.say("COMMIT", { transaction: "t", receipt: "r" });
+    expect(client.closed).toBe(false);
+    expect(client.heard().map(({ command }) => command)).toContain("MESSAGE");
+    expect(brief(client.next(), "receipt-id")).toBe("RECEIPT receipt-id=r");
+    world.advance(milliseconds(10_000));
+    expect(brief(client.next(), "message")).toBe("ERROR message=heart-beat missed");
+  });
+
   it("any octet is a sign of life, also in the middle of a frame", () => {
     const { world, client } = open("1000,0", { receive: "1s" });
     client.raw("SEND\n");

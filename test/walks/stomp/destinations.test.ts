@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { fc } from "../../support/property.ts";
 import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
 import { header } from "../../support/stomp-frames.ts";
 import { World } from "../../support/world.ts";
@@ -23,6 +24,84 @@ const seenOf = (destinations: object, destination: string, topic: string) => {
 };
 const RABBITMQ = { separator: ".", wildcards: "amqp" };
 const ACTIVEMQ = { separator: ".", wildcards: "activemq" };
+
+describe("a dotted destination", () => {
+  const settings = fc.record({
+    wildcards: fc.constantFrom("amqp", "activemq"),
+    leadingSlash: fc.constantFrom("keep", "strip"),
+    queueTopicPrefix: fc.constantFrom("", "queue/"),
+  });
+  const name = fc.stringMatching(/^[a-c./]{1,12}$/).filter((text) => !text.startsWith("/"));
+
+  it("comes back as it was sent, whatever it holds", () => {
+    fc.assert(
+      fc.property(settings, fc.constantFrom("", "/", "/topic/", "/queue/"), name, (given, prefix, rest) => {
+        const world = new World();
+        const client = StompClient.connected(
+          stompListener(world, { destinations: { ...given, separator: "." } }),
+        );
+        const destination = `${prefix}${rest}`;
+        client.say("SUBSCRIBE", { id: "0", destination });
+        client.say("SEND", { destination, "reply-to": destination });
+        const message = client.next();
+        expect([header(message, "destination"), header(message, "reply-to")]).toEqual([
+          destination,
+          destination,
+        ]);
+      }),
+    );
+  });
+
+  it("may hold a slash, which is no separator there", () => {
+    expect(topicOf(RABBITMQ, "/topic/plant.7/b.temp")).toBe("plant/7.b/temp");
+    expect(seenOf(RABBITMQ, "/topic/plant.#", "plant/v1.2/x")).toBe("/topic/plant.v1/2.x");
+  });
+});
+
+describe("a queue and a topic of one name", () => {
+  const both = (destinations: object) => {
+    const world = new World();
+    const client = StompClient.connected(stompListener(world, { destinations }));
+    client.say("SUBSCRIBE", { id: "q", destination: "/queue/x" });
+    client.say("SUBSCRIBE", { id: "t", destination: "/topic/x" });
+    client.say("SEND", { destination: "/queue/x" }, "to the queue");
+    client.say("SEND", { destination: "/topic/x" }, "to the topic");
+    return client
+      .heard()
+      .map((one) => [header(one, "subscription"), header(one, "destination"), `${one.body}`]);
+  };
+
+  it("are one topic by default", () => {
+    expect(
+      both({})
+        .map(([id]) => id)
+        .sort(),
+    ).toEqual(["q", "q", "t", "t"]);
+  });
+
+  it("are kept apart by a prefix of queues' topics", () => {
+    expect(both({ queueTopicPrefix: "queue/" })).toEqual([
+      ["q", "/queue/x", "to the queue"],
+      ["t", "/topic/x", "to the topic"],
+    ]);
+    expect(topicOf({ queueTopicPrefix: "queue/" }, "/queue/x")).toBe("queue/x");
+  });
+
+  it("have subscribers of one connection that share a queue as those of two do (MQTT 5 §4.8.2)", () => {
+    for (const destination of ["/queue/x", "$share/g/x", "$queue/x"]) {
+      const world = new World();
+      const client = StompClient.connected(stompListener(world));
+      for (const id of ["0", "1"]) client.say("SUBSCRIBE", { id, destination });
+      for (let n = 1; n <= 6; n++) world.publish("x", `${n}`, { qos: 1 });
+      const frames = client.heard();
+      expect(frames.map(({ body }) => `${body}`).sort()).toEqual(["1", "2", "3", "4", "5", "6"]);
+      expect(frames.filter((one) => header(one, "subscription") === "0")).toHaveLength(3);
+      client.say("UNSUBSCRIBE", { id: "0" });
+      world.publish("x", "7", { qos: 1 });
+      expect(client.heard().map((one) => header(one, "subscription"))).toEqual(["1"]);
+    }
+  });
+});
 
 describe("a destination is a topic", () => {
   it.each([

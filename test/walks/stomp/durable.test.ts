@@ -116,11 +116,57 @@ describe("durable subscriptions live on across connections", () => {
     expect(world.sessions.count).toBe(0);
   });
 
-  it("needs a client that names itself", () => {
-    const { listener } = open();
-    const client = StompClient.connected(listener);
-    client.say("SUBSCRIBE", { id: "0", destination: "a", "durable-subscription-name": "n" });
-    expect(brief(client.next(), "message")).toBe("ERROR message=durable subscription without client-id");
+  it("belong to the user where the client does not name itself, as RabbitMQ's do", () => {
+    const { world, listener } = open();
+    const subscribe = { id: "n", destination: "a", durable: "true" };
+    const come = (headers: Record<string, string>) => {
+      const client = StompClient.connected(listener, headers);
+      client.say("SUBSCRIBE", subscribe);
+      return client;
+    };
+    const bob = { login: "bob", passcode: "x" };
+    come(bob).say("DISCONNECT");
+    world.publish("a", "1", { qos: 1 });
+    // Neither another user's, nor that of a client whose client id is the user's name.
+    expect(come({ login: "alice", passcode: "x" }).bodies()).toEqual([]);
+    expect(come({ ...bob, "client-id": "bob" }).bodies()).toEqual([]);
+    const back = come(bob);
+    expect(back.bodies()).toEqual(["1"]);
+    back.say("UNSUBSCRIBE", { id: "n", durable: "true" });
+    back.say("DISCONNECT");
+    world.publish("a", "2", { qos: 1 });
+    expect(come(bob).bodies()).toEqual([]);
+  });
+
+  it("with another destination is another subscription: nothing of the former one comes", () => {
+    const { world, connect } = open();
+    const name = { id: "0", ack: "client", "durable-subscription-name": "n" };
+    const first = connect();
+    first.say("SUBSCRIBE", { ...name, destination: "a" });
+    world.publish("a", "handed out", { qos: 1 });
+    first.say("DISCONNECT");
+    world.publish("a", "waiting", { qos: 1 });
+    const second = connect();
+    second.say("SUBSCRIBE", { ...name, destination: "b", receipt: "r" });
+    world.publish("a", "late", { qos: 1 });
+    world.publish("b", "right", { qos: 1 });
+    const frames = second.heard();
+    expect(frames.map(({ command, body }) => `${command} ${body}`)).toEqual(["RECEIPT ", "MESSAGE right"]);
+    second.say("DISCONNECT");
+    world.publish("b", "kept", { qos: 1 });
+    const third = connect();
+    third.say("SUBSCRIBE", { ...name, destination: "b" });
+    expect(third.bodies()).toEqual(["right", "kept"]);
+  });
+
+  it("keep no-local over a time away", () => {
+    const { world, connect } = open();
+    const subscribe = { id: "0", destination: "a", "no-local": "true", "durable-subscription-name": "n" };
+    const first = connect();
+    first.say("SUBSCRIBE", subscribe);
+    first.say("SEND", { destination: "a" }, "mine");
+    world.publish("a", "theirs", { qos: 1 });
+    expect(first.bodies()).toEqual(["theirs"]);
   });
 
   it("is open once in a connection", () => {

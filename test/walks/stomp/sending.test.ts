@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "#core/bus/message.ts";
-import { NEVER } from "#core/lib/time.ts";
+import { milliseconds, NEVER } from "#core/lib/time.ts";
 import { SlowStore } from "../../support/slow-store.ts";
 import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
 import { frame, header } from "../../support/stomp-frames.ts";
@@ -313,5 +313,45 @@ describe("S14 ERROR (STOMP 1.2 ERROR)", () => {
     const client = new StompClient(stompListener(new World(), { limits: tooLong }));
     client.raw(`CONNECT\n${`h:${"x".repeat(70)}\n`.repeat(3)}`);
     expect(brief(client.next(), "message")).toBe("ERROR message=frame too long before the login");
+  });
+});
+
+describe("what cannot be said is refused, and what is sent can be read", () => {
+  it.each(["a/+", "#", "/topic/a/#", ""])("reply-to %j is no destination to send to", (replyTo) => {
+    const { client } = open();
+    client.say("SEND", { destination: "a", "reply-to": replyTo, receipt: "r" });
+    expect(brief(client.next(), "message", "receipt-id")).toBe(
+      "ERROR message=bad header reply-to receipt-id=r",
+    );
+  });
+
+  it("a carriage return stands in a header of 1.1, which has no escape for it, both ways", () => {
+    const world = new World();
+    const client = StompClient.connected(stompListener(world), {}, "1.1");
+    client.raw("SUBSCRIBE\nid:0\ndestination:a\n\n\0");
+    client.raw("SEND\ndestination:a\nnote:one\rtwo\rthree\n\nx\0");
+    expect(header(client.next(), "note")).toBe("one\rtwo\rthree");
+    client.raw("SEND\r\ndestination:a\r\nnote:one\rtwo\r\n\r\ny\0");
+    expect(header(client.next(), "note")).toBe("one\rtwo");
+  });
+
+  it("every ERROR says in its body what is wrong", () => {
+    const refusals: [string, Record<string, string>][] = [
+      ["SEND", {}],
+      ["SEND", { destination: "" }],
+      ["SUBSCRIBE", { id: "0", destination: "a", "durable-subscription-name": "" }],
+      ["CONNECT", {}],
+      ["ACK", { id: "1" }],
+    ];
+    for (const [command, headers] of refusals) {
+      const { client } = open();
+      client.say(command, headers);
+      const error = client.next();
+      expect([error?.command, (error?.body.length ?? 0) > 0]).toEqual(["ERROR", true]);
+    }
+    const world = new World();
+    const late = new StompClient(stompListener(world));
+    world.advance(milliseconds(60_000));
+    expect(late.next()?.body.toString()).toBe("No CONNECT in time.");
   });
 });

@@ -37,7 +37,8 @@ describe("S7 SUBSCRIBE (STOMP 1.2 SUBSCRIBE)", () => {
     [{ destination: "a", id: "0", qos: "3" }, "bad header qos"],
     [{ destination: "a", id: "0", "prefetch-count": "many" }, "bad header prefetch-count"],
     [{ destination: "a", id: "0", durable: "perhaps" }, "bad header durable"],
-    [{ destination: "a", id: "0", durable: "true" }, "durable subscription without client-id"],
+    [{ destination: "/queue/a", id: "0", browser: "true" }, "browsers are not supported"],
+    [{ destination: "/queue/a", id: "0", "no-local": "true" }, "no-local on a queue"],
   ])("%j is an ERROR with its receipt, and closes", (headers, message) => {
     const { client } = open();
     client.say("SUBSCRIBE", { ...headers, receipt: "r" } as Record<string, string>);

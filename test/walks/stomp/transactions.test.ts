@@ -29,6 +29,24 @@ describe("S12 transactions (STOMP 1.2 BEGIN)", () => {
     expect(brief(client.next(), "receipt-id")).toBe("RECEIPT receipt-id=r");
   });
 
+  it("receipts of SEND frames in it come when it is committed, before that of COMMIT", () => {
+    const { client } = open();
+    client.say("BEGIN", { transaction, receipt: "begin" });
+    client.say("SEND", { destination: "out/a", transaction, receipt: "1" }, "1");
+    client.say("SEND", { destination: "out/b", transaction, receipt: "2" }, "2");
+    expect(client.heard().map((one) => header(one, "receipt-id"))).toEqual(["begin"]);
+    client.say("COMMIT", { transaction, receipt: "commit" });
+    expect(client.heard().map((one) => header(one, "receipt-id"))).toEqual(["1", "2", "commit"]);
+  });
+
+  it("receipts of what ABORT undoes never come", () => {
+    const { client } = open();
+    client.say("BEGIN", { transaction });
+    client.say("SEND", { destination: "out/a", transaction, receipt: "1" }, "1");
+    client.say("ABORT", { transaction, receipt: "abort" });
+    expect(client.heard().map((one) => header(one, "receipt-id"))).toEqual(["abort"]);
+  });
+
   it("ABORT forgets it", () => {
     const { heard, client } = open();
     client.say("BEGIN", { transaction });
