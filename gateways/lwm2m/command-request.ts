@@ -7,7 +7,7 @@ import type { Device } from "./device.ts";
 import type { Observed } from "./observations.ts";
 import { type Operation, requestPath } from "./operation.ts";
 import { answerReport, type Fate, fateReport } from "./reports.ts";
-import type { Settlement, Waiting } from "./request-queue.ts";
+import type { Failure, Settlement, Waiting } from "./request-queue.ts";
 import type { Answer } from "./responses.ts";
 
 /** One command on its way to the device; everything that becomes of it is said on the response topic. */
@@ -54,6 +54,10 @@ export class CommandRequest implements Waiting {
     } else if (this.delivery.id === 0) {
       this.#device.report("response", this.report("cancelled"), now);
     }
+  }
+
+  lost(why: Failure, now: Instant): void {
+    if (why !== "gone") this.#device.report("response", this.report(why), now);
   }
 
   notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {

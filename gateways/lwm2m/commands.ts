@@ -95,7 +95,7 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ["cancel-observe", (data) => onPath(data, 1, (path) => asked({ kind: "cancel-observe", path }))],
   [
     "read-composite",
-    (data) => onPaths(data, (paths) => ({ kind: "read-composite", paths, ...formatIn(data) })),
+    (data) => onPaths(data, (paths) => ({ kind: "read-composite", paths, ...accepted(data) })),
   ],
   [
     "observe-composite",
@@ -106,7 +106,7 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
         kind: "observe-composite",
         paths,
         query: query.value,
-        ...formatIn(data),
+        ...accepted(data),
       }));
     },
   ],
@@ -124,7 +124,11 @@ const shown = (json: Json | undefined): string => (typeof json === "string" ? js
 
 export const MESSAGE_TYPES: readonly string[] = [...READERS.keys()];
 
-const accepted = (data: JsonObject) => (typeof data["accept"] === "number" ? { accept: data["accept"] } : {});
+/** Of what reads, `format` means the answer, as `accept` does. */
+const accepted = (data: JsonObject) => {
+  const accept = data["accept"] ?? data["format"];
+  return typeof accept === "number" ? { accept } : {};
+};
 const formatIn = (data: JsonObject) => (typeof data["format"] === "number" ? { format: data["format"] } : {});
 
 /** `path` with the part behind `?` as queries; at least `levels` identifiers. */
@@ -260,10 +264,15 @@ function readExecute(data: JsonObject, encoding: Encoding): Result<Task, string>
     const given = data["args"] ?? "";
     if (typeof given !== "string" && typeof given !== "number") return err("args must be a text");
     const readable = given === "undefined" ? "" : String(given);
+    if (encoding === "plain" && !ARGUMENTS.test(readable))
+      return err("args are not as LwM2M 1.1 §6.3.5 has them");
     const args = encoding === "hex" ? fromHex(readable) : utf8(readable);
     return args === undefined ? err("args is not hexadecimal") : asked({ kind: "execute", path, args });
   });
 }
+
+/** `0`, `1='text'`, `0,2='text'`: digits, each with a quoted text or none (LwM2M 1.1 §6.3.5). */
+const ARGUMENTS = /^(?:\d(?:='[!#-&(-[\]-~]*')?(?:,\d(?:='[!#-&(-[\]-~]*')?)*)?$/;
 
 /** Of any bytes: a device may take more as arguments than the text that LwM2M 1.1 §6.3.5 has. */
 const fromHex = (given: string): Uint8Array | undefined =>

@@ -271,8 +271,7 @@ export class Device implements Line {
     this.reporter.publish("notify", report, now, () => acknowledgement?.give());
     // A notification is an uplink like any other: what waits may go now.
     this.queue.pump(now);
-    if (isError(answer.code)) this.queue.forget(keyOf(observed));
-    else this.#firmware?.notified(answer, now);
+    if (!isError(answer.code)) this.#firmware?.notified(answer, now);
   }
 
   /** A request of the gateway's own; it waits its turn like a command. */

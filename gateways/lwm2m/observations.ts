@@ -63,7 +63,8 @@ export function rememberedObservation({ operation, echo, automatic }: Observed):
   return {
     paths: (single ? [operation.path] : operation.paths).map((path) => path.toString()),
     query: operation.query,
-    ...(single ? { accept: operation.accept } : { composite: true, format: operation.format }),
+    accept: operation.accept,
+    ...(single ? undefined : { composite: true }),
     echo,
     automatic,
   };
@@ -83,7 +84,7 @@ export function recalledObservation(json: Json | undefined): Omit<Observed, "ask
   const query = Array.isArray(json["query"]) ? (json["query"] as readonly string[]) : [];
   if (json["composite"] === true) {
     return {
-      operation: { kind: "observe-composite", paths, query, format: optional(json["format"]) },
+      operation: { kind: "observe-composite", paths, query, accept: optional(json["accept"]) },
       echo,
       automatic,
     };

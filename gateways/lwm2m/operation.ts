@@ -40,7 +40,7 @@ export type Operation =
       readonly accept?: number | undefined;
     }
   | { readonly kind: "cancel-observe"; readonly path: Path }
-  | { readonly kind: "read-composite"; readonly paths: readonly Path[]; readonly format?: number | undefined }
+  | { readonly kind: "read-composite"; readonly paths: readonly Path[]; readonly accept?: number | undefined }
   | {
       readonly kind: "write-composite";
       readonly entries: readonly Entry[];
@@ -51,7 +51,7 @@ export type Operation =
       readonly paths: readonly Path[];
       /** Attributes for this observation alone (LwM2M 1.2 §6.4.4). */
       readonly query: Query;
-      readonly format?: number | undefined;
+      readonly accept?: number | undefined;
     }
   | { readonly kind: "cancel-observe-composite"; readonly paths: readonly Path[] };
 

@@ -92,11 +92,12 @@ export function readRegister(
   const binding = readBinding(query.get("b"), "U");
   if (!binding.ok) return binding;
   const pid = query.get("pid");
-  // Until 1.2 a list may be empty only by mistake, and such devices are let in.
   if (pid === undefined && payload.length === 0 && version === "1.2")
     return refuse(Response.Conflict, "neither an object list nor a profile id");
   const list = readList(pid, payload, rules, lists);
   if (!list.ok) return list;
+  // Mandatory (LwM2M 1.1 §6.2.1, table 6.2.1-1); a device without any object is none.
+  if (list.value.objects.length === 0) return refuse(Response.BadRequest, "the object list names no object");
   return ok({
     ep,
     lt: lt.value,

@@ -3,7 +3,9 @@ import { isError } from "#gateways/coap/stack/message/codes.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Device } from "./device.ts";
 import type { Observed } from "./observations.ts";
-import type { Settlement, Waiting } from "./request-queue.ts";
+import { requestPath } from "./operation.ts";
+import { fateReport } from "./reports.ts";
+import type { Failure, Settlement, Waiting } from "./request-queue.ts";
 import type { Answer } from "./responses.ts";
 
 /**
@@ -33,6 +35,13 @@ export class RenewedObservation implements Waiting {
     // Of automatic ones many paths are not readable; an error there is no news.
     if (isError(settlement.answer.code) && this.observed.automatic) return;
     this.notified(settlement.answer, settlement.sequence ?? 0, now);
+  }
+
+  lost(why: Failure, now: Instant): void {
+    if (why === "gone") return;
+    const { kind } = this.operation;
+    const data = { reqPath: requestPath(this.operation) };
+    this.#device.report("response", fateReport(why, kind, this.observed.echo, data), now);
   }
 
   notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {

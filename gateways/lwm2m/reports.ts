@@ -17,6 +17,8 @@ export const registrationReport = (
     lt: registration.lt,
     lwm2m: registration.lwm2m,
     b: registration.b,
+    // From 1.1 on it is a parameter of its own (LwM2M 1.1 §6.2.1.1).
+    ...(registration.queueMode && !registration.b.includes("Q") ? { Q: true } : undefined),
     alternatePath: registration.list.root,
     objectList: registration.list.objects,
   },

@@ -23,10 +23,8 @@ import { type Answer, answerOf } from "./responses.ts";
 /** What became of a request: an answer, or why there is none. `gone`: the peer is lost, nothing is known. */
 export type Settlement =
   | { readonly kind: "answered"; readonly answer: Answer; readonly sequence: number | undefined }
-  | {
-      readonly kind: "failed";
-      readonly why: "coap_timeout" | "coap_reset" | "expired" | "queue_full" | "gone";
-    };
+  | { readonly kind: "failed"; readonly why: Failure };
+export type Failure = "coap_timeout" | "coap_reset" | "expired" | "queue_full" | "gone";
 
 export interface Waiting {
   readonly operation: Operation;
@@ -36,6 +34,8 @@ export interface Waiting {
   settled(settlement: Settlement, now: Instant): void;
   /** Of an observation: a notification, that is, any answer after the first. */
   notified?(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void;
+  /** Of an observation: it has ended, and will not be heard of again. */
+  lost?(why: Failure, now: Instant): void;
   /** What an observation is remembered as. */
   readonly observed?: Pick<Observed, "echo" | "automatic">;
 }
@@ -54,7 +54,7 @@ export interface Line {
   timeout(bodyLength: number): Duration;
 }
 
-const FAILURES: Readonly<Record<AskFailure, Extract<Settlement, { kind: "failed" }>["why"]>> = {
+const FAILURES: Readonly<Record<AskFailure, Failure>> = {
   timeout: "coap_timeout",
   reset: "coap_reset",
   blocks: "coap_timeout",
@@ -166,7 +166,7 @@ export class RequestQueue {
         running.ask.deregister(asker);
         return;
       }
-    } else if (running !== undefined) running.ask?.cancel();
+    }
     const ask = this.#line.peer.ask(
       { ...made.value, timeout: this.#line.timeout(made.value.payload?.length ?? 0) },
       asker,
@@ -195,12 +195,18 @@ export class RequestQueue {
   observing(request: Waiting, key: string, ask: Ask | undefined): void {
     const observed = observedOf(request.operation, request.observed);
     if (observed === undefined) return;
+    // Only now: an observation that could not be begun anew goes on as it was.
+    this.#line.observations.get(key)?.ask?.cancel();
     this.#line.observations.set(key, { ...observed, ask });
     this.#line.observationsChanged();
   }
 
-  forget(key: string): void {
-    if (this.#line.observations.delete(key)) this.#line.observationsChanged();
+  /** The observation of this ask, or one that was not begun yet, is none. */
+  forget(key: string, ask: Ask | undefined): void {
+    const known = this.#line.observations.get(key);
+    if (known === undefined || (known.ask !== undefined && known.ask !== ask)) return;
+    this.#line.observations.delete(key);
+    this.#line.observationsChanged();
   }
 
   answer(request: Waiting, response: IncomingResponse): Answer {
@@ -230,7 +236,7 @@ class RequestAsker {
     const answer = this.#queue.answer(this.#request, response);
     const sequence = observeNumber(response);
     if (this.#settled) {
-      if (!response.observing && this.#key !== undefined) this.#queue.forget(this.#key);
+      if (!response.observing && this.#key !== undefined) this.#queue.forget(this.#key, this.ask);
       this.#request.notified?.(answer, sequence ?? 0, now, response.acknowledgement);
       return;
     }
@@ -238,14 +244,16 @@ class RequestAsker {
     const { kind } = this.#request.operation;
     if ((kind === "observe" || kind === "observe-composite") && this.#key !== undefined) {
       if (response.observing) this.#queue.observing(this.#request, this.#key, this.ask);
-      else this.#queue.forget(this.#key);
+      else this.#queue.forget(this.#key, this.ask);
     }
     this.#queue.finish(this.#request, { kind: "answered", answer, sequence }, now);
   }
 
   failed(why: AskFailure, now: Instant): void {
     if (this.#settled) {
-      if (this.#key !== undefined && why !== "gone") this.#queue.forget(this.#key);
+      if (this.#key === undefined || why === "gone") return;
+      this.#queue.forget(this.#key, this.ask);
+      this.#request.lost?.(FAILURES[why], now);
       return;
     }
     this.#settled = true;

@@ -93,8 +93,7 @@ function readRequest(operation: Of<"read"> | Of<"observe">, target: Target): Out
 }
 
 function writeRequest(operation: Of<"write">, target: Target): Request {
-  // LwM2M 1.0 has no write of a resource instance: there it is a partial update of its instance.
-  const lifted = operation.path.kind === "resource-instance" && target.version === "1.0";
+  const lifted = goesThroughInstance(operation, target);
   const path = lifted ? operation.path.up(2) : operation.path;
   const format = operation.format ?? writeFormatFor(path, operation.entries, target);
   const payload = encodeContent(format, path, operation.entries, rootName(target.root));
@@ -106,6 +105,16 @@ function writeRequest(operation: Of<"write">, target: Target): Request {
     options: [contentFormat(format)],
     payload: payload.value,
   });
+}
+
+/**
+ * A partial update of the instance says it where nothing else does: LwM2M 1.0 has no write of a resource instance, and a
+ * POST on a resource is an Execute but for resources with instances in 1.2 (LwM2M 1.2 Transport §6.4.3).
+ */
+function goesThroughInstance({ path, mode }: Of<"write">, target: Target): boolean {
+  if (path.kind === "resource-instance") return mode === "update" || target.version === "1.0";
+  if (path.kind !== "resource" || mode === "replace") return false;
+  return target.version !== "1.2" || target.types.multipleOf(path) === false;
 }
 
 function executeRequest(operation: Of<"execute">, target: Target): OutgoingRequest {
@@ -136,14 +145,15 @@ function fetchRequest(
   operation: Of<"read-composite"> | Of<"observe-composite"> | Of<"cancel-observe-composite">,
   target: Target,
 ): OutgoingRequest {
-  const wanted = "format" in operation ? operation.format : undefined;
-  const format = wanted ?? fetchFormatFor(target);
+  const wanted = "accept" in operation ? operation.accept : undefined;
+  // Who is asked to answer in JSON reads it as well, whether it has said so or not.
+  const format = wanted === ContentFormat.SenmlJson ? wanted : fetchFormatFor(target);
   const json = format === ContentFormat.SenmlJson || format === ContentFormat.SenmlEtchJson;
   return {
     method: Method.FETCH,
     path: [...target.root],
     query: operation.kind === "observe-composite" ? operation.query : [],
-    options: [contentFormat(format), accept(compositeAcceptFor(target))],
+    options: [contentFormat(format), accept(wanted ?? compositeAcceptFor(target))],
     payload: (json ? encodePathsJson : encodePathsCbor)(operation.paths, rootName(target.root)),
   };
 }

@@ -51,6 +51,8 @@ function valueFrom(given: Json, type: ResourceType | undefined, encoding: Encodi
   if (typeof given === "string") return type === undefined ? given : parseValue(given, type);
   if (typeof given === "boolean") return type === undefined || type === "boolean" ? given : undefined;
   if (typeof given !== "number" && typeof given !== "bigint") return undefined;
+  // JSON's 1e400 is a number that nothing here can hold; JavaScript reads it as infinity.
+  if (!Number.isFinite(Number(given))) return undefined;
   if (type === "boolean") return given === 0 ? false : given === 1 ? true : undefined;
   if (type === "string") return given.toString();
   return type === undefined || fits(given, type) ? given : undefined;

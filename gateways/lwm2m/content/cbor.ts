@@ -31,10 +31,15 @@ export function scalarOf(cbor: Cbor, type: ResourceType | undefined): Value | un
   if (cbor === null || Array.isArray(cbor) || cbor instanceof Map) return undefined;
   if (typeof cbor !== "string") return cbor as Value;
   if (type === "objlnk") return parseObjectLink(cbor);
-  // A time may be an RFC 3339 text under tag 0.
-  if (type === "time")
-    return Number.isNaN(Date.parse(cbor)) ? undefined : Math.floor(Date.parse(cbor) / 1000);
-  return cbor;
+  return type === "time" ? timeOf(cbor) : cbor;
+}
+
+/** A text of tag 0 (RFC 8949 §3.4.1), and nothing else that `Date.parse` would take for a date. */
+const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
+
+function timeOf(written: string): number | undefined {
+  const at = DATE_TIME.test(written) ? Date.parse(written.toUpperCase()) : Number.NaN;
+  return Number.isNaN(at) ? undefined : Math.floor(at / 1000);
 }
 
 export const encodeSingleCbor = (entry: Entry): Uint8Array => writeScalar(new CborWriter(), entry).bytes();

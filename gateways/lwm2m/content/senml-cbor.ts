@@ -43,7 +43,8 @@ function recordOf(item: Cbor): Record | string {
   const bt = item.get(Label.bt);
   const t = item.get(Label.t);
   const bv = item.get(Label.bv);
-  if (!isNumber(bt) || !isNumber(t) || !isNumber(bv)) return "a time or base value is not a number";
+  if (!isNumber(bt) || !isNumber(t) || !(isNumber(bv) || typeof bv === "bigint"))
+    return "a time or base value is not a number";
   const value = valueIn(item);
   return typeof value === "string" ? value : { bn, n, bt, t, bv, vlo, ...value };
 }

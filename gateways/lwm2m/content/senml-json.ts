@@ -43,7 +43,8 @@ function recordOf(item: Json): Record | string {
   if (unknown !== undefined) return `unknown label ${unknown}`;
   const { bn, n, bt, t, bv, vlo } = item as { [label: string]: Json };
   if (!isText(bn) || !isText(n) || !isText(vlo)) return "a name is not a text";
-  if (!isNumber(bt) || !isNumber(t) || !isNumber(bv)) return "a time or base value is not a number";
+  if (!isNumber(bt) || !isNumber(t) || !(isNumber(bv) || typeof bv === "bigint"))
+    return "a time or base value is not a number";
   const value = valueIn(item);
   if (typeof value === "object" && "problem" in value) return value.problem;
   return { bn, n, bt, t, bv, vlo, ...value };
@@ -52,7 +53,7 @@ function recordOf(item: Json): Record | string {
 const isText = (json: Json | undefined): json is string | undefined =>
   json === undefined || typeof json === "string";
 const isNumber = (json: Json | undefined): json is number | undefined =>
-  json === undefined || typeof json === "number";
+  json === undefined || (typeof json === "number" && Number.isFinite(json));
 
 function valueIn(item: JsonObject): { value?: Value; removed?: boolean } | { problem: string } {
   const { v, vs, vb, vd } = item as { [label: string]: Json };
@@ -60,7 +61,9 @@ function valueIn(item: JsonObject): { value?: Value; removed?: boolean } | { pro
   if (present > 1) return { problem: "more than one value" };
   if (v === null || vs === null || vb === null || vd === null) return { removed: true };
   if (v !== undefined) {
-    return typeof v === "number" || typeof v === "bigint" ? { value: v } : { problem: "v is not a number" };
+    return (typeof v === "number" && Number.isFinite(v)) || typeof v === "bigint"
+      ? { value: v }
+      : { problem: "v is not a number" };
   }
   if (vs !== undefined) return typeof vs === "string" ? { value: vs } : { problem: "vs is not a text" };
   if (vb !== undefined)

@@ -10,6 +10,7 @@ import {
   type Entry,
   formatObjectLink,
   isObjectLink,
+  narrow,
   parseObjectLink,
   type Types,
   type Value,
@@ -24,7 +25,7 @@ export const RECORDS_MAX = 10_000;
 export interface Record {
   readonly bn?: string | undefined;
   readonly bt?: number | undefined;
-  readonly bv?: number | undefined;
+  readonly bv?: number | bigint | undefined;
   readonly n?: string | undefined;
   readonly t?: number | undefined;
   /** A number, string, truth value or bytes. */
@@ -49,7 +50,7 @@ export function entriesOf(
   const entries: Entry[] = [];
   let baseName: string | undefined;
   let baseTime: number | undefined;
-  let baseValue = 0;
+  let baseValue: number | bigint = 0;
   for (const [index, record] of records.entries()) {
     baseName = record.bn ?? baseName;
     baseTime = record.bt ?? baseTime;
@@ -72,10 +73,18 @@ export function entriesOf(
   return ok(entries);
 }
 
-function valueIn(record: Record, baseValue: number): Value | undefined | "malformed" {
+function valueIn(record: Record, baseValue: number | bigint): Value | undefined | "malformed" {
+  const { value } = record;
   if (record.vlo !== undefined) return parseObjectLink(record.vlo) ?? "malformed";
-  if (typeof record.value === "number" && baseValue !== 0) return record.value + baseValue;
-  return record.value;
+  return (typeof value === "number" || typeof value === "bigint") && baseValue !== 0
+    ? sumOf(value, baseValue)
+    : value;
+}
+
+/** Of integers exactly, also beyond 2^53 (RFC 8428 §4.1, base value). */
+function sumOf(value: number | bigint, base: number | bigint): number | bigint {
+  const exact = [value, base].every((each) => typeof each === "bigint" || Number.isSafeInteger(each));
+  return exact ? narrow(BigInt(value) + BigInt(base)) : Number(value) + Number(base);
 }
 
 /** Records for entries: one base name, and each entry named below it. */

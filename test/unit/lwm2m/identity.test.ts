@@ -38,9 +38,10 @@ describe("identity and endpoint name (LwM2M 1.1 Transport §5.2)", () => {
     };
     const query = new Map([["lwm2m", "1.1"]]);
     const lists = new ObjectLists(10);
-    const named = readRegister(query, new Uint8Array(0), "meter", rules, lists);
+    const objects = Buffer.from("</3/0>");
+    const named = readRegister(query, objects, "meter", rules, lists);
     expect(named.ok && named.value.ep).toBe("meter");
-    const nameless = readRegister(query, new Uint8Array(0), undefined, rules, lists);
+    const nameless = readRegister(query, objects, undefined, rules, lists);
     expect(!nameless.ok && formatCode(nameless.error.code)).toBe("4.00");
   });
 });

@@ -121,3 +121,47 @@ describe.each(vectors.filter((vector) => vector.canonical))("$name ($clause)", (
     expect(Buffer.from(encoded.value).toString("hex")).toBe(Buffer.from(bytes).toString("hex"));
   });
 });
+
+describe("numbers and times that are easily got wrong", () => {
+  const base = parsePath("/3/0/13");
+  const path = (base.ok ? base.value : undefined) as Path;
+  const typed = (type: "time" | "integer" | "float"): Types => ({
+    typeOf: () => type,
+    multipleOf: () => false,
+  });
+  const valueOf = (format: number, bytes: Uint8Array, types: Types) => {
+    const decoded = decodeContent(format, bytes, path, types);
+    return decoded.ok ? decoded.value[0]?.value : "refused";
+  };
+  const text = (readable: string) => Buffer.from([0x60 + readable.length, ...Buffer.from(readable)]);
+
+  it.each([
+    ["2013-05-02T10:12:00Z", 1_367_489_520],
+    ["2013-05-02t10:12:00.5+02:00", 1_367_482_320],
+    ["12", "refused"],
+    ["1", "refused"],
+    ["2013", "refused"],
+    ["May 2, 2013", "refused"],
+    ["2013-05-02", "refused"],
+    ["2013-13-02T10:12Z", "refused"],
+  ] as const)("a time as CBOR text is one of RFC 3339 or none: %s", (written, expected) => {
+    const bytes =
+      written.length < 24 ? text(written) : Buffer.from([0x78, written.length, ...Buffer.from(written)]);
+    expect(valueOf(ContentFormat.Cbor, bytes, typed("time"))).toBe(expected);
+  });
+
+  it.each([
+    ['[{"n":"/3/0/13","bv":9007199254740993,"v":1}]', 9_007_199_254_740_994n],
+    ['[{"n":"/3/0/13","bv":1,"v":9007199254740993}]', 9_007_199_254_740_994n],
+    ['[{"n":"/3/0/13","bv":9007199254740991,"v":9007199254740991}]', 18_014_398_509_481_982n],
+    ['[{"n":"/3/0/13","bv":-9007199254740993,"v":9007199254740993}]', 0],
+    ['[{"n":"/3/0/13","bv":20,"v":1}]', 21],
+  ] as const)("a base value is added exactly, also above 2^53 (RFC 8428 §4.1): %s", (pack, expected) => {
+    expect(valueOf(ContentFormat.SenmlJson, Buffer.from(pack), typed("integer"))).toBe(expected);
+  });
+
+  it("a number that is none to anybody is refused", () => {
+    const pack = Buffer.from('[{"n":"/3/0/13","v":1e400}]');
+    expect(valueOf(ContentFormat.SenmlJson, pack, typed("float"))).toBe("refused");
+  });
+});

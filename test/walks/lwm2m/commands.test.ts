@@ -92,9 +92,42 @@ describe("Write", () => {
     old.ask(command);
     expect(old.device.lastAsked().line).toBe("POST /3442/0");
     expect(Buffer.from(old.device.lastAsked().payload).toString("hex")).toBe("a30460410205");
-    const fresh = registered({ lwm2m: "1.1" }, '</>;rt="oma.lwm2m";ct="110"');
+    const fresh = registered({ lwm2m: "1.1" }, '</>;rt="oma.lwm2m";ct="110",</3442/0>');
     fresh.ask(command);
     expect(fresh.device.lastAsked()).toMatchObject({ line: "PUT /3442/0/1120/2", format: 110 });
+  });
+
+  it.each([
+    ["1.0", "/3442/0/120"],
+    ["1.1", "/3442/0/120"],
+    ["1.1", "/3442/0/1120"],
+    ["1.2", "/3442/0/120"],
+  ])("a partial update of a resource is never an execute: LwM2M %s, %s", (lwm2m, basePath) => {
+    const { device, ask } = registered({ lwm2m }, '</>;rt="oma.lwm2m";ct="11542",</3442/0>');
+    const path = basePath.endsWith("1120") ? "1" : "";
+    ask(write({ basePath, replace: false, content: [{ path, type: "Integer", value: 5 }] }));
+    expect(device.lines().at(-1) ?? "POST /3442/0").toBe("POST /3442/0");
+    expect(device.lines().some((line) => line === `POST ${basePath}`)).toBe(false);
+  });
+
+  it("of a resource with instances it is a POST on it in 1.2", () => {
+    const { device, ask } = registered({ lwm2m: "1.2" }, '</>;rt="oma.lwm2m";ct="11542",</3442/0>');
+    ask(
+      write({
+        basePath: "/3442/0/1120",
+        replace: false,
+        content: [{ path: "1", type: "Integer", value: 5 }],
+      }),
+    );
+    expect(device.lastAsked().line).toBe("POST /3442/0/1120");
+  });
+
+  it.each(["1e400", "-1e400", "9".repeat(400)])("a number that nothing can hold is 4.00: %.8s", (number) => {
+    const { device, ask } = registered();
+    const reports = ask(
+      `{"msgType":"write","data":{"path":"/3303/0/5700","type":"Float","value":${number}}}`,
+    );
+    expect([reports[0]?.data["code"], device.asked.length]).toEqual(["4.00", 0]);
   });
 
   it("of two values for one path the later wins", () => {
@@ -193,17 +226,35 @@ describe("Create and Delete", () => {
 describe("Execute, Discover, Write-Attributes", () => {
   it("execute, with and without arguments", () => {
     const { device, ask } = registered();
-    expect(ask({ msgType: "execute", data: { path: "/3/0/4", args: '2,7="reason"' } })[0]?.data).toEqual({
+    expect(ask({ msgType: "execute", data: { path: "/3/0/4", args: "2,7='reason'" } })[0]?.data).toEqual({
       reqPath: "/3/0/4",
       code: "2.04",
       codeMsg: "changed",
     });
     expect(device.lastAsked()).toMatchObject({ line: "POST /3/0/4", format: 0 });
-    expect(Buffer.from(device.lastAsked().payload).toString()).toBe('2,7="reason"');
+    expect(Buffer.from(device.lastAsked().payload).toString()).toBe("2,7='reason'");
     ask({ msgType: "execute", data: { path: "/3/0/4", args: "undefined" } });
     expect(device.lastAsked()).toMatchObject({ format: undefined });
     expect(device.lastAsked().payload).toHaveLength(0);
   });
+
+  it.each(["0,1", "5", "0='a',9='z&[]~'", "2=''", ""])(
+    "arguments that are: %s (LwM2M 1.1 §6.3.5)",
+    (args) => {
+      const { device, ask } = registered();
+      expect(ask({ msgType: "execute", data: { path: "/3/0/4", args } })[0]?.data["code"]).toBe("2.04");
+      expect(Buffer.from(device.lastAsked().payload).toString()).toBe(args);
+    },
+  );
+
+  it.each(["x", "0,", "10", "0='", "0=a", '0="a"', "0='a'b", "0='a\\'", "0='\u00e9'", ",", "0 ,1"])(
+    "arguments that are none are 4.00, and the device is not asked: %s (LwM2M 1.1 §6.3.5)",
+    (args) => {
+      const { device, ask } = registered();
+      expect(ask({ msgType: "execute", data: { path: "/3/0/4", args } })[0]?.data["code"]).toBe("4.00");
+      expect(device.asked).toEqual([]);
+    },
+  );
 
   it("execute that the device forbids", () => {
     const { device, ask } = registered();

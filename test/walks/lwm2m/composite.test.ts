@@ -139,3 +139,22 @@ describe("Composite operations and Send", () => {
     expect(device.request("0.02", "dp", [], '[{"n":"/3/0/9","v":1}]', 110).code).toBe("4.03");
   });
 });
+
+describe("the format of an answer", () => {
+  it.each([
+    ["read-composite", { paths: ["/3/0/9"] }, "FETCH /"],
+    ["observe-composite", { paths: ["/3/0/9"] }, "FETCH /"],
+    ["read", { path: "/3/0" }, "GET /3/0"],
+    ["observe", { path: "/3/0" }, "GET /3/0"],
+  ])(
+    "of %s is asked for by `format` as by `accept`, and the body says truly what it is",
+    (msgType, data, line) => {
+      const { device, ask } = registeredWith({ lwm2m: "1.1" });
+      for (const name of ["format", "accept"]) {
+        ask({ msgType, data: { ...data, [name]: 11544 } });
+        expect(device.lastAsked()).toMatchObject({ line, accept: 11544 });
+        expect(device.lastAsked().format).toBe(line.startsWith("FETCH") ? 112 : undefined);
+      }
+    },
+  );
+});

@@ -282,6 +282,58 @@ describe("observations by setting", () => {
   });
 });
 
+describe("a second observe of what is observed already", () => {
+  it.each([
+    ["5.03", { code: "5.03" }],
+    ["a value that begins no observation", { code: "2.05", payload: "91" }],
+    ["nothing", "silence"],
+  ] as const)("that is answered with %s leaves the first one as it was", (_what, reaction) => {
+    const { world, device, ask } = registered();
+    observing(device, "/3/0/9");
+    ask(observe("/3/0/9"));
+    const first = device.lastAsked();
+    device.on("GET /3/0/9", reaction);
+    ask(observe("/3/0/9"));
+    world.advance(seconds(100));
+    world.reports("meter");
+    device.notify(first, 20, { code: "2.05", payload: "70" }, true);
+    expect(device.answers.at(-1)).toMatchObject({ type: ACK });
+    expect(world.reports("meter", "notify")).toMatchObject([{ seqNum: 20 }]);
+  });
+
+  it("that is taken replaces it, and notifications of the first are reset", () => {
+    const { world, device, ask } = registered();
+    observing(device, "/3/0/9");
+    ask(observe("/3/0/9"));
+    const first = device.lastAsked();
+    ask(observe("/3/0/9"));
+    device.notify(first, 20, { code: "2.05", payload: "70" }, true);
+    expect(device.answers.at(-1)).toMatchObject({ type: RST });
+    device.notify(device.lastAsked(), 21, { code: "2.05", payload: "71" });
+    expect(world.reports("meter", "notify")).toMatchObject([{ seqNum: 21 }]);
+  });
+});
+
+describe("an observation that ends by itself", () => {
+  it("because the rest of a notification never comes is told to the application", () => {
+    const { world, device, ask } = registered({}, { lwm2m: "1.1" });
+    observing(device, "/3/0/9");
+    ask(observe("/3/0/9"));
+    const asked = device.lastAsked();
+    device.on("GET /3/0/9", "silence");
+    const [number, szx] = [23, 6];
+    device.notify(asked, 20, {
+      code: "2.05",
+      payload: "7".repeat(1024),
+      options: [{ number, value: Uint8Array.of(8 + szx) }],
+    });
+    world.advance(seconds(100));
+    expect(world.reports("meter")).toMatchObject([
+      { reqID: 3, msgType: "coap_timeout", data: { reqMsgType: "observe", reqPath: "/3/0/9" } },
+    ]);
+  });
+});
+
 describe("a device behind a NAT that gave it another port", () => {
   const observed = (settings: object = {}, options: WorldOptions = {}) => {
     const world = new Lwm2mWorld(settings, options);

@@ -207,11 +207,27 @@ describe("the object list, as real devices write it", () => {
     ["a trailing comma and an empty link", "</1/0>,,</3/0>,", "/", ["/1/0", "/3/0"]],
     ["the same object twice", "</1/0>,</1/0>", "/", ["/1/0"]],
     ["resources, which do not belong here", "</3/0/1>,</3/0/2>", "/", ["/3/0"]],
-    ["nothing", "", "/", []],
   ])("%s", (_what, links, root, objects) => {
     const { world, device } = setup();
     expect(device.register({}, links).code).toBe("2.01");
     expect(world.reports("meter")[0]?.data).toMatchObject({ alternatePath: root, objectList: objects });
+  });
+
+  it.each(["", " ", '</>;rt="oma.lwm2m";ct="110"', "</rd>"])(
+    "one without any object is 4.00: %s",
+    (links) => {
+      const { world, device } = setup();
+      expect(device.register({}, links).code).toBe("4.00");
+      expect(world.reports("meter")).toEqual([]);
+    },
+  );
+
+  it("the queue mode of 1.1 is reported, which is no part of the binding there", () => {
+    const { world, device } = setup();
+    device.register({ lwm2m: "1.1", b: "U", Q: "" });
+    expect(world.reports("meter")[0]?.data).toMatchObject({ b: "U", Q: true });
+    device.update(["b=U"]);
+    expect(world.reports("meter")[0]?.data).not.toHaveProperty("Q");
   });
 
   it("a list with far too many links is refused", () => {
