@@ -74,6 +74,33 @@ export const Lwm2mConfig = Type.Object(
         ),
       },
     ),
+    users: group("Which endpoint names a user may use who has proven a user name.", {
+      binding: Type.Union(
+        [
+          Type.Literal("same"),
+          Type.Literal("prefix"),
+          Type.Literal("template"),
+          Type.Literal("table"),
+          Type.Literal("any"),
+        ],
+        {
+          description:
+            "`same`: the user name; `prefix`: that, or it with more behind a separator (u, u-1, u:1); `template`, `table`: as below; `any`: any name. Where nobody has to prove a name, and where the transport has proven an identity, this says nothing.",
+          default: "same",
+        },
+      ),
+      template: text("Endpoint name for `binding: template`: %u is the user name, * any text.", "%u"),
+      table: Type.Array(
+        Type.Object(
+          {
+            username: Type.String({ description: "Proven user name." }),
+            endpoint: Type.String({ description: "Endpoint name that it may use." }),
+          },
+          { additionalProperties: false },
+        ),
+        { description: "User names and their endpoint names, for `binding: table`.", default: [] },
+      ),
+    }),
     topics: group("Topics on the MQTT side.", {
       command: topic("commands; a filter", "lwm2m/%e/dn/#"),
       response: topic("responses", "lwm2m/%e/up/resp"),

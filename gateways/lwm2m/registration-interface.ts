@@ -17,7 +17,7 @@ import { codeOf } from "./refusals.ts";
 import { type Registration, readCredentials, readRegister, readUpdate } from "./registration.ts";
 import type { Remembered } from "./remembered.ts";
 import { readSend, receiveSend } from "./send.ts";
-import { type Shared, sessionExpiryFor } from "./shared.ts";
+import { mayEnterAs, type Shared, sessionExpiryFor } from "./shared.ts";
 
 /** Bytes of a location: what cannot be guessed in the lifetime of a registration. */
 const LOCATION_LENGTH = 9;
@@ -135,6 +135,10 @@ export class RegistrationInterface {
         username,
         password: password === undefined ? undefined : utf8(password),
         endpointName: registration.ep,
+        mayEnter: mayEnterAs(registration.ep, {
+          transportIdentity: this.#peer.host.peer.identity,
+          config: this.#shared.config,
+        }),
         cleanStart: false,
         resume: location !== undefined,
         sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),

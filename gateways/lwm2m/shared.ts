@@ -6,6 +6,7 @@ import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { HeldCommand } from "./device.ts";
 import type { Packages } from "./firmware/packages.ts";
+import { userMayUse } from "./identity.ts";
 import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
 import { allowedLifetime, type Registration, type RegistrationRules } from "./registration.ts";
@@ -60,6 +61,15 @@ export function openCounters(host: GatewayHost): Counters {
     bootstraps: host.counter("bootstraps", "Bootstrap sequences finished"),
   };
 }
+
+/** For `ConnectRequest.mayEnter`. What the transport has proven was judged already, by the rule for identities. */
+export const mayEnterAs =
+  (
+    ep: string,
+    { transportIdentity, config }: { transportIdentity: string | undefined; config: Lwm2mConfig },
+  ) =>
+  (proven: string): boolean =>
+    transportIdentity !== undefined || userMayUse(proven, ep, config.users);
 
 /** How long a registration stands after Register or Update. */
 export const heldFor = (lt: number, config: Lwm2mConfig): Duration =>

@@ -20,6 +20,11 @@ export interface ConnectRequest {
   readonly password?: Uint8Array | undefined;
   /** LwM2M endpoint name, for `%e` in topic maps. */
   readonly endpointName?: string | undefined;
+  /**
+   * Whether who was proven (a user name, or a client id alone) may come under the names of this request; asked before
+   * anything of theirs is touched, and not where nobody has to prove anything. `forbidden` where not.
+   */
+  mayEnter?(proven: string): boolean;
   /** Throw away an earlier session of this client id. */
   readonly cleanStart: boolean;
   /** How long the session outlives the connection: 0 not at all, `FOREVER` without end. */

@@ -135,6 +135,10 @@ export class Door {
   ): ConnectAnswer | Pending {
     if (!verdict.ok) return this.#refuse(verdict.refusal, verdict.reason);
     const identity = verdict.identity;
+    if (request.mayEnter !== undefined && identity.proven !== undefined) {
+      const name = identity.proven.slice(identity.proven.indexOf(":") + 1);
+      if (!request.mayEnter(name)) return this.#refuse("forbidden", "not a name of this user");
+    }
     const mountpoint = this.policy.mountpoint(identity);
     const aggregate =
       request.aggregate === undefined

@@ -11,7 +11,7 @@ import { impliedEndpoint, mayUse } from "../identity.ts";
 import { codeOf } from "../refusals.ts";
 import { readCredentials } from "../registration.ts";
 import { encodeReport } from "../reports.ts";
-import type { Shared } from "../shared.ts";
+import { mayEnterAs, type Shared } from "../shared.ts";
 import { topicFor } from "../topics.ts";
 import { type BootstrapProfile, NO_PROFILES, profileFor } from "./profile.ts";
 import { BootstrapSequence, bootstrapFormat, bootstrapPack } from "./sequence.ts";
@@ -112,6 +112,7 @@ export class BootstrapInterface {
         username,
         password: password === undefined ? undefined : new TextEncoder().encode(password),
         endpointName: ep,
+        mayEnter: mayEnterAs(ep, { transportIdentity: identity, config: this.#shared.config }),
         cleanStart: false,
         sessionExpiry: ZERO,
         credit: 0,
