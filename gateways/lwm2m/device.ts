@@ -11,10 +11,12 @@ import { parseCommand } from "./commands.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
 import { gatewayLinks, readEndDevices } from "./end-devices.ts";
-import { FirmwareUpdate } from "./firmware/update.ts";
+import type { FirmwareOrder } from "./firmware/order.ts";
+import { type FirmwareTarget, FirmwareUpdate } from "./firmware/update.ts";
 import { type KeptRegistration, recall, remember, withoutRegistration, withRegistration } from "./memo.ts";
 import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
 import { addressesEndDevice, type Operation, requestPath } from "./operation.ts";
+import type { Path } from "./path.ts";
 import type { Registration } from "./registration.ts";
 import type { Remembered } from "./remembered.ts";
 import { RenewedObservation } from "./renewed-observation.ts";
@@ -138,7 +140,7 @@ export class Device implements Line {
     const wanted = new Map<string, Omit<Observed, "ask">>();
     const recalled = recall(this.#before);
     this.#before = undefined;
-    this.#firmware = FirmwareUpdate.resume(this, recalled.firmware, now);
+    this.#firmware = FirmwareUpdate.resume(this.#firmwareTarget, recalled.firmware, now);
     if (renew) for (const known of recalled.observations) wanted.set(keyOf(known), known);
     for (const path of automaticPaths(auto, this.#registration.list.objects)) {
       const operation: Observed["operation"] = { kind: "observe", path, query: [] };
@@ -200,7 +202,7 @@ export class Device implements Line {
     if (this.#phase !== "closed") this.client.remember(this);
   }
 
-  firmwareChanged(): void {
+  #changed(): void {
     if (this.#phase !== "closed") this.client.remember(this);
   }
 
@@ -281,7 +283,8 @@ export class Device implements Line {
   }
 
   /** Observes for the gateway's own purposes; notifications are published as automatic ones. */
-  observeInternally(operation: Observed["operation"], now: Instant): void {
+  #observeInternally(path: Path, now: Instant): void {
+    const operation = { kind: "observe" as const, path, query: [] };
     this.queue.push(new RenewedObservation(this, { operation, echo: {}, automatic: true }), now);
   }
 
@@ -342,9 +345,11 @@ export class Device implements Line {
     return this.observations.size >= max && !this.observations.has(keyOf({ operation }));
   }
 
-  #beginFirmware(order: FirmwareUpdate["order"], echo: JsonObject, delivery: Delivery, now: Instant): void {
+  #beginFirmware(order: FirmwareOrder, echo: JsonObject, delivery: Delivery, now: Instant): void {
     const refused =
-      this.#firmware?.active === true ? "an update is running" : FirmwareUpdate.problem(order, this.shared);
+      this.#firmware?.active === true
+        ? "an update is running"
+        : FirmwareUpdate.problem(order, this.#firmwareTarget);
     const code = refused === undefined ? Response.Changed : Response.BadRequest;
     const data = {
       code: refused === undefined ? "2.04" : "4.00",
@@ -353,8 +358,21 @@ export class Device implements Line {
     const reason = refused === undefined ? undefined : refused;
     this.answer(delivery, { ...echo, msgType: "firmware", data: { reqPath: "/5/0", ...data, reason } }, now);
     if (refused !== undefined) return;
-    this.#firmware = new FirmwareUpdate(this, order, echo, now);
+    this.#firmware = new FirmwareUpdate(this.#firmwareTarget, order, echo, now);
     this.#firmware.begin(now);
+  }
+
+  get #firmwareTarget(): FirmwareTarget {
+    return {
+      packages: this.shared.packages,
+      settings: this.shared.config.firmware,
+      ask: (operation, settled, now) => this.ask(operation, settled, now),
+      watch: (path, now) => {
+        if (!this.observations.has(path.toString())) this.#observeInternally(path, now);
+      },
+      report: (report, now) => this.report("firmware", report, now),
+      changed: () => this.#changed(),
+    };
   }
 
   #awakeTime(): Duration {

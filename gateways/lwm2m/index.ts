@@ -6,7 +6,7 @@ import { reportEnd, watchAbsent } from "./absent.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { Lwm2mSite } from "./endpoint.ts";
-import { readPackages } from "./firmware/packages.ts";
+import { FirmwarePackages } from "./firmware/packages.ts";
 import { ObjectLists } from "./links.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
@@ -41,7 +41,7 @@ class Lwm2mGateway implements Gateway {
       targets: new WeakMap(),
       definitions,
       profiles: readProfiles(host, config.bootstrap.profiles, definitions),
-      packages: readPackages(host, config.firmware.folder, config.firmware.maxSize),
+      packages: new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize),
     };
     this.#site = new Lwm2mSite(this.#shared);
     watchAbsent(this.#shared);
@@ -58,7 +58,7 @@ class Lwm2mGateway implements Gateway {
     this.#shared.definitions = readDefinitions(host, config.definitions);
     this.#shared.targets = new WeakMap();
     this.#shared.profiles = readProfiles(host, config.bootstrap.profiles, this.#shared.definitions);
-    this.#shared.packages = readPackages(host, config.firmware.folder, config.firmware.maxSize);
+    this.#shared.packages = new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize);
   }
 }
 

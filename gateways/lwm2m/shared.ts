@@ -5,7 +5,7 @@ import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { HeldCommand } from "./device.ts";
-import type { Packages } from "./firmware/packages.ts";
+import type { FirmwarePackages } from "./firmware/packages.ts";
 import { userMayUse } from "./identity.ts";
 import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
@@ -35,7 +35,7 @@ export interface Shared {
   targets: WeakMap<ObjectList, Map<string, Target>>;
   definitions: Definitions;
   profiles: BootstrapProfiles;
-  packages: Packages;
+  packages: FirmwarePackages;
 }
 
 export interface Counters {

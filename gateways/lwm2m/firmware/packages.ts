@@ -7,21 +7,58 @@ export interface FirmwarePackage {
   readonly etag: Uint8Array;
 }
 
-export type Packages = ReadonlyMap<string, FirmwarePackage>;
+export class FirmwarePackages {
+  readonly #host: GatewayHost;
+  readonly #folder: string;
+  readonly #maxSize: number;
+  readonly #known = new Map<string, FirmwarePackage>();
 
-/** Reads all files of the folder up to the size limit; larger ones are noted and left out. */
-export function readPackages(host: GatewayHost, folder: string, maxSize: number): Packages {
-  const packages = new Map<string, FirmwarePackage>();
-  if (folder === "") return packages;
-  for (const name of host.listFiles(folder)) {
-    const bytes = host.readFile(`${folder}/${name}`);
-    if (bytes.length > maxSize) {
-      host.note({ level: "warn", event: "firmware-too-large", detail: { name, bytes: bytes.length } });
-      continue;
-    }
-    packages.set(name, { bytes, etag: fingerprint(bytes) });
+  /** All files of the folder up to the size limit; larger ones are noted and left out. */
+  constructor(host: GatewayHost, folder: string, maxSize: number) {
+    this.#host = host;
+    this.#folder = folder;
+    this.#maxSize = maxSize;
+    for (const name of this.#names()) this.#read(name);
   }
-  return packages;
+
+  /** As it was read last: devices ask for it block by block. */
+  get(name: string): FirmwarePackage | undefined {
+    return this.#known.get(name);
+  }
+
+  /** As it lies in the folder now, for an order: files come and change without a reload. */
+  fresh(name: string): FirmwarePackage | undefined {
+    this.#known.delete(name);
+    // Only by a name that the folder lists: what an application writes is no path.
+    if (this.#names().includes(name)) this.#read(name);
+    return this.#known.get(name);
+  }
+
+  #names(): readonly string[] {
+    if (this.#folder === "") return [];
+    try {
+      return this.#host.listFiles(this.#folder);
+    } catch (error) {
+      this.#note("firmware-missing", { folder: this.#folder, problem: String(error) });
+      return [];
+    }
+  }
+
+  #read(name: string): void {
+    let bytes: Uint8Array;
+    try {
+      bytes = this.#host.readFile(`${this.#folder}/${name}`);
+    } catch (error) {
+      this.#note("firmware-unreadable", { name, problem: String(error) });
+      return;
+    }
+    if (bytes.length > this.#maxSize) this.#note("firmware-too-large", { name, bytes: bytes.length });
+    else this.#known.set(name, { bytes, etag: fingerprint(bytes) });
+  }
+
+  #note(event: string, detail: Readonly<Record<string, unknown>>): void {
+    this.#host.note({ level: "warn", event, detail });
+  }
 }
 
 /** FNV-1a over all bytes, twice with different seeds: eight bytes. */

@@ -55,7 +55,7 @@ describe("firmware update (object 5)", () => {
     expect(device.lines()).toContain("POST /5/0/2");
     set("0", "1");
     device.notify(observedAt("/5/0/5"), 9, { code: "2.05", payload: "1" });
-    expect(statuses()).toEqual(["started", "idle", "delivered", "downloaded", "success"]);
+    expect(statuses()).toEqual(["started", "delivered", "downloaded", "success"]);
   });
 
   it("a device that restarts into its new firmware is found to have succeeded when it registers again", () => {
@@ -110,7 +110,7 @@ describe("firmware update (object 5)", () => {
     device.notify(observedAt("/5/0/3"), 9, { code: "2.05", payload: "2" });
     expect(device.lines()).toContain("POST /5/0/2");
     device.notify(observedAt("/5/0/5"), 9, { code: "2.05", payload: "5" });
-    expect(statuses()).toEqual(["started", "idle", "downloading", "idle", "downloaded", "failed"]);
+    expect(statuses()).toEqual(["started", "downloading", "downloaded", "failed"]);
     expect(world.reports("meter")).toBeDefined();
   });
 
@@ -170,6 +170,22 @@ describe("firmware update (object 5)", () => {
     });
   });
 
+  it("a file that came or changed after the start is the one that is sent, and no path leads out of the folder", () => {
+    const { world, received, order, set } = fleet();
+    const v3 = Buffer.from("version three");
+    world.addFile("firmware/v3.bin", v3);
+    world.addFile("secret.bin", Buffer.from("secret"));
+    order({ mode: "push", file: "v3.bin" });
+    // As TLV: three bytes of head.
+    expect(Buffer.concat(received).subarray(3)).toEqual(v3);
+    const { world: other, order: orderThere } = fleet();
+    for (const file of ["../secret.bin", "/etc/passwd", "", "v2.bin/"]) {
+      orderThere({ mode: "push", file });
+      expect(other.reports("meter", "resp").at(-1)?.data["code"]).toBe("4.00");
+    }
+    set("0", "0");
+  });
+
   it("a package that is not there is 4.04, and /fw takes no writes", () => {
     const { device } = fleet();
     expect(device.request("0.01", "fw/none", []).code).toBe("4.04");
@@ -182,5 +198,105 @@ describe("firmware update (object 5)", () => {
     expect(world.notes.some(({ note }) => note.event === "firmware-too-large")).toBe(true);
     order({ mode: "push", file: "v2.bin" });
     expect(world.reports("meter", "resp").at(-1)?.data["code"]).toBe("4.00");
+  });
+});
+
+describe("what an earlier update has left in object 5 (LwM2M 1.1 E.6)", () => {
+  it.each(["1", "2", "5", "8", "10"])(
+    "the result %s ends no order, before or after its delivery",
+    (stale) => {
+      const { device, set, observedAt, order, statuses } = fleet();
+      set("0", stale);
+      order({ mode: "pull", uri: "coap://elsewhere/x" });
+      device.notify(observedAt("/5/0/5"), 9, { code: "2.05", payload: stale });
+      expect(statuses()).toEqual(["started", "downloading"]);
+      for (const result of ["0", "1"]) {
+        if (result === "1") device.notify(observedAt("/5/0/3"), 9, { code: "2.05", payload: "2" });
+        device.notify(observedAt("/5/0/5"), 10 + Number(result), { code: "2.05", payload: result });
+      }
+      expect(statuses()).toEqual(["downloaded", "success"]);
+    },
+  );
+
+  it("a second order goes the whole way like the first", () => {
+    const { device, set, observedAt, order, statuses } = fleet();
+    let number = 9;
+    const says = (path: string, payload: string) =>
+      device.notify(observedAt(path), number++, { code: "2.05", payload });
+    for (let round = 0; round < 2; round++) {
+      device.on("PUT /5/0/0", (): Reaction => {
+        set("2", "0");
+        return { code: "2.04" };
+      });
+      order({ mode: "push", file: "v2.bin" });
+      says("/5/0/3", "3");
+      set("0", "1");
+      says("/5/0/3", "0");
+      says("/5/0/5", "1");
+      expect(statuses()).toEqual(["started", "delivered", "downloaded", "updating", "success"]);
+    }
+    expect(device.lines().filter((line) => line === "POST /5/0/2")).toHaveLength(2);
+  });
+
+  it.each([
+    ["push", "PUT /5/0/0", "\0"],
+    ["pull", "PUT /5/0/1", ""],
+  ])("a package that it still holds is cleared and not executed: %s", (mode, line, cleared) => {
+    const { device, set, order, statuses } = fleet();
+    set("2", "0");
+    const written: Buffer[] = [];
+    device.on(line, (asked): Reaction => {
+      written.push(Buffer.from(asked.payload));
+      const options = asked.message.options.filter((option) => option.number === 27);
+      if (written.length === 1) set("0", "0");
+      return { code: ((options[0]?.value.at(-1) ?? 0) & 8) === 0 ? "2.04" : "2.31", options };
+    });
+    order({ mode, file: "v2.bin" });
+    // As TLV: type, identifier and the value.
+    expect(String(written[0]?.subarray(2))).toBe(cleared);
+    expect(device.lines()).not.toContain("POST /5/0/2");
+    expect(statuses()).toEqual(["started", mode === "push" ? "delivered" : "downloading"]);
+  });
+
+  it("a device that is updating, or does not give its package up, ends the order and says why", () => {
+    const { world, device, set, order } = fleet();
+    set("3", "0");
+    order({ mode: "push", file: "v2.bin" });
+    expect(world.reports("meter", "firmware").at(-1)?.data["reason"]).toContain("updating already");
+    set("2", "0");
+    device.on("PUT /5/0/0", { code: "4.05" });
+    order({ mode: "push", file: "v2.bin" });
+    expect(world.reports("meter", "firmware").at(-1)?.data["reason"]).toContain("keeps an earlier package");
+  });
+
+  it("the result 11 defers the update and does not end it", () => {
+    const { device, set, observedAt, order, statuses } = fleet();
+    order({ mode: "push", file: "v2.bin" });
+    device.notify(observedAt("/5/0/5"), 9, { code: "2.05", payload: "11" });
+    device.notify(observedAt("/5/0/3"), 9, { code: "2.05", payload: "2" });
+    expect(statuses()).toEqual(["started", "delivered", "downloaded", "deferred"]);
+    set("0", "1");
+    device.notify(observedAt("/5/0/3"), 10, { code: "2.05", payload: "3" });
+    device.notify(observedAt("/5/0/5"), 10, { code: "2.05", payload: "1" });
+    expect(statuses()).toEqual(["updating", "success"]);
+  });
+
+  it("the same failure twice ends both orders, though the device never shows its result reset", () => {
+    const { device, observedAt, order, set, statuses } = fleet();
+    set("0", "5");
+    order({ mode: "pull", uri: "coap://elsewhere/x" });
+    device.notify(observedAt("/5/0/3"), 9, { code: "2.05", payload: "1" });
+    expect(statuses()).toEqual(["started", "downloading"]);
+    device.notify(observedAt("/5/0/3"), 10, { code: "2.05", payload: "0" });
+    expect(statuses()).toEqual(["failed"]);
+  });
+
+  it("steps are reported once, and none after a later one", () => {
+    const { device, observedAt, order, statuses } = fleet();
+    order({ mode: "pull", uri: "coap://elsewhere/x" });
+    let number = 9;
+    for (const state of ["1", "1", "0", "1", "2", "1", "2", "3", "3", "2"])
+      device.notify(observedAt("/5/0/3"), number++, { code: "2.05", payload: state });
+    expect(statuses()).toEqual(["started", "downloading", "downloaded", "updating"]);
   });
 });
