@@ -1,9 +1,9 @@
 import type { Delivery } from "#core/contract/delivery.ts";
-import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
+import { after, type Duration, earliest, type Instant, seconds } from "#core/lib/time.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { Command } from "./commands.ts";
 import type { JsonObject } from "./content/exact-json.ts";
-import type { Device } from "./device.ts";
+import type { DeviceReports } from "./device-reports.ts";
 import type { Observed } from "./observations.ts";
 import { type Operation, requestPath } from "./operation.ts";
 import { answerReport, type Fate, fateReport } from "./reports.ts";
@@ -12,19 +12,27 @@ import type { Answer } from "./responses.ts";
 
 /** One command on its way to the device; everything that becomes of it is said on the response topic. */
 export class CommandRequest implements Waiting {
-  readonly #device: Device;
+  readonly #reports: DeviceReports;
   readonly #command: Command;
   readonly operation: Operation;
   readonly delivery: Delivery;
   readonly due: Instant;
 
-  constructor(device: Device, operation: Operation, command: Command, delivery: Delivery) {
-    this.#device = device;
+  constructor(
+    reports: DeviceReports,
+    operation: Operation,
+    command: Command,
+    {
+      delivery,
+      ttl,
+    }: { readonly delivery: Delivery /** Where the command does not say. */; readonly ttl: Duration },
+  ) {
+    this.#reports = reports;
     this.#command = command;
     this.operation = operation;
     this.delivery = delivery;
     const { message } = delivery;
-    const wait = command.ttl === undefined ? device.shared.config.commands.ttl : seconds(command.ttl);
+    const wait = command.ttl === undefined ? ttl : seconds(command.ttl);
     this.due = earliest(after(message.publishedAt, wait), message.expiresAt);
   }
 
@@ -38,31 +46,34 @@ export class CommandRequest implements Waiting {
   }
 
   acknowledged(now: Instant): void {
-    this.#device.report("response", this.report("ack"), now);
+    this.#reports.report("response", this.report("ack"), now);
   }
 
   settled(settlement: Settlement, now: Instant): void {
     if (settlement.kind === "answered") {
       const { msgType, echo } = this.#command;
-      const data = this.#device.answerData(this.operation, settlement.answer, now);
+      const data = this.#reports.answerData(this.operation, settlement.answer, now);
       const report = answerReport(msgType, echo, data);
       const { sequence } = settlement;
       const begun = sequence === undefined ? report : { ...report, seqNum: sequence };
-      this.#device.answer(this.delivery, begun, now);
+      this.#reports.answer(this.delivery, begun, now);
     } else if (settlement.why !== "gone") {
-      this.#device.answer(this.delivery, this.report(settlement.why), now);
+      this.#reports.answer(this.delivery, this.report(settlement.why), now);
     } else if (this.delivery.id === 0) {
-      this.#device.report("response", this.report("cancelled"), now);
+      this.#reports.report("response", this.report("cancelled"), now);
     }
   }
 
   lost(why: Failure, now: Instant): void {
-    if (why !== "gone") this.#device.report("response", this.report(why), now);
+    if (why !== "gone") this.#reports.report("response", this.report(why), now);
   }
 
   notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {
     const { operation } = this;
     if (operation.kind !== "observe" && operation.kind !== "observe-composite") return;
-    this.#device.notify({ operation, ...this.observed }, answer, sequence, now, acknowledgement);
+    this.#reports.notify(
+      { observed: { operation, ...this.observed }, answer, sequence, acknowledgement },
+      now,
+    );
   }
 }

@@ -5,11 +5,12 @@ import type { Client } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/message/codes.ts";
-import type { Acknowledgement, CoapPeer } from "#gateways/coap/stack/site.ts";
+import type { CoapPeer } from "#gateways/coap/stack/site.ts";
 import { CommandRequest } from "./command-request.ts";
 import { parseCommand } from "./commands.ts";
-import type { Json, JsonObject } from "./content/exact-json.ts";
+import type { JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
+import { DeviceReports, type Reported } from "./device-reports.ts";
 import { gatewayLinks, readEndDevices } from "./end-devices.ts";
 import type { FirmwareOrder } from "./firmware/order.ts";
 import { type FirmwareTarget, FirmwareUpdate } from "./firmware/update.ts";
@@ -19,31 +20,20 @@ import { addressesEndDevice, type Operation, requestPath } from "./operation.ts"
 import type { Path } from "./path.ts";
 import type { Registration } from "./registration.ts";
 import type { Remembered } from "./remembered.ts";
-import { RenewedObservation } from "./renewed-observation.ts";
+import { RenewedObservation, type Renewing } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
-import {
-  badCommandReport,
-  deregisterReport,
-  type EndReason,
-  notifyReport,
-  registrationReport,
-} from "./reports.ts";
+import { badCommandReport, deregisterReport, type EndReason, registrationReport } from "./reports.ts";
 import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
-import { type Answer, answerData } from "./responses.ts";
+import type { Answer } from "./responses.ts";
 import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
-import { type Description, shownContent } from "./shown-value.ts";
+import type { Description } from "./shown-value.ts";
 import type { Place } from "./topics.ts";
 
 /** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
 const BODY_TIME_PER_BYTE = seconds(2) / 1024;
 
-/** A command that was not answered when its device was lost. */
-export interface HeldCommand {
-  readonly delivery: Delivery;
-}
-
-export class Device implements Line {
+export class Device implements Line, Reported, Renewing {
   readonly client: Client;
   readonly location: string;
   readonly reporter: Reporter;
@@ -51,6 +41,7 @@ export class Device implements Line {
   readonly peer: CoapPeer;
   readonly queue: RequestQueue;
   readonly observations = new ObservationTable();
+  readonly reports: DeviceReports;
   #registration: Registration;
   #target: Target;
   #awakeUntil: Instant;
@@ -76,6 +67,7 @@ export class Device implements Line {
     this.client = client;
     this.location = location;
     this.reporter = new Reporter(peer, client, place, shared.config);
+    this.reports = new DeviceReports(this, shared.counters.notifications);
     this.queue = new RequestQueue(this);
     this.#registration = registration;
     this.#renewedAt = now;
@@ -108,14 +100,22 @@ export class Device implements Line {
 
   /** After the answer to Register. */
   begin(now: Instant): void {
-    this.report("register", registrationReport("register", this.#registration), now);
+    this.reports.report("register", registrationReport("register", this.#registration), now);
     if (this.#takeUp(now)) this.client.remember(this);
-    readEndDevices(this, [], now);
+    this.#readEndDevices([], now);
   }
 
   /** An uplink other than Update renews no lifetime: it runs from when it was renewed before. */
   renewedAt(at: Instant): void {
     this.#renewedAt = at;
+  }
+
+  /** A gateway that lists other instances of object 25 than `known` is asked what they are. */
+  #readEndDevices(known: readonly string[], now: Instant): void {
+    if (!this.shared.config.readEndDevices || gatewayLinks(this.#registration.list).join() === known.join())
+      return;
+    const read = readEndDevices((report, later) => this.reports.report("endDevices", report, later));
+    this.ask(read.operation, read.settled, now);
   }
 
   /** After a restart of the gateway, at the first that is heard of a device that need not register again. */
@@ -125,9 +125,10 @@ export class Device implements Line {
   }
 
   /** The same when that is an Update. */
-  resumeUpdated(withObjects: boolean, now: Instant): void {
+  resumeUpdated(withObjects: boolean, known: readonly string[], now: Instant): void {
     this.#reportUpdate(withObjects, now);
     this.resume(now);
+    this.#readEndDevices(known, now);
   }
 
   /**
@@ -168,13 +169,13 @@ export class Device implements Line {
     this.#keepSession();
     this.client.remember(this);
     this.#reportUpdate(withObjects, now);
-    readEndDevices(this, known, now);
+    this.#readEndDevices(known, now);
   }
 
   #reportUpdate(withObjects: boolean, now: Instant): void {
     const { updateReports } = this.shared.config;
     if (updateReports === "always" || (updateReports === "contains_object_list" && withObjects)) {
-      this.report("update", registrationReport("update", this.#registration), now);
+      this.reports.report("update", registrationReport("update", this.#registration), now);
     }
   }
 
@@ -202,6 +203,10 @@ export class Device implements Line {
     if (this.#phase !== "closed") this.client.remember(this);
   }
 
+  get sleeps(): boolean {
+    return this.#registration.queueMode;
+  }
+
   #changed(): void {
     if (this.#phase !== "closed") this.client.remember(this);
   }
@@ -212,7 +217,7 @@ export class Device implements Line {
     this.shared.counters.commands.value++;
     if (!command.ok) {
       this.shared.counters.badCommands.value++;
-      this.answer(delivery, badCommandReport(command.error), now);
+      this.reports.answer(delivery, badCommandReport(command.error), now);
       return;
     }
     if ("firmware" in command.value.task) {
@@ -223,55 +228,28 @@ export class Device implements Line {
     if (addressesEndDevice(operation) && gatewayLinks(this.#registration.list).length === 0) {
       const { msgType, echo } = command.value;
       const reason = "the path has a prefix, but this device has not registered object 25";
-      this.answer(
+      this.reports.answer(
         delivery,
         badCommandReport({ msgType, echo, requestPath: requestPath(operation), reason }),
         now,
       );
       return;
     }
-    const request = new CommandRequest(this, operation, command.value, delivery);
+    const request = new CommandRequest(this.reports, operation, command.value, {
+      delivery,
+      ttl: commands.ttl,
+    });
     if (command.value.ttl === 0) {
       this.queue.sendNow(request, now);
     } else if (this.queue.length >= commands.max || this.#observesTooMuch(operation)) {
-      this.answer(delivery, request.report("queue_full"), now);
+      this.reports.answer(delivery, request.report("queue_full"), now);
     } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
-      this.report("response", request.report("queued"), now);
+      this.reports.report("response", request.report("queued"), now);
     }
   }
 
-  /** Publishes the last word on a command; the session may then forget it. */
-  answer(delivery: Delivery, report: JsonObject, now: Instant): void {
-    const settle = () => {
-      if (delivery.id !== 0) this.client.settle(delivery.id, "done");
-    };
-    this.reporter.publish("response", report, now, settle, delivery.message.properties?.correlationData);
-  }
-
-  report(to: Parameters<Reporter["publish"]>[0], report: JsonObject, now: Instant): void {
-    this.reporter.publish(to, report, now);
-  }
-
-  /** JSON `data` of an answer under its operation. */
-  answerData(operation: Operation, answer: Answer, now: Instant): JsonObject {
-    return answerData(operation, answer, answer.links ?? this.#content(answer, now));
-  }
-
-  notify(
-    observed: Pick<Observed, "operation" | "echo" | "automatic">,
-    answer: Answer,
-    number: number,
-    now: Instant,
-    acknowledgement?: Acknowledgement,
-  ): void {
-    this.shared.counters.notifications.value++;
-    const data = this.answerData(observed.operation, answer, now);
-    const report = notifyReport(observed.echo, number, observed.automatic, data);
-    // The device may forget what it is told that we have. Not acknowledging what a broken store cannot keep would end
-    // its observation (RFC 7641 §4.5), and cost all readings that follow.
-    acknowledgement?.hold();
-    this.reporter.publish("notify", report, now, () => acknowledgement?.give());
-    // A notification is an uplink like any other: what waits may go now.
+  /** A notification is an uplink like any other: what waits may go now. */
+  valueReported(answer: Answer, now: Instant): void {
     this.queue.pump(now);
     if (!isError(answer.code)) this.#firmware?.notified(answer, now);
   }
@@ -309,11 +287,11 @@ export class Device implements Line {
     const waiting = this.close();
     this.#forgetRegistration();
     if (this.shared.config.deregisterReports) {
-      this.report("register", deregisterReport(this.#registration.ep, why), now);
+      this.reports.report("register", deregisterReport(this.#registration.ep, why), now);
     }
     for (const command of waiting) {
       if (command.delivery.id !== 0) continue;
-      this.report("response", command.report("cancelled"), now);
+      this.reports.report("response", command.report("cancelled"), now);
     }
     if (why !== "kicked") this.client.end(why === "deregistered" ? "closed" : "lost");
   }
@@ -334,11 +312,6 @@ export class Device implements Line {
       .filter((request): request is CommandRequest => request instanceof CommandRequest);
   }
 
-  #content(answer: Answer, now: Instant): readonly Json[] | undefined {
-    if (answer.entries === undefined) return undefined;
-    return shownContent(answer.entries, now / 1000, this.description);
-  }
-
   #observesTooMuch(operation: Operation): boolean {
     if (operation.kind !== "observe" && operation.kind !== "observe-composite") return false;
     const { max } = this.shared.config.observations;
@@ -356,7 +329,11 @@ export class Device implements Line {
       codeMsg: code === Response.Changed ? "changed" : "bad_request",
     };
     const reason = refused === undefined ? undefined : refused;
-    this.answer(delivery, { ...echo, msgType: "firmware", data: { reqPath: "/5/0", ...data, reason } }, now);
+    this.reports.answer(
+      delivery,
+      { ...echo, msgType: "firmware", data: { reqPath: "/5/0", ...data, reason } },
+      now,
+    );
     if (refused !== undefined) return;
     this.#firmware = new FirmwareUpdate(this.#firmwareTarget, order, echo, now);
     this.#firmware.begin(now);
@@ -370,7 +347,7 @@ export class Device implements Line {
       watch: (path, now) => {
         if (!this.observations.has(path.toString())) this.#observeInternally(path, now);
       },
-      report: (report, now) => this.report("firmware", report, now),
+      report: (report, now) => this.reports.report("firmware", report, now),
       changed: () => this.#changed(),
     };
   }

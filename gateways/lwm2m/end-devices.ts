@@ -5,10 +5,10 @@
 import type { Instant } from "#core/lib/time.ts";
 import type { Json, JsonObject } from "./content/exact-json.ts";
 import type { Entry } from "./content/value.ts";
-import type { Device } from "./device.ts";
 import { type ObjectList, splitLinks } from "./links.ts";
 import type { Operation } from "./operation.ts";
 import { Path, parseDevicePath } from "./path.ts";
+import type { Settlement } from "./request-queue.ts";
 import { answerData } from "./responses.ts";
 
 const GATEWAY = 25;
@@ -30,24 +30,19 @@ function objectsIn(links: Entry["value"]): string[] {
   });
 }
 
-/** A gateway that lists other instances of object 25 than `known` is asked what they are, and that is reported. */
-export function readEndDevices(device: Device, known: readonly string[], now: Instant): void {
-  const links = gatewayLinks(device.registration.list);
-  if (!device.shared.config.readEndDevices || links.join() === known.join()) return;
-  device.ask(
-    READ_ALL,
-    (settlement, later) => {
-      if (settlement.kind !== "answered") return;
-      const { answer } = settlement;
-      const data =
-        answer.entries === undefined
-          ? answerData(READ_ALL, answer, undefined)
-          : { devices: endDevicesIn(answer.entries) };
-      device.report("endDevices", { msgType: "end-devices", data }, later);
-    },
-    now,
-  );
-}
+/** Asks a gateway what its end devices are; `report` is given what it says. */
+export const readEndDevices = (report: (report: JsonObject, now: Instant) => void) => ({
+  operation: READ_ALL,
+  settled: (settlement: Settlement, now: Instant): void => {
+    if (settlement.kind !== "answered") return;
+    const { answer } = settlement;
+    const data =
+      answer.entries === undefined
+        ? answerData(READ_ALL, answer, undefined)
+        : { devices: endDevicesIn(answer.entries) };
+    report({ msgType: "end-devices", data }, now);
+  },
+});
 
 /** What a read of object 25 says, by instance: `{instance, id, prefix, objectList}`. */
 function endDevicesIn(entries: readonly Entry[]): JsonObject[] {

@@ -11,7 +11,7 @@ import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, CoapRequest } from "#gateways/coap/stack/site.ts";
 import { encodeBase64Url } from "./content/base64.ts";
 import { Device } from "./device.ts";
-import { gatewayLinks, readEndDevices } from "./end-devices.ts";
+import { gatewayLinks } from "./end-devices.ts";
 import { impliedEndpoint, mayUse } from "./identity.ts";
 import { codeOf } from "./refusals.ts";
 import { type Registration, readCredentials, readRegister, readUpdate } from "./registration.ts";
@@ -236,8 +236,7 @@ export class RegistrationInterface {
     const begun: Arriving["begun"] = (device, at) => {
       this.#shared.counters.updates.value++;
       request.respond({ code: Response.Changed });
-      device.resumeUpdated(withObjects, at);
-      readEndDevices(device, gatewayLinks(known.registration.list), at);
+      device.resumeUpdated(withObjects, gatewayLinks(known.registration.list), at);
     };
     this.#revive({ ...known, registration: changed.value, renewedAt: now }, request, begun, now);
   }

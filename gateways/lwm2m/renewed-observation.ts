@@ -1,12 +1,19 @@
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/message/codes.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
-import type { Device } from "./device.ts";
+import type { DeviceReports } from "./device-reports.ts";
 import type { Observed } from "./observations.ts";
 import { requestPath } from "./operation.ts";
 import { fateReport } from "./reports.ts";
-import type { Failure, Settlement, Waiting } from "./request-queue.ts";
+import type { Failure, RequestQueue, Settlement, Waiting } from "./request-queue.ts";
 import type { Answer } from "./responses.ts";
+
+/** What it needs of its device. */
+export interface Renewing {
+  readonly reports: DeviceReports;
+  readonly queue: Pick<RequestQueue, "push">;
+  readonly sleeps: boolean;
+}
 
 /**
  * An observation that nobody asks for now: one that a device had before it registered again (the server must
@@ -14,12 +21,12 @@ import type { Answer } from "./responses.ts";
  * as a notification, because no command waits for it.
  */
 export class RenewedObservation implements Waiting {
-  readonly #device: Device;
+  readonly #device: Renewing;
   readonly operation: Observed["operation"];
   readonly observed: Pick<Observed, "echo" | "automatic">;
   readonly due = NEVER;
 
-  constructor(device: Device, { operation, echo, automatic }: Omit<Observed, "ask">) {
+  constructor(device: Renewing, { operation, echo, automatic }: Omit<Observed, "ask">) {
     this.#device = device;
     this.operation = operation;
     this.observed = { echo, automatic };
@@ -28,7 +35,7 @@ export class RenewedObservation implements Waiting {
   settled(settlement: Settlement, now: Instant): void {
     if (settlement.kind === "failed") {
       // It fell asleep before it answered: at the next uplink it is asked again.
-      const asleep = settlement.why === "coap_timeout" && this.#device.registration.queueMode;
+      const asleep = settlement.why === "coap_timeout" && this.#device.sleeps;
       if (asleep) this.#device.queue.push(this, now);
       return;
     }
@@ -41,16 +48,11 @@ export class RenewedObservation implements Waiting {
     if (why === "gone") return;
     const { kind } = this.operation;
     const data = { reqPath: requestPath(this.operation) };
-    this.#device.report("response", fateReport(why, kind, this.observed.echo, data), now);
+    this.#device.reports.report("response", fateReport(why, kind, this.observed.echo, data), now);
   }
 
   notified(answer: Answer, sequence: number, now: Instant, acknowledgement?: Acknowledgement): void {
-    this.#device.notify(
-      { operation: this.operation, ...this.observed },
-      answer,
-      sequence,
-      now,
-      acknowledgement,
-    );
+    const observed = { operation: this.operation, ...this.observed };
+    this.#device.reports.notify({ observed, answer, sequence, acknowledgement }, now);
   }
 }

@@ -5,15 +5,15 @@ import { Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
 import { ContentFormat, decodeContent } from "./content/formats.ts";
-import type { Device } from "./device.ts";
 import { gatewayLinks } from "./end-devices.ts";
 import type { ObjectList } from "./links.ts";
 import { Path } from "./path.ts";
 import { codeOf, isRefused } from "./refusals.ts";
+import type { Reporter } from "./reporter.ts";
 import { sendReport } from "./reports.ts";
-import { rootName } from "./requests.ts";
+import { rootName, type Target } from "./requests.ts";
 import type { Shared } from "./shared.ts";
-import { shownContent } from "./shown-value.ts";
+import { type Description, shownContent } from "./shown-value.ts";
 
 /** Formats of a Send; TLV and the single ones cannot name a path (LwM2M 1.1 §6.4.6, 1.2 §6.4.6). */
 const FORMATS: readonly number[] = [
@@ -21,6 +21,14 @@ const FORMATS: readonly number[] = [
   ContentFormat.SenmlCbor,
   ContentFormat.Lwm2mCbor,
 ];
+
+/** What of the device that sends is needed. */
+export interface Sender {
+  readonly registration: { readonly list: ObjectList };
+  readonly target: Target;
+  readonly description: Description | undefined;
+  readonly reporter: Pick<Reporter, "publish">;
+}
 
 /** What was sent; a view, valid as long as its request's is. */
 export interface Sent {
@@ -50,7 +58,7 @@ export function receiveSend(
   request: CoapRequest,
   { format, payload }: Sent,
   shared: Shared,
-  device: Device | undefined,
+  device: Sender | undefined,
   now: Instant,
 ): void {
   if (device === undefined) {
@@ -61,7 +69,13 @@ export function receiveSend(
     request.refuse(Response.UnsupportedContentFormat, "SenML JSON, SenML CBOR or LwM2M CBOR");
     return;
   }
-  const entries = decodeContent(format, payload, Path.ROOT, device.types, rootName(device.target.root));
+  const entries = decodeContent(
+    format,
+    payload,
+    Path.ROOT,
+    device.target.types,
+    rootName(device.target.root),
+  );
   if (!entries.ok) {
     request.refuse(Response.BadRequest, entries.error.problem);
     return;

@@ -1,10 +1,10 @@
 import type { SubscribeOptions } from "#core/contract/client.ts";
+import type { Delivery } from "#core/contract/delivery.ts";
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
 import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
 import type { Lwm2mConfig } from "./config.ts";
-import type { HeldCommand } from "./device.ts";
 import type { FirmwarePackages } from "./firmware/packages.ts";
 import { userMayUse } from "./identity.ts";
 import type { ObjectList, ObjectLists } from "./links.ts";
@@ -36,6 +36,11 @@ export interface Shared {
   definitions: Definitions;
   profiles: BootstrapProfiles;
   packages: FirmwarePackages;
+}
+
+/** A command that was not answered when its device was lost. */
+export interface HeldCommand {
+  readonly delivery: Delivery;
 }
 
 export interface Counters {
