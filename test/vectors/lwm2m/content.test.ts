@@ -129,7 +129,7 @@ describe("numbers and times that are easily got wrong", () => {
     typeOf: () => type,
     multipleOf: () => false,
   });
-  const valueOf = (format: number, bytes: Uint8Array, types: Types) => {
+  const decodedValue = (format: number, bytes: Uint8Array, types: Types) => {
     const decoded = decodeContent(format, bytes, path, types);
     return decoded.ok ? decoded.value[0]?.value : "refused";
   };
@@ -147,7 +147,7 @@ describe("numbers and times that are easily got wrong", () => {
   ] as const)("a time as CBOR text is one of RFC 3339 or none: %s", (written, expected) => {
     const bytes =
       written.length < 24 ? text(written) : Buffer.from([0x78, written.length, ...Buffer.from(written)]);
-    expect(valueOf(ContentFormat.Cbor, bytes, typed("time"))).toBe(expected);
+    expect(decodedValue(ContentFormat.Cbor, bytes, typed("time"))).toBe(expected);
   });
 
   it.each([
@@ -157,11 +157,11 @@ describe("numbers and times that are easily got wrong", () => {
     ['[{"n":"/3/0/13","bv":-9007199254740993,"v":9007199254740993}]', 0],
     ['[{"n":"/3/0/13","bv":20,"v":1}]', 21],
   ] as const)("a base value is added exactly, also above 2^53 (RFC 8428 §4.1): %s", (pack, expected) => {
-    expect(valueOf(ContentFormat.SenmlJson, Buffer.from(pack), typed("integer"))).toBe(expected);
+    expect(decodedValue(ContentFormat.SenmlJson, Buffer.from(pack), typed("integer"))).toBe(expected);
   });
 
   it("a number that is none to anybody is refused", () => {
     const pack = Buffer.from('[{"n":"/3/0/13","v":1e400}]');
-    expect(valueOf(ContentFormat.SenmlJson, pack, typed("float"))).toBe("refused");
+    expect(decodedValue(ContentFormat.SenmlJson, pack, typed("float"))).toBe("refused");
   });
 });
