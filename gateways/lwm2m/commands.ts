@@ -49,7 +49,11 @@ export function parseCommand(payload: Uint8Array, types: Types): Result<Command,
   if (json === undefined || !json.ok || !isJsonObject(json.value)) {
     return bad({}, null, undefined, "the command is not a JSON object");
   }
-  const command = json.value;
+  return readCommand(json.value, types);
+}
+
+/** The same of JSON that is read already. */
+export function readCommand(command: JsonObject, types: Types): Result<Command, BadCommand> {
   const echo = Object.fromEntries(Object.entries(command).filter(([name]) => !NOT_ECHOED.has(name)));
   const { msgType, data, encoding = "plain", mheaders = {} } = command as { [name: string]: Json };
   if (typeof msgType !== "string") return bad(echo, null, undefined, "msgType is missing");

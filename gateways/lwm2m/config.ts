@@ -181,6 +181,14 @@ export const Lwm2mConfig = Type.Object(
         default: false,
       }),
     }),
+    operator: group("Requests of operators.", {
+      results: count(
+        "Requests that are remembered with their results; then the oldest are forgotten.",
+        1000,
+        1,
+      ),
+      waiting: count("Most requests that wait for devices that are out of reach.", 1000, 0),
+    }),
     bootstrap: group("Bootstrap server (/bs).", {
       profiles: text("File of bootstrap profiles (JSON); empty turns the bootstrap server off.", ""),
     }),

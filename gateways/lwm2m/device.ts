@@ -23,7 +23,7 @@ import type { Remembered } from "./remembered.ts";
 import { RenewedObservation, type Renewing } from "./renewed-observation.ts";
 import { Reporter } from "./reporter.ts";
 import { badCommandReport, deregisterReport, type EndReason, registrationReport } from "./reports.ts";
-import { type Line, RequestQueue, type Settlement } from "./request-queue.ts";
+import { type Line, RequestQueue, type Settlement, type Waiting } from "./request-queue.ts";
 import type { Target } from "./requests.ts";
 import type { Answer } from "./responses.ts";
 import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
@@ -32,6 +32,17 @@ import type { Place } from "./topics.ts";
 
 /** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
 const BODY_TIME_PER_BYTE = seconds(2) / 1024;
+
+/** Where a device stands at this moment, for operators. */
+export interface Standing {
+  /** Since this process knows of it. */
+  readonly registeredAt: Instant;
+  readonly renewedAt: Instant;
+  readonly until: Instant;
+  readonly awakeUntil: Instant;
+  readonly waiting: number;
+  readonly observed: readonly string[];
+}
 
 export class Device implements Line, Reported, Renewing {
   readonly client: Client;
@@ -47,6 +58,7 @@ export class Device implements Line, Reported, Renewing {
   #awakeUntil: Instant;
   /** When the lifetime began to run. */
   #renewedAt: Instant;
+  readonly #registeredAt: Instant;
   /** The memo of the device's last life, until what was observed then is taken up. */
   #before: unknown;
   #firmware: FirmwareUpdate | undefined = undefined;
@@ -66,11 +78,12 @@ export class Device implements Line, Reported, Renewing {
     this.peer = peer;
     this.client = client;
     this.location = location;
-    this.reporter = new Reporter(peer, client, place, shared.config);
+    this.reporter = new Reporter(peer, client, place, shared.config, shared.events);
     this.reports = new DeviceReports(this, shared.counters.notifications);
     this.queue = new RequestQueue(this);
     this.#registration = registration;
     this.#renewedAt = now;
+    this.#registeredAt = now;
     this.#target = targetOf(registration, shared);
     this.#awakeUntil = after(now, this.#awakeTime());
     this.#before = client.memo;
@@ -157,6 +170,7 @@ export class Device implements Line, Reported, Renewing {
     this.shared.inherited.delete(this.client.id);
     for (const held of inherited) this.deliver(held.delivery, now);
     this.#firmware?.continue(now);
+    this.shared.devices.arrived(this, now);
     this.queue.pump(now);
     return recalled.observations.length + this.observations.size > 0 || recalled.firmware !== undefined;
   }
@@ -203,6 +217,17 @@ export class Device implements Line, Reported, Renewing {
     if (this.#phase !== "closed") this.client.remember(this);
   }
 
+  get standing(): Standing {
+    return {
+      registeredAt: this.#registeredAt,
+      renewedAt: this.#renewedAt,
+      until: this.#expiresAt,
+      awakeUntil: this.#awakeUntil,
+      waiting: this.queue.length,
+      observed: this.observations.keys(),
+    };
+  }
+
   get sleeps(): boolean {
     return this.#registration.queueMode;
   }
@@ -221,13 +246,13 @@ export class Device implements Line, Reported, Renewing {
       return;
     }
     if ("firmware" in command.value.task) {
-      this.#beginFirmware(command.value.task.firmware, command.value.echo, delivery, now);
+      this.#orderFirmware(command.value.task.firmware, command.value.echo, delivery, now);
       return;
     }
     const { operation } = command.value.task;
-    if (addressesEndDevice(operation) && gatewayLinks(this.#registration.list).length === 0) {
+    const reason = this.refusal(operation);
+    if (reason !== undefined) {
       const { msgType, echo } = command.value;
-      const reason = "the path has a prefix, but this device has not registered object 25";
       this.reports.answer(
         delivery,
         badCommandReport({ msgType, echo, requestPath: requestPath(operation), reason }),
@@ -246,6 +271,21 @@ export class Device implements Line, Reported, Renewing {
     } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
       this.reports.report("response", request.report("queued"), now);
     }
+  }
+
+  /** Why an operation is not for this device. */
+  refusal(operation: Operation): string | undefined {
+    return addressesEndDevice(operation) && gatewayLinks(this.#registration.list).length === 0
+      ? "the path has a prefix, but this device has not registered object 25"
+      : undefined;
+  }
+
+  /** An operator's request: it waits its turn like a command, or is told why it cannot. */
+  operate(request: Waiting, now: Instant): void {
+    const { max } = this.shared.config.commands;
+    if (this.queue.length >= max || this.#observesTooMuch(request.operation))
+      request.settled({ kind: "failed", why: "queue_full" }, now);
+    else this.queue.push(request, now);
   }
 
   /** A notification is an uplink like any other: what waits may go now. */
@@ -318,11 +358,8 @@ export class Device implements Line, Reported, Renewing {
     return this.observations.size >= max && !this.observations.has(keyOf({ operation }));
   }
 
-  #beginFirmware(order: FirmwareOrder, echo: JsonObject, delivery: Delivery, now: Instant): void {
-    const refused =
-      this.#firmware?.active === true
-        ? "an update is running"
-        : FirmwareUpdate.problem(order, this.#firmwareTarget);
+  #orderFirmware(order: FirmwareOrder, echo: JsonObject, delivery: Delivery, now: Instant): void {
+    const refused = this.firmwareRefusal(order);
     const code = refused === undefined ? Response.Changed : Response.BadRequest;
     const data = {
       code: refused === undefined ? "2.04" : "4.00",
@@ -334,7 +371,17 @@ export class Device implements Line, Reported, Renewing {
       { ...echo, msgType: "firmware", data: { reqPath: "/5/0", ...data, reason } },
       now,
     );
-    if (refused !== undefined) return;
+    if (refused === undefined) this.beginFirmware(order, echo, now);
+  }
+
+  /** Why an update cannot begin now. */
+  firmwareRefusal(order: FirmwareOrder): string | undefined {
+    return this.#firmware?.active === true
+      ? "an update is running"
+      : FirmwareUpdate.problem(order, this.#firmwareTarget);
+  }
+
+  beginFirmware(order: FirmwareOrder, echo: JsonObject, now: Instant): void {
     this.#firmware = new FirmwareUpdate(this.#firmwareTarget, order, echo, now);
     this.#firmware.begin(now);
   }

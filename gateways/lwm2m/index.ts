@@ -10,10 +10,19 @@ import { FirmwarePackages } from "./firmware/packages.ts";
 import { ObjectLists } from "./links.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
+import { Devices } from "./operator/devices.ts";
+import { Events } from "./operator/events.ts";
+import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
 import { RememberedRegistrations } from "./remembered.ts";
 import { heldFor, openCounters, type Shared } from "./shared.ts";
 
-class Lwm2mGateway implements Gateway {
+/** The gateway, with what an operator may ask of it. */
+export interface Lwm2m extends Gateway {
+  readonly operations: Lwm2mOperations;
+}
+
+class Lwm2mGateway implements Lwm2m {
+  readonly operations: DeviceOperations;
   readonly #shared: Shared;
   readonly #site: Lwm2mSite;
   readonly offers: Readonly<Record<string, readonly unknown[]>>;
@@ -30,6 +39,8 @@ class Lwm2mGateway implements Gateway {
       commandOptions: { qos: config.commandQos, retainHandling: 2 },
       protocols: new Map(config.versions.map((version) => [version, `LwM2M ${version}`])),
       inherited: new Map(),
+      devices: new Devices(),
+      events: new Events(),
       remembered: new RememberedRegistrations(
         host.remembered(),
         lists,
@@ -45,6 +56,7 @@ class Lwm2mGateway implements Gateway {
     };
     this.#site = new Lwm2mSite(this.#shared);
     watchAbsent(this.#shared);
+    this.operations = new DeviceOperations(this.#shared);
     this.offers = config.shareCoapListeners ? { [COAP_SITES]: [this.#site] } : {};
   }
 
@@ -101,5 +113,5 @@ function readProfiles(host: GatewayHost, file: string, definitions: Definitions)
 export const lwm2m: GatewayModule<Lwm2mConfig> = {
   name: "lwm2m",
   schema: Lwm2mConfig,
-  open: (config, host) => new Lwm2mGateway(config, host),
+  open: (config, host): Lwm2m => new Lwm2mGateway(config, host),
 };

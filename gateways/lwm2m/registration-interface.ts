@@ -358,6 +358,7 @@ export class RegistrationInterface {
 
   #forget(device: Device): void {
     this.#devices = this.#devices.filter((other) => other !== device);
+    this.#shared.devices.left(device);
     this.#peer.host.unclaim(locationClaim(device.location));
   }
 

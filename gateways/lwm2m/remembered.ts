@@ -76,6 +76,19 @@ export class RememberedRegistrations {
     this.#alarms.arm(this.#enter(registration), registration.until);
   }
 
+  /** All that are out of reach, for operators. */
+  *all(): Generator<Remembered> {
+    for (const { registration } of this.#byClient.values()) yield registration;
+  }
+
+  /** By endpoint name, which mostly is the client id. */
+  named(endpoint: string): Remembered | undefined {
+    const likely = this.#byClient.get(endpoint)?.registration;
+    if (likely?.registration.ep === endpoint) return likely;
+    for (const remembered of this.all()) if (remembered.registration.ep === endpoint) return remembered;
+    return undefined;
+  }
+
   get size(): number {
     return this.#byLocation.size;
   }

@@ -8,6 +8,7 @@ import type { Instant } from "#core/lib/time.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { JsonObject } from "./content/exact-json.ts";
+import type { Events } from "./operator/events.ts";
 import { isRefused } from "./refusals.ts";
 import { encodeReport } from "./reports.ts";
 import { type Place, type TopicNames, topicFor } from "./topics.ts";
@@ -24,6 +25,7 @@ export class Reporter implements Place {
   readonly #peer: CoapPeer;
   readonly #client: Client;
   readonly #config: Pick<Lwm2mConfig, "topics" | "reportQos">;
+  readonly #events: Events;
   /** Publishes that wait for the store; mostly there are none. */
   #pending: SmallMap<Ticket, Published> | undefined = undefined;
   /** Most reports are notifications. */
@@ -34,7 +36,9 @@ export class Reporter implements Place {
     client: Client,
     { ep, username, address }: Omit<Place, "clientId">,
     config: Pick<Lwm2mConfig, "topics" | "reportQos">,
+    events: Events,
   ) {
+    this.#events = events;
     this.ep = ep;
     this.username = username;
     this.address = address;
@@ -62,6 +66,7 @@ export class Reporter implements Place {
   ): void {
     const properties =
       correlation === undefined ? JSON_PROPERTIES : { ...JSON_PROPERTIES, correlationData: correlation };
+    if (this.#events.watched) this.#events.tell({ endpoint: this.ep, kind: to, report, at: now });
     const message = new Message(
       this.topic(to),
       encodeReport(report),

@@ -9,6 +9,8 @@ import type { FirmwarePackages } from "./firmware/packages.ts";
 import { userMayUse } from "./identity.ts";
 import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
+import type { Devices } from "./operator/devices.ts";
+import type { Events } from "./operator/events.ts";
 import { allowedLifetime, type Registration, type RegistrationRules } from "./registration.ts";
 import type { RememberedRegistrations } from "./remembered.ts";
 import type { Target } from "./requests.ts";
@@ -31,6 +33,10 @@ export interface Shared {
   /** Registrations from before the last restart whose devices have not been heard since. */
   readonly remembered: RememberedRegistrations;
   readonly lists: ObjectLists;
+  /** Those that are registered here and now. */
+  readonly devices: Devices;
+  /** For operators who look on. */
+  readonly events: Events;
   /** What requests must know of devices with the same object list and version; anew after a reload. */
   targets: WeakMap<ObjectList, Map<string, Target>>;
   definitions: Definitions;
