@@ -6,29 +6,40 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
-import { CommandRequest } from "./command-request.ts";
-import { parseCommand } from "./commands.ts";
+import { parseCommand } from "./commands/command.ts";
+import { CommandRequest } from "./commands/command-request.ts";
+import { addressesEndDevice, type Operation, requestPath } from "./commands/operation.ts";
+import { type Line, RequestQueue, type Settlement, type Waiting } from "./commands/request-queue.ts";
+import type { Target } from "./commands/requests.ts";
+import type { Answer } from "./commands/responses.ts";
 import type { JsonObject } from "./content/exact-json.ts";
 import type { Types } from "./content/value.ts";
-import { DeviceReports, type Reported } from "./device-reports.ts";
-import { gatewayLinks, readEndDevices } from "./end-devices.ts";
 import type { FirmwareOrder } from "./firmware/order.ts";
 import { type FirmwareTarget, FirmwareUpdate } from "./firmware/update.ts";
-import { type KeptRegistration, recall, remember, withoutRegistration, withRegistration } from "./memo.ts";
-import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observations.ts";
-import { addressesEndDevice, type Operation, requestPath } from "./operation.ts";
-import type { Path } from "./path.ts";
-import type { Registration } from "./registration.ts";
-import type { Remembered } from "./remembered.ts";
-import { RenewedObservation, type Renewing } from "./renewed-observation.ts";
-import { Reporter } from "./reporter.ts";
-import { badCommandReport, deregisterReport, type EndReason, registrationReport } from "./reports.ts";
-import { type Line, RequestQueue, type Settlement, type Waiting } from "./request-queue.ts";
-import type { Target } from "./requests.ts";
-import type { Answer } from "./responses.ts";
+import { DeviceReports, type Reported } from "./messages/device-reports.ts";
+import { Reporter } from "./messages/reporter.ts";
+import {
+  badCommandReport,
+  deregisterReport,
+  type EndReason,
+  registrationReport,
+} from "./messages/reports.ts";
+import type { Description } from "./messages/shown-value.ts";
+import type { Place } from "./messages/topics.ts";
+import type { Path } from "./objects/path.ts";
+import { automaticPaths, keyOf, ObservationTable, type Observed } from "./observing/observations.ts";
+import { RenewedObservation, type Renewing } from "./observing/renewed-observation.ts";
+import { gatewayLinks, readEndDevices } from "./registration/end-devices.ts";
+import {
+  type KeptRegistration,
+  recall,
+  remember,
+  withoutRegistration,
+  withRegistration,
+} from "./registration/memo.ts";
+import type { Registration } from "./registration/registration.ts";
+import type { Remembered } from "./registration/remembered.ts";
 import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
-import type { Description } from "./shown-value.ts";
-import type { Place } from "./topics.ts";
 
 /** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
 const BODY_TIME_PER_BYTE = seconds(2) / 1024;

@@ -2,19 +2,19 @@ import type { Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
-import { reportEnd, watchAbsent } from "./absent.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
-import { Lwm2mSite } from "./endpoint.ts";
 import { FirmwarePackages } from "./firmware/packages.ts";
-import { ObjectLists } from "./links.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
 import { Devices } from "./operator/devices.ts";
 import { Events } from "./operator/events.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
-import { RememberedRegistrations } from "./remembered.ts";
+import { reportEnd, watchAbsent } from "./registration/lifetime-end.ts";
+import { ObjectLists } from "./registration/object-list.ts";
+import { RememberedRegistrations } from "./registration/remembered.ts";
 import { heldFor, openCounters, type Shared } from "./shared.ts";
+import { Lwm2mSite } from "./site.ts";
 
 /** The gateway, with what an operator may ask of it. */
 export interface Lwm2m extends Gateway {

@@ -4,16 +4,16 @@ import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
 import type { Duration } from "#core/lib/time.ts";
 import type { BootstrapProfiles } from "./bootstrap/profile.ts";
+import type { Target } from "./commands/requests.ts";
 import type { Lwm2mConfig } from "./config.ts";
 import type { FirmwarePackages } from "./firmware/packages.ts";
-import { userMayUse } from "./identity.ts";
-import type { ObjectList, ObjectLists } from "./links.ts";
 import type { Definitions } from "./objects/model.ts";
 import type { Devices } from "./operator/devices.ts";
 import type { Events } from "./operator/events.ts";
-import { allowedLifetime, type Registration, type RegistrationRules } from "./registration.ts";
-import type { RememberedRegistrations } from "./remembered.ts";
-import type { Target } from "./requests.ts";
+import { userMayUse } from "./registration/endpoint-name.ts";
+import type { ObjectList, ObjectLists } from "./registration/object-list.ts";
+import { allowedLifetime, type Registration, type RegistrationRules } from "./registration/registration.ts";
+import type { RememberedRegistrations } from "./registration/remembered.ts";
 
 /** What all devices of this gateway share. Definitions, profiles and packages are replaced on reload. */
 export interface Shared {

@@ -3,14 +3,14 @@ import { describe, expect, it } from "vitest";
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { readProperties } from "#gateways/coap/collection/topic-properties.ts";
 import { parseLinks } from "#gateways/coap/stack/message/link-format.ts";
-import { parseCommand } from "#gateways/lwm2m/commands.ts";
+import { parseCommand } from "#gateways/lwm2m/commands/command.ts";
 import { formatExactJson, parseExactJson } from "#gateways/lwm2m/content/exact-json.ts";
 import { ContentFormat, decodeContent } from "#gateways/lwm2m/content/formats.ts";
 import { NO_TYPES } from "#gateways/lwm2m/content/value.ts";
-import { parseObjectList } from "#gateways/lwm2m/links.ts";
+import { badCommandReport, encodeReport } from "#gateways/lwm2m/messages/reports.ts";
 import { parseDefinition } from "#gateways/lwm2m/objects/definition-xml.ts";
-import { Path } from "#gateways/lwm2m/path.ts";
-import { badCommandReport, encodeReport } from "#gateways/lwm2m/reports.ts";
+import { Path } from "#gateways/lwm2m/objects/path.ts";
+import { parseObjectList } from "#gateways/lwm2m/registration/object-list.ts";
 import { decode as decodeMqttSn } from "#gateways/mqtt-sn/codec.ts";
 import { fc } from "../support/property.ts";
 

@@ -7,12 +7,12 @@ import { type Instant, ZERO } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, CoapRequest } from "#gateways/coap/stack/site.ts";
-import { impliedEndpoint, mayUse } from "../identity.ts";
+import { encodeReport } from "../messages/reports.ts";
+import { topicFor } from "../messages/topics.ts";
 import { codeOf } from "../refusals.ts";
-import { readCredentials } from "../registration.ts";
-import { encodeReport } from "../reports.ts";
+import { impliedEndpoint, mayUse } from "../registration/endpoint-name.ts";
+import { readCredentials } from "../registration/registration.ts";
 import { mayEnterAs, type Shared } from "../shared.ts";
-import { topicFor } from "../topics.ts";
 import { type BootstrapProfile, NO_PROFILES, profileFor } from "./profile.ts";
 import { BootstrapSequence, bootstrapFormat, bootstrapPack } from "./sequence.ts";
 

@@ -1,11 +1,11 @@
 /** Bootstrap profiles: what each endpoint is given, from a file, checked before anything is sent. */
 import { text } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
+import { contentPath, writtenEntry } from "../commands/written-value.ts";
 import { isJsonObject, type Json, type JsonObject, parseExactJson } from "../content/exact-json.ts";
 import { ContentFormat } from "../content/formats.ts";
 import type { Entry, Types } from "../content/value.ts";
-import { type Path, parsePath } from "../path.ts";
-import { contentPath, writtenEntry } from "../written-value.ts";
+import { type Path, parsePath } from "../objects/path.ts";
 import { inconsistency } from "./consistency.ts";
 
 /** One write of a bootstrap: an instance with all its resources (LwM2M 1.1 §6.1.7.4). */

@@ -14,13 +14,13 @@ import type {
   IncomingResponse,
   OutgoingRequest,
 } from "#gateways/coap/stack/site.ts";
+import { codeName } from "../commands/responses.ts";
 import type { Json, JsonObject } from "../content/exact-json.ts";
 import { ContentFormat, decodeContent, encodeContent } from "../content/formats.ts";
 import type { Types } from "../content/value.ts";
-import { splitLinks } from "../links.ts";
-import { Path } from "../path.ts";
-import { codeName } from "../responses.ts";
-import { shownContent } from "../shown-value.ts";
+import { shownContent } from "../messages/shown-value.ts";
+import { Path } from "../objects/path.ts";
+import { splitLinks } from "../registration/object-list.ts";
 import { type BootstrapProfile, type BootstrapStep, PROFILE_FORMATS } from "./profile.ts";
 
 interface Step {

@@ -1,6 +1,6 @@
 /** application/cbor, content format 60 (LwM2M 1.1 §7.4.6): one resource or resource instance. */
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { type Cbor, decodeCbor } from "./cbor-codec.ts";
 import { CborWriter, TAG_EPOCH_TIME } from "./cbor-writer.ts";
 import { refine } from "./refine.ts";

@@ -1,6 +1,6 @@
 /** The content formats of LwM2M in one table: number, decoder, encoder (LwM2M 1.1 §7.4, 1.2 §7.4). */
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { decodeSingleCbor, encodeSingleCbor } from "./cbor.ts";
 import { decodeLwm2mCbor, encodeLwm2mCbor } from "./lwm2m-cbor.ts";
 import { decodeLwm2mJson, encodeLwm2mJson } from "./lwm2m-json.ts";

@@ -3,7 +3,7 @@
  * level a map; a key may also be an array of several levels, which shortens a lonely branch.
  */
 import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/result.ts";
-import { Path, parseDevicePath } from "../path.ts";
+import { Path, parseDevicePath } from "../objects/path.ts";
 import { scalarOf, writeScalar } from "./cbor.ts";
 import { type Cbor, decodeCbor } from "./cbor-codec.ts";
 import { CborWriter } from "./cbor-writer.ts";

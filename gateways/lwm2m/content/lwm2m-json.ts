@@ -1,7 +1,7 @@
 /** application/vnd.oma.lwm2m+json, content format 11543, and 1543 before it was registered (LwM2M 1.0 §6.4.4). */
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import { type Path, parsePath } from "../path.ts";
+import { type Path, parsePath } from "../objects/path.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { formatExactJson, isJsonObject, type Json, type JsonObject, parseExactJson } from "./exact-json.ts";
 import { refine } from "./refine.ts";

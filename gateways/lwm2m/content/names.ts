@@ -4,7 +4,7 @@
  */
 import type { DecodeError, Result } from "#core/lib/result.ts";
 import { ok } from "#core/lib/result.ts";
-import { type Path, parseDevicePath } from "../path.ts";
+import { type Path, parseDevicePath } from "../objects/path.ts";
 
 /** `root` is the alternate path with its slash (`/lwm2m`), empty when there is none. */
 export const nameOf = (path: Path, root: string): string => `${root}${path}`;

@@ -1,7 +1,7 @@
 /** application/octet-stream, content format 42 (LwM2M 1.1 §7.4.3): one resource or resource instance. */
 import { NO_BYTES, text } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { binaryOf } from "./tlv-value.ts";
 import type { Entry, Types } from "./value.ts";
 

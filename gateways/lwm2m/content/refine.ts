@@ -1,6 +1,6 @@
 import { text } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { type Entry, fits, type ResourceType, type Types, type Value } from "./value.ts";
 
 /**

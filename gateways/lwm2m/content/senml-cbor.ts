@@ -1,6 +1,6 @@
 /** application/senml+cbor, content format 112, and its ETCH form 322 (RFC 8428 §6, RFC 8790). */
 import { type DecodeError, decodeError, err, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { type Cbor, decodeCbor } from "./cbor-codec.ts";
 import { CborWriter } from "./cbor-writer.ts";
 import { nameOf } from "./names.ts";

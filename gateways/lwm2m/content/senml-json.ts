@@ -1,7 +1,7 @@
 /** application/senml+json, content format 110, and its ETCH form 320 (RFC 8428 §5, RFC 8790). */
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { decodeBase64Url, encodeBase64Url } from "./base64.ts";
 import { formatExactJson, isJsonObject, type Json, type JsonObject, parseExactJson } from "./exact-json.ts";
 import { nameOf } from "./names.ts";

@@ -3,7 +3,7 @@
  * record is a path by base name and name, a time, and at most one value.
  */
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { nameOf, pathNamed } from "./names.ts";
 import { refine } from "./refine.ts";
 import {

@@ -1,7 +1,7 @@
 /** text/plain, content format 0 (LwM2M 1.1 §7.4.2): one resource or resource instance. */
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { guessText } from "./guess.ts";
 import {

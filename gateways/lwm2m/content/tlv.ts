@@ -4,7 +4,7 @@
  */
 import { concat } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, err, ok, type Result } from "#core/lib/result.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 import { guessBinary } from "./guess.ts";
 import { binaryOf, valueUnder } from "./tlv-value.ts";
 import type { Entry, Types } from "./value.ts";

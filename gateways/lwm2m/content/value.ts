@@ -1,4 +1,4 @@
-import type { Path } from "../path.ts";
+import type { Path } from "../objects/path.ts";
 
 /** Data types of resources (LwM2M 1.1 Appendix C; unsigned and corelnk since 1.1). */
 export type ResourceType =

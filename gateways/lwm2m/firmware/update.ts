@@ -11,12 +11,12 @@
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/message/codes.ts";
+import type { Operation } from "../commands/operation.ts";
+import type { Settlement } from "../commands/request-queue.ts";
+import { type Answer, codeName } from "../commands/responses.ts";
 import { isJsonObject, type Json, type JsonObject } from "../content/exact-json.ts";
 import type { Entry } from "../content/value.ts";
-import type { Operation } from "../operation.ts";
-import { Path } from "../path.ts";
-import type { Settlement } from "../request-queue.ts";
-import { type Answer, codeName } from "../responses.ts";
+import { Path } from "../objects/path.ts";
 import { type FirmwareOrder, firmwareOrder } from "./order.ts";
 import type { FirmwarePackages } from "./packages.ts";
 

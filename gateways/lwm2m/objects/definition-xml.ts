@@ -3,8 +3,8 @@ import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { lossyText } from "#core/lib/bytes.ts";
 import { type DecodeError, decodeError, ok, type Result } from "#core/lib/result.ts";
 import type { ResourceType } from "../content/value.ts";
-import { isId } from "../path.ts";
 import type { ObjectModel, Operations, ResourceModel } from "./model.ts";
+import { isId } from "./path.ts";
 
 const CLAUSE = "LwM2M 1.1 Appendix D.1";
 

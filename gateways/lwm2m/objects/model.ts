@@ -1,5 +1,5 @@
 import type { ResourceType, Types } from "../content/value.ts";
-import type { Path } from "../path.ts";
+import type { Path } from "./path.ts";
 
 /** What a server may do with a resource: read, write, both, execute; or nothing (bootstrap only). */
 export type Operations = "R" | "W" | "RW" | "E" | "";

@@ -1,6 +1,6 @@
 import type { Instant } from "#core/lib/time.ts";
 import type { JsonObject } from "../content/exact-json.ts";
-import type { TopicNames } from "../topics.ts";
+import type { TopicNames } from "../messages/topics.ts";
 
 /** What happens to a device, as it is said on MQTT: registration, notification, Send, answer, progress. */
 export interface DeviceEvent {

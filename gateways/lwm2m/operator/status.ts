@@ -2,11 +2,11 @@
 import type { Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { Device } from "../device.ts";
-import type { ObjectList } from "../links.ts";
 import { type Definitions, impliedVersion, type ObjectModel, type ResourceModel } from "../objects/model.ts";
-import { parsePath } from "../path.ts";
-import type { Registration } from "../registration.ts";
-import type { Remembered } from "../remembered.ts";
+import { parsePath } from "../objects/path.ts";
+import type { ObjectList } from "../registration/object-list.ts";
+import type { Registration } from "../registration/registration.ts";
+import type { Remembered } from "../registration/remembered.ts";
 
 export interface DeviceStatus {
   readonly endpoint: string;

@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect, it } from "vitest";
 import { hours } from "#core/lib/time.ts";
-import { MESSAGE_TYPES } from "#gateways/lwm2m/commands.ts";
+import { MESSAGE_TYPES } from "#gateways/lwm2m/commands/command.ts";
 import type { Reaction } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld, type Report } from "../../support/lwm2m-world.ts";
 import { fc } from "../../support/property.ts";
 
 const schema = JSON.parse(
-  readFileSync(new URL("../../../gateways/lwm2m/messages.schema.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../gateways/lwm2m/messages/messages.schema.json", import.meta.url), "utf8"),
 ) as { $id: string };
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 ajv.addSchema(schema);

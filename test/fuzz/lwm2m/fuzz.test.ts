@@ -1,15 +1,15 @@
 import * as cborg from "cborg";
 import { describe, expect, it } from "vitest";
-import { parseCommand } from "#gateways/lwm2m/commands.ts";
+import { parseCommand } from "#gateways/lwm2m/commands/command.ts";
 import { decodeCbor } from "#gateways/lwm2m/content/cbor-codec.ts";
 import { CborWriter } from "#gateways/lwm2m/content/cbor-writer.ts";
 import { formatExactJson, parseExactJson } from "#gateways/lwm2m/content/exact-json.ts";
 import { ContentFormat, decodeContent, encodeContent } from "#gateways/lwm2m/content/formats.ts";
 import type { Entry, ResourceType, Types, Value } from "#gateways/lwm2m/content/value.ts";
 import { INT64_MAX, INT64_MIN, NO_TYPES, narrow, UINT64_MAX } from "#gateways/lwm2m/content/value.ts";
-import { parseObjectList } from "#gateways/lwm2m/links.ts";
 import { parseDefinition } from "#gateways/lwm2m/objects/definition-xml.ts";
-import { Path, parsePath } from "#gateways/lwm2m/path.ts";
+import { Path, parsePath } from "#gateways/lwm2m/objects/path.ts";
+import { parseObjectList } from "#gateways/lwm2m/registration/object-list.ts";
 import { fc } from "../../support/property.ts";
 
 const FORMATS = Object.values(ContentFormat).filter((format) => format !== ContentFormat.Link);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { FOREVER, ZERO } from "#core/lib/time.ts";
 import { formatCode } from "#gateways/coap/stack/message/codes.ts";
-import { impliedEndpoint, mayUse } from "#gateways/lwm2m/identity.ts";
-import { ObjectLists } from "#gateways/lwm2m/links.ts";
 import { codeOf } from "#gateways/lwm2m/refusals.ts";
-import { type RegistrationRules, readRegister } from "#gateways/lwm2m/registration.ts";
+import { impliedEndpoint, mayUse } from "#gateways/lwm2m/registration/endpoint-name.ts";
+import { ObjectLists } from "#gateways/lwm2m/registration/object-list.ts";
+import { type RegistrationRules, readRegister } from "#gateways/lwm2m/registration/registration.ts";
 
 const LIST = [{ identity: "psk-1", endpoint: "meter" }];
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseDefinition } from "#gateways/lwm2m/objects/definition-xml.ts";
 import { Definitions, type ObjectModel } from "#gateways/lwm2m/objects/model.ts";
-import { Path, parsePath } from "#gateways/lwm2m/path.ts";
+import { Path, parsePath } from "#gateways/lwm2m/objects/path.ts";
 import { definitionFiles } from "../../support/lwm2m-config.ts";
 
 const path = (text: string): Path => {

@@ -3,9 +3,9 @@ import type { Peer } from "#core/contract/peer.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { formatObjectList, ObjectLists, parseObjectList } from "#gateways/lwm2m/links.ts";
-import { recall, withoutRegistration, withRegistration } from "#gateways/lwm2m/memo.ts";
-import { RememberedRegistrations } from "#gateways/lwm2m/remembered.ts";
+import { recall, withoutRegistration, withRegistration } from "#gateways/lwm2m/registration/memo.ts";
+import { formatObjectList, ObjectLists, parseObjectList } from "#gateways/lwm2m/registration/object-list.ts";
+import { RememberedRegistrations } from "#gateways/lwm2m/registration/remembered.ts";
 
 const lists = new ObjectLists(10);
 const from = (fields: Partial<Peer> = {}): Peer => ({

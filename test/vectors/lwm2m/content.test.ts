@@ -10,7 +10,7 @@ import {
 } from "#gateways/lwm2m/content/value.ts";
 import { parseDefinition } from "#gateways/lwm2m/objects/definition-xml.ts";
 import { Definitions } from "#gateways/lwm2m/objects/model.ts";
-import { type Path, parsePath } from "#gateways/lwm2m/path.ts";
+import { type Path, parsePath } from "#gateways/lwm2m/objects/path.ts";
 import { definitionFiles } from "../../support/lwm2m-config.ts";
 
 interface Vector {

@@ -1,6 +1,6 @@
 /** Commands over MQTT and what becomes of them, in the JSON that applications already speak. */
 import { describe, expect, it } from "vitest";
-import { MESSAGE_TYPES } from "#gateways/lwm2m/commands.ts";
+import { MESSAGE_TYPES } from "#gateways/lwm2m/commands/command.ts";
 import { read, registered, values } from "../../support/lwm2m-asking.ts";
 import { hex, type Reaction } from "../../support/lwm2m-device.ts";
 

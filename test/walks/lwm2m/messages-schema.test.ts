@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { hours, minutes, seconds } from "#core/lib/time.ts";
-import { MESSAGE_TYPES, parseCommand } from "#gateways/lwm2m/commands.ts";
+import { MESSAGE_TYPES, parseCommand } from "#gateways/lwm2m/commands/command.ts";
 import { NO_TYPES } from "#gateways/lwm2m/content/value.ts";
 import { Lwm2mWorld, type Report } from "../../support/lwm2m-world.ts";
 
 const schema = JSON.parse(
-  readFileSync(new URL("../../../gateways/lwm2m/messages.schema.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../gateways/lwm2m/messages/messages.schema.json", import.meta.url), "utf8"),
 ) as {
   $id: string;
   $defs: Record<string, { properties: Record<string, { const?: string; enum?: string[] }> }>;

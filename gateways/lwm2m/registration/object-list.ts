@@ -6,7 +6,7 @@
 
 import { text } from "#core/lib/bytes.ts";
 import { parseLinks } from "#gateways/coap/stack/message/link-format.ts";
-import { type Path, parsePath } from "./path.ts";
+import { type Path, parsePath } from "../objects/path.ts";
 
 export interface ObjectList {
   /** Alternate path of all objects, with its slash and without one at the end; `/` when there is none. */

@@ -1,12 +1,12 @@
 import { type Instant, NEVER } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/message/codes.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
-import type { DeviceReports } from "./device-reports.ts";
+import { requestPath } from "../commands/operation.ts";
+import type { Failure, RequestQueue, Settlement, Waiting } from "../commands/request-queue.ts";
+import type { Answer } from "../commands/responses.ts";
+import type { DeviceReports } from "../messages/device-reports.ts";
+import { fateReport } from "../messages/reports.ts";
 import type { Observed } from "./observations.ts";
-import { requestPath } from "./operation.ts";
-import { fateReport } from "./reports.ts";
-import type { Failure, RequestQueue, Settlement, Waiting } from "./request-queue.ts";
-import type { Answer } from "./responses.ts";
 
 /** What it needs of its device. */
 export interface Renewing {

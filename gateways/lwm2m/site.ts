@@ -5,8 +5,8 @@ import type { Link } from "#gateways/coap/stack/message/link-format.ts";
 import type { CoapMessage } from "#gateways/coap/stack/message/message.ts";
 import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, PeerSite, Site } from "#gateways/coap/stack/site.ts";
-import { Lwm2mChannel } from "./channel.ts";
-import { locationClaim } from "./registration-interface.ts";
+import { Lwm2mPeer } from "./peer.ts";
+import { locationClaim } from "./registration/interface.ts";
 import type { Shared } from "./shared.ts";
 
 export class Lwm2mSite implements Site {
@@ -41,6 +41,6 @@ export class Lwm2mSite implements Site {
   }
 
   open(peer: CoapPeer): PeerSite {
-    return new Lwm2mChannel(this.#shared, peer);
+    return new Lwm2mPeer(this.#shared, peer);
   }
 }

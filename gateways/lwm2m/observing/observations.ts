@@ -1,10 +1,10 @@
 /** What is observed on one device, and the form in which that outlives its registration. */
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Ask } from "#gateways/coap/stack/site.ts";
-import type { JsonObject } from "./content/exact-json.ts";
-import { isJsonObject, type Json } from "./content/exact-json.ts";
-import { type Operation, observationKey } from "./operation.ts";
-import { type Path, parseDevicePath, parsePath } from "./path.ts";
+import { type Operation, observationKey } from "../commands/operation.ts";
+import type { JsonObject } from "../content/exact-json.ts";
+import { isJsonObject, type Json } from "../content/exact-json.ts";
+import { type Path, parseDevicePath, parsePath } from "../objects/path.ts";
 
 export interface Observed {
   readonly operation: Extract<Operation, { kind: "observe" | "observe-composite" }>;

@@ -4,7 +4,7 @@ import { concat, utf8 } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
 import { type Code, Response } from "#gateways/coap/stack/message/codes.ts";
-import type { ObjectList, ObjectLists } from "./links.ts";
+import type { ObjectList, ObjectLists } from "./object-list.ts";
 
 /** Lifetime of a registration that names none, in seconds (LwM2M 1.1 §6.2.1). */
 export const LIFETIME_DEFAULT = 86_400;

@@ -14,8 +14,8 @@ import type {
   CoapPeer,
   IncomingResponse,
 } from "#gateways/coap/stack/site.ts";
-import type { Types } from "./content/value.ts";
-import { type ObservationTable, type Observed, observedOf } from "./observations.ts";
+import type { Types } from "../content/value.ts";
+import { type ObservationTable, type Observed, observedOf } from "../observing/observations.ts";
 import { type Operation, observationKey } from "./operation.ts";
 import { requestFor, type Target } from "./requests.ts";
 import { type Answer, answerOf } from "./responses.ts";

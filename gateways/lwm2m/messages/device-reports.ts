@@ -4,12 +4,12 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import type { Counter } from "#core/contract/note.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
-import type { JsonObject } from "./content/exact-json.ts";
-import type { Observed } from "./observations.ts";
-import type { Operation } from "./operation.ts";
+import type { Operation } from "../commands/operation.ts";
+import { type Answer, answerData } from "../commands/responses.ts";
+import type { JsonObject } from "../content/exact-json.ts";
+import type { Observed } from "../observing/observations.ts";
 import type { Reporter } from "./reporter.ts";
 import { notifyReport } from "./reports.ts";
-import { type Answer, answerData } from "./responses.ts";
 import { type Description, shownContent } from "./shown-value.ts";
 
 /** What is known of a notification beside its content. */

@@ -6,10 +6,10 @@ import type { Client } from "#core/contract/client.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
-import type { Lwm2mConfig } from "./config.ts";
-import type { JsonObject } from "./content/exact-json.ts";
-import type { Events } from "./operator/events.ts";
-import { isRefused } from "./refusals.ts";
+import type { Lwm2mConfig } from "../config.ts";
+import type { JsonObject } from "../content/exact-json.ts";
+import type { Events } from "../operator/events.ts";
+import { isRefused } from "../refusals.ts";
 import { encodeReport } from "./reports.ts";
 import { type Place, type TopicNames, topicFor } from "./topics.ts";
 

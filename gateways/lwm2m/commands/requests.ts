@@ -5,10 +5,11 @@ import { type DecodeError, ok, type Result } from "#core/lib/result.ts";
 import { Method } from "#gateways/coap/stack/message/codes.ts";
 import { Option, type OptionValue, option } from "#gateways/coap/stack/message/options.ts";
 import type { OutgoingRequest } from "#gateways/coap/stack/site.ts";
-import { ContentFormat, encodeContent } from "./content/formats.ts";
-import { encodePathsCbor } from "./content/senml-cbor.ts";
-import { encodePathsJson } from "./content/senml-json.ts";
-import type { Types } from "./content/value.ts";
+import { ContentFormat, encodeContent } from "../content/formats.ts";
+import { encodePathsCbor } from "../content/senml-cbor.ts";
+import { encodePathsJson } from "../content/senml-json.ts";
+import type { Types } from "../content/value.ts";
+import { Path } from "../objects/path.ts";
 import {
   acceptFor,
   compositeAcceptFor,
@@ -18,7 +19,6 @@ import {
   writeFormatFor,
 } from "./format-choice.ts";
 import type { Operation } from "./operation.ts";
-import { Path } from "./path.ts";
 
 /** What of a device matters for its requests. */
 export interface Target extends Offer {

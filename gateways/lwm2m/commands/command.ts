@@ -7,11 +7,11 @@ import {
   type Json,
   type JsonObject,
   parseExactJson,
-} from "./content/exact-json.ts";
-import type { Entry, Types } from "./content/value.ts";
-import { type FirmwareOrder, firmwareOrder } from "./firmware/order.ts";
+} from "../content/exact-json.ts";
+import type { Entry, Types } from "../content/value.ts";
+import { type FirmwareOrder, firmwareOrder } from "../firmware/order.ts";
+import { Path, parseDevicePath, parsePath } from "../objects/path.ts";
 import type { Operation, Query } from "./operation.ts";
-import { Path, parseDevicePath, parsePath } from "./path.ts";
 import { contentPath, type Encoding, writtenEntry } from "./written-value.ts";
 
 /** Items in one command; more are refused. */

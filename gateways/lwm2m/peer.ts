@@ -10,11 +10,11 @@ import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, CoapRequest, PeerSite, PeerSiteStatus } from "#gateways/coap/stack/site.ts";
 import { BootstrapInterface } from "./bootstrap/interface.ts";
 import type { Device } from "./device.ts";
-import { readQuery } from "./registration.ts";
-import { RegistrationInterface } from "./registration-interface.ts";
+import { RegistrationInterface } from "./registration/interface.ts";
+import { readQuery } from "./registration/registration.ts";
 import type { Shared } from "./shared.ts";
 
-export class Lwm2mChannel implements PeerSite {
+export class Lwm2mPeer implements PeerSite {
   readonly #shared: Shared;
   readonly #registration: RegistrationInterface;
   readonly #peer: CoapPeer;

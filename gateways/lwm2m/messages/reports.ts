@@ -1,8 +1,8 @@
 /** The messages on the MQTT side, in the JSON that applications of this kind of gateway already read. */
 import { utf8 } from "#core/lib/bytes.ts";
-import type { BadCommand } from "./commands.ts";
-import { formatExactJson, type Json, type JsonObject } from "./content/exact-json.ts";
-import type { Registration } from "./registration.ts";
+import type { BadCommand } from "../commands/command.ts";
+import { formatExactJson, type Json, type JsonObject } from "../content/exact-json.ts";
+import type { Registration } from "../registration/registration.ts";
 
 export const encodeReport = (report: JsonObject): Uint8Array => utf8(formatExactJson(report));
 

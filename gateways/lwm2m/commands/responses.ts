@@ -4,12 +4,12 @@ import { own, text } from "#core/lib/bytes.ts";
 import { formatCode, isError, Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { IncomingResponse } from "#gateways/coap/stack/site.ts";
-import type { Json, JsonObject } from "./content/exact-json.ts";
-import { ContentFormat, decodeContent } from "./content/formats.ts";
-import type { Entry } from "./content/value.ts";
-import { splitLinks } from "./links.ts";
+import type { Json, JsonObject } from "../content/exact-json.ts";
+import { ContentFormat, decodeContent } from "../content/formats.ts";
+import type { Entry } from "../content/value.ts";
+import { Path } from "../objects/path.ts";
+import { splitLinks } from "../registration/object-list.ts";
 import { type Operation, requestPath } from "./operation.ts";
-import { Path } from "./path.ts";
 import { rootName, type Target } from "./requests.ts";
 
 /** Names of codes, in the words of RFC 7252 §12.1.2. */

@@ -9,15 +9,15 @@ import type { Instant } from "#core/lib/time.ts";
 import { type Code, Method, Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, CoapRequest } from "#gateways/coap/stack/site.ts";
-import { encodeBase64Url } from "./content/base64.ts";
-import { Device } from "./device.ts";
+import { encodeBase64Url } from "../content/base64.ts";
+import { Device } from "../device.ts";
+import { readSend, receiveSend } from "../observing/send.ts";
+import { codeOf } from "../refusals.ts";
+import { mayEnterAs, type Shared, sessionExpiryFor } from "../shared.ts";
 import { gatewayLinks } from "./end-devices.ts";
-import { impliedEndpoint, mayUse } from "./identity.ts";
-import { codeOf } from "./refusals.ts";
+import { impliedEndpoint, mayUse } from "./endpoint-name.ts";
 import { type Registration, readCredentials, readRegister, readUpdate } from "./registration.ts";
 import type { Remembered } from "./remembered.ts";
-import { readSend, receiveSend } from "./send.ts";
-import { mayEnterAs, type Shared, sessionExpiryFor } from "./shared.ts";
 
 /** Bytes of a location: what cannot be guessed in the lifetime of a registration. */
 const LOCATION_LENGTH = 9;

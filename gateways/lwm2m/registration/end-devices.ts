@@ -3,13 +3,13 @@
  * object 25 that the gateway registers, each with the prefix under which its objects are addressed.
  */
 import type { Instant } from "#core/lib/time.ts";
-import type { Json, JsonObject } from "./content/exact-json.ts";
-import type { Entry } from "./content/value.ts";
-import { type ObjectList, splitLinks } from "./links.ts";
-import type { Operation } from "./operation.ts";
-import { Path, parseDevicePath } from "./path.ts";
-import type { Settlement } from "./request-queue.ts";
-import { answerData } from "./responses.ts";
+import type { Operation } from "../commands/operation.ts";
+import type { Settlement } from "../commands/request-queue.ts";
+import { answerData } from "../commands/responses.ts";
+import type { Json, JsonObject } from "../content/exact-json.ts";
+import type { Entry } from "../content/value.ts";
+import { Path, parseDevicePath } from "../objects/path.ts";
+import { type ObjectList, splitLinks } from "./object-list.ts";
 
 const GATEWAY = 25;
 const Resource = { DeviceId: 0, Prefix: 1, Objects: 3 } as const;

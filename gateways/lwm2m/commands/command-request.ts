@@ -1,12 +1,12 @@
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, seconds } from "#core/lib/time.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
-import type { Command } from "./commands.ts";
-import type { JsonObject } from "./content/exact-json.ts";
-import type { DeviceReports } from "./device-reports.ts";
-import type { Observed } from "./observations.ts";
+import type { JsonObject } from "../content/exact-json.ts";
+import type { DeviceReports } from "../messages/device-reports.ts";
+import { answerReport, type Fate, fateReport } from "../messages/reports.ts";
+import type { Observed } from "../observing/observations.ts";
+import type { Command } from "./command.ts";
 import { type Operation, requestPath } from "./operation.ts";
-import { answerReport, type Fate, fateReport } from "./reports.ts";
 import type { Failure, Settlement, Waiting } from "./request-queue.ts";
 import type { Answer } from "./responses.ts";
 

@@ -1,13 +1,13 @@
 /** Values as a JSON command gives them: `{path, type, value}` (types String, Integer, Float, ... of the DDF). */
 import { text } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
-import { decodeHex } from "./content/base64.ts";
-import { isJsonObject, type Json } from "./content/exact-json.ts";
-import { typeByValue } from "./content/guess.ts";
-import { parseValue } from "./content/text.ts";
-import { type Entry, fits, type ResourceType, type Types, type Value } from "./content/value.ts";
-import { outOfRange } from "./objects/range.ts";
-import { Path, parseDevicePath } from "./path.ts";
+import { decodeHex } from "../content/base64.ts";
+import { isJsonObject, type Json } from "../content/exact-json.ts";
+import { typeByValue } from "../content/guess.ts";
+import { parseValue } from "../content/text.ts";
+import { type Entry, fits, type ResourceType, type Types, type Value } from "../content/value.ts";
+import { Path, parseDevicePath } from "../objects/path.ts";
+import { outOfRange } from "../objects/range.ts";
 
 const TYPE_NAMES: ReadonlyMap<string, ResourceType> = new Map([
   ["string", "string"],

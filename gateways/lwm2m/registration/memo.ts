@@ -9,14 +9,14 @@ import {
   type Json,
   type JsonObject,
   parseExactJson,
-} from "./content/exact-json.ts";
-import { formatObjectList, type ObjectList, type ObjectLists } from "./links.ts";
+} from "../content/exact-json.ts";
 import {
   type ObservationTable,
   type Observed,
   recalledObservation,
   rememberedObservation,
-} from "./observations.ts";
+} from "../observing/observations.ts";
+import { formatObjectList, type ObjectList, type ObjectLists } from "./object-list.ts";
 import type { Registration } from "./registration.ts";
 
 /** Changes when an older memo can no longer be read. */

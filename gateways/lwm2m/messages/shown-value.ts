@@ -1,9 +1,9 @@
 /** Values as the JSON on the MQTT side shows them. */
-import { encodeBase64 } from "./content/base64.ts";
-import type { Json, JsonObject } from "./content/exact-json.ts";
-import { absoluteTime } from "./content/senml.ts";
-import { type Entry, formatObjectLink, isObjectLink, type Value } from "./content/value.ts";
-import { type Definitions, impliedVersion, type ObjectVersions } from "./objects/model.ts";
+import { encodeBase64 } from "../content/base64.ts";
+import type { Json, JsonObject } from "../content/exact-json.ts";
+import { absoluteTime } from "../content/senml.ts";
+import { type Entry, formatObjectLink, isObjectLink, type Value } from "../content/value.ts";
+import { type Definitions, impliedVersion, type ObjectVersions } from "../objects/model.ts";
 
 /** Opaque in base64, links as `object:instance`, integers exact, null for nothing and for what JSON cannot say. */
 export function shownValue(value: Value | undefined): Json {

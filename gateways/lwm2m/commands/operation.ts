@@ -1,5 +1,5 @@
-import type { Entry } from "./content/value.ts";
-import type { Path } from "./path.ts";
+import type { Entry } from "../content/value.ts";
+import type { Path } from "../objects/path.ts";
 
 /** Uri-Query parts that a command asks to be sent along, as they stand (`pmin=10`). */
 export type Query = readonly string[];

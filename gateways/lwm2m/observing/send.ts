@@ -4,16 +4,16 @@ import type { Instant } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapRequest } from "#gateways/coap/stack/site.ts";
-import { ContentFormat, decodeContent } from "./content/formats.ts";
-import { gatewayLinks } from "./end-devices.ts";
-import type { ObjectList } from "./links.ts";
-import { Path } from "./path.ts";
-import { codeOf, isRefused } from "./refusals.ts";
-import type { Reporter } from "./reporter.ts";
-import { sendReport } from "./reports.ts";
-import { rootName, type Target } from "./requests.ts";
-import type { Shared } from "./shared.ts";
-import { type Description, shownContent } from "./shown-value.ts";
+import { rootName, type Target } from "../commands/requests.ts";
+import { ContentFormat, decodeContent } from "../content/formats.ts";
+import type { Reporter } from "../messages/reporter.ts";
+import { sendReport } from "../messages/reports.ts";
+import { type Description, shownContent } from "../messages/shown-value.ts";
+import { Path } from "../objects/path.ts";
+import { codeOf, isRefused } from "../refusals.ts";
+import { gatewayLinks } from "../registration/end-devices.ts";
+import type { ObjectList } from "../registration/object-list.ts";
+import type { Shared } from "../shared.ts";
 
 /** Formats of a Send; TLV and the single ones cannot name a path (LwM2M 1.1 §6.4.6, 1.2 §6.4.6). */
 const FORMATS: readonly number[] = [

@@ -1,7 +1,7 @@
 /** Which content format to ask for and to write in, from what a device offers (LwM2M 1.1 §7.4). */
-import { ContentFormat } from "./content/formats.ts";
-import type { Entry } from "./content/value.ts";
-import type { Path } from "./path.ts";
+import { ContentFormat } from "../content/formats.ts";
+import type { Entry } from "../content/value.ts";
+import type { Path } from "../objects/path.ts";
 
 /** What of a registration the choice depends on. */
 export interface Offer {

@@ -8,8 +8,8 @@ import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import { Alarm, type Alarms } from "#core/lib/alarm.ts";
 import { after, type Duration, type Instant, milliseconds } from "#core/lib/time.ts";
-import type { ObjectLists } from "./links.ts";
 import { type KeptRegistration, recallRegistration } from "./memo.ts";
+import type { ObjectLists } from "./object-list.ts";
 
 export interface Remembered extends KeptRegistration {
   readonly clientId: ClientId;
