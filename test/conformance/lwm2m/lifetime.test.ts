@@ -3,22 +3,15 @@
  * at all. Real processes over one data folder.
  */
 import { connectAsync } from "mqtt";
-import { afterEach, expect, it } from "vitest";
+import { it } from "vitest";
 import { textOption, textsOf, uintOption } from "../../support/coap-bytes.ts";
 import { CoapSocket } from "../../support/store-coap.ts";
 import { StoreSite, until } from "../../support/store-process.ts";
 
 /** What devices ask for, what is granted beside it, and how much later than that a busy machine may be. */
-const LIFETIME = 5_000;
+const LIFETIME = 12_000;
 const GRACE = 1_000;
-const LATE = 6_000;
-
-let site: StoreSite | undefined;
-const sockets: CoapSocket[] = [];
-afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.close();
-  site?.close();
-});
+const LATE = 20_000;
 
 class Device {
   readonly #socket: CoapSocket;
@@ -27,8 +20,11 @@ class Device {
 
   constructor(port: number, ep: string) {
     this.#socket = new CoapSocket(port);
-    sockets.push(this.#socket);
     this.#ep = ep;
+  }
+
+  close(): void {
+    this.#socket.close();
   }
 
   async register(): Promise<string> {
@@ -47,16 +43,21 @@ class Device {
   }
 }
 
-it.each(["SIGKILL", "SIGTERM"] as const)(
+it.for(["SIGKILL", "SIGTERM"] as const)(
   "who was registered before %s and does not come back is reported when its lifetime is over, and not before",
-  async (signal) => {
-    site = await StoreSite.create();
+  { timeout: 90_000 },
+  async (signal, { expect, onTestFinished }) => {
+    const site = await StoreSite.create();
     site.configure({}, { lwm2m: { lifetimeMin: "1s", lifetimeGrace: `${GRACE}ms`, listeners: {} } });
     const { coap, mqtt } = site.ports;
     let process = await site.start();
     const gone = new Device(coap, "gone");
     const stays = new Device(coap, "stays");
     const left = new Device(coap, "left");
+    onTestFinished(() => {
+      for (const device of [gone, stays, left]) device.close();
+      site.close();
+    });
     const registeredAt = Date.now();
     expect([await gone.register(), await stays.register(), await left.register()]).toEqual([
       "2.01",
@@ -85,5 +86,4 @@ it.each(["SIGKILL", "SIGTERM"] as const)(
     expect(await stays.update()).toBe("2.04");
     await application.endAsync();
   },
-  60_000,
 );
