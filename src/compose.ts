@@ -9,6 +9,7 @@ import { policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import type { GatewayHost, GatewayModule } from "./contract/gateway.ts";
 import { type Core, type CoreCounters, type CoreEvents, newCoreCounters } from "./door/core.ts";
+import { Judgement } from "./door/judgement.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { Lifecycle, type ListenerPlan } from "./drive/lifecycle.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
@@ -38,6 +39,8 @@ export type AnyGatewayModule = GatewayModule<any>;
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
 const SWEEP_PERIOD = seconds(1);
+
+const STEPS_A_TURN = 1_000;
 
 /** A start that takes long says how far it is. */
 const PROGRESS_PERIOD = seconds(2);
@@ -114,6 +117,7 @@ export function compose(
   deadlines.onArmed = ticker.expect;
   const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
   const lifecycle = new Lifecycle(core, policy, openers);
+  const judgement = new Judgement(core, policy, () => lifecycle.listeners.map(({ door }) => door));
   if (kept !== undefined && state !== undefined) {
     const started = clock.now();
     const progress = everySoOften(clock, (far: Restored) => log.info({ ...far }, "restoring from the store"));
@@ -122,7 +126,10 @@ export function compose(
     log.info({ ...restored, seconds: took }, "restored from the store");
   }
   openGateways(config, modules, core, metrics, lifecycle);
-  const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
+  // The rules may be others than those of the life before.
+  for (const _ of judgement.steps());
+  const judge = (): void => inTurns(core, judgement.steps());
+  const reload = new Reload({ log, policy, lifecycle, judge }, config, usersFiles);
   everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
@@ -235,6 +242,13 @@ function everySoOften<T extends object>(clock: Clock, say: (value: T) => void): 
     due = after(now, PROGRESS_PERIOD);
     say(value);
   };
+}
+
+/** Lets others have their turn between some steps and the next. */
+function inTurns(core: Core, steps: Iterator<void>): void {
+  core.tick();
+  for (let step = 0; step < STEPS_A_TURN; step++) if (steps.next().done === true) return;
+  setImmediate(inTurns, core, steps);
 }
 
 function everySecond(core: Core, run: () => void): void {

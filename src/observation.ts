@@ -135,6 +135,7 @@ function sums({
       session.droppedFull.value +
       session.droppedExpired.value +
       session.droppedAway.value +
-      session.droppedMoved.value,
+      session.droppedMoved.value +
+      session.droppedRevoked.value,
   };
 }

@@ -12,6 +12,8 @@ export interface Reloadable {
   readonly log: Log;
   readonly policy: ConfiguredPolicy;
   readonly lifecycle: Lifecycle;
+  /** Judges what was allowed before by the rules now in force. */
+  judge(): void;
 }
 
 const keysOf = (changes: readonly ConfigChange[]): string[] => changes.map(({ key }) => key);
@@ -47,6 +49,7 @@ export class Reload {
       return;
     }
     lifecycle.reload();
+    this.#parts.judge();
   }
 
   stop(): void {
@@ -67,8 +70,10 @@ export class Reload {
     const { log } = this.#parts;
     this.#unwatch = usersFiles.map((file) =>
       file.watch((error) => {
-        if (error === undefined) log.info({ file: file.path, entries: file.size }, "users file read again");
-        else log.warn({ problem: error.message }, "users file not read again: its former users stay");
+        if (error === undefined) {
+          log.info({ file: file.path, entries: file.size }, "users file read again");
+          this.#parts.judge();
+        } else log.warn({ problem: error.message }, "users file not read again: its former users stay");
       }),
     );
   }

@@ -262,6 +262,7 @@ export class StompChannel implements Channel {
 
 const STOP_MESSAGES: Readonly<Record<StopReason, string>> = {
   shutdown: "the server stops",
+  forbidden: "the rules have changed: a subscription is not allowed any more",
   "taken-over": "the client id has connected elsewhere",
   kicked: "ended by the server",
   rate: "over a limit again and again",

@@ -100,6 +100,11 @@ const AccessRule = Type.Object({
 const Authorization = Type.Object(
   {
     noMatch: choice(["allow", "deny"], { description: "When no rule matches.", default: "allow" }),
+    revoked: choice(["disconnect", "quiet"], {
+      description:
+        "What a connected client gets when a change of the rules takes a subscription from it. disconnect: its protocol's own word, and the end of the connection (MQTT 5 DISCONNECT 0x87, STOMP ERROR, MQTT-SN DISCONNECT, CoAP 4.03 to its observers). quiet: nothing; the subscription ends.",
+      default: "disconnect",
+    }),
     cache: Type.Object(
       {
         entries: integer(0, 100_000, {

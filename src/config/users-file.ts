@@ -1,6 +1,7 @@
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import type { ConnectRequest } from "../contract/client.ts";
+import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type Authenticator, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
@@ -161,6 +162,12 @@ export class UsersFile implements Authenticator {
     const conclude = (right: boolean): AuthenticatorAnswer =>
       right ? accepted : { answer: "rejected", reason: "wrong password" };
     return typeof outcome === "boolean" ? conclude(outcome) : outcome.then(conclude);
+  }
+
+  knows({ username, clientId, superuser, proven }: Identity): boolean {
+    const { byName, byClientId } = this.#users;
+    const entry = proven === `user:${username}` ? byName.get(username as string) : byClientId.get(clientId);
+    return entry !== undefined && entry.superuser === superuser && (entry.clientId ?? clientId) === clientId;
   }
 
   #read(): Users {

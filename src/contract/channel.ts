@@ -22,6 +22,7 @@ export type StopReason =
   | "shutdown" // the gateway stops
   | "taken-over" // the same client id connected elsewhere
   | "kicked" // an operator, a ban, an expired login
+  | "forbidden" // the rules have changed, and take away what it has
   | "rate" // over a limit again and again
   | "overload"; // the peer does not read what we send
 

@@ -11,6 +11,8 @@ export interface Will {
   /** How long after the loss of the connection the will waits; the session's end cuts it short. */
   readonly delay: Duration;
   readonly options: Omit<MessageOptions, "qos" | "retain">;
+  /** The topic that the client asked for, where a rewrite rule made another of it: rules speak of that one. */
+  readonly asked?: string | undefined;
 }
 
 export interface ConnectRequest {
@@ -83,6 +85,8 @@ export interface SubscribeOptions {
   readonly retainHandling?: 0 | 1 | 2;
   /** Returned with each delivery that this subscription matched; 1 to 268,435,455. */
   readonly identifier?: number;
+  /** The filter that the client asked for, where a rewrite rule made another of it: rules speak of that one. */
+  readonly asked?: string;
 }
 
 /** What became of an inbound QoS 2 packet id (method B, MQTT 5 §4.3.3). */

@@ -193,7 +193,7 @@ export class BusClient implements Client, Occupant {
     const commits = core.commits;
     if (commits?.failing === true && session.durable) return "unavailable";
     const writes = commits?.writes ?? 0;
-    core.sessions.subscribe(session, filter, options);
+    core.sessions.subscribe(session, filter, filter === asked ? options : { ...options, asked });
     if (commits === undefined || commits.writes === writes) return options.qos;
     commits.await(this.loop, ticket, options.qos, writes);
     return "pending";

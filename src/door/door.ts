@@ -10,6 +10,7 @@ import type { Opened } from "../session/sessions.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Core } from "./core.ts";
+import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
 
 type Refused = ConnectAnswer & { readonly ok: false };
@@ -97,7 +98,8 @@ export class Door {
       return undefined;
     }
     const topic = this.policy.rewritePublish?.(client.identity, will.topic) ?? will.topic;
-    return { ...will, topic, payload: copyOf(will.payload) };
+    const asked = topic === will.topic ? undefined : will.topic;
+    return { ...will, topic, payload: copyOf(will.payload), asked };
   }
 
   disconnected(client: BusClient, reason: string): void {
@@ -209,6 +211,11 @@ export class Door {
     }
     session.mountpoint = client.mountpoint;
     session.username = client.username;
+    session.identity = client.identity;
+    // What it subscribed to under other rules.
+    if (present)
+      for (const filter of revoked(session, client.identity, this.policy))
+        this.core.sessions.revoke(session, filter);
     if (request.resume === true) return;
     session.will = request.will === undefined ? undefined : this.willOf(client, request.will);
   }

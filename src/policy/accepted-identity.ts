@@ -8,6 +8,7 @@ import type { Rights } from "./rights.ts";
 export class AcceptedIdentity implements Identity {
   readonly gateway: string;
   readonly listener: string;
+  readonly host: string | undefined;
   readonly clientId: ClientId;
   readonly username: string | undefined;
   readonly proven: string | undefined;
@@ -21,6 +22,7 @@ export class AcceptedIdentity implements Identity {
   constructor(identity: Identity) {
     this.gateway = identity.gateway;
     this.listener = identity.listener;
+    this.host = identity.host;
     this.clientId = identity.clientId;
     this.username = identity.username;
     this.proven = identity.proven;

@@ -1,5 +1,6 @@
 import type { Refusal } from "../contract/answers.ts";
 import type { ConnectRequest } from "../contract/client.ts";
+import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import type { AuthenticationSettings } from "./settings.ts";
@@ -30,6 +31,8 @@ export interface Authenticator {
     peer: Peer,
     now: Instant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer>;
+  /** Whether it would still vouch for somebody with the rights that it was given. Absent: who knows. */
+  knows?(identity: Identity): boolean;
 }
 
 /** What the transport has proven (certificate subject, PSK identity) is the user name. */
@@ -38,6 +41,18 @@ export class TransportIdentityAuthenticator implements Authenticator {
     if (peer.identity === undefined) return IGNORED;
     return { answer: "accepted", username: peer.identity };
   }
+
+  knows({ username, peer }: Identity): boolean {
+    return peer.identity !== undefined && peer.identity === username;
+  }
+}
+
+/** Whether somebody who was let in before would be now, as far as that can be told without a password. */
+export function isStillKnown({ anonymous, chain }: AuthenticationSettings, identity: Identity): boolean {
+  if (identity.proven !== undefined) {
+    return chain.some((member) => member.knows?.(identity) !== false);
+  }
+  return anonymous && (chain.length === 0 || identity.username === undefined);
 }
 
 /** The chain's verdict, before bans and mountpoint are looked at. */

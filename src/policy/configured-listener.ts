@@ -5,7 +5,7 @@ import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";
-import { anonymousLogin, type Login, runChain } from "./authentication.ts";
+import { anonymousLogin, isStillKnown, type Login, runChain } from "./authentication.ts";
 import type { ConfiguredPolicy, RuleBook } from "./configured-policy.ts";
 import { TopicTemplate } from "./placeholders.ts";
 import type { AutomaticSubscription, Identity, ListenerLimits, ListenerPolicy, Verdict } from "./policy.ts";
@@ -63,6 +63,10 @@ export class ConfiguredListener implements ListenerPolicy {
     return this.#policy.generation;
   }
 
+  get revoked(): "disconnect" | "quiet" {
+    return this.#policy.rules.settings.authorization.revoked ?? "disconnect";
+  }
+
   get rewritePublish() {
     return this.#policy.rules.rewritePublish;
   }
@@ -93,6 +97,14 @@ export class ConfiguredListener implements ListenerPolicy {
     return login.then((later) => this.#conclude(later, request, peer, now));
   }
 
+  mayStay(identity: Identity, now: Instant): "accepted" | Refusal {
+    const { clientId, username, peer } = identity;
+    const { settings, authentication, access } = this.#current();
+    if (!access.allows(peer.address)) return "forbidden";
+    if (this.#policy.banOf(clientId, username, peer.address, now) !== undefined) return "banned";
+    return !settings.authenticate || isStillKnown(authentication, identity) ? "accepted" : "unauthenticated";
+  }
+
   disconnected(identity: Identity, now: Instant): void {
     this.#policy.noteDisconnect(identity, now);
   }
@@ -120,6 +132,7 @@ export class ConfiguredListener implements ListenerPolicy {
     const identity = new AcceptedIdentity({
       gateway: this.gateway,
       listener: this.listener,
+      host: this.#host === this.gateway ? undefined : this.#host,
       clientId: request.clientId,
       username: login.username,
       proven: login.proven,

@@ -1,29 +1,13 @@
 /** The Policy port: who may connect, and what each client may do. The door (`src/door`) is its only user. */
 import type { QoS } from "../bus/message.ts";
-import type { ClientId, Refusal } from "../contract/answers.ts";
+import type { Refusal } from "../contract/answers.ts";
 import type { PacketLimits } from "../contract/channel.ts";
 import type { ConnectRequest, SubscribeOptions } from "../contract/client.ts";
+import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 
-/** Who a client is, once authenticated; what placeholders and rules look at. */
-export interface Identity {
-  readonly gateway: string;
-  readonly listener: string;
-  readonly clientId: ClientId;
-  readonly username: string | undefined;
-  /**
-   * Who was proven, in one text: `user:<name>` or `client:<id>`. Undefined: nobody was, and the user name is a mere
-   * claim. A session belongs to who is proven here.
-   */
-  readonly proven?: string | undefined;
-  readonly endpointName: string | undefined;
-  readonly peer: Peer;
-  /** Skips the ACL. */
-  readonly superuser: boolean;
-  /** When the login ends, if it does. */
-  readonly expiresAt: Instant | undefined;
-}
+export type { Identity } from "../contract/identity.ts";
 
 export type Verdict =
   | { readonly ok: true; readonly identity: Identity }
@@ -58,6 +42,8 @@ export interface ListenerPolicy {
   admit(peer: Peer, now: Instant): "accepted" | Refusal;
   /** Runs the chain. At once where it can; a promise where a password must be hashed. */
   authenticate(request: ConnectRequest, peer: Peer, now: Instant): Verdict | Promise<Verdict>;
+  /** Whether who came in before would still be let in: access rules, bans, and whether its user is still there. */
+  mayStay(identity: Identity, now: Instant): "accepted" | Refusal;
   /** For flapping detection. */
   disconnected(identity: Identity, now: Instant): void;
   /** The topic is as the device names it, before mountpoint and rewrite. Cached per client. */
@@ -69,6 +55,8 @@ export interface ListenerPolicy {
   readonly rewritePublish: ((identity: Identity, topic: string) => string) | undefined;
   readonly rewriteSubscribe: ((identity: Identity, filter: string) => string) | undefined;
   automaticSubscriptions(identity: Identity): readonly AutomaticSubscription[];
+  /** What a client gets from which a change of the rules takes a subscription: it is told and ended, or not. */
+  readonly revoked: "disconnect" | "quiet";
   /** Grows when rules change, so that callers drop what they remember of earlier answers. */
   readonly generation: number;
 }

@@ -29,6 +29,8 @@ export interface AccessRule {
 
 export interface AuthorizationSettings {
   readonly noMatch: "allow" | "deny";
+  /** See `ListenerPolicy.revoked`. */
+  readonly revoked?: "disconnect" | "quiet";
   /** Decisions remembered per client: how many, and for how long. */
   readonly cache: { readonly entries: number; readonly ttl: Duration };
   readonly rules: readonly AccessRule[];

@@ -9,6 +9,7 @@ export interface SessionCounters {
   readonly droppedExpired: Counter;
   readonly droppedAway: Counter;
   readonly droppedMoved: Counter;
+  readonly droppedRevoked: Counter;
   readonly dead: Counter;
 }
 
@@ -27,6 +28,10 @@ export const newSessionCounters = (
   droppedMoved: counter(
     "messages_dropped_moved",
     "Messages dropped because their session came back under another mountpoint",
+  ),
+  droppedRevoked: counter(
+    "messages_dropped_revoked",
+    "Messages dropped because a change of the rules took away the subscription that they waited for",
   ),
   dead: counter("messages_dead", "Messages that a client could not take and never will"),
 });

@@ -4,10 +4,12 @@ import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import type { RetainedJournal } from "../bus/retained.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId } from "../contract/delivery.ts";
+import type { Identity } from "../contract/identity.ts";
 import { Ring } from "../lib/ring.ts";
 import { after, type Clock, type Duration, FOREVER, type Instant, milliseconds } from "../lib/time.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
+import { plainIdentity } from "./plain-identity.ts";
 import type { Session } from "./session.ts";
 import { type Store, type StoredValue, StoreRecord } from "./store.ts";
 
@@ -27,6 +29,7 @@ export interface SessionRecord {
   readonly username: string | undefined;
   /** Absent in what versions before it have written; null where nobody was proven. */
   readonly proven?: string | null;
+  readonly identity?: Identity | undefined;
   readonly mountpoint: string;
   readonly expiry: number;
   readonly will: Will | undefined;
@@ -142,9 +145,11 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   saved(session: Session): void {
     this.#store.put("session", this.#number(session), (): SessionRecord => {
       const { gateway, clientId, username, mountpoint, will, leftAt, expectedUntil, memo } = session;
+      const identity = session.identity && plainIdentity(session.identity);
       const proven = session.proven ?? null;
       const expiry = bounded(session.expiry);
-      return { gateway, clientId, username, proven, mountpoint, expiry, will, leftAt, expectedUntil, memo };
+      const who = { gateway, clientId, username, proven, identity };
+      return { ...who, mountpoint, expiry, will, leftAt, expectedUntil, memo };
     });
   }
 

@@ -109,6 +109,7 @@ export class Restoration {
       session.username = record.username ?? undefined;
       session.proven = record.proven ?? undefined;
       session.unclaimed = record.proven === undefined;
+      session.identity = record.identity ?? undefined;
       session.mountpoint = record.mountpoint;
       session.will = record.will ?? undefined;
       session.memo = record.memo ?? undefined;

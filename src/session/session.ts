@@ -1,7 +1,9 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
+import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import type { Identity } from "../contract/identity.ts";
 import { SmallMap } from "../lib/small-map.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { type Occupant, type SessionContext, sessionKey } from "./context.ts";
@@ -35,6 +37,8 @@ export class Session implements Subscriber {
   username: string | undefined = undefined;
   /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
   proven: string | undefined = undefined;
+  /** As its client came last; what rules are asked about while it is away. Undefined: older than that was kept. */
+  identity: Identity | undefined = undefined;
   /** Read back from a store that did not know yet whose it is. */
   unclaimed = false;
   /** What the client shares with others on the bus, if it does. */
@@ -374,6 +378,22 @@ export class Session implements Subscriber {
       delivery.stage = "release";
       if (this.durable) this.#context.journal?.moved(delivery);
     }
+    this.#share(left);
+  }
+
+  /** Drops what waits only because of a subscription that it has no more. */
+  dropUnsubscribed(filter: string): void {
+    const shared = parseSharedFilter(filter);
+    const concerns = ({ topic, group }: Outgoing): boolean => {
+      if (typeof shared === "object")
+        return group?.group === shared.group && group.filter.endsWith(shared.filter);
+      if (group !== undefined || !topicMatches(filter, topic)) return false;
+      for (const other of this.subscriptions.keys()) if (topicMatches(other, topic)) return false;
+      return true;
+    };
+    const left = this.#queue?.remove(concerns) ?? [];
+    for (const delivery of left) this.#forget(delivery);
+    this.#context.counters.droppedRevoked.value += left.length;
     this.#share(left);
   }
 

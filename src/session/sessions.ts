@@ -9,6 +9,7 @@ import { Aggregate } from "./aggregate.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
 import { journalWhole } from "./journal.ts";
+import { plainIdentity } from "./plain-identity.ts";
 import { Session } from "./session.ts";
 
 export interface SessionsOptions {
@@ -55,6 +56,8 @@ export class Sessions {
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
   readonly #options: SessionsOptions;
+  /** Asked before a will is published: it was allowed when the client came, which may be long ago. */
+  mayPublishWill: ((session: Session, will: Will) => boolean) | undefined = undefined;
   /** Sessions that ended because their expiry passed. */
   expired = 0;
   takenOver = 0;
@@ -145,10 +148,16 @@ export class Sessions {
     session.attach(occupant, credit);
   }
 
+  /** Ends a subscription to which the client has no right any more, with what waits because of it. */
+  revoke(session: Session, filter: string): void {
+    if (this.unsubscribe(session, filter)) session.dropUnsubscribed(filter);
+  }
+
   /** A connection ended. */
   leave(session: Session, how: Departure, now: Instant): void {
     this.connected--;
     session.detach();
+    if (session.identity !== undefined) session.identity = plainIdentity(session.identity);
     if (how === "closed") session.will = undefined;
     if (how === "expected") {
       session.leftAt = latest(now, session.expectedUntil ?? now);
@@ -301,6 +310,7 @@ export class Sessions {
     if (will === undefined) return;
     session.will = undefined;
     session.save();
+    if (this.mayPublishWill?.(session, will) === false) return;
     this.#publishFor(session, will, "will");
   }
 

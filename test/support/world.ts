@@ -15,6 +15,7 @@ import type { Counter, Note } from "#core/contract/note.ts";
 import type { Peer, Transport } from "#core/contract/peer.ts";
 import { type Arrival, type ClientEvent, type Core, newCoreCounters } from "#core/door/core.ts";
 import { Door } from "#core/door/door.ts";
+import { Judgement } from "#core/door/judgement.ts";
 import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
@@ -78,6 +79,9 @@ export class World {
   readonly #deferred: (() => void)[] = [];
   readonly schedule: FlushSchedule;
   #healthy = true;
+  readonly #doors: Door[] = [];
+  readonly #rules = new Map<string, ListenerPolicy>();
+  readonly #judgement: Judgement;
   #listeners = 0;
   readonly #offers = new Map<string, readonly unknown[]>();
   #now: Instant;
@@ -152,6 +156,8 @@ export class World {
       },
       healthy: () => this.#healthy,
     };
+    const policy = { listener: (gateway: string) => this.#rules.get(gateway) ?? permissive(gateway) };
+    this.#judgement = new Judgement(this.core, policy, () => this.#doors);
     this.schedule = new FlushSchedule((run) => this.#deferred.push(run));
   }
 
@@ -283,10 +289,21 @@ export class World {
     return network;
   }
 
+  /** What a reload does: all that was allowed before is judged by the rules now in force. */
+  judge(): void {
+    for (const _ of this.#judgement.steps());
+    this.settle();
+  }
+
   #door(gateway: string, policy: Partial<ListenerPolicy>): Door {
-    const of = (name: string) =>
-      permissive(name, { ...this.#options.policy, ...policy }, this.#options.limits);
-    return new Door(this.core, of(gateway), (sibling) => new Door(this.core, of(sibling)));
+    const of = (name: string) => {
+      const rules = permissive(name, { ...this.#options.policy, ...policy }, this.#options.limits);
+      this.#rules.set(name, rules);
+      return rules;
+    };
+    const door = new Door(this.core, of(gateway), (sibling) => new Door(this.core, of(sibling)));
+    this.#doors.push(door);
+    return door;
   }
 }
 
@@ -316,6 +333,7 @@ export function permissive(
       };
       return { ok: true, identity };
     },
+    mayStay: () => "accepted",
     disconnected: () => {},
     mayPublish: () => true,
     maySubscribe: () => true,
@@ -323,6 +341,7 @@ export function permissive(
     rewritePublish: undefined,
     rewriteSubscribe: undefined,
     automaticSubscriptions: () => [],
+    revoked: "disconnect",
     generation: 0,
     ...overrides,
   };

@@ -329,8 +329,8 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
 
   wake(): void {}
 
-  stop(_reason: StopReason, _now: Instant, client?: Client): void {
-    if (client !== undefined) this.#clients.stop(client);
+  stop(reason: StopReason, _now: Instant, client?: Client): void {
+    if (client !== undefined) this.#clients.stop(client, reason);
   }
 
   closed(): void {}

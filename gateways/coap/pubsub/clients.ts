@@ -1,3 +1,4 @@
+import type { StopReason } from "#core/contract/channel.ts";
 import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
@@ -83,7 +84,7 @@ export class Clients {
   }
 
   /** The core ended this client. */
-  stop(client: Client): void {
-    if (!this.observers.stop(client)) this.#identities.drop(client);
+  stop(client: Client, reason: StopReason): void {
+    if (!this.observers.stop(client, reason)) this.#identities.drop(client);
   }
 }

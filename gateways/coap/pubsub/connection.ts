@@ -1,3 +1,4 @@
+import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
@@ -15,6 +16,7 @@ const NO_CLIENT_ID = refused(Response.BadRequest, "clientid is missing");
 const ALREADY = refused(Response.BadRequest, "connected already: end that connection first");
 const NOT_ACCEPTED = refused(Response.BadRequest, "not accepted");
 const METHOD = refused(Response.MethodNotAllowed, "POST connects, PUT keeps alive, DELETE ends");
+const FORBIDDEN = refused(Response.Forbidden, "the rules have changed");
 const ENDED = refused(Response.ServiceUnavailable, "the connection was ended");
 
 /** Silence that ends a connection, in heartbeats. */
@@ -148,9 +150,9 @@ export class Connection {
   }
 
   /** The core ends this client. False when it is not this connection's. */
-  stop(client: Client): boolean {
+  stop(client: Client, reason: StopReason): boolean {
     if (this.#observing?.client !== client) return false;
-    this.#forget();
+    this.#forget(reason === "forbidden" ? FORBIDDEN : ENDED);
     return true;
   }
 
@@ -160,14 +162,14 @@ export class Connection {
     observing?.end(how);
   }
 
-  #forget(): void {
+  #forget(why = ENDED): void {
     const observing = this.#observing;
     this.#observing = undefined;
     this.#state = "none";
     this.#due = NEVER;
     this.#connections.leave(this.#clientId, this.#token);
     this.#token = "";
-    observing?.dismiss(ENDED);
+    observing?.dismiss(why);
   }
 
   get #patience(): Duration {

@@ -1,3 +1,4 @@
+import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
@@ -8,6 +9,7 @@ import { ObservingClient, type ObservingPeer } from "./observing-client.ts";
 import type { Operation } from "./operation.ts";
 import { refusalResponse } from "./refusals.ts";
 
+const FORBIDDEN = { code: Response.Forbidden, payload: utf8("the rules have changed") };
 const ENDED = { code: Response.ServiceUnavailable, payload: utf8("observe again: this session was ended") };
 
 /** Clients that exist because a request without a connection observes: one for each identity of the peer. */
@@ -94,11 +96,11 @@ export class Observers {
   }
 
   /** The core ends this client. False when it is not one of these. */
-  stop(client: Client): boolean {
+  stop(client: Client, reason: StopReason): boolean {
     const observing = this.#byClient.get(client);
     if (observing === undefined) return false;
     this.#remove(observing);
-    observing.dismiss(ENDED);
+    observing.dismiss(reason === "forbidden" ? FORBIDDEN : ENDED);
     return true;
   }
 

@@ -254,9 +254,9 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     this.#connection.wake(now);
   }
 
-  stop(_reason: StopReason, _now: Instant, client?: Client): void {
+  stop(reason: StopReason, _now: Instant, client?: Client): void {
     if (client === undefined) return;
-    if (!this.#connection.stop(client)) this.#clients.stop(client);
+    if (!this.#connection.stop(client, reason)) this.#clients.stop(client, reason);
   }
 
   closed(): void {}

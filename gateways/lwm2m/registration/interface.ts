@@ -319,7 +319,7 @@ export class RegistrationInterface {
   stop(reason: StopReason, client: Client | undefined, now: Instant): void {
     for (const device of this.#devices) {
       if (client !== undefined && device.client !== client) continue;
-      if (reason === "kicked") this.#dismiss(device, now);
+      if (reason === "kicked" || reason === "forbidden") this.#dismiss(device, now);
       else if (reason === "taken-over") this.#replace(device);
       else if (reason === "shutdown") this.#drop(device);
       else this.#lose(device);

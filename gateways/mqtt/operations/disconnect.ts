@@ -65,6 +65,8 @@ export function stopReason(reason: StopReason, config: MqttConfig): ReasonCode {
       return ReasonCode.sessionTakenOver;
     case "kicked":
       return ReasonCode.administrativeAction;
+    case "forbidden":
+      return ReasonCode.notAuthorized;
     case "rate":
       return ReasonCode.messageRateTooHigh;
     case "overload":

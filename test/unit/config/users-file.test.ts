@@ -10,8 +10,9 @@ import { ConfigError } from "#core/config/problem.ts";
 import { parseUsers, UsersFile } from "#core/config/users-file.ts";
 import { type Instant, minutes } from "#core/lib/time.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
+import type { Identity } from "#core/policy/policy.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
-import { HandClock, peerAt, requestOf } from "../../support/policy.ts";
+import { HandClock, identityOf, peerAt, requestOf } from "../../support/policy.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const now = 1_700_000_000_000 as Instant;
@@ -135,6 +136,36 @@ describe("a policy from a configuration", () => {
     expect(await login("pw")).toMatchObject({ ok: true, identity: { username: "ann" } });
     expect(await login("no")).toMatchObject({ ok: false, refusal: "unauthenticated" });
     expect(listener.authenticate(requestOf(), peer, now)).toMatchObject({ ok: false });
+  });
+
+  it("knows its users as long as they are there with the same rights", async () => {
+    const file = open();
+    const knows = (fields: Partial<Identity>) => file.knows(identityOf(fields));
+    const hash = await hashPassword("pw");
+    const write = (text: string) => {
+      writeFileSync(path, text);
+      file.reload();
+    };
+    write(
+      `users: [{ username: ann, password: "${hash}" }, { username: bob, password: "${hash}", clientId: b }]`,
+    );
+    const [ann, bob] = [
+      { username: "ann", proven: "user:ann" },
+      { username: "bob", proven: "user:bob" },
+    ];
+    expect([knows(ann), knows({ ...bob, clientId: "b" }), knows({ ...bob, clientId: "c" })]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    write(
+      `{ users: [{ username: ann, password: "${hash}", superuser: true }], clients: [{ clientId: c1 }] }`,
+    );
+    expect([knows(ann), knows({ ...bob, clientId: "b" })]).toEqual([false, false]);
+    expect([knows({ proven: "client:c1" }), knows({ proven: "client:c2", clientId: "c2" })]).toEqual([
+      true,
+      false,
+    ]);
   });
 
   it("lets only this machine read $SYS by default, and everybody else the rest", () => {

@@ -41,9 +41,11 @@ function running(text: string) {
     datagram: () => Promise.reject(new Error("opens nothing")),
     defer: (run) => run(),
   });
-  const reload = new Reload({ log, policy, lifecycle }, config, usersFiles);
+  const judged = { times: 0 };
+  const judge = () => void judged.times++;
+  const reload = new Reload({ log, policy, lifecycle, judge }, config, usersFiles);
   stop = () => reload.stop();
-  return { reload, log, policy, lifecycle, world };
+  return { reload, log, policy, lifecycle, world, judged };
 }
 
 it("takes what may change at run time, and names what waits for a restart until it has had one", () => {
@@ -62,6 +64,14 @@ it("takes what may change at run time, and names what waits for a restart until 
     ["info", { changed: [] }],
     ["warn", { restart: ["api.port"] }],
   ]);
+});
+
+it("has all that was allowed before judged by the new rules, and by none that cannot be used", () => {
+  const { reload, judged } = running("");
+  reload.run(() => configOf("authentication: { anonymous: false }"));
+  expect(judged.times).toBe(1);
+  reload.run(() => configOf("no: such key"));
+  expect(judged.times).toBe(1);
 });
 
 it("changes limits of a listener under those who use it", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { seconds } from "#core/lib/time.ts";
+import { NEVER, seconds } from "#core/lib/time.ts";
+import type { Authenticator } from "#core/policy/authentication.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
-import type { ListenerLimits } from "#core/policy/policy.ts";
+import type { Identity, ListenerLimits } from "#core/policy/policy.ts";
 import type { AccessRule, GatewaySettings, ListenerSettings, PolicySettings } from "#core/policy/settings.ts";
 import { UNLIMITED } from "#core/policy/unlimited.ts";
 import { accepted, HandClock, identityOf, peerAt, requestOf, settingsWith } from "../../support/policy.ts";
@@ -21,6 +22,42 @@ const policyWith = (fields: Partial<PolicySettings>, clock = new HandClock()) =>
   new ConfiguredPolicy(settingsWith(fields), clock);
 const listenerOf = (own: Partial<GatewaySettings>, listener: Partial<ListenerSettings> = {}) =>
   policyWith({ gateways: { mqtt: gateway(own, listener) } }).listener("mqtt", "tcp");
+
+describe("who may stay", () => {
+  const stays = (chain: readonly Authenticator[], fields: Partial<Identity>, anonymous = false) =>
+    policyWith({ authentication: { anonymous, chain } })
+      .listener("mqtt", "tcp")
+      .mayStay(identityOf(fields), new HandClock().now());
+  const knowing = (...names: string[]): Authenticator => ({
+    authenticate: () => ({ answer: "ignored" }),
+    knows: ({ username }) => names.includes(String(username)),
+  });
+  const bob = { username: "bob", proven: "user:bob" };
+
+  it("is a user whom some authenticator still knows", () => {
+    expect(stays([knowing("ann"), knowing("bob")], bob)).toBe("accepted");
+    expect(stays([knowing("ann")], bob)).toBe("unauthenticated");
+    expect(stays([{ authenticate: () => ({ answer: "ignored" }) }], bob)).toBe("accepted");
+    expect(stays([], bob, true)).toBe("unauthenticated");
+  });
+
+  it("is nobody in particular as long as anybody may come, and with no user name that needs proof", () => {
+    expect(stays([], {}, true)).toBe("accepted");
+    expect(stays([], { username: "claimed" }, true)).toBe("accepted");
+    expect(stays([knowing("ann")], {}, true)).toBe("accepted");
+    expect(stays([knowing("ann")], { username: "claimed" }, true)).toBe("unauthenticated");
+    expect(stays([knowing("ann")], {})).toBe("unauthenticated");
+  });
+
+  it("is nobody who is banned, or at an address that may not come any more", () => {
+    const ban = { user: "bob", until: NEVER, reason: "no" };
+    const banned = policyWith({ bans: { max: 1, list: [ban] } }).listener("mqtt", "tcp");
+    const now = new HandClock().now();
+    expect(banned.mayStay(identityOf(bob), now)).toBe("banned");
+    const walled = listenerOf({}, { accessRules: ["deny 192.0.2.7"] });
+    expect(walled.mayStay(identityOf(), now)).toBe("forbidden");
+  });
+});
 
 describe("admission to a listener", () => {
   const admits = (accessRules: readonly string[], address: string) =>
