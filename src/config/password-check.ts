@@ -1,6 +1,24 @@
 import { createHmac, randomBytes } from "node:crypto";
+import { FairLine } from "../lib/fair-line.ts";
 import { after, type Duration, type Instant } from "../lib/time.ts";
+import type { Applicant } from "../policy/authentication.ts";
 import { isSlow, type PasswordHash, verifyFast, verifyPassword } from "./password-hash.ts";
+
+/** Who asks for a check. */
+export interface CheckedBy {
+  /** The block of addresses it comes from, and the name it gives: those take turns. */
+  readonly address: string;
+  readonly name: string;
+  readonly applicant?: Applicant | undefined;
+}
+
+const ANYBODY: CheckedBy = { address: "", name: "" };
+
+interface Waiting {
+  readonly by: CheckedBy;
+  /** Whether it is its turn, or has to go. */
+  readonly called: (turn: boolean) => void;
+}
 
 /** Bounds of the work that logins may cause. */
 export interface HashingLimits {
@@ -19,7 +37,7 @@ export class PasswordCheck {
   readonly #key = randomBytes(32);
   /** By hash object: a users file that is read again brings new objects, and so forgets. */
   #known = new Map<string, { readonly hash: PasswordHash; readonly until: Instant }>();
-  readonly #queue: (() => void)[] = [];
+  readonly #line = new FairLine<Waiting>();
   #running = 0;
 
   constructor(limits: HashingLimits) {
@@ -27,31 +45,57 @@ export class PasswordCheck {
   }
 
   /** At once for cheap hashes and remembered passwords. */
-  verify(hash: PasswordHash, password: Uint8Array, now: Instant): boolean | "busy" | Promise<boolean> {
+  verify(
+    hash: PasswordHash,
+    password: Uint8Array,
+    now: Instant,
+    by: CheckedBy = ANYBODY,
+  ): boolean | "busy" | Promise<boolean | "busy"> {
     if (!isSlow(hash)) return verifyFast(hash, password);
     const digest = this.#digest(password, hash);
     const known = this.#known.get(digest);
     if (known !== undefined && known.hash === hash && known.until > now) return true;
-    if (this.#running >= this.#limits.concurrent && this.#queue.length >= this.#limits.waiting) return "busy";
-    return this.#check(hash, password.slice(), digest, now);
+    if (this.#running < this.#limits.concurrent) {
+      this.#running++;
+      return this.#check(hash, password.slice(), digest, now);
+    }
+    if (this.#line.length >= this.#limits.waiting) {
+      const other = this.#line.makeRoomFor(by.address);
+      if (other === undefined) return "busy";
+      other.called(false);
+    }
+    return this.#waitAndCheck(hash, password.slice(), digest, now, by);
+  }
+
+  async #waitAndCheck(
+    hash: PasswordHash,
+    password: Uint8Array,
+    digest: string,
+    now: Instant,
+    by: CheckedBy,
+  ): Promise<boolean | "busy"> {
+    const turn = await new Promise<boolean>((called) => this.#line.push(by.address, by.name, { by, called }));
+    return turn ? this.#check(hash, password, digest, now) : "busy";
   }
 
   async #check(hash: PasswordHash, password: Uint8Array, digest: string, now: Instant): Promise<boolean> {
-    if (this.#running >= this.#limits.concurrent) {
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-    } else {
-      this.#running++;
-    }
     try {
       const right = await verifyPassword(hash, password);
       if (right) this.#remember(digest, hash, now);
       return right;
     } finally {
-      // The place goes to the next in line, or becomes free.
-      const next = this.#queue.shift();
-      if (next === undefined) this.#running--;
-      else next();
+      this.#callNext();
     }
+  }
+
+  /** The place goes to the next in line for whom somebody waits, or becomes free. */
+  #callNext(): void {
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
+      const gone = next.by.applicant?.closed === true;
+      next.called(!gone);
+      if (!gone) return;
+    }
+    this.#running--;
   }
 
   #digest(password: Uint8Array, hash: PasswordHash): string {

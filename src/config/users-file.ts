@@ -3,8 +3,14 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { ConnectRequest } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
+import { addressBlock } from "../lib/address-block.ts";
 import type { Instant } from "../lib/time.ts";
-import { type Authenticator, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import {
+  type Applicant,
+  type Authenticator,
+  type AuthenticatorAnswer,
+  IGNORED,
+} from "../policy/authentication.ts";
 import { fillDefaults } from "./defaults.ts";
 import { flag, SECRET, text } from "./kinds.ts";
 import type { PasswordCheck } from "./password-check.ts";
@@ -59,8 +65,25 @@ interface Entry {
 }
 
 interface Users {
+  /** Of all that have one. */
+  readonly hashes: readonly PasswordHash[];
   readonly byName: ReadonlyMap<string, Entry>;
   readonly byClientId: ReadonlyMap<string, Entry>;
+}
+
+const WRONG_CLIENT_ID: AuthenticatorAnswer = {
+  answer: "rejected",
+  reason: "this user may not have this client id",
+};
+const WRONG_PASSWORD: AuthenticatorAnswer = { answer: "rejected", reason: "wrong password" };
+const NO_PASSWORD = new Uint8Array();
+
+/** FNV-1a, 32 bits. */
+function spread(name: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < name.length; index++)
+    value = Math.imul(value ^ name.charCodeAt(index), 0x01000193);
+  return value >>> 0;
 }
 
 /** Reads the text of a users file; throws `ConfigError` with every problem in it, and no secret. */
@@ -93,12 +116,11 @@ export function parseUsers(source: string, name: string): Users {
     });
     return entries;
   };
-  const users = {
-    byName: index("users", document.users, (user) => user.username),
-    byClientId: index("clients", document.clients, (client) => client.clientId),
-  };
+  const byName = index("users", document.users, (user) => user.username);
+  const byClientId = index("clients", document.clients, (client) => client.clientId);
   if (found.length > 0) throw new ConfigError(found);
-  return users;
+  const hashes = [...byName.values(), ...byClientId.values()].flatMap(({ hash }) => hash ?? []);
+  return { hashes, byName, byClientId };
 }
 
 /** Users and clients in a YAML file, with password hashes. A user name is looked up first, then the client id. */
@@ -140,8 +162,9 @@ export class UsersFile implements Authenticator {
 
   authenticate(
     request: ConnectRequest,
-    _peer: Peer,
+    peer: Peer,
     now: Instant,
+    applicant?: Applicant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
     const { byName, byClientId } = this.#users;
     const user = request.username === undefined ? undefined : byName.get(request.username);
@@ -152,16 +175,39 @@ export class UsersFile implements Authenticator {
       user === undefined
         ? { answer: "accepted", superuser, clientIdOnly: true }
         : { answer: "accepted", superuser };
-    if (entry.clientId !== undefined && entry.clientId !== request.clientId) {
-      return { answer: "rejected", reason: "this user may not have this client id" };
-    }
-    if (entry.hash === undefined) return accepted;
+    const held = entry.clientId !== undefined && entry.clientId !== request.clientId;
+    if (entry.hash === undefined) return held ? WRONG_CLIENT_ID : accepted;
     if (request.password === undefined) return { answer: "rejected", reason: "no password was given" };
-    const outcome = this.#passwords.verify(entry.hash, request.password, now);
-    if (outcome === "busy") return { answer: "busy" };
-    const conclude = (right: boolean): AuthenticatorAnswer =>
-      right ? accepted : { answer: "rejected", reason: "wrong password" };
-    return typeof outcome === "boolean" ? conclude(outcome) : outcome.then(conclude);
+    // The password comes first, so that time does not tell which names there are.
+    const right = held ? WRONG_CLIENT_ID : accepted;
+    return this.#check(entry.hash, request, peer, now, applicant, right);
+  }
+
+  /** Checks the password of one of its users who has another name; always the same one for a name. */
+  pretend(
+    request: ConnectRequest,
+    peer: Peer,
+    now: Instant,
+    applicant?: Applicant,
+  ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
+    const { hashes } = this.#users;
+    const hash = hashes[spread(request.username ?? request.clientId) % Math.max(1, hashes.length)];
+    return hash === undefined ? IGNORED : this.#check(hash, request, peer, now, applicant, WRONG_PASSWORD);
+  }
+
+  #check(
+    hash: PasswordHash,
+    { username, clientId, password = NO_PASSWORD }: ConnectRequest,
+    { address }: Peer,
+    now: Instant,
+    applicant: Applicant | undefined,
+    right: AuthenticatorAnswer,
+  ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
+    const by = { address: addressBlock(address, 32), name: username ?? clientId, applicant };
+    const outcome = this.#passwords.verify(hash, password, now, by);
+    const conclude = (answer: boolean | "busy"): AuthenticatorAnswer =>
+      answer === "busy" ? { answer: "busy" } : answer ? right : WRONG_PASSWORD;
+    return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
   }
 
   knows({ username, clientId, superuser, proven }: Identity): boolean {

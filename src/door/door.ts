@@ -64,7 +64,7 @@ export class Door {
     }
     if (request.of !== undefined) return this.#openFurther(loop, request, request.of);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
-    const verdict = this.policy.authenticate(named, loop.peer, this.core.now);
+    const verdict = this.policy.authenticate(named, loop.peer, this.core.now, loop);
     if (!(verdict instanceof Promise)) return this.#admit(loop, named, ticket, verdict);
     verdict.then(
       (late) => this.#answerLate(loop, named, ticket, late),
@@ -135,7 +135,11 @@ export class Door {
     ticket: Ticket,
     verdict: Verdict,
   ): ConnectAnswer | Pending {
-    if (!verdict.ok) return this.#refuse(verdict.refusal, verdict.reason);
+    if (!verdict.ok) {
+      const { refusal, reason, why } = verdict;
+      if (why !== undefined) loop.note({ level: "debug", event: "login-refused", detail: { why } });
+      return this.#refuse(refusal, reason);
+    }
     const identity = verdict.identity;
     if (request.mayEnter !== undefined && identity.proven !== undefined) {
       const name = identity.proven.slice(identity.proven.indexOf(":") + 1);

@@ -24,12 +24,29 @@ export type AuthenticatorAnswer =
 
 export const IGNORED: AuthenticatorAnswer = { answer: "ignored" };
 
+/** The connection that asks to be let in. */
+export interface Applicant {
+  /** It is gone, and nobody waits for the answer. */
+  readonly closed: boolean;
+}
+
 /** One member of the authentication chain. A rejected promise refuses the client: the chain fails closed. */
 export interface Authenticator {
   authenticate(
     request: ConnectRequest,
     peer: Peer,
     now: Instant,
+    applicant?: Applicant,
+  ): AuthenticatorAnswer | Promise<AuthenticatorAnswer>;
+  /**
+   * Does for somebody whom it does not know what it would do for somebody who has the password wrong, so that time does
+   * not tell them apart. Absent: knowing nobody takes it as long as knowing somebody.
+   */
+  pretend?(
+    request: ConnectRequest,
+    peer: Peer,
+    now: Instant,
+    applicant?: Applicant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer>;
   /** Whether it would still vouch for somebody with the rights that it was given. Absent: who knows. */
   knows?(identity: Identity): boolean;
@@ -65,7 +82,14 @@ export type Login =
       readonly superuser: boolean;
       readonly expiresAt: Instant | undefined;
     }
-  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly refusal: Refusal;
+      /** For the client. */
+      readonly reason: string;
+      /** For the operator: it would tell a stranger which names there are. */
+      readonly why?: string;
+    };
 
 export const anonymousLogin = (request: ConnectRequest): Login => ({
   ok: true,
@@ -76,15 +100,22 @@ export const anonymousLogin = (request: ConnectRequest): Login => ({
 });
 
 const refused = (refusal: Refusal, reason: string): Login => ({ ok: false, refusal, reason });
+/** One answer to all whom the chain does not let in. */
+const notAuthenticated = (why: string): Login => ({
+  ok: false,
+  refusal: "unauthenticated",
+  reason: "not authenticated",
+  why,
+});
 
 /**
  * Nobody in the chain knew the client. With no chain at all, `anonymous` lets everybody in and a user name is a
  * mere claim; with a chain, a client that presents a user name must be known to it.
  */
 function unknownClient(settings: AuthenticationSettings, request: ConnectRequest): Login {
-  if (!settings.anonymous) return refused("unauthenticated", "no authenticator knows this client");
+  if (!settings.anonymous) return notAuthenticated("no authenticator knows this client");
   if (settings.chain.length > 0 && request.username !== undefined) {
-    return refused("unauthenticated", "no authenticator knows this user name");
+    return notAuthenticated("no authenticator knows this user name");
   }
   return anonymousLogin(request);
 }
@@ -104,7 +135,7 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
       };
     }
     case "rejected":
-      return refused("unauthenticated", answer.reason);
+      return notAuthenticated(answer.reason);
     case "busy":
       return refused("congested", "too many logins wait for their password check");
   }
@@ -116,31 +147,56 @@ export function runChain(
   request: ConnectRequest,
   peer: Peer,
   now: Instant,
+  applicant?: Applicant,
 ): Login | Promise<Login> {
   for (let index = 0; index < settings.chain.length; index++) {
-    const answer = settings.chain[index]!.authenticate(request, peer, now);
-    if (answer instanceof Promise) return finishChain(settings, index, answer, request, peer, now);
+    const answer = settings.chain[index]!.authenticate(request, peer, now, applicant);
+    if (answer instanceof Promise)
+      return finishChain(settings, index, answer, { request, peer, now, applicant });
     const login = conclude(answer, request);
     if (login !== undefined) return login;
   }
-  return unknownClient(settings, request);
+  return concludeUnknown(settings, { request, peer, now, applicant });
+}
+
+interface Asked {
+  readonly request: ConnectRequest;
+  readonly peer: Peer;
+  readonly now: Instant;
+  readonly applicant: Applicant | undefined;
+}
+
+/** Refuses a stranger with a password no sooner than somebody whose password is wrong. */
+function concludeUnknown(
+  settings: AuthenticationSettings,
+  { request, peer, now, applicant }: Asked,
+): Login | Promise<Login> {
+  const login = unknownClient(settings, request);
+  if (login.ok || request.password === undefined) return login;
+  for (const member of settings.chain) {
+    const answer = member.pretend?.(request, peer, now, applicant) ?? IGNORED;
+    const outcome = (given: AuthenticatorAnswer): Login =>
+      given.answer === "busy" ? (conclude(given, request) as Login) : login;
+    if (answer instanceof Promise) return answer.then(outcome);
+    if (answer.answer !== "ignored") return outcome(answer);
+  }
+  return login;
 }
 
 async function finishChain(
   settings: AuthenticationSettings,
   index: number,
   first: Promise<AuthenticatorAnswer>,
-  request: ConnectRequest,
-  peer: Peer,
-  now: Instant,
+  asked: Asked,
 ): Promise<Login> {
+  const { request, peer, now, applicant } = asked;
   try {
     let answer = await first;
     for (let next = index + 1; ; next++) {
       const login = conclude(answer, request);
       if (login !== undefined) return login;
-      if (next >= settings.chain.length) return unknownClient(settings, request);
-      answer = await settings.chain[next]!.authenticate(request, peer, now);
+      if (next >= settings.chain.length) return await concludeUnknown(settings, asked);
+      answer = await settings.chain[next]!.authenticate(request, peer, now, applicant);
     }
   } catch {
     return refused("unavailable", "an authenticator failed");

@@ -5,7 +5,7 @@ import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";
-import { anonymousLogin, isStillKnown, type Login, runChain } from "./authentication.ts";
+import { type Applicant, anonymousLogin, isStillKnown, type Login, runChain } from "./authentication.ts";
 import type { ConfiguredPolicy, RuleBook } from "./configured-policy.ts";
 import { TopicTemplate } from "./placeholders.ts";
 import type { AutomaticSubscription, Identity, ListenerLimits, ListenerPolicy, Verdict } from "./policy.ts";
@@ -86,13 +86,18 @@ export class ConfiguredListener implements ListenerPolicy {
     return this.#connections.tryTake(1, now) ? "accepted" : "congested";
   }
 
-  authenticate(request: ConnectRequest, peer: Peer, now: Instant): Verdict | Promise<Verdict> {
+  authenticate(
+    request: ConnectRequest,
+    peer: Peer,
+    now: Instant,
+    applicant?: Applicant,
+  ): Verdict | Promise<Verdict> {
     const { clientId, username } = request;
     const ban = this.#policy.banOf(clientId, username, peer.address, now);
     if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
     const { settings, authentication } = this.#current();
     if (!settings.authenticate) return this.#conclude(anonymousLogin(request), request, peer, now);
-    const login = runChain(authentication, request, peer, now);
+    const login = runChain(authentication, request, peer, now, applicant);
     if (!(login instanceof Promise)) return this.#conclude(login, request, peer, now);
     return login.then((later) => this.#conclude(later, request, peer, now));
   }

@@ -11,7 +11,7 @@ export type { Identity } from "../contract/identity.ts";
 
 export type Verdict =
   | { readonly ok: true; readonly identity: Identity }
-  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
+  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string; readonly why?: string };
 
 export interface AutomaticSubscription {
   readonly filter: string;
@@ -41,7 +41,12 @@ export interface ListenerPolicy {
   /** A new connection or a first datagram: access rules of the listener, ban list, connection rate. */
   admit(peer: Peer, now: Instant): "accepted" | Refusal;
   /** Runs the chain. At once where it can; a promise where a password must be hashed. */
-  authenticate(request: ConnectRequest, peer: Peer, now: Instant): Verdict | Promise<Verdict>;
+  authenticate(
+    request: ConnectRequest,
+    peer: Peer,
+    now: Instant,
+    applicant?: { readonly closed: boolean },
+  ): Verdict | Promise<Verdict>;
   /** Whether who came in before would still be let in: access rules, bans, and whether its user is still there. */
   mayStay(identity: Identity, now: Instant): "accepted" | Refusal;
   /** For flapping detection. */

@@ -40,7 +40,8 @@ describe("the authentication chain", () => {
     expect(login([always(REJECTED), always(ACCEPTED)])).toEqual({
       ok: false,
       refusal: "unauthenticated",
-      reason: "wrong password",
+      reason: "not authenticated",
+      why: "wrong password",
     });
   });
 
