@@ -51,6 +51,8 @@ export interface Bus {
   /** `filter` may be shared. Replaces an earlier subscription of the same filter; true when there was none. */
   subscribe(subscriber: Subscriber, filter: string, subscription: Subscription): boolean;
   unsubscribe(subscriber: Subscriber, filter: string): boolean;
+  /** A group by its name and filter, while it has members. */
+  sharedSubscription(group: string, filter: string): SharedSubscription | undefined;
   /** Somebody is subscribed to this topic at this moment: spares making what nobody hears. */
   hears(topic: string): boolean;
   /** Something durable would have to keep this message. */

@@ -20,6 +20,8 @@ export interface Commits {
     accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
     since: number,
   ): void;
+  /** Runs once all writes so far are committed, or one of them could not be. */
+  whenCommitted(run: (failed: boolean) => void): void;
   /** Runs once all writes so far are committed; commits that fail are tried again. */
   whenSafe(run: () => void): void;
 }

@@ -48,9 +48,10 @@ export class DelayedMessages {
   restore(message: Message, due: Instant): void {
     this.#waiting++;
     this.#alarms.arm(
-      new CallbackAlarm(() => {
+      new CallbackAlarm((now) => {
         this.#waiting--;
-        this.#publish(message);
+        // Its life may have been shorter than its delay [MQTT-3.3.2-5].
+        if (message.expiresAt > now) this.#publish(message);
         this.#journal?.released(message);
       }),
       due,
@@ -60,6 +61,12 @@ export class DelayedMessages {
 
 /** The longest delay, in seconds: 49 days, as other brokers have it. */
 export const DELAY_MAX_SECONDS = 4_294_967;
+
+/** The topic that is meant: behind `$delayed/<seconds>/` the one that follows. */
+export function meantTopic(topic: string): string {
+  const delayed = parseDelayedTopic(topic);
+  return typeof delayed === "object" ? delayed.topic : topic;
+}
 
 /** Reads `$delayed/<seconds>/<topic>`; undefined when the topic is an ordinary one. */
 export function parseDelayedTopic(

@@ -120,6 +120,11 @@ export class Gate {
     return "pending";
   }
 
+  /** For who waits for no answer. False when as many messages wait for their time as may. */
+  publishLater(message: Message, due: Instant): boolean {
+    return this.delayed.add(message, due);
+  }
+
   /** Gives a message that a leaving member never settled to another member of its group. */
   redeliver(group: SharedSubscription, message: Message, except: Subscriber): void {
     if (this.#passing) {
@@ -170,7 +175,9 @@ export class Gate {
     const { inspection } = this;
     const entered = inspection === undefined ? message : inspection.entering(message, except, "redelivery");
     if (entered === undefined) return;
-    const routed = group.redeliver(entered, except) ? "matched" : "none";
+    // Its last member may have left, and another have made it anew.
+    const present = this.bus.sharedSubscription(group.group, group.filter) ?? group;
+    const routed = present.redeliver(entered, except) ? "matched" : "none";
     inspection?.routed?.(entered, "redelivery", routed);
   }
 

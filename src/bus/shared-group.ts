@@ -77,7 +77,7 @@ export class SharedGroup implements SharedSubscription {
     const count = this.#members.length;
     if (count === 0) return undefined;
     const start = this.#start(message, count);
-    let fallback: Member | undefined;
+    let fallback = -1;
     for (let step = 0; step < count; step++) {
       const index = (start + step) % count;
       const member = this.#members[index]!;
@@ -87,9 +87,12 @@ export class SharedGroup implements SharedSubscription {
         if (this.#strategy === "sticky") this.#turn = index;
         return member;
       }
-      fallback ??= member;
+      if (fallback < 0) fallback = index;
     }
-    return fallback;
+    if (fallback < 0) return undefined;
+    // Nobody has room: they take turns all the same.
+    if (this.#strategy === "round_robin") this.#turn = fallback + 1;
+    return this.#members[fallback];
   }
 
   #start(message: Message, count: number): number {

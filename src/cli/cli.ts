@@ -3,7 +3,7 @@ import { type BannerFacts, banner } from "./banner.ts";
 import { describeError, EXIT } from "./errors.ts";
 import { CHECK_EXAMPLES, EXAMPLES, HASH_EXAMPLES, START_EXAMPLES } from "./examples.ts";
 import { readSecret, type SecretInput } from "./read-secret.ts";
-import { type RunningGateway, runUntilStopped, type SignalSource } from "./signals.ts";
+import { type RunningGateway, runUntilStopped, type SignalSource, startAndReload } from "./signals.ts";
 import { addStore, type StorePorts } from "./store-commands.ts";
 
 /** Where the configuration comes from, as given on the command line. */
@@ -101,7 +101,7 @@ function addStart(program: Command, ports: CliPorts, io: CliIo, exit: (code: num
     .option("--log-format <format>", "auto, pretty or json; as --set log.format=<format>")
     .addHelpText("after", START_EXAMPLES)
     .action(async (options: StartOptions) => {
-      const running = await ports.start(configRequest(options));
+      const running = await startAndReload(() => ports.start(configRequest(options)), io.signals);
       io.error(banner(running.banner));
       exit(await runUntilStopped(running, io.signals, (line) => io.error(`isthmus: ${line}\n`)));
     });

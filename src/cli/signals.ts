@@ -23,6 +23,25 @@ export interface SignalSource {
   off(signal: SignalName, listener: (signal: SignalName) => void): unknown;
 }
 
+/** A SIGHUP that comes while the gateway starts does not end it: it is read again when it is up. */
+export async function startAndReload<Running extends RunningGateway>(
+  start: () => Promise<Running>,
+  source: SignalSource,
+): Promise<Running> {
+  let asked = false;
+  const ask = (): void => {
+    asked = true;
+  };
+  source.on("SIGHUP", ask);
+  try {
+    const running = await start();
+    if (asked) running.reload?.();
+    return running;
+  } finally {
+    source.off("SIGHUP", ask);
+  }
+}
+
 const SIGNALS: readonly SignalName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** Runs until a signal or a failure ends it, and then stops it in bounded time. Resolves to the exit code. */

@@ -40,6 +40,11 @@ const Limits = Type.Object(
         "Streams: time from the connection to the whole packet that logs in (CONNECT, or CoAP's CSM).",
       default: "15s",
     }),
+    stallTimeout: durationSetting({
+      description:
+        "Streams: how long a client may read nothing of what waits for it before it is disconnected.",
+      default: "2m",
+    }),
   },
   { description: "Limits of this listener. Counts and sizes may be unlimited." },
 );

@@ -37,7 +37,9 @@ export class BusClient implements Client, Occupant {
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;
-  readonly #rates: Rates | undefined;
+  #rates: Rates | undefined = undefined;
+  /** Of the rules from which the rates are. */
+  #ratesGeneration = -1;
   /** The last topic that was allowed, and under which rules: devices repeat themselves. */
   #allowedTopic = "";
   #allowedQos: QoS = 0;
@@ -60,12 +62,19 @@ export class BusClient implements Client, Occupant {
     this.session = session;
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
-    if (session === undefined) {
-      loop.rates ??= Rates.of(door.policy.limits);
-      this.#rates = loop.rates;
-    } else {
-      this.#rates = Rates.of(door.policy.limits);
+    this.#takeRates();
+  }
+
+  /** As the rules have them now. */
+  #takeRates(): void {
+    const { limits, generation } = this.door.policy;
+    this.#ratesGeneration = generation;
+    if (this.session !== undefined) {
+      this.#rates = Rates.of(limits, this.#rates);
+      return;
     }
+    this.loop.rates = Rates.of(limits, this.loop.rates);
+    this.#rates = this.loop.rates;
   }
 
   get id(): string {
@@ -133,6 +142,7 @@ export class BusClient implements Client, Occupant {
       this.#allowedRetain = message.retain;
       this.#allowedGeneration = this.door.policy.generation;
     }
+    if (this.#ratesGeneration !== this.door.policy.generation) this.#takeRates();
     return this.#rates === undefined ? undefined : this.#checkRate(this.#rates, message.payload.length);
   }
 

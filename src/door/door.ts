@@ -1,4 +1,4 @@
-import { topicLevels, topicNameProblem } from "../bus/topic.ts";
+import { meantTopic } from "../bus/delayed.ts";
 import type { Pending, Refusal, Ticket } from "../contract/answers.ts";
 import type { Client, ConnectAnswer, ConnectRequest, Will } from "../contract/client.ts";
 import { assert } from "../lib/assert.ts";
@@ -88,16 +88,14 @@ export class Door {
 
   /** A will as it will be published: allowed, and rewritten. */
   willOf(client: BusClient, will: Will): Will | undefined {
-    const allowed =
-      topicNameProblem(will.topic) === undefined &&
-      topicLevels(will.topic) <= this.policy.limits.topicLevels &&
-      !will.topic.startsWith("$SYS/") &&
-      this.policy.mayPublish(client.identity, will.topic, will.qos, will.retain);
-    if (!allowed) {
+    if (client.mayPublish(will.topic, will.qos, will.retain) !== "accepted") {
       client.loop.note({ level: "info", event: "will-forbidden", detail: { topic: will.topic } });
       return undefined;
     }
-    const topic = this.policy.rewritePublish?.(client.identity, will.topic) ?? will.topic;
+    // Of `$delayed/<seconds>/<topic>` rules mean the topic.
+    const inner = meantTopic(will.topic);
+    const prefix = will.topic.slice(0, will.topic.length - inner.length);
+    const topic = prefix + (this.policy.rewritePublish?.(client.identity, inner) ?? inner);
     const asked = topic === will.topic ? undefined : will.topic;
     return { ...will, topic, payload: copyOf(will.payload), asked };
   }
@@ -175,8 +173,11 @@ export class Door {
     }
     this.#announce(client, request, present);
     if (!waits) return { ok: true, client, sessionPresent: present };
-    commits.whenSafe(() => {
-      if (!loop.closed) loop.connected(ticket, () => this.#letIn(client, request.credit, present));
+    commits.whenCommitted((failed) => {
+      if (loop.closed) return;
+      loop.connected(ticket, () =>
+        failed ? this.#turnAway(client) : this.#letIn(client, request.credit, present),
+      );
     });
     return "pending";
   }
@@ -189,6 +190,12 @@ export class Door {
     if (client.ended) return this.#refuse("unavailable", "taken over meanwhile");
     client.credit(credit);
     return { ok: true, client, sessionPresent };
+  }
+
+  /** It was to be told that it has a session, and that could not be kept. */
+  #turnAway(client: BusClient): ConnectAnswer {
+    client.finish("closed", "unavailable");
+    return this.#refuse("unavailable", "its session cannot be kept now");
   }
 
   /** A further session of a client that has come in already: its identity, with a queue and a window more. */

@@ -1,3 +1,4 @@
+import { meantTopic } from "../bus/delayed.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { ListenerPolicy, Policy } from "../policy/policy.ts";
 import type { Session } from "../session/session.ts";
@@ -37,7 +38,7 @@ export class Judgement {
       const rules = this.#rulesOf(identity);
       return (
         rules.mayStay(identity, core.now) === "accepted" &&
-        rules.mayPublish(identity, asked ?? topic, qos, retain)
+        rules.mayPublish(identity, meantTopic(asked ?? topic), qos, retain)
       );
     };
   }

@@ -7,14 +7,23 @@ export class Rates {
   readonly #messages: TokenBucket | undefined;
   readonly #bytes: TokenBucket | undefined;
 
-  private constructor({ messageRate, byteRate }: ListenerLimits) {
+  readonly #limits: ListenerLimits;
+
+  private constructor(limits: ListenerLimits) {
+    const { messageRate, byteRate } = limits;
+    this.#limits = limits;
     this.#messages = messageRate === Number.POSITIVE_INFINITY ? undefined : new TokenBucket(messageRate);
     this.#bytes = byteRate === Number.POSITIVE_INFINITY ? undefined : new TokenBucket(byteRate);
   }
 
-  /** Undefined where nothing is limited. */
-  static of(limits: ListenerLimits): Rates | undefined {
+  /** Undefined where nothing is limited. `former`: goes on where its rates are the same. */
+  static of(limits: ListenerLimits, former?: Rates): Rates | undefined {
     const { messageRate, byteRate } = limits;
+    const same =
+      former !== undefined &&
+      former.#limits.messageRate === messageRate &&
+      former.#limits.byteRate === byteRate;
+    if (same) return former;
     const unlimited = messageRate === Number.POSITIVE_INFINITY && byteRate === Number.POSITIVE_INFINITY;
     return unlimited ? undefined : new Rates(limits);
   }

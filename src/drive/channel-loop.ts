@@ -11,7 +11,7 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
-import { earliest, type Instant, NEVER } from "../lib/time.ts";
+import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { AddressProof } from "./address-proof.ts";
 
 /** The transport under one channel, as its runtime offers it. */
@@ -53,6 +53,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #others: Set<BusClient> | undefined = undefined;
   /** Rates of clients that live for one request: they share those of their channel. */
   rates: Rates | undefined = undefined;
+  /** Held since so long then that the peer is given up. */
+  #stalledAt: Instant = NEVER;
   /** Reading waits until then. */
   #throttledUntil: Instant | undefined = undefined;
   #pausedBy = 0;
@@ -199,7 +201,9 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     // The wheel may have been about to ring when this channel was closed.
     if (this.#state !== "open") return;
     if (this.#throttledUntil !== undefined && this.#throttledUntil <= now) this.#unthrottle();
-    if (this.channel.deadline() <= now) {
+    if (this.#stalledAt <= now) {
+      this.stop("overload");
+    } else if (this.channel.deadline() <= now) {
       this.#enter(() => this.channel.wake(this.core.now));
     } else {
       this.#rearm();
@@ -212,9 +216,12 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.held = held;
     if (held) {
       this.core.counters.held.value++;
+      this.#stalledAt = after(this.core.now, this.door.policy.limits.stallTimeout);
       this.#pause();
+      if (!this.#running) this.#rearm();
       return;
     }
+    this.#stalledAt = NEVER;
     this.#resume();
     this.#client?.flush();
     if (this.#others !== undefined) for (const client of [...this.#others]) client.flush();
@@ -410,7 +417,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   /** The alarm is only ever brought forward; when it comes too early it is set again. */
   #rearm(): void {
-    let wanted = this.channel.deadline();
+    let wanted = earliest(this.channel.deadline(), this.#stalledAt);
     if (this.#throttledUntil !== undefined) wanted = earliest(wanted, this.#throttledUntil);
     if (!this.armed ? wanted !== NEVER : wanted < this.due) this.core.alarms.arm(this, wanted);
   }

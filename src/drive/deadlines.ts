@@ -6,6 +6,9 @@ const LEVELS = 9;
 /** Span of one slot per level in milliseconds: 1 ms, 32 ms, 1 s, 33 s, 17 min, 9 h, 12 d, 1 a, 35 a. */
 const SPANS: readonly number[] = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
 
+/** What the wheel spans, in milliseconds. */
+const WHOLE = SLOTS ** LEVELS;
+
 /**
  * The one timer wheel: every keep-alive, retry, expiry and delay of the process. Hierarchical, so arming and
  * disarming cost the same for a millisecond and for a year, and an alarm is its own list node.
@@ -121,7 +124,9 @@ export class Deadlines implements Alarms {
   }
 
   #link(alarm: Alarm): void {
-    const due = Math.max(Math.ceil(alarm.due), this.#elapsed);
+    // What lies beyond the wheel waits in its last slot, and is put in its place from there.
+    const last = Math.floor(this.#elapsed / WHOLE) * WHOLE + WHOLE - 1;
+    const due = Math.min(Math.max(Math.ceil(alarm.due), this.#elapsed), last);
     let level = 0;
     while (level < LEVELS - 1) {
       const block = SPANS[level]! * SLOTS;

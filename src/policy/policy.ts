@@ -5,7 +5,7 @@ import type { PacketLimits } from "../contract/channel.ts";
 import type { ConnectRequest, SubscribeOptions } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
-import type { Instant } from "../lib/time.ts";
+import type { Duration, Instant } from "../lib/time.ts";
 
 export type { Identity } from "../contract/identity.ts";
 
@@ -29,6 +29,8 @@ export interface ListenerLimits extends PacketLimits {
   readonly byteRate: number;
   readonly topicLevels: number;
   readonly subscriptions: number;
+  /** How long a client may read nothing of what is sent to it. */
+  readonly stallTimeout: Duration;
 }
 
 /** Policy as one listener applies it. */

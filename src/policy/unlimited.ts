@@ -11,4 +11,5 @@ export const UNLIMITED: ListenerLimits = {
   topicLevels: Number.POSITIVE_INFINITY,
   subscriptions: Number.POSITIVE_INFINITY,
   connectTimeout: FOREVER,
+  stallTimeout: FOREVER,
 };

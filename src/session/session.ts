@@ -127,6 +127,11 @@ export class Session implements Subscriber {
   }
 
   deliver(message: Message, grant: Grant): void {
+    if (message.expiresAt !== NEVER && message.expiresAt <= this.#context.clock.now()) {
+      // It has waited elsewhere: with another member of a group, or for its time [MQTT-3.3.2-5].
+      this.#context.counters.droppedExpired.value++;
+      return;
+    }
     const qos = message.qos < grant.qos ? message.qos : grant.qos;
     const delivery = new Outgoing(
       message,

@@ -1,10 +1,11 @@
 import type { Bus, Grant } from "../bus/bus.ts";
+import { parseDelayedTopic } from "../bus/delayed.ts";
 import type { Gate } from "../bus/gate.ts";
 import { Message } from "../bus/message.ts";
 import { sharedPrefix } from "../bus/topic.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
-import { after, type Duration, type Instant, latest, NEVER, ZERO } from "../lib/time.ts";
+import { after, type Duration, type Instant, latest, milliseconds, NEVER, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
@@ -315,12 +316,15 @@ export class Sessions {
   }
 
   #publishFor(session: Session, will: Omit<Will, "delay">, origin: "will" | "last-word"): void {
-    const { topic, payload, qos, retain, options } = will;
+    const { payload, qos, retain, options } = will;
+    const delayed = parseDelayedTopic(will.topic);
+    const { topic, seconds } = typeof delayed === "object" ? delayed : { topic: will.topic, seconds: 0 };
     const now = this.#context.clock.now();
     const { properties, expiry } = options;
     const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
     message.publisher = session.key;
-    this.gate.publish(message, session.owner ?? session, origin);
+    if (seconds > 0) this.gate.publishLater(message, after(now, milliseconds(seconds * 1000)));
+    else this.gate.publish(message, session.owner ?? session, origin);
   }
 
   #timers(session: Session): SessionTimers {

@@ -26,6 +26,13 @@ export class StoreCommits implements Commits {
     this.#store.wait(new Acknowledgement(this.#tick, asker, ticket, accepted), since);
   }
 
+  whenCommitted(run: (failed: boolean) => void): void {
+    this.#store.whenCommitted((failure) => {
+      this.#tick();
+      run(failure !== undefined);
+    });
+  }
+
   whenSafe(run: () => void): void {
     this.#store.whenSafe(() => {
       this.#tick();

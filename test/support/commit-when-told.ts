@@ -15,6 +15,10 @@ export function commitWhenTold() {
         waiting.push(() => asker.answered(ticket, answer));
         failing.push(() => asker.answered(ticket, "unavailable"));
       },
+      whenCommitted(run: (failed: boolean) => void) {
+        waiting.push(() => run(false));
+        failing.push(() => run(true));
+      },
       whenSafe(run: () => void) {
         waiting.push(run);
       },

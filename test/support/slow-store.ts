@@ -16,6 +16,7 @@ export class SlowStore {
       },
       await: (loop, ticket, accepted) =>
         store.due.push((failed) => loop.answered(ticket, failed ?? accepted)),
+      whenCommitted: (run) => run(false),
       whenSafe: (run) => run(),
     };
   }

@@ -21,7 +21,7 @@ import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
-import { after, type Duration, days, type Instant } from "#core/lib/time.ts";
+import { after, type Duration, days, FOREVER, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
@@ -60,6 +60,7 @@ const UNLIMITED: ListenerLimits = {
   topicLevels: 128,
   subscriptions: 10_000,
   connectTimeout: 10_000 as Duration,
+  stallTimeout: FOREVER,
 };
 
 export class World {

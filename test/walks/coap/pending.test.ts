@@ -114,6 +114,10 @@ class SlowCommits implements Commits {
     this.#waiting.push(() => loop.answered(ticket, answer));
   }
 
+  whenCommitted(run: (failed: boolean) => void): void {
+    this.#waiting.push(() => run(false));
+  }
+
   whenSafe(run: () => void): void {
     this.#waiting.push(run);
   }

@@ -46,6 +46,7 @@ describe("MQTT-SN 1.2 §6.6, PUBLISH from a client", () => {
       await: (loop, ticket, answer) => {
         commit = () => loop.answered(ticket, answer);
       },
+      whenCommitted: (run) => run(false),
       whenSafe: (run) => run(),
     };
     const { d1, heard, world } = connected({}, {}, { commits });
@@ -72,6 +73,7 @@ describe("MQTT-SN 1.2 §6.6, PUBLISH from a client", () => {
         return writes++;
       },
       await: () => {},
+      whenCommitted: (run) => run(false),
       whenSafe: (run) => run(),
     };
     const { d1 } = connected({ inboundMax: 2 }, {}, { commits });
