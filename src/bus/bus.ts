@@ -59,4 +59,6 @@ export interface Bus {
   keeps(message: Message): boolean;
   /** Retained messages that match, expired ones left out, at most `limit`, in no order. */
   retained(filter: string, limit: number): Message[];
+  /** The same as a walk that finds each when it is asked for, without those that are published from now on. */
+  replay(filter: string, limit: number): Iterator<Message>;
 }

@@ -77,6 +77,10 @@ export class EmbeddedBus implements Bus {
     );
   }
 
+  replay(filter: string, limit: number): Iterator<Message> {
+    return this.retainedMessages.replay(filter, this.#clock.now(), limit);
+  }
+
   retained(filter: string, limit: number): Message[] {
     return this.retainedMessages.find(filter, this.#clock.now(), limit);
   }

@@ -80,6 +80,19 @@ export class RetainedMessages {
     return found;
   }
 
+  /**
+   * As `find`, one after the other as they are asked for, and none that is newer than `since`: who subscribes has those
+   * by its subscription.
+   */
+  *replay(filter: string, since: Instant, limit: number): Generator<Message> {
+    let left = limit;
+    for (const message of this.#tree.found(filter)) {
+      if (message.publishedAt > since) continue;
+      if (left-- <= 0) return;
+      yield message;
+    }
+  }
+
   /** Removes what has expired among the next `budget` messages that can expire; call it again and again. */
   sweep(now: Instant, budget: number): void {
     for (const message of this.#expiring) {

@@ -5,6 +5,9 @@ class Node<Value> extends SmallMap<string, Node<Value>> {
   value: Value | undefined = undefined;
 }
 
+/** Below a `#`: its own level is behind it, so that `$` topics further down are found. */
+const ALL = ["", "#"];
+
 /**
  * A tree of topic levels with at most one value a path. Filters are stored as they are written (`+` and `#` are
  * ordinary level names here) and found by topic name with `match`; topic names are stored the same way and
@@ -121,6 +124,26 @@ export class TopicTree<Value> {
       if (!this.#all(child, false, visit)) return false;
     }
     return true;
+  }
+
+  /** As `search`, one after the other as they are asked for: what is added meanwhile may be left out, what stays is not. */
+  *found(filter: string): Generator<Value> {
+    yield* this.#found(this.#root, filter.split("/"), 0);
+  }
+
+  *#found(at: Node<Value>, levels: readonly string[], depth: number): Generator<Value> {
+    const level = levels[depth];
+    if ((level === undefined || level === "#") && at.value !== undefined) yield at.value;
+    if (level === undefined) return;
+    if (level !== "+" && level !== "#") {
+      const child = at.get(level);
+      if (child !== undefined) yield* this.#found(child, levels, depth + 1);
+      return;
+    }
+    for (const [name, child] of at) {
+      if (depth === 0 && name.charCodeAt(0) === 0x24) continue;
+      yield* this.#found(child, level === "#" ? ALL : levels, level === "#" ? 1 : depth + 1);
+    }
   }
 
   *values(): Generator<Value> {

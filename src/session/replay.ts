@@ -3,42 +3,61 @@ import type { Message, QoS } from "../bus/message.ts";
 import { Outgoing } from "./outgoing.ts";
 
 interface Replay {
-  readonly messages: readonly Message[];
-  next: number;
+  readonly filter: string;
   readonly grant: Grant;
+  /** A walk over what is retained, which holds no more than where it is. */
+  readonly rest: Iterator<Message>;
+  next: Message;
 }
 
-/** Retained messages that are still to be sent for subscribes; each is made a delivery when its turn comes. */
+/**
+ * Retained messages that are still to be sent for subscribes. They are not held here, however many they are: each is
+ * looked up and made a delivery when its turn comes.
+ */
 export class Replays {
   readonly #waiting: Replay[] = [];
+  /** Taken last, and what could not be handed out of it. */
+  #taken: Outgoing | undefined = undefined;
+  #back: Outgoing | undefined = undefined;
 
+  /** At least so many are left: one of each subscribe. */
   get left(): number {
-    let left = 0;
-    for (const replay of this.#waiting) left += replay.messages.length - replay.next;
-    return left;
+    return this.#waiting.length + (this.#back === undefined ? 0 : 1);
   }
 
-  add(messages: readonly Message[], grant: Grant): void {
-    this.#waiting.push({ messages, next: 0, grant });
+  /** A subscribe that is repeated begins anew; what was left of the former one is part of it. */
+  add(filter: string, messages: Iterator<Message>, grant: Grant): void {
+    this.drop(filter);
+    const first = messages.next();
+    if (first.done !== true) this.#waiting.push({ filter, grant, rest: messages, next: first.value });
+  }
+
+  /** The subscription has ended. */
+  drop(filter: string): void {
+    const index = this.#waiting.findIndex((replay) => replay.filter === filter);
+    if (index >= 0) this.#waiting.splice(index, 1);
   }
 
   /** The next delivery, or undefined when all are done. */
   take(topicOf: (message: Message) => string): Outgoing | undefined {
-    for (let replay = this.#waiting[0]; replay !== undefined; replay = this.#waiting[0]) {
-      const message = replay.messages[replay.next];
-      if (message !== undefined) {
-        replay.next++;
-        const { grant } = replay;
-        const qos: QoS = message.qos < grant.qos ? message.qos : grant.qos;
-        return new Outgoing(message, topicOf(message), qos, true, grant.identifiers, undefined);
-      }
-      this.#waiting.shift();
-    }
-    return undefined;
+    this.#taken = this.#back ?? this.#takeNext(topicOf);
+    this.#back = undefined;
+    return this.#taken;
+  }
+
+  #takeNext(topicOf: (message: Message) => string): Outgoing | undefined {
+    const replay = this.#waiting[0];
+    if (replay === undefined) return undefined;
+    const { next: message, grant } = replay;
+    const following = replay.rest.next();
+    if (following.done === true) this.#waiting.shift();
+    else replay.next = following.value;
+    const qos: QoS = message.qos < grant.qos ? message.qos : grant.qos;
+    return new Outgoing(message, topicOf(message), qos, true, grant.identifiers, undefined);
   }
 
   /** The one just taken could not be handed out: it is the next again. */
   putBack(): void {
-    this.#waiting[0]!.next--;
+    this.#back = this.#taken;
   }
 }

@@ -161,11 +161,16 @@ export class Session implements Subscriber {
   }
 
   /** Retained messages for a new subscription; they go out with RETAIN set [MQTT-3.3.1-8]. */
-  replay(messages: readonly Message[], grant: Grant): void {
-    if (messages.length === 0) return;
+  replay(filter: string, messages: Iterator<Message>, grant: Grant): void {
     this.#replays ??= new Replays();
-    this.#replays.add(messages, grant);
+    this.#replays.add(filter, messages, grant);
     this.flush();
+    if (this.#replays?.left === 0) this.#replays = undefined;
+  }
+
+  /** The client does not want them any more [MQTT-3.10.4-2]. */
+  endReplay(filter: string): void {
+    this.#replays?.drop(filter);
   }
 
   attach(occupant: Occupant, credit: number): void {
@@ -550,12 +555,13 @@ export class Session implements Subscriber {
     for (;;) {
       const delivery = replays.take((message) => this.unmounted(message.topic));
       if (delivery === undefined) return;
-      if (newer.has(delivery.topic)) continue;
-      if (delivery.qos === 0 || !this.#queue.fits(delivery.message.weight)) {
-        this.#context.counters[delivery.qos === 0 ? "droppedAway" : "droppedFull"].value++;
-      } else {
-        this.#enqueue(delivery);
+      if (delivery.qos === 0 || newer.has(delivery.topic)) continue;
+      if (!this.#queue.fits(delivery.message.weight)) {
+        // How many more there are is not worth the walk.
+        this.#context.counters.droppedFull.value++;
+        return;
       }
+      this.#enqueue(delivery);
     }
   }
 

@@ -213,11 +213,12 @@ export class Sessions {
     const handling = options.retainHandling ?? 0;
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
     if (handling === 2 || (handling === 1 && !isNew) || sharedPrefix(filter) !== "") return;
-    session.replay(this.#bus.retained(onBus, this.#options.replayMax), asGrant(options));
+    session.replay(filter, this.#bus.replay(onBus, this.#options.replayMax), asGrant(options));
   }
 
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
+    session.endReplay(filter);
     this.#bus.unsubscribe(session, this.mounted(session, filter));
     if (session.durable) this.#context.journal?.unsubscribed(session, filter);
     return true;
