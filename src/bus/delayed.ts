@@ -5,6 +5,8 @@ import type { Message } from "./message.ts";
 export interface DelayedLimits {
   /** Messages that may wait at one time. */
   readonly messages: number;
+  /** Bytes that they may weigh together. */
+  readonly bytes: number;
 }
 
 export interface DelayedJournal {
@@ -19,6 +21,7 @@ export class DelayedMessages {
   readonly #publish: (message: Message) => void;
   readonly #journal: DelayedJournal | undefined;
   #waiting = 0;
+  #bytes = 0;
 
   constructor(
     alarms: Alarms,
@@ -38,6 +41,7 @@ export class DelayedMessages {
 
   add(message: Message, due: Instant): boolean {
     if (this.#waiting >= this.#limits.messages) return false;
+    if (this.#bytes + message.weight > this.#limits.bytes) return false;
     const kept = message.kept();
     this.#journal?.delayed(kept, due);
     this.restore(kept, due);
@@ -47,9 +51,11 @@ export class DelayedMessages {
   /** Waits again for what a store had kept. */
   restore(message: Message, due: Instant): void {
     this.#waiting++;
+    this.#bytes += message.weight;
     this.#alarms.arm(
       new CallbackAlarm((now) => {
         this.#waiting--;
+        this.#bytes -= message.weight;
         // Its life may have been shorter than its delay [MQTT-3.3.2-5].
         if (message.expiresAt > now) this.#publish(message);
         this.#journal?.released(message);

@@ -43,6 +43,8 @@ export class Message {
   encodings: unknown[] | undefined = undefined;
   /** Made once, so that a message that waits in many queues is held, and stored, once. */
   #kept: Message | undefined = undefined;
+  /** Weighed once: there may be many. */
+  #propertiesWeight = -1;
 
   constructor(
     topic: string,
@@ -64,7 +66,9 @@ export class Message {
 
   /** Approximate memory held by a queued copy, in bytes; what queue limits count. */
   get weight(): number {
-    return 128 + this.topic.length + this.payload.length;
+    if (this.properties === undefined) return OWN_WEIGHT + this.topic.length + this.payload.length;
+    if (this.#propertiesWeight < 0) this.#propertiesWeight = weightOf(this.properties);
+    return OWN_WEIGHT + this.topic.length + this.payload.length + this.#propertiesWeight;
   }
 
   /** The same message under another topic (mountpoint, rewrite, delayed publish). */
@@ -105,6 +109,18 @@ export class Message {
     copy.redelivered = this.redelivered;
     return copy;
   }
+}
+
+/** A message without its contents. */
+const OWN_WEIGHT = 128;
+/** A pair of user properties without its texts. */
+const PAIR_WEIGHT = 64;
+
+function weightOf(properties: MessageProperties): number {
+  const { contentType = "", responseTopic = "", correlationData, userProperties = [] } = properties;
+  let weight = contentType.length + responseTopic.length + (correlationData?.length ?? 0);
+  for (const [name, value] of userProperties) weight += PAIR_WEIGHT + name.length + value.length;
+  return weight;
 }
 
 let slots = 0;

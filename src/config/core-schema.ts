@@ -100,6 +100,7 @@ const Delayed = Type.Object(
       description: "Delayed messages waiting at most; further ones are refused.",
       default: 100_000,
     }),
+    bytes: sizeSetting({ description: "Memory for delayed messages at most.", default: "64MB" }),
   },
   { description: "Limits of $delayed/<seconds>/<topic>." },
 );

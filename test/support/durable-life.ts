@@ -50,7 +50,7 @@ export class Life {
     );
     this.gate = new Gate(this.bus, {
       alarms: this.deadlines,
-      delayed: { messages: 100 },
+      delayed: { messages: 100, bytes: 1 << 24 },
       journal: state,
       unheard: { value: 0 },
     });

@@ -104,7 +104,7 @@ export class World {
     const counters = newCoreCounters((name) => this.counter(name));
     this.gate = new Gate(this.bus, {
       alarms: this.deadlines,
-      delayed: { messages: 10_000 },
+      delayed: { messages: 10_000, bytes: 1 << 24 },
       journal: options.journal,
       commits: options.commits,
       unheard: counters.messagesNoSubscribers,

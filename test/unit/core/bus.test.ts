@@ -43,7 +43,11 @@ function newBus(options: Partial<EmbeddedBusOptions> = {}) {
     { now: () => now },
     mulberry32(3),
   );
-  const gate = new Gate(bus, { alarms: deadlines, delayed: { messages: 2 }, unheard: { value: 0 } });
+  const gate = new Gate(bus, {
+    alarms: deadlines,
+    delayed: { messages: 2, bytes: 1 << 20 },
+    unheard: { value: 0 },
+  });
   return { bus, gate, deadlines };
 }
 
