@@ -16,8 +16,16 @@ import { MODULES } from "./modules.ts";
 import { systemClock } from "./net/clock.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
-import type { LmdbOptions } from "./store/lmdb/engine.ts";
-import { checkStore, compactStore, exportStore, importStore, storeStats } from "./store/maintenance.ts";
+import { convertStore } from "./store/convert.ts";
+import { KIND_NAMES } from "./store/kinds.ts";
+import {
+  checkStore,
+  compactStore,
+  exportStore,
+  importStore,
+  type StoreOptions,
+  storeStats,
+} from "./store/maintenance.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
 
 const version = (JSON.parse(readFileSync(join(INSTALLATION, "package.json"), "utf8")) as { version: string })
@@ -31,7 +39,7 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
   const { engine, ...options } = config.store;
   if (engine === "memory") return undefined;
   return openStore(
-    { ...options, folder: config.dataFolder },
+    { ...options, engine, folder: config.dataFolder },
     {
       failure(failure) {
         if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
@@ -44,9 +52,11 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
   );
 }
 
-function storeOptions(request: ConfigRequest): LmdbOptions {
+function storeOptions(request: ConfigRequest): StoreOptions {
   const { config } = load(request);
-  return { ...config.store, folder: config.dataFolder };
+  const { engine, ...options } = config.store;
+  // What lies in a folder can be looked after whatever the gateway would use.
+  return { ...options, engine: engine === "memory" ? "embedded" : engine, folder: config.dataFolder };
 }
 
 const problemOf = ({ kept }: Composition): { detail?: string } =>
@@ -128,6 +138,8 @@ process.exitCode = await runCli(
       export: (request, path) => exportStore(storeOptions(request), path),
       import: (request, path) => importStore(storeOptions(request), path),
       compact: (request) => compactStore(storeOptions(request)),
+      kinds: KIND_NAMES,
+      convert: (request, to) => convertStore(storeOptions(request), to as (typeof KIND_NAMES)[number]),
     },
   },
   {

@@ -18,6 +18,8 @@ export const OPERATOR_ERRORS = {
   "store-full": "The store has reached its configured size.",
   "store-format": "The data folder was written by a version with another format.",
   "store-failed": "What is kept on disk cannot be read or written.",
+  "store-kind": "The data folder holds a store of another kind than the one that is asked for.",
+  "store-empty": "The data folder holds no store.",
   "store-not-empty": "The data folder of an import holds records already.",
   "store-import": "The file of an import is no export, or damaged.",
   "internal-error": "A bug in Isthmus.",

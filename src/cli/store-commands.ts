@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import type { ConfigRequest } from "./cli.ts";
 import { EXIT } from "./errors.ts";
 import { STORE_EXAMPLES } from "./examples.ts";
@@ -19,6 +19,9 @@ export interface StorePorts {
   import(request: ConfigRequest, path: string): Promise<number>;
   /** Resolves to the bytes before and after. */
   compact(request: ConfigRequest): Promise<readonly [before: number, after: number]>;
+  readonly kinds: readonly string[];
+  /** Resolves to the number of records. */
+  convert(request: ConfigRequest, to: string): Promise<number>;
 }
 
 interface StoreOptions {
@@ -88,4 +91,9 @@ export function addStore(
       out(`${mebibytes(before)} before, ${mebibytes(after)} now\n`);
     },
   );
+  command("convert", "make a store of the other kind of what the data folder holds")
+    .addArgument(new Argument("<kind>", "kind to make").choices(ports.kinds))
+    .action(async (kind: string, options: StoreOptions) => {
+      out(`${await ports.convert(requestOf(options), kind)} records, now in a store of the kind ${kind}\n`);
+    });
 }

@@ -26,14 +26,14 @@ const Node = Type.Object(
 
 const Store = Type.Object(
   {
-    engine: choice(["embedded", "memory"], {
+    engine: choice(["embedded", "lmdb", "log", "memory"], {
       description:
-        "Where sessions, queues and retained messages are kept. embedded: on disk under dataFolder, through crash and power cut. memory: in this process, lost at its end.",
+        "Where sessions, queues and retained messages are kept. embedded: on disk under dataFolder, through crash and power cut, in the kind of store that lies there. lmdb, log: in this kind and no other (isthmus store convert). memory: in this process, lost at its end.",
       default: "embedded",
     }),
     commitWindow: durationSetting({
       description:
-        "Least time from the beginning of one commit to that of the next: what is written meanwhile is committed together. Longer ones cost latency and save disk flushes; 0 commits at the end of each turn of the event loop.",
+        "Least time from the beginning of one commit to that of the next: what is written meanwhile is committed together. Where commits take less than this, it is as short as they are. 0 commits at the end of each turn of the event loop.",
       default: "2ms",
       maximum: "1s",
     }),

@@ -7,7 +7,7 @@ const OWNER_ONLY = 0o700;
 const OTHERS = 0o077;
 
 /** Files that engines and their lock make. */
-const OWN_FILE = /^(lock(\.\d+)?|isthmus\.mdb(-lock|\.compact(-lock)?)?|\d+\.log(\.new)?)$/;
+const OWN_FILE = /^(lock(\.\d+)?|isthmus\.mdb(-lock|\.compact(-lock)?)?|\d+\.log(\.new)?|converting|former)$/;
 
 /** Throws `StoreError`, which says what to do. */
 export function prepareFolder(folder: string, note: (sentence: string) => void): void {

@@ -1,17 +1,14 @@
-import {
-  type CommitWait,
-  type Key,
-  type Store,
-  type StoredValue,
-  StoreRecord,
-  type Table,
-} from "../session/store.ts";
+import type { CommitWait, Key, Store, StoredValue, StoreRecord, Table } from "../session/store.ts";
 import type { AsideRecord } from "./aside.ts";
 import { Callback, settle, waitFor } from "./commit-waits.ts";
 import type { Change, Engine } from "./engine.ts";
+import { changeOf, letGo, NamedRecord } from "./records.ts";
 
 export interface GroupCommitOptions {
-  /** Milliseconds from the beginning of one commit to that of the next, at least; what is written meanwhile is one. */
+  /**
+   * Milliseconds from the beginning of one commit to that of the next, at least; what is written meanwhile is one.
+   * Less where commits take less: a quick disk is not waited for.
+   */
   readonly window: number;
   /** Milliseconds that a patient record is given to be dropped, before it waits for a commit; up to twice that. */
   readonly patience: number;
@@ -27,6 +24,9 @@ export interface GroupCommitOptions {
 
 /** What a commit that failed while nothing waits is tried again with. */
 const PROBE: Change = { table: "meta", key: "probe", value: () => 1 };
+
+/** How many commits what is usual goes back, about. */
+const USUAL_OF = 8;
 
 /** For metrics; they only grow. */
 export interface CommitCounts {
@@ -73,6 +73,8 @@ export class GroupCommit implements Store {
   #windowRuns = false;
   #windowEnded = false;
   #patienceRuns = false;
+  /** Milliseconds that commits have taken lately. */
+  #usual = 0;
   /** When the last commit began. */
   #lastCommit = Number.NEGATIVE_INFINITY;
   /** The next commit takes patient records, too. */
@@ -218,7 +220,8 @@ export class GroupCommit implements Store {
   }
 
   #windowLeft(): number {
-    return Math.max(0, this.#lastCommit + this.#options.window - this.#options.now());
+    const window = Math.min(this.#options.window, this.#usual);
+    return Math.max(0, this.#lastCommit + window - this.#options.now());
   }
 
   #startPatience(): void {
@@ -269,7 +272,9 @@ export class GroupCommit implements Store {
       () => {
         this.counts.commits++;
         this.counts.records += batch.records.length;
-        this.counts.milliseconds += this.#options.now() - started;
+        const took = this.#options.now() - started;
+        this.counts.milliseconds += took;
+        this.#usual += (took - this.#usual) / USUAL_OF;
         this.#committed(batch, undefined);
       },
       (error: unknown) => {
@@ -359,36 +364,3 @@ export class GroupCommit implements Store {
     settle(waits, undefined);
   }
 }
-
-/** What a name stands for, from its first change until that is committed. */
-class NamedRecord extends StoreRecord {
-  readonly table: Table;
-  readonly key: Key;
-  readonly name: string;
-  make: () => StoredValue = () => undefined;
-
-  constructor(table: Table, key: Key, name: string) {
-    super();
-    this.table = table;
-    this.key = key;
-    this.name = name;
-  }
-
-  value(): StoredValue {
-    return this.make();
-  }
-}
-
-/** A record needs what it needed no more; returns that if nothing else does. */
-function letGo(record: StoreRecord): StoreRecord | undefined {
-  const { needs } = record;
-  if (needs === undefined) return undefined;
-  record.needs = undefined;
-  return --needs.needers === 0 ? needs : undefined;
-}
-
-const changeOf = (record: StoreRecord): Change => ({
-  table: record.table,
-  key: record.key,
-  value: record.dropped ? undefined : () => record.value(),
-});

@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import { type Key, TABLES, type Table } from "../session/store.ts";
 import { type Checked, checkRecords } from "./check.ts";
-import type { Change, Damage } from "./engine.ts";
-import { LmdbEngine, type LmdbOptions } from "./lmdb/engine.ts";
+import type { Change, Damage, DiskEngine, EngineOptions } from "./engine.ts";
+import { type KindAsked, openEngine } from "./kinds.ts";
 import { FORMAT } from "./migrations.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -16,13 +16,17 @@ export interface StoreStats {
   readonly used: number;
 }
 
+export interface StoreOptions extends EngineOptions {
+  readonly engine: KindAsked;
+}
+
 /** Records written in one commit by an import. */
 const BATCH = 1000;
 /** Meta records that belong to the file and not to what it keeps. */
 const META_KEPT_BACK: readonly Key[] = ["format", "probe"];
 
-async function withStore<T>(options: LmdbOptions, work: (engine: LmdbEngine) => T | Promise<T>): Promise<T> {
-  const engine = await LmdbEngine.open(options);
+async function withStore<T>(options: StoreOptions, work: (engine: DiskEngine) => T | Promise<T>): Promise<T> {
+  const engine = await openEngine(options.engine, options);
   try {
     return await work(engine);
   } finally {
@@ -30,13 +34,13 @@ async function withStore<T>(options: LmdbOptions, work: (engine: LmdbEngine) => 
   }
 }
 
-export function checkStore(options: LmdbOptions): Promise<Checked> {
+export function checkStore(options: StoreOptions): Promise<Checked> {
   const unreadable: Damage[] = [];
   const damaged = (damage: Damage): void => void unreadable.push(damage);
   return withStore({ ...options, damaged }, (engine) => checkRecords(engine, unreadable));
 }
 
-export const storeStats = (options: LmdbOptions): Promise<StoreStats> =>
+export const storeStats = (options: StoreOptions): Promise<StoreStats> =>
   withStore(options, (engine) => ({
     records: new Map(TABLES.map((table) => [table, engine.count(table)])),
     size: engine.size(),
@@ -44,15 +48,15 @@ export const storeStats = (options: LmdbOptions): Promise<StoreStats> =>
   }));
 
 /** Gives what records no longer need back to the disk; resolves to the sizes before and after. */
-export async function compactStore(options: LmdbOptions): Promise<readonly [before: number, after: number]> {
-  const engine = await LmdbEngine.open(options);
+export async function compactStore(options: StoreOptions): Promise<readonly [before: number, after: number]> {
+  const engine = await openEngine(options.engine, options);
   const before = engine.size();
   await engine.compact();
   return [before, (await storeStats(options)).size];
 }
 
 /** Writes every record as a line of JSON; resolves to how many. Also of a damaged file, as far as it can be read. */
-export function exportStore(options: LmdbOptions, path: string): Promise<number> {
+export function exportStore(options: StoreOptions, path: string): Promise<number> {
   return withStore({ ...options, salvage: true }, async (engine) => {
     let count = 0;
     function* lines(): Generator<string> {
@@ -71,7 +75,7 @@ export function exportStore(options: LmdbOptions, path: string): Promise<number>
 }
 
 /** Reads an export into a store that is empty; resolves to how many records came in. Older formats are migrated. */
-export async function importStore(options: LmdbOptions, path: string): Promise<number> {
+export async function importStore(options: StoreOptions, path: string): Promise<number> {
   const [count, format] = await withStore(options, async (engine) => {
     for (const table of TABLES) {
       if (table !== "meta" && engine.count(table) > 0) {
@@ -88,7 +92,7 @@ export async function importStore(options: LmdbOptions, path: string): Promise<n
   return count;
 }
 
-async function readInto(engine: LmdbEngine, path: string): Promise<readonly [count: number, format: number]> {
+async function readInto(engine: DiskEngine, path: string): Promise<readonly [count: number, format: number]> {
   let format: number | undefined;
   let line = 0;
   let count = 0;

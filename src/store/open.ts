@@ -1,9 +1,10 @@
 import type { Duration } from "../lib/time.ts";
 import type { Damage } from "./engine.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { LmdbEngine } from "./lmdb/engine.ts";
+import { type KindAsked, openEngine } from "./kinds.ts";
 
 export interface StoreOptions {
+  readonly engine: KindAsked;
   readonly folder: string;
   readonly commitWindow: Duration;
   readonly sync: boolean;
@@ -35,7 +36,7 @@ export interface StoreEvents {
 /** Opens the embedded store. Throws `StoreError`. */
 export async function openStore(options: StoreOptions, events: StoreEvents): Promise<OpenedStore> {
   const { damaged, note } = events;
-  const engine = await LmdbEngine.open({ ...options, damaged, note });
+  const engine = await openEngine(options.engine, { ...options, damaged, note });
   const store = new GroupCommit(engine, {
     window: options.commitWindow,
     patience: PATIENCE_MS,

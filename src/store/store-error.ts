@@ -19,7 +19,12 @@ export class StoreError extends Error {
         `the data folder ${folder} cannot be written (${code}); change its owner, or name another with --data`,
       );
     }
-    if (code === "ENOSPC" || /no space|MDB_MAP_FULL/i.test(message)) {
+    if (
+      code === "ENOSPC" ||
+      code === "EDQUOT" ||
+      code === "EFBIG" ||
+      /no space|MDB_MAP_FULL/i.test(message)
+    ) {
       return new StoreError(
         "disk-full",
         `no space left for ${folder}; free some, or name another folder with --data`,

@@ -70,7 +70,7 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
   });
   const { engine, ...store } = config.store;
   const kept =
-    engine === "memory" ? undefined : await openStore({ ...store, folder: config.dataFolder }, DEAF);
+    engine === "memory" ? undefined : await openStore({ engine, ...store, folder: config.dataFolder }, DEAF);
   const composition = compose(config, MODULES, openLog({ level: "warn", format: "json", output }), kept);
   await composition.open();
   return {

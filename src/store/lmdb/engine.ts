@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { renameSync, statSync } from "node:fs";
+import { renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { Key, StoredValue, Table } from "../../session/store.ts";
@@ -138,6 +138,9 @@ export class LmdbEngine implements DiskEngine {
       await this.#root.close();
       closeToOthers(`${path}.compact`);
       renameSync(`${path}.compact`, path);
+    } catch (error) {
+      rmSync(`${path}.compact`, { force: true });
+      throw StoreError.of(error, this.#options.folder);
     } finally {
       await this.#lock.release();
     }

@@ -13,11 +13,11 @@ const BATCH = 20_000;
 const EXPIRY = /** @type {any} */ (30 * 86_400_000);
 
 /**
- * @param {{folder: string, retained: number, sessions: number, queued: number}} how   `queued`: messages a session
+ * @param {{engine?: "embedded" | "lmdb" | "log", folder: string, retained: number, sessions: number, queued: number}} how   `queued`: messages a session
  * @returns {Promise<{records: number, bytes: number}>}
  */
-async function fill({ folder, retained, sessions: count, queued }) {
-  const options = { folder, commitWindow: /** @type {any} */ (0), sync: false, sizeMax: 1e12 };
+async function fill({ engine = "embedded", folder, retained, sessions: count, queued }) {
+  const options = { engine, folder, commitWindow: /** @type {any} */ (0), sync: false, sizeMax: 1e12 };
   const opened = await openStore(options, {
     failure(failure) {
       if (failure !== undefined) throw failure;

@@ -55,8 +55,9 @@ const isthmus = (name, label, store) => ({
 
 const PEERS = [
   isthmus("memory", "Isthmus, memory", ["store.engine=memory"]),
-  isthmus("embedded", "Isthmus, embedded", []),
-  isthmus("nosync", "Isthmus, `sync: false`", ["store.sync=false"]),
+  isthmus("lmdb", "Isthmus, LMDB", ["store.engine=lmdb"]),
+  isthmus("log", "Isthmus, log", ["store.engine=log"]),
+  isthmus("nosync", "Isthmus, log, `sync: false`", ["store.engine=log", "store.sync=false"]),
   {
     name: "mosquitto",
     label: "mosquitto, saved each second",

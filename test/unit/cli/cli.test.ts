@@ -42,6 +42,8 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
       export: () => Promise.resolve(0),
       import: () => Promise.resolve(0),
       compact: () => Promise.resolve([0, 0]),
+      kinds: ["lmdb", "log"],
+      convert: () => Promise.resolve(0),
     },
     ...setting.ports,
   };

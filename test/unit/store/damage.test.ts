@@ -122,7 +122,7 @@ describe("a store file", () => {
       }),
     ).toBe(RECORDS);
     expect(reported).toEqual(["its checksum is wrong"]);
-    const options = { folder: join(folder, "data"), sync: true, sizeMax: 1e9 };
+    const options = { engine: "lmdb", folder: join(folder, "data"), sync: true, sizeMax: 1e9 } as const;
     const [problem] = (await checkStore(options)).problems;
     expect(problem).toBe("retained: a record cannot be read: its checksum is wrong");
     const engine = await open();
@@ -145,7 +145,7 @@ describe("a store file", () => {
     });
     expect(said).toMatch(/is damaged: page \d+\. .* isthmus store export may save what can be read/);
     const file = join(folder, "saved.jsonl");
-    const options = { folder: join(folder, "data"), sync: true, sizeMax: 1e9 };
+    const options = { engine: "lmdb", folder: join(folder, "data"), sync: true, sizeMax: 1e9 } as const;
     // Values on several pages of their own have lost a byte there.
     const large = RECORDS / 100;
     expect(await exportStore(options, file)).toBe(RECORDS - large);

@@ -5,7 +5,13 @@ import { open as openLmdb } from "lmdb";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Key, Table } from "#core/session/store.ts";
 import { LmdbEngine, type LmdbOptions } from "#core/store/lmdb/engine.ts";
-import { compactStore, exportStore, importStore, storeStats } from "#core/store/maintenance.ts";
+import {
+  compactStore,
+  exportStore,
+  importStore,
+  type StoreOptions,
+  storeStats,
+} from "#core/store/maintenance.ts";
 import type { Migration } from "#core/store/migrations.ts";
 
 let folder: string;
@@ -14,7 +20,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const options = (more: Partial<LmdbOptions> = {}): LmdbOptions => ({
+const options = (more: Partial<LmdbOptions> = {}): LmdbOptions & StoreOptions => ({
+  engine: "lmdb",
   ...{ folder: join(folder, "data"), sync: true, sizeMax: 1e9 },
   ...more,
 });
