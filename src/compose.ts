@@ -134,7 +134,7 @@ export function compose(
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
     async open() {
-      for (const listener of openListeners(config)) await lifecycle.open(plan(modules, listener));
+      for (const listener of openListeners(config)) await lifecycle.open(plan(modules, config, listener));
     },
     reload: (load) => reload.run(load),
     async stop(within = config.node.shutdownTimeout) {
@@ -260,9 +260,10 @@ function everySecond(core: Core, run: () => void): void {
 }
 
 /** What a listener's configuration asks the transports for. */
-function plan(modules: readonly AnyGatewayModule[], listener: OpenListener): ListenerPlan {
-  const { gateway, name, config } = listener;
-  if (config.transport === "udp") return { gateway, name, datagram: datagramOptions(listener) };
-  const profile = modules.find((module) => module.name === gateway)?.websocket;
+function plan(modules: readonly AnyGatewayModule[], config: Config, listener: OpenListener): ListenerPlan {
+  const { gateway, name } = listener;
+  if (listener.config.transport === "udp") return { gateway, name, datagram: datagramOptions(listener) };
+  const module = modules.find((known) => known.name === gateway);
+  const profile = module?.websocket?.(config.gateways[gateway] as never);
   return { gateway, name, stream: streamOptions(listener, profile) };
 }

@@ -12,12 +12,12 @@ export const coap: GatewayModule<CoapConfig> = {
   name: "coap",
   schema,
   // RFC 8323 §4.1, §8.1: the subprotocol is mandatory, and the path a well-known one.
-  websocket: {
+  websocket: () => ({
     path: "/.well-known/coap",
     subprotocols: ["coap"],
     subprotocolRequired: true,
     frames: "binary",
-  },
+  }),
   open(config, host) {
     const topics = new Topics(config.collection.topics, host.alarms);
     const connections = new Connections();

@@ -9,7 +9,7 @@ export const mqtt: GatewayModule<MqttConfig> = {
   name: "mqtt",
   schema,
   // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
-  websocket: { subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" },
+  websocket: () => ({ subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" }),
   open(config, host) {
     const counters = mqttCounters(host);
     const endpoint: Endpoint = {

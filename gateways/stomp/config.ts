@@ -155,7 +155,7 @@ export const stompSchema = Type.Object(
       default: "7d",
     }),
     sockjs: texts(
-      "Path prefixes under which SockJS clients connect, as in <prefix>/<server>/<session>/websocket; the listener must accept these paths too.",
+      "Path prefixes under which SockJS clients connect to WebSocket listeners, as in <prefix>/<server>/<session>/websocket; without WebSocket by xhr_streaming, eventsource or xhr.",
       [],
     ),
   },

@@ -9,12 +9,13 @@ import { openSockJs, sockJsPaths } from "./sockjs.ts";
 export const stomp: GatewayModule<StompConfig> = {
   name: "stomp",
   schema: stompSchema,
-  websocket: {
+  websocket: ({ sockjs }) => ({
     subprotocols: ["v12.stomp", "v11.stomp", "v10.stomp"],
     // Clients without a subprotocol are common, and the CONNECT frame says the version anyway.
     subprotocolRequired: false,
     frames: "mirror",
-  },
+    sockjs,
+  }),
   open(config, host): Gateway {
     const settings: Settings = {
       config,

@@ -52,6 +52,8 @@ export interface WebSocketProfile {
   readonly subprotocolRequired: boolean;
   /** `mirror`: text or binary as the client's last message, text before the first. */
   readonly frames: "binary" | "mirror";
+  /** Path prefixes under which SockJS clients connect. */
+  readonly sockjs?: readonly string[];
 }
 
 /** A running gateway. */
@@ -81,7 +83,7 @@ export interface GatewayModule<Config> {
   readonly schema: TSchema;
   /** False: it runs only where the configuration says `enable: true`. */
   readonly enabledByDefault?: boolean;
-  readonly websocket?: WebSocketProfile;
+  websocket?(config: Config): WebSocketProfile;
   /** Looks at settings that have passed the schema, before anything is opened. */
   check?(config: Config): readonly SettingProblem[];
   open(config: Config, host: GatewayHost): Gateway;

@@ -112,6 +112,8 @@ export interface StreamListenerOptions {
         readonly messageSizeMax: number;
         /** Accepted Origin headers; empty accepts all. */
         readonly origins: readonly string[];
+        /** Path prefixes of SockJS, whose clients may do without WebSocket. */
+        readonly sockjs?: readonly string[] | undefined;
       }
     | undefined;
 }

@@ -19,6 +19,12 @@ export function pathMatches(pattern: string, path: string): boolean {
   );
 }
 
+/** SockJS's own transport, and WebSocket without its framing. */
+function sockJsPatterns(prefix: string): string[] {
+  const base = prefix.replace(/\/+$/, "");
+  return [`${base}/*/*/websocket`, `${base}/websocket`];
+}
+
 export const requestPath = (request: IncomingMessage): string => (request.url ?? "").split("?", 1)[0] ?? "";
 
 const offeredSubprotocols = (request: IncomingMessage): string[] =>
@@ -39,7 +45,8 @@ export function refuseHandshake(
   options: WebSocketOptions,
 ): HandshakeRefusal | undefined {
   const path = requestPath(request);
-  if (!options.paths.some((pattern) => pathMatches(pattern, path))) {
+  const paths = [...options.paths, ...(options.sockjs ?? []).flatMap(sockJsPatterns)];
+  if (!paths.some((pattern) => pathMatches(pattern, path))) {
     return { status: 404, problem: "no WebSocket at this path" };
   }
   // Only browsers send an origin, and only they have to be kept from acting for somebody else (RFC 6455 §10.2).

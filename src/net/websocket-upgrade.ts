@@ -10,6 +10,7 @@ import { WebSocketServer } from "ws";
 import type { Peer } from "../contract/peer.ts";
 import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
+import { SockJsServer } from "./sockjs-server.ts";
 import type { SocketLimits } from "./tcp.ts";
 import type { AcceptStream } from "./transport.ts";
 import { offerWebSocket } from "./websocket.ts";
@@ -22,12 +23,13 @@ import {
 
 const HEADER_BYTES_MAX = 8192;
 
-/** Answers HTTP upgrades on sockets that others have accepted; every other request is told to upgrade. */
+/** Answers HTTP upgrades, and SockJS, on sockets that others have accepted; others are told to upgrade. */
 export class WebSocketUpgrade {
   readonly #options: WebSocketOptions;
   readonly #limits: SocketLimits;
   readonly #accept: AcceptStream;
   readonly #http: Server;
+  readonly #sockjs: SockJsServer;
   readonly #websockets: WebSocketServer;
   readonly #arrivals = new WeakMap<Socket, Arrival>();
 
@@ -35,7 +37,13 @@ export class WebSocketUpgrade {
     this.#options = { ...options, origins: options.origins.map((origin) => origin.toLowerCase()) };
     this.#limits = limits;
     this.#accept = accept;
-    this.#http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, tellToUpgrade);
+    this.#sockjs = new SockJsServer(options, limits, accept);
+    this.#http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+      const arrival = this.#arrivals.get(request.socket);
+      const path = requestPath(request);
+      if (arrival === undefined || !this.#sockjs.serve(request, response, path, arrival))
+        tellToUpgrade(response);
+    });
     this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket as Socket, head));
     this.#websockets = new WebSocketServer({
       noServer: true,
@@ -79,7 +87,7 @@ export class WebSocketUpgrade {
   }
 }
 
-function tellToUpgrade(_request: IncomingMessage, response: ServerResponse): void {
+function tellToUpgrade(response: ServerResponse): void {
   const body = "This is a WebSocket listener.\n";
   response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" });
   response.end(body);
