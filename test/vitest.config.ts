@@ -8,6 +8,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["dev"] } },
   test: {
     include: ["test/**/*.test.ts"],
+    // Real file systems that get full: `npm run test:disk`.
+    exclude: ["test/disk/**"],
     environment: "node",
     globalSetup: "test/support/install-programs.ts",
     pool: "threads",

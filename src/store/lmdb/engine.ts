@@ -13,6 +13,7 @@ import { FORMAT, FORMAT_KEY, MIGRATIONS, type Migration } from "../migrations.ts
 import { StoreError } from "../store-error.ts";
 import { headDamage, treeDamage } from "./file-check.ts";
 import { formerEntries, formerTables, leaveFormer } from "./former-format.ts";
+import { Reserve } from "./reserve.ts";
 
 const FILE = "isthmus.mdb";
 const RECORDS = "records";
@@ -20,6 +21,14 @@ const RECORDS = "records";
 const DATABASES_MAX = 12;
 /** LMDB's own limit is 1,978 bytes; a longer key is replaced by its digest. */
 const KEY_LENGTH_MAX = 1500;
+const PAGE = 4096;
+/** Levels that a tree may have, and more than it does. */
+const LEVELS = 6;
+/** A longer value has pages of its own, one behind the other. */
+const LARGE = 1900;
+/** Room that is kept for removals, and how many it is enough for at once. */
+const KEPT = 1 << 20;
+const REMOVALS = 32;
 /** Between the table and the digest: no key has this there. */
 const DIGEST = 0xff;
 
@@ -50,6 +59,7 @@ interface Unreadable {
 export class LmdbEngine implements DiskEngine {
   readonly #root: RootDatabase;
   readonly #records: Records;
+  readonly #reserve: Reserve;
   readonly #lock: FolderLock;
   readonly #options: LmdbOptions;
   /** The last commit failed: the next ones take the slower way, which fails without a trace. */
@@ -57,7 +67,14 @@ export class LmdbEngine implements DiskEngine {
   /** What cannot be read, by key: the next commit moves it aside. */
   readonly #unreadable = new Map<string, Unreadable>();
 
-  private constructor(root: RootDatabase, records: Records, lock: FolderLock, options: LmdbOptions) {
+  private constructor(
+    root: RootDatabase,
+    records: Records,
+    reserve: Reserve,
+    lock: FolderLock,
+    options: LmdbOptions,
+  ) {
+    this.#reserve = reserve;
     this.#root = root;
     this.#records = records;
     this.#lock = lock;
@@ -74,16 +91,19 @@ export class LmdbEngine implements DiskEngine {
     if (lock === undefined) {
       throw new StoreError("store-in-use", `another process uses the data folder ${folder}`);
     }
+    let reserve: Reserve | undefined;
     try {
       const path = join(folder, FILE);
       const root = openFile(path, options);
       for (const file of [path, `${path}-lock`, join(folder, "lock")]) closeToOthers(file);
       const records: Records = root.openDB({ name: RECORDS, encoding: "binary", keyEncoding: "binary" });
-      const engine = new LmdbEngine(root, records, lock, options);
+      reserve = await Reserve.open(path);
+      const engine = new LmdbEngine(root, records, reserve, lock, options);
       ignoreRejectionsOfNobody();
       await engine.#migrate(folder);
       return engine;
     } catch (error) {
+      await reserve?.close();
       await lock.release();
       throw StoreError.of(error, folder);
     }
@@ -91,12 +111,20 @@ export class LmdbEngine implements DiskEngine {
 
   /** All or nothing; but when the store is full, removals are made, so that there is room again some time. */
   async commit(changes: readonly Change[]): Promise<void> {
-    if (!this.#full || changes.every((change) => change.value === undefined)) {
-      await this.#write(changes);
+    const damages = [...this.#unreadable.values()].map(({ damage }) => damage);
+    const made = [...asideChanges(damages), ...changes].map(stored);
+    const full = this.#full;
+    if (!full && (await this.#hasRoom(made))) {
+      await this.#write(made);
       return;
     }
-    const removals = changes.filter((change) => change.value === undefined);
-    if (removals.length > 0) await this.#write(removals);
+    const removals = made.filter(({ record }) => record === undefined);
+    for (let from = 0; from < removals.length; from += REMOVALS) {
+      if (!(await this.#hasRoomToRemove())) throw this.#diskFull();
+      await this.#write(removals.slice(from, from + REMOVALS));
+    }
+    if (removals.length === changes.length) return;
+    if (!full) throw this.#diskFull();
     const { sizeMax } = this.#options;
     throw new StoreError("store-full", `the store has reached store.sizeMax (${sizeMax} bytes)`);
   }
@@ -136,6 +164,7 @@ export class LmdbEngine implements DiskEngine {
     try {
       await this.#root.backup(`${path}.compact`, true);
       await this.#root.close();
+      await this.#reserve.close();
       closeToOthers(`${path}.compact`);
       renameSync(`${path}.compact`, path);
     } catch (error) {
@@ -148,7 +177,36 @@ export class LmdbEngine implements DiskEngine {
 
   async close(): Promise<void> {
     await this.#root.close();
+    await this.#reserve.close();
     await this.#lock.release();
+  }
+
+  /** Whether the file has room for all pages that a commit may write, and more is left for removals then. */
+  async #hasRoom(made: readonly Stored[]): Promise<boolean> {
+    let bytes = 0;
+    let large = 0;
+    for (const { key, record } of made) {
+      const length = key.length + (record?.length ?? 0);
+      bytes += length;
+      if (length > LARGE) large += length + 2 * PAGE;
+    }
+    // A page of each level for each change, but no more than there are; and those that are split in two.
+    const tree = this.used();
+    const need = Math.min(made.length * LEVELS * PAGE, tree) + 2 * bytes + KEPT / 4;
+    const end = this.size();
+    if (await this.#reserve.reach(end + need + 3 * KEPT)) return true;
+    // Free pages within the file will do. What needs several in a row may not find them there.
+    return end - tree > 4 * need && this.#reserve.length - end > large + KEPT;
+  }
+
+  async #hasRoomToRemove(): Promise<boolean> {
+    const end = this.size();
+    return (await this.#reserve.reach(end + KEPT)) || end - this.used() > 2 * KEPT;
+  }
+
+  #diskFull(): StoreError {
+    const error = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    return StoreError.of(error, this.#options.folder);
   }
 
   get #full(): boolean {
@@ -164,10 +222,8 @@ export class LmdbEngine implements DiskEngine {
     this.#options.damaged?.(damage);
   }
 
-  async #write(changes: readonly Change[]): Promise<void> {
+  async #write(made: readonly Stored[]): Promise<void> {
     const unreadable = [...this.#unreadable.values()];
-    // Values are made before the first one is written: what throws must not leave half a batch behind.
-    const made = [...asideChanges(unreadable.map(({ damage }) => damage)), ...changes].map(stored);
     const write = (): void => {
       // Each write has a promise of the same fate as the batch: one place hears of it.
       for (const { key } of unreadable) this.#records.remove(key).catch?.(ignore);
@@ -200,7 +256,7 @@ export class LmdbEngine implements DiskEngine {
     const setFormat = (version: number): Change => ({ table: "meta", key: FORMAT_KEY, value: () => version });
     let found = this.#format();
     if (found === undefined) {
-      await this.#write([...this.#former(), setFormat(format)]);
+      await this.commit([...this.#former(), setFormat(format)]);
       await leaveFormer(this.#root, format);
       return;
     }
@@ -213,7 +269,7 @@ export class LmdbEngine implements DiskEngine {
         );
       }
       found++;
-      await this.#write([...migration((table) => this.entries(table)), setFormat(found)]);
+      await this.commit([...migration((table) => this.entries(table)), setFormat(found)]);
     }
   }
 
@@ -237,10 +293,14 @@ export class LmdbEngine implements DiskEngine {
 
 const ignore = (): void => {};
 
-function stored({ table, key, value }: Change): {
+/** Made before the first one is written: what throws must not leave half a batch behind. */
+interface Stored {
   readonly key: Buffer;
+  /** Undefined where it is removed. */
   readonly record: Buffer | undefined;
-} {
+}
+
+function stored({ table, key, value }: Change): Stored {
   const whole = Buffer.from(encodeKey(table, key));
   const isLong = whole.length > KEY_LENGTH_MAX;
   const short = isLong

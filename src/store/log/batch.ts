@@ -1,7 +1,7 @@
 import { encodeKey } from "../codec/key.ts";
 import { ByteSink, encodeValue } from "../codec/value.ts";
 import type { Change } from "../engine.ts";
-import { aligned, FRAME_FULL, FRAME_HEADER, type FrameHead, sealFrame } from "./frame.ts";
+import { aligned, FRAME_FULL, FRAME_HEADER, type FrameHead, sealFrame, VALUE_LENGTH } from "./frame.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Segment } from "./segment.ts";
 
@@ -21,7 +21,6 @@ const NOTES = 6;
 /** The frames of one commit; used again for the next. */
 export class Batch {
   readonly #sink = new ByteSink(64 * 1024);
-  readonly #value = new ByteSink(1024);
   readonly #notes: number[] = [];
   #open: BatchFrame | undefined = undefined;
   readonly frames: BatchFrame[] = [];
@@ -39,17 +38,19 @@ export class Batch {
 
   add({ table, key, value }: Change): void {
     const bytes = encodeKey(table, key);
-    this.#value.length = 0;
-    // The key's bytes hold until the next key is coded: a value codes none.
-    if (value !== undefined) encodeValue(this.#value, value());
     const frame = this.#frame();
-    const start = this.#sink.length;
-    this.#sink.varint(bytes.length);
-    this.#sink.varint(value === undefined ? 0 : this.#value.length + 1);
-    const keyAt = this.#sink.length;
-    this.#sink.raw(bytes);
-    this.#sink.raw(this.#value.bytes.subarray(0, this.#value.length));
-    this.#note(frame, start, keyAt, keyAt + bytes.length, value === undefined);
+    const sink = this.#sink;
+    const start = sink.length;
+    sink.varint(bytes.length);
+    sink.need(VALUE_LENGTH);
+    const lengthAt = sink.length;
+    sink.length += VALUE_LENGTH;
+    const keyAt = sink.length;
+    sink.raw(bytes);
+    const valueAt = sink.length;
+    if (value !== undefined) encodeValue(sink, value());
+    sink.bytes.writeUInt32LE(value === undefined ? 0 : sink.length - valueAt + 1, lengthAt);
+    this.#note(frame, start, keyAt, valueAt, value === undefined);
   }
 
   /** A record as it stands elsewhere. */

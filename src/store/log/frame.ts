@@ -3,7 +3,7 @@
  * holds records, about a page of them, and a checksum.
  *
  *     crc32 | length | segment | tail | commit (6) | behind | place | flags | mark     32 bytes
- *     records: key length, value length + 1 (0: removed), key, value
+ *     records: key length (varint), value length + 1 (0: removed; 4 bytes), key, value
  */
 import { crc32 } from "node:zlib";
 import { readVarint, varintEnd } from "../codec/value.ts";
@@ -25,6 +25,9 @@ const FLAGS_AT = 30;
 const MARK_AT = 31;
 const MARK = 0xa5;
 const LAST = 1;
+
+/** Of a fixed size: it is known when the value stands behind it. */
+export const VALUE_LENGTH = 4;
 
 export interface FrameHead {
   /** Number of the segment: what a file held before it was used again does not count. */
@@ -95,9 +98,9 @@ export interface RecordPlace {
 export function readPlace(bytes: Buffer, from: number, frameEnd: number, place: RecordPlace): boolean {
   if (from >= frameEnd) return false;
   const keyLength = readVarint(bytes, from);
-  const valueLength = readVarint(bytes, varintEnd);
+  const valueLength = bytes.readUInt32LE(varintEnd);
   place.start = from;
-  place.keyAt = varintEnd;
+  place.keyAt = varintEnd + VALUE_LENGTH;
   place.valueAt = place.keyAt + keyLength;
   place.removed = valueLength === 0;
   place.end = place.valueAt + Math.max(0, valueLength - 1);

@@ -25,10 +25,15 @@ const RAW_MAX = 65_536;
 /** Throws where a file is none of a log's. */
 export async function recover(disk: LogDisk): Promise<Recovered> {
   const segments: Segment[] = [];
-  for (const number of disk.list()) {
-    const segment = new Segment(number, await disk.open(number));
-    segment.sequence = sequenceOf(segment);
-    segments.push(segment);
+  try {
+    for (const number of disk.list()) {
+      const segment = new Segment(number, await disk.open(number));
+      segments.push(segment);
+      segment.sequence = sequenceOf(segment);
+    }
+  } catch (error) {
+    for (const { file } of segments) await file.close();
+    throw error;
   }
   segments.sort((a, b) => a.sequence - b.sequence);
   const sequence = segments.at(-1)?.sequence ?? 0;

@@ -28,6 +28,7 @@ export class Space {
   readonly #sizeMax: number;
   readonly #fixedSize: number | undefined;
   readonly #spares: Segment[];
+  #size: number;
   /** All files together. */
   #bytes: number;
   #lastNumber: number;
@@ -49,6 +50,7 @@ export class Space {
     const files = [...log, ...spares];
     this.#bytes = files.reduce((sum, { file }) => sum + file.size, 0);
     this.#lastNumber = files.reduce((last, { number }) => Math.max(last, number), 0);
+    this.#size = this.#fitting();
   }
 
   /** Of all files. */
@@ -56,8 +58,13 @@ export class Space {
     return this.#bytes;
   }
 
-  /** Of a new segment. */
+  /** Of a segment. */
   get size(): number {
+    return this.#size;
+  }
+
+  /** Of a new one. */
+  #fitting(): number {
     if (this.#fixedSize !== undefined) return this.#fixedSize;
     const room = Math.min(this.#sizeMax, this.#disk.free() + this.#bytes) / PART_OF_ROOM;
     const fit = Math.min(room, Math.max(SIZE_USUAL, this.#bytes / PART_OF_STORE), SIZE_MAX);
@@ -104,7 +111,8 @@ export class Space {
       return;
     }
     if (this.#refusal !== undefined && performance.now() < this.#refusedUntil) throw this.#refusal;
-    this.#growing = this.#make(Math.max(this.size, aligned(FIRST_FRAME + frame)));
+    this.#size = this.#fitting();
+    this.#growing = this.#make(Math.max(this.#size, aligned(FIRST_FRAME + frame)));
     try {
       await this.#growing;
       this.#refusal = undefined;

@@ -1,5 +1,13 @@
 /** A file that a disk, a copy or an operator has spoilt: said in one line, and never by the end of the process. */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -34,8 +42,11 @@ beforeAll(async () => {
       })),
     );
   }
+  const size = engine.size();
   await engine.close();
   copyFileSync(spoilt, sound);
+  // What is kept ahead holds nothing.
+  truncateSync(sound, size);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
