@@ -4,19 +4,26 @@ import { readdirSync, readFileSync } from "node:fs";
 import { EmbeddedBus } from "./bus/embedded.ts";
 import { Gate } from "./bus/gate.ts";
 import { locate } from "./config/installation.ts";
-import { datagramOptions, type OpenListener, openListeners, streamOptions } from "./config/listeners.ts";
+import {
+  datagramOptions,
+  isDatagram,
+  type OpenListener,
+  openListeners,
+  streamOptions,
+} from "./config/listeners.ts";
 import { policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import type { GatewayHost, GatewayModule } from "./contract/gateway.ts";
 import { type Core, type CoreCounters, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Judgement } from "./door/judgement.ts";
 import { Deadlines } from "./drive/deadlines.ts";
-import { Lifecycle, type ListenerPlan } from "./drive/lifecycle.ts";
+import { Lifecycle, type ListenerPlan, type Openers } from "./drive/lifecycle.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
-import { CallbackAlarm } from "./lib/alarm.ts";
+import { type Alarms, CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
+import { listenDtls } from "./net/dtls.ts";
 import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
 import { listenUdp } from "./net/udp.ts";
@@ -115,7 +122,11 @@ export function compose(
     return core.now;
   });
   deadlines.onArmed = ticker.expect;
-  const openers = { stream: listenStream, datagram: listenUdp, defer: setImmediate };
+  const openers = {
+    stream: listenStream,
+    datagram: datagramOpener(metrics, deadlines),
+    defer: setImmediate,
+  };
   const lifecycle = new Lifecycle(core, policy, openers);
   const judgement = new Judgement(core, policy, () => lifecycle.listeners.map(({ door }) => door));
   if (kept !== undefined && state !== undefined) {
@@ -146,6 +157,24 @@ export function compose(
       ticker.stop();
       await kept?.store.close();
     },
+  };
+}
+
+/** Opens plain and secure datagram sockets; what DTLS counts is for all of its listeners together. */
+function datagramOpener(metrics: Metrics, alarms: Alarms): Openers["datagram"] {
+  const handshakes = metrics.family("dtls_handshakes", "DTLS handshakes that ended", ["suite", "outcome"]);
+  const dropped = metrics.family("dtls_records_dropped", "DTLS records that went no further", ["why"]);
+  const ticketSecret = randomBytes(32);
+  return (options, receive, note) => {
+    const { secure } = options;
+    if (secure === undefined) return listenUdp(options, receive, note);
+    return listenDtls(options, secure, receive, note, {
+      alarms,
+      handshakeEnded: (suite, outcome) => handshakes({ suite, outcome }),
+      recordDropped: (why) => dropped({ why }),
+      keys: undefined,
+      ticketSecret,
+    });
   };
 }
 
@@ -261,9 +290,13 @@ function everySecond(core: Core, run: () => void): void {
 
 /** What a listener's configuration asks the transports for. */
 function plan(modules: readonly AnyGatewayModule[], config: Config, listener: OpenListener): ListenerPlan {
-  const { gateway, name } = listener;
-  if (listener.config.transport === "udp") return { gateway, name, datagram: datagramOptions(listener) };
-  const module = modules.find((known) => known.name === gateway);
-  const profile = module?.websocket?.(config.gateways[gateway] as never);
-  return { gateway, name, stream: streamOptions(listener, profile) };
+  const { gateway, name, tls } = listener;
+  const module = modules.find((module) => module.name === gateway);
+  if (!isDatagram(listener.config.transport)) {
+    const profile = module?.websocket?.(config.gateways[gateway] as never);
+    return { gateway, name, stream: streamOptions(listener, profile) };
+  }
+  const secure =
+    tls === undefined ? undefined : { tls, dtls: config.dtls, protocols: module?.protocolNames ?? [] };
+  return { gateway, name, datagram: { ...datagramOptions(listener), secure } };
 }

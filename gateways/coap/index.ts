@@ -11,6 +11,8 @@ import { COAP_SITES, type Site } from "./stack/site.ts";
 export const coap: GatewayModule<CoapConfig> = {
   name: "coap",
   schema,
+  // RFC 9952 §2 for DTLS, and the name of CoAP over TLS (RFC 8323 §8.2), which devices use as well.
+  protocolNames: ["co", "coap"],
   // RFC 8323 §4.1, §8.1: the subprotocol is mandatory, and the path a well-known one.
   websocket: () => ({
     path: "/.well-known/coap",

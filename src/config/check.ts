@@ -5,7 +5,7 @@ import { isAddressRange } from "../policy/addresses.ts";
 import { unknownPlaceholder } from "../policy/placeholders.ts";
 import { quoted } from "./describe.ts";
 import type { ListenerConfig } from "./listener-schema.ts";
-import { effectiveTls, isSecure, listenerOpens } from "./listeners.ts";
+import { effectiveTls, isDatagram, isSecure, listenerOpens } from "./listeners.ts";
 import type { Path } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
 import type { Config, ConfigurableModule } from "./schema.ts";
@@ -94,7 +94,12 @@ function checkListener(config: Config, listener: ListenerConfig, path: Path, rep
   });
   if (!isSecure(listener.transport) || listener.enable === false) return;
   const tls = effectiveTls(config, listener);
-  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+  // A key alone is a raw public key, for DTLS; TLS listeners then stay closed (warnings.ts).
+  const incomplete =
+    tls.key === undefined
+      ? tls.cert !== undefined
+      : tls.cert === undefined && listener.enable === true && listener.transport !== "dtls";
+  if (incomplete) {
     report([...path, "tls"], undefined, "both cert and key, here or in the general tls section");
   }
   if (listener.enable === true && !listenerOpens(config, listener)) {
@@ -108,7 +113,7 @@ function checkPorts(config: Config, report: Report): void {
   for (const [gateway, { enable, listeners }] of Object.entries(config.gateways)) {
     for (const [name, listener] of Object.entries(listeners)) {
       if (!enable || listener.port === 0 || !listenerOpens(config, listener)) continue;
-      const key = `${listener.transport === "udp" ? "udp" : "tcp"} ${listener.bind} ${listener.port}`;
+      const key = `${isDatagram(listener.transport) ? "udp" : "tcp"} ${listener.bind} ${listener.port}`;
       const other = taken.get(key);
       const path: Path = ["gateways", gateway, "listeners", name, "port"];
       if (other !== undefined) report(path, listener.port, `a port that ${other} does not use`);

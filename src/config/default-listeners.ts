@@ -14,12 +14,15 @@ export const DEFAULT_LISTENERS: Readonly<Record<string, DefaultListeners>> = {
   },
   coap: {
     udp: { transport: "udp", port: 5683 },
+    dtls: { transport: "dtls", port: 5684 },
     tcp: { transport: "tcp", port: 5683 },
   },
   // LwM2M is CoAP: it is served on the listeners of the CoAP gateway.
   lwm2m: {},
   "mqtt-sn": {
     udp: { transport: "udp", port: 1884 },
+    // No port is registered for it; this one is widely used.
+    dtls: { transport: "dtls", port: 8883, enable: false },
   },
   tcp: {
     tcp: { transport: "tcp", port: 8090 },

@@ -56,9 +56,11 @@ const tlsKeys = {
   keyPassphrase: Type.Optional(text({ description: "Passphrase of the key file.", [SECRET]: true })),
   ca: Type.Optional(text({ description: "PEM file of the authorities that sign client certificates." })),
   pskFile: Type.Optional(
-    text({ description: "File with one identity:key-in-hexadecimal a line, for TLS-PSK." }),
+    text({
+      description: "File with one identity:key-in-hexadecimal a line: pre-shared keys of TLS and DTLS.",
+    }),
   ),
-  ciphers: Type.Optional(text({ description: "OpenSSL cipher list." })),
+  ciphers: Type.Optional(text({ description: "OpenSSL cipher list, for TLS; dtls.suites is for DTLS." })),
   reloadInterval: Type.Optional(
     durationSetting({ description: "How often the files are looked at for changes; 5s when absent." }),
   ),
@@ -68,7 +70,7 @@ const clientCertificateText = "Ask clients for a certificate: none, request, or 
 const IDENTITY = ["cn", "dn", "none"] as const;
 const identityText = "What of a client certificate is its proven name: common name or distinguished name.";
 const TLS_VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
-const minVersionText = "Oldest TLS version.";
+const minVersionText = "Oldest TLS version; DTLS is 1.2.";
 
 /** General TLS settings. */
 export const Tls = Type.Object(
@@ -78,7 +80,10 @@ export const Tls = Type.Object(
     identity: choice(IDENTITY, { description: identityText, default: "cn" }),
     minVersion: choice(TLS_VERSIONS, { description: minVersionText, default: "TLSv1.2" }),
   },
-  { description: "TLS of all secure listeners. They open as soon as cert and key, or pskFile, are set." },
+  {
+    description:
+      "Keys and certificates of all secure listeners, TLS and DTLS. They open as soon as cert and key, or pskFile, are set.",
+  },
 );
 export type TlsConfig = Static<typeof Tls>;
 
@@ -161,7 +166,7 @@ const Udp = Type.Object(
       default: "anywhere",
     }),
   },
-  { description: "udp only." },
+  { description: "udp and dtls only." },
 );
 
 /** One listener. `transport` and `port` have defaults only for the listeners that a gateway brings along. */
@@ -169,10 +174,10 @@ export const Listener = Type.Object(
   {
     enable: Type.Unsafe<boolean | "auto">({
       enum: ["auto", true, false],
-      description: "auto: tls and wss open when they have certificates, all others always.",
+      description: "auto: tls, wss and dtls open when they have certificates or keys, all others always.",
       default: "auto",
     }),
-    transport: choice(["tcp", "tls", "ws", "wss", "udp"], { description: "How devices reach it." }),
+    transport: choice(["tcp", "tls", "ws", "wss", "udp", "dtls"], { description: "How devices reach it." }),
     bind: text({
       description: "IP address to listen on. 0.0.0.0: all of IPv4; '::': all of IPv6 and IPv4.",
       default: "0.0.0.0",

@@ -2,7 +2,10 @@ import type { WebSocketProfile } from "../contract/gateway.ts";
 import type { ListenerConfig, TlsConfig } from "./listener-schema.ts";
 import type { Config } from "./schema.ts";
 
-export const isSecure = (transport: string): boolean => transport === "tls" || transport === "wss";
+export const isSecure = (transport: string): boolean =>
+  transport === "tls" || transport === "wss" || transport === "dtls";
+export const isDatagram = (transport: string): transport is "udp" | "dtls" =>
+  transport === "udp" || transport === "dtls";
 
 /** The general TLS settings, overlaid with what the listener says. */
 export function effectiveTls(config: Config, listener: ListenerConfig): TlsConfig {
@@ -14,7 +17,9 @@ export function listenerOpens(config: Config, listener: ListenerConfig): boolean
   if (listener.enable === false) return false;
   if (!isSecure(listener.transport)) return true;
   const { cert, key, pskFile } = effectiveTls(config, listener);
-  return (cert !== undefined && key !== undefined) || pskFile !== undefined;
+  // A key alone is a raw public key, which only DTLS speaks.
+  const shown = key !== undefined && (cert !== undefined || listener.transport === "dtls");
+  return shown || pskFile !== undefined;
 }
 
 /** A listener that is to be opened. */
@@ -22,7 +27,7 @@ export interface OpenListener {
   readonly gateway: string;
   readonly name: string;
   readonly config: ListenerConfig;
-  /** Only for `tls` and `wss`. */
+  /** Only for `tls`, `wss` and `dtls`. */
   readonly tls: TlsConfig | undefined;
 }
 
@@ -49,7 +54,7 @@ const pathsOf = (
 /** The options that `net` takes for a stream listener. */
 export function streamOptions(listener: OpenListener, profile: WebSocketProfile = BINARY) {
   const { transport, bind, port, tcp, websocket, limits } = listener.config;
-  if (transport === "udp") throw new TypeError("a udp listener is no stream");
+  if (isDatagram(transport)) throw new TypeError(`a ${transport} listener is no stream`);
   const isWebSocket = transport === "ws" || transport === "wss";
   return {
     transport,
@@ -65,6 +70,7 @@ export function streamOptions(listener: OpenListener, profile: WebSocketProfile 
 
 /** The options that `net` takes for a datagram listener. */
 export function datagramOptions(listener: OpenListener) {
-  const { bind, port, udp } = listener.config;
-  return { bind, port, ...udp };
+  const { transport, bind, port, udp } = listener.config;
+  if (!isDatagram(transport)) throw new TypeError(`a ${transport} listener has no datagrams`);
+  return { transport, bind, port, ...udp };
 }

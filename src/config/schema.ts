@@ -3,6 +3,7 @@ import type { SettingProblem } from "../contract/gateway.ts";
 import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
+import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { flag, NAME_PATTERN, text } from "./kinds.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
@@ -66,6 +67,7 @@ export type GatewayConfig = Static<typeof GatewayCore> & Readonly<Record<string,
 /** The whole configuration, units converted: `Duration` in milliseconds, sizes in bytes, `unlimited` as Infinity. */
 export interface Config extends CoreConfig, PolicyConfig {
   readonly tls: TlsConfig;
+  readonly dtls: DtlsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
 }
 
@@ -134,7 +136,12 @@ export function buildSchema(modules: readonly ConfigurableModule[]): JsonSchema 
 
 function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
   const gateways = Object.fromEntries(modules.map((module) => [module.name, gatewaySchema(module)]));
-  const core = Type.Object({ ...coreProperties, tls: Tls, ...policyProperties }) as unknown as JsonSchema;
+  const core = Type.Object({
+    ...coreProperties,
+    tls: Tls,
+    dtls: Dtls,
+    ...policyProperties,
+  }) as unknown as JsonSchema;
   const whole: JsonSchema = {
     type: "object",
     description: "Configuration of Isthmus.",

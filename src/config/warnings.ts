@@ -38,6 +38,11 @@ export function openDoors(config: Config): string[] {
     }
   }
   warnings.push(...openSleepers(config));
+  if (config.tls.key !== undefined && config.tls.cert === undefined) {
+    warnings.push(
+      "tls.key without tls.cert serves DTLS devices that take raw public keys; TLS listeners stay closed.",
+    );
+  }
   if (config.api.enable && !LOOPBACK.test(config.api.bind)) {
     warnings.push(`The HTTP port ${config.api.port} has no login and listens on ${config.api.bind}.`);
   }

@@ -2,10 +2,19 @@ import type { Duration, Instant } from "../lib/time.ts";
 import type { Channel, ChannelHost } from "./channel.ts";
 import type { Peer } from "./peer.ts";
 
+/** DTLS: keys shared with one peer. It stays the same wherever that peer moves to. */
+export interface DatagramAssociation {
+  readonly id: number;
+  /** What the handshake has proven. */
+  readonly identity: string | undefined;
+}
+
 export interface Datagram {
   readonly bytes: Uint8Array;
   readonly address: string;
   readonly port: number;
+  /** Of a secure listener: whose it is, whatever the address. */
+  readonly association?: DatagramAssociation | undefined;
 }
 
 /** Where a datagram belongs. */

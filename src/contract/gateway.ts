@@ -86,5 +86,7 @@ export interface GatewayModule<Config> {
   websocket?(config: Config): WebSocketProfile;
   /** Looks at settings that have passed the schema, before anything is opened. */
   check?(config: Config): readonly SettingProblem[];
+  /** Protocol names that devices may agree on over DTLS (ALPN, RFC 7301); without, what they offer is ignored. */
+  readonly protocolNames?: readonly string[];
   open(config: Config, host: GatewayHost): Gateway;
 }

@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/answers.ts";
-import type { Datagram, Endpoint, Route } from "../contract/endpoint.ts";
+import type { Datagram, DatagramAssociation, Endpoint, Route } from "../contract/endpoint.ts";
 import type { Peer, Transport } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
@@ -9,7 +9,7 @@ import { after, type Instant, minutes } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { AddressProof } from "./address-proof.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import { addressKey, Peers, type Resident, type Roaming } from "./peers.ts";
+import { addressKey, Peers, type Resident, type Roaming, residentKey } from "./peers.ts";
 import { UnprovenPeers } from "./unproven-peers.ts";
 
 /** Where a runtime sends: a bound socket, or a virtual network. */
@@ -20,6 +20,7 @@ export interface DatagramPort {
 }
 
 export interface DatagramRuntimeOptions {
+  readonly transport: "udp" | "dtls";
   readonly roaming: Roaming;
   /** Datagrams that may wait for the kernel; above it, further ones are dropped and counted. */
   readonly backlogMax: number;
@@ -110,10 +111,10 @@ export class DatagramRuntime {
       this.dropped++;
       return;
     }
-    const senderKey = addressKey(datagram.address, datagram.port, undefined);
+    const senderKey = residentKey(datagram, undefined);
     const known = this.peers.at(senderKey);
     // Before the protocol has a say: neither an answer nor a claim is for who may not talk here.
-    if (known === undefined && !this.#allows(datagram, senderKey)) return;
+    if (known === undefined && !this.#allows(datagram)) return;
     const route = this.#endpoint.route?.(datagram, known !== undefined, this.core.now) ?? TO_CHANNEL;
     switch (route.to) {
       case "channel":
@@ -128,22 +129,23 @@ export class DatagramRuntime {
         this.core.note(
           this.door.gateway,
           { level: "debug", event: "datagram-dropped", detail: { why: route.why } },
-          { peer: senderKey },
+          { peer: addressKey(datagram.address, datagram.port, undefined) },
         );
         return;
     }
   }
 
-  #allows(datagram: Datagram, senderKey: string): boolean {
+  #allows(datagram: Datagram): boolean {
     const refusal = this.door.policy.allows(datagram, this.core.now);
     if (refusal === "accepted") return true;
     this.dropped++;
-    this.#refused(refusal, senderKey);
+    this.#refused(refusal, datagram, undefined);
     return false;
   }
 
-  #refused(refusal: Refusal, peer: string): void {
+  #refused(refusal: Refusal, { address, port }: Datagram, node: string | undefined): void {
     const { core } = this;
+    const peer = addressKey(address, port, node);
     core.counters.connectsRefused.value++;
     core.note(this.door.gateway, { level: "info", event: "peer-refused", detail: { refusal } }, { peer });
   }
@@ -155,13 +157,17 @@ export class DatagramRuntime {
     known: Resident | undefined,
   ): void {
     const { node, claim } = route;
-    const key = node === undefined ? senderKey : addressKey(datagram.address, datagram.port, node);
+    const key = node === undefined ? senderKey : residentKey(datagram, node);
     const here = node === undefined ? known : this.peers.at(key);
     const resident =
       (claim === undefined ? undefined : this.#follow(claim, datagram, key, here, node)) ??
       here ??
       this.#admit(datagram, key, node);
     if (resident === undefined) return;
+    const { association, address, port } = datagram;
+    if (association !== undefined && (resident.port !== port || resident.address !== address)) {
+      this.peers.followed(resident, address, port);
+    }
     const { proof } = resident;
     if (proof === undefined) {
       resident.loop.receive(datagram.bytes);
@@ -174,24 +180,25 @@ export class DatagramRuntime {
   }
 
   /** An answer past all channels, under the same bound: by the peer's account, or by this one datagram. */
-  #answer(
-    { bytes: { length }, address, port }: Datagram,
-    bytes: Uint8Array,
-    known: Resident | undefined,
-  ): void {
-    const factor = this.#endpoint.unprovenFactor;
+  #answer(datagram: Datagram, bytes: Uint8Array, known: Resident | undefined): void {
+    const { length } = datagram.bytes;
+    const factor = this.#unprovenFactor;
     if (known?.proof !== undefined) {
       known.proof.received(length);
       known.loop.sendView(bytes);
     } else if (factor === undefined || known !== undefined || bytes.length <= factor * length) {
-      this.send({ bytes, address, port });
+      this.send({ ...datagram, bytes });
     } else this.core.counters.unprovenDropped.value++;
   }
 
-  /** Who sends over a transport that has proven the address has nothing to prove. */
+  /** Who sends over a transport that proves the address itself has nothing to prove here. */
   #proof(): AddressProof | undefined {
-    const factor = this.#endpoint.unprovenFactor;
-    return factor === undefined || this.#transport !== "udp" ? undefined : new AddressProof(factor);
+    const factor = this.#unprovenFactor;
+    return factor === undefined ? undefined : new AddressProof(factor);
+  }
+
+  get #unprovenFactor(): number | undefined {
+    return this.#transport === "udp" ? this.#endpoint.unprovenFactor : undefined;
   }
 
   /** The channel that a datagram speaks for, moved here if it came from elsewhere. */
@@ -202,7 +209,9 @@ export class DatagramRuntime {
     here: Resident | undefined,
     node: string | undefined,
   ): Resident | undefined {
-    const from = { transport: this.#transport, address: datagram.address, port: datagram.port, node };
+    const { address, port, association } = datagram;
+    const identity = association?.identity;
+    const from = { transport: this.#transport, address, port, node, identity, association };
     const claimant = this.peers.claimant(claim, from);
     if (claimant === undefined || claimant === here) return claimant;
     // A new binding of this address: whoever was here before is not here any more (port reuse behind NAT).
@@ -224,7 +233,7 @@ export class DatagramRuntime {
     const full = this.door.loops.size >= this.door.policy.limits.connections;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
-      this.#refused(refusal, key);
+      this.#refused(refusal, datagram, node);
       return undefined;
     }
     link.loop = new ChannelLoop(this.door, link);
@@ -258,7 +267,7 @@ export class DatagramRuntime {
   }
 
   get #transport(): Transport {
-    return this.#port?.transport ?? "udp";
+    return this.#options.transport;
   }
 }
 
@@ -274,6 +283,7 @@ class DatagramLink implements Link, Resident {
   address: string;
   port: number;
   node: string | undefined;
+  association: DatagramAssociation | undefined;
   key: string;
   claims: Set<string> | string | undefined = undefined;
   loop!: ChannelLoop;
@@ -283,7 +293,7 @@ class DatagramLink implements Link, Resident {
   constructor(
     runtime: DatagramRuntime,
     transport: Transport,
-    { address, port }: Datagram,
+    { address, port, association }: Datagram,
     key: string,
     node: string | undefined,
     proof: AddressProof | undefined,
@@ -293,12 +303,17 @@ class DatagramLink implements Link, Resident {
     this.transport = transport;
     this.address = address;
     this.port = port;
+    this.association = association;
     this.key = key;
     this.node = node;
   }
 
   get peer(): Peer {
     return this;
+  }
+
+  get identity(): string | undefined {
+    return this.association?.identity;
   }
 
   send(bytes: Uint8Array): void {
@@ -310,7 +325,7 @@ class DatagramLink implements Link, Resident {
       this.#runtime.core.counters.unprovenDropped.value++;
       return;
     }
-    this.#runtime.send({ bytes, address: this.address, port: this.port });
+    this.#runtime.send({ bytes, address: this.address, port: this.port, association: this.association });
   }
 
   /** A datagram that is not read is lost; rates are kept by refusing. */

@@ -88,7 +88,7 @@ export class Lifecycle {
       this.#opened.push({ gateway: plan.gateway, name: plan.name, listening, door, datagrams: undefined });
     }
     if (plan.datagram !== undefined) {
-      const endpoint = gateway.endpoint({ name: plan.name, transport: "udp" });
+      const endpoint = gateway.endpoint({ name: plan.name, transport: plan.datagram.transport });
       const defer = (run: () => void): void => this.#openers.defer(run);
       const runtime = new DatagramRuntime(this.#core, door, endpoint, plan.datagram, defer);
       const socket = await this.#openers.datagram(plan.datagram, runtime.receive, note);

@@ -1,3 +1,4 @@
+import type { Datagram, DatagramAssociation } from "../contract/endpoint.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { AddressProof } from "./address-proof.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
@@ -12,9 +13,21 @@ export type Roaming = "anywhere" | "same-host" | "never";
 export const addressKey = (address: string, port: number, node: string | undefined): string =>
   node === undefined ? [address, port].join(":") : [address, ":", port, "/", node].join("");
 
+/** By which a channel is found: whoever shares keys with us is known by them, all others by their address. */
+export const residentKey = (from: Omit<Datagram, "bytes">, node: string | undefined): string => {
+  if (from.association === undefined) return addressKey(from.address, from.port, node);
+  return ["#", from.association.id, ...(node === undefined ? [] : ["/", node])].join("");
+};
+
+/** Who makes a claim: a sender, and what its keys prove. */
+export interface Claimer extends Peer {
+  readonly association?: DatagramAssociation | undefined;
+}
+
 /** One device on a datagram listener. Its address may change; its channel stays. */
-export interface Resident extends Peer {
+export interface Resident extends Claimer {
   readonly loop: ChannelLoop;
+  association: DatagramAssociation | undefined;
   address: string;
   port: number;
   node: string | undefined;
@@ -70,25 +83,34 @@ export class Peers {
   }
 
   /** Who holds a claimed name, if a datagram from this sender may speak for it. */
-  claimant(name: string, from: Peer): Resident | undefined {
+  claimant(name: string, from: Claimer): Resident | undefined {
     const resident = this.#byClaim.get(name);
     if (resident === undefined) return undefined;
+    // What the transport has proven outweighs what a datagram says, and where it says it.
+    if (resident.identity !== from.identity) return undefined;
+    if (from.identity !== undefined) return resident;
     if (this.roaming === "never") return undefined;
     if (this.roaming === "same-host" && resident.address !== from.address) return undefined;
-    // What the transport has proven outweighs what a datagram says.
-    if (resident.identity !== from.identity) return undefined;
     return resident;
   }
 
   /** Follows a device to a new address. The resident that was there, if any, is left to the caller to end. */
-  move(resident: Resident, key: string, from: Peer): void {
+  move(resident: Resident, key: string, from: Claimer): void {
     if (this.#byAddress.get(resident.key) === resident) this.#byAddress.delete(resident.key);
     resident.key = key;
     resident.address = from.address;
     resident.port = from.port;
     resident.node = from.node;
     resident.proof?.moved();
+    resident.association = from.association;
     this.#byAddress.set(key, resident);
+    this.moved++;
+  }
+
+  /** Its keys are the same, and its address is another: the transport has followed it. */
+  followed(resident: Resident, address: string, port: number): void {
+    resident.address = address;
+    resident.port = port;
     this.moved++;
   }
 }

@@ -42,10 +42,5 @@ export interface Crypto {
   cbc(key: Uint8Array, iv: Uint8Array, blocks: Uint8Array, direction: "encrypt" | "decrypt"): Uint8Array;
   keyShare(group: Group): KeyShare;
   /** `publicKey`: a SubjectPublicKeyInfo. */
-  verify(
-    publicKey: Uint8Array,
-    scheme: SignatureScheme,
-    bytes: Uint8Array,
-    signature: Uint8Array,
-  ): boolean;
+  verify(publicKey: Uint8Array, scheme: SignatureScheme, bytes: Uint8Array, signature: Uint8Array): boolean;
 }

@@ -55,7 +55,8 @@ export class Flight {
         const { message } = item;
         for (let offset = 0; ; ) {
           const overhead = RECORD_HEADER_LENGTH + HANDSHAKE_HEADER_LENGTH;
-          if (datagramSize - filled - overhead < Math.min(FRAGMENT_MIN, message.body.length - offset)) close();
+          if (datagramSize - filled - overhead < Math.min(FRAGMENT_MIN, message.body.length - offset))
+            close();
           const room = Math.min(datagramSize - filled - overhead, recordSize - HANDSHAKE_HEADER_LENGTH);
           const length = Math.min(message.body.length - offset, Math.max(room, FRAGMENT_MIN));
           put(plainRecord(ContentType.handshake, plainSequence(), fragmentOf(message, offset, length)));

@@ -1,4 +1,4 @@
-import { Alarm, CallbackAlarm } from "../lib/alarm.ts";
+import { type Alarm, CallbackAlarm } from "../lib/alarm.ts";
 import { sameBytes } from "../lib/bytes.ts";
 import { after, type Duration, type Instant, minutes, seconds } from "../lib/time.ts";
 import { Association, type AssociationTerms } from "./association.ts";
@@ -167,7 +167,10 @@ export class DtlsListener implements HandshakeHost {
     association.identity = handshake.identity;
     association.lastSeen = now;
     const former = this.associations.at(placeOf(association.address, association.port));
-    if (former !== undefined && (former.terms.ownCid.length === 0 || former.identity === association.identity)) {
+    if (
+      former !== undefined &&
+      (former.terms.ownCid.length === 0 || former.identity === association.identity)
+    ) {
       // RFC 6347 §4.2.8: only now is the old one known to be of no use.
       this.#drop(former, "replaced by a new association", true);
     }
@@ -199,7 +202,13 @@ export class DtlsListener implements HandshakeHost {
     this.#ports.handshakeEnded(handshake.suite?.name ?? "none", alertName(alert));
     const identity = handshake.claimed ?? handshake.identity;
     const level = this.#failures.isNew(`${address} ${identity ?? ""} ${reason}`, now) ? "info" : "debug";
-    const detail = { address, port, alert: alertName(alert), reason, ...(identity === undefined ? {} : { identity }) };
+    const detail = {
+      address,
+      port,
+      alert: alertName(alert),
+      reason,
+      ...(identity === undefined ? {} : { identity }),
+    };
     this.#ports.note({ level, event: "dtls-handshake-failed", detail });
   }
 
@@ -220,7 +229,10 @@ export class DtlsListener implements HandshakeHost {
     const pending = this.#pending.get(place);
     const association = this.associations.at(place);
     // While a new handshake is on its way, the old association goes on.
-    if (association !== undefined && this.#open(association, record, address, port, now, pending !== undefined)) {
+    if (
+      association !== undefined &&
+      this.#open(association, record, address, port, now, pending !== undefined)
+    ) {
       return;
     }
     if (pending === undefined) this.#ports.recordDropped("unknown");
@@ -229,7 +241,8 @@ export class DtlsListener implements HandshakeHost {
 
   #unprotected(record: DtlsRecord, address: string, port: number, place: string, now: Instant): void {
     const pending = this.#pending.get(place);
-    if (record.type === ContentType.handshake && this.#begins(record, pending, address, port, place, now)) return;
+    if (record.type === ContentType.handshake && this.#begins(record, pending, address, port, place, now))
+      return;
     const current = this.#pending.get(place);
     if (current === undefined) this.#ports.recordDropped("unprotected");
     else current.receive(record, now);
@@ -254,7 +267,8 @@ export class DtlsListener implements HandshakeHost {
       this.#ports.recordDropped("malformed");
       return true;
     }
-    if (pending !== undefined && sameBytes(pending.clientRandom, hello.random) && hello.cookie.length > 0) return false;
+    if (pending !== undefined && sameBytes(pending.clientRandom, hello.random) && hello.cookie.length > 0)
+      return false;
     if (!this.#cookies.accepts(place, hello, now)) {
       const body = helloVerifyRequest(this.#cookies.for(place, hello, now));
       const message = { type: HandshakeType.helloVerifyRequest, sequence: fragment.sequence, body };
@@ -266,7 +280,11 @@ export class DtlsListener implements HandshakeHost {
     }
     if (!this.#mayBegin(address, pending)) return true;
     if (pending !== undefined) this.#forget(pending);
-    const begin = { random: hello.random, messageSequence: fragment.sequence, recordSequence: record.sequence };
+    const begin = {
+      random: hello.random,
+      messageSequence: fragment.sequence,
+      recordSequence: record.sequence,
+    };
     const started = new PendingHandshake(this, this.#context, { address, port }, begin, now);
     this.#pending.set(place, started);
     started.receive(record, now);

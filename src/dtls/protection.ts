@@ -201,7 +201,8 @@ class CbcProtection implements Protection {
     const bodyLength = fragment.length - MAC;
     if (bodyLength < 2 * BLOCK || bodyLength % BLOCK !== 0) return undefined;
     const body = fragment.subarray(0, bodyLength);
-    if (!this.#crypto.equal(this.#mac(type, numbers, cid, body), fragment.subarray(bodyLength))) return undefined;
+    if (!this.#crypto.equal(this.#mac(type, numbers, cid, body), fragment.subarray(bodyLength)))
+      return undefined;
     const padded = this.#decrypt(body);
     const padding = paddingOf(padded, 0);
     return padding === undefined ? undefined : padded.subarray(0, padded.length - padding);
@@ -257,4 +258,3 @@ function paddingOf(padded: Uint8Array, beside: number): number | undefined {
   }
   return wrong === 0 ? length : undefined;
 }
-

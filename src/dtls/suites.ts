@@ -3,7 +3,12 @@ import type { AeadName, HashName } from "./crypto.ts";
 export type KeyExchange = "psk" | "ecdhe-psk" | "ecdhe-ecdsa" | "ecdhe-rsa";
 
 export type SuiteCipher =
-  | { readonly kind: "aead"; readonly name: AeadName; readonly keyLength: 16 | 32; readonly tagLength: 8 | 16 }
+  | {
+      readonly kind: "aead";
+      readonly name: AeadName;
+      readonly keyLength: 16 | 32;
+      readonly tagLength: 8 | 16;
+    }
   /** AES-128-CBC with HMAC-SHA256. */
   | { readonly kind: "cbc"; readonly keyLength: 16; readonly macLength: 32 };
 

@@ -79,7 +79,8 @@ export class CcmAead implements Aead {
     }
     blocks.set(plaintext, BLOCK + aadBlocks);
     const chain = this.#chain;
-    for (let index = 0; index < BLOCK; index++) blocks[index] = (blocks[index] as number) ^ (chain[index] as number);
+    for (let index = 0; index < BLOCK; index++)
+      blocks[index] = (blocks[index] as number) ^ (chain[index] as number);
     const made = this.#cbc.update(blocks.subarray(0, length));
     const last = made.subarray(length - BLOCK);
     // A copy: the tag is changed, and the rest of what was made shall not be kept.

@@ -17,7 +17,10 @@ export interface TlsFiles {
   readonly validTo: Date | undefined;
 }
 
-function read(path: string | undefined, what: string): Buffer | undefined {
+export type TlsIdentity = TlsOptions["identity"];
+
+/** Throws `ListenError` when it cannot be read. */
+export function readTlsFile(path: string | undefined, what: string): Buffer | undefined {
   if (path === undefined) return undefined;
   try {
     return readFileSync(path);
@@ -61,10 +64,10 @@ function checkCertificate(path: string | undefined, pem: Buffer, what: string): 
 
 /** Reads and checks the files that the options name. Throws `ListenError`. */
 export function readTlsFiles(options: TlsOptions): TlsFiles {
-  const cert = read(options.cert, "certificate");
-  const key = read(options.key, "key");
-  const ca = read(options.ca, "CA certificate");
-  const pskText = read(options.pskFile, "PSK file");
+  const cert = readTlsFile(options.cert, "certificate");
+  const key = readTlsFile(options.key, "key");
+  const ca = readTlsFile(options.ca, "CA certificate");
+  const pskText = readTlsFile(options.pskFile, "PSK file");
   const psk = pskText === undefined ? undefined : parsePskFile(options.pskFile ?? "", pskText.toString());
   if ((cert === undefined || key === undefined) && (psk === undefined || cert !== key)) {
     throw new ListenError(

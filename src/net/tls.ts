@@ -1,5 +1,4 @@
 import { constants } from "node:crypto";
-import { stat } from "node:fs/promises";
 import {
   createServer,
   type SecureContextOptions,
@@ -9,9 +8,9 @@ import {
 } from "node:tls";
 import type { Note } from "../contract/note.ts";
 import { type Duration, seconds } from "../lib/time.ts";
-import { timerLength } from "../lib/timer-length.ts";
 import type { Arrival } from "./arrival.ts";
 import { certificateName } from "./certificate-name.ts";
+import { FileWatch } from "./file-watch.ts";
 import { CIPHERS_WITH_PSK, provenByPsk } from "./psk-suites.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import type { TlsOptions } from "./transport.ts";
@@ -28,9 +27,8 @@ export class TlsLayer {
   readonly #arrivals = new Map<string, { arrival: Arrival; next: (socket: TLSSocket) => void }>();
   /** Identities that clients have named, and whether there is a key for them. */
   readonly #offers = new WeakMap<TLSSocket, PskOffer>();
-  readonly #poll: NodeJS.Timeout;
+  readonly #watch: FileWatch;
   #files: TlsFiles;
-  #stamp = "";
 
   /** Throws `ListenError` when a file is missing or wrong. */
   constructor(options: TlsOptions, note: (note: Note) => void) {
@@ -48,13 +46,10 @@ export class TlsLayer {
     this.#server.on("secureConnection", (socket) => this.#secured(socket));
     this.#server.on("tlsClientError", (error, socket) => this.#failed(error, socket));
     this.#warnOfExpiry();
-    this.#poll = setInterval(
-      () => void this.#reloadWhenChanged(),
-      timerLength(options.reloadInterval ?? RELOAD_INTERVAL),
-    ).unref();
-    void this.#fileStamp().then((stamp) => {
-      this.#stamp = stamp;
-    });
+    const { cert, key, ca, pskFile, reloadInterval } = options;
+    this.#watch = new FileWatch([cert, key, ca, pskFile], reloadInterval ?? RELOAD_INTERVAL, () =>
+      this.#reload(),
+    );
   }
 
   /** Runs the handshake; a failure ends the arrival. */
@@ -68,7 +63,7 @@ export class TlsLayer {
   }
 
   close(): void {
-    clearInterval(this.#poll);
+    this.#watch.close();
   }
 
   #context(): SecureContextOptions {
@@ -131,21 +126,7 @@ export class TlsLayer {
     this.#note({ level: "warn", event, detail: { certificate: this.#options.cert, days } });
   }
 
-  /** Identity and age of all files; one text, so that a pair that is replaced together is loaded together. */
-  async #fileStamp(): Promise<string> {
-    const { cert, key, ca, pskFile } = this.#options;
-    const stamps = [cert, key, ca, pskFile].map(async (path) => {
-      if (path === undefined) return "";
-      const file = await stat(path).catch(() => undefined);
-      return file === undefined ? "missing" : `${file.ino} ${file.mtimeMs} ${file.size}`;
-    });
-    return (await Promise.all(stamps)).join("|");
-  }
-
-  async #reloadWhenChanged(): Promise<void> {
-    const stamp = await this.#fileStamp();
-    if (stamp === this.#stamp || this.#stamp === "") return;
-    this.#stamp = stamp;
+  #reload(): void {
     try {
       this.#files = readTlsFiles(this.#options);
       this.#server.setSecureContext(this.#context());

@@ -1,7 +1,8 @@
 /** What a transport offers the runtimes of `src/drive`; the implementations beside this file own the sockets. */
-import type { Datagram } from "../contract/endpoint.ts";
+import type { Datagram, DatagramAssociation } from "../contract/endpoint.ts";
 import type { Peer, Transport } from "../contract/peer.ts";
 import type { Duration } from "../lib/time.ts";
+import type { SecureDatagrams } from "./dtls-options.ts";
 
 /** Why a listener could not be opened, in one line with the fix; the CLI prints it and exits. */
 export class ListenError extends Error {
@@ -59,6 +60,8 @@ export interface OutgoingDatagram {
   readonly bytes: Uint8Array;
   readonly address: string;
   readonly port: number;
+  /** Of a secure listener: with whose keys, and so to which address. */
+  readonly association?: DatagramAssociation | undefined;
 }
 
 /** One bound UDP socket. Datagrams come and go in batches, so that a native recvmmsg/sendmmsg can replace it. */
@@ -185,6 +188,9 @@ export interface Dialling {
 }
 
 export interface DatagramListenerOptions {
+  readonly transport: "udp" | "dtls";
+  /** Keys and terms of `dtls`. */
+  readonly secure?: SecureDatagrams | undefined;
   readonly bind: string;
   readonly port: number;
   /** Kernel receive buffer in bytes; what the kernel grants is logged. */

@@ -4,7 +4,9 @@ import { delimiter, join } from "node:path";
 /** Programs of other people that tests run, and the Debian package that brings each. */
 export const PACKAGES = {
   "coap-client-notls": "libcoap3-bin",
+  "coap-client-gnutls": "libcoap3-bin",
   "coap-client-openssl": "libcoap3-bin",
+  "gnutls-cli": "gnutls-bin",
   mosquitto: "mosquitto",
   mosquitto_pub: "mosquitto-clients",
   mosquitto_sub: "mosquitto-clients",

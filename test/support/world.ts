@@ -279,6 +279,7 @@ export class World {
       this.#door(gateway, policy),
       endpoint,
       {
+        transport: "udp",
         roaming: this.#options.roaming ?? "anywhere",
         backlogMax: 1_000_000,
         beaconTo: this.#options.beaconTo ?? [],

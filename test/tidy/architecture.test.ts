@@ -26,7 +26,16 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/"],
       instead: "policy decides from what it is told",
     },
-    { from: "^src/net/", to: ["^src/lib/", "^src/contract/"], instead: "transports move bytes" },
+    {
+      from: "^src/dtls/",
+      to: ["^src/lib/"],
+      instead: "DTLS is records and messages: no socket, clock or cipher",
+    },
+    {
+      from: "^src/net/",
+      to: ["^src/lib/", "^src/contract/", "^src/dtls/"],
+      instead: "transports move bytes",
+    },
     {
       from: "^src/store/",
       to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/"],

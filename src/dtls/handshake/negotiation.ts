@@ -40,7 +40,8 @@ export function negotiate(
   const offered = uint16s(hello.cipherSuites) ?? [];
   const common = settings.suites.filter(({ id }) => offered.includes(id));
   if (common.length === 0) return new Failure(Alert.handshakeFailure, noCommonSuite(offered));
-  const group = extensions.groups === undefined ? P_256 : GROUPS.find(({ id }) => extensions.groups?.includes(id));
+  const group =
+    extensions.groups === undefined ? P_256 : GROUPS.find(({ id }) => extensions.groups?.includes(id));
   const problems = new Set<string>();
   for (const suite of common) {
     if (isEphemeral(suite) && group === undefined) {
@@ -91,10 +92,12 @@ function proofFor(
       ? "the client wants a certificate and none is configured"
       : "the server's key is of another kind than the client's suites and curves";
   }
-  const named = fitting.filter((key) => extensions.serverName !== undefined && key.serves(extensions.serverName));
-  const wanted = extensions.serverCertificateTypes ?? Uint8Array.of(CertificateType.x509);
+  const named = fitting.filter(
+    (key) => extensions.serverName !== undefined && key.serves(extensions.serverName),
+  );
+  const wanted = serverTypes(extensions);
   for (const serverKey of named.length > 0 ? named : fitting) {
-    const type = [...wanted].find((type) =>
+    const type = wanted.find((type) =>
       type === CertificateType.x509
         ? serverKey.chain.length > 0
         : type === CertificateType.rawPublicKey && serverKey.raw,
@@ -104,6 +107,19 @@ function proofFor(
     if (scheme !== undefined) return { serverKey, type, scheme };
   }
   return "no common certificate type or signature algorithm";
+}
+
+/**
+ * In the client's order, except that one which is itself known by a raw key gets to see one: libcoap names X.509 first
+ * also when it has no authority to verify it with.
+ */
+function serverTypes({
+  serverCertificateTypes,
+  clientCertificateTypes,
+}: ClientExtensions): readonly number[] {
+  const wanted = [...(serverCertificateTypes ?? [CertificateType.x509])];
+  const own = clientCertificateTypes?.[0];
+  return own !== undefined && wanted.includes(own) ? [own, ...wanted] : wanted;
 }
 
 /** RFC 8422 §5.1: the curve of a key is one that the client has named, where it names any. */

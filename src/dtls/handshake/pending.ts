@@ -137,7 +137,10 @@ export class PendingHandshake extends Alarm {
         this.#proceed(now);
         return true;
       case ContentType.alert:
-        if (fragment.length === 2 && (fragment[0] === AlertLevel.fatal || fragment[1] === Alert.closeNotify)) {
+        if (
+          fragment.length === 2 &&
+          (fragment[0] === AlertLevel.fatal || fragment[1] === Alert.closeNotify)
+        ) {
           this.#complaint = fragment[1];
           this.#host.arm(this, after(now, COMPLAINT_WAIT));
         }

@@ -1,5 +1,5 @@
 import { concat, NO_BYTES, text } from "../../lib/bytes.ts";
-import { inSeconds, type Instant } from "../../lib/time.ts";
+import { type Instant, inSeconds } from "../../lib/time.ts";
 import type { AssociationTerms } from "../association.ts";
 import {
   Alert,
@@ -12,13 +12,7 @@ import {
 import type { Crypto, KeyShare } from "../crypto.ts";
 import type { FlightItem } from "../flight.ts";
 import { uint16s } from "../octets.ts";
-import {
-  keyBlockLength,
-  MASTER_SECRET_LENGTH,
-  prf,
-  pskPremaster,
-  VERIFY_DATA_LENGTH,
-} from "../prf.ts";
+import { keyBlockLength, MASTER_SECRET_LENGTH, prf, pskPremaster, VERIFY_DATA_LENGTH } from "../prf.ts";
 import { expiryOf, type Session, type SessionCache, type Tickets } from "../sessions.ts";
 import { type Credentials, type DtlsSettings, Failure, type Verified } from "../settings.ts";
 import { type Suite, usesPsk } from "../suites.ts";
@@ -283,7 +277,8 @@ export class ServerHandshake {
     const raw = this.#negotiated!.clientCertificateType === CertificateType.rawPublicKey;
     if (raw) {
       const key = parseRawPublicKey(message.body);
-      if (key === undefined) return new Failure(Alert.decodeError, "the client's raw public key is malformed");
+      if (key === undefined)
+        return new Failure(Alert.decodeError, "the client's raw public key is malformed");
       this.#clientKey = key.length === 0 ? undefined : new Uint8Array(key);
     } else {
       const chain = parseCertificate(message.body);
@@ -315,7 +310,8 @@ export class ServerHandshake {
     if (sent.identity === undefined) return this.#secretFrom(suite, agreed);
     const identity = text(sent.identity);
     this.claimed = identity;
-    if (identity === undefined || identity === "") return this.#secretFromKey(suite, sent.identity, undefined, agreed);
+    if (identity === undefined || identity === "")
+      return this.#secretFromKey(suite, sent.identity, undefined, agreed);
     const bytes = new Uint8Array(sent.identity);
     const key = this.#context.credentials.presharedKey(identity);
     if (!(key instanceof Promise)) return this.#secretFromKey(suite, bytes, key, agreed);
@@ -323,12 +319,7 @@ export class ServerHandshake {
   }
 
   /** RFC 4279 §5.1: an unknown identity ends like a wrong key, at the Finished. */
-  #secretFromKey(
-    suite: Suite,
-    identity: Uint8Array,
-    key: Uint8Array | undefined,
-    agreed: Uint8Array,
-  ): Step {
+  #secretFromKey(suite: Suite, identity: Uint8Array, key: Uint8Array | undefined, agreed: Uint8Array): Step {
     const { crypto, decoySecret } = this.#context;
     const decoy = crypto.hmac("sha256", decoySecret, [identity]).subarray(0, 16);
     const used = key ?? decoy;

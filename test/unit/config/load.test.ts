@@ -156,7 +156,7 @@ describe("a mistake in a file is one line that", () => {
 
   it("says what is missing", () => {
     expect(refused("gateways: { mqtt: { listeners: { mine: { port: 1 } } } }")).toEqual([
-      "isthmus.yaml:1: gateways.mqtt.listeners.mine.transport is missing; allowed: one of tcp, tls, ws, wss, udp",
+      "isthmus.yaml:1: gateways.mqtt.listeners.mine.transport is missing; allowed: one of tcp, tls, ws, wss, udp, dtls",
     ]);
   });
 

@@ -20,6 +20,7 @@ export const streamOptions = (changes: Partial<StreamListenerOptions> = {}): Str
 });
 
 export const datagramOptions = (changes: Partial<DatagramListenerOptions> = {}): DatagramListenerOptions => ({
+  transport: "udp",
   bind: "127.0.0.1",
   port: 0,
   receiveBuffer: 65_536,

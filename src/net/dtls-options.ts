@@ -1,0 +1,41 @@
+import type { Duration } from "../lib/time.ts";
+import type { TlsOptions } from "./transport.ts";
+
+/** What the configuration says of secure datagram listeners. */
+export interface DtlsOptions {
+  /** Names of cipher suites, best first; empty for the default ones. */
+  readonly suites: readonly string[];
+  readonly extendedMasterSecret: "prefer" | "require";
+  /** File of `identity:public key` lines. */
+  readonly clientKeys?: string | undefined;
+  /** Show the server's key as raw public key to clients that want it. */
+  readonly rawPublicKey: boolean;
+  readonly identityHint?: string | undefined;
+  readonly connectionId: { readonly length: number; readonly draft: boolean; readonly padTo: number };
+  readonly retransmission: {
+    readonly first: Duration;
+    readonly longest: Duration;
+    readonly repetitions: number;
+  };
+  readonly handshakeTimeout: Duration;
+  readonly datagramSize: number;
+  readonly recordSize: number;
+  readonly resumption: { readonly ids: boolean; readonly tickets: boolean; readonly lifetime: Duration };
+  readonly limits: {
+    readonly associations: number;
+    readonly handshakes: number;
+    readonly handshakesPerAddress: number;
+    readonly handshakeMessage: number;
+    readonly idle: Duration;
+    readonly sessions: number;
+  };
+  /** File to which master secrets are written, for people who look at traffic. */
+  readonly keyLog?: string | undefined;
+}
+
+/** A listener's own files, and protocol names that clients may ask for (RFC 7301). */
+export interface SecureDatagrams {
+  readonly tls: TlsOptions;
+  readonly dtls: DtlsOptions;
+  readonly protocols: readonly string[];
+}
