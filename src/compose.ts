@@ -17,21 +17,20 @@ import type { GatewayHost, GatewayModule } from "./contract/gateway.ts";
 import { type Core, type CoreCounters, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Judgement } from "./door/judgement.ts";
 import { Deadlines } from "./drive/deadlines.ts";
-import { Lifecycle, type ListenerPlan, type Openers } from "./drive/lifecycle.ts";
+import { Lifecycle, type ListenerPlan } from "./drive/lifecycle.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
-import { type Alarms, CallbackAlarm } from "./lib/alarm.ts";
+import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
-import { listenDtls } from "./net/dtls.ts";
 import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
-import { listenUdp } from "./net/udp.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import { Reload } from "./reload.ts";
+import { datagramOpener } from "./secure-datagrams.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
@@ -124,7 +123,7 @@ export function compose(
   deadlines.onArmed = ticker.expect;
   const openers = {
     stream: listenStream,
-    datagram: datagramOpener(metrics, deadlines),
+    datagram: datagramOpener({ config, metrics, alarms: deadlines, kept }),
     defer: setImmediate,
   };
   const lifecycle = new Lifecycle(core, policy, openers);
@@ -157,24 +156,6 @@ export function compose(
       ticker.stop();
       await kept?.store.close();
     },
-  };
-}
-
-/** Opens plain and secure datagram sockets; what DTLS counts is for all of its listeners together. */
-function datagramOpener(metrics: Metrics, alarms: Alarms): Openers["datagram"] {
-  const handshakes = metrics.family("dtls_handshakes", "DTLS handshakes that ended", ["suite", "outcome"]);
-  const dropped = metrics.family("dtls_records_dropped", "DTLS records that went no further", ["why"]);
-  const ticketSecret = randomBytes(32);
-  return (options, receive, note) => {
-    const { secure } = options;
-    if (secure === undefined) return listenUdp(options, receive, note);
-    return listenDtls(options, secure, receive, note, {
-      alarms,
-      handshakeEnded: (suite, outcome) => handshakes({ suite, outcome }),
-      recordDropped: (why) => dropped({ why }),
-      keys: undefined,
-      ticketSecret,
-    });
   };
 }
 
@@ -297,6 +278,8 @@ function plan(modules: readonly AnyGatewayModule[], config: Config, listener: Op
     return { gateway, name, stream: streamOptions(listener, profile) };
   }
   const secure =
-    tls === undefined ? undefined : { tls, dtls: config.dtls, protocols: module?.protocolNames ?? [] };
+    tls === undefined
+      ? undefined
+      : { name: `${gateway}:${name}`, tls, dtls: config.dtls, protocols: module?.protocolNames ?? [] };
   return { gateway, name, datagram: { ...datagramOptions(listener), secure } };
 }

@@ -123,6 +123,18 @@ export const Dtls = Type.Object(
     }),
     resumption: Resumption,
     limits: Limits,
+    keep: Type.Unsafe<boolean | "auto">({
+      enum: ["auto", true, false],
+      description:
+        "Keep associations over a restart or a crash, so that devices need no new handshake; auto: where the store is embedded.",
+      default: "auto",
+    }),
+    keyFile: Type.Optional(
+      text({
+        description:
+          "File with the key that seals what is kept, made with mode 0600 when it is not there; dtls.key in dataFolder when absent.",
+      }),
+    ),
     keyLog: Type.Optional(
       text({
         description:

@@ -41,8 +41,8 @@ export class Association {
   lastSeen: Instant;
   /** Octets that may still be sent to an address that has not answered (RFC 9146 §6). */
   budget = Number.POSITIVE_INFINITY;
-  /** Sent since it moved: what comes now from there is an answer. */
-  sentSinceMove = false;
+  /** Something was to be sent there since it moved: what comes now from there is an answer, or asks again for one. */
+  triedSinceMove = false;
   /** The sequence number of the next record that we write. */
   nextSequence = 0;
   /** Sequence numbers below these may be written, read: beyond, the store is told first. */

@@ -40,12 +40,13 @@ export class Associations {
     return this.#byCid.get(keyOf(cid));
   }
 
-  add(association: Association): void {
+  /** `warm`: it is in use. */
+  add(association: Association, warm: boolean): void {
     const { id, terms, address, port } = association;
     this.#all.set(id, association);
     if (terms.ownCid.length > 0) this.#byCid.set(keyOf(terms.ownCid), association);
     this.#byPlace.set(placeOf(address, port), association);
-    this.#warm.add(association);
+    if (warm) this.#warm.add(association);
   }
 
   delete(association: Association): void {

@@ -13,17 +13,20 @@ import type { HandshakeContext } from "./handshake/server.ts";
 import { helloVerifyRequest } from "./handshake/server-messages.ts";
 import type { DtlsPorts } from "./ports.ts";
 import type { Content } from "./protection.ts";
-import { type DtlsRecord, parseRecord, plainRecord } from "./record.ts";
+import { type DtlsRecord, parseRecord, plainRecord, RECORD_HEADER_LENGTH } from "./record.ts";
 import { SessionCache, Tickets } from "./sessions.ts";
 import type { Credentials, DtlsSettings, Failure } from "./settings.ts";
 
 const SWEEP_PERIOD: Duration = seconds(1);
 /** Ciphers of an association that was quiet for this long are let go. */
-const WARM_TIME: Duration = seconds(5);
+const WARM_TIME: Duration = seconds(2);
 /** RFC 6347 §4.2.4: so long the last flight can be asked for again; twice the lifetime of a segment. */
 const LAST_FLIGHT_TIME: Duration = minutes(4);
 /** RFC 9146 §6: what goes to an address that has not answered, for each octet that came from it. */
 const AMPLIFICATION_MAX = 3;
+/** So near to a limit of its sequence numbers, an association gets further ones before it has to wait for them. */
+const READ_AHEAD = 16;
+const WRITE_AHEAD = 256;
 const ANSWERED = Number.POSITIVE_INFINITY;
 
 /** One datagram socket that speaks DTLS: whose record it is, who may shake hands, who goes. */
@@ -128,7 +131,7 @@ export class DtlsListener implements HandshakeHost {
 
   /** An association from before this process. */
   restore(association: Association): void {
-    this.associations.add(association);
+    this.associations.add(association, false);
   }
 
   // What handshakes need.
@@ -174,7 +177,7 @@ export class DtlsListener implements HandshakeHost {
       // RFC 6347 §4.2.8: only now is the old one known to be of no use.
       this.#drop(former, "replaced by a new association", true);
     }
-    this.associations.add(association);
+    this.associations.add(association, true);
     this.#finished.set(association, { handshake: pending, until: after(now, LAST_FLIGHT_TIME) });
     this.#ports.handshakeEnded(association.terms.suite.name, handshake.resumed ? "resumed" : "completed");
     this.#ports.note({
@@ -275,7 +278,8 @@ export class DtlsListener implements HandshakeHost {
       const content = fragmentOf(message, 0, body.length);
       const answer = plainRecord(ContentType.handshake, record.sequence, content, record.version);
       // Not more than it cost: a shorter ClientHello than this is none.
-      if (answer.length <= record.fragment.length + 13) this.#ports.send(answer, address, port);
+      if (answer.length <= record.fragment.length + RECORD_HEADER_LENGTH)
+        this.#ports.send(answer, address, port);
       return true;
     }
     if (!this.#mayBegin(address, pending)) return true;
@@ -323,12 +327,14 @@ export class DtlsListener implements HandshakeHost {
       this.#ports.recordDropped("too-large");
       return true;
     }
+    const length = RECORD_HEADER_LENGTH + record.cid.length + record.fragment.length;
     if (record.sequence < association.readLimit) {
-      this.#content(association, content, address, port, now);
+      this.#content(association, content, address, port, length, now);
+      if (record.sequence + READ_AHEAD >= association.readLimit) this.#ports.keeper?.renew(association);
     } else {
       const owned = { ...content, bytes: new Uint8Array(content.bytes) };
       this.#ports.keeper?.whenReadable(association, record.sequence, () => {
-        if (!association.closed) this.#content(association, owned, address, port, this.#ports.now());
+        if (!association.closed) this.#content(association, owned, address, port, length, this.#ports.now());
       });
     }
     return true;
@@ -339,9 +345,10 @@ export class DtlsListener implements HandshakeHost {
     content: Content & { readonly newest: boolean },
     address: string,
     port: number,
+    length: number,
     now: Instant,
   ): void {
-    this.#seen(association, content.newest, address, port, content.bytes.length, now);
+    this.#seen(association, content.newest, address, port, length, now);
     switch (content.type) {
       case ContentType.applicationData:
         this.#answered(association);
@@ -371,14 +378,14 @@ export class DtlsListener implements HandshakeHost {
     if (!newest) return;
     if (association.address === address && association.port === port) {
       if (association.budget === ANSWERED) return;
-      if (association.sentSinceMove) association.budget = ANSWERED;
+      if (association.triedSinceMove) association.budget = ANSWERED;
       else association.budget += AMPLIFICATION_MAX * length;
       return;
     }
     if (association.terms.ownCid.length === 0) return;
     this.associations.move(association, address, port);
     association.budget = AMPLIFICATION_MAX * length;
-    association.sentSinceMove = false;
+    association.triedSinceMove = false;
     this.#ports.keeper?.moved(association);
   }
 
@@ -424,14 +431,16 @@ export class DtlsListener implements HandshakeHost {
       return false;
     }
     if (association.budget !== ANSWERED) {
+      association.triedSinceMove = true;
       if (record.length > association.budget) {
         this.#ports.recordDropped("unproven");
         return false;
       }
       association.budget -= record.length;
-      association.sentSinceMove = true;
     }
     this.#ports.send(record, association.address, association.port);
+    if (association.nextSequence + WRITE_AHEAD >= association.writeLimit)
+      this.#ports.keeper?.renew(association);
     return true;
   }
 

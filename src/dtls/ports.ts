@@ -44,6 +44,8 @@ export interface Keeper {
   /** Runs when records up to this number may be read, or be written; never if that cannot be kept. */
   whenReadable(association: Association, sequence: number, run: () => void): void;
   whenWritable(association: Association, run: () => void): void;
+  /** It comes near one of its limits: they are raised before anything has to wait. */
+  renew(association: Association): void;
   /** Its address has changed. */
   moved(association: Association): void;
   /** It has gone quiet: what it has not used of its lease is given back. */

@@ -35,6 +35,8 @@ export interface DtlsOptions {
 
 /** A listener's own files, and protocol names that clients may ask for (RFC 7301). */
 export interface SecureDatagrams {
+  /** Of gateway and listener: associations that are kept are kept under it. */
+  readonly name: string;
   readonly tls: TlsOptions;
   readonly dtls: DtlsOptions;
   readonly protocols: readonly string[];

@@ -2,13 +2,14 @@ import { appendFileSync } from "node:fs";
 import type { Datagram } from "../contract/endpoint.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Association } from "../dtls/association.ts";
+import { AssociationKeeper, type AssociationTable } from "../dtls/kept.ts";
 import { DtlsListener } from "../dtls/listener.ts";
 import type { DroppedRecord, DtlsPorts } from "../dtls/ports.ts";
 import type { DtlsSettings } from "../dtls/settings.ts";
 import { DEFAULT_SUITES, suiteByName } from "../dtls/suites.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
-import { type Duration, seconds } from "../lib/time.ts";
+import { after, type Duration, seconds } from "../lib/time.ts";
 import { systemClock } from "./clock.ts";
 import { FileCredentials, type KeyAuthority } from "./dtls-credentials.ts";
 import { nodeCrypto } from "./dtls-crypto.ts";
@@ -31,6 +32,15 @@ export interface DtlsServices {
   readonly keys: KeyAuthority | undefined;
   /** By which tickets are sealed; random when nothing is kept. */
   readonly ticketSecret: Uint8Array;
+  /** Where associations outlive this process; undefined: they do not. */
+  readonly kept: KeptAssociations | undefined;
+}
+
+export interface KeptAssociations extends AssociationTable {
+  /** Seals them. */
+  readonly secret: Uint8Array;
+  /** Those under a name, as they were sealed. */
+  entries(prefix: string): Iterable<readonly [key: string, sealed: Uint8Array]>;
 }
 
 const RELOAD_INTERVAL: Duration = seconds(5);
@@ -44,6 +54,7 @@ class DtlsSocket implements DatagramSocket {
   readonly #services: DtlsServices;
   readonly #note: (note: Note) => void;
   readonly #watch: FileWatch;
+  readonly #keeper: AssociationKeeper | undefined;
   #udp!: DatagramSocket;
   /** Opened content on its way to the runtime. */
   #inbox: Datagram[] = [];
@@ -62,6 +73,11 @@ class DtlsSocket implements DatagramSocket {
     const { tls, dtls } = secure;
     const credentials = new FileCredentials(secure, services.keys);
     const settings = settingsOf(dtls, secure.protocols);
+    const { kept } = services;
+    this.#keeper =
+      kept === undefined
+        ? undefined
+        : new AssociationKeeper(nodeCrypto, kept, kept.secret, prefixOf(secure.name));
     this.dtls = new DtlsListener(
       this.#ports(),
       settings,
@@ -74,6 +90,7 @@ class DtlsSocket implements DatagramSocket {
         "whoever reads this file can read all that is sent: take the setting out when you are done";
       note({ level: "warn", event: "dtls-key-log", detail: { file: dtls.keyLog, warning } });
     }
+    if (kept !== undefined) this.#restore(kept, settings);
     const files = [tls.cert, tls.key, tls.ca, tls.pskFile, dtls.clientKeys];
     this.#watch = new FileWatch(files, tls.reloadInterval ?? RELOAD_INTERVAL, () => this.#reload());
   }
@@ -123,6 +140,28 @@ class DtlsSocket implements DatagramSocket {
     this.#receive(inbox);
   };
 
+  /** Takes up again what an earlier process has left, in the order in which it was used. */
+  #restore(kept: KeptAssociations, { connectionId, limits }: DtlsSettings): void {
+    const now = systemClock.now();
+    const found: Association[] = [];
+    let dropped = 0;
+    for (const [key, sealed] of kept.entries(prefixOf(this.#secure.name))) {
+      const { associations } = this.dtls;
+      const association = this.#keeper?.restore(key, sealed, associations.newId(), connectionId.length);
+      if (association === undefined) {
+        kept.remove(key);
+        dropped++;
+      } else found.push(association);
+    }
+    found.sort((a, b) => a.lastSeen - b.lastSeen);
+    for (const association of found) {
+      if (after(association.lastSeen, limits.idle) > now) this.dtls.restore(association);
+      else this.#keeper?.forget(association);
+    }
+    if (found.length + dropped === 0) return;
+    this.#note({ level: "info", event: "dtls-restored", detail: { associations: found.length, dropped } });
+  }
+
   #ports(): DtlsPorts {
     const services = this.#services;
     return {
@@ -135,7 +174,7 @@ class DtlsSocket implements DatagramSocket {
       note: (note) => this.#note(note),
       handshakeEnded: (suite, outcome) => void services.handshakeEnded(suite, outcome).value++,
       recordDropped: (why) => void services.recordDropped(why).value++,
-      keeper: undefined,
+      keeper: this.#keeper,
     };
   }
 
@@ -158,6 +197,8 @@ class DtlsSocket implements DatagramSocket {
     }
   }
 }
+
+const prefixOf = (name: string): string => `${name} `;
 
 function settingsOf(options: DtlsOptions, protocols: readonly string[]): DtlsSettings {
   const named = options.suites.map(suiteByName).filter((suite) => suite !== undefined);

@@ -12,6 +12,7 @@ export const TABLES = [
   "ban",
   // What cannot be read, moved out of the others. New tables come last: a key begins with the place of its table.
   "aside",
+  "association",
 ] as const;
 export type Table = (typeof TABLES)[number];
 
