@@ -123,7 +123,7 @@ export function compose(
   deadlines.onArmed = ticker.expect;
   const openers = {
     stream: listenStream,
-    datagram: datagramOpener({ config, metrics, alarms: deadlines, kept }),
+    datagram: datagramOpener({ config, metrics, alarms: deadlines, kept, policy }),
     defer: setImmediate,
   };
   const lifecycle = new Lifecycle(core, policy, openers);

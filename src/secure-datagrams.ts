@@ -8,6 +8,8 @@ import { type DtlsServices, type KeptAssociations, listenDtls } from "./net/dtls
 import { nodeCrypto } from "./net/dtls-crypto.ts";
 import { listenUdp } from "./net/udp.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import type { ConfiguredPolicy } from "./policy/configured-policy.ts";
+import { DeviceKeys } from "./policy/device-keys.ts";
 import { openKeyFile } from "./store/key-file.ts";
 import type { OpenedStore } from "./store/open.ts";
 
@@ -16,6 +18,7 @@ export interface DatagramParts {
   readonly metrics: Metrics;
   readonly alarms: Alarms;
   readonly kept: OpenedStore | undefined;
+  readonly policy: ConfiguredPolicy;
 }
 
 /** Opens plain and secure datagram sockets. What DTLS needs is made with the first listener that does. */
@@ -29,7 +32,7 @@ export function datagramOpener(parts: DatagramParts): Openers["datagram"] {
   };
 }
 
-function servicesOf({ config, metrics, alarms, kept }: DatagramParts): DtlsServices {
+function servicesOf({ config, metrics, alarms, kept, policy }: DatagramParts): DtlsServices {
   const handshakes = metrics.family("dtls_handshakes", "DTLS handshakes that ended", ["suite", "outcome"]);
   const dropped = metrics.family("dtls_records_dropped", "DTLS records that went no further", ["why"]);
   const { keep, keyFile } = config.dtls;
@@ -41,7 +44,9 @@ function servicesOf({ config, metrics, alarms, kept }: DatagramParts): DtlsServi
     alarms,
     handshakeEnded: (suite, outcome) => handshakes({ suite, outcome }),
     recordDropped: (why) => dropped({ why }),
-    keys: undefined,
+    // `gateway:listener`
+    keysOf: (name) =>
+      config.dtls.keysFromAuthentication ? new DeviceKeys(policy, name.split(":")[0] ?? "") : undefined,
     ticketSecret:
       secret === undefined ? randomBytes(32) : nodeCrypto.hmac("sha256", secret, [Buffer.from("tickets")]),
     kept: kept === undefined || secret === undefined ? undefined : tableOf(kept, secret),

@@ -97,6 +97,11 @@ export const Dtls = Type.Object(
           "File with one identity:key a line, the raw public key (SubjectPublicKeyInfo) in base64 or hexadecimal.",
       }),
     ),
+    keysFromAuthentication: flag({
+      description:
+        "Ask the authentication chain for keys that are in no file: pre-shared keys by identity, and whose a raw public key is.",
+      default: false,
+    }),
     rawPublicKey: flag({
       description: "Show the gateway's key as a raw public key to devices that ask for that (RFC 7250).",
       default: true,
@@ -144,7 +149,7 @@ export const Dtls = Type.Object(
   },
   {
     description:
-      "DTLS 1.2 of all dtls listeners. They open as soon as the tls section has cert and key, key alone, or pskFile.",
+      "DTLS 1.2 of all dtls listeners. They open as soon as the tls section has cert and key, key alone, or pskFile, or with keysFromAuthentication.",
   },
 );
 export type DtlsConfig = Static<typeof Dtls>;

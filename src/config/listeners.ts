@@ -19,7 +19,8 @@ export function listenerOpens(config: Config, listener: ListenerConfig): boolean
   const { cert, key, pskFile } = effectiveTls(config, listener);
   // A key alone is a raw public key, which only DTLS speaks.
   const shown = key !== undefined && (cert !== undefined || listener.transport === "dtls");
-  return shown || pskFile !== undefined;
+  const asked = listener.transport === "dtls" && config.dtls.keysFromAuthentication;
+  return shown || pskFile !== undefined || asked;
 }
 
 /** A listener that is to be opened. */

@@ -25,6 +25,16 @@ import { validate } from "./validate.ts";
 const WATCH_INTERVAL = 2_000;
 
 const password = text({ description: `Password hash: ${HASH_FORMS}.`, [SECRET]: true });
+const psk = Type.Optional(
+  text({
+    description: "Pre-shared key of DTLS in hexadecimal, 64 octets at most; the name is the identity.",
+    pattern: "^([0-9A-Fa-f]{2}){1,64}$",
+    [SECRET]: true,
+  }),
+);
+const publicKey = Type.Optional(
+  text({ description: "Raw public key of DTLS: the SubjectPublicKeyInfo in base64.", minLength: 1 }),
+);
 const superuser = flag({ description: "Skips the access control list.", default: false });
 
 const UsersSchema = Type.Object({
@@ -32,6 +42,8 @@ const UsersSchema = Type.Object({
     Type.Object({
       username: text({ description: "User name.", minLength: 1 }),
       password,
+      psk,
+      publicKey,
       superuser,
       clientId: Type.Optional(
         text({ description: "The only client id that this user may come with; absent: any.", minLength: 1 }),
@@ -43,6 +55,8 @@ const UsersSchema = Type.Object({
     Type.Object({
       clientId: text({ description: "Client id.", minLength: 1 }),
       password: Type.Optional(password),
+      psk,
+      publicKey,
       superuser,
     }),
     {
@@ -69,6 +83,9 @@ interface Users {
   readonly hashes: readonly PasswordHash[];
   readonly byName: ReadonlyMap<string, Entry>;
   readonly byClientId: ReadonlyMap<string, Entry>;
+  /** Pre-shared keys by name, and names by raw public keys in base64. */
+  readonly presharedKeys: ReadonlyMap<string, Uint8Array>;
+  readonly rawKeyHolders: ReadonlyMap<string, string>;
 }
 
 const WRONG_CLIENT_ID: AuthenticatorAnswer = {
@@ -98,7 +115,17 @@ export function parseUsers(source: string, name: string): Users {
   const found: ConfigProblem[] = [...validate(schema, document, locate)];
   if (found.length > 0) throw new ConfigError(found);
 
-  const index = <Item extends { password?: string; superuser: boolean; clientId?: string }>(
+  const presharedKeys = new Map<string, Uint8Array>();
+  const rawKeyHolders = new Map<string, string>();
+  const index = <
+    Item extends {
+      password?: string;
+      psk?: string;
+      publicKey?: string;
+      superuser: boolean;
+      clientId?: string;
+    },
+  >(
     list: "users" | "clients",
     items: readonly Item[],
     nameOf: (item: Item) => string,
@@ -112,6 +139,14 @@ export function parseUsers(source: string, name: string): Users {
         found.push(problem(locate, finding));
       }
       if (entries.has(nameOf(item))) found.push(problem(locate, { path, says: "is there twice" }));
+      const { psk, publicKey } = item;
+      // A user name is looked up first, then a client id.
+      if (psk !== undefined && !presharedKeys.has(nameOf(item))) {
+        presharedKeys.set(nameOf(item), new Uint8Array(Buffer.from(psk, "hex")));
+      }
+      if (publicKey !== undefined) {
+        rawKeyHolders.set(Buffer.from(publicKey, "base64").toString("base64"), nameOf(item));
+      }
       entries.set(nameOf(item), { hash, superuser: item.superuser, clientId: item.clientId });
     });
     return entries;
@@ -120,7 +155,7 @@ export function parseUsers(source: string, name: string): Users {
   const byClientId = index("clients", document.clients, (client) => client.clientId);
   if (found.length > 0) throw new ConfigError(found);
   const hashes = [...byName.values(), ...byClientId.values()].flatMap(({ hash }) => hash ?? []);
-  return { hashes, byName, byClientId };
+  return { hashes, byName, byClientId, presharedKeys, rawKeyHolders };
 }
 
 /** Users and clients in a YAML file, with password hashes. A user name is looked up first, then the client id. */
@@ -214,6 +249,14 @@ export class UsersFile implements Authenticator {
     const { byName, byClientId } = this.#users;
     const entry = proven === `user:${username}` ? byName.get(username as string) : byClientId.get(clientId);
     return entry !== undefined && entry.superuser === superuser && (entry.clientId ?? clientId) === clientId;
+  }
+
+  presharedKey(identity: string): Uint8Array | undefined {
+    return this.#users.presharedKeys.get(identity);
+  }
+
+  rawKeyHolder(publicKey: Uint8Array): string | undefined {
+    return this.#users.rawKeyHolders.get(Buffer.from(publicKey).toString("base64"));
   }
 
   #read(): Users {

@@ -13,8 +13,8 @@ import { ListenError } from "./transport.ts";
 /** Asks somebody else for what no file says. */
 export interface KeyAuthority {
   presharedKey(identity: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
-  /** Whether a raw public key, known by its name, is let in. */
-  rawKey(name: string): boolean | Promise<boolean>;
+  /** The name of whoever has this raw public key. */
+  rawKeyHolder(publicKey: Uint8Array): string | undefined | Promise<string | undefined>;
 }
 
 const OPENSSL_CURVES: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384" };
@@ -89,8 +89,9 @@ export class FileCredentials implements Credentials {
       Alert.certificateUnknown,
       `the client's raw public key is not known: ${name}`,
     );
-    const answer = this.#others?.rawKey(name) ?? false;
-    const judge = (known: boolean): Verified | Failure => (known ? { identity: name } : stranger);
+    const answer = this.#others?.rawKeyHolder(publicKey);
+    const judge = (holder: string | undefined): Verified | Failure =>
+      holder === undefined ? stranger : { identity: holder };
     return answer instanceof Promise ? answer.then(judge) : judge(answer);
   }
 }

@@ -28,8 +28,8 @@ export interface DtlsServices {
   readonly alarms: Alarms;
   handshakeEnded(suite: string, outcome: string): Counter;
   recordDropped(why: DroppedRecord): Counter;
-  /** Keys that are in no file. */
-  readonly keys: KeyAuthority | undefined;
+  /** Keys that are in no file, for a listener by its name. */
+  keysOf(name: string): KeyAuthority | undefined;
   /** By which tickets are sealed; random when nothing is kept. */
   readonly ticketSecret: Uint8Array;
   /** Where associations outlive this process; undefined: they do not. */
@@ -71,7 +71,7 @@ class DtlsSocket implements DatagramSocket {
     this.#services = services;
     this.#note = note;
     const { tls, dtls } = secure;
-    const credentials = new FileCredentials(secure, services.keys);
+    const credentials = new FileCredentials(secure, services.keysOf(secure.name));
     const settings = settingsOf(dtls, secure.protocols);
     const { kept } = services;
     this.#keeper =
@@ -187,7 +187,7 @@ class DtlsSocket implements DatagramSocket {
 
   #reload(): void {
     try {
-      const credentials = new FileCredentials(this.#secure, this.#services.keys);
+      const credentials = new FileCredentials(this.#secure, this.#services.keysOf(this.#secure.name));
       this.dtls.reload(settingsOf(this.#secure.dtls, this.#secure.protocols), credentials);
       this.#note({ level: "info", event: "dtls-keys-reloaded", detail: {} });
     } catch (error) {

@@ -35,6 +35,6 @@ function isPublicKey(der: Buffer): boolean {
 
 export const keyName = (publicKey: Uint8Array): string => Buffer.from(publicKey).toString("hex");
 
-/** What a key is called that nobody has given a name (RFC 7252 §9.1.3.2.1, RFC 6920 §3). */
+/** How a log names a key that nobody has given a name (RFC 7252 §9.1.3.2.1, RFC 6920 §3). */
 export const namedInformation = (publicKey: Uint8Array): string =>
   `ni:///sha-256;${createHash("sha256").update(publicKey).digest("base64url")}`;
