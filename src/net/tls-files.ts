@@ -97,9 +97,9 @@ function checkPair(options: PairOptions, cert: Buffer, key: Buffer): X509Certifi
 
 /** Reads and checks the files of a connection to somebody else, who may want no certificate. Throws `ListenError`. */
 export function readDialFiles(options: DialTlsOptions): Pick<TlsFiles, "cert" | "key" | "ca"> {
-  const cert = read(options.cert, "certificate");
-  const key = read(options.key, "key");
-  const ca = read(options.ca, "CA certificate");
+  const cert = readTlsFile(options.cert, "certificate");
+  const key = readTlsFile(options.key, "key");
+  const ca = readTlsFile(options.ca, "CA certificate");
   if (ca !== undefined) checkCertificate(options.ca, ca, "CA certificate");
   if (cert === undefined && key === undefined) return { cert, key, ca };
   if (cert === undefined || key === undefined) {
