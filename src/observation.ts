@@ -3,6 +3,7 @@ import { Message } from "./bus/message.ts";
 import type { Composition } from "./compose.ts";
 import { inSeconds } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
+import type { Listening } from "./net/transport.ts";
 import type { Metric, Statistic } from "./observe/sys-names.ts";
 import { packetMetrics } from "./observe/sys-packets.ts";
 import { SysTopics } from "./observe/sys-topics.ts";
@@ -37,12 +38,29 @@ export function exposeGauges(running: Composition, version: string): void {
     ),
   );
   exposeStore(running);
+  exposeDtls(running);
   metrics.labelledGauge("datagrams_unsent", "Datagrams dropped because the socket was full", "listener", () =>
     lifecycle.listeners.flatMap(({ gateway, name, datagrams }) =>
       datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.unsent] as const],
     ),
   );
   metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
+}
+
+function exposeDtls({ metrics, lifecycle }: Composition): void {
+  const gauge = (
+    name: string,
+    help: string,
+    read: (secure: NonNullable<Listening["secure"]>) => number,
+  ): void =>
+    metrics.labelledGauge(name, help, "listener", () =>
+      lifecycle.listeners.flatMap(({ gateway, name, listening: { secure } }) =>
+        secure === undefined ? [] : [[`${gateway}:${name}`, read(secure)] as const],
+      ),
+    );
+  gauge("dtls_associations", "Devices that share DTLS keys with us", ({ associations }) => associations);
+  gauge("dtls_handshakes_running", "DTLS handshakes in progress", ({ handshakes }) => handshakes);
+  gauge("dtls_lost", "DTLS records given up because the store could not be told first", ({ lost }) => lost);
 }
 
 function exposeStore({ metrics, kept }: Composition): void {

@@ -107,6 +107,11 @@ class DtlsSocket implements DatagramSocket {
     return this.#udp.port;
   }
 
+  get secure() {
+    const { associations, handshakes } = this.dtls;
+    return { associations: associations.size, handshakes, lost: this.#keeper?.lost ?? 0 };
+  }
+
   get backlog(): number {
     return this.#udp.backlog;
   }

@@ -51,6 +51,8 @@ export interface Listening {
   readonly transport: Transport;
   readonly address: string;
   readonly port: number;
+  /** Of a secure datagram listener: for metrics. */
+  readonly secure?: { readonly associations: number; readonly handshakes: number; readonly lost: number };
   /** Stops accepting; connections already accepted are left alone. */
   close(): Promise<void>;
 }

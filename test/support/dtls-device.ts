@@ -34,6 +34,8 @@ export interface DeviceOptions {
   readonly wait?: Duration;
   /** Octets of a fragment of its messages at most. */
   readonly fragment?: number;
+  /** What becomes of its last flight: to leave something out, or to send it in an order that is not allowed. */
+  readonly flight?: (items: FlightOf) => FlightOf;
   /** By ticket: the session of another device. */
   readonly resume?: Session;
 }
@@ -42,6 +44,9 @@ interface Session {
   readonly master: Uint8Array;
   readonly ticket: Uint8Array;
 }
+
+/** ClientKeyExchange, ChangeCipherSpec, Finished. */
+type FlightOf = readonly Item[];
 
 type Item = { readonly message: HandshakeMessage; readonly sealed: boolean } | "change-cipher-spec";
 
@@ -285,7 +290,8 @@ export class DtlsDevice {
       : prf(nodeCrypto, hash, premaster, "master secret", [this.#random, this.#serverRandom], 48);
     this.#keys();
     const finished = this.#message(HandshakeType.finished, this.#verifyData("client finished"), true);
-    this.#start([exchange, "change-cipher-spec", finished]);
+    const items: readonly Item[] = [exchange, "change-cipher-spec", finished];
+    this.#start([...(this.#options.flight?.(items) ?? items)]);
   }
 
   #keys(): void {

@@ -57,7 +57,7 @@ export class PendingHandshake extends Alarm {
   #answered = 0;
   /** Somebody is being asked; messages wait. */
   #busy = false;
-  /** Newest records of epoch 0 that carried a message that was taken, and a ChangeCipherSpec. */
+  /** Newest records of epoch 0 that carried a message, and a ChangeCipherSpec. */
   #newestMessage = -1;
   #newestChange = -1;
   #unreadable = 0;
@@ -190,9 +190,9 @@ export class PendingHandshake extends Alarm {
       // A Finished is protected, and nothing else is.
       if ((fragment.type === HandshakeType.finished) !== isProtected) continue;
       const added = this.#reassembly.add(fragment);
-      if (added === "taken") {
-        if (!isProtected) this.#newestMessage = Math.max(this.#newestMessage, sequence);
-      } else if (added === "old" && fragment.type === HandshakeType.clientHello && fragment.offset === 0) {
+      // Also of a message that is known: its ChangeCipherSpec comes behind it each time.
+      if (!isProtected && added !== "refused") this.#newestMessage = Math.max(this.#newestMessage, sequence);
+      if (added === "old" && fragment.type === HandshakeType.clientHello && fragment.offset === 0) {
         this.answerAgain();
       }
     }
