@@ -15,11 +15,19 @@ import { keyBlockLength, prf, pskPremaster } from "#core/dtls/prf.ts";
 import { type Protection, protectionOf } from "#core/dtls/protection.ts";
 import { type DtlsRecord, parseRecord, plainRecord } from "#core/dtls/record.ts";
 import { type Suite, suiteByName } from "#core/dtls/suites.ts";
-import type { CallbackAlarm } from "#core/lib/alarm.ts";
 import { concat, utf8 } from "#core/lib/bytes.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
 import { nodeCrypto } from "#core/net/dtls-crypto.ts";
-import { type DtlsWorld, KEY } from "./dtls-world.ts";
+import { KEY } from "./dtls-world.ts";
+
+/** Where a device sends and hears: virtual, or a socket. */
+export interface DeviceNetwork {
+  attach(address: string, port: number, hear: (bytes: Uint8Array) => void): void;
+  detach(address: string, port: number): void;
+  send(bytes: Uint8Array, address: string, port: number): void;
+  /** Returns how to call it off. */
+  later(wait: Duration, run: () => void): () => void;
+}
 
 export interface DeviceOptions {
   readonly address?: string;
@@ -65,7 +73,7 @@ export class DtlsDevice {
   resumed = false;
   /** The connection id by which the gateway knows us. */
   gatewayCid: Uint8Array = new Uint8Array(0);
-  readonly #world: DtlsWorld;
+  readonly #world: DeviceNetwork;
   readonly #options: DeviceOptions;
   readonly #suite: Suite;
   readonly #random = new Uint8Array(randomBytes(32));
@@ -84,11 +92,11 @@ export class DtlsDevice {
   #early: DtlsRecord[] = [];
   #expectsFinished = false;
   #wait: Duration;
-  #alarm: CallbackAlarm | undefined = undefined;
+  #callOff: (() => void) | undefined = undefined;
   #usesExtended = false;
   #ticket: Uint8Array | undefined = undefined;
 
-  constructor(world: DtlsWorld, options: DeviceOptions = {}) {
+  constructor(world: DeviceNetwork, options: DeviceOptions = {}) {
     this.#world = world;
     this.#options = options;
     this.address = options.address ?? "192.0.2.1";
@@ -181,8 +189,8 @@ export class DtlsDevice {
         else this.sendBytes(plainRecord(ContentType.handshake, this.#plainSequence++, piece));
       }
     }
-    if (this.#alarm !== undefined) this.#world.deadlines.disarm(this.#alarm);
-    this.#alarm = this.#world.later(this.#wait, () => {
+    this.#callOff?.();
+    this.#callOff = this.#world.later(this.#wait, () => {
       if (this.state !== "shaking") return;
       this.#wait = Math.min(2 * this.#wait, 60_000) as Duration;
       this.#emit();

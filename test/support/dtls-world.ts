@@ -136,10 +136,10 @@ export class DtlsWorld {
   }
 
   /** Sets an alarm of a device. */
-  later(wait: Duration, run: () => void): CallbackAlarm {
+  later(wait: Duration, run: () => void): () => void {
     const alarm = new CallbackAlarm(run);
     this.deadlines.arm(alarm, after(this.#now, wait));
-    return alarm;
+    return () => this.deadlines.disarm(alarm);
   }
 
   /** Moves the clock; everything due happens on the way, in order. */
