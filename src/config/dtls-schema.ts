@@ -128,12 +128,6 @@ export const Dtls = Type.Object(
     }),
     resumption: Resumption,
     limits: Limits,
-    keep: Type.Unsafe<boolean | "auto">({
-      enum: ["auto", true, false],
-      description:
-        "Keep associations over a restart or a crash, so that devices need no new handshake; auto: where the store is embedded.",
-      default: "auto",
-    }),
     keyFile: Type.Optional(
       text({
         description:
@@ -146,6 +140,12 @@ export const Dtls = Type.Object(
           "File for master secrets in the format that Wireshark reads. With it, everything that is sent can be read: for debugging only.",
       }),
     ),
+    keep: Type.Unsafe<boolean | "auto">({
+      enum: ["auto", true, false],
+      description:
+        "Keep associations over a restart or a crash, so that devices need no new handshake; auto: where the store is embedded.",
+      default: "auto",
+    }),
   },
   {
     description:

@@ -1,4 +1,4 @@
-import { utf8 } from "../lib/bytes.ts";
+import { NO_BYTES, utf8 } from "../lib/bytes.ts";
 import { after, type Duration, type Instant, minutes } from "../lib/time.ts";
 import type { Crypto } from "./crypto.ts";
 import type { ClientHello } from "./handshake/client-hello.ts";
@@ -37,9 +37,13 @@ export class Cookies {
     );
   }
 
-  /** Binds what must be the same in both messages, and no extension: pion adds some to the second. */
+  /**
+   * Binds what must be the same in both messages, and no extension: pion adds some to the second. mbedTLS, with a
+   * ticket, makes up another session id for it.
+   */
   #make(secret: Uint8Array, address: string, hello: ClientHello): Uint8Array {
-    const { version, random, sessionId, cipherSuites, compressionMethods } = hello;
+    const { version, random, cipherSuites, compressionMethods } = hello;
+    const sessionId = hello.withTicket ? NO_BYTES : hello.sessionId;
     const parts = [
       utf8(address),
       uint8(0),

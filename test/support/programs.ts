@@ -7,6 +7,10 @@ export const PACKAGES = {
   "coap-client-gnutls": "libcoap3-bin",
   "coap-client-openssl": "libcoap3-bin",
   "gnutls-cli": "gnutls-bin",
+  gcc: "gcc",
+  "libc6-dev": "libc6-dev",
+  "libmbedtls-dev": "libmbedtls-dev",
+  "libwolfssl-dev": "libwolfssl-dev",
   mosquitto: "mosquitto",
   mosquitto_pub: "mosquitto-clients",
   mosquitto_sub: "mosquitto-clients",
@@ -20,6 +24,9 @@ export const searchPath = (): string => [process.env["PATH"] ?? "", "/usr/sbin"]
 
 /** A package without a program of its own is there when its module is. */
 const MODULES: Readonly<Record<string, string>> = {
+  "libc6-dev": "/usr/include/stdio.h",
+  "libmbedtls-dev": "/usr/include/mbedtls/ssl.h",
+  "libwolfssl-dev": "/usr/include/wolfssl/ssl.h",
   "python3-stomp": "/usr/lib/python3/dist-packages/stomp",
 };
 
@@ -34,7 +41,9 @@ function executable(file: string): boolean {
 
 export function isInstalled(program: string): boolean {
   const module = MODULES[program];
-  if (module !== undefined) return existsSync(module) && isInstalled("python3");
+  if (module !== undefined) {
+    return existsSync(module) && (!program.startsWith("python3-") || isInstalled("python3"));
+  }
   return searchPath()
     .split(delimiter)
     .some((folder) => folder !== "" && executable(join(folder, program)));

@@ -12,6 +12,8 @@ export interface ClientHello {
   readonly compressionMethods: Uint8Array;
   /** Where the extensions begin. */
   readonly extensionsAt: number;
+  /** It comes with a session ticket: its session id is one that the client has made up (RFC 5077 §3.4). */
+  readonly withTicket: boolean;
 }
 
 const RANDOM_LENGTH = 32;
@@ -23,7 +25,7 @@ const SESSION_ID_MAX = 32;
  */
 export function parseClientHelloHead(body: Uint8Array): ClientHello | undefined {
   const reader = new Reader(body);
-  const hello = {
+  const head = {
     version: reader.uint16(),
     random: reader.octets(RANDOM_LENGTH),
     sessionId: reader.vector(1),
@@ -32,9 +34,23 @@ export function parseClientHelloHead(body: Uint8Array): ClientHello | undefined 
     compressionMethods: reader.vector(1),
     extensionsAt: reader.at,
   };
-  if (!reader.ok || hello.sessionId.length > SESSION_ID_MAX) return undefined;
-  if (hello.cipherSuites.length < 2 || hello.cipherSuites.length % 2 !== 0) return undefined;
-  return hello.compressionMethods.length === 0 ? undefined : hello;
+  if (!reader.ok || head.sessionId.length > SESSION_ID_MAX) return undefined;
+  if (head.cipherSuites.length < 2 || head.cipherSuites.length % 2 !== 0) return undefined;
+  if (head.compressionMethods.length === 0) return undefined;
+  return { ...head, withTicket: hasTicket(body, head.extensionsAt) };
+}
+
+/** As far as the extensions are there. */
+function hasTicket(body: Uint8Array, extensionsAt: number): boolean {
+  const reader = new Reader(body, Math.min(extensionsAt + 2, body.length));
+  while (reader.left >= 4) {
+    const type = reader.uint16();
+    const length = reader.uint16();
+    if (type === ExtensionType.sessionTicket) return length > 0;
+    reader.octets(length);
+    if (!reader.ok) return false;
+  }
+  return false;
 }
 
 /** What a client asks for beside its suites; absent where it does not. */
