@@ -5,7 +5,7 @@ import { parseRecord, plainRecord } from "#core/dtls/record.ts";
 import { concat, utf8 } from "#core/lib/bytes.ts";
 import { milliseconds, minutes, seconds } from "#core/lib/time.ts";
 import { DtlsDevice } from "../../support/dtls-device.ts";
-import { DtlsWorld } from "../../support/dtls-world.ts";
+import { DtlsWorld, KEY, pskCredentials } from "../../support/dtls-world.ts";
 
 const texts = (world: DtlsWorld): string[] =>
   world.received.map(({ bytes }) => Buffer.from(bytes).toString());
@@ -102,6 +102,41 @@ function silentHandshake(world: DtlsWorld, port: number): void {
     port,
   );
 }
+
+describe("a key that has to be asked for", () => {
+  const lateKey = (answer: Promise<Uint8Array | undefined>) => ({
+    ...pskCredentials({}),
+    presharedKey: () => answer,
+  });
+
+  it("is waited for, while the handshake stays in place", async () => {
+    let give: (key: Uint8Array) => void = () => {};
+    const answer = new Promise<Uint8Array>((resolve) => {
+      give = resolve;
+    });
+    const world = new DtlsWorld({ credentials: lateKey(answer) });
+    const device = new DtlsDevice(world);
+    device.connect();
+    world.pass(seconds(4));
+    expect(device.state).toBe("shaking");
+    give(KEY);
+    await answer;
+    await Promise.resolve();
+    world.pass(seconds(8));
+    expect(device.state).toBe("open");
+    device.send("late");
+    expect(texts(world)).toEqual(["late"]);
+  });
+
+  it("ends the handshake by internal_error when whoever knows it fails", async () => {
+    const world = new DtlsWorld({ credentials: lateKey(Promise.reject(new Error("no database"))) });
+    const device = new DtlsDevice(world);
+    device.connect();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(device.alerts).toEqual([[2, Alert.internalError]]);
+    expect(world.listener.handshakes).toBe(0);
+  });
+});
 
 describe("a client that falls silent", () => {
   it("is asked again after 1, 3, 7, 15 and 31 seconds and then forgotten, with a line in the log", () => {
