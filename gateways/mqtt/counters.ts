@@ -1,6 +1,31 @@
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
-import { PACKET_NAMES } from "#core/mqtt/packets.ts";
+import { PACKET_NAMES, PacketType } from "#core/mqtt/packets.ts";
+
+const FROM_CLIENTS: readonly number[] = [
+  PacketType.CONNECT,
+  PacketType.PUBLISH,
+  PacketType.PUBACK,
+  PacketType.PUBREC,
+  PacketType.PUBREL,
+  PacketType.PUBCOMP,
+  PacketType.SUBSCRIBE,
+  PacketType.UNSUBSCRIBE,
+  PacketType.PINGREQ,
+  PacketType.DISCONNECT,
+];
+const TO_CLIENTS: readonly number[] = [
+  PacketType.CONNACK,
+  PacketType.PUBLISH,
+  PacketType.PUBACK,
+  PacketType.PUBREC,
+  PacketType.PUBREL,
+  PacketType.PUBCOMP,
+  PacketType.SUBACK,
+  PacketType.UNSUBACK,
+  PacketType.PINGRESP,
+  PacketType.DISCONNECT,
+];
 
 /** Numbers that all connections of the gateway share. */
 export interface MqttCounters {
@@ -13,11 +38,19 @@ export interface MqttCounters {
 }
 
 export function mqttCounters(host: GatewayHost): MqttCounters {
-  const byType = (name: string, help: string): readonly Counter[] =>
-    PACKET_NAMES.map((packet) => host.counter(name, help, packet.toLowerCase()));
+  /** What goes the other way, or is nothing at all, has one kind: it is all the same error. */
+  const byType = (name: string, help: string, types: readonly number[]): readonly Counter[] =>
+    PACKET_NAMES.map((packet, type) =>
+      host.counter(name, help, types.includes(type) ? packet.toLowerCase() : "other"),
+    );
   return {
-    received: byType("packets_received", "Control packets received"),
-    sent: byType("packets_sent", "Control packets sent"),
+    received: byType("packets_received", "Control packets received", FROM_CLIENTS),
+    // Nothing else is sent.
+    sent: PACKET_NAMES.map((packet, type) =>
+      TO_CLIENTS.includes(type)
+        ? host.counter("packets_sent", "Control packets sent", packet.toLowerCase())
+        : { value: 0 },
+    ),
     protocolErrors: host.counter("protocol_errors", "Connections ended because of what the client sent"),
     tooLarge: host.counter("deliveries_too_large", "Messages over a client's Maximum Packet Size"),
     refused: host.counter("publishes_refused", "Messages of clients that were refused"),

@@ -14,6 +14,7 @@ export type Handler = (request: CoapRequest, now: Instant) => void;
 
 export class ScriptedSite implements Site {
   readonly name = "scripted";
+  readonly observable = true;
   readonly prefixes = ["t", "u"];
   readonly peers: CoapPeer[] = [];
   /** How often the handler ran. */

@@ -7,6 +7,7 @@ import type { Topics } from "./topics.ts";
 
 /** `/pubsub`: the topic collection of draft-ietf-core-coap-pubsub-21, whose data are retained messages. */
 export class CollectionSite implements Site {
+  readonly observable = true;
   readonly name = "collection";
   readonly prefixes = ["pubsub"];
   readonly #config: CoapConfig;

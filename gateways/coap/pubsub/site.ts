@@ -6,6 +6,7 @@ import { PubSubPeer } from "./peer.ts";
 
 /** `ps` and `mqtt` on a listener: the ways in which a CoAP client reaches the bus. */
 export class PubSubSite implements Site {
+  readonly observable = true;
   readonly name = "pubsub";
   readonly prefixes: readonly string[];
   readonly #config: CoapConfig;

@@ -60,15 +60,18 @@ export class Listener {
     this.unproven = new UnprovenObservations(settings.observe.unproven);
     this.szxMax = szxFor(settings.blockwise.maxBlockSize);
     const counter = (kind: string) => host.counter("stack", "Events of the CoAP message layer.", kind);
+    // A number that nothing can move is not shown.
+    const observable = sites.some((site) => site.observable === true);
+    const ofObservations = (kind: string): Counter => (observable ? counter(kind) : { value: 0 });
     this.counters = {
       malformed: counter("malformed"),
       duplicates: counter("duplicate"),
       retransmissions: counter("retransmission"),
       timeouts: counter("timeout"),
       heldBack: counter("held-back"),
-      dropped: counter("notification-dropped"),
-      refused: counter("observation-refused"),
-      evicted: counter("observation-evicted"),
+      dropped: ofObservations("notification-dropped"),
+      refused: ofObservations("observation-refused"),
+      evicted: ofObservations("observation-evicted"),
     };
   }
 

@@ -42,6 +42,8 @@ export interface Site {
   readonly name: string;
   /** First path segments that it serves, ASCII; `""` serves the empty path. Must not overlap other sites'. */
   readonly prefixes: readonly string[];
+  /** Accepts observers (`CoapRequest.accept`). */
+  readonly observable?: boolean;
   /** What `/.well-known/core` lists; read at each such request. */
   links(): readonly Link[];
   /**

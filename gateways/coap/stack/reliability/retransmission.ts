@@ -57,7 +57,7 @@ export class Outbox {
   readonly ids: MessageIds;
   readonly #host: OutboxHost;
   readonly #transmission: Transmission;
-  readonly #counters: Pick<StackCounters, "retransmissions" | "timeouts">;
+  readonly #counters: Pick<StackCounters, "retransmissions" | "timeouts" | "heldBack">;
   /** At most NSTART; not changed but replaced. */
   #inFlight: readonly InFlight[] = NONE;
   #waiting: Ring<Outgoing> | undefined = undefined;
@@ -157,8 +157,12 @@ export class Outbox {
 
   #transmit(each: InFlight): void {
     each.withheld = !this.#host.allows(each.bytes.length);
-    if (each.withheld) this.#host.probe();
-    else this.#host.sendView(each.bytes);
+    if (!each.withheld) {
+      this.#host.sendView(each.bytes);
+      return;
+    }
+    this.#counters.heldBack.value++;
+    this.#host.probe();
   }
 
   clear(): void {
