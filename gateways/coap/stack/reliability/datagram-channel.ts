@@ -16,7 +16,7 @@ import type { CoapResponse } from "../site.ts";
 import { PendingAck } from "./acknowledgement.ts";
 import { ExchangesOfPeer } from "./deduplication.ts";
 import { Liveness } from "./liveness.ts";
-import { ReachabilityProof } from "./reachability.ts";
+import { AMPLIFICATION_MAX, ReachabilityProof } from "./reachability.ts";
 import { Outbox, type OutboxHost, type Outgoing } from "./retransmission.ts";
 
 const empty = new Uint8Array(4);
@@ -288,7 +288,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   fits(exchange: Exchange, reply: Reply): boolean {
     const bytes = this.#encodeAnswer(Type.ACK, 0, exchange, reply);
-    return this.#proof.allows(bytes.length);
+    // As much for each of these requests, whatever earlier ones have left: clients want all blocks of one size.
+    const ping = this.#proof.pinging ? HEADER_LENGTH : 0;
+    const steady = AMPLIFICATION_MAX * exchange.requestSize - ping;
+    return bytes.length <= steady && this.#proof.allows(bytes.length);
   }
 
   notificationSzx(observation: PeerObservation): number {

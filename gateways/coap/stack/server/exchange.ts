@@ -31,6 +31,8 @@ export class Exchange implements CoapRequest {
   readonly method: Code;
   readonly confirmable: boolean;
   readonly messageId: number;
+  /** Bytes of the request on the wire. */
+  readonly requestSize: number;
   readonly observe: 0 | 1 | undefined;
   state: ExchangeState = "open";
   /** An empty ACK went out: whatever is sent now is a message of its own. */
@@ -58,6 +60,7 @@ export class Exchange implements CoapRequest {
     this.message = message;
     this.method = message.code as Code;
     this.confirmable = confirmable;
+    this.requestSize = message.size;
     this.messageId = message.messageId;
     this.observe = observe;
   }
