@@ -1,0 +1,153 @@
+/**
+ * `npm run soak [-- --minutes 20 --seed 1 --lives 60 --rest 8]`: churn of all gateways from a seed against a real process,
+ * then rest. Afterwards every gauge is back where it began, memory is within a bound, and the loop has not stood still for
+ * longer than a bound. A failure names the gauge.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { freePort, freeUdpPort, startProcess } from "../bench/lib/processes.mjs";
+import * as coap from "./lives/coap.mjs";
+import { live as mqtt } from "./lives/mqtt.mjs";
+import { live as mqttSn } from "./lives/mqtt-sn.mjs";
+import { live as stomp } from "./lives/stomp.mjs";
+import { randomFrom } from "./random.mjs";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "20" },
+    rest: { type: "string", default: "8" },
+    seed: { type: "string", default: "1" },
+    lives: { type: "string", default: "60" },
+    /** Seconds that the loop may stand still, and megabytes that may stay; wide by default: machines differ. */
+    stall: { type: "string", default: "2" },
+    memory: { type: "string", default: "300" },
+  },
+});
+const seed = Number(values.seed);
+const LIVES = [mqtt, mqtt, stomp, coap.live, coap.live, coap.liveAsDevice, mqttSn];
+
+/** Gauges that tell what is left of clients that have gone. */
+const AT_REST =
+  /^isthmus_(sessions|sessions_connected|queued_messages|delayed_messages|filters|deadlines|connections|store_waiting)(\{.*\})? /;
+
+const ports = {
+  mqtt: await freePort(),
+  stomp: await freePort(),
+  coap: await freeUdpPort(),
+  "mqtt-sn": await freeUdpPort(),
+};
+const api = await freePort();
+const folder = mkdtempSync(join(tmpdir(), "isthmus-soak-"));
+const settings = [
+  `gateways.mqtt.listeners.tcp.port=${ports.mqtt}`,
+  "gateways.mqtt.listeners.ws.enable=false",
+  `gateways.stomp.listeners.tcp.port=${ports.stomp}`,
+  "gateways.stomp.listeners.ws.enable=false",
+  `gateways.coap.listeners.udp.port=${ports.coap}`,
+  "gateways.coap.listeners.tcp.enable=false",
+  `gateways.mqtt-sn.listeners.udp.port=${ports["mqtt-sn"]}`,
+  // Sessions end soon, so that the rest is short.
+  "session.expiryMax=10s",
+  "gateways.coap.stack.observe.silence=10s",
+  `api.port=${api}`,
+  `dataFolder=${folder}`,
+  "log.level=error",
+];
+
+/** @returns {Promise<Map<string, number>>} */
+async function metrics() {
+  const body = await (await fetch(`http://127.0.0.1:${api}/metrics`)).text();
+  const lines = body.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => [
+      line.slice(0, line.lastIndexOf(" ") + 1),
+      Number(line.slice(line.lastIndexOf(" "))),
+    ]),
+  );
+}
+const atRest = (/** @type {Map<string, number>} */ all) =>
+  new Map([...all].filter(([name]) => AT_REST.test(name)));
+const megabytes = (/** @type {Map<string, number>} */ all) =>
+  (all.get("process_resident_memory_bytes ") ?? 0) / 1e6;
+
+/** @type {Map<string, number>} */
+const counts = new Map();
+const count = (/** @type {string} */ name) => void counts.set(name, (counts.get(name) ?? 0) + 1);
+
+async function churn(/** @type {number} */ until) {
+  let born = 0;
+  const over = () => Date.now() >= until;
+  const pause = (/** @type {number} */ milliseconds) =>
+    sleep(Math.max(0, Math.min(milliseconds, until - Date.now())));
+  const slot = async () => {
+    while (!over()) {
+      const random = randomFrom(seed * 1_000_003 + born++);
+      await random.pick(LIVES)({ ports, random, count, pause, over });
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.lives) }, slot));
+  return born;
+}
+
+const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+const command = [process.execPath, main, "start", ...settings.flatMap((one) => ["--set", one])];
+const gateway = await startProcess("isthmus", command, { tcpPort: api, core: 0 });
+const failures = [];
+try {
+  await sleep(500);
+  const before = atRest(await metrics());
+  const begun = Date.now();
+  const until = begun + Number(values.minutes) * 60_000;
+  let longest = 0;
+  const watch = (async () => {
+    while (Date.now() < until) {
+      await sleep(1000);
+      const all = await metrics();
+      longest = Math.max(longest, all.get("nodejs_eventloop_lag_max_seconds ") ?? 0);
+      if (Math.floor((Date.now() - begun) / 1000) % 30 === 0)
+        console.log(
+          `${Math.round((Date.now() - begun) / 1000)} s: ${megabytes(all).toFixed(0)} MB, ${all.get("isthmus_sessions ")} sessions, longest stall ${longest.toFixed(2)} s`,
+        );
+    }
+  })();
+  const born = await churn(until);
+  await watch;
+  const seconds = (Date.now() - begun) / 1000;
+  const sent = [...counts].filter(([name]) => name.endsWith(" sent")).reduce((sum, [, n]) => sum + n, 0);
+  console.log(
+    `${born} lives, ${sent} messages sent in ${seconds.toFixed(0)} s (${(sent / seconds).toFixed(0)} a second), seed ${seed}`,
+  );
+  console.log(
+    [...counts]
+      .sort()
+      .map(([name, n]) => `  ${name}: ${n}`)
+      .join("\n"),
+  );
+
+  const limit = Date.now() + Number(values.rest) * 60_000;
+  let left = new Map();
+  do {
+    await sleep(2000);
+    const now = atRest(await metrics());
+    left = new Map([...now].filter(([name, value]) => value > (before.get(name) ?? 0)));
+  } while (left.size > 0 && Date.now() < limit);
+  for (const [name, value] of left)
+    failures.push(`${name}is ${value}, and was ${before.get(name) ?? 0} before`);
+  const memory = megabytes(await metrics());
+  console.log(`at rest: ${memory.toFixed(0)} MB resident, longest stall ${longest.toFixed(2)} s`);
+  if (memory > Number(values.memory))
+    failures.push(`${memory.toFixed(0)} MB resident at rest, above --memory ${values.memory}`);
+  if (longest > Number(values.stall))
+    failures.push(`the loop stood still for ${longest.toFixed(2)} s, above --stall ${values.stall}`);
+  if (!gateway.alive()) failures.push(`the gateway has ended: ${gateway.output()}`);
+} finally {
+  await gateway.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+for (const failure of failures) console.error(`soak: ${failure}`);
+console.log(`${failures.length === 0 ? 1 : 0} passed, ${failures.length} failed`);
+process.exit(failures.length === 0 ? 0 : 1);
