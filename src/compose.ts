@@ -25,6 +25,7 @@ import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
 import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
+import { ListenError } from "./net/transport.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
@@ -144,7 +145,9 @@ export function compose(
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
     async open() {
-      for (const listener of openListeners(config)) await lifecycle.open(plan(modules, config, listener));
+      for (const listener of openListeners(config)) {
+        await lifecycle.open(plan(modules, config, listener)).catch((error: unknown) => throwNamed(error, listener));
+      }
     },
     reload: (load) => reload.run(load),
     async stop(within = config.node.shutdownTimeout) {
@@ -213,6 +216,12 @@ function coreOf({
     },
     healthy: () => kept?.store.failure === undefined,
   };
+}
+
+/** An operator looks for the key. */
+function throwNamed(error: unknown, { gateway, name }: OpenListener): never {
+  if (!(error instanceof ListenError)) throw error;
+  throw new ListenError(error.code, `gateways.${gateway}.listeners.${name}: ${error.message}`);
 }
 
 function openGateways(

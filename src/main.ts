@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The composition root: commands, configuration, gateways, and what makes a process of them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,6 +16,7 @@ import { systemClock } from "./net/clock.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { convertStore } from "./store/convert.ts";
+import { requireFolder } from "./store/data-folder.ts";
 import { KIND_NAMES } from "./store/kinds.ts";
 import {
   checkStore,
@@ -52,7 +52,14 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
   );
 }
 
+/** Of a store that is there: a mistyped folder is said, not made. */
 function storeOptions(request: ConfigRequest): StoreOptions {
+  const options = newStoreOptions(request);
+  requireFolder(options.folder);
+  return options;
+}
+
+function newStoreOptions(request: ConfigRequest): StoreOptions {
   const { config } = load(request);
   const { engine, ...options } = config.store;
   // What lies in a folder can be looked after whatever the gateway would use.
@@ -61,6 +68,14 @@ function storeOptions(request: ConfigRequest): StoreOptions {
 
 const problemOf = ({ kept }: Composition): { detail?: string } =>
   kept?.store.failure === undefined ? {} : { detail: kept.store.failure.message };
+
+/** Gateways that are served on the listeners of another: LwM2M is CoAP. */
+function guestsOf(config: Config, gateway: string): readonly string[] {
+  const { lwm2m } = config.gateways;
+  return gateway === "coap" && lwm2m?.enable === true && lwm2m["shareCoapListeners"] === true
+    ? ["lwm2m"]
+    : [];
+}
 
 async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
   const { config, file, warnings } = load(request);
@@ -113,6 +128,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
         transport: listening.transport,
         address: listening.address,
         port: listening.port,
+        also: guestsOf(config, gateway),
         paths: listening.transport.startsWith("ws")
           ? config.gateways[gateway]?.listeners[name]?.websocket.paths
           : undefined,
@@ -136,7 +152,7 @@ process.exitCode = await runCli(
       check: (request) => checkStore(storeOptions(request)),
       stats: (request) => storeStats(storeOptions(request)),
       export: (request, path) => exportStore(storeOptions(request), path),
-      import: (request, path) => importStore(storeOptions(request), path),
+      import: (request, path) => importStore(newStoreOptions(request), path),
       compact: (request) => compactStore(storeOptions(request)),
       kinds: KIND_NAMES,
       convert: (request, to) => convertStore(storeOptions(request), to as (typeof KIND_NAMES)[number]),

@@ -20,6 +20,7 @@ export const coap: GatewayModule<CoapConfig> = {
     subprotocolRequired: true,
     frames: "binary",
   }),
+  transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
   open(config, host) {
     const topics = new Topics(config.collection.topics, host.alarms);
     const connections = new Connections();

@@ -113,5 +113,6 @@ function readProfiles(host: GatewayHost, file: string, definitions: Definitions)
 export const lwm2m: GatewayModule<Lwm2mConfig> = {
   name: "lwm2m",
   schema: Lwm2mConfig,
+  transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
   open: (config, host): Lwm2m => new Lwm2mGateway(config, host),
 };

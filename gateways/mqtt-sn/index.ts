@@ -7,6 +7,7 @@ import { Setup } from "./setup.ts";
 export const mqttSn: GatewayModule<MqttSnConfig> = {
   name: "mqtt-sn",
   schema: mqttSnSchema,
+  transports: ["udp", "dtls"],
   open(config, host) {
     const setup = new Setup(config, host);
     return { endpoint: () => new MqttSnEndpoint(setup) };

@@ -8,6 +8,7 @@ import { mqttCounters } from "./counters.ts";
 export const mqtt: GatewayModule<MqttConfig> = {
   name: "mqtt",
   schema,
+  transports: ["tcp", "tls", "ws", "wss"],
   // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
   websocket: () => ({ subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" }),
   open(config, host) {

@@ -9,6 +9,7 @@ import { openSockJs, sockJsPaths } from "./sockjs.ts";
 export const stomp: GatewayModule<StompConfig> = {
   name: "stomp",
   schema: stompSchema,
+  transports: ["tcp", "tls", "ws", "wss"],
   websocket: ({ sockjs }) => ({
     subprotocols: ["v12.stomp", "v11.stomp", "v10.stomp"],
     // Clients without a subprotocol are common, and the CONNECT frame says the version anyway.

@@ -9,6 +9,7 @@ import { patternProblem, RawDialects } from "./raw-dialect.ts";
 export const tcp: GatewayModule<TcpConfig> = {
   name: "tcp",
   schema: tcpSchema,
+  transports: ["tcp", "tls"],
   enabledByDefault: false,
   check,
   open(config, host): Gateway {

@@ -4,6 +4,8 @@ export interface BannerListener {
   readonly transport: string;
   readonly address: string;
   readonly port: number;
+  /** Gateways that are served on it as well. */
+  readonly also?: readonly string[] | undefined;
   /** WebSocket paths. */
   readonly paths?: readonly string[] | undefined;
 }
@@ -22,18 +24,24 @@ export interface BannerFacts {
   readonly warnings: readonly string[];
 }
 
-const isAny = (address: string): boolean => address === "::" || address === "0.0.0.0";
 export const hostPort = (address: string, port: number): string =>
   address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 
 const PORT_COLUMN = 14;
+const FAMILY_COLUMN = 14;
+/** What the addresses that mean all addresses are reached by. */
+const FAMILIES: ReadonlyMap<string, string> = new Map([
+  ["::", "IPv4 and IPv6"],
+  ["0.0.0.0", "IPv4"],
+]);
 const GATEWAY_COLUMN = 9;
 
 function listenerLine(listener: BannerListener): string {
-  const { gateway, transport, address, port, paths } = listener;
-  const where = isAny(address) ? `port ${port}` : hostPort(address, port);
+  const { gateway, transport, address, port, paths, also = [] } = listener;
+  const where = FAMILIES.has(address) ? `port ${port}` : hostPort(address, port);
+  const family = FAMILIES.get(address) ?? "";
   const path = paths === undefined || paths.length === 0 ? "" : ` path ${paths.join(", ")}`;
-  return `    ${gateway.padEnd(GATEWAY_COLUMN)}${transport.padEnd(5)}${where.padEnd(PORT_COLUMN)}${path}`.trimEnd();
+  return `    ${gateway.padEnd(GATEWAY_COLUMN)}${transport.padEnd(5)}${where.padEnd(PORT_COLUMN)}${family.padEnd(FAMILY_COLUMN)}${path}${also.map((name) => ` and ${name}`).join("")}`.trimEnd();
 }
 
 /** What the gateway says when it is up: one block that answers what is open, where data lies, how to stop. */

@@ -22,6 +22,7 @@ export const OPERATOR_ERRORS = {
   "store-empty": "The data folder holds no store.",
   "store-not-empty": "The data folder of an import holds records already.",
   "store-import": "The file of an import is no export, or damaged.",
+  "node-too-old": "This version of Node cannot run Isthmus.",
   "internal-error": "A bug in Isthmus.",
 } as const;
 export type OperatorErrorCode = keyof typeof OPERATOR_ERRORS;

@@ -12,7 +12,7 @@ Try it: isthmus start, then in two other terminals
   mosquitto_pub -t rooms/kitchen -m 21.5`;
 
 export const START_EXAMPLES = `
-Values come from the file, then from the environment (ISTHMUS_LOG_LEVEL=debug), then from --set; the last one wins.
+Values come from the file, then from the environment (ISTHMUS_LOG__LEVEL=debug), then from --set; the last one wins.
 Two signals while it stops end it at once. SIGHUP reads certificates and users again.
 
 Examples:

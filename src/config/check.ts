@@ -86,6 +86,23 @@ function checkRules(config: Config, report: Report): void {
   });
 }
 
+/** Names that rules speak of must be those of gateways: a misspelt one would match nobody and leave a door open. */
+function checkGatewayNames(config: Config, report: Report): void {
+  const known = Object.keys(config.gateways);
+  const check = (names: string | readonly string[] | undefined, path: Path): void => {
+    [names ?? []].flat().forEach((name, index) => {
+      if (known.includes(name)) return;
+      report(typeof names === "string" ? path : [...path, index], name, `a gateway: ${known.join(", ")}`);
+    });
+  };
+  config.authorization.rules.forEach(({ who }, index) => {
+    if (who !== "all") check(who.gateway, ["authorization", "rules", index, "who", "gateway"]);
+  });
+  config.subscriptions.forEach(({ gateways }, index) => {
+    check(gateways, ["subscriptions", index, "gateways"]);
+  });
+}
+
 function checkListener(config: Config, listener: ListenerConfig, path: Path, report: Report): void {
   checkMountpoint(listener.mountpoint, [...path, "mountpoint"], report);
   listener.accessRules.forEach((rule, index) => {
@@ -125,6 +142,12 @@ function checkPorts(config: Config, report: Report): void {
 function checkGateway(config: Config, module: ConfigurableModule, report: Report): void {
   const own = config.gateways[module.name];
   if (own === undefined || !own.enable) return;
+  const { transports } = module;
+  for (const [name, { transport, enable }] of Object.entries(own.listeners)) {
+    if (enable === false || transports === undefined || transports.includes(transport)) continue;
+    const path = ["gateways", module.name, "listeners", name, "transport"];
+    report(path, transport, `what ${module.name} is spoken over: ${transports.join(", ")}`);
+  }
   for (const { path, value, allowed } of module.check?.(own as never) ?? []) {
     report(["gateways", module.name, ...path], value, allowed);
   }
@@ -144,6 +167,7 @@ export function checkMeaning(
   };
   checkAuthentication(config.authentication.chain, ["authentication"], report);
   checkRules(config, report);
+  checkGatewayNames(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];
     checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);

@@ -1,13 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
-import { type Checked, checkMeaning } from "./check.ts";
-import { UnitConversion } from "./convert.ts";
-import { fillDefaults } from "./defaults.ts";
+import { checkMeaning } from "./check.ts";
 import { environmentOverrides, FILE_VARIABLE, flagOverride, OverriddenValues } from "./overrides.ts";
 import type { Path } from "./path.ts";
 import { ConfigError, type ConfigProblem } from "./problem.ts";
 import { buildSchema, type Config, type ConfigurableModule } from "./schema.ts";
+import { soundPart } from "./sound-part.ts";
 import { readYaml, type YamlSource } from "./source.ts";
-import { validate } from "./validate.ts";
 
 /** Read when neither `--config` nor `ISTHMUS_CONFIG` names a file, and only if it is there. */
 export const DEFAULT_FILE = "isthmus.yaml";
@@ -46,7 +44,7 @@ function readFile(name: string | undefined): YamlSource {
     const code = (error as NodeJS.ErrnoException).code;
     const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
     const message = `${name}: ${why}; name another with --config or ${FILE_VARIABLE}`;
-    throw new ConfigError([{ key: "", where: name, message }]);
+    throw new ConfigError([{ key: "", path: [], where: name, message }]);
   }
 }
 
@@ -68,7 +66,6 @@ function assemble(sources: ConfigSources, yaml: YamlSource, file: string | undef
   const values = new OverriddenValues(schema, yaml.values);
   for (const override of environmentOverrides(sources.environment ?? {})) values.apply(override);
   for (const flag of sources.set ?? []) values.apply(flagOverride(flag));
-  failOn(values.problems);
 
   const locate = (path: Path): string | undefined => {
     const origin = values.originOf(path);
@@ -76,14 +73,12 @@ function assemble(sources: ConfigSources, yaml: YamlSource, file: string | undef
     const line = yaml.lineOf(path);
     return line === undefined ? file : `${file}:${line}`;
   };
-  const tree = fillDefaults(schema, values.values);
-  failOn(validate(schema, tree, locate));
-  const units = new UnitConversion(locate);
-  const config = units.convert(schema, tree) as Config;
-  failOn(units.problems);
-  const checked: Checked = checkMeaning(config, sources.modules, locate);
-  failOn(checked.problems);
-  return { config, file, warnings: checked.warnings };
+  const sound = soundPart(schema, values.values, locate);
+  const checked =
+    sound.config === undefined ? undefined : checkMeaning(sound.config, sources.modules, sound.locate);
+  failOn([...values.problems, ...sound.problems, ...(checked?.problems ?? [])]);
+  if (sound.config === undefined) throw new TypeError("a configuration without problems has values");
+  return { config: sound.config, file, warnings: [...values.warnings, ...(checked?.warnings ?? [])] };
 }
 
 function failOn(problems: readonly ConfigProblem[]): void {

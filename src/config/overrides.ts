@@ -45,6 +45,7 @@ const plain = (word: string): string => word.replaceAll(/[_-]/g, "").toLowerCase
 export class OverriddenValues {
   readonly values: Tree;
   readonly problems: ConfigProblem[] = [];
+  readonly warnings: string[] = [];
   readonly #schema: JsonSchema;
   readonly #origins: { readonly path: Path; readonly origin: string }[] = [];
 
@@ -93,12 +94,27 @@ export class OverriddenValues {
   }
 
   #unknown(override: Override, schema: JsonSchema, path: Path, step: string): void {
-    if (override.lenient) return;
     const known = Object.keys(schema.properties ?? {});
+    if (override.lenient) {
+      this.#passedOver(override, step, known);
+      return;
+    }
     const meant = nearest(step, known);
     const allowed = known.length === 0 ? undefined : `one of ${known.join(", ")}`;
     const says = "is not a known key";
     this.problems.push(problem(() => override.origin, { path, says, allowed, nearest: meant }));
+  }
+
+  /** A variable that looks like a key of ours is probably meant as one: `ISTHMUS_LOG_LEVEL` for `ISTHMUS_LOG__LEVEL`. */
+  #passedOver({ origin }: Override, step: string, known: readonly string[]): void {
+    const parts = step.toLowerCase().split("_");
+    const section = known.find((key) => plain(key) === parts[0]);
+    const meant =
+      parts.length > 1 && section !== undefined
+        ? `${ENVIRONMENT_PREFIX}${parts[0]}__${parts.slice(1).join("_")}`.toUpperCase()
+        : nearest(plain(step), known.map(plain))?.toUpperCase().replace(/^/, ENVIRONMENT_PREFIX);
+    if (meant !== undefined)
+      this.warnings.push(`${origin} is no setting and is passed over; did you mean ${meant}?`);
   }
 }
 

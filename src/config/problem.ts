@@ -4,6 +4,8 @@ import { type Path, showPath } from "./path.ts";
 export interface ConfigProblem {
   /** Dotted: `gateways.mqtt.listeners.tcp.port`; empty for the file as a whole. */
   readonly key: string;
+  /** The same, as keys and list positions. */
+  readonly path: Path;
   /** `isthmus.yaml:12`, `environment variable ISTHMUS_…`, `--set …`; absent when it stands nowhere. */
   readonly where?: string | undefined;
   /** The value as found, shortened; `(hidden)` for secrets; absent for missing and unknown keys. */
@@ -17,7 +19,11 @@ export interface ConfigProblem {
 }
 
 /** Says where a path comes from. */
-export type Locate = (path: Path) => string | undefined;
+export interface Locate {
+  (path: Path): string | undefined;
+  /** Where a path stood in what was given, once members of lists were left out of it. */
+  readonly original?: (path: Path) => Path;
+}
 
 interface Finding {
   readonly path: Path;
@@ -29,14 +35,15 @@ interface Finding {
 }
 
 export function problem(locate: Locate, finding: Finding): ConfigProblem {
-  const { path, says, value, allowed, nearest } = finding;
+  const { says, value, allowed, nearest } = finding;
+  const path = locate.original?.(finding.path) ?? finding.path;
   const where = locate(path);
   const key = showPath(path);
   const start = where === undefined ? "" : `${where}: `;
   const subject = key === "" ? "the configuration" : key;
   const meant = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   const may = allowed === undefined || nearest !== undefined ? "" : `; allowed: ${allowed}`;
-  return { key, where, value, allowed, nearest, message: `${start}${subject} ${says}${meant}${may}` };
+  return { key, path, where, value, allowed, nearest, message: `${start}${subject} ${says}${meant}${may}` };
 }
 
 /** A configuration that cannot be used; the message has one line for each problem. */

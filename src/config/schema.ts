@@ -36,6 +36,7 @@ export interface JsonSchema {
 export interface ConfigurableModule {
   readonly name: string;
   readonly schema: TSchema;
+  readonly transports?: readonly string[];
   readonly enabledByDefault?: boolean;
   check?(config: never): readonly SettingProblem[];
 }

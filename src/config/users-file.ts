@@ -268,7 +268,9 @@ export class UsersFile implements Authenticator {
       const why =
         code === "ENOENT" ? "there is no such users file" : `the users file cannot be read (${code})`;
       const message = `${this.path}: ${why}; see authentication.chain`;
-      throw new ConfigError([{ key: "authentication.chain", where: this.path, message }]);
+      throw new ConfigError([
+        { key: "authentication.chain", path: ["authentication", "chain"], where: this.path, message },
+      ]);
     }
     return parseUsers(source, this.path);
   }

@@ -22,6 +22,11 @@ export function openDoors(config: Config): string[] {
       "Anybody who reaches this machine may connect: authentication.anonymous is true. Set it to false, with a users file in authentication.chain, before strangers can.",
     );
   }
+  if (!anonymous && chain.length === 0) {
+    warnings.push(
+      "Nobody can connect: authentication.anonymous is false and authentication.chain is empty. Name a users file there, or what TLS proves.",
+    );
+  }
   const namesUsers = config.authorization.rules.some(
     (rule) => rule.who !== "all" && rule.who.user !== undefined,
   );

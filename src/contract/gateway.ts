@@ -81,6 +81,8 @@ export interface GatewayModule<Config> {
   readonly name: string;
   /** TypeBox schema of this gateway's own options (listeners, mountpoint and limits are the core's). */
   readonly schema: TSchema;
+  /** How devices may reach it; a listener with another transport is refused. Absent: any. */
+  readonly transports?: readonly Transport[];
   /** False: it runs only where the configuration says `enable: true`. */
   readonly enabledByDefault?: boolean;
   websocket?(config: Config): WebSocketProfile;

@@ -9,10 +9,19 @@ const OTHERS = 0o077;
 /** Files that engines and their lock make. */
 const OWN_FILE = /^(lock(\.\d+)?|isthmus\.mdb(-lock|\.compact(-lock)?)?|\d+\.log(\.new)?|converting|former)$/;
 
+/** Throws `StoreError` when there is no such folder. */
+export function requireFolder(folder: string): void {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found?.isDirectory()) return;
+  const what = found === undefined ? "there is no such folder" : "this is a file, not a folder";
+  throw new StoreError("data-folder-unusable", `${folder}: ${what}; name the data folder with --data`);
+}
+
 /** Throws `StoreError`, which says what to do. */
 export function prepareFolder(folder: string, note: (sentence: string) => void): void {
   try {
     if (!existsSync(folder)) make(folder);
+    requireFolder(folder);
     accessSync(folder, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw StoreError.of(error, folder);

@@ -89,7 +89,10 @@ export class LmdbEngine implements DiskEngine {
       throw StoreError.of(error, folder);
     });
     if (lock === undefined) {
-      throw new StoreError("store-in-use", `another process uses the data folder ${folder}`);
+      throw new StoreError(
+        "store-in-use",
+        `another process uses the data folder ${folder}: stop it, or name another folder with --data`,
+      );
     }
     let reserve: Reserve | undefined;
     try {

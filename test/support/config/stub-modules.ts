@@ -6,6 +6,7 @@ import { durationSetting } from "#core/lib/setting.ts";
 export const STUB_MODULES: readonly ConfigurableModule[] = [
   {
     name: "mqtt",
+    transports: ["tcp", "tls", "ws", "wss"],
     schema: Type.Object({
       receiveMaximum: Type.Integer({
         description: "QoS 1 and 2 messages in flight.",

@@ -10,7 +10,7 @@ const facts: BannerFacts = {
   listeners: [
     { gateway: "mqtt", name: "tcp", transport: "tcp", address: "::", port: 1883 },
     { gateway: "mqtt", name: "ws", transport: "ws", address: "0.0.0.0", port: 8083, paths: ["/mqtt"] },
-    { gateway: "mqtt-sn", name: "udp", transport: "udp", address: "::1", port: 1884 },
+    { gateway: "mqtt-sn", name: "udp", transport: "udp", address: "::1", port: 1884, also: ["lwm2m"] },
   ],
   warnings: ["anyone may connect: set authentication"],
 };
@@ -23,9 +23,9 @@ test("the banner says what is open, where data lies, what to know, and how to st
   HTTP           http://127.0.0.1:18083/metrics, /health, /ready
 
   listening
-    mqtt     tcp  port 1883
-    mqtt     ws   port 8083      path /mqtt
-    mqtt-sn  udp  [::1]:1884
+    mqtt     tcp  port 1883     IPv4 and IPv6
+    mqtt     ws   port 8083     IPv4           path /mqtt
+    mqtt-sn  udp  [::1]:1884                   and lwm2m
 
   ! anyone may connect: set authentication
 

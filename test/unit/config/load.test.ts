@@ -320,3 +320,76 @@ describe("values from outside the file", () => {
     ).toContain("none.yaml: there is no such file; name another with --config or ISTHMUS_CONFIG");
   });
 });
+
+describe("a configuration with many mistakes", () => {
+  const said = (text: string): string[] =>
+    refusalOf(() => loadText(STUB_MODULES, text, "f.yaml")).map((line) =>
+      line.replace(/^(\S+): (\S+) .*$/, "$1 $2"),
+    );
+
+  it("is told all of them at once, those of form and those of meaning, each with its own place", () => {
+    const text = `
+authorization:
+  rules:
+    - { permission: allow, who: { address: "10.0.0" } }
+    - { permission: perhaps }
+    - { permission: deny, who: { gateway: mqtts } }
+rewrite: [{ filter: "a/#/b", pattern: x, target: y }]
+node: { shutdownTimeout: soon }
+bans: { list: [{ address: 127.0.1 }] }
+gateways:
+  mqtt: { listeners: { tcp: { port: 99999 }, u: { transport: udp, port: 1 } } }
+`;
+    expect(said(text).sort()).toEqual([
+      "f.yaml:11 gateways.mqtt.listeners.tcp.port",
+      "f.yaml:11 gateways.mqtt.listeners.u.transport",
+      "f.yaml:4 authorization.rules[0].who.address",
+      "f.yaml:5 authorization.rules[1].permission",
+      "f.yaml:6 authorization.rules[2].who.gateway",
+      "f.yaml:7 rewrite[0].filter",
+      "f.yaml:8 node.shutdownTimeout",
+      "f.yaml:9 bans.list[0].address",
+    ]);
+  });
+
+  it("says nothing of a section that is wrong only for want of what was left out of it", () => {
+    expect(said("authorization: { rules: [{ permission: allow, who: { gatewy: mqtt } }] }")).toEqual([
+      "f.yaml:1 authorization.rules[0].who.gatewy",
+    ]);
+  });
+
+  it("that is no YAML is told the key, and why a value with a colon needs quotes", () => {
+    const [message] = refusalOf(() => loadText(STUB_MODULES, "api:\n  port: 1\n  bind: ::\n", "f.yaml"));
+    expect(message).toContain("f.yaml:3: api.bind: ");
+    expect(message).toContain("needs quotes");
+  });
+});
+
+describe("a misspelt environment variable", () => {
+  const warned = (name: string): readonly string[] =>
+    loadConfig({ modules: STUB_MODULES, file: emptyFile(), environment: { [name]: "x" } }).warnings.filter(
+      (warning) => warning.includes("environment variable"),
+    );
+  const emptyFile = (): string => {
+    const file = join(mkdtempSync(join(tmpdir(), "isthmus-config-")), "empty.yaml");
+    writeFileSync(file, "");
+    return file;
+  };
+
+  it.each([
+    ["ISTHMUS_LOG_LEVEL", "ISTHMUS_LOG__LEVEL"],
+    ["ISTHMUS_DATAFOLDR", "ISTHMUS_DATAFOLDER"],
+  ])("%s is warned of, with %s", (name, meant) => {
+    expect(warned(name)).toEqual([expect.stringContaining(meant)]);
+  });
+
+  it("of an orchestrator's own is passed over in silence", () => {
+    expect(warned("ISTHMUS_SERVICE_HOST")).toEqual([]);
+  });
+});
+
+it("warns that nobody can connect where anonymous is false and the chain is empty", () => {
+  expect(loadText(STUB_MODULES, "authentication: { anonymous: false }").warnings.join()).toContain(
+    "Nobody can connect",
+  );
+});
