@@ -146,7 +146,9 @@ export function compose(
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
     async open() {
       for (const listener of openListeners(config)) {
-        await lifecycle.open(plan(modules, config, listener)).catch((error: unknown) => throwNamed(error, listener));
+        await lifecycle
+          .open(plan(modules, config, listener))
+          .catch((error: unknown) => throwNamed(error, listener));
       }
     },
     reload: (load) => reload.run(load),

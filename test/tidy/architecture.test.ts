@@ -83,7 +83,8 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 /** Modules of the core that a gateway may use. */
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
-const NODE_ALLOWED = "^(src/(net|store|config|api|cli|observe)/|src/(main|bin|compose|secure-datagrams)\\.ts$)";
+const NODE_ALLOWED =
+  "^(src/(net|store|config|api|cli|observe)/|src/(main|bin|compose|secure-datagrams)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {
