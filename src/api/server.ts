@@ -1,4 +1,6 @@
+import type { IncomingMessage, Server } from "node:http";
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from "fastify";
+import { FairRoom } from "../lib/fair-room.ts";
 import { PROBLEM_JSON, type Problem, problem } from "./problem.ts";
 
 /** One thing that must be true before the gateway should be sent clients. */
@@ -24,6 +26,8 @@ export interface ApiOptions {
   readonly bind: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** Host names that requests may be meant for; empty accepts all. */
+  readonly hosts?: readonly string[];
 }
 
 export interface Api {
@@ -34,7 +38,9 @@ export interface Api {
 
 const CONNECTIONS_MAX = 100;
 const BODY_BYTES_MAX = 65_536;
-const REQUEST_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 5_000;
+/** How late Node may notice that a request takes too long; it would look every 30 s. */
+const TIMEOUT_CHECK_MS = 1_000;
 const IDLE_TIMEOUT_MS = 30_000;
 
 /** Opens the HTTP port. Rejects with the system's error when the address cannot be bound. */
@@ -45,9 +51,11 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     connectionTimeout: IDLE_TIMEOUT_MS,
     keepAliveTimeout: IDLE_TIMEOUT_MS,
     forceCloseConnections: true,
+    http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
     routerOptions: { maxParamLength: 512 },
   });
-  server.server.maxConnections = CONNECTIONS_MAX;
+  shareConnections(server.server);
+  if (options.hosts !== undefined && options.hosts.length > 0) checkHost(server, options.hosts);
   answerErrors(server);
   addRoutes(server, ports);
   await server.listen({ host: options.bind, port: options.port });
@@ -61,6 +69,31 @@ const send = (reply: FastifyReply, body: Problem): FastifyReply =>
     .code(body.status)
     .type(PROBLEM_JSON)
     .send(Buffer.from(JSON.stringify(body)));
+
+type Connection = IncomingMessage["socket"];
+
+/** Half requests and idle connections of one address keep nobody out: who asks last, and is complete, stays longest. */
+function shareConnections(server: Server): void {
+  const room = new FairRoom<Connection>(CONNECTIONS_MAX, 0);
+  server.on("connection", (socket: Connection) => {
+    room.enter(socket, socket.remoteAddress ?? "", performance.now())?.destroy();
+    socket.on("close", () => room.leave(socket));
+  });
+  server.on("request", ({ socket }: IncomingMessage) => room.renew(socket, performance.now()));
+}
+
+/** A page in somebody's browser that has its own name point here (DNS rebinding) asks under that name. */
+function checkHost(server: FastifyInstance, hosts: readonly string[]): void {
+  const accepted = new Set(hosts.map((host) => host.toLowerCase()));
+  server.addHook("onRequest", async (request, reply) => {
+    const host = (request.headers.host ?? "").toLowerCase().replace(/:\d*$/, "");
+    if (accepted.has(host) || accepted.has(host.replace(/^\[(.*)\]$/, "$1"))) return;
+    return send(
+      reply,
+      problem(421, "Misdirected Request", `api.hosts does not list "${host.slice(0, 200)}"`),
+    );
+  });
+}
 
 function answerErrors(server: FastifyInstance): void {
   server.setNotFoundHandler((request, reply) =>

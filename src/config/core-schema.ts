@@ -1,7 +1,7 @@
 /** Settings of the node itself: name, data, log, API, bus and sessions. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, text } from "./kinds.ts";
+import { choice, flag, integer, text, texts } from "./kinds.ts";
 
 const Node = Type.Object(
   {
@@ -74,6 +74,11 @@ const Api = Type.Object(
       default: "127.0.0.1",
     }),
     port: integer(0, 65_535, { description: "TCP port; 0 takes a free one.", default: 18_083 }),
+    hosts: texts({
+      description:
+        "Host names and addresses by which requests may ask for it (Host header); empty accepts all.",
+      default: [],
+    }),
   },
   { description: "The HTTP port." },
 );

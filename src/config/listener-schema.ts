@@ -114,7 +114,8 @@ const Tcp = Type.Object(
       default: "10s",
     }),
     handshakes: integer(1, 1_000_000, {
-      description: "Connections that may be in that handshake at a time.",
+      description:
+        "Connections that may be in that handshake at a time; beyond it the oldest of the address that has most makes room.",
       default: 1_000,
     }),
     proxyProtocol: flag({

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Note } from "../contract/note.ts";
 import type { Transport } from "../contract/peer.ts";
+import { FairRoom } from "../lib/fair-room.ts";
 import { plainAddress } from "./address.ts";
 import { parseProxyHeader } from "./proxy-protocol.ts";
 import { type Expiring, sweep } from "./sweep.ts";
@@ -31,6 +32,13 @@ export class Arrival implements Expiring {
     this.socket.destroy();
   }
 
+  /** Who it is behind the proxy, as the header says. */
+  introduce(address: string, port: number): void {
+    this.address = address;
+    this.port = port;
+    this.#hall.moved(this);
+  }
+
   /** It is the runtime's connection now, or it is gone. */
   leave(): void {
     this.#hall.leave(this);
@@ -41,15 +49,17 @@ export class Arrival implements Expiring {
   }
 }
 
-/** All arrivals of one listener, bounded in number and time, so that silent connections cannot pile up. */
+/** An arrival that is older than this makes room for the next one of its address. */
+const GRACE_MS = 1_000;
+
+/** All arrivals of one listener, bounded in number and time and shared by address: silent connections cannot pile up. */
 export class ArrivalHall {
   readonly note: (note: Note) => void;
-  readonly #places: number;
   readonly #timeout: number;
-  readonly #arrivals = new Map<Socket, Arrival>();
+  readonly #room: FairRoom<Arrival>;
 
   constructor(places: number, timeout: number, note: (note: Note) => void) {
-    this.#places = places;
+    this.#room = new FairRoom(places, GRACE_MS);
     this.#timeout = timeout;
     this.note = note;
   }
@@ -58,26 +68,35 @@ export class ArrivalHall {
   enter(socket: Socket, transport: Transport): Arrival | undefined {
     const address = socket.remoteAddress;
     socket.on("error", ignore);
-    if (address === undefined || this.#arrivals.size >= this.#places) {
-      if (address !== undefined) this.note({ level: "info", event: "handshakes-full", detail: { address } });
+    if (address === undefined) {
       socket.destroy();
       return undefined;
     }
-    const arrival = new Arrival(this, socket, transport, address, performance.now() + this.#timeout);
-    this.#arrivals.set(socket, arrival);
+    const now = performance.now();
+    const arrival = new Arrival(this, socket, transport, address, now + this.#timeout);
+    const loser = this.#room.enter(arrival, arrival.address, now);
+    loser?.fail(
+      "handshakes-full",
+      "too many connections are in their handshake, most of them from its address",
+    );
+    if (loser === arrival) return undefined;
     sweep.add(arrival);
     socket.on("close", () => arrival.leave());
     return arrival;
   }
 
+  moved(arrival: Arrival): void {
+    this.#room.move(arrival, arrival.address);
+  }
+
   leave(arrival: Arrival): void {
-    this.#arrivals.delete(arrival.socket);
+    this.#room.leave(arrival);
     sweep.delete(arrival);
   }
 
   /** Ends all that have not become connections. */
   clear(): void {
-    for (const { socket } of this.#arrivals.values()) socket.destroy();
+    for (const { socket } of this.#room.guests()) socket.destroy();
   }
 }
 
@@ -98,10 +117,7 @@ export function readProxyHeader(arrival: Arrival, next: (arrival: Arrival) => vo
       return;
     }
     const { source, commonName, length } = parsed.value;
-    if (source !== undefined) {
-      arrival.address = source.address;
-      arrival.port = source.port;
-    }
+    if (source !== undefined) arrival.introduce(source.address, source.port);
     arrival.identity = commonName;
     if (length < pending.length) socket.unshift(pending.subarray(length));
     next(arrival);

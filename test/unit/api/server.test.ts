@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { type Api, type ApiPorts, openApi, type ReadyCheck } from "#core/api/server.ts";
+import { type Api, type ApiOptions, type ApiPorts, openApi, type ReadyCheck } from "#core/api/server.ts";
 
 let api: Api | undefined;
 afterEach(async () => {
@@ -8,7 +8,7 @@ afterEach(async () => {
   api = undefined;
 });
 
-async function open(ports: Partial<ApiPorts> = {}): Promise<string> {
+async function open(ports: Partial<ApiPorts> = {}, options: Partial<ApiOptions> = {}): Promise<string> {
   const defaults: ApiPorts = {
     version: "1.2.3",
     node: "here",
@@ -16,7 +16,7 @@ async function open(ports: Partial<ApiPorts> = {}): Promise<string> {
     metrics: { contentType: "text/plain; version=0.0.4; charset=utf-8", text: async () => "isthmus_x 1\n" },
     readiness: () => [],
   };
-  api = await openApi({ bind: "127.0.0.1", port: 0 }, { ...defaults, ...ports });
+  api = await openApi({ bind: "127.0.0.1", port: 0, ...options }, { ...defaults, ...ports });
   return `http://127.0.0.1:${api.port}`;
 }
 
@@ -103,4 +103,40 @@ test("a port in use rejects with the system's error, and close ends open connect
     (thrown) => thrown,
   );
   expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "listen" });
+});
+
+test("a hundred half requests keep nobody from /health, and end in seconds", async () => {
+  const base = await open();
+  let ended = 0;
+  const halves = Array.from({ length: 150 }, () => {
+    const half = connect(api!.port, "127.0.0.1", () => half.write("GET /health HTTP/1.1\r\nHost: x\r\n"));
+    half.on("error", () => {});
+    half.on("close", () => ended++);
+    half.resume();
+    return half;
+  });
+  await Promise.all(halves.map((half) => new Promise((resolve) => half.on("connect", resolve))));
+  for (let n = 0; n < 30; n++) {
+    const answer = await fetch(`${base}/health`, { headers: { connection: "close" } });
+    expect(answer.status).toBe(200);
+  }
+  const started = performance.now();
+  while (ended < halves.length) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(performance.now() - started).toBeLessThan(12_000);
+}, 30_000);
+
+test("with api.hosts a request under another name is refused (RFC 9110 §7.4)", async () => {
+  await open({}, { hosts: ["localhost", "::1"] });
+  const statusOf = async (host: string): Promise<string> => {
+    const raw = connect(api!.port, "127.0.0.1");
+    raw.write(`GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of raw) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString().slice(9, 12);
+  };
+  expect(await statusOf("localhost")).toBe("200");
+  expect(await statusOf(`LOCALHOST:${api!.port}`)).toBe("200");
+  expect(await statusOf("[::1]:80")).toBe("200");
+  expect(await statusOf("evil.example")).toBe("421");
+  expect(await statusOf("")).toBe("421");
 });

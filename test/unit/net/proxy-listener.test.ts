@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
@@ -94,4 +95,23 @@ test("connections that do not finish their handshake are bounded in number", asy
   fourth.write(HEADER);
   await recorder.when(() => recorder.connections.length === 2);
   for (const client of [...waiting, fourth]) client.destroy();
+});
+
+test("silent connections of one address keep no other address out of the handshake", async () => {
+  const recorder = new Recorder();
+  const port = await open(recorder, { handshakes: 4 });
+  const silent = [];
+  for (let n = 0; n < 4; n++) silent.push(await dial(port));
+  for (const client of silent) client.on("error", () => {});
+  const other = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  other.write(HEADER);
+  await recorder.when(() => recorder.connections.length === 1);
+  await closed(silent[0]!);
+  expect(notes).toEqual([
+    expect.objectContaining({
+      event: "handshakes-full",
+      detail: expect.objectContaining({ address: "127.0.0.1" }),
+    }),
+  ]);
+  for (const client of [...silent, other]) client.destroy();
 });

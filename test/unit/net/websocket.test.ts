@@ -284,3 +284,32 @@ test("a WebSocket behind a PROXY header, in the same packet, has the address of 
   expect(recorder.connection.peer).toMatchObject({ transport: "ws", address: "2001:db8::7", port: 4660 });
   raw.destroy();
 });
+
+test("half upgrades of one address keep no other address from its WebSocket", async () => {
+  const recorder = new Recorder();
+  listening = await listenStream(
+    streamOptions({
+      transport: "ws",
+      websocket: webSocket(),
+      handshakes: 8,
+      handshakeTimeout: milliseconds(20_000),
+    }),
+    recorder.accept,
+    (note) => notes.push(note),
+  );
+  const halves = [];
+  for (let n = 0; n < 8; n++) {
+    const half = await dial(listening.port);
+    half.on("error", () => {});
+    half.write("GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n");
+    halves.push(half);
+  }
+  for (let n = 1; n <= 20; n++) {
+    const url = `ws://127.0.0.1:${listening.port}/mqtt`;
+    const client = new WebSocket(url, "mqtt", { localAddress: "127.0.0.2" });
+    clients.push(client);
+    await new Promise((resolve, reject) => client.on("open", resolve).on("error", reject));
+    expect(recorder.connections.length).toBe(n);
+  }
+  for (const half of halves) half.destroy();
+});
