@@ -1,17 +1,43 @@
 import { SmallMap } from "../lib/small-map.ts";
 
-/** A level: its value, and its next levels by name. */
+/**
+ * A level: its value, and its next levels by name. Those named `+` and `#` are asked for at every step of `match`, and
+ * are fields: of a tree that branches at each level into `+` and a name no step costs a look-up by hash.
+ */
 class Node<Value> extends SmallMap<string, Node<Value>> {
   value: Value | undefined = undefined;
+  any: Node<Value> | undefined = undefined;
+  rest: Node<Value> | undefined = undefined;
+
+  get isEmpty(): boolean {
+    return this.any === undefined && this.rest === undefined && this.value === undefined && this.size === 0;
+  }
+
+  next(level: string): Node<Value> | undefined {
+    return level === "+" ? this.any : level === "#" ? this.rest : this.get(level);
+  }
+
+  grow(level: string): Node<Value> {
+    const child = new Node<Value>();
+    if (level === "+") this.any = child;
+    else if (level === "#") this.rest = child;
+    else this.set(level, child);
+    return child;
+  }
+
+  cut(level: string): void {
+    if (level === "+") this.any = undefined;
+    else if (level === "#") this.rest = undefined;
+    else this.delete(level);
+  }
 }
 
 /** Below a `#`: its own level is behind it, so that `$` topics further down are found. */
 const ALL = ["", "#"];
 
 /**
- * A tree of topic levels with at most one value a path. Filters are stored as they are written (`+` and `#` are
- * ordinary level names here) and found by topic name with `match`; topic names are stored the same way and
- * found by filter with `search`.
+ * A tree of topic levels with at most one value a path. Filters are stored as they are written and found by topic name
+ * with `match`; topic names, which have no wildcards, are stored the same way and found by filter with `search`.
  */
 export class TopicTree<Value> {
   readonly #root = new Node<Value>();
@@ -24,7 +50,7 @@ export class TopicTree<Value> {
   get(path: string): Value | undefined {
     let at: Node<Value> | undefined = this.#root;
     for (const level of path.split("/")) {
-      at = at.get(level);
+      at = at.next(level);
       if (at === undefined) return undefined;
     }
     return at.value;
@@ -33,12 +59,7 @@ export class TopicTree<Value> {
   set(path: string, value: Value): void {
     let at: Node<Value> = this.#root;
     for (const level of path.split("/")) {
-      let child = at.get(level);
-      if (child === undefined) {
-        child = new Node<Value>();
-        at.set(level, child);
-      }
-      at = child;
+      at = at.next(level) ?? at.grow(level);
     }
     if (at.value === undefined) this.#size++;
     at.value = value;
@@ -49,7 +70,7 @@ export class TopicTree<Value> {
     const levels = path.split("/");
     const trail: Node<Value>[] = [this.#root];
     for (const level of levels) {
-      const child = trail[trail.length - 1]!.get(level);
+      const child = trail[trail.length - 1]!.next(level);
       if (child === undefined) return false;
       trail.push(child);
     }
@@ -58,9 +79,8 @@ export class TopicTree<Value> {
     last.value = undefined;
     this.#size--;
     for (let depth = levels.length; depth > 0; depth--) {
-      const child = trail[depth]!;
-      if (child.value !== undefined || child.size > 0) break;
-      trail[depth - 1]!.delete(levels[depth - 1]!);
+      if (!trail[depth]!.isEmpty) break;
+      trail[depth - 1]!.cut(levels[depth - 1]!);
     }
     return true;
   }
@@ -79,17 +99,14 @@ export class TopicTree<Value> {
 
   #match(at: Node<Value>, levels: readonly string[], depth: number, visit: (value: Value) => void): void {
     // "a/#" also matches "a" [MQTT-4.7.1-2].
-    const rest = at.get("#");
-    if (rest?.value !== undefined) visit(rest.value);
+    if (at.rest?.value !== undefined) visit(at.rest.value);
     if (depth === levels.length) {
       if (at.value !== undefined) visit(at.value);
       return;
     }
-    if (at.size === 0) return;
     const exact = at.get(levels[depth]!);
     if (exact !== undefined) this.#match(exact, levels, depth + 1, visit);
-    const any = at.get("+");
-    if (any !== undefined) this.#match(any, levels, depth + 1, visit);
+    if (at.any !== undefined) this.#match(at.any, levels, depth + 1, visit);
   }
 
   /** Visits the values of all stored topic names that a filter matches, until `visit` returns false. */
@@ -150,6 +167,8 @@ export class TopicTree<Value> {
     const stack: Node<Value>[] = [this.#root];
     for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
       if (at.value !== undefined) yield at.value;
+      if (at.any !== undefined) stack.push(at.any);
+      if (at.rest !== undefined) stack.push(at.rest);
       for (const child of at.values()) stack.push(child);
     }
   }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { parseDelayedTopic } from "#core/bus/delayed.ts";
 import {
   parseSharedFilter,
@@ -86,6 +86,20 @@ describe("the topic tree", () => {
         expect(found.sort()).toEqual(stored.filter((topic) => topicMatches(filter, topic)).sort());
       }),
     );
+  });
+
+  it("asks no hash table where filters branch into + and one name, however many they are", () => {
+    const tree = new TopicTree<number>();
+    for (let n = 0; n < 8192; n++) {
+      tree.set(Array.from({ length: 13 }, (_, at) => ((n >> at) & 1 ? "+" : "a")).join("/"), n);
+    }
+    const lookUps = vi.spyOn(Map.prototype, "get");
+    let found = 0;
+    tree.match("a/a/a/a/a/a/a/a/a/a/a/a/a", () => found++);
+    const asked = lookUps.mock.calls.length;
+    lookUps.mockRestore();
+    expect(found).toBe(8192);
+    expect(asked).toBe(0);
   });
 
   it("is empty again when all that was set is deleted, whatever the order", () => {
