@@ -1,5 +1,10 @@
-import type { IncomingMessage, Server } from "node:http";
-import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from "fastify";
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from "fastify";
 import { FairRoom } from "../lib/fair-room.ts";
 import { PROBLEM_JSON, type Problem, problem } from "./problem.ts";
 
@@ -70,16 +75,16 @@ const send = (reply: FastifyReply, body: Problem): FastifyReply =>
     .type(PROBLEM_JSON)
     .send(Buffer.from(JSON.stringify(body)));
 
-type Connection = IncomingMessage["socket"];
+type Connection = FastifyRequest["raw"]["socket"];
 
 /** Half requests and idle connections of one address keep nobody out: who asks last, and is complete, stays longest. */
-function shareConnections(server: Server): void {
+function shareConnections(server: FastifyInstance["server"]): void {
   const room = new FairRoom<Connection>(CONNECTIONS_MAX, 0);
   server.on("connection", (socket: Connection) => {
     room.enter(socket, socket.remoteAddress ?? "", performance.now())?.destroy();
     socket.on("close", () => room.leave(socket));
   });
-  server.on("request", ({ socket }: IncomingMessage) => room.renew(socket, performance.now()));
+  server.on("request", ({ socket }: FastifyRequest["raw"]) => room.renew(socket, performance.now()));
 }
 
 /** A page in somebody's browser that has its own name point here (DNS rebinding) asks under that name. */
