@@ -32,6 +32,7 @@ import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import { Reload } from "./reload.ts";
 import { datagramOpener } from "./secure-datagrams.ts";
+import { overflow, type SessionContext } from "./session/context.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
@@ -101,7 +102,14 @@ export function compose(
     commits,
     unheard: counters.messagesNoSubscribers,
   });
-  const context = { options: config.session, clock: ticked, counters: sessionCounters, gate, journal: state };
+  const context: SessionContext = {
+    options: config.session,
+    clock: ticked,
+    counters: sessionCounters,
+    gate,
+    journal: state,
+    overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
+  };
   const sessions = new Sessions(gate, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
   const core: Core = coreOf({

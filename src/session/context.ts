@@ -1,5 +1,6 @@
 import type { Gate } from "../bus/gate.ts";
 import type { Delivery } from "../contract/delivery.ts";
+import type { Note } from "../contract/note.ts";
 import type { Clock } from "../lib/time.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { SessionJournal } from "./journal.ts";
@@ -32,6 +33,8 @@ export interface SessionContext {
   /** Takes what an ended session leaves of its shared subscriptions. */
   readonly gate: Pick<Gate, "redeliver">;
   readonly journal: SessionJournal | undefined;
+  /** A session's queue was full, and so many messages were dropped since this was last said of it. */
+  overflowed?(gateway: string, clientId: string, dropped: number): void;
 }
 
 /**
@@ -39,3 +42,13 @@ export interface SessionContext {
  * because a template that is kept goes on holding what it was put together from.
  */
 export const sessionKey = (gateway: string, clientId: string): string => [gateway, clientId].join(":");
+
+/** What is said of a session whose queue overflows, once a minute. */
+export const overflow = (dropped: number): Note => ({
+  level: "warn",
+  event: "queue-full",
+  detail: {
+    dropped,
+    fix: "the client reads too slowly or is away: raise session.queue.messages and session.queue.bytes, or publish less",
+  },
+});

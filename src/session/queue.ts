@@ -1,5 +1,5 @@
 import { Ring } from "../lib/ring.ts";
-import { type Instant, NEVER } from "../lib/time.ts";
+import { after, type Instant, minutes, NEVER } from "../lib/time.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 /** Which message goes when a queue is full. */
@@ -11,6 +11,9 @@ export interface QueueLimits {
   readonly drop: DropPolicy;
 }
 
+/** How often it is said of one queue that it overflows. */
+const SAY_AGAIN = minutes(1);
+
 /** Messages that wait for credit: bounded by count and by bytes. */
 export class Queue {
   readonly #ring = new Ring<Outgoing>();
@@ -19,6 +22,8 @@ export class Queue {
   /** How many of those queued can expire, and how many are QoS 0: spares the search when there are none. */
   #expiring = 0;
   #qos0 = 0;
+  #unsaid = 0;
+  #sayAt = 0 as Instant;
 
   constructor(limits: QueueLimits) {
     this.#limits = limits;
@@ -58,6 +63,16 @@ export class Queue {
     this.#ring.push(delivery);
     this.#count(delivery, 1);
     return dropped;
+  }
+
+  /** Because it was full. Returns how many that makes since it was last said, or 0 while it is too early to say it again. */
+  lost(count: number, now: Instant): number {
+    this.#unsaid += count;
+    if (this.#unsaid === 0 || now < this.#sayAt) return 0;
+    const said = this.#unsaid;
+    this.#unsaid = 0;
+    this.#sayAt = after(now, SAY_AGAIN);
+    return said;
   }
 
   /** Gives back at the front what was taken or handed out before; never refused. */

@@ -458,12 +458,19 @@ export class Session implements Subscriber {
     const { options, clock, counters } = this.#context;
     this.#queue ??= new Queue(options.queue);
     const now = clock.now();
-    for (const dropped of this.#queue.push(delivery, now)) {
-      (dropped.message.expiresAt <= now ? counters.droppedExpired : counters.droppedFull).value++;
-      if (dropped.sequence !== 0) this.#forget(dropped);
-      if (dropped === delivery) return false;
-    }
-    return true;
+    const dropped = this.#queue.push(delivery, now);
+    if (dropped.length === 0) return true;
+    const expired = dropped.filter(({ message }) => message.expiresAt <= now).length;
+    counters.droppedExpired.value += expired;
+    this.#overflowed(dropped.length - expired, now);
+    for (const each of dropped) if (each.sequence !== 0) this.#forget(each);
+    return !dropped.includes(delivery);
+  }
+
+  #overflowed(dropped: number, now: Instant): void {
+    this.#context.counters.droppedFull.value += dropped;
+    const unsaid = this.#queue!.lost(dropped, now);
+    if (unsaid > 0) this.#context.overflowed?.(this.gateway, this.clientId, unsaid);
   }
 
   /** All deliveries, those handed out first. */
@@ -558,7 +565,7 @@ export class Session implements Subscriber {
       if (delivery.qos === 0 || newer.has(delivery.topic)) continue;
       if (!this.#queue.fits(delivery.message.weight)) {
         // How many more there are is not worth the walk.
-        this.#context.counters.droppedFull.value++;
+        this.#overflowed(1, this.#context.clock.now());
         return;
       }
       this.#enqueue(delivery);

@@ -30,6 +30,7 @@ function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = se
   const gate: SessionContext["gate"] = {
     redeliver: (group, message, except) => group.redeliver(message, except),
   };
+  const said: string[] = [];
   const session = new Session("mqtt", "c", expiry, {
     options: {
       queue: { messages: 3, bytes: 100_000, drop: "oldest" },
@@ -42,8 +43,9 @@ function newSession(options: Partial<SessionOptions> = {}, expiry: Duration = se
     counters,
     gate,
     journal: undefined,
+    overflowed: (gateway, client, dropped) => said.push(`${gateway} ${client} ${dropped}`),
   });
-  return { session, counters, clock };
+  return { session, counters, clock, said };
 }
 
 const grant = (qos: QoS, more: Partial<Grant> = {}): Grant => ({
@@ -433,5 +435,21 @@ describe("the window", () => {
         }
       }),
     );
+  });
+});
+
+describe("a queue that is full", () => {
+  it("says so at the first message that it drops, and once a minute how many more there were", () => {
+    const { session, clock, said, counters } = newSession();
+    send(session, "1", "2", "3");
+    expect(said).toEqual([]);
+    send(session, "4", "5", "6");
+    expect(said).toEqual(["mqtt c 1"]);
+    clock.at = (NOW + 59_999) as Instant;
+    send(session, "7");
+    clock.at = (NOW + 60_000) as Instant;
+    send(session, "8");
+    expect(said).toEqual(["mqtt c 1", "mqtt c 4"]);
+    expect(counters.droppedFull.value).toBe(5);
   });
 });
