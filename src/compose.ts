@@ -11,7 +11,7 @@ import {
   openListeners,
   streamOptions,
 } from "./config/listeners.ts";
-import { policySettings } from "./config/policy-settings.ts";
+import { type AuthenticationObserver, policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import type { GatewayHost, GatewayModule } from "./contract/gateway.ts";
 import { type Core, type CoreCounters, type CoreEvents, newCoreCounters } from "./door/core.ts";
@@ -84,7 +84,9 @@ export function compose(
   const deadlines = new Deadlines(clock.now());
   const metrics = new Metrics({ process: true });
   const sessionCounters = newSessionCounters(metrics.counters(""));
-  const { settings, usersFiles } = policySettings(config);
+  const observer = observing(clock, metrics, log);
+  const prepared = policySettings(config, observer);
+  const { settings } = prepared;
   const policy =
     kept === undefined
       ? new ConfiguredPolicy(settings, clock)
@@ -148,7 +150,7 @@ export function compose(
   // The rules may be others than those of the life before.
   for (const _ of judgement.steps());
   const judge = (): void => inTurns(core, judgement.steps());
-  const reload = new Reload({ log, policy, lifecycle, judge }, config, usersFiles);
+  const reload = new Reload({ log, policy, lifecycle, judge, observer }, config, prepared);
   everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   return {
     ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
@@ -168,6 +170,21 @@ export function compose(
       reload.stop();
       ticker.stop();
       await kept?.store.close();
+    },
+  };
+}
+
+/** Authenticators are counted by name and result, and their trouble is logged with their name. */
+function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObserver {
+  const help = "What authenticators said about logins";
+  const counter = metrics.family("authenticator_answers", help, ["authenticator", "result"]);
+  return {
+    now: () => clock.now(),
+    count(authenticator, result) {
+      counter({ authenticator, result }).value++;
+    },
+    note(authenticator, problem) {
+      log.warn({ authenticator, problem }, "an authenticator has trouble");
     },
   };
 }

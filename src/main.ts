@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openApi } from "./api/server.ts";
+import { hashPassword } from "./authenticate/password-hash.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { type Composition, compose } from "./compose.ts";
 import { INSTALLATION } from "./config/installation.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
-import { hashPassword } from "./config/password-hash.ts";
 import type { Config } from "./config/schema.ts";
 import { between, inSeconds, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";

@@ -1,6 +1,10 @@
 /** A configuration that is read again while running: what may change takes effect, the rest is named. */
 import { type ConfigChange, diffConfig } from "./config/diff.ts";
-import { type PreparedPolicy, policySettings } from "./config/policy-settings.ts";
+import {
+  type AuthenticationObserver,
+  type PreparedPolicy,
+  policySettings,
+} from "./config/policy-settings.ts";
 import { ConfigError } from "./config/problem.ts";
 import type { Config } from "./config/schema.ts";
 import type { Lifecycle } from "./drive/lifecycle.ts";
@@ -14,6 +18,7 @@ export interface Reloadable {
   readonly lifecycle: Lifecycle;
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
+  readonly observer?: AuthenticationObserver;
 }
 
 const keysOf = (changes: readonly ConfigChange[]): string[] => changes.map(({ key }) => key);
@@ -23,24 +28,28 @@ export class Reload {
   /** As the process started: what takes a restart is still like that. */
   readonly #started: Config;
   #current: Config;
+  #prepared: PreparedPolicy;
   #unwatch: (() => void)[] = [];
 
-  constructor(parts: Reloadable, config: Config, usersFiles: PreparedPolicy["usersFiles"]) {
+  constructor(parts: Reloadable, config: Config, prepared: PreparedPolicy) {
     this.#parts = parts;
     this.#started = config;
     this.#current = config;
-    this.#watch(usersFiles);
+    this.#prepared = prepared;
+    this.#watch(prepared.usersFiles);
   }
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
   run(load: () => Config): void {
-    const { log, policy, lifecycle } = this.#parts;
+    const { log, policy, lifecycle, observer } = this.#parts;
     try {
       const next = load();
-      const { settings, usersFiles } = policySettings(next);
-      policy.update(settings);
+      const prepared = policySettings(next, observer);
+      policy.update(prepared.settings);
+      this.#prepared.close();
+      this.#prepared = prepared;
       log.setLevel(next.log.level);
-      this.#watch(usersFiles);
+      this.#watch(prepared.usersFiles);
       this.#report(next);
       this.#current = next;
     } catch (error) {
@@ -53,6 +62,11 @@ export class Reload {
   }
 
   stop(): void {
+    this.#unwatchAll();
+    this.#prepared.close();
+  }
+
+  #unwatchAll(): void {
     for (const unwatch of this.#unwatch) unwatch();
     this.#unwatch = [];
   }
@@ -66,7 +80,7 @@ export class Reload {
   }
 
   #watch(usersFiles: PreparedPolicy["usersFiles"]): void {
-    this.stop();
+    this.#unwatchAll();
     const { log } = this.#parts;
     this.#unwatch = usersFiles.map((file) =>
       file.watch((error) => {

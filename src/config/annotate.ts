@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "./defaults.ts";
 import { describe } from "./describe.ts";
-import { type JsonSchema, OPTIONAL } from "./schema.ts";
+import { type JsonSchema, OPTIONAL } from "./json-schema.ts";
 
 const WIDTH = 110;
 const INDENT = "  ";
@@ -56,6 +56,11 @@ function meaning(schema: JsonSchema): string {
 
 /** The keys of a list's items, or of a section that stands for one word, as lines of text. */
 function* itemKeys(schema: JsonSchema, indent: string): Generator<string> {
+  for (const of of schema.oneOf ?? []) {
+    yield `${indent}kind: ${of.properties?.["kind"]?.const}. ${of.description}`;
+    const { kind: _, ...properties } = of.properties ?? {};
+    yield* itemKeys({ ...of, properties }, indent + INDENT);
+  }
   const section = schema.anyOf?.find((branch) => branch.properties) ?? schema;
   for (const [name, of] of Object.entries(section.properties ?? {})) {
     const usual = of.default === undefined ? "" : ` Default: ${JSON.stringify(of.default)}.`;

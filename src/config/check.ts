@@ -50,18 +50,6 @@ function checkAddresses(value: string | readonly string[] | undefined, path: Pat
   }
 }
 
-function checkAuthentication(
-  chain: readonly { readonly kind: string; readonly file?: string }[],
-  path: Path,
-  report: Report,
-): void {
-  chain.forEach((member, index) => {
-    if (member.kind === "users-file" && member.file === undefined) {
-      report([...path, "chain", index, "file"], undefined, "the path of a users file");
-    }
-  });
-}
-
 function checkRules(config: Config, report: Report): void {
   config.authorization.rules.forEach((rule, index) => {
     const path: Path = ["authorization", "rules", index];
@@ -165,15 +153,11 @@ export function checkMeaning(
     const says = shown === undefined ? "is missing" : `is ${shown}`;
     problems.push(problem(locate, { path, says, allowed, ...(shown === undefined ? {} : { value: shown }) }));
   };
-  checkAuthentication(config.authentication.chain, ["authentication"], report);
   checkRules(config, report);
   checkGatewayNames(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];
     checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);
-    if (gateway.authentication) {
-      checkAuthentication(gateway.authentication.chain, [...path, "authentication"], report);
-    }
     for (const [listenerName, listener] of Object.entries(gateway.listeners)) {
       checkListener(config, listener, [...path, "listeners", listenerName], report);
     }

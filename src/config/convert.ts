@@ -2,9 +2,9 @@ import { UNIT } from "../lib/setting.ts";
 import { parseCount, parseDuration, parseSize } from "../lib/units.ts";
 import { isTree, schemaOfKey } from "./defaults.ts";
 import { describe, quoted } from "./describe.ts";
+import { chosen, type JsonSchema } from "./json-schema.ts";
 import type { Path } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
-import type { JsonSchema } from "./schema.ts";
 
 type Written = string | number;
 
@@ -23,7 +23,8 @@ export class UnitConversion {
   }
 
   /** A copy of the value; give it only what has passed validation. */
-  convert(schema: JsonSchema, value: unknown, path: Path = []): unknown {
+  convert(of: JsonSchema, value: unknown, path: Path = []): unknown {
+    const schema = chosen(of, value);
     if (schema[UNIT] !== undefined && value !== undefined)
       return this.#number(schema, value as Written, path);
     if (schema.anyOf) {
@@ -36,8 +37,8 @@ export class UnitConversion {
     }
     if (!isTree(value)) return value;
     const entries = Object.entries(value).map(([key, item]) => {
-      const of = schemaOfKey(schema, key);
-      return [key, of === undefined ? item : this.convert(of, item, [...path, key])];
+      const inner = schemaOfKey(schema, key);
+      return [key, inner === undefined ? item : this.convert(inner, item, [...path, key])];
     });
     return Object.fromEntries(entries);
   }

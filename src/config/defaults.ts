@@ -1,4 +1,4 @@
-import { type JsonSchema, OPTIONAL } from "./schema.ts";
+import { chosen, type JsonSchema, OPTIONAL } from "./json-schema.ts";
 
 export type Tree = Record<string, unknown>;
 
@@ -23,9 +23,11 @@ export function schemaOfKey(schema: JsonSchema, key: string): JsonSchema | undef
 }
 
 /** The value with everything that has a default filled in; an empty section (`null`) counts as absent. */
-export function fillDefaults(schema: JsonSchema, value: unknown): unknown {
+export function fillDefaults(of: JsonSchema, value: unknown): unknown {
   const given = value ?? undefined;
-  if (schema.anyOf !== undefined) return given ?? structuredClone(schema.default);
+  const schema = chosen(of, given);
+  if (schema.anyOf !== undefined || schema.oneOf !== undefined)
+    return given ?? structuredClone(schema.default);
   const present = merge(structuredClone(schema.default), given);
   if (isTree(present) || (present === undefined && schema.properties !== undefined)) {
     return fillSection(schema, (present as Tree | undefined) ?? {});

@@ -1,6 +1,6 @@
 import { UNIT } from "../lib/setting.ts";
+import type { JsonSchema } from "./json-schema.ts";
 import { SECRET } from "./kinds.ts";
-import type { JsonSchema } from "./schema.ts";
 
 const UNITS: Readonly<Record<string, string>> = {
   duration: "a length of time such as 100ms, 30s, 5m, 1h, 7d, forever, or plain seconds",
@@ -78,6 +78,9 @@ export function describe(schema: JsonSchema): string {
     const constants = schema.anyOf.filter((branch) => branch.const !== undefined);
     if (constants.length === schema.anyOf.length) return `one of ${words(constants.map((one) => one.const))}`;
     return schema.anyOf.map(describe).join(", or ");
+  }
+  if (schema.oneOf) {
+    return `a section of one kind of ${words(schema.oneOf.map((one) => one.properties?.["kind"]?.const))}`;
   }
   const types = typeof schema.type === "string" ? [schema.type] : (schema.type ?? []);
   if (types.length === 0) return "any value";

@@ -1,10 +1,10 @@
 /** Single values from the environment and from `--set`, laid over what the file says. */
 import { parse } from "yaml";
 import { isTree, schemaOfKey, type Tree } from "./defaults.ts";
+import { chosen, type JsonSchema } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
 import { isWithin, type Path } from "./path.ts";
 import { type ConfigProblem, problem } from "./problem.ts";
-import type { JsonSchema } from "./schema.ts";
 
 export const ENVIRONMENT_PREFIX = "ISTHMUS_";
 /** Names the file; no setting. */
@@ -74,6 +74,7 @@ export class OverriddenValues {
       fallback = childOf(schema.default ?? fallback, key);
       schema = (typeof key === "number" ? schema.items : schemaOfKey(schema, key)) ?? {};
       at = childOf(at, key);
+      schema = chosen(schema, at);
     }
     const origin = override.origin;
     const value = this.#parsed(override, schema, path);
@@ -127,7 +128,9 @@ function childOf(value: unknown, key: string | number): unknown {
 /** The key as it is really written: case, `-` and `_` do not count. A new name is taken as it comes. */
 function keyFor(schema: JsonSchema, value: unknown, step: string): string | number | undefined {
   if (schema.items !== undefined) return /^\d{1,4}$/.test(step) ? Number(step) : undefined;
-  const known = [...Object.keys(schema.properties ?? {}), ...(isTree(value) ? Object.keys(value) : [])];
+  const sections = [schema, ...(schema.oneOf ?? [])];
+  const named = sections.flatMap(({ properties = {} }) => Object.keys(properties));
+  const known = [...named, ...(isTree(value) ? Object.keys(value) : [])];
   const exact = known.find((key) => key === step) ?? known.find((key) => plain(key) === plain(step));
   if (exact !== undefined) return exact;
   return schemaOfKey(schema, step) === undefined ? undefined : step.toLowerCase();

@@ -1,5 +1,6 @@
 /** Settings of the policy: who may connect, and what each client may do. */
 import { type Static, Type } from "@sinclair/typebox";
+import { ChainMemberSchema } from "../authenticate/kinds.ts";
 import { durationSetting } from "../lib/setting.ts";
 import { choice, flag, integer, oneOrMore, qos, text, texts } from "./kinds.ts";
 
@@ -11,21 +12,10 @@ const anonymous = flag({
   default: true,
 });
 
-const chain = Type.Array(
-  Type.Object({
-    kind: choice(["users-file", "transport-identity"], {
-      description:
-        "users-file: names and password hashes from a file. transport-identity: what TLS has proven (certificate subject, PSK identity) is the user name.",
-    }),
-    file: Type.Optional(
-      text({ description: "users-file: path of the file. It is read again when it changes and on SIGHUP." }),
-    ),
-  }),
-  {
-    description: "Authenticators in the order they are asked; the first that knows the client decides.",
-    default: [],
-  },
-);
+const chain = Type.Array(ChainMemberSchema, {
+  description: "Authenticators in the order they are asked; the first that knows the client decides.",
+  default: [],
+});
 
 /** The gateway's own authentication, instead of the general one. */
 export const AuthenticationOverride = Type.Object(

@@ -1,33 +1,47 @@
+import type { AuthenticateHost, OpenedAuthenticator } from "../authenticate/kind.ts";
+import { type ChainMember, openAuthenticator } from "../authenticate/kinds.ts";
+import { PasswordCheck } from "../authenticate/password-check.ts";
+import { UsersFile } from "../authenticate/users-file.ts";
 import type { Instant } from "../lib/time.ts";
 import { NEVER } from "../lib/time.ts";
-import { type Authenticator, TransportIdentityAuthenticator } from "../policy/authentication.ts";
 import type { AuthenticationSettings, Ban, GatewaySettings, PolicySettings } from "../policy/settings.ts";
-import { PasswordCheck } from "./password-check.ts";
 import type { Config, GatewayConfig } from "./schema.ts";
-import { UsersFile } from "./users-file.ts";
 
-interface ChainMember {
-  readonly kind: "users-file" | "transport-identity";
-  readonly file?: string;
-}
 interface AuthenticationConfig {
   readonly anonymous: boolean;
   readonly chain: readonly ChainMember[];
 }
 
-/** The policy's settings, and the files behind them that may be read again. */
+/** The policy's settings, and what stands behind them: files that may be read again, connections that end with them. */
 export interface PreparedPolicy {
   readonly settings: PolicySettings;
   readonly usersFiles: readonly UsersFile[];
+  /** These settings are no longer in force. */
+  close(): void;
 }
 
-/** Opens the files that a configuration names. */
+/** What authenticators tell of themselves. */
+export type AuthenticationObserver = Pick<AuthenticateHost, "now" | "count" | "note">;
+const UNOBSERVED: AuthenticationObserver = {
+  now: () => Date.now() as Instant,
+  count: () => {},
+  note: () => {},
+};
+
+/** Opens the authenticators that a configuration names. */
 class Preparation {
   readonly #files = new Map<string, UsersFile>();
-  readonly #passwords: PasswordCheck;
+  readonly #opened: OpenedAuthenticator[] = [];
+  readonly #host: AuthenticateHost;
 
-  constructor(config: Config) {
-    this.#passwords = new PasswordCheck(config.authentication.hashing);
+  constructor(config: Config, observer: AuthenticationObserver) {
+    const passwords = new PasswordCheck(config.authentication.hashing);
+    const usersFile = (path: string): UsersFile => {
+      const file = this.#files.get(path) ?? new UsersFile(path, passwords);
+      this.#files.set(path, file);
+      return file;
+    };
+    this.#host = { passwords, usersFile, ...observer };
   }
 
   get usersFiles(): readonly UsersFile[] {
@@ -35,18 +49,17 @@ class Preparation {
   }
 
   authentication(config: AuthenticationConfig): AuthenticationSettings {
-    return { anonymous: config.anonymous, chain: config.chain.map((member) => this.#authenticator(member)) };
+    const chain = config.chain.map((member) => {
+      const opened = openAuthenticator(member, this.#host);
+      this.#opened.push(opened);
+      return opened;
+    });
+    return { anonymous: config.anonymous, chain };
   }
 
-  #authenticator(member: ChainMember): Authenticator {
-    if (member.kind === "transport-identity") return new TransportIdentityAuthenticator();
-    const path = member.file ?? "";
-    const known = this.#files.get(path);
-    if (known !== undefined) return known;
-    const file = new UsersFile(path, this.#passwords);
-    this.#files.set(path, file);
-    return file;
-  }
+  readonly close = (): void => {
+    for (const authenticator of this.#opened) authenticator.close?.();
+  };
 }
 
 function gatewaySettings(config: GatewayConfig, preparation: Preparation): GatewaySettings {
@@ -61,9 +74,12 @@ function banOf(ban: Config["bans"]["list"][number]): Ban {
   return { ...ban, until };
 }
 
-/** What `ConfiguredPolicy` is made of. Reads users files; throws `ConfigError` when one cannot be used. */
-export function policySettings(config: Config): PreparedPolicy {
-  const preparation = new Preparation(config);
+/** What `ConfiguredPolicy` is made of. Opens authenticators; throws `ConfigError` when one cannot be used. */
+export function policySettings(
+  config: Config,
+  observer: AuthenticationObserver = UNOBSERVED,
+): PreparedPolicy {
+  const preparation = new Preparation(config, observer);
   const { authorization, flapping, rewrite, subscriptions } = config;
   const settings: PolicySettings = {
     authentication: preparation.authentication(config.authentication),
@@ -76,5 +92,5 @@ export function policySettings(config: Config): PreparedPolicy {
       Object.entries(config.gateways).map(([name, own]) => [name, gatewaySettings(own, preparation)]),
     ),
   };
-  return { settings, usersFiles: preparation.usersFiles };
+  return { settings, usersFiles: preparation.usersFiles, close: preparation.close };
 }

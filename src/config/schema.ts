@@ -4,33 +4,10 @@ import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
+import { closed, type JsonSchema } from "./json-schema.ts";
 import { flag, NAME_PATTERN, text } from "./kinds.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
-
-/** A JSON Schema as this folder walks it. */
-export interface JsonSchema {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: boolean | JsonSchema;
-  readonly patternProperties?: Readonly<Record<string, JsonSchema>>;
-  readonly items?: JsonSchema;
-  readonly anyOf?: readonly JsonSchema[];
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly pattern?: string;
-  readonly format?: string;
-  readonly minItems?: number;
-  readonly maxItems?: number;
-  readonly minLength?: number;
-  readonly minProperties?: number;
-  readonly [keyword: string]: unknown;
-}
 
 /** What this folder needs to know of a gateway module. */
 export interface ConfigurableModule {
@@ -70,43 +47,6 @@ export interface Config extends CoreConfig, PolicyConfig {
   readonly tls: TlsConfig;
   readonly dtls: DtlsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
-}
-
-/** Keyword: the keys of an object that stay absent until somebody sets them, unless they have a default. */
-export const OPTIONAL = "x-optional";
-
-/** Objects take no unknown keys, so that a misspelled one is found. */
-export function closed(schema: JsonSchema): JsonSchema {
-  const copy: Record<string, unknown> = { ...schema };
-  if (schema.properties) {
-    copy["properties"] = mapped(schema.properties, closed);
-    copy["additionalProperties"] ??= false;
-    // Defaults are filled in before validation: whoever edits a file may leave out what has one.
-    const required = (schema.required ?? []).filter((key) => !hasDefault(schema.properties?.[key]));
-    if (required.length > 0) copy["required"] = required;
-    else delete copy["required"];
-    const optional = Object.keys(schema.properties).filter((key) => !schema.required?.includes(key));
-    if (optional.length > 0) copy[OPTIONAL] = optional;
-  }
-  if (schema.patternProperties) copy["patternProperties"] = mapped(schema.patternProperties, closed);
-  if (typeof schema.additionalProperties === "object") {
-    copy["additionalProperties"] = closed(schema.additionalProperties);
-  }
-  if (schema.items) copy["items"] = closed(schema.items);
-  if (schema.anyOf) copy["anyOf"] = schema.anyOf.map(closed);
-  return copy;
-}
-
-const mapped = (schemas: Readonly<Record<string, JsonSchema>>, change: (schema: JsonSchema) => JsonSchema) =>
-  Object.fromEntries(Object.entries(schemas).map(([key, schema]) => [key, change(schema)]));
-
-/** An object of which every required key has a default is there by itself. */
-export function hasDefault(schema: JsonSchema | undefined): boolean {
-  if (schema === undefined) return false;
-  if (schema.default !== undefined) return true;
-  const { properties } = schema;
-  if (properties === undefined) return false;
-  return (schema.required ?? []).every((key) => hasDefault(properties[key]));
 }
 
 function gatewaySchema(module: ConfigurableModule): JsonSchema {

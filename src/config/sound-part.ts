@@ -1,8 +1,9 @@
 import { UnitConversion } from "./convert.ts";
 import { fillDefaults, isTree, type Tree } from "./defaults.ts";
+import type { JsonSchema } from "./json-schema.ts";
 import { isWithin, type Path, showPath } from "./path.ts";
 import type { ConfigProblem, Locate } from "./problem.ts";
-import type { Config, JsonSchema } from "./schema.ts";
+import type { Config } from "./schema.ts";
 import { validate } from "./validate.ts";
 
 /** Rounds of leaving out what is wrong: what one leaves may show something else. */

@@ -1,11 +1,11 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import formats from "ajv-formats";
 import { isTree, schemaOfKey } from "./defaults.ts";
-import { describe, HIDDEN, shownValue } from "./describe.ts";
+import { describe, HIDDEN, quoted, shownValue } from "./describe.ts";
+import { chosen, type JsonSchema } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
 import { type Path, valueAt } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
-import type { JsonSchema } from "./schema.ts";
 
 /** Keys whose values no message shows, whatever their schema says. */
 const SECRET_NAME = /pass(word|phrase)|secret/i;
@@ -23,29 +23,47 @@ function pathOf(error: ErrorObject, tree: unknown): Path {
   return path;
 }
 
-/** The schema that governs a path; for `anyOf`, the branch that is a section. */
-function schemaAt(schema: JsonSchema, path: Path): JsonSchema | undefined {
-  let at: JsonSchema | undefined = schema;
+/** The schema that governs a path; for `anyOf`, the branch that is a section; for `oneOf`, the one of that kind. */
+function schemaAt(schema: JsonSchema, path: Path, tree: unknown): JsonSchema | undefined {
+  let at: JsonSchema = schema;
+  let value = tree;
   for (const step of path) {
-    const section: JsonSchema | undefined = at.anyOf?.find((branch) => branch.properties) ?? at;
-    at = typeof step === "number" ? section.items : schemaOfKey(section, step);
-    if (at === undefined) return undefined;
+    const section: JsonSchema = at.anyOf?.find((branch) => branch.properties) ?? at;
+    const inner = typeof step === "number" ? section.items : schemaOfKey(section, step);
+    if (inner === undefined) return undefined;
+    value = valueAt(value, [step]);
+    at = chosen(inner, value);
   }
   return at;
 }
 
 function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate: Locate): ConfigProblem {
   const path = pathOf(error, tree);
-  const governing = schemaAt(schema, path);
+  const governing = schemaAt(schema, path, tree);
+  if (error.keyword === "discriminator") return unknownKind(path, governing, tree, locate);
   if (error.keyword === "additionalProperties") return unknownKey(error, path, governing, locate);
   if (error.keyword === "required") {
     const missing = [...path, error.params["missingProperty"] as string];
-    const wanted = schemaAt(schema, missing);
+    const wanted = schemaAt(schema, missing, tree);
     return problem(locate, { path: missing, says: "is missing", allowed: wanted && describe(wanted) });
   }
   const found = valueAt(tree, path);
   const value = SECRET_NAME.test(String(path.at(-1))) ? HIDDEN : shownValue(governing, found);
   return problem(locate, { path, says: `is ${value}`, value, allowed: governing && describe(governing) });
+}
+
+function unknownKind(
+  path: Path,
+  schema: JsonSchema | undefined,
+  tree: unknown,
+  locate: Locate,
+): ConfigProblem {
+  const at = [...path, "kind"];
+  const kinds = (schema?.oneOf ?? []).map((section) => String(section.properties?.["kind"]?.const));
+  const found = valueAt(tree, at);
+  const says = found === undefined ? "is missing" : `is ${quoted(found)}`;
+  const meant = typeof found === "string" ? nearest(found, kinds) : undefined;
+  return problem(locate, { path: at, says, allowed: `one of ${kinds.join(", ")}`, nearest: meant });
 }
 
 function unknownKey(
@@ -93,7 +111,7 @@ const compiled = new WeakMap<JsonSchema, ValidateFunction>();
 function compile(schema: JsonSchema): ValidateFunction {
   const known = compiled.get(schema);
   if (known !== undefined) return known;
-  const ajv = new Ajv({ allErrors: true, strict: false });
+  const ajv = new Ajv({ allErrors: true, strict: false, discriminator: true });
   formats.default(ajv, ["date-time", "regex"]);
   const check = ajv.compile(schema);
   compiled.set(schema, check);

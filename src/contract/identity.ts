@@ -1,4 +1,5 @@
 import type { Instant } from "../lib/time.ts";
+import type { AccessRule } from "./access-rule.ts";
 import type { ClientId } from "./answers.ts";
 import type { Peer } from "./peer.ts";
 
@@ -11,7 +12,8 @@ export interface Identity {
   readonly clientId: ClientId;
   readonly username: string | undefined;
   /**
-   * Who was proven, in one text: `user:<name>` or `client:<id>`. Undefined: nobody was, and the user name is a mere
+   * Who was proven, in one text: `user:<name>`, `client:<id>`, or `bearer:<id>` for whom a token lets in
+   * that holds no name. Undefined: nobody was, and the user name is a mere
    * claim. A session belongs to who is proven here.
    */
   readonly proven?: string | undefined;
@@ -21,4 +23,6 @@ export interface Identity {
   readonly superuser: boolean;
   /** When the login ends, if it does. */
   readonly expiresAt: Instant | undefined;
+  /** Rules that came with the login, from a token or a table; they are asked before the general ones. */
+  readonly rules?: readonly AccessRule[] | undefined;
 }

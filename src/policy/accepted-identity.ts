@@ -3,6 +3,7 @@ import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Identity } from "./policy.ts";
 import type { Rights } from "./rights.ts";
+import type { AccessRule } from "./settings.ts";
 
 /** An identity that this policy has accepted; it carries its rights along, which spares the search for them. */
 export class AcceptedIdentity implements Identity {
@@ -16,6 +17,7 @@ export class AcceptedIdentity implements Identity {
   readonly peer: Peer;
   readonly superuser: boolean;
   readonly expiresAt: Instant | undefined;
+  readonly rules: readonly AccessRule[] | undefined;
   /** Of the generation it names; made when first asked for. */
   rights: Rights | undefined = undefined;
 
@@ -30,5 +32,6 @@ export class AcceptedIdentity implements Identity {
     this.peer = identity.peer;
     this.superuser = identity.superuser;
     this.expiresAt = identity.expiresAt;
+    this.rules = identity.rules;
   }
 }

@@ -99,9 +99,12 @@ export class Acl {
     this.allowsOnNoMatch = settings.noMatch === "allow";
   }
 
-  /** The rules that concern one client, in order. */
+  /** The rules that concern one client, in order: those of its own login first. */
   rulesFor(identity: Identity): readonly ClientRule[] {
-    return this.#rules.filter((rule) => rule.who.includes(identity)).map((rule) => rule.for(identity));
+    const own = (identity.rules ?? []).map((rule) => new CompiledRule(rule));
+    return [...own, ...this.#rules]
+      .filter((rule) => rule.who.includes(identity))
+      .map((rule) => rule.for(identity));
   }
 
   /**
@@ -109,6 +112,7 @@ export class Acl {
    * own, such as its id.
    */
   kindOf(identity: Identity): string | undefined {
+    if (identity.rules !== undefined && identity.rules.length > 0) return undefined;
     let kind = "";
     for (let index = 0; index < this.#rules.length; index++) {
       const rule = this.#rules[index]!;

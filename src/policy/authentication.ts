@@ -3,7 +3,7 @@ import type { ConnectRequest } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
-import type { AuthenticationSettings } from "./settings.ts";
+import type { AccessRule, AuthenticationSettings } from "./settings.ts";
 
 /** What one authenticator has to say about a client. */
 export type AuthenticatorAnswer =
@@ -15,12 +15,18 @@ export type AuthenticatorAnswer =
       readonly username?: string;
       /** Nothing but the client id is proven: a user name that the client sent along does not count. */
       readonly clientIdOnly?: boolean;
+      /** The client may come in, but its user name stays a mere claim: nothing has proven it. */
+      readonly unproven?: boolean;
       readonly superuser?: boolean;
       readonly expiresAt?: Instant;
+      /** Rules that came with the login (a token, a table); they go before the general ones. */
+      readonly rules?: readonly AccessRule[];
     }
   | { readonly answer: "rejected"; readonly reason: string }
-  /** Too many passwords are being checked. */
-  | { readonly answer: "busy" };
+  /** Too many logins are being checked. */
+  | { readonly answer: "busy" }
+  /** It could not find out. */
+  | { readonly answer: "unavailable" };
 
 export const IGNORED: AuthenticatorAnswer = { answer: "ignored" };
 
@@ -85,6 +91,7 @@ export type Login =
       readonly proven: string | undefined;
       readonly superuser: boolean;
       readonly expiresAt: Instant | undefined;
+      readonly rules?: readonly AccessRule[] | undefined;
     }
   | {
       readonly ok: false;
@@ -118,11 +125,15 @@ const notAuthenticated = (why: string): Login => ({
  */
 function unknownClient(settings: AuthenticationSettings, request: ConnectRequest): Login {
   if (!settings.anonymous) return notAuthenticated("no authenticator knows this client");
-  if (settings.chain.length > 0 && request.username !== undefined) {
-    return notAuthenticated("no authenticator knows this user name");
+  const presents = request.username !== undefined || request.password !== undefined;
+  if (settings.chain.length > 0 && presents) {
+    return notAuthenticated("no authenticator knows this user name or password");
   }
   return anonymousLogin(request);
 }
+
+const provenOf = (username: string | undefined, { clientId }: ConnectRequest): string =>
+  username === undefined ? `client:${clientId}` : `user:${username}`;
 
 function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login | undefined {
   switch (answer.answer) {
@@ -133,15 +144,18 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
       return {
         ok: true,
         username,
-        proven: username === undefined ? `client:${request.clientId}` : `user:${username}`,
+        proven: answer.unproven === true ? `bearer:${request.clientId}` : provenOf(username, request),
         superuser: answer.superuser ?? false,
         expiresAt: answer.expiresAt,
+        rules: answer.rules,
       };
     }
     case "rejected":
       return notAuthenticated(answer.reason);
     case "busy":
-      return refused("congested", "too many logins wait for their password check");
+      return refused("congested", "too many logins wait for their check");
+    case "unavailable":
+      return refused("unavailable", "logins cannot be checked now");
   }
 }
 

@@ -145,6 +145,7 @@ export class ConfiguredListener implements ListenerPolicy {
       peer,
       superuser: login.superuser,
       expiresAt: login.expiresAt,
+      rules: login.rules,
     });
     const ban = this.#policy.banOf(identity.clientId, identity.username, peer.address, now);
     if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };

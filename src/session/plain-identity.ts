@@ -6,5 +6,9 @@ export function plainIdentity(identity: Identity): Identity {
     identity;
   const { transport, address, port, node, identity: name } = identity.peer;
   const peer = { transport, address, port, node, identity: name };
-  return { gateway, listener, host, clientId, username, proven, endpointName, peer, superuser, expiresAt };
+  const rules = identity.rules === undefined ? {} : { rules: identity.rules };
+  return {
+    ...{ gateway, listener, host, clientId, username, proven, endpointName, peer, superuser, expiresAt },
+    ...rules,
+  };
 }

@@ -14,8 +14,11 @@ export const PACKAGES = {
   mosquitto: "mosquitto",
   mosquitto_pub: "mosquitto-clients",
   mosquitto_sub: "mosquitto-clients",
+  mariadbd: "mariadb-server",
   openssl: "openssl",
+  pg_ctlcluster: "postgresql",
   "python3-stomp": "python3-stomp",
+  "redis-server": "redis-server",
 } as const;
 export type Program = keyof typeof PACKAGES;
 

@@ -1,6 +1,6 @@
 import { UnitConversion } from "#core/config/convert.ts";
 import { fillDefaults } from "#core/config/defaults.ts";
-import type { JsonSchema } from "#core/config/schema.ts";
+import type { JsonSchema } from "#core/config/json-schema.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
 import { type StompConfig, stompSchema } from "#gateways/stomp/config.ts";

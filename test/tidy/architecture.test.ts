@@ -27,6 +27,17 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "policy decides from what it is told",
     },
     {
+      from: "^src/authenticate/",
+      to: [
+        "^src/lib/",
+        "^src/bus/(topic|message)\\.ts$",
+        "^src/contract/",
+        "^src/policy/",
+        "^src/config/(defaults|installation|json-schema|kinds|path|problem|source|validate)\\.ts$",
+      ],
+      instead: "an authenticator answers the policy and reads its own settings",
+    },
+    {
       from: "^src/dtls/",
       to: ["^src/lib/"],
       instead: "DTLS is records and messages: no socket, clock or cipher",
@@ -74,6 +85,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/door/",
         "^src/drive/",
         "^src/(api|config|cli|observe)/",
+        "^src/authenticate/",
         "^src/net/transport\\.ts$",
       ],
       instead: "operators' code reads through ports and knows no gateway and no socket",
@@ -84,7 +96,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|config|api|cli|observe)/|src/(main|bin|compose|secure-datagrams)\\.ts$)";
+  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|secure-datagrams)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

@@ -1,9 +1,9 @@
 /** Every example of a configuration in the documentation is one that loads. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { parsePasswordHash, verifyPassword } from "#core/authenticate/password-hash.ts";
+import { parseUsers } from "#core/authenticate/users-file.ts";
 import { loadText } from "#core/config/load.ts";
-import { parsePasswordHash, verifyPassword } from "#core/config/password-hash.ts";
-import { parseUsers } from "#core/config/users-file.ts";
 import { MODULES } from "#core/modules.ts";
 
 const DOCUMENTS = ["src/config/README.md", "src/policy/README.md"];

@@ -4,8 +4,9 @@
  */
 import { describe, expect, it } from "vitest";
 import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotate.ts";
+import type { JsonSchema } from "#core/config/json-schema.ts";
 import { loadText } from "#core/config/load.ts";
-import { buildSchema, type JsonSchema } from "#core/config/schema.ts";
+import { buildSchema } from "#core/config/schema.ts";
 import { MODULES } from "#core/modules.ts";
 
 const SCHEMA_FILE = "../../src/config/isthmus.schema.json";
@@ -26,7 +27,7 @@ function keysOf(schema: JsonSchema, path = ""): Key[] {
     keys.push({ path: inner, schema: of, required }, ...keysOf(of, inner));
   }
   for (const of of Object.values(schema.patternProperties ?? {})) keys.push(...keysOf(of, `${path}.<name>`));
-  for (const of of schema.anyOf ?? []) keys.push(...keysOf(of, path));
+  for (const of of [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])]) keys.push(...keysOf(of, path));
   if (schema.items) keys.push(...keysOf(schema.items, `${path}[]`));
   return keys;
 }

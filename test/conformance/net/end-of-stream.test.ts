@@ -6,8 +6,8 @@ import { join } from "node:path";
 import mqttPacket from "mqtt-packet";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { hashPassword } from "#core/authenticate/password-hash.ts";
 import type { Message } from "#core/bus/message.ts";
-import { hashPassword } from "#core/config/password-hash.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { frame } from "../../support/stomp-frames.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { parsePasswordHash } from "#core/authenticate/password-hash.ts";
 import { loadText } from "#core/config/load.ts";
-import { parsePasswordHash } from "#core/config/password-hash.ts";
 import { ConfigError } from "#core/config/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 import { fc } from "../../support/property.ts";

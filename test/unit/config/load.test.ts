@@ -210,7 +210,7 @@ describe("what a schema cannot say", () => {
       'isthmus.yaml:1: bans.list[0] is {"reason":"x"}; allowed: at least one of clientId, user, address',
     ]);
     expect(refused("authentication: { chain: [{ kind: users-file }] }")).toEqual([
-      "isthmus.yaml:1: authentication.chain[0].file is missing; allowed: the path of a users file",
+      "isthmus.yaml:1: authentication.chain[0].file is missing; allowed: a text",
     ]);
     expect(refused("bans: { list: [{ clientId: a, until: tomorrow }] }")).toEqual([
       'isthmus.yaml:1: bans.list[0].until is "tomorrow"; allowed: a time such as 2030-01-31T12:00:00Z',

@@ -33,8 +33,8 @@ afterEach(() => stop?.());
 function running(text: string) {
   const config = configOf(text);
   const log = new Lines();
-  const { settings, usersFiles } = policySettings(config);
-  const policy = new ConfiguredPolicy(settings, new HandClock());
+  const prepared = policySettings(config);
+  const policy = new ConfiguredPolicy(prepared.settings, new HandClock());
   const world = new World();
   const lifecycle = new Lifecycle(world.core, policy, {
     stream: () => Promise.reject(new Error("opens nothing")),
@@ -43,7 +43,7 @@ function running(text: string) {
   });
   const judged = { times: 0 };
   const judge = () => void judged.times++;
-  const reload = new Reload({ log, policy, lifecycle, judge }, config, usersFiles);
+  const reload = new Reload({ log, policy, lifecycle, judge }, config, prepared);
   stop = () => reload.stop();
   return { reload, log, policy, lifecycle, world, judged };
 }

@@ -45,6 +45,15 @@ describe("the authentication chain", () => {
     });
   });
 
+  it("keeps out who presents a password that no authenticator knows, with or without a user name", () => {
+    const presents = { password: new Uint8Array(1) };
+    expect(login([always(IGNORED)], requestOf(presents), true)).toMatchObject({
+      ok: false,
+      refusal: "unauthenticated",
+    });
+    expect(login([always(IGNORED)], requestOf(), true)).toMatchObject({ ok: true });
+  });
+
   it("answers at once as long as no member needs time", async () => {
     expect(login([always(IGNORED), always(ACCEPTED)])).not.toBeInstanceOf(Promise);
     const pending = login([always(IGNORED), late(IGNORED), always(ACCEPTED)]);

@@ -1,8 +1,8 @@
 import { scryptSync } from "node:crypto";
 import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
-import { PasswordCheck } from "#core/config/password-check.ts";
-import { hashPassword, isSlow, parsePasswordHash, verifyPassword } from "#core/config/password-hash.ts";
+import { PasswordCheck } from "#core/authenticate/password-check.ts";
+import { hashPassword, isSlow, parsePasswordHash, verifyPassword } from "#core/authenticate/password-hash.ts";
 import { type Instant, minutes, seconds } from "#core/lib/time.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,5 +1,12 @@
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
+import { fillDefaults } from "../config/defaults.ts";
+import { closed, type JsonSchema } from "../config/json-schema.ts";
+import { flag, SECRET, text } from "../config/kinds.ts";
+import type { Path } from "../config/path.ts";
+import { ConfigError, type ConfigProblem, problem } from "../config/problem.ts";
+import { readYaml } from "../config/source.ts";
+import { validate } from "../config/validate.ts";
 import type { ConnectRequest } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
@@ -11,15 +18,8 @@ import {
   type AuthenticatorAnswer,
   IGNORED,
 } from "../policy/authentication.ts";
-import { fillDefaults } from "./defaults.ts";
-import { flag, SECRET, text } from "./kinds.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import { HASH_FORMS, type PasswordHash, parsePasswordHash } from "./password-hash.ts";
-import type { Path } from "./path.ts";
-import { ConfigError, type ConfigProblem, problem } from "./problem.ts";
-import { closed, type JsonSchema } from "./schema.ts";
-import { readYaml } from "./source.ts";
-import { validate } from "./validate.ts";
 
 /** How often a users file is looked at for changes, in milliseconds. */
 const WATCH_INTERVAL = 2_000;

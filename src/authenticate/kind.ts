@@ -1,0 +1,43 @@
+/** What a kind of authenticator is: its settings beside what opens it, so that a further one is a file and a line in `kinds.ts`. */
+import type { TSchema } from "@sinclair/typebox";
+import { ConfigError } from "../config/problem.ts";
+import type { Instant } from "../lib/time.ts";
+import type { Authenticator } from "../policy/authentication.ts";
+import type { PasswordCheck } from "./password-check.ts";
+import type { UsersFile } from "./users-file.ts";
+
+/** What one authenticator said, as it is counted. */
+export type AuthenticatorResult = "accepted" | "rejected" | "ignored" | "busy" | "failed";
+
+/** What an authenticator is given. */
+export interface AuthenticateHost {
+  readonly passwords: PasswordCheck;
+  /** The same file for all that name it. */
+  usersFile(path: string): UsersFile;
+  now(): Instant;
+  count(authenticator: string, result: AuthenticatorResult): void;
+  /** Something about this authenticator that an operator should know; never a secret. */
+  note(authenticator: string, problem: string): void;
+}
+
+export interface OpenedAuthenticator extends Authenticator {
+  /** It is not asked any more: connections end when what is under way has its answer. */
+  close?(): void;
+}
+
+export interface AuthenticatorKind<Config = never> {
+  readonly kind: string;
+  readonly schema: TSchema;
+  /** Throws `ConfigError` when it cannot work as configured. */
+  open(config: Config, host: AuthenticateHost): OpenedAuthenticator;
+}
+
+/** A configuration of this authenticator that no schema finds fault with and that cannot work all the same. */
+export const unusable = (authenticator: string, why: string): ConfigError =>
+  new ConfigError([
+    {
+      path: ["authentication", "chain"],
+      key: "authentication.chain",
+      message: `authentication.chain: ${authenticator}: ${why}`,
+    },
+  ]);

@@ -1,0 +1,63 @@
+import { Type } from "@sinclair/typebox";
+import type { Pool, PoolOptions } from "mysql2/promise";
+import type { Fields } from "./account.ts";
+import type { AuthenticatorKind } from "./kind.ts";
+import { needs } from "./packages.ts";
+import { type Database, openSql, type SqlConfig, sqlProperties } from "./sql.ts";
+
+const schema = Type.Object(
+  { kind: Type.Literal("mysql", { description: "MySQL and MariaDB." }), ...sqlProperties(3306) },
+  { description: "Tables of a MySQL or MariaDB server; the library is mysql2." },
+);
+
+class Mysql implements Database {
+  readonly marks = "question";
+  readonly #options: PoolOptions;
+  readonly #timeout: number;
+  #pool: Promise<Pool> | undefined = undefined;
+
+  constructor(options: PoolOptions, timeout: number) {
+    this.#options = options;
+    this.#timeout = timeout;
+  }
+
+  /** Prepared on the server: values never become text of the query. */
+  async rows(query: string, values: readonly (string | null)[]): Promise<readonly Fields[]> {
+    this.#pool ??= this.#open();
+    const [rows] = await (await this.#pool).execute({ sql: query, timeout: this.#timeout }, [...values]);
+    return Array.isArray(rows) ? (rows as Fields[]) : [];
+  }
+
+  close(): void {
+    void this.#pool?.then((pool) => pool.end()).catch(() => {});
+  }
+
+  async #open(): Promise<Pool> {
+    const { createPool } = await import("mysql2/promise");
+    return createPool(this.#options);
+  }
+}
+
+export const mysql: AuthenticatorKind<SqlConfig> = {
+  kind: "mysql",
+  schema,
+  open(config, host) {
+    const { name = "mysql", user, password, database, port, timeout, concurrent, tls } = config;
+    needs(name, "mysql2");
+    return openSql(config, name, host, (ca) => {
+      const options: PoolOptions = {
+        host: config.host,
+        port,
+        user,
+        database,
+        connectionLimit: concurrent,
+        connectTimeout: timeout,
+        charset: "utf8mb4",
+        multipleStatements: false,
+        ...(password === undefined ? {} : { password }),
+        ...(tls ? { ssl: ca === undefined ? {} : { ca } } : {}),
+      };
+      return new Mysql(options, timeout);
+    });
+  },
+};

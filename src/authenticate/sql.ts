@@ -1,0 +1,152 @@
+/** What PostgreSQL and MySQL have in common: queries of the manuals, and what their rows mean. */
+import { readFileSync } from "node:fs";
+import { type Static, type TProperties, Type } from "@sinclair/typebox";
+import { locate } from "../config/installation.ts";
+import { flag, integer, SECRET, text } from "../config/kinds.ts";
+import type { ConnectRequest } from "../contract/client.ts";
+import type { Peer } from "../contract/peer.ts";
+import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import type { AccessRule } from "../policy/settings.ts";
+import { accountProperties, concluded, type Dialect, type Fields, isYes } from "./account.ts";
+import { type AuthenticateHost, type OpenedAuthenticator, unusable } from "./kind.ts";
+import { Outside, type Source } from "./outside.ts";
+import { outsideProperties } from "./outside-settings.ts";
+import { bounded, numberedRule, ruleOf } from "./rules.ts";
+import { SqlQuery } from "./sql-query.ts";
+import { type CheckStored, checkStored } from "./stored-password.ts";
+
+export const sqlProperties = (port: number) =>
+  ({
+    ...outsideProperties,
+    ...accountProperties,
+    host: text({ description: "Host of the server.", default: "127.0.0.1" }),
+    port: integer(1, 65_535, { description: "Port of the server.", default: port }),
+    user: text({ description: "The gateway's user name there.", default: "root" }),
+    password: Type.Optional(text({ description: "The gateway's password there.", [SECRET]: true })),
+    database: text({ description: "Database.", default: "mqtt" }),
+    tls: flag({ description: "Speak TLS, and check the server's certificate.", default: false }),
+    caFile: Type.Optional(
+      text({ description: "tls: certificates that the server's is signed with, as PEM." }),
+    ),
+    query: Type.Optional(
+      text({
+        description:
+          "Finds the client: columns password_hash (or password), salt, is_superuser. Placeholders become bound parameters.",
+      }),
+    ),
+    superuserQuery: Type.Optional(text({ description: "Finds is_superuser, where query does not." })),
+    rulesQuery: Type.Optional(
+      text({
+        description:
+          "readRules: columns permission, action, topic, ipaddress, qos, retain; or allow, ipaddr, username, clientid, access, topic.",
+      }),
+    ),
+  }) satisfies TProperties;
+
+const Sql = Type.Object(sqlProperties(1));
+export type SqlConfig = Static<typeof Sql>;
+
+/** EMQ X 4 and EMQX 5 as their manuals print them. */
+// biome-ignore-start lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
+const DEFAULTS: Readonly<
+  Record<Dialect, { query: string; superuser?: string; rules: string; hash: string }>
+> = {
+  emqx4: {
+    query: "select password from mqtt_user where username = '%u' limit 1",
+    superuser: "select is_superuser from mqtt_user where username = '%u' limit 1",
+    rules:
+      "select allow, ipaddr, username, clientid, access, topic from mqtt_acl where ipaddr = '%a' or username = '%u' or username = '$all' or clientid = '%c'",
+    hash: "sha256",
+  },
+  emqx5: {
+    query: "SELECT password_hash, salt, is_superuser FROM mqtt_user WHERE username = ${username} LIMIT 1",
+    rules: "SELECT permission, action, topic FROM mqtt_acl WHERE username = ${username}",
+    hash: "sha256,salt",
+  },
+};
+// biome-ignore-end lint/suspicious/noTemplateCurlyInString: see above
+
+/** One of the two libraries. Rows come as they are; a rejected promise is the server's or the network's trouble. */
+export interface Database {
+  readonly marks: "numbered" | "question";
+  rows(query: string, values: readonly (string | null)[]): Promise<readonly Fields[]>;
+  close(): void;
+}
+
+class SqlSource implements Source {
+  readonly #database: Database;
+  readonly #check: CheckStored;
+  readonly #query: SqlQuery;
+  readonly #superuser: SqlQuery | undefined;
+  readonly #rules: SqlQuery | undefined;
+
+  constructor(config: SqlConfig, name: string, database: Database) {
+    const { query, superuserQuery, rulesQuery, readRules, passwordHash, dialect } = config;
+    const usual = DEFAULTS[dialect];
+    const compiled = (written: string | undefined) =>
+      written === undefined || written === "" ? undefined : new SqlQuery(written, database.marks, name);
+    this.#database = database;
+    this.#check = checkStored(passwordHash ?? usual.hash, name);
+    this.#query = new SqlQuery(query ?? usual.query, database.marks, name);
+    this.#superuser = compiled(superuserQuery ?? usual.superuser);
+    this.#rules = readRules ? compiled(rulesQuery ?? usual.rules) : undefined;
+  }
+
+  async ask(request: ConnectRequest, peer: Peer): Promise<AuthenticatorAnswer> {
+    const values = this.#query.values(request, peer);
+    if (values.some((value) => value === undefined)) return IGNORED;
+    const [row] = await this.#rows(this.#query, request, peer);
+    const fields = row === undefined ? undefined : named(row);
+    const account = {
+      fields,
+      clientIdOnly: !this.#query.namesUser,
+      superuser: async () => {
+        if (this.#superuser === undefined) return isYes(fields?.["is_superuser"]);
+        const [found] = await this.#rows(this.#superuser, request, peer);
+        return isYes(found === undefined ? undefined : Object.values(found)[0]);
+      },
+      rules: async () => {
+        if (this.#rules === undefined) return undefined;
+        return bounded(await this.#rows(this.#rules, request, peer)).map(ruleOfRow);
+      },
+    };
+    return concluded(request, account, this.#check);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #rows(query: SqlQuery, request: ConnectRequest, peer: Peer): Promise<readonly Fields[]> {
+    return this.#database.rows(
+      query.text,
+      query.values(request, peer).map((value) => value ?? null),
+    );
+  }
+}
+
+/** Columns by name; where none is called so, the first two are password and salt (EMQ X 4). */
+function named(row: Fields): Fields {
+  const fields = Object.fromEntries(Object.entries(row).map(([name, value]) => [name.toLowerCase(), value]));
+  if ("password_hash" in fields || "password" in fields) return fields;
+  const [password, salt] = Object.values(row);
+  return { ...fields, password, salt };
+}
+
+const ruleOfRow = (row: Fields): AccessRule => ("permission" in row ? ruleOf(row) : numberedRule(row));
+
+/** `open` is given what TLS needs, where it is wanted. */
+export function openSql(
+  config: SqlConfig,
+  name: string,
+  host: AuthenticateHost,
+  open: (ca: Buffer | undefined) => Database,
+): OpenedAuthenticator {
+  let ca: Buffer | undefined;
+  try {
+    ca = config.caFile === undefined ? undefined : readFileSync(locate(config.caFile));
+  } catch (error) {
+    throw unusable(name, `caFile cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  return new Outside(name, config, host, new SqlSource(config, name, open(ca)), [config.password]);
+}
