@@ -113,6 +113,10 @@ export class PeerObservation implements Observation, Outgoing {
     return this.#current?.response;
   }
 
+  get payloadLength(): number {
+    return this.#current?.response.payload?.length ?? 0;
+  }
+
   get last(): CoapResponse | undefined {
     return this.reply.source.payload === undefined ? undefined : this.reply.source;
   }

@@ -17,11 +17,9 @@ import { PendingAck } from "./acknowledgement.ts";
 import { ExchangesOfPeer } from "./deduplication.ts";
 import { Liveness } from "./liveness.ts";
 import { AMPLIFICATION_MAX, ReachabilityProof } from "./reachability.ts";
-import { Outbox, type OutboxHost, type Outgoing } from "./retransmission.ts";
+import { HEAD_ESTIMATE, Outbox, type OutboxHost, type Outgoing } from "./retransmission.ts";
 
 const empty = new Uint8Array(4);
-/** Header, token and options of a separate response, which is encoded when its turn has come. */
-const HEAD_ESTIMATE = 24;
 
 /** One peer over UDP or DTLS: the message layer of RFC 7252 §4. */
 export class DatagramChannel extends CoapChannel implements OutboxHost {
@@ -78,6 +76,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   allows(bytes: number): boolean {
     return this.#proof.allows(bytes);
+  }
+
+  get provingUntil(): Instant {
+    return this.#proof.given || !this.#proof.pinging ? this.now : this.#proof.due;
   }
 
   messageId(): number {
@@ -144,9 +146,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   #settle(messageId: number, how: "acknowledged" | "answered" | "reset", now: Instant): boolean {
     const outstanding = this.#outbox?.inFlight ?? 0;
     const settled = this.#outbox?.settle(messageId, how, now) === true;
-    if (settled && this.#proof.repeated(messageId, outstanding + (this.#proof.pinging ? 1 : 0)))
-      this.#proven();
-    return settled;
+    if (!settled || this.#proof.given) return settled;
+    if (this.#proof.repeated(messageId, outstanding + (this.#proof.pinging ? 1 : 0))) this.#proven();
+    else this.probe();
+    return true;
   }
 
   #answersPing(messageId: number): boolean {
@@ -391,12 +394,16 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected transportDeadline(): Instant {
     return earliest(
       earliest(this.#outbox?.deadline() ?? NEVER, this.#forgetAt),
-      this.#liveness.deadline(this.heardAt),
+      earliest(this.#liveness.deadline(this.heardAt), this.#proof.again),
     );
   }
 
   protected transportDue(now: Instant): void {
     if (this.#outbox !== undefined && this.#outbox.deadline() <= now) this.#outbox.wake(now);
+    const ping = this.#proof.repeat(now);
+    // As long as that leaves enough for an Echo challenge, which may be the last resort.
+    if (ping !== undefined && this.#proof.allows(HEADER_LENGTH + HEAD_ESTIMATE))
+      this.#sendEmpty(Type.CON, ping);
     this.#liveness.due(this.heardAt, now);
     if (this.#forgetAt > now) return;
     this.#exchanges.sweep(now);

@@ -1,6 +1,6 @@
 import type { ChannelHost } from "#core/contract/channel.ts";
 import { sameBytes } from "#core/lib/bytes.ts";
-import { after, type Instant, NEVER } from "#core/lib/time.ts";
+import { after, type Duration, type Instant, milliseconds, NEVER } from "#core/lib/time.ts";
 import type { StackSettings } from "../settings.ts";
 
 /** An unproven address is sent at most this many times what it sent (RFC 9175 §2.4). */
@@ -8,6 +8,8 @@ export const AMPLIFICATION_MAX = 3;
 /** A message id drawn at random is worth this much: four of them, without a wrong one in between, prove an address. */
 const ID_BITS = 16;
 export const ECHO_LENGTH = 8;
+/** A ping is repeated after this long and twice it: libcoap answers no more than four a second with RST. */
+const PING_AGAIN = milliseconds(300);
 /** Ids of the last CONs to an unproven address: their acknowledgements, come late or twice, are no guesses. */
 const DRAWN_MAX = 16;
 
@@ -22,7 +24,7 @@ export class ReachabilityProof {
   readonly #host: ChannelHost;
   readonly #settings: Settings;
   /** The ping that is out, and when its answer is late. */
-  #ping: { messageId: number; readonly due: Instant } | undefined = undefined;
+  #ping: { messageId: number; again: Instant; readonly due: Instant } | undefined = undefined;
   #echo: { readonly value: Uint8Array; expires: Instant } | undefined = undefined;
   #drawn: readonly number[] = [];
 
@@ -80,11 +82,26 @@ export class ReachabilityProof {
    */
   ask(now: Instant): number | undefined {
     if (this.#ping === undefined) {
-      this.#ping = { messageId: this.draw(), due: after(now, this.#settings.ackTimeout) };
+      const due = after(now, this.#settings.ackTimeout);
+      this.#ping = { messageId: this.draw(), again: after(now, PING_AGAIN), due };
     } else {
       if (now < this.#ping.due) return undefined;
       this.#ping.messageId = this.draw();
     }
+    return this.#ping.messageId;
+  }
+
+  /** When the ping is to be repeated; not after its answer is late. */
+  get again(): Instant {
+    return this.#ping === undefined || this.#ping.again >= this.#ping.due ? NEVER : this.#ping.again;
+  }
+
+  /** The id of the ping that is due again. */
+  repeat(now: Instant): number | undefined {
+    if (this.#ping === undefined || this.again > now) return undefined;
+    const wait =
+      PING_AGAIN * (this.#ping.again + 2 * PING_AGAIN < this.#ping.due ? 2 : Number.POSITIVE_INFINITY);
+    this.#ping.again = after(now, wait as Duration);
     return this.#ping.messageId;
   }
 

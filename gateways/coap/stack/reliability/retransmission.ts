@@ -8,6 +8,8 @@ import type { Transmission } from "./transmission.ts";
 
 /** A message of ours that wants an acknowledgement. */
 export interface Outgoing {
+  /** Bytes of what is cut to blocks, small ones for an unproven address; absent for what is not. */
+  readonly payloadLength?: number;
   /** Called when its turn has come; the bytes are sent again until something answers them. */
   encode(messageId: number, now: Instant): Uint8Array;
   /** ACK or a response came. */
@@ -35,6 +37,9 @@ class InFlight {
   }
 }
 
+/** Header, token and options of what is encoded when its turn has come. */
+export const HEAD_ESTIMATE = 24;
+
 const NONE: readonly InFlight[] = [];
 
 /** What the outbox needs of its channel. */
@@ -43,6 +48,8 @@ export interface OutboxHost {
   /** Whether so much may be sent to the peer's address yet; else it is to be proven by `probe`. */
   allows(bytes: number): boolean;
   probe(): void;
+  /** Until then the address is being proven; not after now when it is not. */
+  readonly provingUntil: Instant;
   /** For the next message: random while the address has not been proven. */
   messageId(): number;
   /** 0 up to 1. */
@@ -152,7 +159,7 @@ export class Outbox {
       each.due = after(now, milliseconds(each.timeout));
       this.#transmit(each);
     }
-    this.#schedule(now);
+    this.#start(now);
   }
 
   #transmit(each: InFlight): void {
@@ -182,7 +189,7 @@ export class Outbox {
 
   #start(now: Instant): void {
     const { ACK_TIMEOUT, ACK_RANDOM_FACTOR, NSTART } = this.#transmission;
-    while (this.#inFlight.length < NSTART && this.waiting > 0 && this.ids.readyAt(now) <= now) {
+    while (this.#inFlight.length < NSTART && this.#readyAt(now) <= now) {
       const outgoing = this.#waiting?.shift() as Outgoing;
       const messageId = this.#host.messageId();
       const bytes = outgoing.encode(messageId, now);
@@ -195,8 +202,17 @@ export class Outbox {
     this.#schedule(now);
   }
 
+  /** When the next may go; `NEVER` when none waits. What would be cut small waits for a proof that is under way. */
+  #readyAt(now: Instant): Instant {
+    const next = this.#waiting?.peek();
+    if (next === undefined) return NEVER;
+    const { provingUntil } = this.#host;
+    const waits = provingUntil > now && !this.#host.allows((next.payloadLength ?? 0) + HEAD_ESTIMATE);
+    return waits ? provingUntil : this.ids.readyAt(now);
+  }
+
   #schedule(now: Instant): void {
-    let next = this.waiting > 0 && this.#inFlight.length === 0 ? this.ids.readyAt(now) : NEVER;
+    let next = this.#inFlight.length === 0 ? this.#readyAt(now) : NEVER;
     for (const each of this.#inFlight) if (each.due < next) next = each.due;
     this.#deadline = next;
   }
