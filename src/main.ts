@@ -13,6 +13,7 @@ import type { Config } from "./config/schema.ts";
 import { between, inSeconds, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { systemClock } from "./net/clock.ts";
+import { descriptors } from "./net/descriptors.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { convertStore } from "./store/convert.ts";
@@ -97,6 +98,10 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
         readiness: () => [
           { name: "listeners", ok: open, ...(open ? {} : { detail: "not all listeners are open" }) },
           { name: "store", ok: running.core.healthy(), ...problemOf(running) },
+          {
+            name: "file-descriptors",
+            ...(descriptors.short ? { ok: false, detail: descriptors.fix } : { ok: true }),
+          },
         ],
       }).catch(abandon)
     : undefined;

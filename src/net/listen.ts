@@ -3,6 +3,7 @@ import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
+import { type Descriptors, descriptors as ofProcess } from "./descriptors.ts";
 import { bindError } from "./listen-errors.ts";
 import { offerSocket, socketOptions } from "./tcp.ts";
 import { TlsLayer } from "./tls.ts";
@@ -17,10 +18,18 @@ export async function listenStream(
   options: StreamListenerOptions,
   accept: AcceptStream,
   note: (note: Note) => void = () => {},
+  descriptors: Descriptors = ofProcess,
 ): Promise<Listening> {
   const layers = new Layers(options, accept, note);
   const server = createServer(socketOptions(options));
-  server.on("connection", (socket) => layers.accepted(socket));
+  server.on("connection", (socket) => {
+    if (descriptors.admits(descriptorOf(socket))) {
+      layers.accepted(socket);
+      return;
+    }
+    socket.on("error", () => {}).destroy();
+    note({ level: "warn", event: "file-descriptors-short", detail: { fix: descriptors.fix } });
+  });
   try {
     await listenAny(server, options);
   } catch (error) {
@@ -116,6 +125,10 @@ class Layers {
     offerSocket(socket, { transport, address, port, identity }, this.#options, this.#accept);
   }
 }
+
+/** Node names it in no other place; where there is none, as on Windows, it limits nothing. */
+const descriptorOf = (socket: Socket): number =>
+  (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 
 async function listenAny(server: Server, options: StreamListenerOptions): Promise<void> {
   try {

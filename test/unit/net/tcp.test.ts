@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from "vitest";
+import type { Note } from "#core/contract/note.ts";
 import { FOREVER, milliseconds } from "#core/lib/time.ts";
+import { Descriptors } from "#core/net/descriptors.ts";
 import { listenStream } from "#core/net/listen.ts";
 import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
@@ -215,4 +217,23 @@ test("an unlimited high-water mark and a linger without end are taken as they ar
   }
   recorder.connection.destroy();
   await closed(client.on("error", () => {}).resume());
+});
+
+test("clients are refused before the last file descriptors are gone, with a word on the fix", async () => {
+  const recorder = new Recorder();
+  const notes: Note[] = [];
+  // All numbers below 8 have long been taken: with a limit of 10, 7 is the last for clients.
+  const few = new Descriptors(10);
+  const one = await listenStream(streamOptions(), recorder.accept, (note) => notes.push(note), few);
+  listening.push(one);
+  expect(few.short).toBe(false);
+  const client = await dial(one.port);
+  client.on("error", () => {});
+  await closed(client);
+  expect(recorder.connections).toEqual([]);
+  expect(few.short).toBe(true);
+  expect(notes).toEqual([
+    { level: "warn", event: "file-descriptors-short", detail: { fix: expect.stringContaining("ulimit -n") } },
+  ]);
+  expect([new Descriptors(1024).admits(959), new Descriptors(1024).admits(960)]).toEqual([true, false]);
 });
