@@ -9,7 +9,7 @@ const Limits = Type.Object(
     unproven: countSetting({
       description:
         "Devices on UDP at once whose address is not proven, and so may be forged. Above it, and where `connections` " +
-        "is reached, the one that was silent for longest goes when another comes; a sleeper is found again.",
+        "is reached, one that was not heard lately goes when another comes; a sleeper is found again.",
       default: 90_000,
     }),
     unprovenOfNetwork: countSetting({

@@ -174,7 +174,8 @@ export class DatagramRuntime {
       return;
     }
     proof.received(datagram.bytes.length);
-    this.unproven.heard(resident);
+    // Not for the datagram that opened it: a flood sends no more than one.
+    if (resident === here) resident.heardLately = true;
     resident.loop.receive(datagram.bytes);
     if (proof.proven) this.unproven.remove(resident);
   }
@@ -243,7 +244,7 @@ export class DatagramRuntime {
     return link.loop.closed ? undefined : link;
   }
 
-  /** For a newcomer that has proven nothing: who has proven nothing either, and was silent for longest, goes. */
+  /** For a newcomer that has proven nothing: who has proven nothing either, and was not heard lately, goes. */
   #makeRoom({ address, key }: Resident): void {
     const { unproven, connections, unprovenOfNetwork } = this.door.policy.limits;
     const limits = { total: unproven ?? NO_LIMIT, network: unprovenOfNetwork ?? NO_LIMIT };
@@ -286,6 +287,7 @@ class DatagramLink implements Link, Resident {
   association: DatagramAssociation | undefined;
   key: string;
   claims: Set<string> | string | undefined = undefined;
+  heardLately = false;
   loop!: ChannelLoop;
   readonly proof: AddressProof | undefined;
   readonly #runtime: DatagramRuntime;

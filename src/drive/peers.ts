@@ -33,6 +33,8 @@ export interface Resident extends Claimer {
   node: string | undefined;
   key: string;
   claims: Set<string> | string | undefined;
+  /** Something came from it since it was last asked. */
+  heardLately: boolean;
   /** Undefined where the address needs no proof. */
   readonly proof?: AddressProof | undefined;
 }

@@ -9,35 +9,28 @@ export interface UnprovenLimits {
 
 /**
  * Peers whose address is not proven: a forged sender costs nothing, so these have a budget of their own. Newcomers are
- * not refused for it; the peer that was silent for longest goes, of the newcomer's own network where that has its share.
+ * not refused for it: one that was not heard lately goes, of the newcomer's own network where that has its share. Being
+ * heard costs a mark; whoever has one when it would be its turn goes to the end of the line instead.
  */
 export class UnprovenPeers {
-  /** The longest silent first. */
-  readonly #silent = new Set<Resident>();
+  readonly #line = new Set<Resident>();
   readonly #networks = new Map<string, Set<Resident>>();
 
   get count(): number {
-    return this.#silent.size;
+    return this.#line.size;
   }
 
   add(peer: Resident): void {
-    this.#silent.add(peer);
+    this.#line.add(peer);
     const network = networkOf(peer.address);
     const members = this.#networks.get(network);
     if (members === undefined) this.#networks.set(network, new Set([peer]));
     else members.add(peer);
   }
 
-  heard(peer: Resident): void {
-    if (!this.#silent.delete(peer)) return;
-    this.#silent.add(peer);
-    const members = this.#networks.get(networkOf(peer.address));
-    if (members?.delete(peer) === true) members.add(peer);
-  }
-
   /** It is proven, or gone, or about to be elsewhere. */
   remove(peer: Resident): void {
-    if (!this.#silent.delete(peer)) return;
+    if (!this.#line.delete(peer)) return;
     const network = networkOf(peer.address);
     const members = this.#networks.get(network);
     members?.delete(peer);
@@ -47,12 +40,21 @@ export class UnprovenPeers {
   /** Who has to go before another one comes from this address; `full`: there is no room at all. */
   displaced(address: string, limits: UnprovenLimits, full: boolean): Resident | undefined {
     const members = this.#networks.get(networkOf(address));
-    if (members !== undefined && members.size >= limits.network) return first(members);
-    return full || this.#silent.size >= limits.total ? first(this.#silent) : undefined;
+    if (members !== undefined && members.size >= limits.network) return silent(members);
+    return full || this.#line.size >= limits.total ? silent(this.#line) : undefined;
   }
 }
 
-const first = (peers: ReadonlySet<Resident>): Resident | undefined => peers.values().next().value;
+/** The first in line that was not heard since it stood there last. */
+function silent(line: Set<Resident>): Resident | undefined {
+  for (const peer of line) {
+    if (!peer.heardLately) return peer;
+    peer.heardLately = false;
+    line.delete(peer);
+    line.add(peer);
+  }
+  return undefined;
+}
 
 /** /24 of IPv4, /64 of IPv6: what one sender may have at its disposal. */
 export function networkOf(address: string): string {
