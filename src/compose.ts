@@ -35,6 +35,8 @@ import { datagramOpener } from "./secure-datagrams.ts";
 import { overflow, type SessionContext } from "./session/context.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { DurableState } from "./session/durable-state.ts";
+import { EmbeddedEngine } from "./session/embedded-engine.ts";
+import type { SessionEngine } from "./session/engine.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
 import { Sessions } from "./session/sessions.ts";
 import { StoreCommits } from "./session/store-commits.ts";
@@ -59,6 +61,7 @@ export interface Composition {
   readonly core: Core;
   readonly deadlines: Deadlines;
   readonly bus: EmbeddedBus;
+  readonly gate: Gate;
   readonly sessions: Sessions;
   readonly sessionCounters: SessionCounters;
   readonly policy: ConfiguredPolicy;
@@ -114,19 +117,8 @@ export function compose(
   };
   const sessions = new Sessions(gate, deadlines, context, config.session);
   const events: Required<CoreEvents>[] = [];
-  const core: Core = coreOf({
-    bus,
-    gate,
-    sessions,
-    deadlines,
-    clock,
-    counters,
-    metrics,
-    log,
-    events,
-    commits,
-    kept,
-  });
+  const engine = new EmbeddedEngine(sessions, commits);
+  const core: Core = coreOf({ engine, deadlines, clock, counters, metrics, log, events, kept });
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
@@ -153,7 +145,20 @@ export function compose(
   const reload = new Reload({ log, policy, lifecycle, judge, observer }, config, prepared);
   everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   return {
-    ...{ config, core, deadlines, bus, sessions, sessionCounters, policy, lifecycle, metrics, kept, events },
+    ...{
+      config,
+      core,
+      deadlines,
+      bus,
+      gate,
+      sessions,
+      sessionCounters,
+      policy,
+      lifecycle,
+      metrics,
+      kept,
+      events,
+    },
     async open() {
       for (const listener of openListeners(config)) {
         await lifecycle
@@ -190,32 +195,17 @@ function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObse
 }
 
 interface CoreParts {
-  readonly bus: EmbeddedBus;
-  readonly gate: Gate;
+  readonly engine: SessionEngine;
   readonly counters: CoreCounters;
-  readonly sessions: Sessions;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly events: readonly Required<CoreEvents>[];
-  readonly commits: StoreCommits | undefined;
   readonly kept: OpenedStore | undefined;
 }
 
-function coreOf({
-  bus,
-  gate,
-  sessions,
-  deadlines,
-  clock,
-  counters,
-  metrics,
-  log,
-  events,
-  commits,
-  kept,
-}: CoreParts): Core {
+function coreOf({ engine, deadlines, clock, counters, metrics, log, events, kept }: CoreParts): Core {
   const count = metrics.family("notes", "Events that protocol code noted", ["gateway", "event"]);
   const notes = new NoteBook(log, count);
   return {
@@ -223,12 +213,9 @@ function coreOf({
     tick() {
       this.now = clock.now();
     },
-    bus,
-    gate,
-    sessions,
+    engine,
     alarms: deadlines,
     counters,
-    commits,
     random: (length) => randomBytes(length),
     note(gateway, note, about) {
       notes.write(gateway, note, this.now, about);
@@ -270,9 +257,9 @@ function openGateways(
       readFile: (path) => readFileSync(locate(path)),
       listFiles: (folder) => readdirSync(locate(folder)).sort(),
       offered: (name) => offers.get(name) ?? [],
-      remembered: () => core.sessions.memos(module.name),
+      remembered: () => core.engine.memos(module.name),
       alarms: core.alarms,
-      lastWord: (clientId, word, memo) => core.sessions.lastWord(module.name, clientId, word, memo),
+      lastWord: (clientId, word, memo, said) => core.engine.lastWord(module.name, clientId, word, memo, said),
     };
     const gateway = module.open(own, host);
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) offers.set(name, parts);

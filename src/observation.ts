@@ -10,7 +10,7 @@ import { SysTopics } from "./observe/sys-topics.ts";
 
 /** Gauges of what there is at this moment. */
 export function exposeGauges(running: Composition, version: string): void {
-  const { metrics, bus, sessions, lifecycle, core } = running;
+  const { metrics, bus, gate, sessions, lifecycle, core } = running;
   metrics.info("build_info", "Version of this gateway", { version, node: process.version });
   metrics.gauge("sessions", "Sessions, connected or not", () => sessions.count);
   metrics.gauge("sessions_connected", "Sessions whose client is connected", () => sessions.connected);
@@ -21,7 +21,7 @@ export function exposeGauges(running: Composition, version: string): void {
     "Messages not retained because of a limit",
     () => bus.retainedMessages.refused,
   );
-  metrics.gauge("delayed_messages", "Messages waiting for their time", () => core.gate.delayed.waiting);
+  metrics.gauge("delayed_messages", "Messages waiting for their time", () => gate.delayed.waiting);
   metrics.gauge("filters", "Distinct topic filters subscribed to", () => bus.filters);
   metrics.gauge("deadlines", "Alarms set in the timer wheel", () => running.deadlines.armed);
   metrics.gauge("queued_messages", "Messages waiting in sessions", () => {
@@ -81,15 +81,15 @@ function exposeStore({ metrics, kept }: Composition): void {
 
 /** Publishes `$SYS` until it is stopped. */
 export function startSysTopics(running: Composition, version: string): SysTopics {
-  const { config, core, events } = running;
+  const { config, core, gate, bus, events } = running;
   const topics = new SysTopics(
     { node: config.node.name, version },
     {
       publish(topic, payload, retain) {
         core.tick();
-        core.gate.publish(new Message(topic, payload, 0, retain, core.now), undefined, "system");
+        gate.publish(new Message(topic, payload, 0, retain, core.now), undefined, "system");
       },
-      hears: (topic) => core.bus.hears(topic),
+      hears: (topic) => bus.hears(topic),
       statistics: statistics(running),
       metrics: sums(running),
     },

@@ -3,6 +3,7 @@
  * of a session which outlives its connection, and wait until the store has it.
  */
 
+import type { Answer, Pending, Ticket } from "#core/contract/answers.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { Connection } from "./connection.ts";
 import { encodeBare, encodeMessageAck, encodeReturnCode, encodeTopicAck } from "./encode.ts";
@@ -19,6 +20,10 @@ export type KeptAnswer =
   | typeof p.WILLTOPICRESP
   | typeof p.WILLMSGRESP
   | typeof p.DISCONNECT;
+
+/** What was asked for has been done; a filter that was not subscribed is as good as unsubscribed. */
+export const isDone = (answer: Answer): boolean =>
+  answer === "accepted" || answer === "unsubscribed" || answer === "no-subscription";
 
 export class Answers {
   readonly #connection: Connection;
@@ -77,6 +82,19 @@ export class Answers {
   /** Gives it now, or once it is kept. */
   give(type: KeptAnswer, messageId: number, now: Instant, topicId = 0): void {
     if (this.isKept(type, topicId, messageId)) this.#send(type, topicId, messageId, now);
+  }
+
+  /** Gives it once the core has done what `ask` asks for: now, or under the ticket. */
+  giveDone(
+    type: KeptAnswer,
+    messageId: number,
+    ask: (ticket: Ticket) => Answer | Pending,
+    now: Instant,
+  ): void {
+    if (this.full) return;
+    const answer = ask(keptTicket(type, 0, messageId));
+    if (answer === "pending") this.#asked++;
+    else if (isDone(answer)) this.#send(type, 0, messageId, now);
   }
 
   /** It is kept. */

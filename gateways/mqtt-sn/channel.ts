@@ -11,7 +11,7 @@
  *
  * A state owns what it needs: what lasts as long as a connection is the `Connection`'s, and goes with it.
  */
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, Ticket } from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -30,7 +30,7 @@ import { type Handshake, repeatHandshake } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
 import * as p from "./packets.ts";
 import type { Setup } from "./setup.ts";
-import { isConnackTicket, ticketMessageId } from "./tickets.ts";
+import { isConnackTicket, ticketMessageId, UNASKED } from "./tickets.ts";
 
 /** Something that waits for the core to open a session. */
 export interface Attempt {
@@ -106,7 +106,8 @@ export class MqttSnChannel implements Channel, Wire {
     if (client === connection?.client) connection.downlink.deliver(delivery, now);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
+    if (ticket === UNASKED) return;
     const { state, connection } = this;
     if (connection === undefined) return;
     connection.answers.came();

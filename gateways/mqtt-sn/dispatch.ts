@@ -1,6 +1,7 @@
 /** Which operation a message belongs to, with a connection and without one. */
-import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Answer, PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
 import type { Instant } from "#core/lib/time.ts";
+import { isDone } from "./answers.ts";
 import type { Attempt, MqttSnChannel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { encodeMessageAck, encodeSubAck, encodeTopicAck } from "./encode.ts";
@@ -88,15 +89,10 @@ export function receiveConnected(
 }
 
 /** An answer of the bus or the store that was due. */
-export function answerRequest(
-  connection: Connection,
-  ticket: number,
-  answer: PublishAnswer | SubscribeAnswer,
-  now: Instant,
-): void {
+export function answerRequest(connection: Connection, ticket: number, answer: Answer, now: Instant): void {
   if (isKeptTicket(ticket)) {
     // What could not be kept is not answered, and asked for again.
-    if (answer === "accepted") connection.answers.giveKept(ticket, now);
+    if (isDone(answer)) connection.answers.giveKept(ticket, now);
   } else if (isSubscribeTicket(ticket)) {
     answerSubscribe(connection, ticket, answer as SubscribeAnswer, now);
   } else {

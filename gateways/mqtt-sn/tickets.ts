@@ -13,6 +13,9 @@ export const publishTicket = (qos: number, topicId: number, messageId: number): 
 export const subscribeTicket = (topicId: number, messageId: number): Ticket =>
   SUBSCRIBES + topicId * TOPIC + messageId;
 
+/** Of what nobody is told about. */
+export const UNASKED: Ticket = -1;
+
 /** The answer to be given has this message type. */
 export const keptTicket = (type: number, topicId: number, messageId: number): Ticket =>
   KEEPS + type * TYPE + topicId * TOPIC + messageId;

@@ -1,4 +1,10 @@
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type {
+  Answer,
+  PublishAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+} from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -17,7 +23,7 @@ import { keptAnswered } from "./operations/kept-answers.ts";
 import { type Application, apply, connack, type Refused } from "./operations/login.ts";
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
-import { subscribeAnswered } from "./operations/subscribe.ts";
+import { subscribeAnswered, unsubscribeAnswered } from "./operations/subscribe.ts";
 
 interface ExpectsConnect {
   readonly kind: "expects-connect";
@@ -66,16 +72,20 @@ export class MqttChannel implements Channel {
     if (state.kind === "connected" && state.phase !== "ended") publishOut(state, delivery, now);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     const connection = this.#state;
     if (connection.kind !== "connected") return;
     if (typeof answer === "number" || !publishAnswered(connection, ticket, answer as PublishAnswer)) {
-      if (!keptAnswered(connection, ticket, answer)) {
-        subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
-      }
+      this.#laterAnswered(connection, ticket, answer);
     }
     this.#mayGoOn(connection, now);
     this.#expectNext();
+  }
+
+  #laterAnswered(connection: Connection, ticket: Ticket, answer: Answer): void {
+    if (keptAnswered(connection, ticket, answer)) return;
+    if (unsubscribeAnswered(connection, ticket, answer as UnsubscribeAnswer)) return;
+    subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
@@ -200,6 +210,7 @@ export class MqttChannel implements Channel {
     const { receiveMaximum } = connection;
     if ((connection.answers?.length ?? 0) >= receiveMaximum) return;
     if ((connection.kept?.size ?? 0) >= receiveMaximum) return;
+    if ((connection.unsubscribing?.size ?? 0) >= receiveMaximum) return;
     connection.phase = "open";
     this.#goOn(now);
   }

@@ -21,7 +21,7 @@ import type { MqttConfig } from "./config.ts";
 import type { MqttCounters } from "./counters.ts";
 import type { AnswersInOrder } from "./operations/answers-in-order.ts";
 import type { KeptAnswer } from "./operations/kept-answers.ts";
-import type { PendingSubscribe } from "./operations/subscribe.ts";
+import type { PendingSubscribe, WaitingUnsubscribe } from "./operations/subscribe.ts";
 import type { Terms } from "./terms.ts";
 
 /**
@@ -54,9 +54,10 @@ export class Connection {
   /** QoS 1 messages without PUBACK and QoS 2 messages without PUBREL: what Receive Maximum counts. */
   unanswered = 0;
   answers: AnswersInOrder | undefined = undefined;
-  /** PUBCOMP and UNSUBACK that wait for the store, by ticket. */
+  /** PUBREC and PUBCOMP that wait for the store, by ticket. */
   kept: Map<number, KeptAnswer> | undefined = undefined;
   subscribing: PendingSubscribe | undefined = undefined;
+  unsubscribing: Map<number, WaitingUnsubscribe> | undefined = undefined;
   /** QoS 2 deliveries by packet id: PUBREC is awaited, or PUBCOMP. */
   handshakes: Map<number, "receipt" | "completion"> | undefined = undefined;
 

@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -77,10 +77,17 @@ export class StompChannel implements Channel {
     connection.deliver(client, delivery);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     if (this.#phase.name !== "connected" && this.#phase.name !== "disconnecting") return;
     this.#phase.connection.now = now;
     this.#phase.connection.answered(ticket, answer);
+    this.#goOn(now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    if (this.#phase.name !== "connected" && this.#phase.name !== "disconnecting") return;
+    this.#phase.connection.now = now;
+    this.#phase.connection.found(ticket, answer);
     this.#goOn(now);
   }
 

@@ -1,6 +1,15 @@
 import type { Message } from "#core/bus/message.ts";
 import { parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
-import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type {
+  Answer,
+  Pending,
+  PublishAnswer,
+  Refusal,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+} from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest, SubscribeOptions } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -46,7 +55,7 @@ export interface Awaiting {
   readonly receipt: Uint8Array | undefined;
   /** Nothing more may be read until the answer is here. */
   readonly blocks?: boolean;
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome;
+  answered(answer: Answer): Outcome;
 }
 /** The same for a session that is being opened. */
 export interface AwaitingSession {
@@ -80,6 +89,7 @@ export class Connection {
   #subscriptions: Subscriptions | undefined = undefined;
   #awaiting: Map<Ticket, Awaiting> | undefined = undefined;
   #opening: Map<Ticket, AwaitingSession> | undefined = undefined;
+  #finding: Map<Ticket, (messages: readonly Message[]) => void> | undefined = undefined;
   #blocking = 0;
   #tickets = 0;
 
@@ -202,6 +212,35 @@ export class Connection {
     return answer;
   }
 
+  /** As `subscribe`. */
+  unsubscribe(client: Client, filter: string, awaiting: Awaiting): UnsubscribeAnswer | Pending {
+    const ticket = ++this.#tickets;
+    const answer = client.unsubscribe(filter, ticket);
+    if (answer === "pending") this.await(ticket, awaiting);
+    return answer;
+  }
+
+  /** Ends a subscription of which nobody needs to be told. */
+  dropFilter(client: Client, filter: string): void {
+    client.unsubscribe(filter, ++this.#tickets);
+  }
+
+  /** Calls `then` with what is retained under a filter, now or later; not when that is refused. */
+  findRetained(filter: string, limit: number, then: (messages: readonly Message[]) => void): void {
+    const ticket = ++this.#tickets;
+    const answer = this.client.retained(filter, limit, ticket);
+    if (answer === "pending") {
+      this.#finding ??= new Map();
+      this.#finding.set(ticket, then);
+    } else if (typeof answer !== "string") then(answer);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer): void {
+    const then = this.#finding?.get(ticket);
+    this.#finding?.delete(ticket);
+    if (typeof answer !== "string") then?.(answer);
+  }
+
   openSession(request: ConnectRequest, awaiting: AwaitingSession): ConnectAnswer | Pending {
     const ticket = ++this.#tickets;
     const answer = this.host.connect(request, ticket);
@@ -218,7 +257,7 @@ export class Connection {
     if (awaiting.blocks === true) this.#blocking++;
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+  answered(ticket: Ticket, answer: Answer): void {
     const awaiting = this.#awaiting?.get(ticket);
     if (awaiting === undefined) return;
     this.#awaiting?.delete(ticket);
@@ -381,7 +420,7 @@ class AwaitingStore implements Awaiting {
     this.receipt = receipt;
   }
 
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
+  answered(answer: Answer): Outcome {
     return answer === "accepted" ? DONE : refused(answer as Refusal, "keeping what was processed");
   }
 }

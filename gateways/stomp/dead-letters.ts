@@ -1,5 +1,5 @@
 import { Message, type QoS } from "#core/bus/message.ts";
-import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Answer } from "#core/contract/answers.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Awaiting, Connection } from "./connection.ts";
 import { DONE, type Outcome } from "./problem.ts";
@@ -45,7 +45,7 @@ class AwaitingDeadLetter implements Awaiting {
     this.#connection = connection;
   }
 
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
+  answered(answer: Answer): Outcome {
     const taken = answer === "accepted";
     if (!taken) {
       this.#connection.host.note({ level: "warn", event: "dead-letter-lost", detail: { answer } });

@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -135,8 +135,12 @@ class SockJsChannel implements Channel {
     this.#inner.deliver(client, delivery, now);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     this.#inner.answered(ticket, answer, now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    this.#inner.found?.(ticket, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {

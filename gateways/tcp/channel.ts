@@ -186,6 +186,7 @@ export class TcpChannel implements Channel {
     this.#phase = { name: "logging-in", login, payload: payload === undefined ? undefined : own(payload) };
     const answer = this.#host.connect(
       {
+        kind: "session",
         clientId,
         username,
         password,

@@ -1,7 +1,7 @@
 /** A row or hash of a database as a login: what stands in which field, and what a password is compared with. */
 import { Type } from "@sinclair/typebox";
 import { choice, flag, text } from "../config/kinds.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
 import { type CheckStored, STORED_FORMS } from "./stored-password.ts";
@@ -38,7 +38,7 @@ export const isYes = (value: unknown): boolean =>
 
 /** `fields` undefined: nobody of that name. As long as a wrong password takes. */
 export async function passwordRight(
-  { password }: ConnectRequest,
+  { password }: Credentials,
   fields: Fields | undefined,
   check: CheckStored,
 ): Promise<"right" | "wrong" | "unknown"> {
@@ -61,7 +61,7 @@ export interface Account {
 
 /** Right lets in, wrong refuses, and whoever is not there is for the next in the chain. */
 export async function concluded(
-  request: ConnectRequest,
+  request: Credentials,
   account: Account,
   check: CheckStored,
 ): Promise<AuthenticatorAnswer> {

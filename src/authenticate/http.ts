@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import { locate } from "../config/installation.ts";
 import { choice, flag, SECRET, text } from "../config/kinds.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
@@ -85,7 +85,7 @@ class HttpSource implements Source {
     this.#open = this.#parameters.filter(([key]) => !/%P|\$\{password\}/i.test(parameters[key] ?? ""));
   }
 
-  async ask(request: ConnectRequest, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
+  async ask(request: Credentials, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
     const answer = await this.#send(this.#url, this.#parameters, request, peer, signal);
     if (answer === undefined) return IGNORED;
     if (this.#config.dialect === "emqx5") return answerOf(answer.status, answer.body);
@@ -104,7 +104,7 @@ class HttpSource implements Source {
   async #send(
     url: LoginTemplate,
     parameters: Named,
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     signal: AbortSignal,
   ) {

@@ -4,7 +4,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { JWTPayload } from "jose";
 import { locate } from "../config/installation.ts";
 import { choice, flag, SECRET, text } from "../config/kinds.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { durationSetting } from "../lib/setting.ts";
 import type { Instant } from "../lib/time.ts";
@@ -94,7 +94,7 @@ class JwtSource implements Source {
     ]);
   }
 
-  async ask(request: ConnectRequest, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
+  async ask(request: Credentials, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
     const { from } = this.#config;
     const token = from === "username" ? request.username : asText(request.password ?? "");
     if (token === undefined || !TOKEN.test(token)) return IGNORED;
@@ -143,7 +143,7 @@ class JwtSource implements Source {
     }
   }
 
-  #concluded(payload: JWTPayload, request: ConnectRequest, peer: Peer): AuthenticatorAnswer {
+  #concluded(payload: JWTPayload, request: Credentials, peer: Peer): AuthenticatorAnswer {
     const { aclClaim, usernameClaim, disconnectAfterExpiry, from } = this.#config;
     for (const [claim, template] of this.#claims) {
       const wanted = template.fill(request, peer);

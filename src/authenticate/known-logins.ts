@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { after, type Duration, type Instant } from "../lib/time.ts";
 import type { AuthenticatorAnswer } from "../policy/authentication.ts";
@@ -16,7 +16,7 @@ export class KnownLogins {
     this.#limits = limits;
   }
 
-  remember(request: ConnectRequest, peer: Peer, answer: Accepted, now: Instant): void {
+  remember(request: Credentials, peer: Peer, answer: Accepted, now: Instant): void {
     const digest = this.#digest(request, peer);
     this.#known.delete(digest);
     if (this.#known.size >= this.#limits.entries) {
@@ -26,19 +26,19 @@ export class KnownLogins {
     this.#known.set(digest, { answer, until: after(now, this.#limits.ttl) });
   }
 
-  forget(request: ConnectRequest, peer: Peer): void {
+  forget(request: Credentials, peer: Peer): void {
     this.#known.delete(this.#digest(request, peer));
   }
 
   /** A login whose own end has come is not known any more. */
-  find(request: ConnectRequest, peer: Peer, now: Instant): Accepted | undefined {
+  find(request: Credentials, peer: Peer, now: Instant): Accepted | undefined {
     const known = this.#known.get(this.#digest(request, peer));
     if (known === undefined || known.until <= now) return undefined;
     const { expiresAt } = known.answer;
     return expiresAt !== undefined && expiresAt <= now ? undefined : known.answer;
   }
 
-  #digest({ clientId, username, password }: ConnectRequest, { identity }: Peer): string {
+  #digest({ clientId, username, password }: Credentials, { identity }: Peer): string {
     const hmac = createHmac("sha256", this.#key);
     // JSON keeps the parts apart whatever is in them.
     hmac.update(JSON.stringify([clientId, username ?? null, identity ?? null, password === undefined]));

@@ -1,5 +1,5 @@
 /** The one way to ask anything outside this process about a login: bounded in time, number and patience. */
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { after, type Instant, ZERO } from "../lib/time.ts";
 import { type Applicant, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
@@ -9,7 +9,7 @@ import type { OutsideSettings } from "./outside-settings.ts";
 
 /** A source as its own file knows it. A rejected promise means: it could not be asked. */
 export interface Source {
-  ask(request: ConnectRequest, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer>;
+  ask(request: Credentials, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer>;
   close?(): void;
 }
 
@@ -52,7 +52,7 @@ export class Outside implements OpenedAuthenticator {
   }
 
   authenticate(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -71,7 +71,7 @@ export class Outside implements OpenedAuthenticator {
   }
 
   async #ask(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     applicant: Applicant | undefined,
   ): Promise<AuthenticatorAnswer> {
@@ -117,7 +117,7 @@ export class Outside implements OpenedAuthenticator {
     else next.value(true);
   }
 
-  #answered(request: ConnectRequest, peer: Peer, answer: AuthenticatorAnswer): AuthenticatorAnswer {
+  #answered(request: Credentials, peer: Peer, answer: AuthenticatorAnswer): AuthenticatorAnswer {
     if (this.#failures >= this.#settings.breaker.failures) this.#host.note(this.name, "answers again");
     this.#failures = 0;
     if (answer.answer === "accepted") this.#known?.remember(request, peer, answer, this.#host.now());
@@ -125,7 +125,7 @@ export class Outside implements OpenedAuthenticator {
     return this.#counted(answer.answer === "unavailable" ? "failed" : answer.answer, answer);
   }
 
-  #failed(request: ConnectRequest, peer: Peer, error: unknown): AuthenticatorAnswer {
+  #failed(request: Credentials, peer: Peer, error: unknown): AuthenticatorAnswer {
     const now = this.#host.now();
     const { failures, pause } = this.#settings.breaker;
     if (++this.#failures >= failures) this.#closedUntil = after(now, pause);
@@ -133,7 +133,7 @@ export class Outside implements OpenedAuthenticator {
     return this.#withoutSource(request, peer, now);
   }
 
-  #withoutSource(request: ConnectRequest, peer: Peer, now: Instant): AuthenticatorAnswer {
+  #withoutSource(request: Credentials, peer: Peer, now: Instant): AuthenticatorAnswer {
     const { onError } = this.#settings;
     if (onError === "next") return this.#counted("failed", IGNORED);
     return this.#counted("failed", this.#known?.find(request, peer, now) ?? UNAVAILABLE);

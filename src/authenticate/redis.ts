@@ -4,7 +4,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { Redis as Connection, RedisOptions } from "ioredis";
 import { locate } from "../config/installation.ts";
 import { flag, integer, SECRET, text } from "../config/kinds.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
@@ -88,7 +88,7 @@ class RedisCommand {
     this.#arguments = words.map((word) => new LoginTemplate(word, authenticator));
   }
 
-  fill(request: ConnectRequest, peer: Peer): string[] | undefined {
+  fill(request: Credentials, peer: Peer): string[] | undefined {
     const filled = this.#arguments.map((argument) => argument.fill(request, peer));
     return filled.includes(undefined) ? undefined : (filled as string[]);
   }
@@ -142,7 +142,7 @@ class RedisSource implements Source {
     this.#rules = readRules ? compiled(rulesCommand ?? usual.rules) : undefined;
   }
 
-  async ask(request: ConnectRequest, peer: Peer): Promise<AuthenticatorAnswer> {
+  async ask(request: Credentials, peer: Peer): Promise<AuthenticatorAnswer> {
     if (this.#command.fill(request, peer) === undefined) return IGNORED;
     const fields = await this.#fields(this.#command, request, peer);
     const account = {
@@ -166,7 +166,7 @@ class RedisSource implements Source {
     void this.#connection?.then((connection) => connection.disconnect()).catch(() => {});
   }
 
-  async #fields(command: RedisCommand, request: ConnectRequest, peer: Peer): Promise<Fields | undefined> {
+  async #fields(command: RedisCommand, request: Credentials, peer: Peer): Promise<Fields | undefined> {
     const filled = command.fill(request, peer);
     if (filled === undefined) return undefined;
     this.#connection ??= this.#open();

@@ -1,5 +1,5 @@
 /** Queries of operators: placeholders become bound parameters, never text of the query. */
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { unusable } from "./kind.ts";
 import { LoginTemplate } from "./template.ts";
@@ -33,7 +33,7 @@ export class SqlQuery {
   }
 
   /** Undefined where a client has no value (NULL in a query: it equals nothing). */
-  values(request: ConnectRequest, peer: Peer): (string | undefined)[] {
+  values(request: Credentials, peer: Peer): (string | undefined)[] {
     return this.#parameters.map((parameter) => parameter.fill(request, peer));
   }
 }

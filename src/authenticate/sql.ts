@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Static, type TProperties, Type } from "@sinclair/typebox";
 import { locate } from "../config/installation.ts";
 import { flag, integer, SECRET, text } from "../config/kinds.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
@@ -92,7 +92,7 @@ class SqlSource implements Source {
     this.#rules = readRules ? compiled(rulesQuery ?? usual.rules) : undefined;
   }
 
-  async ask(request: ConnectRequest, peer: Peer): Promise<AuthenticatorAnswer> {
+  async ask(request: Credentials, peer: Peer): Promise<AuthenticatorAnswer> {
     const values = this.#query.values(request, peer);
     if (values.some((value) => value === undefined)) return IGNORED;
     const [row] = await this.#rows(this.#query, request, peer);
@@ -117,7 +117,7 @@ class SqlSource implements Source {
     this.#database.close();
   }
 
-  #rows(query: SqlQuery, request: ConnectRequest, peer: Peer): Promise<readonly Fields[]> {
+  #rows(query: SqlQuery, request: Credentials, peer: Peer): Promise<readonly Fields[]> {
     return this.#database.rows(
       query.text,
       query.values(request, peer).map((value) => value ?? null),

@@ -1,5 +1,5 @@
 /** Texts with placeholders for what is known of a login, as queries, addresses and claims hold them. */
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { unusable } from "./kind.ts";
 
@@ -21,7 +21,7 @@ const NAME_LENGTH_MAX = 1024;
 
 export type Value = string | Uint8Array;
 
-type Read = (request: ConnectRequest, peer: Peer) => Value | undefined;
+type Read = (request: Credentials, peer: Peer) => Value | undefined;
 const READ: Readonly<Record<string, Read>> = {
   username: ({ username }) => username,
   clientid: ({ clientId }) => clientId,
@@ -68,7 +68,7 @@ export class LoginTemplate {
 
   /** Undefined when this client has no value for a placeholder, or one that nobody could have. */
   fill(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     encode: (value: Value) => string | undefined = asText,
   ): string | undefined {

@@ -7,7 +7,7 @@ import type { Path } from "../config/path.ts";
 import { ConfigError, type ConfigProblem, problem } from "../config/problem.ts";
 import { readYaml } from "../config/source.ts";
 import { validate } from "../config/validate.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import { addressBlock } from "../lib/address-block.ts";
@@ -196,7 +196,7 @@ export class UsersFile implements Authenticator {
   }
 
   authenticate(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -220,7 +220,7 @@ export class UsersFile implements Authenticator {
 
   /** Checks the password of one of its users who has another name; always the same one for a name. */
   pretend(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -232,7 +232,7 @@ export class UsersFile implements Authenticator {
 
   #check(
     hash: PasswordHash,
-    { username, clientId, password = NO_PASSWORD }: ConnectRequest,
+    { username, clientId, password = NO_PASSWORD }: Credentials,
     { address }: Peer,
     now: Instant,
     applicant: Applicant | undefined,

@@ -1,10 +1,13 @@
 /** What the gate and the sessions need to know of a store: whether what they told it is safe. */
 
+/** What is answered once it is safe. */
+export type Committed = "accepted" | "no-subscribers" | "unsubscribed" | 0 | 1 | 2;
+
 /** Who asked for something, and hears under its ticket what became of it. */
 export interface Asker {
   /** It is not there any more: nothing is said to it. */
   readonly closed: boolean;
-  answered(ticket: number, answer: "accepted" | "no-subscribers" | "unavailable" | "quota" | 0 | 1 | 2): void;
+  answered(ticket: number, answer: Committed | "unavailable" | "quota"): void;
 }
 
 /** Group commit: it grows `writes`, and answers when they are safe. */
@@ -14,12 +17,7 @@ export interface Commits {
   /** The last commit failed: what would have to be kept is refused before it has any effect. */
   readonly failing?: boolean;
   /** Answers once all writes since that count are committed, or `unavailable` when they could not be. */
-  await(
-    asker: Asker,
-    ticket: number,
-    accepted: "accepted" | "no-subscribers" | 0 | 1 | 2,
-    since: number,
-  ): void;
+  await(asker: Asker, ticket: number, accepted: Committed, since: number): void;
   /** Runs once all writes so far are committed, or one of them could not be. */
   whenCommitted(run: (failed: boolean) => void): void;
   /** Runs once all writes so far are committed; commits that fail are tried again. */

@@ -1,4 +1,4 @@
-import type { QoS } from "../bus/message.ts";
+import type { Message, QoS } from "../bus/message.ts";
 
 /** MQTT client identifier: the identity behind one session. */
 export type ClientId = string;
@@ -24,3 +24,14 @@ export type PublishAnswer = "accepted" | "no-subscribers" | Refusal;
 
 /** The granted QoS, or why not. */
 export type SubscribeAnswer = QoS | Refusal;
+
+/** `no-subscription`: there was none to end. */
+export type UnsubscribeAnswer = "unsubscribed" | "no-subscription" | Refusal;
+
+export type WillAnswer = "accepted" | Refusal;
+
+/** Messages that were found, or why nothing was looked up. */
+export type RetainedAnswer = readonly Message[] | Refusal;
+
+/** What comes under a ticket, but for what was found and who was connected. */
+export type Answer = PublishAnswer | SubscribeAnswer | UnsubscribeAnswer | WillAnswer;

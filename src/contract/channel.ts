@@ -11,7 +11,7 @@
  * retained messages of its subscribe) arrives as the next input.
  */
 import type { Duration, Instant } from "../lib/time.ts";
-import type { ClientId, Pending, PublishAnswer, SubscribeAnswer, Ticket } from "./answers.ts";
+import type { Answer, ClientId, Pending, RetainedAnswer, Ticket } from "./answers.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "./client.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Note } from "./note.ts";
@@ -92,8 +92,10 @@ export interface Channel {
   receive(bytes: Uint8Array, now: Instant): void;
   /** A message for one of this channel's clients. At QoS 1 and 2 it is settled later through the client. */
   deliver(client: Client, delivery: Delivery, now: Instant): void;
-  /** The answer to a `publish` or `subscribe` that was pending. */
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void;
+  /** The answer to a `publish`, `subscribe`, `unsubscribe`, `setWill` or `kept` that was pending. */
+  answered(ticket: Ticket, answer: Answer, now: Instant): void;
+  /** The answer to a `retained` that was pending; for channels that ask for it. */
+  found?(ticket: Ticket, answer: RetainedAnswer, now: Instant): void;
   /** The answer to a `connect` that was pending. */
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void;
   /** `deadline()` has come. May be called late, and once too often. */

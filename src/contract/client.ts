@@ -1,6 +1,16 @@
 import type { Message, MessageOptions, QoS } from "../bus/message.ts";
 import type { Duration, Instant } from "../lib/time.ts";
-import type { ClientId, Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "./answers.ts";
+import type {
+  ClientId,
+  Pending,
+  PublishAnswer,
+  Refusal,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+  WillAnswer,
+} from "./answers.ts";
 import type { DeliveryId, Outcome } from "./delivery.ts";
 
 export interface Will {
@@ -15,18 +25,41 @@ export interface Will {
   readonly asked?: string | undefined;
 }
 
-export interface ConnectRequest {
+/** Who somebody says it is. */
+export interface Credentials {
   /** Empty: the core assigns one (see `Client.id`). */
   readonly clientId: ClientId;
   readonly username?: string | undefined;
   readonly password?: Uint8Array | undefined;
   /** LwM2M endpoint name, for `%e` in topic maps. */
   readonly endpointName?: string | undefined;
+  /** In which protocol it is said: `MQTT 5.0`, `MQTT-SN 1.2`, `STOMP 1.2`. */
+  readonly protocol?: string | undefined;
+}
+
+/** What those have in common who log in. */
+interface Login extends Credentials {
+  readonly protocol: string;
+  /**
+   * The gateway in whose name the client connects (its sessions, mountpoint and rules) when two gateways share a
+   * listener; the listener's own when absent.
+   */
+  readonly gateway?: string | undefined;
+  /**
+   * The identity that this client shares on the bus with others (an aggregating gateway): an engine before another
+   * broker opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
+   */
+  readonly aggregate?: ClientId | undefined;
   /**
    * Whether who was proven (a user name, or a client id alone) may come under the names of this request; asked before
    * anything of theirs is touched, and not where nobody has to prove anything. `forbidden` where not.
    */
   mayEnter?(proven: string): boolean;
+}
+
+/** A client with a session of its own, which it takes over where it is in use. */
+export interface SessionRequest extends Login {
+  readonly kind: "session";
   /** Throw away an earlier session of this client id. */
   readonly cleanStart: boolean;
   /** How long the session outlives the connection: 0 not at all, `FOREVER` without end. */
@@ -38,40 +71,48 @@ export interface ConnectRequest {
    * Answer when the store has committed what letting the client in changes, for protocols that tell a client at once
    * that it has a session. Without it that is left to what the client asks for next. Not waited for while commits fail.
    */
-  readonly kept?: boolean;
-  /** For status and logs: `MQTT 5.0`, `MQTT-SN 1.2`, `STOMP 1.2`. */
-  readonly protocol: string;
+  readonly committed?: boolean;
   /** For status only; supervising it is the channel's business. */
   readonly keepAlive?: Duration | undefined;
-  /**
-   * An identity for single requests: authenticated and authorised like any other, but with no session behind
-   * it, no takeover and no connect event. It can publish and read, not subscribe.
-   */
-  readonly transient?: boolean;
-  /**
-   * Attach only to a session that exists and has no connection: never create one, never take one over; otherwise
-   * the refusal is `unavailable`. For a sleeper that proves its client id and nothing more.
-   */
-  readonly resume?: boolean;
-  /** With `resume`: and whose client is still expected (`Client.expectUntil`), and was left with such a memo. */
-  readonly expected?: (memo: unknown) => boolean;
-  /**
-   * The identity that this client shares on the bus with others (an aggregating gateway): the upstream engine
-   * opens one session for all of them. Session, queue, ACL and mountpoint stay the device's own.
-   */
-  readonly aggregate?: ClientId | undefined;
-  /**
-   * The gateway in whose name the client connects (its sessions, mountpoint and rules) when two gateways share a
-   * listener; the listener's own when absent.
-   */
-  readonly gateway?: string | undefined;
-  /**
-   * A further session for a client of this channel that is connected: `clientId` names the session, and all else
-   * (credentials, name, rules, mountpoint) is that client's. Not authenticated again, no connect event, and no
-   * automatic subscriptions. For STOMP subscriptions, each of which has its own window and queue.
-   */
-  readonly of?: Client | undefined;
 }
+
+/**
+ * A client that comes back to a session that exists and has no connection: none is created, none taken over, and else
+ * the refusal is `unavailable`. For a sleeper that proves its client id and nothing more.
+ */
+export interface ResumeRequest extends Login {
+  readonly kind: "resume";
+  readonly sessionExpiry: Duration;
+  readonly credit: number;
+  /** And whose client is still expected (`Client.expectUntil`), and was left with such a memo. */
+  readonly expected?: (memo: unknown) => boolean;
+}
+
+/**
+ * An identity for single requests: authenticated and authorised like any other, but with no session behind it, no
+ * takeover and no connect event. It can publish and read, not subscribe.
+ */
+export interface SingleRequest extends Login {
+  readonly kind: "single";
+}
+
+/**
+ * A further session for a client of this channel that is connected: `clientId` names the session, and all else
+ * (credentials, name, rules, mountpoint) is that client's. Not authenticated again, no connect event, and no automatic
+ * subscriptions. For STOMP subscriptions, each of which has its own window and queue.
+ */
+export interface FurtherRequest {
+  readonly kind: "further";
+  readonly of: Client;
+  readonly clientId: ClientId;
+  readonly cleanStart: boolean;
+  readonly sessionExpiry: Duration;
+  readonly credit: number;
+}
+
+/** How somebody logs in. */
+export type LoginRequest = SessionRequest | ResumeRequest | SingleRequest;
+export type ConnectRequest = LoginRequest | FurtherRequest;
 
 export type ConnectAnswer =
   | { readonly ok: true; readonly client: Client; readonly sessionPresent: boolean }
@@ -123,12 +164,13 @@ export interface Client {
   published(message: Message): boolean;
   /** `$share/<group>/<filter>` and `$queue/<filter>` share. Retained messages come as deliveries afterwards. */
   subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending;
-  /** False when there was no such subscription. */
-  unsubscribe(filter: string): boolean;
+  unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending;
   /** Filters of this session and their options, for status and for re-announcing after a resume. */
   subscriptions(): ReadonlyMap<string, SubscribeOptions>;
   /** Retained messages that match a filter, at most `limit`, authorised like a subscribe. Topics unmounted. */
-  retained(filter: string, limit: number): readonly Message[] | Refusal;
+  retained(filter: string, limit: number, ticket: Ticket): RetainedAnswer | Pending;
+  /** The same checks as `retained`, and nothing is looked up. */
+  mayRead(filter: string): "accepted" | Refusal;
 
   /** At most this many unsettled QoS 1/2 deliveries; at 0 nothing is delivered at all. Raising it flushes. */
   credit(window: number): void;
@@ -155,7 +197,7 @@ export interface Client {
   releaseInbound(packetId: number): boolean;
 
   /** Replaces or removes the will while connected (MQTT-SN 1.2 §6.4). */
-  setWill(will: Will | undefined): void;
+  setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending;
   /** Changes how long the session outlives the connection (MQTT 5 DISCONNECT). */
   setSessionExpiry(expiry: Duration): void;
   /**

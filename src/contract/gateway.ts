@@ -26,14 +26,15 @@ export interface GatewayHost {
   readonly alarms: Alarms;
   /**
    * The last word about a remembered client that stays away: published in its name as a will is, without anybody
-   * authorising it anew, and what is remembered of it becomes what `memo` makes of that. False, and nothing done, when
-   * it is connected or its session has ended.
+   * authorising it anew, and what is remembered of it becomes what `memo` makes of that. Nothing is done when it is
+   * connected or its session has ended. `said` runs when it was, now or later.
    */
   lastWord(
     clientId: ClientId,
     word: Omit<Will, "delay"> | undefined,
     memo: (memo: unknown) => unknown,
-  ): boolean;
+    said: () => void,
+  ): void;
 }
 
 export interface ListenerInfo {

@@ -7,32 +7,50 @@ import {
   topicLevels,
   topicNameProblem,
 } from "../bus/topic.ts";
-import type { Pending, PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "../contract/answers.ts";
-import type { Client, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type {
+  Answer,
+  Pending,
+  PublishAnswer,
+  Refusal,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+  WillAnswer,
+} from "../contract/answers.ts";
+import type { Client, ConnectAnswer, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
-import { type Occupant, sessionKey } from "../session/context.ts";
-import type { Session } from "../session/session.ts";
+import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
 
-const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
+/** How a client stands on the bus. */
+export interface Standing {
+  /** The client id of its session, where that is not its own: a further session has its own name. */
+  readonly sessionId?: string;
+  readonly mountpoint: string;
+  readonly aggregate: Aggregate | undefined;
+  readonly single?: boolean;
+}
 
 /** One client behind the door: every check that policy and limits ask for, then the bus and the session. */
-export class BusClient implements Client, Occupant {
+export class BusClient implements Client, EngineClient {
   readonly identity: Identity;
   readonly loop: ChannelDriver;
   readonly door: Door;
-  /** Undefined for a transient client. */
-  readonly session: Session | undefined;
+  /** For single requests: there is no session behind it. */
+  readonly single: boolean;
+  readonly sessionId: string;
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
-  /** As it was announced when it came in; a transient client and a further session come without a word. */
+  readonly session: EngineSession;
+  /** As it was announced when it came in; single requests and further sessions are not announced. */
   protocol: string | undefined = undefined;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
@@ -45,23 +63,23 @@ export class BusClient implements Client, Occupant {
   #allowedQos: QoS = 0;
   #allowedRetain = false;
   #allowedGeneration = -1;
-  /** The session wrote something (an inbound QoS 2 id) that the next acknowledgement must wait for. */
-  #writesBefore = -1;
+  /** What happens when the engine has answered the `open` that is pending. */
+  #whenOpened: ((answer: OpenAnswer) => ConnectAnswer) | undefined = undefined;
 
   constructor(
     loop: ChannelDriver,
     door: Door,
     identity: Identity,
-    session: Session | undefined,
-    mountpoint: string,
-    aggregate: Aggregate | undefined,
+    { sessionId = identity.clientId, mountpoint, aggregate, single = false }: Standing,
   ) {
     this.loop = loop;
     this.door = door;
     this.identity = identity;
-    this.session = session;
+    this.sessionId = sessionId;
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
+    this.single = single;
+    this.session = loop.core.engine.enter(this, single);
     this.#takeRates();
   }
 
@@ -69,7 +87,7 @@ export class BusClient implements Client, Occupant {
   #takeRates(): void {
     const { limits, generation } = this.door.policy;
     this.#ratesGeneration = generation;
-    if (this.session !== undefined) {
+    if (!this.single) {
       this.#rates = Rates.of(limits, this.#rates);
       return;
     }
@@ -85,26 +103,58 @@ export class BusClient implements Client, Occupant {
     return this.identity.username;
   }
 
+  get proven(): string | undefined {
+    return this.identity.proven;
+  }
+
+  get gateway(): string {
+    return this.door.gateway;
+  }
+
   get sessionExpiry(): Duration | undefined {
-    return this.session?.expiry;
+    return this.session.expiry;
   }
 
-  /** Under which name the bus knows what it publishes. */
-  get #publisher(): string {
-    return this.aggregate?.key ?? this.session?.key ?? sessionKey(this.door.gateway, this.id);
+  // ---- coming in
+
+  /** The first ask: what comes of it is `then`'s, at once or later. */
+  open(
+    opening: Opening,
+    ticket: Ticket,
+    then: (answer: OpenAnswer) => ConnectAnswer,
+  ): ConnectAnswer | Pending {
+    const answer = this.session.open(opening, ticket);
+    if (answer !== "pending") return then(answer);
+    this.#whenOpened = then;
+    return "pending";
   }
 
-  // ---- the store
+  opened(ticket: Ticket, answer: OpenAnswer): void {
+    const then = this.#whenOpened;
+    this.#whenOpened = undefined;
+    if (then !== undefined && !this.loop.closed) this.loop.connected(ticket, () => then(answer));
+  }
+
+  // ---- answers of the engine
+
+  get closed(): boolean {
+    return this.loop.closed;
+  }
+
+  answered(ticket: Ticket, answer: Answer): void {
+    this.loop.answered(ticket, answer);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer): void {
+    this.loop.found(ticket, answer);
+  }
 
   get told(): number {
-    return this.loop.core.commits?.writes ?? 0;
+    return this.session.told;
   }
 
   kept(ticket: Ticket, since: number): "accepted" | Pending {
-    const { commits } = this.loop.core;
-    if (commits === undefined || commits.writes === since) return "accepted";
-    commits.await(this.loop, ticket, "accepted", since);
-    return "pending";
+    return this.session.committed(ticket, since);
   }
 
   // ---- publishing
@@ -117,10 +167,8 @@ export class BusClient implements Client, Occupant {
       core.counters.messagesRefused.value++;
       return refusal;
     }
-    const since = this.#writesBefore;
-    this.#writesBefore = -1;
     core.counters.messagesReceived[message.qos].value++;
-    return this.#pass(message, ticket, since);
+    return this.#pass(message, ticket);
   }
 
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
@@ -167,67 +215,62 @@ export class BusClient implements Client, Occupant {
     return undefined;
   }
 
-  #pass(message: Message, ticket: Ticket, since: number): PublishAnswer | Pending {
-    const { gate, now } = this.loop.core;
+  #pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
     let topic = message.topic;
     let due = NEVER;
     if (topic.charCodeAt(0) === 0x24) {
       const delayed = parseDelayedTopic(topic);
       if (delayed !== undefined && delayed !== "malformed") {
         topic = delayed.topic;
-        due = after(now, milliseconds(delayed.seconds * 1000));
+        due = after(this.loop.core.now, milliseconds(delayed.seconds * 1000));
       }
     }
     const rewrite = this.door.policy.rewritePublish;
     if (rewrite !== undefined) topic = rewrite(this.identity, topic);
     if (this.mountpoint !== "") topic = this.mountpoint + topic;
     const passing = topic === message.topic ? message : message.withTopic(topic);
-    passing.publisher = this.#publisher;
-    if (due !== NEVER) return gate.askLater(passing, due, this.loop, ticket, since);
-    return gate.ask(passing, this.aggregate ?? this.session, this.loop, ticket, since);
+    return due === NEVER
+      ? this.session.publish(passing, ticket)
+      : this.session.publishLater(passing, due, ticket);
   }
 
   // ---- subscribing
 
   subscribe(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
-    const session = this.session;
     if (this.ended) return "unavailable";
-    if (session === undefined) return "forbidden";
+    if (this.single) return "forbidden";
     const refusal = this.#checkFilter(asked, options.qos);
     if (refusal !== undefined) return refusal;
     const filter = this.#rewritten(asked);
     if (filter === undefined) return "malformed";
+    const { subscriptions } = this.session;
     const limit = this.door.policy.limits.subscriptions;
-    if (!session.subscriptions.has(filter) && session.subscriptions.size >= limit) return "quota";
-    const core = this.loop.core;
-    const commits = core.commits;
-    if (commits?.failing === true && session.durable) return "unavailable";
-    const writes = commits?.writes ?? 0;
-    core.sessions.subscribe(session, filter, filter === asked ? options : { ...options, asked });
-    if (commits === undefined || commits.writes === writes) return options.qos;
-    commits.await(this.loop, ticket, options.qos, writes);
-    return "pending";
+    if (!subscriptions.has(filter) && subscriptions.size >= limit) return "quota";
+    return this.session.subscribe(filter, filter === asked ? options : { ...options, asked }, ticket);
   }
 
-  unsubscribe(asked: string): boolean {
-    if (this.ended || this.session === undefined) return false;
+  unsubscribe(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+    if (this.ended) return "unavailable";
     const filter = this.#rewritten(asked);
-    return filter !== undefined && this.loop.core.sessions.unsubscribe(this.session, filter);
+    return filter === undefined ? "no-subscription" : this.session.unsubscribe(filter, ticket);
   }
 
   subscriptions(): ReadonlyMap<string, SubscribeOptions> {
-    return this.session?.subscriptions ?? NO_SUBSCRIPTIONS;
+    return this.session.subscriptions;
   }
 
-  retained(asked: string, limit: number): readonly Message[] | Refusal {
+  retained(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
+    const refusal = this.mayRead(asked);
+    if (refusal !== "accepted") return refusal;
+    return this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket);
+  }
+
+  mayRead(asked: string): "accepted" | Refusal {
     if (this.ended) return "unavailable";
     const refusal = this.#checkFilter(asked, 0);
     if (refusal !== undefined) return refusal;
     const filter = this.#rewritten(asked);
-    if (filter === undefined || parseSharedFilter(filter) !== undefined) return "malformed";
-    const found = this.loop.core.bus.retained(this.mountpoint + filter, limit);
-    if (this.mountpoint === "") return found;
-    return found.map((message) => message.withTopic(message.topic.slice(this.mountpoint.length)));
+    return filter === undefined || parseSharedFilter(filter) !== undefined ? "malformed" : "accepted";
   }
 
   /** Rules speak of filters as devices name them: they are asked before rewrite and mountpoint. */
@@ -266,89 +309,82 @@ export class BusClient implements Client, Occupant {
   }
 
   flush(): void {
-    this.session?.flush();
+    this.session.flush();
   }
 
   credit(window: number): void {
-    if (!this.ended) this.session?.credit(window);
+    if (!this.ended) this.session.credit(window);
   }
 
   settle(id: DeliveryId, outcome: Outcome): void {
-    if (!this.ended) this.session?.settle(id, outcome);
+    if (!this.ended) this.session.settle(id, outcome);
   }
 
   /** The channel failed: at this delivery, or at something else while it had deliveries that are not settled. */
   failed(at: DeliveryId | undefined): void {
-    const given = this.ended ? undefined : this.session?.failed(at);
+    const given = this.ended ? undefined : this.session.failed(at);
     if (given === undefined) return;
     const { topic, failures } = given;
     this.loop.note({ level: "warn", event: "delivery-dead", detail: { topic, failures } });
   }
 
   received(id: DeliveryId): "accepted" | Pending {
-    return this.ended || this.session === undefined ? "accepted" : this.session.received(id);
+    return this.ended ? "accepted" : this.session.received(id);
   }
 
   published(message: Message): boolean {
-    return message.publisher === this.#publisher;
+    return message.publisher === this.session.publisher;
   }
 
   unsettledQos(id: DeliveryId): QoS | undefined {
-    return this.session?.unsettledQos(id);
+    return this.session.unsettledQos(id);
   }
 
   get queued(): number {
-    return (this.session?.queued ?? 0) + this.waiting;
+    return this.session.queued + this.waiting;
   }
 
   get unsettled(): number {
-    return this.session?.unsettled ?? 0;
+    return this.session.unsettled;
   }
 
   acceptInbound(packetId: number): Receipt {
-    if (this.ended || this.session === undefined) return "full";
-    if (this.#writesBefore < 0) this.#writesBefore = this.loop.core.commits?.writes ?? -1;
-    return this.session.acceptInbound(packetId);
+    return this.ended ? "full" : this.session.acceptInbound(packetId);
   }
 
   get inboundLeft(): number {
-    return this.session?.inboundLeft ?? 0;
+    return this.session.inboundLeft;
   }
 
   releaseInbound(packetId: number): boolean {
-    return !this.ended && this.session !== undefined && this.session.releaseInbound(packetId);
+    return !this.ended && this.session.releaseInbound(packetId);
   }
 
   // ---- the session
 
-  setWill(will: Will | undefined): void {
-    if (this.ended || this.session === undefined) return;
-    this.loop.core.sessions.setWill(
-      this.session,
-      will === undefined ? undefined : this.door.willOf(this, will),
-    );
+  setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
+    if (this.ended) return "unavailable";
+    return this.session.setWill(will === undefined ? undefined : this.door.willOf(this, will), ticket);
   }
 
   setSessionExpiry(expiry: Duration): void {
-    if (!this.ended && this.session !== undefined) this.loop.core.sessions.setExpiry(this.session, expiry);
+    if (!this.ended) this.session.setExpiry(expiry);
   }
 
   expectUntil(until: Instant | undefined): void {
-    if (!this.ended && this.session !== undefined) this.loop.core.sessions.expect(this.session, until);
+    if (!this.ended) this.session.expectUntil(until);
   }
 
   get expectedUntil(): Instant | undefined {
-    return this.session?.expectedUntil;
+    return this.session.expectedUntil;
   }
 
   get memo(): unknown {
-    return this.session?.memo;
+    return this.session.memo;
   }
 
   remember(memo: unknown): void {
-    if (this.ended || this.session === undefined) return;
-    this.session.memo = memo;
-    this.session.save();
+    if (!this.ended) this.session.remember(memo);
   }
 
   end(how: Departure): void {
@@ -359,10 +395,8 @@ export class BusClient implements Client, Occupant {
     if (this.ended) return;
     this.ended = true;
     this.door.parted(this);
-    if (this.session !== undefined) {
-      this.loop.core.sessions.leave(this.session, how, this.loop.core.now);
-      this.door.disconnected(this, reason);
-    }
+    this.session.leave(how);
+    this.door.disconnected(this, reason);
   }
 
   /** Another connection takes the session. */

@@ -1,6 +1,6 @@
-import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "../contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, Ticket } from "../contract/answers.ts";
 import type { Channel, StopReason } from "../contract/channel.ts";
-import type { ConnectAnswer } from "../contract/client.ts";
+import type { Client, ConnectAnswer } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
@@ -22,13 +22,16 @@ export interface ChannelDriver {
   rates: Rates | undefined;
 
   deliver(client: BusClient, delivery: Delivery): void;
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void;
+  answered(ticket: Ticket, answer: Answer): void;
+  found(ticket: Ticket, answer: RetainedAnswer): void;
   connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void;
 
   /** The channel's clients, as they come and go. */
   join(client: BusClient): void;
   part(client: BusClient): void;
   clients(): readonly BusClient[];
+  /** A client by the handle that the channel has of it; undefined when it is not, or no longer, one of these. */
+  clientOf(handle: Client): BusClient | undefined;
 
   /** Nothing is read from the peer until then. */
   throttle(until: Instant): void;

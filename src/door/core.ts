@@ -1,10 +1,7 @@
-import type { Bus } from "../bus/bus.ts";
-import type { Commits } from "../bus/commits.ts";
-import type { Gate } from "../bus/gate.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
-import type { Sessions } from "../session/sessions.ts";
+import type { SessionEngine } from "../session/engine.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -12,13 +9,9 @@ export interface Core {
   now: Instant;
   /** Reads the clock into `now`; called where an input enters the core. */
   tick(): void;
-  readonly bus: Bus;
-  readonly gate: Gate;
-  readonly sessions: Sessions;
+  readonly engine: SessionEngine;
   readonly alarms: Alarms;
   readonly counters: CoreCounters;
-  /** Present when a store keeps what is acknowledged. */
-  readonly commits: Commits | undefined;
   readonly random: (length: number) => Uint8Array;
   note(gateway: string, note: Note, about?: { readonly peer?: string; readonly client?: string }): void;
   /** Connected and disconnected clients, for `$SYS` and whoever else wants to know. */

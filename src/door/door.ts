@@ -1,12 +1,18 @@
 import { meantTopic } from "../bus/delayed.ts";
 import type { Pending, Refusal, Ticket } from "../contract/answers.ts";
-import type { Client, ConnectAnswer, ConnectRequest, Will } from "../contract/client.ts";
+import type {
+  ConnectAnswer,
+  ConnectRequest,
+  FurtherRequest,
+  LoginRequest,
+  ResumeRequest,
+  SessionRequest,
+  Will,
+} from "../contract/client.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
-import { ZERO } from "../lib/time.ts";
-import type { Identity, ListenerPolicy, Verdict } from "../policy/policy.ts";
-import type { Session } from "../session/session.ts";
-import type { Opened } from "../session/sessions.ts";
+import type { ListenerPolicy, Verdict } from "../policy/policy.ts";
+import type { OpenAnswer, Opening } from "../session/engine.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Core } from "./core.ts";
@@ -56,13 +62,13 @@ export class Door {
   }
 
   connect(loop: ChannelDriver, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
-    if (request.gateway !== undefined && request.gateway !== this.gateway) {
+    if (request.kind !== "further" && request.gateway !== undefined && request.gateway !== this.gateway) {
       return this.#of(request.gateway).connect(loop, request, ticket);
     }
     if (request.clientId.length > CLIENT_ID_LENGTH_MAX || request.clientId.includes("\0")) {
       return this.#refuse("malformed", "client id too long or with a NUL character");
     }
-    if (request.of !== undefined) return this.#openFurther(loop, request, request.of);
+    if (request.kind === "further") return this.#openFurther(loop, request, ticket);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
     const verdict = this.policy.authenticate(named, loop.peer, this.core.now, loop);
     if (!(verdict instanceof Promise)) return this.#admit(loop, named, ticket, verdict);
@@ -121,7 +127,7 @@ export class Door {
     return door;
   }
 
-  #answerLate(loop: ChannelDriver, request: ConnectRequest, ticket: Ticket, verdict: Verdict): void {
+  #answerLate(loop: ChannelDriver, request: LoginRequest, ticket: Ticket, verdict: Verdict): void {
     if (loop.closed) return;
     this.core.tick();
     loop.connected(ticket, () => this.#admit(loop, request, ticket, verdict));
@@ -129,7 +135,7 @@ export class Door {
 
   #admit(
     loop: ChannelDriver,
-    request: ConnectRequest,
+    request: LoginRequest,
     ticket: Ticket,
     verdict: Verdict,
   ): ConnectAnswer | Pending {
@@ -138,131 +144,91 @@ export class Door {
       if (why !== undefined) loop.note({ level: "debug", event: "login-refused", detail: { why } });
       return this.#refuse(refusal, reason);
     }
-    const identity = verdict.identity;
+    const { identity } = verdict;
     if (request.mayEnter !== undefined && identity.proven !== undefined) {
       const name = identity.proven.slice(identity.proven.indexOf(":") + 1);
       if (!request.mayEnter(name)) return this.#refuse("forbidden", "not a name of this user");
     }
+    const shared = request.aggregate;
+    const aggregate = shared === undefined ? undefined : this.core.engine.aggregate(this.gateway, shared);
     const mountpoint = this.policy.mountpoint(identity);
-    const aggregate =
-      request.aggregate === undefined
-        ? undefined
-        : this.core.sessions.aggregate(this.gateway, request.aggregate);
-    if (request.transient === true) {
-      if (this.core.sessions.refuses(this.gateway, identity.clientId, identity.proven)) {
-        return this.#refuseOther(loop, identity.clientId);
-      }
-      const client = new BusClient(loop, this, identity, undefined, mountpoint, aggregate);
-      this.#joined(client);
-      return { ok: true, client, sessionPresent: false };
-    }
-    if (request.resume === true && !this.#resumable(identity, request)) {
-      return this.#refuse("unavailable", "no session to resume");
-    }
-    const opened = this.#openSession(loop, request, identity);
-    if ("ok" in opened) return opened;
-    const { session, present } = opened;
-    const client = new BusClient(loop, this, identity, session, mountpoint, aggregate);
-    this.#prepare(session, client, request, present);
-    this.#joined(client);
-    const { commits } = this.core;
-    const waits = request.kept === true && session.durable && commits !== undefined && !commits.failing;
-    this.core.sessions.occupy(session, client, waits ? 0 : request.credit);
-    for (const { filter, options } of this.policy.automaticSubscriptions(identity)) {
-      this.core.sessions.subscribe(session, filter, options);
-    }
-    this.#announce(client, request, present);
-    if (!waits) return { ok: true, client, sessionPresent: present };
-    commits.whenCommitted((failed) => {
-      if (loop.closed) return;
-      loop.connected(ticket, () =>
-        failed ? this.#turnAway(client) : this.#letIn(client, request.credit, present),
-      );
+    const client = new BusClient(loop, this, identity, {
+      mountpoint,
+      aggregate,
+      single: request.kind === "single",
     });
-    return "pending";
+    if (client.single && this.core.engine.refuses(client)) return this.#refuseOther(client);
+    loop.join(client);
+    this.#logins.watch(client);
+    if (request.kind === "single") return { ok: true, client, sessionPresent: false };
+    const session = request.kind === "session" ? request : undefined;
+    const opening: Opening = {
+      kind: request.kind,
+      cleanStart: session?.cleanStart ?? false,
+      expiry: request.sessionExpiry,
+      will: session?.will === undefined ? undefined : this.willOf(client, session.will),
+      credit: request.credit,
+      committed: session?.committed ?? false,
+      subscriptions: this.policy.automaticSubscriptions(identity),
+      expected: request.kind === "resume" ? request.expected : undefined,
+    };
+    return client.open(opening, ticket, (answer) => {
+      const entered = this.#letIn(client, answer, request.credit);
+      if (entered.ok) this.#announce(client, request, entered.sessionPresent);
+      return entered;
+    });
   }
 
-  /**
-   * A client that is told that it has a session has it after a crash: all that the store was told is committed, also
-   * of its connection before. Until then it had no credit, so that nothing overtakes this answer.
-   */
-  #letIn(client: BusClient, credit: number, sessionPresent: boolean): ConnectAnswer {
+  /** Until now it had no credit, so that nothing overtakes this answer. */
+  #letIn(client: BusClient, answer: OpenAnswer, credit: number): ConnectAnswer {
     if (client.ended) return this.#refuse("unavailable", "taken over meanwhile");
+    if (!answer.ok) {
+      client.end("closed");
+      if (answer.refusal === "forbidden") return this.#refuseOther(client);
+      return this.#refuse(answer.refusal, answer.reason);
+    }
+    const { attendance } = client.session;
+    if (answer.sessionPresent && attendance !== undefined) {
+      // What it subscribed to under other rules.
+      const filters = revoked(attendance, client.identity, this.policy);
+      for (const filter of filters) this.core.engine.revoke(attendance, filter);
+    }
     client.credit(credit);
-    return { ok: true, client, sessionPresent };
-  }
-
-  /** It was to be told that it has a session, and that could not be kept. */
-  #turnAway(client: BusClient): ConnectAnswer {
-    client.finish("closed", "unavailable");
-    return this.#refuse("unavailable", "its session cannot be kept now");
+    return { ok: true, client, sessionPresent: answer.sessionPresent };
   }
 
   /** A further session of a client that has come in already: its identity, with a queue and a window more. */
-  #openFurther(loop: ChannelDriver, request: ConnectRequest, of: Client): ConnectAnswer {
-    if (!(of instanceof BusClient) || of.ended || of.loop !== loop) {
+  #openFurther(loop: ChannelDriver, request: FurtherRequest, ticket: Ticket): ConnectAnswer | Pending {
+    const of = loop.clientOf(request.of);
+    if (of === undefined || of.ended) {
       return this.#refuse("unavailable", "the client that it belongs to has ended");
     }
-    const opened = this.#openSession(loop, request, of.identity);
-    if ("ok" in opened) return opened;
-    const { session, present } = opened;
-    const client = new BusClient(loop, this, of.identity, session, of.mountpoint, of.aggregate);
-    this.#prepare(session, client, request, present);
-    this.#joined(client);
-    this.core.sessions.occupy(session, client, request.credit);
-    return { ok: true, client, sessionPresent: present };
+    const { clientId, cleanStart, sessionExpiry, credit } = request;
+    const { identity, mountpoint, aggregate } = of;
+    const client = new BusClient(loop, this, identity, { sessionId: clientId, mountpoint, aggregate });
+    loop.join(client);
+    const opening: Opening = {
+      kind: "session",
+      cleanStart,
+      expiry: sessionExpiry,
+      will: undefined,
+      credit,
+      committed: false,
+      subscriptions: [],
+      expected: undefined,
+    };
+    return client.open(opening, ticket, (answer) => this.#letIn(client, answer, credit));
   }
 
-  #prepare(session: Session, client: BusClient, request: ConnectRequest, present: boolean): void {
-    const moved = session.mountpoint !== client.mountpoint || session.owner !== client.aggregate;
-    session.owner = client.aggregate;
-    if (present && moved) {
-      // Another user name, or changed rules: its subscriptions move under the new prefix.
-      this.core.sessions.remount(session, client.mountpoint);
-    }
-    session.mountpoint = client.mountpoint;
-    session.username = client.username;
-    session.identity = client.identity;
-    // What it subscribed to under other rules.
-    if (present)
-      for (const filter of revoked(session, client.identity, this.policy))
-        this.core.sessions.revoke(session, filter);
-    if (request.resume === true) return;
-    session.will = request.will === undefined ? undefined : this.willOf(client, request.will);
-  }
-
-  #joined(client: BusClient): void {
-    client.loop.join(client);
-    this.#logins.watch(client);
-  }
-
-  #resumable(identity: Identity, { expected }: ConnectRequest): boolean {
-    const session = this.core.sessions.get(this.gateway, identity.clientId);
-    if (session === undefined || session.connected || !session.belongsTo(identity.proven)) return false;
-    return (
-      expected === undefined || ((session.expectedUntil ?? ZERO) > this.core.now && expected(session.memo))
-    );
-  }
-
-  /** `request` names the session, `identity` says whose it is. */
-  #openSession(
-    loop: ChannelDriver,
-    { clientId, cleanStart, sessionExpiry }: ConnectRequest,
-    { proven }: Identity,
-  ): Opened | Refused {
-    const { gateway } = this;
-    const opened = this.core.sessions.open({ gateway, clientId, proven, cleanStart, expiry: sessionExpiry });
-    if (opened === "full") return this.#refuse("quota", "session limit reached");
-    return opened === "another-users" ? this.#refuseOther(loop, clientId) : opened;
-  }
-
-  #refuseOther(loop: ChannelDriver, clientId: string): Refused {
-    loop.note({ level: "warn", event: "session-of-another-user", detail: { clientId } });
+  #refuseOther(client: BusClient): Refused {
+    const detail = { clientId: client.sessionId };
+    client.loop.note({ level: "warn", event: "session-of-another-user", detail });
     return this.#refuse("forbidden", "this client id has a session of another user");
   }
 
-  #announce(client: BusClient, request: ConnectRequest, sessionPresent: boolean): void {
-    const { protocol, cleanStart, keepAlive = 0 } = request;
+  #announce(client: BusClient, request: SessionRequest | ResumeRequest, sessionPresent: boolean): void {
+    const { protocol } = request;
+    const { cleanStart = false, keepAlive = 0 } = request.kind === "session" ? request : {};
     const { aggregate } = client;
     client.protocol = protocol;
     if (aggregate !== undefined && aggregate.connected++ > 0) return;

@@ -1,14 +1,14 @@
 import { meantTopic } from "../bus/delayed.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { ListenerPolicy, Policy } from "../policy/policy.ts";
-import type { Session } from "../session/session.ts";
+import type { Attendance } from "../session/attendance.ts";
 import type { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { Core } from "./core.ts";
 import type { Door } from "./door.ts";
 
 /** Filters of a session to which its client has no right now. What the configuration subscribes it to is no right. */
-export function revoked(session: Session, identity: Identity, policy: ListenerPolicy): string[] {
+export function revoked(session: Attendance, identity: Identity, policy: ListenerPolicy): string[] {
   const filters: string[] = [];
   let automatic: Set<string> | undefined;
   for (const [filter, { qos, asked }] of session.subscriptions) {
@@ -32,7 +32,7 @@ export class Judgement {
     this.#core = core;
     this.#policy = policy;
     this.#doors = doors;
-    core.sessions.mayPublishWill = (session, { asked, topic, qos, retain }) => {
+    core.engine.mayPublishWill = (session, { asked, topic, qos, retain }) => {
       const { identity } = session;
       if (identity === undefined) return true;
       const rules = this.#rulesOf(identity);
@@ -51,8 +51,8 @@ export class Judgement {
         yield;
       }
     }
-    for (const session of this.#core.sessions.all()) {
-      if (!session.connected) this.#judgeAbsent(session);
+    for (const session of this.#core.engine.absent()) {
+      this.#judgeAbsent(session);
       yield;
     }
   }
@@ -64,7 +64,8 @@ export class Judgement {
   }
 
   #judgeClient(client: BusClient): void {
-    const { identity, session, loop } = client;
+    const { identity, loop } = client;
+    const session = client.session.attendance;
     if (client.ended) return;
     const { policy } = client.door;
     const refusal = policy.mayStay(identity, this.#core.now);
@@ -79,18 +80,18 @@ export class Judgement {
     if (filters.length > 0 && policy.revoked === "disconnect") loop.stopClient(client, "forbidden");
   }
 
-  #judgeAbsent(session: Session): void {
+  #judgeAbsent(session: Attendance): void {
     const { identity } = session;
     if (identity === undefined) return;
     const rules = this.#rulesOf(identity);
     // Nobody can come back to a session whose user is no more; a ban ends some day.
-    if (rules.mayStay(identity, this.#core.now) === "unauthenticated") this.#core.sessions.discard(session);
+    if (rules.mayStay(identity, this.#core.now) === "unauthenticated") this.#core.engine.discard(session);
     else this.#revoke(session, identity, rules);
   }
 
-  #revoke(session: Session, identity: Identity, rules: ListenerPolicy): string[] {
+  #revoke(session: Attendance, identity: Identity, rules: ListenerPolicy): string[] {
     const filters = revoked(session, identity, rules);
-    for (const filter of filters) this.#core.sessions.revoke(session, filter);
+    for (const filter of filters) this.#core.engine.revoke(session, filter);
     return filters;
   }
 

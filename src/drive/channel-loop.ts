@@ -1,6 +1,6 @@
-import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "../contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, Ticket } from "../contract/answers.ts";
 import type { Channel, ChannelHost, PacketLimits, StopReason } from "../contract/channel.ts";
-import type { ConnectAnswer, ConnectRequest } from "../contract/client.ts";
+import type { Client, ConnectAnswer, ConnectRequest } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Endpoint } from "../contract/endpoint.ts";
 import type { Note } from "../contract/note.ts";
@@ -125,7 +125,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.#complete();
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+  answered(ticket: Ticket, answer: Answer): void {
     if (this.#state !== "open") return;
     if (this.#running) {
       this.#wait(() => this.channel.answered(ticket, answer, this.core.now));
@@ -138,6 +138,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       this.#fail(error);
     }
     this.#complete();
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer): void {
+    this.#enter(() => this.channel.found?.(ticket, answer, this.core.now));
   }
 
   /** What letting the client in causes (a resumed session's deliveries) comes after the answer. */
@@ -339,6 +343,11 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   clients(): BusClient[] {
     return this.#client === undefined ? [] : [this.#client, ...(this.#others ?? [])];
+  }
+
+  clientOf(handle: Client): BusClient | undefined {
+    if (this.#client === handle) return this.#client;
+    return this.#others?.has(handle as BusClient) === true ? (handle as BusClient) : undefined;
   }
 
   get #clientCount(): number {

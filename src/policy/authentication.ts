@@ -1,5 +1,5 @@
 import type { Refusal } from "../contract/answers.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
@@ -39,7 +39,7 @@ export interface Applicant {
 /** One member of the authentication chain. A rejected promise refuses the client: the chain fails closed. */
 export interface Authenticator {
   authenticate(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -49,7 +49,7 @@ export interface Authenticator {
    * not tell them apart. Absent: knowing nobody takes it as long as knowing somebody.
    */
   pretend?(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -64,7 +64,7 @@ export interface Authenticator {
 
 /** What the transport has proven (certificate subject, PSK identity) is the user name. */
 export class TransportIdentityAuthenticator implements Authenticator {
-  authenticate(_request: ConnectRequest, peer: Peer): AuthenticatorAnswer {
+  authenticate(_request: Credentials, peer: Peer): AuthenticatorAnswer {
     if (peer.identity === undefined) return IGNORED;
     return { answer: "accepted", username: peer.identity };
   }
@@ -102,7 +102,7 @@ export type Login =
       readonly why?: string;
     };
 
-export const anonymousLogin = (request: ConnectRequest): Login => ({
+export const anonymousLogin = (request: Credentials): Login => ({
   ok: true,
   username: request.username,
   proven: undefined,
@@ -123,7 +123,7 @@ const notAuthenticated = (why: string): Login => ({
  * Nobody in the chain knew the client. With no chain at all, `anonymous` lets everybody in and a user name is a
  * mere claim; with a chain, a client that presents a user name must be known to it.
  */
-function unknownClient(settings: AuthenticationSettings, request: ConnectRequest): Login {
+function unknownClient(settings: AuthenticationSettings, request: Credentials): Login {
   if (!settings.anonymous) return notAuthenticated("no authenticator knows this client");
   const presents = request.username !== undefined || request.password !== undefined;
   if (settings.chain.length > 0 && presents) {
@@ -132,10 +132,10 @@ function unknownClient(settings: AuthenticationSettings, request: ConnectRequest
   return anonymousLogin(request);
 }
 
-const provenOf = (username: string | undefined, { clientId }: ConnectRequest): string =>
+const provenOf = (username: string | undefined, { clientId }: Credentials): string =>
   username === undefined ? `client:${clientId}` : `user:${username}`;
 
-function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login | undefined {
+function conclude(answer: AuthenticatorAnswer, request: Credentials): Login | undefined {
   switch (answer.answer) {
     case "ignored":
       return undefined;
@@ -162,7 +162,7 @@ function conclude(answer: AuthenticatorAnswer, request: ConnectRequest): Login |
 /** Asks the chain in order; the first that accepts or rejects decides. At once unless a member needs time. */
 export function runChain(
   settings: AuthenticationSettings,
-  request: ConnectRequest,
+  request: Credentials,
   peer: Peer,
   now: Instant,
   applicant?: Applicant,
@@ -178,7 +178,7 @@ export function runChain(
 }
 
 interface Asked {
-  readonly request: ConnectRequest;
+  readonly request: Credentials;
   readonly peer: Peer;
   readonly now: Instant;
   readonly applicant: Applicant | undefined;

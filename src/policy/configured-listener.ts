@@ -1,6 +1,6 @@
 import type { QoS } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
-import type { ConnectRequest } from "../contract/client.ts";
+import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
@@ -87,7 +87,7 @@ export class ConfiguredListener implements ListenerPolicy {
   }
 
   authenticate(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: Applicant,
@@ -132,7 +132,7 @@ export class ConfiguredListener implements ListenerPolicy {
     return this.#policy.rules.subscriptions.for(identity);
   }
 
-  #conclude(login: Login, request: ConnectRequest, peer: Peer, now: Instant): Verdict {
+  #conclude(login: Login, request: Credentials, peer: Peer, now: Instant): Verdict {
     if (!login.ok) return login;
     const identity = new AcceptedIdentity({
       gateway: this.gateway,

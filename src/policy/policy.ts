@@ -2,7 +2,7 @@
 import type { QoS } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
 import type { PacketLimits } from "../contract/channel.ts";
-import type { ConnectRequest, SubscribeOptions } from "../contract/client.ts";
+import type { Credentials, SubscribeOptions } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Duration, Instant } from "../lib/time.ts";
@@ -44,7 +44,7 @@ export interface ListenerPolicy {
   admit(peer: Peer, now: Instant): "accepted" | Refusal;
   /** Runs the chain. At once where it can; a promise where a password must be hashed. */
   authenticate(
-    request: ConnectRequest,
+    request: Credentials,
     peer: Peer,
     now: Instant,
     applicant?: { readonly closed: boolean },

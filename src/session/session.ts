@@ -1,15 +1,11 @@
 import type { Grant, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
-import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
-import type { Identity } from "../contract/identity.ts";
-import { SmallMap } from "../lib/small-map.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
-import { type Occupant, type SessionContext, sessionKey } from "./context.ts";
-import { InboundIds } from "./inbound.ts";
+import { Attendance } from "./attendance.ts";
+import type { Occupant, SessionContext } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
-import { valueOfMemo } from "./memo.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
@@ -19,47 +15,19 @@ import { Window } from "./window.ts";
  * One client's subscriptions, queue and window. It outlives connections. No I/O: while a client is connected
  * it has an occupant, and `credit` says how many QoS 1 and 2 deliveries may be unsettled at one time.
  */
-export class Session implements Subscriber {
-  readonly key: string;
-  readonly gateway: string;
-  readonly clientId: string;
-  readonly subscriptions = new SmallMap<string, SubscribeOptions>();
-  /** Prefix of this client's topics on the bus; removed again on delivery. */
-  mountpoint = "";
-  /** How long the session outlives its client; above zero it is durable. */
-  expiry: Duration;
-  /**
-   * Its client has no connection that could break, and counts as connected until then, whatever becomes of this
-   * process: the session is durable for as long.
-   */
-  expectedUntil: Instant | undefined = undefined;
-  will: Will | undefined = undefined;
-  username: string | undefined = undefined;
-  /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
-  proven: string | undefined = undefined;
-  /** As its client came last; what rules are asked about while it is away. Undefined: older than that was kept. */
-  identity: Identity | undefined = undefined;
-  /** Read back from a store that did not know yet whose it is. */
-  unclaimed = false;
-  /** What the client shares with others on the bus, if it does. */
-  owner: object | undefined = undefined;
+export class Session extends Attendance implements Subscriber {
   /** Its number in the store; 0 while it has none. */
   number = 0;
   /** Its client settled the last delivery within milliseconds: a store need not hurry with the next one. */
   prompt = true;
   /** Deliveries of it may wait in the store for longer than the next one can. */
   patient = false;
-  /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */
-  leftAt: Instant | undefined = undefined;
-
   /** Its client, while that is connected. */
   occupant: Occupant | undefined = undefined;
   readonly #context: SessionContext;
-  #memo: unknown = undefined;
-  /** Made, as the three below, at the first use: most devices are idle most of the time. */
+  /** Made, as the two below, at the first use: most devices are idle most of the time. */
   #queue: Queue | undefined = undefined;
   #window: Window | undefined = undefined;
-  #inbound: InboundIds | undefined = undefined;
   #replays: Replays | undefined = undefined;
   #credit = 0;
   #sequence = 1;
@@ -77,32 +45,12 @@ export class Session implements Subscriber {
   #flushing = false;
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
-    this.gateway = gateway;
-    this.clientId = clientId;
-    this.key = sessionKey(gateway, clientId);
-    this.expiry = expiry;
+    super(gateway, clientId, expiry);
     this.#context = context;
   }
 
   get connected(): boolean {
     return this.occupant !== undefined;
-  }
-
-  belongsTo(proven: string | undefined): boolean {
-    return this.unclaimed || this.proven === proven;
-  }
-
-  /** State of the gateway that lives as long as the session: a value, or while connected who makes it (`toJSON`). */
-  get memo(): unknown {
-    return valueOfMemo(this.#memo);
-  }
-
-  set memo(memo: unknown) {
-    this.#memo = memo;
-  }
-
-  get durable(): boolean {
-    return this.expiry > 0 || this.expectedUntil !== undefined;
   }
 
   get available(): boolean {
@@ -120,10 +68,6 @@ export class Session implements Subscriber {
   /** Handed to this connection, or to the last one while there is none, and not settled. */
   get unsettled(): number {
     return (this.#window?.size ?? 0) - this.#againLeft;
-  }
-
-  get inboundIds(): readonly number[] {
-    return this.#inbound?.ids ?? [];
   }
 
   deliver(message: Message, grant: Grant): void {
@@ -188,7 +132,8 @@ export class Session implements Subscriber {
 
   /** The client is gone. What it had not settled stays in the window and is handed out again on resume. */
   detach(): void {
-    this.#memo = this.memo;
+    // Made now, a last time, by whoever makes it.
+    this.memo = this.memo;
     this.occupant = undefined;
     this.#credit = 0;
     this.#ready = undefined;
@@ -342,18 +287,17 @@ export class Session implements Subscriber {
   }
 
   acceptInbound(packetId: number): "new" | "duplicate" | "full" {
-    this.#inbound ??= new InboundIds();
-    const receipt = this.#inbound.accept(packetId, this.#context.options.inboundMax);
+    const receipt = this.takeInbound(packetId, this.#context.options.inboundMax);
     if (receipt === "new" && this.durable) this.#context.journal?.inbound(this, packetId, true);
     return receipt;
   }
 
   get inboundLeft(): number {
-    return Math.max(0, this.#context.options.inboundMax - (this.#inbound?.size ?? 0));
+    return Math.max(0, this.#context.options.inboundMax - this.inboundCount);
   }
 
   releaseInbound(packetId: number): boolean {
-    if (this.#inbound?.release(packetId) !== true) return false;
+    if (!this.dropInbound(packetId)) return false;
     if (this.durable) this.#context.journal?.inbound(this, packetId, false);
     return true;
   }
@@ -421,11 +365,6 @@ export class Session implements Subscriber {
     }
   }
 
-  /** A bus topic as this client knows it. */
-  unmounted(topic: string): string {
-    return topic.startsWith(this.mountpoint) ? topic.slice(this.mountpoint.length) : topic;
-  }
-
   save(): void {
     if (this.durable) this.#context.journal?.saved(this);
   }
@@ -446,11 +385,6 @@ export class Session implements Subscriber {
       this.#window ??= new Window();
       this.#window.put(delivery, id);
     }
-  }
-
-  restoreInbound(packetId: number): void {
-    this.#inbound ??= new InboundIds();
-    this.#inbound.restore(packetId);
   }
 
   /** Puts a delivery at the end of the queue. False when that cannot be, and it is dropped. */

@@ -7,6 +7,7 @@ import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, type Instant, latest, milliseconds, NEVER, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
+import type { Attendance } from "./attendance.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
 import { journalWhole } from "./journal.ts";
@@ -58,7 +59,7 @@ export class Sessions {
   readonly #context: SessionContext;
   readonly #options: SessionsOptions;
   /** Asked before a will is published: it was allowed when the client came, which may be long ago. */
-  mayPublishWill: ((session: Session, will: Will) => boolean) | undefined = undefined;
+  mayPublishWill: ((session: Attendance, will: Will) => boolean) | undefined = undefined;
   /** Sessions that ended because their expiry passed. */
   expired = 0;
   takenOver = 0;
@@ -194,7 +195,7 @@ export class Sessions {
     this.#cancelTimers(session);
     this.#publishWill(session);
     for (const filter of session.subscriptions.keys()) {
-      this.#bus.unsubscribe(session, this.mounted(session, filter));
+      this.#bus.unsubscribe(session, session.mounted(filter));
       if (session.durable) this.#context.journal?.unsubscribed(session, filter);
     }
     session.subscriptions.clear();
@@ -207,7 +208,7 @@ export class Sessions {
   subscribe(session: Session, filter: string, options: SubscribeOptions): void {
     const isNew = !session.subscriptions.has(filter);
     session.subscriptions.set(filter, options);
-    const onBus = this.mounted(session, filter);
+    const onBus = session.mounted(filter);
     this.#bus.subscribe(session, onBus, options);
     if (session.durable) this.#context.journal?.subscribed(session, filter, options);
     const handling = options.retainHandling ?? 0;
@@ -219,7 +220,7 @@ export class Sessions {
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
     session.endReplay(filter);
-    this.#bus.unsubscribe(session, this.mounted(session, filter));
+    this.#bus.unsubscribe(session, session.mounted(filter));
     if (session.durable) this.#context.journal?.unsubscribed(session, filter);
     return true;
   }
@@ -227,27 +228,19 @@ export class Sessions {
   /** Moves the subscriptions of a session under another prefix, or another owner; what waits does not move along. */
   remount(session: Session, mountpoint: string): void {
     for (const filter of session.subscriptions.keys())
-      this.#bus.unsubscribe(session, this.mounted(session, filter));
+      this.#bus.unsubscribe(session, session.mounted(filter));
     if (session.mountpoint !== mountpoint) session.drop();
     session.mountpoint = mountpoint;
     for (const [filter, options] of session.subscriptions) {
-      this.#bus.subscribe(session, this.mounted(session, filter), options);
+      this.#bus.subscribe(session, session.mounted(filter), options);
     }
-  }
-
-  /** The filter as it stands on the bus: the mountpoint goes inside a shared subscription's prefix. */
-  mounted(session: Session, filter: string): string {
-    const mountpoint = session.mountpoint;
-    if (mountpoint === "") return filter;
-    const prefix = sharedPrefix(filter);
-    return prefix + mountpoint + filter.slice(prefix.length);
   }
 
   /** Puts back a session that a store had kept, before listeners open. */
   restore(session: Session): void {
     this.#sessions.set(session.key, session);
     for (const [filter, options] of session.subscriptions) {
-      this.#bus.subscribe(session, this.mounted(session, filter), options);
+      this.#bus.subscribe(session, session.mounted(filter), options);
     }
   }
 
@@ -292,7 +285,7 @@ export class Sessions {
     else if (journal !== undefined) journalWhole(session, journal, wasDurable);
   }
 
-  /** See `GatewayHost.lastWord`. */
+  /** See `GatewayHost.lastWord`; false when nothing was said. */
   lastWord(
     gateway: string,
     clientId: string,

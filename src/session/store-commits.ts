@@ -1,7 +1,5 @@
-import type { Asker, Commits } from "../bus/commits.ts";
+import type { Asker, Commits, Committed } from "../bus/commits.ts";
 import { CommitWait, type Store } from "./store.ts";
-
-type Accepted = "accepted" | "no-subscribers" | 0 | 1 | 2;
 
 /** Answers what must be kept when the store has committed it, or says that it could not. */
 export class StoreCommits implements Commits {
@@ -22,7 +20,7 @@ export class StoreCommits implements Commits {
     return this.#store.failure !== undefined;
   }
 
-  await(asker: Asker, ticket: number, accepted: Accepted, since: number): void {
+  await(asker: Asker, ticket: number, accepted: Committed, since: number): void {
     this.#store.wait(new Acknowledgement(this.#tick, asker, ticket, accepted), since);
   }
 
@@ -46,9 +44,9 @@ class Acknowledgement extends CommitWait {
   readonly #tick: () => void;
   readonly #asker: Asker;
   readonly #ticket: number;
-  readonly #accepted: Accepted;
+  readonly #accepted: Committed;
 
-  constructor(tick: () => void, asker: Asker, ticket: number, accepted: Accepted) {
+  constructor(tick: () => void, asker: Asker, ticket: number, accepted: Committed) {
     super();
     this.#tick = tick;
     this.#asker = asker;

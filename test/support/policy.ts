@@ -1,6 +1,6 @@
-import type { ConnectRequest } from "#core/contract/client.ts";
+import type { Credentials } from "#core/contract/client.ts";
 import type { Peer } from "#core/contract/peer.ts";
-import { type Clock, type Duration, type Instant, seconds, ZERO } from "#core/lib/time.ts";
+import { type Clock, type Duration, type Instant, seconds } from "#core/lib/time.ts";
 import type { Identity, Verdict } from "#core/policy/policy.ts";
 import type { PolicySettings } from "#core/policy/settings.ts";
 import { UNLIMITED } from "#core/policy/unlimited.ts";
@@ -24,12 +24,8 @@ export const identityOf = (fields: Partial<Identity> = {}): Identity => ({
   ...fields,
 });
 
-export const requestOf = (fields: Partial<ConnectRequest> = {}): ConnectRequest => ({
+export const requestOf = (fields: Partial<Credentials> = {}): Credentials => ({
   clientId: "c1",
-  cleanStart: true,
-  sessionExpiry: ZERO,
-  credit: 1,
-  protocol: "test",
   ...fields,
 });
 

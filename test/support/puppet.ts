@@ -2,12 +2,18 @@
 
 import type { Message } from "#core/bus/message.ts";
 import { Message as BusMessage, type QoS } from "#core/bus/message.ts";
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
-import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Client, ConnectAnswer, ConnectRequest, SessionRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Datagram, Endpoint, Route } from "#core/contract/endpoint.ts";
 import { type Instant, NEVER, ZERO } from "#core/lib/time.ts";
+
+/** A connect request of any kind, as far as a test cares. */
+type Wanted = Partial<Omit<SessionRequest, "kind">> & {
+  readonly kind?: ConnectRequest["kind"];
+  readonly of?: Client;
+};
 
 export class Puppet implements Channel {
   readonly host: ChannelHost;
@@ -15,7 +21,8 @@ export class Puppet implements Channel {
   readonly log: string[] = [];
   readonly received: string[] = [];
   readonly delivered: { client: Client; delivery: Delivery }[] = [];
-  readonly answers: { ticket: Ticket; answer: PublishAnswer | SubscribeAnswer }[] = [];
+  readonly answers: { ticket: Ticket; answer: Answer }[] = [];
+  readonly finds: { ticket: Ticket; answer: RetainedAnswer }[] = [];
   readonly connects: { ticket: Ticket; answer: ConnectAnswer }[] = [];
   /** Settles each QoS 1 and 2 delivery at once. */
   settles = false;
@@ -41,8 +48,12 @@ export class Puppet implements Channel {
     if (this.settles && delivery.qos > 0) client.settle(delivery.id, "done");
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer): void {
+  answered(ticket: Ticket, answer: Answer): void {
     this.answers.push({ ticket, answer });
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer): void {
+    this.finds.push({ ticket, answer });
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer): void {
@@ -76,17 +87,22 @@ export class Puppet implements Channel {
   // ---- the strings
 
   /** Connects and expects to be let in at once. */
-  connect(clientId: string, request: Partial<ConnectRequest> = {}): Client {
+  connect(clientId: string, request: Wanted = {}): Client {
     const answer = this.tryConnect(clientId, request);
     if (answer === "pending" || !answer.ok) throw new Error(`not let in: ${JSON.stringify(answer)}`);
     return answer.client;
   }
 
-  tryConnect(clientId: string, request: Partial<ConnectRequest> = {}) {
-    return this.host.connect(
-      { clientId, cleanStart: false, sessionExpiry: ZERO, credit: 10, protocol: "puppet", ...request },
-      1,
-    );
+  tryConnect(clientId: string, request: Wanted = {}) {
+    const usual = {
+      kind: "session",
+      clientId,
+      cleanStart: false,
+      sessionExpiry: ZERO,
+      credit: 10,
+      protocol: "puppet",
+    } as const;
+    return this.host.connect({ ...usual, ...request } as ConnectRequest, 1);
   }
 
   /** Payloads delivered since the last call. */

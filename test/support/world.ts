@@ -26,6 +26,8 @@ import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/n
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
+import { EmbeddedEngine } from "#core/session/embedded-engine.ts";
+import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import { Sessions, type SessionsOptions } from "#core/session/sessions.ts";
 import { mulberry32 } from "./random.ts";
@@ -68,6 +70,7 @@ export class World {
   readonly bus: EmbeddedBus;
   readonly gate: Gate;
   readonly sessions: Sessions;
+  readonly engine: SessionEngine;
   readonly core: Core;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
     [];
@@ -133,18 +136,16 @@ export class World {
         otherUser: options.otherUser ?? "refuse",
       },
     );
+    this.engine = new EmbeddedEngine(this.sessions, options.commits);
     const world = this;
     this.core = {
       now: this.#now,
       tick() {
         this.now = world.#now;
       },
-      bus: this.bus,
-      gate: this.gate,
-      sessions: this.sessions,
+      engine: this.engine,
       alarms: this.deadlines,
       counters,
-      commits: options.commits,
       random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       note: (gateway, note, about) => {
         if (note.event === "channel-failure" && options.mayFail !== true)
@@ -258,9 +259,9 @@ export class World {
           .map((path) => path.slice(folder.length + 1))
           .sort(),
       offered: (name) => this.#offers.get(name) ?? [],
-      remembered: () => this.sessions.memos(module.name),
+      remembered: () => this.engine.memos(module.name),
       alarms: this.deadlines,
-      lastWord: (clientId, word, memo) => this.sessions.lastWord(module.name, clientId, word, memo),
+      lastWord: (clientId, word, memo, said) => this.engine.lastWord(module.name, clientId, word, memo, said),
     };
     const gateway = module.open(config, host);
     for (const [name, parts] of Object.entries(gateway.offers ?? {})) this.#offers.set(name, parts);

@@ -1,6 +1,6 @@
 import { Message } from "#core/bus/message.ts";
 import { topicNameProblem } from "#core/bus/topic.ts";
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -13,7 +13,7 @@ import type { ObservingClient, ObservingPeer } from "../pubsub/observing-client.
 import { Operation } from "../pubsub/operation.ts";
 import { clearRetained, publish } from "../pubsub/publish.ts";
 import { readQuery } from "../pubsub/query.ts";
-import { retainedResponse } from "../pubsub/read.ts";
+import { read } from "../pubsub/read.ts";
 import { refusalResponse } from "../pubsub/refusals.ts";
 import { propertiesOf } from "../pubsub/representation.ts";
 import { Waiting } from "../pubsub/waiting.ts";
@@ -127,9 +127,7 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
 
   /** Topics that this client may read: others are not for it to see. */
   #readable(client: Client): CollectionTopic[] {
-    return this.#topics
-      .all(client.mountpoint)
-      .filter(({ name }) => typeof client.retained(name, 1) !== "string");
+    return this.#topics.all(client.mountpoint).filter(({ name }) => client.mayRead(name) === "accepted");
   }
 
   #create(operation: Operation, body: Properties, client: Client, now: Instant): void {
@@ -212,8 +210,8 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
 
   #read(operation: Operation, topic: CollectionTopic, client: Client): void {
     const { request, message, payload } = operation;
-    const readable = client.retained(topic.name, 1);
-    if (typeof readable === "string") {
+    const readable = client.mayRead(topic.name);
+    if (readable !== "accepted") {
       request.respond(refusalResponse(readable, false));
       return;
     }
@@ -279,8 +277,11 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
 
   /** Half created topics are not there to be read or observed. */
   #get(operation: Operation, topic: CollectionTopic, client: Client, now: Instant): void {
+    read(this, operation, client, now, (response, at) => this.#answerGet(operation, topic, response, at));
+  }
+
+  #answerGet(operation: Operation, topic: CollectionTopic, response: CoapResponse, now: Instant): void {
     const { request } = operation;
-    const response = retainedResponse(operation, client, now);
     const limit = topic.properties.get(Key.maxSubscribers);
     const full = typeof limit === "number" && topic.subscribers.size >= limit && !observes(request, topic);
     const readable = response.code === Response.Content || response.code === Response.Valid;
@@ -315,8 +316,12 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     else if (delivery.qos > 0) client.settle(delivery.id, "dead");
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     this.waiting.answered(ticket, answer, now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    this.waiting.found(ticket, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {

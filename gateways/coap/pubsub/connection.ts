@@ -95,6 +95,7 @@ export class Connection {
     const ticket = peer.ticket();
     const answer = peer.connect(
       {
+        kind: "session",
         ...credentialsOf(query),
         cleanStart: query.cleanStart ?? config.connection.cleanStart,
         sessionExpiry: config.connection.sessionExpiry,

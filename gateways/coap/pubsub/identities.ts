@@ -1,7 +1,7 @@
-import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { Client, ConnectAnswer, Credentials, SingleRequest } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
-import { after, type Instant, ZERO } from "#core/lib/time.ts";
+import { after, type Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import type { CoapPeer } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
@@ -18,9 +18,7 @@ export const identityKey = ({ clientId, username, password }: Readonly<Query>): 
     : JSON.stringify([clientId, username, password]);
 
 /** The part of a connect that the query decides. */
-export const credentialsOf = (
-  query: Readonly<Query>,
-): Pick<ConnectRequest, "clientId" | "username" | "password"> => ({
+export const credentialsOf = (query: Readonly<Query>): Credentials => ({
   clientId: query.clientId ?? "",
   username: query.username,
   password: query.password === undefined ? undefined : utf8(query.password),
@@ -57,13 +55,10 @@ export class Identities {
     }
     if (known !== undefined) this.#forget(key);
     const ticket = this.#peer.ticket();
-    const request: ConnectRequest = {
+    const request: SingleRequest = {
+      kind: "single",
       ...credentialsOf(operation.query),
-      cleanStart: true,
-      sessionExpiry: ZERO,
-      credit: 0,
       protocol: PROTOCOL,
-      transient: true,
     };
     const answer = this.#peer.connect(request, ticket);
     if (answer !== "pending") {
@@ -92,8 +87,8 @@ export class Identities {
       this.#known.set(key, { client: answer.client, until: after(now, remember) });
     }
     then(answer.client, now);
-    // What is not remembered serves this one request; a pending publish has been checked already.
-    if (remember === 0) answer.client.end("closed");
+    // What is not remembered serves this one request, until it has been answered.
+    if (remember === 0) this.#waiting.whenEmpty(() => answer.client.end("closed"));
   }
 
   /** The core ended it. */

@@ -57,6 +57,7 @@ export class Observers {
     const named = operation.query.clientId !== undefined;
     const answer = peer.connect(
       {
+        kind: "session",
         ...credentialsOf(operation.query),
         // Without a client id nobody could come back to the session.
         cleanStart: !named,

@@ -8,7 +8,7 @@ import { isError, Response } from "../stack/message/codes.ts";
 import { Option } from "../stack/message/options.ts";
 import { type CoapPeer, type CoapResponse, respondWith } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
-import { retainedResponse } from "./read.ts";
+import { read } from "./read.ts";
 import { refusalResponse } from "./refusals.ts";
 import type { Waiting } from "./waiting.ts";
 import { Watch, type WatchEnd } from "./watch.ts";
@@ -176,32 +176,47 @@ export class ObservingClient {
       this.#leave(subscription, "closed");
       return;
     }
-    const response = this.#first(operation, subscription, retained, now);
+    // What is delivered meanwhile comes after the response.
+    subscription.early ??= [];
+    this.#first(operation, subscription, retained, now, (response, at) =>
+      this.#accept(operation, subscription, response, at),
+    );
+  }
+
+  #accept(operation: Operation, subscription: Subscription, response: CoapResponse, now: Instant): void {
+    const { request } = operation;
+    const { early } = subscription;
+    subscription.early = undefined;
     const watch = new Watch(this, subscription, operation, this.#of.config, response);
     const observation = isError(response.code) ? undefined : request.accept(response, watch);
     if (observation === undefined) {
       request.respond(response);
       this.#leave(subscription, "closed");
+      if (subscription.watches.length > 0) for (const delivery of early ?? []) this.deliver(delivery, now);
       return;
     }
     watch.observation = observation;
     subscription.watches = subscription.watches.concat(watch);
     watch.began();
-    const { early } = subscription;
-    subscription.early = undefined;
     for (const delivery of early ?? []) this.deliver(delivery, now);
     this.#unpark(subscription, now);
     this.#credit();
   }
 
   /** The representation that the registration is answered with. */
-  #first(operation: Operation, subscription: Subscription, retained: boolean, now: Instant): CoapResponse {
+  #first(
+    operation: Operation,
+    subscription: Subscription,
+    retained: boolean,
+    now: Instant,
+    then: (response: CoapResponse, now: Instant) => void,
+  ): void {
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
-    if (subscription.wildcard || subscription.shared || operation.form === "form") return NO_VALUE_YET;
-    const known = toldBefore(operation, subscription);
-    if (!retained) return known;
+    const none = subscription.wildcard || subscription.shared || operation.form === "form";
+    const known = none ? NO_VALUE_YET : toldBefore(operation, subscription);
     // Who may subscribe but finds another format than it accepts is told so; nothing else is an error here.
-    return retainedResponse(operation, this.client, now, known);
+    if (none || !retained) then(known, now);
+    else read(this.#of, operation, this.client, now, then, known);
   }
 
   /** Ends the observation of a client that asked for it. */
@@ -231,7 +246,7 @@ export class ObservingClient {
   #leave(subscription: Subscription, how: "closed" | "lost"): void {
     if (subscription.watches.length > 0 || subscription.early !== undefined) return;
     this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
-    if (how === "closed" || !this.keeps) this.client.unsubscribe(subscription.filter);
+    if (how === "closed" || !this.keeps) this.client.unsubscribe(subscription.filter, this.#of.peer.ticket());
     if (this.#subscriptions.length > 0) {
       this.#credit();
       return;

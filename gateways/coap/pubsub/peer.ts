@@ -1,5 +1,5 @@
 import { hasWildcard, topicFilterProblem, topicNameProblem } from "#core/bus/topic.ts";
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -27,7 +27,7 @@ import type { ObservingClient, ObservingPeer } from "./observing-client.ts";
 import { Operation } from "./operation.ts";
 import { clearRetained, publish } from "./publish.ts";
 import { type Query, readQuery } from "./query.ts";
-import { retainedResponse } from "./read.ts";
+import { read } from "./read.ts";
 import { refusalResponse } from "./refusals.ts";
 import { locationOf, topicOf } from "./topic-path.ts";
 import { Waiting } from "./waiting.ts";
@@ -191,8 +191,8 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
   #read(operation: Operation, now: Instant): void {
     const { request } = operation;
     if (request.observe === undefined) {
-      this.#clients.as(operation, now, (client, at) =>
-        request.respond(retainedResponse(operation, client, at)),
+      this.#clients.as(operation, now, (client, at, of) =>
+        read(of, operation, client, at, (found) => request.respond(found)),
       );
       return;
     }
@@ -201,8 +201,8 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     const absent = operation.query.clientId === undefined ? NO_VALUE : NO_CONTENT;
     if (hasWildcard(operation.topic) || operation.form === "form") request.respond(absent);
     else {
-      this.#clients.as(operation, now, (client, at) =>
-        request.respond(retainedResponse(operation, client, at, absent)),
+      this.#clients.as(operation, now, (client, at, of) =>
+        read(of, operation, client, at, (found) => request.respond(found), absent),
       );
     }
   }
@@ -234,8 +234,12 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     if (this.#connection.observing !== observing) this.#clients.unwatched(observing, how);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     this.waiting.answered(ticket, answer, now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    this.waiting.found(ticket, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {

@@ -1,16 +1,16 @@
 import { Message } from "#core/bus/message.ts";
-import type { PublishAnswer } from "#core/contract/answers.ts";
+import type { PublishAnswer, RetainedAnswer } from "#core/contract/answers.ts";
 import type { Client } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, type Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
 import { Response } from "../stack/message/codes.ts";
 import { Option } from "../stack/message/options.ts";
-import { type CoapPeer, type CoapResponse, respondWith } from "../stack/site.ts";
+import { type CoapResponse, respondWith } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
+import { lookUp, PRECONDITION, type Reading } from "./read.ts";
 import { refusalResponse } from "./refusals.ts";
 import { preconditionHolds, propertiesOf } from "./representation.ts";
-import type { Waiting } from "./waiting.ts";
 
 const CHANGED = respondWith(Response.Changed);
 const CREATED = respondWith(Response.Created);
@@ -19,72 +19,82 @@ const UNKNOWN_FORMAT = {
   code: Response.UnsupportedContentFormat,
   payload: utf8("no media type has this number"),
 };
-export const PRECONDITION = {
-  code: Response.PreconditionFailed,
-  payload: utf8("the retained value is another"),
-};
 
-export interface Publishing {
+export interface Publishing extends Reading {
   readonly config: CoapConfig;
-  readonly peer: CoapPeer;
-  readonly waiting: Waiting;
 }
 
 /** PUT and POST: one message to the topic. `success` overrides the answer of older forms. */
 export function publish(
-  { config, peer, waiting }: Publishing,
+  publishing: Publishing,
   operation: Operation,
   client: Client,
   now: Instant,
   success?: CoapResponse,
 ): void {
-  const { query, request, topic } = operation;
+  const { config } = publishing;
+  const { query, request } = operation;
   const userProperties = config.publish.userProperties ? query.userProperties : undefined;
   const properties = propertiesOf(operation.message.uint(Option.ContentFormat), userProperties);
   if (properties === "unknown") {
     request.respond(UNKNOWN_FORMAT);
     return;
   }
-  if (!allowsChange(operation, client)) {
-    request.respond(PRECONDITION);
+  const retain = query.retain ?? config.publish.retain;
+  const mayCreate = success === undefined && retain && operation.payload.length > 0;
+  const send = (done: CoapResponse, at: Instant): void => {
+    const { topic, payload } = operation;
+    const qos = operation.qos(config.publish.qos);
+    const message = new Message(topic, payload, qos, retain, at, properties, query.expiry ?? FOREVER);
+    submit(publishing, operation, client, message, done);
+  };
+  if (!mayCreate && !isConditional(operation)) {
+    send(success ?? CHANGED, now);
     return;
   }
-  const retain = query.retain ?? config.publish.retain;
-  const done = success ?? (retain && creates(operation, client) ? CREATED : CHANGED);
-  const qos = operation.qos(config.publish.qos);
-  const expiry = query.expiry ?? FOREVER;
-  send(new Message(topic, operation.payload, qos, retain, now, properties, expiry), done);
-
-  function send(message: Message, response: CoapResponse): void {
-    const ticket = peer.ticket();
-    const answer = client.publish(message, ticket);
-    if (answer === "pending") {
-      waiting.answer(ticket, (late, at) =>
-        operation.turn(at, () => finish(operation, late as PublishAnswer, response)),
-      );
-    } else finish(operation, answer, response);
-  }
+  lookUp(publishing, operation, client, now, (found, at) => {
+    if (!allowsChange(operation, found)) request.respond(PRECONDITION);
+    // A retained topic that did not exist is created (RFC 7252 §5.8.3); who may not read cannot tell.
+    else send(success ?? (mayCreate && found.length === 0 ? CREATED : CHANGED), at);
+  });
 }
 
 /** DELETE: an empty retained message, which clears what was retained [MQTT-3.3.1-6]. */
 export function clearRetained(
-  { peer, waiting, config }: Publishing,
+  publishing: Publishing,
   operation: Operation,
   client: Client,
   now: Instant,
 ): void {
-  if (!allowsChange(operation, client)) {
-    operation.request.respond(PRECONDITION);
+  const send = (at: Instant): void => {
+    const qos = operation.qos(publishing.config.publish.qos);
+    const message = new Message(operation.topic, new Uint8Array(0), qos, true, at);
+    submit(publishing, operation, client, message, DELETED);
+  };
+  if (!isConditional(operation)) {
+    send(now);
     return;
   }
-  const qos = operation.qos(config.publish.qos);
+  lookUp(publishing, operation, client, now, (found, at) => {
+    if (allowsChange(operation, found)) send(at);
+    else operation.request.respond(PRECONDITION);
+  });
+}
+
+function submit(
+  { peer, waiting }: Publishing,
+  operation: Operation,
+  client: Client,
+  message: Message,
+  success: CoapResponse,
+): void {
   const ticket = peer.ticket();
-  const answer = client.publish(new Message(operation.topic, new Uint8Array(0), qos, true, now), ticket);
+  const answer = client.publish(message, ticket);
   if (answer === "pending") {
     waiting.answer(ticket, (late, at) =>
-      operation.turn(at, () => finish(operation, late as PublishAnswer, DELETED)),
+      operation.turn(at, () => finish(operation, late as PublishAnswer, success)),
     );
-  } else finish(operation, answer, DELETED);
+  } else finish(operation, answer, success);
 }
 
 function finish(operation: Operation, answer: PublishAnswer, success: CoapResponse): void {
@@ -92,15 +102,8 @@ function finish(operation: Operation, answer: PublishAnswer, success: CoapRespon
   operation.request.respond(accepted ? success : refusalResponse(answer, operation.anonymous));
 }
 
-/** A retained topic that did not exist is created (RFC 7252 §5.8.3); who may not read cannot tell. */
-function creates(operation: Operation, client: Client): boolean {
-  if (operation.payload.length === 0) return false;
-  const found = client.retained(operation.topic, 1);
-  return typeof found !== "string" && found.length === 0;
-}
+const isConditional = ({ message }: Operation): boolean =>
+  message.has(Option.IfNoneMatch) || message.has(Option.IfMatch);
 
-function allowsChange({ message, topic }: Operation, client: Client): boolean {
-  if (!message.has(Option.IfMatch) && !message.has(Option.IfNoneMatch)) return true;
-  const found = client.retained(topic, 1);
-  return preconditionHolds(message, typeof found === "string" ? undefined : found[0]);
-}
+const allowsChange = ({ message }: Operation, found: RetainedAnswer): boolean =>
+  preconditionHolds(message, typeof found === "string" ? undefined : found[0]);

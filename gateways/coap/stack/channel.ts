@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -96,9 +96,15 @@ export abstract class CoapChannel implements Channel, Carrier {
     this.#finish(now);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     this.listener.now = now;
     this.sites.answered(ticket, answer, now);
+    this.#finish(now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    this.listener.now = now;
+    this.sites.found(ticket, answer, now);
     this.#finish(now);
   }
 

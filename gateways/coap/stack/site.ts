@@ -23,7 +23,7 @@
  * connects MQTT clients with `peer.connect`; their deliveries, and the answers to asks made under a ticket of
  * `peer.ticket()`, come to this PeerSite and to no other. While `busy()` the peer is not forgotten.
  */
-import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -65,8 +65,10 @@ export interface PeerSite {
   request(request: CoapRequest, now: Instant): void;
   /** For a client that this site connected. QoS 1 and 2 are settled through the client. */
   deliver(client: Client, delivery: Delivery, now: Instant): void;
-  /** The answer to a publish or subscribe that was pending. */
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void;
+  /** The answer to a publish, subscribe or unsubscribe that was pending. */
+  answered(ticket: Ticket, answer: Answer, now: Instant): void;
+  /** What was retained, where that was pending. */
+  found?(ticket: Ticket, answer: RetainedAnswer, now: Instant): void;
   /** The answer to a `peer.connect` that was pending. */
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void;
   /** When `wake` is wanted, `NEVER` for not at all; read after each input. No search through what may be many. */

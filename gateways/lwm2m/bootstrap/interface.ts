@@ -3,7 +3,7 @@
 import { Message } from "#core/bus/message.ts";
 import type { Ticket } from "#core/contract/answers.ts";
 import type { ConnectAnswer } from "#core/contract/client.ts";
-import { type Instant, ZERO } from "#core/lib/time.ts";
+import type { Instant } from "#core/lib/time.ts";
 import { Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option, option } from "#gateways/coap/stack/message/options.ts";
 import type { CoapPeer, CoapRequest } from "#gateways/coap/stack/site.ts";
@@ -107,17 +107,14 @@ export class BootstrapInterface {
     const wanted = { ep, profile, request, format, pack };
     const answer = this.#peer.connect(
       {
-        // A transient identity: a bootstrap must not take over the session of a registered device.
+        // A bootstrap must not take over the session of a registered device.
+        kind: "single",
         clientId: ep,
         username,
         password: password === undefined ? undefined : new TextEncoder().encode(password),
         endpointName: ep,
         mayEnter: mayEnterAs(ep, { transportIdentity: identity, config: this.#shared.config }),
-        cleanStart: false,
-        sessionExpiry: ZERO,
-        credit: 0,
         protocol: "LwM2M bootstrap",
-        transient: true,
         gateway: "lwm2m",
       },
       ticket,

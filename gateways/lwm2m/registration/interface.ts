@@ -37,6 +37,9 @@ interface Arriving {
   refused(code: Code, reason: string): void;
 }
 
+const NEW_SESSION = { kind: "session", cleanStart: false } as const;
+const FORMER_SESSION = { kind: "resume" } as const;
+
 export class RegistrationInterface {
   readonly #shared: Shared;
   readonly #peer: CoapPeer;
@@ -139,8 +142,7 @@ export class RegistrationInterface {
           transportIdentity: this.#peer.host.peer.identity,
           config: this.#shared.config,
         }),
-        cleanStart: false,
-        resume: location !== undefined,
+        ...(location === undefined ? NEW_SESSION : FORMER_SESSION),
         sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),
         credit: this.#shared.config.commands.max,
         protocol: this.#shared.protocols.get(registration.version) ?? `LwM2M ${registration.version}`,

@@ -26,6 +26,7 @@ export function reportEnd(
     retain: false,
     options: { properties: JSON_PROPERTIES },
   };
-  if (host.lastWord(clientId, config.deregisterReports ? word : undefined, withoutRegistration))
+  host.lastWord(clientId, config.deregisterReports ? word : undefined, withoutRegistration, () => {
     counters.expirations.value++;
+  });
 }

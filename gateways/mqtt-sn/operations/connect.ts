@@ -9,6 +9,7 @@ import { recall, remember } from "../memo.ts";
 import * as p from "../packets.ts";
 import { refusalCode } from "../refusals.ts";
 import type { Setup } from "../setup.ts";
+import { UNASKED } from "../tickets.ts";
 import { withTolerance } from "../tolerance.ts";
 import { busWill, type StoredWill, willOf } from "../will.ts";
 
@@ -169,6 +170,7 @@ function openSession(channel: MqttSnChannel, { packet, clientId, will }: Handsha
   // A client that connects again ends what it had; its session lives on if it may.
   channel.connection?.client.end("closed");
   const request: ConnectRequest = {
+    kind: "session",
     clientId,
     username: login.username,
     password: login.password,
@@ -216,7 +218,7 @@ class Login implements Attempt {
       recall(connection);
       // A will that was just given replaces the stored one; an empty WILLTOPIC deletes it (§6.3).
       if (packet.will) connection.will = this.#will;
-      else client.setWill(busWill(connection.will));
+      else client.setWill(busWill(connection.will), UNASKED);
     }
     remember(connection);
     connection.expectWithin(keepAliveOf(connection, packet), now);

@@ -3,7 +3,7 @@ import { Message } from "#core/bus/message.ts";
 import { topicMatches, topicNameProblem } from "#core/bus/topic.ts";
 import type { ConnectAnswer } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
-import { type Instant, ZERO } from "#core/lib/time.ts";
+import type { Instant } from "#core/lib/time.ts";
 import type { Attempt, MqttSnChannel } from "../channel.ts";
 import type { Connection } from "../connection.ts";
 import * as p from "../packets.ts";
@@ -37,14 +37,11 @@ export function publishUnconnected(channel: MqttSnChannel, packet: p.Publish, no
   channel.attempt(
     new AnonymousPublish(channel, message.kept()),
     {
+      kind: "single",
       clientId,
       username: login.username,
       password: login.password,
-      cleanStart: true,
-      sessionExpiry: ZERO,
-      credit: 0,
       protocol: "MQTT-SN 1.2",
-      transient: true,
       aggregate: setup.aggregate,
     },
     now,

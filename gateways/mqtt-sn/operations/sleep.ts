@@ -7,6 +7,7 @@ import { Connection } from "../connection.ts";
 import { encodeBare } from "../encode.ts";
 import { isSleepers, recall, recalledSleep, rememberSleep } from "../memo.ts";
 import * as p from "../packets.ts";
+import { UNASKED } from "../tickets.ts";
 import { withTolerance } from "../tolerance.ts";
 import { busWill } from "../will.ts";
 
@@ -57,17 +58,16 @@ export function resumeSleeper(channel: MqttSnChannel, packet: p.PingReq, now: In
     return;
   }
   const request = {
+    kind: "resume",
     clientId,
     username: login.username,
     password: login.password,
-    cleanStart: false,
     sessionExpiry: setup.config.sessionExpiry,
     credit: 0,
     protocol: "MQTT-SN 1.2",
-    resume: true,
     expected: isSleepers,
     aggregate: setup.aggregate,
-  };
+  } as const;
   channel.attempt(new Resume(channel), request, now);
 }
 
@@ -91,7 +91,7 @@ class Resume implements Attempt {
     this.#channel.state = { kind: "connected", connection };
     recall(connection);
     if (clean) client.setSessionExpiry(ZERO);
-    client.setWill(busWill(connection.will));
+    client.setWill(busWill(connection.will), UNASKED);
     connection.fallAsleep(patience, now);
     connection.wakeUp(now);
   }

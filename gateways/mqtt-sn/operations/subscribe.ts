@@ -2,7 +2,7 @@
 
 import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter, topicFilterProblem } from "#core/bus/topic.ts";
-import type { SubscribeAnswer } from "#core/contract/answers.ts";
+import type { SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
 import type { SubscribeOptions } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
@@ -103,7 +103,8 @@ export function answerSubscribe(
 /** Always acknowledged: UNSUBACK has no field to say anything else in (§5.4.18). */
 export function receiveUnsubscribe(connection: Connection, packet: p.Subscribe, now: Instant): void {
   const filter = filterOf(connection, packet);
-  if (filter !== undefined) connection.client.unsubscribe(filter);
   if (packet.topicIdType === p.PREDEFINED) connection.predefinedInUse?.delete(word(packet.topic, 0));
-  connection.answers.give(p.UNSUBACK, packet.messageId, now);
+  const ask = (ticket: Ticket) =>
+    filter === undefined ? "no-subscription" : connection.client.unsubscribe(filter, ticket);
+  connection.answers.giveDone(p.UNSUBACK, packet.messageId, ask, now);
 }

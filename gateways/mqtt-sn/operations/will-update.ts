@@ -1,5 +1,6 @@
 /** WILLTOPICUPD and WILLMSGUPD (MQTT-SN 1.2 §6.4). */
 
+import type { Ticket } from "#core/contract/answers.ts";
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { Connection } from "../connection.ts";
@@ -15,8 +16,7 @@ export function updateWillTopic(connection: Connection, packet: p.WillTopic, now
     connection.send(encodeReturnCode(p.WILLTOPICRESP, p.NOT_SUPPORTED));
     return;
   }
-  replace(connection, will, now);
-  connection.answers.give(p.WILLTOPICRESP, 0, now);
+  replace(connection, will, p.WILLTOPICRESP, now);
 }
 
 /** Without a will topic there is nothing that the message could belong to. */
@@ -26,13 +26,18 @@ export function updateWillMessage(connection: Connection, packet: p.WillMessage,
     connection.send(encodeReturnCode(p.WILLMSGRESP, p.NOT_SUPPORTED));
     return;
   }
-  replace(connection, { ...will, payload: packet.payload.slice() }, now);
-  connection.answers.give(p.WILLMSGRESP, 0, now);
+  replace(connection, { ...will, payload: packet.payload.slice() }, p.WILLMSGRESP, now);
 }
 
-function replace(connection: Connection, will: StoredWill | undefined, now: Instant): void {
+function replace(
+  connection: Connection,
+  will: StoredWill | undefined,
+  response: typeof p.WILLTOPICRESP | typeof p.WILLMSGRESP,
+  now: Instant,
+): void {
   connection.will = will;
-  connection.client.setWill(busWill(will));
-  if (connection.phase === "active") connection.expectWithin(connection.patience, now);
   remember(connection);
+  if (connection.phase === "active") connection.expectWithin(connection.patience, now);
+  const ask = (ticket: Ticket) => connection.client.setWill(busWill(will), ticket);
+  connection.answers.giveDone(response, 0, ask, now);
 }

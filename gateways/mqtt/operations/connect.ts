@@ -1,6 +1,6 @@
 import { TOPIC_LENGTH_MAX } from "#core/bus/topic.ts";
 import type { Refusal } from "#core/contract/answers.ts";
-import type { Client, ConnectRequest, Will } from "#core/contract/client.ts";
+import type { Client, SessionRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
 import { messageExpiry, messageProperties } from "#core/mqtt/message-properties.ts";
@@ -60,11 +60,12 @@ function willRefusal(will: WillPacket, config: MqttConfig): ReasonCode | undefin
   return declaredText && text(will.payload) === undefined ? ReasonCode.payloadFormatInvalid : undefined;
 }
 
-export function connectRequest(packet: ConnectPacket, terms: Terms): ConnectRequest {
+export function connectRequest(packet: ConnectPacket, terms: Terms): SessionRequest {
   const { version, clientId, cleanStart, username, password, will, properties } = packet;
   // Clean Session 0 before MQTT 5 keeps the session until the core says otherwise.
   const kept = version === 5 ? expiryDuration(properties.sessionExpiryInterval ?? 0) : FOREVER;
   return {
+    kind: "session",
     clientId,
     username,
     password,
@@ -72,7 +73,7 @@ export function connectRequest(packet: ConnectPacket, terms: Terms): ConnectRequ
     sessionExpiry: version !== 5 && cleanStart ? ZERO : kept,
     will: will === undefined ? undefined : willOf(will),
     credit: terms.receiveMaximum,
-    kept: true,
+    committed: true,
     protocol: VERSION_NAMES[version],
     keepAlive: seconds(terms.keepAlive),
   };
@@ -92,7 +93,7 @@ export function connackProperties(
   packet: ConnectPacket,
   terms: Terms,
   client: Client,
-  request: ConnectRequest,
+  request: SessionRequest,
   config: MqttConfig,
   packetSize: number,
 ): Properties {

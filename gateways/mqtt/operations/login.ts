@@ -1,5 +1,5 @@
 /** From the first packet to CONNACK, as values: the channel asks, sends and closes. */
-import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
+import type { ConnectAnswer, SessionRequest } from "#core/contract/client.ts";
 import { decodeConnect, decodeGreeting } from "#core/mqtt/codec/decode-connect.ts";
 import { encodeConnack3, encodeConnack5 } from "#core/mqtt/codec/encode-connack.ts";
 import { hasItsFlags } from "#core/mqtt/codec/fixed-header.ts";
@@ -22,7 +22,7 @@ export interface Application {
   readonly kind: "application";
   readonly packet: ConnectPacket;
   readonly terms: Terms;
-  readonly request: ConnectRequest;
+  readonly request: SessionRequest;
 }
 
 /** The connection ends here. */

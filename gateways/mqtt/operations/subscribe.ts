@@ -1,14 +1,13 @@
 import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
-import type { SubscribeAnswer } from "#core/contract/answers.ts";
+import type { SubscribeAnswer, UnsubscribeAnswer } from "#core/contract/answers.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
-import { encodeCodes } from "#core/mqtt/codec/encode-suback.ts";
+import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-suback.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { PacketType, type SubscribePacket, type Subscription } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
-import { subackReason } from "../refusals.ts";
-import { answerOnceKept } from "./kept-answers.ts";
+import { subackReason, unsubackReason } from "../refusals.ts";
 
 const { SUBACK, UNSUBACK } = PacketType;
 /** What MQTT 3.1.1 has for any failure (MQTT 3.1.1 §3.9.3). */
@@ -20,6 +19,19 @@ export interface PendingSubscribe {
   readonly codes: number[];
   /** Index of the filter by ticket. */
   readonly waiting: Map<number, number>;
+}
+
+/** An UNSUBSCRIBE of which some filters have no answer yet. */
+export interface PendingUnsubscribe {
+  readonly packetId: number;
+  readonly codes: ReasonCode[];
+  left: number;
+}
+
+/** One filter of it. */
+export interface WaitingUnsubscribe {
+  readonly pending: PendingUnsubscribe;
+  readonly index: number;
 }
 
 /** SUBSCRIBE: one answer for each filter, in their order [MQTT-3.8.4-6]. */
@@ -137,9 +149,39 @@ export function unsubscribe(
     connection.fail(reader.error);
     return;
   }
-  const { told } = client;
-  const codes = filters.map((filter) =>
-    client.unsubscribe(filter) ? ReasonCode.success : ReasonCode.noSubscriptionExisted,
-  );
-  answerOnceKept(connection, { packet: UNSUBACK, packetId, codes }, told);
+  const codes: ReasonCode[] = [];
+  const pending: PendingUnsubscribe = { packetId, codes, left: 0 };
+  for (const filter of filters) {
+    const ticket = connection.nextTicket();
+    const answer = client.unsubscribe(filter, ticket);
+    codes.push(answer === "pending" ? ReasonCode.success : unsubackReason(answer));
+    if (answer !== "pending") continue;
+    pending.left++;
+    connection.unsubscribing ??= new Map();
+    connection.unsubscribing.set(ticket, { pending, index: codes.length - 1 });
+  }
+  if (pending.left === 0) acknowledgeUnsubscribe(connection, pending);
+  else if (connection.unsubscribing!.size >= connection.config.receiveMaximum) connection.hold();
+}
+
+/** The core has answered for one filter. False when the ticket belongs to something else. */
+export function unsubscribeAnswered(
+  connection: Connection,
+  ticket: number,
+  answer: UnsubscribeAnswer,
+): boolean {
+  const waiting = connection.unsubscribing?.get(ticket);
+  if (waiting === undefined) return false;
+  connection.unsubscribing?.delete(ticket);
+  const { pending, index } = waiting;
+  pending.codes[index] = unsubackReason(answer);
+  if (--pending.left === 0 && connection.phase !== "ended") acknowledgeUnsubscribe(connection, pending);
+  return true;
+}
+
+/** MQTT 3 has nothing to say no with. */
+function acknowledgeUnsubscribe(connection: Connection, { packetId, codes }: PendingUnsubscribe): void {
+  const { version } = connection;
+  const bytes = version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId);
+  connection.answer(UNSUBACK, bytes);
 }

@@ -1,5 +1,5 @@
 import type { Refusal } from "#core/contract/answers.ts";
-import type { ConnectRequest } from "#core/contract/client.ts";
+import type { SessionRequest } from "#core/contract/client.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { encodeConnected, type HeaderLine } from "../codec/encoder.ts";
@@ -72,7 +72,8 @@ function hostProblem(frame: Frame, version: Version, config: StompConfig): Probl
 }
 
 /** Asks the core for the client behind a connection; its session ends with it. */
-export const requestOf = (greeting: Greeting): ConnectRequest => ({
+export const requestOf = (greeting: Greeting): SessionRequest => ({
+  kind: "session",
   clientId: greeting.clientId ?? "",
   username: greeting.username,
   password: greeting.password,

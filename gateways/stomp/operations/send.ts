@@ -1,5 +1,5 @@
 import type { Message, QoS } from "#core/bus/message.ts";
-import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Answer, PublishAnswer } from "#core/contract/answers.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, Connection } from "../connection.ts";
 import { Header } from "../frames.ts";
@@ -50,8 +50,8 @@ export function permitted(message: Message, connection: Connection): Problem | u
 }
 
 /** STOMP 1.2 SEND: a message that cannot be processed costs the connection. */
-export function outcomeOf(answer: PublishAnswer | SubscribeAnswer, topic: string): Outcome {
-  if (answer === "accepted" || answer === "no-subscribers" || typeof answer === "number") return DONE;
+export function outcomeOf(answer: PublishAnswer, topic: string): Outcome {
+  if (answer === "accepted" || answer === "no-subscribers") return DONE;
   return refused(answer, `SEND to ${topic}`);
 }
 
@@ -64,7 +64,7 @@ class AwaitingSend implements Awaiting {
     this.receipt = receiptOf(frame)?.slice();
   }
 
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
-    return outcomeOf(answer, this.#topic);
+  answered(answer: Answer): Outcome {
+    return outcomeOf(answer as PublishAnswer, this.#topic);
   }
 }

@@ -1,7 +1,7 @@
 import type { QoS } from "#core/bus/message.ts";
 import { parseSharedFilter } from "#core/bus/topic.ts";
-import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
-import type { ConnectAnswer, ConnectRequest, SubscribeOptions } from "#core/contract/client.ts";
+import type { Answer, Refusal } from "#core/contract/answers.ts";
+import type { ConnectAnswer, FurtherRequest, SubscribeOptions } from "#core/contract/client.ts";
 import { NO_DELIVERY_ID, NO_SUBSCRIPTION_IDS } from "#core/contract/delivery.ts";
 import { NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
@@ -153,20 +153,22 @@ function joinShared(
 /** The filter is subscribed already: what a new subscription would be sent first, this one gets from here. */
 function replayRetained(subscription: Subscription, connection: Connection): void {
   const { filter, qos } = subscription.options;
-  const retained = connection.client.retained(filter, RETAINED_MAX);
-  if (typeof retained === "string") return;
-  for (const message of retained) {
-    connection.sendMessage(subscription, {
-      id: NO_DELIVERY_ID,
-      message,
-      topic: message.topic,
-      qos: Math.min(message.qos, qos) as QoS,
-      retain: true,
-      duplicate: false,
-      subscriptionIds: NO_SUBSCRIPTION_IDS,
-      stage: "publish",
-    });
-  }
+  connection.findRetained(filter, RETAINED_MAX, (retained) => {
+    // It may have ended meanwhile.
+    if (connection.subscriptions.numbered(subscription.options.number) !== subscription) return;
+    for (const message of retained) {
+      connection.sendMessage(subscription, {
+        id: NO_DELIVERY_ID,
+        message,
+        topic: message.topic,
+        qos: Math.min(message.qos, qos) as QoS,
+        retain: true,
+        duplicate: false,
+        subscriptionIds: NO_SUBSCRIPTION_IDS,
+        stage: "publish",
+      });
+    }
+  });
 }
 
 /** As many as the core replays for a subscribe by default. */
@@ -198,20 +200,18 @@ class AwaitingOwnSession implements AwaitingSession {
     return answer === "pending" ? DEFERRED : this.connected(answer);
   }
 
-  #request(cleanStart: boolean): ConnectRequest {
+  #request(cleanStart: boolean): FurtherRequest {
     const { login, session, settings } = this.#connection;
     const { durable, number } = this.#options;
     return {
+      kind: "further",
+      of: login.client,
       clientId:
         durable === undefined ? `${login.client.id}//${session}-${number}` : durableSessionId(login, durable),
-      username: login.username,
-      password: login.password,
-      of: login.client,
       cleanStart,
       sessionExpiry: durable === undefined ? ZERO : settings.config.durableExpiry,
       // Raised once the channel knows whose deliveries they are.
       credit: 0,
-      protocol: `STOMP ${login.version}`,
     };
   }
 
@@ -255,9 +255,9 @@ class AwaitingSubscribe implements Awaiting {
     return answer === "pending" ? DEFERRED : this.answered(answer);
   }
 
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
+  answered(answer: Answer): Outcome {
     if (typeof answer === "number") return DONE;
     if (answer === "accepted" || answer === "no-subscribers") return DONE;
-    return refused(answer, `SUBSCRIBE to ${this.#subscription.options.destination}`);
+    return refused(answer as Refusal, `SUBSCRIBE to ${this.#subscription.options.destination}`);
   }
 }

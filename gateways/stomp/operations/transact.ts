@@ -1,4 +1,4 @@
-import type { PublishAnswer, SubscribeAnswer } from "#core/contract/answers.ts";
+import type { Answer, PublishAnswer } from "#core/contract/answers.ts";
 import { settle, stillOwned } from "../acknowledgements.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
 import type { Awaiting, Connection } from "../connection.ts";
@@ -72,13 +72,13 @@ class Commit implements Awaiting {
     return this.#finish();
   }
 
-  answered(answer: PublishAnswer | SubscribeAnswer): Outcome {
+  answered(answer: Answer): Outcome {
     this.#due--;
-    this.#note(answer);
+    this.#note(answer as PublishAnswer);
     return this.#finish();
   }
 
-  #note(answer: PublishAnswer | SubscribeAnswer): void {
+  #note(answer: PublishAnswer): void {
     const outcome = outcomeOf(answer, `in transaction ${this.#transaction.name}`);
     if (outcome !== DONE) this.#failed = outcome;
   }

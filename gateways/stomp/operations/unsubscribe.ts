@@ -1,7 +1,8 @@
+import type { Answer, Refusal } from "#core/contract/answers.ts";
 import type { ConnectAnswer } from "#core/contract/client.ts";
 import { ZERO } from "#core/lib/time.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
-import type { AwaitingSession, Connection } from "../connection.ts";
+import type { Awaiting, AwaitingSession, Connection } from "../connection.ts";
 import { durableNameOf, durableSessionId } from "../durable.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, problem, refused } from "../problem.ts";
@@ -23,24 +24,51 @@ export function unsubscribe(frame: Frame, connection: Connection): Outcome {
   if (subscription === undefined) {
     return problem("unknown subscription", `There is no subscription ${id ?? destination}.`);
   }
-  stop(subscription, connection);
-  return DONE;
+  return stop(subscription, connection, receiptOf(frame)?.slice());
 }
 
 /** No more messages; those that are out can still be acknowledged, and end the subscription. */
-function stop(subscription: Subscription, connection: Connection): void {
+function stop(subscription: Subscription, connection: Connection, receipt: Uint8Array | undefined): Outcome {
   const { subscriptions } = connection;
+  const awaiting = new AwaitingUnsubscribe(subscription, connection, receipt);
   if (subscription.client === connection.client) {
     subscriptions.remove(subscription);
-    if (subscriptions.part(subscription)) connection.client.unsubscribe(subscription.options.filter);
-    return;
+    return subscriptions.part(subscription) ? awaiting.start() : DONE;
   }
   subscriptions.unname(subscription);
   subscription.drain();
-  if (subscription.options.durable === undefined) {
-    subscription.client.unsubscribe(subscription.options.filter);
-  }
+  const durable = subscription.options.durable !== undefined;
+  if (!durable && subscription.unacknowledged.size > 0) return awaiting.start();
+  // Its session ends with it, or waits for it.
   connection.endIfDrained(subscription);
+  return DONE;
+}
+
+class AwaitingUnsubscribe implements Awaiting {
+  readonly receipt: Uint8Array | undefined;
+  readonly #subscription: Subscription;
+  readonly #connection: Connection;
+
+  constructor(subscription: Subscription, connection: Connection, receipt: Uint8Array | undefined) {
+    this.#subscription = subscription;
+    this.#connection = connection;
+    this.receipt = receipt;
+  }
+
+  start(): Outcome {
+    const { client, options } = this.#subscription;
+    const answer = this.#connection.unsubscribe(client, options.filter, this);
+    return answer === "pending" ? DEFERRED : this.answered(answer);
+  }
+
+  answered(answer: Answer): Outcome {
+    if (answer === "unsubscribed" || answer === "no-subscription") return DONE;
+    // Acknowledged to the last message meanwhile: its session has ended, and the subscription with it.
+    const { number, destination } = this.#subscription.options;
+    const open = this.#connection.subscriptions.numbered(number) === this.#subscription;
+    const own = this.#subscription.client !== this.#connection.client;
+    return own && !open ? DONE : refused(answer as Refusal, `UNSUBSCRIBE from ${destination}`);
+  }
 }
 
 function deleteDurable(name: string, frame: Frame, connection: Connection): Outcome {
@@ -55,14 +83,12 @@ function deleteDurable(name: string, frame: Frame, connection: Connection): Outc
   const awaiting = new AwaitingDeletion(name, receiptOf(frame)?.slice());
   const answer = connection.openSession(
     {
-      clientId: durableSessionId(login, name),
-      username: login.username,
-      password: login.password,
+      kind: "further",
       of: login.client,
+      clientId: durableSessionId(login, name),
       cleanStart: true,
       sessionExpiry: ZERO,
       credit: 0,
-      protocol: `STOMP ${login.version}`,
     },
     awaiting,
   );

@@ -36,9 +36,9 @@ describe("topics", () => {
     world.publish("site/new/1", "in");
     expect(puppet.delivered[0]?.delivery.topic).toBe("new/1");
     client.publish(messageOf("old/2", "out", 0, true), 1);
-    expect(client.retained("old/#", 10)).toMatchObject([{ topic: "new/2" }]);
-    expect(client.unsubscribe("old/+")).toBe(true);
-    expect(client.unsubscribe("old/+")).toBe(false);
+    expect(client.retained("old/#", 10, 2)).toMatchObject([{ topic: "new/2" }]);
+    expect(client.unsubscribe("old/+", 3)).toBe("unsubscribed");
+    expect(client.unsubscribe("old/+", 4)).toBe("no-subscription");
     expect(asked).toEqual(["subscribe old/+", "publish old/2", "subscribe old/#"]);
   });
 
@@ -54,7 +54,7 @@ describe("topics", () => {
       world.publish("m/other", "not for this tenant");
       world.publish("m/tenant/c/x", "its own");
       expect(puppet.take()).toEqual(["its own"]);
-      expect(client.unsubscribe(`${prefix}#`)).toBe(true);
+      expect(client.unsubscribe(`${prefix}#`, 9)).toBe("unsubscribed");
     },
   );
 
@@ -240,17 +240,17 @@ describe("a client", () => {
     client.end("closed");
     expect(client.publish(messageOf("t", "m", 1), 1)).toBe("unavailable");
     expect(client.subscribe("t", { qos: 0 }, 1)).toBe("unavailable");
-    expect(client.retained("#", 1)).toBe("unavailable");
-    expect(client.unsubscribe("t")).toBe(false);
+    expect(client.retained("#", 1, 2)).toBe("unavailable");
+    expect(client.unsubscribe("t", 3)).toBe("unavailable");
     expect(client.acceptInbound(1)).toBe("full");
   });
 
   it("for a single request publishes and reads, and leaves no session behind", () => {
     const { world, open } = site();
-    const client = open().puppet.connect("c", { transient: true });
+    const client = open().puppet.connect("c", { kind: "single" });
     const heard = world.listen("t");
     expect(client.publish(messageOf("t", "m", 1, true), 1)).toBe("accepted");
-    expect(client.retained("t", 1)).toHaveLength(1);
+    expect(client.retained("t", 1, 2)).toHaveLength(1);
     expect(client.subscribe("t", { qos: 0 }, 1)).toBe("forbidden");
     expect([heard.length, world.sessions.count, world.connects.length]).toEqual([1, 0, 0]);
   });
@@ -284,7 +284,7 @@ describe("clients of one aggregate", () => {
     puppet.connect("a", { aggregate: "all" }).subscribe("t", { qos: 0, noLocal: true }, 1);
     const elsewhere = new Puppets();
     world.streams("puppet", elsewhere).connect();
-    const request = elsewhere.last.connect("b", { aggregate: "all", transient: true });
+    const request = elsewhere.last.connect("b", { aggregate: "all", kind: "single" });
     expect(request.publish(messageOf("t", "m"), 1)).toBe("accepted");
     expect(puppet.take()).toEqual([]);
   });

@@ -56,7 +56,7 @@ describe("a shared message that nobody settled", () => {
     const first = come("a");
     first.client.subscribe("$share/g/t", { qos: 1 }, 1);
     world.publish("t", "m", { qos: 1 });
-    first.client.unsubscribe("$share/g/t");
+    first.client.unsubscribe("$share/g/t", 9);
     const second = come("b");
     second.client.subscribe("$share/g/t", { qos: 1 }, 1);
     first.client.setSessionExpiry(ZERO);
@@ -92,7 +92,7 @@ it("CONNECT is refused when what it changes cannot be committed, and waits no lo
   const told = commitWhenTold();
   const { world, puppets, listener } = site({ commits: told.commits });
   listener.connect();
-  expect(puppets.last.tryConnect("c", { kept: true, sessionExpiry: seconds(60) })).toBe("pending");
+  expect(puppets.last.tryConnect("c", { committed: true, sessionExpiry: seconds(60) })).toBe("pending");
   told.failAll();
   world.settle();
   expect(puppets.last.connects).toMatchObject([{ answer: { ok: false, refusal: "unavailable" } }]);

@@ -86,10 +86,13 @@ describe("limits of a datagram listener", () => {
     const { world, puppets } = limited({ messageRate: 10, byteRate: 1000 });
     const network = world.datagrams("puppet", puppets);
     network.device().send(text("x"));
-    const transient = kind === "single requests";
-    const client = puppets.last.connect("c", { transient });
+    const single = kind === "single requests";
+    const client = puppets.last.connect("c", { kind: single ? "single" : "session" });
     const publish = (payload: string) =>
-      (transient ? puppets.last.connect("c", { transient }) : client).publish(messageOf("t", payload), 1);
+      (single ? puppets.last.connect("c", { kind: single ? "single" : "session" }) : client).publish(
+        messageOf("t", payload),
+        1,
+      );
     const answers = Array.from({ length: 20 }, () => publish("m"));
     expect(answers.filter((answer) => answer === "congested")).toHaveLength(10);
     world.advance(seconds(1));

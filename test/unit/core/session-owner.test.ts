@@ -24,8 +24,8 @@ const USERS = [undefined, "alice", "bob"] as const;
 const WAYS = {
   resume: { cleanStart: false },
   begin: { cleanStart: true },
-  wake: { resume: true },
-  request: { transient: true },
+  wake: { kind: "resume" },
+  request: { kind: "single" },
 } as const;
 
 it.each(["refuse", "anew"] as const)(
@@ -75,12 +75,12 @@ it("what nobody was proven for ends when somebody proven comes with its client i
 
 it("a further session belongs to the user of its client", () => {
   const { come } = site();
-  const open = (of: Client | undefined, puppet: ReturnType<typeof come>["puppet"]) =>
-    puppet.tryConnect("S//work", { of, sessionExpiry: seconds(60) });
+  const open = (of: Client, puppet: ReturnType<typeof come>["puppet"]) =>
+    puppet.tryConnect("S//work", { kind: "further", of, sessionExpiry: seconds(60) });
   const bob = come("bob", { clientId: "b" });
-  expect(open(bob.client, bob.puppet)).toMatchObject({ ok: true });
+  expect(open(bob.client!, bob.puppet)).toMatchObject({ ok: true });
   const alice = come("alice", { clientId: "a" });
-  expect(open(alice.client, alice.puppet)).toMatchObject({ ok: false, refusal: "forbidden" });
+  expect(open(alice.client!, alice.puppet)).toMatchObject({ ok: false, refusal: "forbidden" });
   // Nor as a client id of its own.
   expect(come("alice", { clientId: "S//work" }).answer).toMatchObject({ ok: false, refusal: "forbidden" });
 });

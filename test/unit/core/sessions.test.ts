@@ -132,11 +132,11 @@ describe("a session whose client is away", () => {
     const { open } = site();
     const refused = { ok: false, refusal: "unavailable" };
     const { stream, puppet } = open();
-    expect(puppet.tryConnect("c", { resume: true })).toMatchObject(refused);
+    expect(puppet.tryConnect("c", { kind: "resume" })).toMatchObject(refused);
     puppet.connect("c", { sessionExpiry: minutes(1) });
-    expect(open().puppet.tryConnect("c", { resume: true })).toMatchObject(refused);
+    expect(open().puppet.tryConnect("c", { kind: "resume" })).toMatchObject(refused);
     stream.drop();
-    const resumed = open().puppet.tryConnect("c", { resume: true, sessionExpiry: minutes(1) });
+    const resumed = open().puppet.tryConnect("c", { kind: "resume", sessionExpiry: minutes(1) });
     expect(resumed).toMatchObject({ ok: true, sessionPresent: true });
   });
 });

@@ -1,13 +1,13 @@
 /** Users that prove who they are by a password, and the endpoint names that they may use. */
 import { describe, expect, it } from "vitest";
-import type { ConnectRequest } from "#core/contract/client.ts";
+import type { Credentials } from "#core/contract/client.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 import { identityOf } from "../../support/policy.ts";
 
 const NEEDS_PASSWORD = {
   policy: {
-    authenticate: (request: ConnectRequest, peer: Peer) => {
+    authenticate: (request: Credentials, peer: Peer) => {
       const { clientId, username, password, endpointName } = request;
       if (String(Buffer.from(password ?? "")) !== `secret of ${username}`)
         return { ok: false, refusal: "unauthenticated", reason: "" } as const;

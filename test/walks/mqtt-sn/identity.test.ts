@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ConnectRequest } from "#core/contract/client.ts";
+import type { LoginRequest } from "#core/contract/client.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 import { permissive } from "../../support/world.ts";
 
@@ -8,10 +8,10 @@ const text = (bytes: Uint8Array | undefined): string | undefined =>
 
 /** A world whose policy writes down what it is asked. */
 function asking(config: Record<string, unknown>, files?: Record<string, Uint8Array>) {
-  const asked: ConnectRequest[] = [];
+  const asked: LoginRequest[] = [];
   const made = snWorld(config, files === undefined ? {} : { files }, {
     authenticate: (request, peer, now) => {
-      asked.push(request);
+      asked.push(request as LoginRequest);
       return permissive("mqtt-sn").authenticate(request, peer, now);
     },
   });

@@ -1,4 +1,4 @@
-import type { Pending, PublishAnswer, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
 import type { ChannelStatus, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
@@ -106,8 +106,12 @@ export class SitesOfPeer {
     this.#ownerOf(client)?.deliver(client, delivery, now);
   }
 
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant): void {
     this.#find(ticket % SITES_MAX)?.site.answered(ticket, answer, now);
+  }
+
+  found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
+    this.#find(ticket % SITES_MAX)?.site.found?.(ticket, answer, now);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {

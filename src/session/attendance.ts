@@ -1,0 +1,104 @@
+import { sharedPrefix } from "../bus/topic.ts";
+import type { SubscribeOptions, Will } from "../contract/client.ts";
+import type { Identity } from "../contract/identity.ts";
+import { SmallMap } from "../lib/small-map.ts";
+import type { Duration, Instant } from "../lib/time.ts";
+import { sessionKey } from "./context.ts";
+import { InboundIds } from "./inbound.ts";
+import { valueOfMemo } from "./memo.ts";
+
+/**
+ * What stays on this machine of a client's session, whoever runs its queue: its name, its will, its expiry, a mirror of
+ * its subscriptions, the inbound QoS 2 ids, the mountpoint, and what the gateway remembers of it.
+ */
+export class Attendance {
+  readonly key: string;
+  readonly gateway: string;
+  readonly clientId: string;
+  readonly subscriptions = new SmallMap<string, SubscribeOptions>();
+  /** Prefix of this client's topics on the bus; removed again on delivery. */
+  mountpoint = "";
+  /** How long the session outlives its connection; above zero it is durable. */
+  expiry: Duration;
+  /**
+   * Its client has no connection that could break, and counts as connected until then, whatever becomes of this
+   * process: the session is durable for as long.
+   */
+  expectedUntil: Instant | undefined = undefined;
+  will: Will | undefined = undefined;
+  username: string | undefined = undefined;
+  /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
+  proven: string | undefined = undefined;
+  /** As its client came last; what rules are asked about while it is away. Undefined: older than that was kept. */
+  identity: Identity | undefined = undefined;
+  /** Read back from a store that did not know yet whose it is. */
+  unclaimed = false;
+  /** What the client shares with others on the bus, if it does. */
+  owner: object | undefined = undefined;
+  /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */
+  leftAt: Instant | undefined = undefined;
+  #memo: unknown = undefined;
+  /** Made at the first use: most devices never publish at QoS 2. */
+  #inbound: InboundIds | undefined = undefined;
+
+  constructor(gateway: string, clientId: string, expiry: Duration) {
+    this.gateway = gateway;
+    this.clientId = clientId;
+    this.key = sessionKey(gateway, clientId);
+    this.expiry = expiry;
+  }
+
+  belongsTo(proven: string | undefined): boolean {
+    return this.unclaimed || this.proven === proven;
+  }
+
+  get durable(): boolean {
+    return this.expiry > 0 || this.expectedUntil !== undefined;
+  }
+
+  /** State of the gateway that lives as long as the session: a value, or while connected who makes it (`toJSON`). */
+  get memo(): unknown {
+    return valueOfMemo(this.#memo);
+  }
+
+  set memo(memo: unknown) {
+    this.#memo = memo;
+  }
+
+  get inboundIds(): readonly number[] {
+    return this.#inbound?.ids ?? [];
+  }
+
+  get inboundCount(): number {
+    return this.#inbound?.size ?? 0;
+  }
+
+  /** The packet id of a QoS 2 publish, of which at most `limit` wait for their release. */
+  takeInbound(packetId: number, limit: number): "new" | "duplicate" | "full" {
+    this.#inbound ??= new InboundIds();
+    return this.#inbound.accept(packetId, limit);
+  }
+
+  /** False when the id was not known. */
+  dropInbound(packetId: number): boolean {
+    return this.#inbound?.release(packetId) === true;
+  }
+
+  restoreInbound(packetId: number): void {
+    this.#inbound ??= new InboundIds();
+    this.#inbound.restore(packetId);
+  }
+
+  /** A filter as it stands on the bus: the mountpoint goes inside a shared subscription's prefix. */
+  mounted(filter: string): string {
+    const { mountpoint } = this;
+    if (mountpoint === "") return filter;
+    const prefix = sharedPrefix(filter);
+    return prefix + mountpoint + filter.slice(prefix.length);
+  }
+
+  /** A bus topic as this client knows it. */
+  unmounted(topic: string): string {
+    return topic.startsWith(this.mountpoint) ? topic.slice(this.mountpoint.length) : topic;
+  }
+}

@@ -1,0 +1,312 @@
+import type { Commits } from "../bus/commits.ts";
+import type { Gate } from "../bus/gate.ts";
+import type { Message, QoS } from "../bus/message.ts";
+import type {
+  ClientId,
+  Pending,
+  PublishAnswer,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+  WillAnswer,
+} from "../contract/answers.ts";
+import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import { type Duration, type Instant, ZERO } from "../lib/time.ts";
+import type { Aggregate } from "./aggregate.ts";
+import type { Attendance } from "./attendance.ts";
+import { sessionKey } from "./context.ts";
+import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening, SessionEngine } from "./engine.ts";
+import type { Session } from "./session.ts";
+import type { Departure, Sessions } from "./sessions.ts";
+
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
+const NO_SESSION = { ok: false, refusal: "unavailable", reason: "no session to resume" } as const;
+const ANOTHER_USERS = {
+  ok: false,
+  refusal: "forbidden",
+  reason: "this client id has a session of another user",
+} as const;
+const NOT_KEPT = { ok: false, refusal: "unavailable", reason: "its session cannot be kept now" } as const;
+const FULL = { ok: false, refusal: "quota", reason: "session limit reached" } as const;
+
+/** Sessions and bus in this process: everything but what a store must keep is answered in the same turn. */
+export class EmbeddedEngine implements SessionEngine {
+  readonly sessions: Sessions;
+  readonly gate: Gate;
+  readonly commits: Commits | undefined;
+
+  constructor(sessions: Sessions, commits: Commits | undefined) {
+    this.sessions = sessions;
+    this.gate = sessions.gate;
+    this.commits = commits;
+  }
+
+  enter(client: EngineClient): EngineSession {
+    return new EmbeddedSession(this, client);
+  }
+
+  refuses({ gateway, sessionId, proven }: EngineClient): boolean {
+    return this.sessions.refuses(gateway, sessionId, proven);
+  }
+
+  aggregate(gateway: string, clientId: ClientId): Aggregate {
+    return this.sessions.aggregate(gateway, clientId);
+  }
+
+  *absent(): Generator<Session> {
+    for (const session of this.sessions.all()) if (!session.connected) yield session;
+  }
+
+  revoke(attendance: Attendance, filter: string): void {
+    this.sessions.revoke(attendance as Session, filter);
+  }
+
+  discard(attendance: Attendance): void {
+    this.sessions.discard(attendance as Session);
+  }
+
+  get mayPublishWill() {
+    return this.sessions.mayPublishWill;
+  }
+
+  set mayPublishWill(may: SessionEngine["mayPublishWill"]) {
+    this.sessions.mayPublishWill = may;
+  }
+
+  memos(gateway: string): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }> {
+    return this.sessions.memos(gateway);
+  }
+
+  lastWord(
+    gateway: string,
+    clientId: ClientId,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+    said: () => void,
+  ): void {
+    if (this.sessions.lastWord(gateway, clientId, word, memo)) said();
+  }
+}
+
+/** A client's way to its session here; without one it can publish and read. */
+class EmbeddedSession implements EngineSession {
+  readonly #engine: EmbeddedEngine;
+  readonly #client: EngineClient;
+  #session: Session | undefined = undefined;
+  /** Whom no-local takes it for: what it shares with others, or its session. */
+  #from: object | undefined;
+  readonly publisher: string;
+  /** The session wrote something (an inbound QoS 2 id) that the next acknowledgement must wait for. */
+  #writesBefore = -1;
+
+  constructor(engine: EmbeddedEngine, client: EngineClient) {
+    this.#engine = engine;
+    this.#client = client;
+    this.#from = client.aggregate;
+    this.publisher = client.aggregate?.key ?? sessionKey(client.gateway, client.sessionId);
+  }
+
+  // ---- coming and going
+
+  open(opening: Opening, ticket: Ticket): OpenAnswer | Pending {
+    const { sessions, commits } = this.#engine;
+    const { gateway, sessionId: clientId, proven } = this.#client;
+    const { kind, cleanStart, expiry } = opening;
+    if (kind === "resume" && !this.#resumable(sessions.get(gateway, clientId), opening)) return NO_SESSION;
+    const opened = sessions.open({ gateway, clientId, proven, cleanStart, expiry });
+    if (opened === "full") return FULL;
+    if (opened === "another-users") return ANOTHER_USERS;
+    const { session, present } = opened;
+    this.#session = session;
+    this.#from ??= session;
+    this.#prepare(session, opening, present);
+    sessions.occupy(session, this.#client, 0);
+    for (const { filter, options } of opening.subscriptions) sessions.subscribe(session, filter, options);
+    const answer: OpenAnswer = { ok: true, sessionPresent: present };
+    if (!opening.committed || !session.durable || commits === undefined || commits.failing === true)
+      return answer;
+    // A client that is told that it has a session has it after a crash: all that the store was told is committed, also
+    // of its connection before.
+    commits.whenCommitted((failed) => this.#client.opened(ticket, failed ? NOT_KEPT : answer));
+    return "pending";
+  }
+
+  #resumable(session: Session | undefined, { expected }: Opening): boolean {
+    if (session === undefined || session.connected || !session.belongsTo(this.#client.proven)) return false;
+    if (expected === undefined) return true;
+    const now = this.#engine.sessions.context.clock.now();
+    return (session.expectedUntil ?? ZERO) > now && expected(session.memo);
+  }
+
+  #prepare(session: Session, { kind, will }: Opening, present: boolean): void {
+    const { mountpoint, aggregate, username, identity } = this.#client;
+    const moved = session.mountpoint !== mountpoint || session.owner !== aggregate;
+    session.owner = aggregate;
+    // Another user name, or changed rules: its subscriptions move under the new prefix.
+    if (present && moved) this.#engine.sessions.remount(session, mountpoint);
+    session.mountpoint = mountpoint;
+    session.username = username;
+    session.identity = identity;
+    if (kind === "session") session.will = will;
+  }
+
+  leave(how: Departure): void {
+    const { sessions } = this.#engine;
+    if (this.#session !== undefined) sessions.leave(this.#session, how, sessions.context.clock.now());
+  }
+
+  // ---- asks
+
+  publish(message: Message, ticket: Ticket): PublishAnswer | Pending {
+    message.publisher = this.publisher;
+    const since = this.#writesBefore;
+    this.#writesBefore = -1;
+    return this.#engine.gate.ask(message, this.#from, this.#client, ticket, since);
+  }
+
+  publishLater(message: Message, due: Instant, ticket: Ticket): PublishAnswer | Pending {
+    message.publisher = this.publisher;
+    const since = this.#writesBefore;
+    this.#writesBefore = -1;
+    return this.#engine.gate.askLater(message, due, this.#client, ticket, since);
+  }
+
+  subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
+    const session = this.#session;
+    const { commits, sessions } = this.#engine;
+    if (session === undefined) return "forbidden";
+    if (commits?.failing === true && session.durable) return "unavailable";
+    const writes = commits?.writes ?? 0;
+    sessions.subscribe(session, filter, options);
+    return this.#onceCommitted(ticket, options.qos, writes);
+  }
+
+  unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+    const session = this.#session;
+    if (session === undefined) return "no-subscription";
+    const writes = this.#engine.commits?.writes ?? 0;
+    if (!this.#engine.sessions.unsubscribe(session, filter)) return "no-subscription";
+    return this.#onceCommitted(ticket, "unsubscribed", writes);
+  }
+
+  retained(filter: string, limit: number): RetainedAnswer {
+    const { mountpoint } = this.#client;
+    const found = this.#engine.gate.bus.retained(mountpoint + filter, limit);
+    if (mountpoint === "") return found;
+    return found.map((message) => message.withTopic(message.topic.slice(mountpoint.length)));
+  }
+
+  setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
+    const session = this.#session;
+    if (session === undefined) return "unavailable";
+    const writes = this.#engine.commits?.writes ?? 0;
+    this.#engine.sessions.setWill(session, will);
+    return this.#onceCommitted(ticket, "accepted", writes);
+  }
+
+  get told(): number {
+    return this.#engine.commits?.writes ?? 0;
+  }
+
+  committed(ticket: Ticket, since: number): "accepted" | Pending {
+    return this.#onceCommitted(ticket, "accepted", since);
+  }
+
+  #onceCommitted<Answer extends 0 | 1 | 2 | "accepted" | "unsubscribed">(
+    ticket: Ticket,
+    answer: Answer,
+    since: number,
+  ): Answer | Pending {
+    const { commits } = this.#engine;
+    if (commits === undefined || commits.writes === since) return answer;
+    commits.await(this.#client, ticket, answer, since);
+    return "pending";
+  }
+
+  // ---- what is known here
+
+  get expiry(): Duration | undefined {
+    return this.#session?.expiry;
+  }
+
+  setExpiry(expiry: Duration): void {
+    if (this.#session !== undefined) this.#engine.sessions.setExpiry(this.#session, expiry);
+  }
+
+  get attendance(): Attendance | undefined {
+    return this.#session;
+  }
+
+  get expectedUntil(): Instant | undefined {
+    return this.#session?.expectedUntil;
+  }
+
+  expectUntil(until: Instant | undefined): void {
+    if (this.#session !== undefined) this.#engine.sessions.expect(this.#session, until);
+  }
+
+  get subscriptions(): ReadonlyMap<string, SubscribeOptions> {
+    return this.#session?.subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
+  get memo(): unknown {
+    return this.#session?.memo;
+  }
+
+  remember(memo: unknown): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    session.memo = memo;
+    session.save();
+  }
+
+  acceptInbound(packetId: number): Receipt {
+    if (this.#session === undefined) return "full";
+    if (this.#writesBefore < 0) this.#writesBefore = this.#engine.commits?.writes ?? -1;
+    return this.#session.acceptInbound(packetId);
+  }
+
+  get inboundLeft(): number {
+    return this.#session?.inboundLeft ?? 0;
+  }
+
+  releaseInbound(packetId: number): boolean {
+    return this.#session?.releaseInbound(packetId) === true;
+  }
+
+  // ---- deliveries
+
+  credit(window: number): void {
+    this.#session?.credit(window);
+  }
+
+  settle(id: DeliveryId, outcome: Outcome): void {
+    this.#session?.settle(id, outcome);
+  }
+
+  failed(at: DeliveryId | undefined): GivenUp | undefined {
+    return this.#session?.failed(at);
+  }
+
+  received(id: DeliveryId): "accepted" | Pending {
+    return this.#session?.received(id) ?? "accepted";
+  }
+
+  flush(): void {
+    this.#session?.flush();
+  }
+
+  get queued(): number {
+    return this.#session?.queued ?? 0;
+  }
+
+  unsettledQos(id: DeliveryId): QoS | undefined {
+    return this.#session?.unsettledQos(id);
+  }
+
+  get unsettled(): number {
+    return this.#session?.unsettled ?? 0;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The engine port: where the door gets sessions and the bus from. `embedded-engine.ts` runs both in this process; an
+ * engine may as well stand before a broker that is somewhere else. So every ask whose answer such a broker would have
+ * to be asked for may be answered with `pending`, and then the answer comes later to the client that asked, under the
+ * ticket of the ask. What an engine can know by itself (credit, settling, ids, the memo) is done at once.
+ *
+ * The engine never calls a client while that client's own call into it runs.
+ */
+import type { Asker } from "../bus/commits.ts";
+import type { Message, QoS } from "../bus/message.ts";
+import type {
+  ClientId,
+  Pending,
+  PublishAnswer,
+  Refusal,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+  WillAnswer,
+} from "../contract/answers.ts";
+import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import type { Identity } from "../contract/identity.ts";
+import type { Duration, Instant } from "../lib/time.ts";
+import type { Aggregate } from "./aggregate.ts";
+import type { Attendance } from "./attendance.ts";
+import type { Occupant } from "./context.ts";
+import type { Departure } from "./sessions.ts";
+
+/** A client of the door, as an engine sees it: who it is, and where deliveries and answers go. */
+export interface EngineClient extends Occupant, Asker {
+  readonly gateway: string;
+  /** The client id that its session goes by. */
+  readonly sessionId: ClientId;
+  readonly username: string | undefined;
+  /** Who was proven, in one text; a session belongs to that. */
+  readonly proven: string | undefined;
+  readonly identity: Identity;
+  /** Prefix of its topics; published topics have it already, filters and delivered topics have not. */
+  readonly mountpoint: string;
+  readonly aggregate: Aggregate | undefined;
+  /** The answer to a publish, subscribe, unsubscribe, change of will, or `committed` that was pending. */
+  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer | UnsubscribeAnswer | WillAnswer): void;
+  /** The answer to a look-up of retained messages that was pending. */
+  found(ticket: Ticket, answer: RetainedAnswer): void;
+  /** The answer to an `open` that was pending. */
+  opened(ticket: Ticket, answer: OpenAnswer): void;
+}
+
+/** A delivery that was given up, for the log. */
+export interface GivenUp {
+  readonly topic: string;
+  readonly failures: number;
+}
+
+/** What kind of session a client wants. */
+export interface Opening {
+  /** `session`: its own, taken over where it is in use. `resume`: only one that exists and is not in use. */
+  readonly kind: "session" | "resume";
+  /** Throw away an earlier session of this client id. */
+  readonly cleanStart: boolean;
+  readonly expiry: Duration;
+  readonly will: Will | undefined;
+  /** What `credit` will be called with first. Until then nothing is handed out. */
+  readonly credit: number;
+  /** Answer when what letting the client in changes is safe. */
+  readonly committed: boolean;
+  /** Made for the client as it comes in. */
+  /** `resume`: only one whose client is expected still, and was left with such a memo. */
+  readonly expected: ((memo: unknown) => boolean) | undefined;
+  readonly subscriptions: readonly { readonly filter: string; readonly options: SubscribeOptions }[];
+}
+
+/** `forbidden`: the session is another user's. */
+export type OpenAnswer =
+  | { readonly ok: true; readonly sessionPresent: boolean }
+  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
+
+/** One client's way into an engine, from its first ask to `leave`. */
+export interface EngineSession {
+  /** Once, and before all else; a client that makes single requests never opens, and can publish and read. */
+  open(opening: Opening, ticket: Ticket): OpenAnswer | Pending;
+  /** Ends the connection, in whatever state it is. `lost`: its will is due. Nothing comes to the client any more. */
+  leave(how: Departure): void;
+
+  /** At QoS 1 and 2 an answer means: accepted, and safe where something must keep it. */
+  publish(message: Message, ticket: Ticket): PublishAnswer | Pending;
+  publishLater(message: Message, due: Instant, ticket: Ticket): PublishAnswer | Pending;
+  subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending;
+  unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending;
+  /** Topics of what is found are as the client knows them. */
+  retained(filter: string, limit: number, ticket: Ticket): RetainedAnswer | Pending;
+  setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending;
+
+  /** How much has been told to the store so far, and whether what was told since then is committed. */
+  readonly told: number;
+  committed(ticket: Ticket, since: number): "accepted" | Pending;
+
+  // What is known here.
+  /** Its part that stays here; undefined without a session. */
+  readonly attendance: Attendance | undefined;
+  /** Under which name what it publishes is known. */
+  readonly publisher: string;
+  /** As granted; undefined without a session. */
+  readonly expiry: Duration | undefined;
+  setExpiry(expiry: Duration): void;
+  /** See `Client.expectUntil`. */
+  readonly expectedUntil: Instant | undefined;
+  expectUntil(until: Instant | undefined): void;
+  readonly subscriptions: ReadonlyMap<string, SubscribeOptions>;
+  readonly memo: unknown;
+  remember(memo: unknown): void;
+  acceptInbound(packetId: number): Receipt;
+  readonly inboundLeft: number;
+  releaseInbound(packetId: number): boolean;
+
+  // Deliveries.
+  credit(window: number): void;
+  settle(id: DeliveryId, outcome: Outcome): void;
+  received(id: DeliveryId): "accepted" | Pending;
+  /** The channel failed: at this delivery, or at something else. What has been given up because of that. */
+  failed(at: DeliveryId | undefined): GivenUp | undefined;
+  /** The transport takes more again. */
+  flush(): void;
+  readonly queued: number;
+  readonly unsettled: number;
+  unsettledQos(id: DeliveryId): QoS | undefined;
+}
+
+/** Sessions and bus, wherever they are. */
+export interface SessionEngine {
+  /** `single`: for one request or a few; there is no session behind it. */
+  enter(client: EngineClient, single: boolean): EngineSession;
+  /** A session by this client's name belongs to somebody else: it may not act under that name. */
+  refuses(client: EngineClient): boolean;
+  /** What clients that share this identity have in common. */
+  aggregate(gateway: string, clientId: ClientId): Aggregate;
+  /** Those whose clients are away. */
+  absent(): Iterable<Attendance>;
+  /** Ends a subscription to which its client has no right any more, with what waits because of it. */
+  revoke(attendance: Attendance, filter: string): void;
+  /** Ends a session to which nobody can come back. */
+  discard(attendance: Attendance): void;
+  /** Asked before a will is published. */
+  mayPublishWill: ((attendance: Attendance, will: Will) => boolean) | undefined;
+  /** What a gateway remembers of its sessions. */
+  memos(gateway: string): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  /** See `GatewayHost.lastWord`. */
+  lastWord(
+    gateway: string,
+    clientId: ClientId,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+    said: () => void,
+  ): void;
+}
