@@ -132,11 +132,9 @@ export function compose(
   const lifecycle = new Lifecycle(core, policy, openers);
   const judgement = new Judgement(core, policy, () => lifecycle.listeners.map(({ door }) => door));
   if (kept !== undefined && state !== undefined) {
-    const started = clock.now();
-    const progress = everySoOften(clock, (far: Restored) => log.info({ ...far }, "restoring from the store"));
-    const restored = new Restoration(kept.store, state, sessions, bus, clock, context, progress).run();
-    const took = inSeconds(between(started, clock.now()));
-    log.info({ ...restored, seconds: took }, "restored from the store");
+    const from = (progress: (far: Restored) => void): Restoration =>
+      new Restoration(kept.store, state, sessions, bus, clock, context, progress);
+    restore(from, clock, log);
   }
   openGateways(config, modules, core, metrics, lifecycle);
   // The rules may be others than those of the life before.
@@ -145,20 +143,18 @@ export function compose(
   const reload = new Reload({ log, policy, lifecycle, judge, observer }, config, prepared);
   everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   return {
-    ...{
-      config,
-      core,
-      deadlines,
-      bus,
-      gate,
-      sessions,
-      sessionCounters,
-      policy,
-      lifecycle,
-      metrics,
-      kept,
-      events,
-    },
+    config,
+    core,
+    deadlines,
+    bus,
+    gate,
+    sessions,
+    sessionCounters,
+    policy,
+    lifecycle,
+    metrics,
+    kept,
+    events,
     async open() {
       for (const listener of openListeners(config)) {
         await lifecycle
@@ -177,6 +173,16 @@ export function compose(
       await kept?.store.close();
     },
   };
+}
+
+/** Brings back what the store has kept, and says how far it is where that takes long. */
+function restore(from: (progress: (far: Restored) => void) => Restoration, clock: Clock, log: Log): void {
+  const started = clock.now();
+  const restored = from(
+    everySoOften(clock, (far: Restored) => log.info({ ...far }, "restoring from the store")),
+  ).run();
+  const took = inSeconds(between(started, clock.now()));
+  log.info({ ...restored, seconds: took }, "restored from the store");
 }
 
 /** Authenticators are counted by name and result, and their trouble is logged with their name. */

@@ -7,7 +7,6 @@ export default defineConfig({
   resolve: { conditions: ["dev"] },
   ssr: { resolve: { conditions: ["dev"] } },
   test: {
-    include: ["test/**/*.test.ts"],
     // Real file systems that get full: `npm run test:disk`.
     exclude: ["test/disk/**"],
     environment: "node",
@@ -16,6 +15,24 @@ export default defineConfig({
     // Files of one worker share their modules, which hold no state of a test: importing them anew took most of the time.
     isolate: false,
     testTimeout: 20_000,
+    projects: [
+      { extends: true, test: { name: "isthmus", include: ["test/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          // The same devices before an engine that is somewhere else (test/support/late-engine.ts).
+          name: "late engine",
+          include: [
+            "test/walks/**/*.test.ts",
+            "test/simulation/**/*.test.ts",
+            "test/contract/channel.test.ts",
+          ],
+          // Without gateways.
+          exclude: ["test/simulation/store/**"],
+          env: { ISTHMUS_TEST_ENGINE: "late" },
+        },
+      },
+    ],
     reporters: [["default", { summary: false }], new ClosingLine()],
   },
 });

@@ -60,6 +60,8 @@ export interface Awaiting {
 /** The same for a session that is being opened. */
 export interface AwaitingSession {
   readonly receipt: Uint8Array | undefined;
+  /** What the store had been told before the frame. */
+  told?: number;
   connected(answer: ConnectAnswer): Outcome;
 }
 
@@ -90,6 +92,8 @@ export class Connection {
   #awaiting: Map<Ticket, Awaiting> | undefined = undefined;
   #opening: Map<Ticket, AwaitingSession> | undefined = undefined;
   #finding: Map<Ticket, (messages: readonly Message[]) => void> | undefined = undefined;
+  /** What the store had been told before the frame that is being processed. */
+  #told = 0;
   #blocking = 0;
   #tickets = 0;
 
@@ -127,8 +131,8 @@ export class Connection {
   // ---- frames from the client
 
   handle(frame: Frame): void {
-    const { told } = this.client;
-    this.#concludeOnceKept(this.#process(frame), receiptOf(frame), told);
+    this.#told = this.client.told;
+    this.#concludeOnceKept(this.#process(frame), receiptOf(frame), this.#told);
   }
 
   #process(frame: Frame): Outcome {
@@ -247,6 +251,7 @@ export class Connection {
     if (answer === "pending") {
       this.#opening ??= new Map();
       this.#opening.set(ticket, awaiting);
+      awaiting.told = this.#told;
     }
     return answer;
   }
@@ -262,18 +267,18 @@ export class Connection {
     if (awaiting === undefined) return;
     this.#awaiting?.delete(ticket);
     if (awaiting.blocks === true) this.#blocking--;
-    const { told } = this.client;
+    this.#told = this.client.told;
     const outcome = awaiting.answered(answer);
     if (awaiting instanceof AwaitingStore) this.conclude(outcome, awaiting.receipt);
-    else this.#concludeOnceKept(outcome, awaiting.receipt, told);
+    else this.#concludeOnceKept(outcome, awaiting.receipt, this.#told);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer): void {
     const awaiting = this.#opening?.get(ticket);
     if (awaiting === undefined) return;
     this.#opening?.delete(ticket);
-    const { told } = this.client;
-    this.#concludeOnceKept(awaiting.connected(answer), awaiting.receipt, told);
+    this.#told = awaiting.told ?? this.client.told;
+    this.#concludeOnceKept(awaiting.connected(answer), awaiting.receipt, this.#told);
   }
 
   /** Answers are due: a DISCONNECT waits for all of them. */

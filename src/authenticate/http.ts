@@ -101,13 +101,7 @@ class HttpSource implements Source {
     this.#web.close();
   }
 
-  async #send(
-    url: LoginTemplate,
-    parameters: Named,
-    request: Credentials,
-    peer: Peer,
-    signal: AbortSignal,
-  ) {
+  async #send(url: LoginTemplate, parameters: Named, request: Credentials, peer: Peer, signal: AbortSignal) {
     const { method, format, headers, anonymous } = this.#config;
     const asked = anonymous ? { ...request, username: request.username ?? "" } : request;
     const form = method === "get" || format === "form";

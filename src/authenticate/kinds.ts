@@ -54,6 +54,7 @@ function counting(name: string, inner: OpenedAuthenticator, host: AuthenticateHo
     return answer;
   };
   return {
+    name,
     authenticate(request, peer, now, applicant) {
       const answer = inner.authenticate(request, peer, now, applicant);
       return answer instanceof Promise ? answer.then(counted) : counted(answer);
@@ -65,7 +66,7 @@ function counting(name: string, inner: OpenedAuthenticator, host: AuthenticateHo
 const OTHERS = ["pretend", "knows", "presharedKey", "rawKeyHolder", "close"] as const;
 
 /** All else that it can do, and only that: that a method is absent says something, too. */
-function others(inner: OpenedAuthenticator): Omit<OpenedAuthenticator, "authenticate"> {
+function others(inner: OpenedAuthenticator): Omit<OpenedAuthenticator, "authenticate" | "name"> {
   const present = OTHERS.filter((name) => inner[name] !== undefined);
   return Object.fromEntries(present.map((name) => [name, inner[name]?.bind(inner)]));
 }

@@ -160,6 +160,7 @@ export function parseUsers(source: string, name: string): Users {
 
 /** Users and clients in a YAML file, with password hashes. A user name is looked up first, then the client id. */
 export class UsersFile implements Authenticator {
+  readonly name = "users-file";
   readonly path: string;
   readonly #passwords: PasswordCheck;
   #users: Users;

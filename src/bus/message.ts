@@ -76,10 +76,6 @@ export class Message {
     return this.#copy(topic, this.payload, this.retain);
   }
 
-  withRetain(retain: boolean): Message {
-    return this.#copy(this.topic, this.payload, retain);
-  }
-
   /** The same message for the next member of a group. A copy: others may have it for the first time. */
   leftBehind(): Message {
     if (this.redelivered) return this;

@@ -149,12 +149,17 @@ export class BusClient implements Client, EngineClient {
     this.loop.found(ticket, answer);
   }
 
+  #due<Given>(answer: Given): Given {
+    if (answer === "pending") this.loop.asked();
+    return answer;
+  }
+
   get told(): number {
     return this.session.told;
   }
 
   kept(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.session.committed(ticket, since);
+    return this.#due(this.session.committed(ticket, since));
   }
 
   // ---- publishing
@@ -168,7 +173,7 @@ export class BusClient implements Client, EngineClient {
       return refusal;
     }
     core.counters.messagesReceived[message.qos].value++;
-    return this.#pass(message, ticket);
+    return this.#due(this.#pass(message, ticket));
   }
 
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
@@ -246,13 +251,14 @@ export class BusClient implements Client, EngineClient {
     const { subscriptions } = this.session;
     const limit = this.door.policy.limits.subscriptions;
     if (!subscriptions.has(filter) && subscriptions.size >= limit) return "quota";
-    return this.session.subscribe(filter, filter === asked ? options : { ...options, asked }, ticket);
+    const asking = filter === asked ? options : { ...options, asked };
+    return this.#due(this.session.subscribe(filter, asking, ticket));
   }
 
   unsubscribe(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
     if (this.ended) return "unavailable";
     const filter = this.#rewritten(asked);
-    return filter === undefined ? "no-subscription" : this.session.unsubscribe(filter, ticket);
+    return filter === undefined ? "no-subscription" : this.#due(this.session.unsubscribe(filter, ticket));
   }
 
   subscriptions(): ReadonlyMap<string, SubscribeOptions> {
@@ -262,7 +268,7 @@ export class BusClient implements Client, EngineClient {
   retained(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
     const refusal = this.mayRead(asked);
     if (refusal !== "accepted") return refusal;
-    return this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket);
+    return this.#due(this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket));
   }
 
   mayRead(asked: string): "accepted" | Refusal {
@@ -364,7 +370,8 @@ export class BusClient implements Client, EngineClient {
 
   setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     if (this.ended) return "unavailable";
-    return this.session.setWill(will === undefined ? undefined : this.door.willOf(this, will), ticket);
+    const allowed = will === undefined ? undefined : this.door.willOf(this, will);
+    return this.#due(this.session.setWill(allowed, ticket));
   }
 
   setSessionExpiry(expiry: Duration): void {

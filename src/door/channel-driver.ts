@@ -22,6 +22,8 @@ export interface ChannelDriver {
   rates: Rates | undefined;
 
   deliver(client: BusClient, delivery: Delivery): void;
+  /** An answer is due, which comes as `answered` or `found`. */
+  asked(): void;
   answered(ticket: Ticket, answer: Answer): void;
   found(ticket: Ticket, answer: RetainedAnswer): void;
   connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void;

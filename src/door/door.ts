@@ -74,14 +74,7 @@ export class Door {
     if (!(verdict instanceof Promise)) return this.#admit(loop, named, ticket, verdict);
     verdict.then(
       (late) => this.#answerLate(loop, named, ticket, late),
-      (error: unknown) => {
-        loop.note({ level: "warn", event: "authentication-failed", detail: { error: String(error) } });
-        this.#answerLate(loop, named, ticket, {
-          ok: false,
-          refusal: "unavailable",
-          reason: "authentication failed",
-        });
-      },
+      (error: unknown) => this.#answerLate(loop, named, ticket, failedVerdict(error)),
     );
     return "pending";
   }
@@ -140,8 +133,11 @@ export class Door {
     verdict: Verdict,
   ): ConnectAnswer | Pending {
     if (!verdict.ok) {
-      const { refusal, reason, why } = verdict;
+      const { refusal, reason, why, failure } = verdict;
       if (why !== undefined) loop.note({ level: "debug", event: "login-refused", detail: { why } });
+      if (failure !== undefined) {
+        loop.note({ level: "warn", event: "authentication-failed", detail: { ...failure } });
+      }
       return this.#refuse(refusal, reason);
     }
     const { identity } = verdict;
@@ -263,3 +259,11 @@ export class Door {
     return id;
   }
 }
+
+/** A policy that throws is our own bug: nobody is let in. */
+const failedVerdict = (error: unknown): Verdict => ({
+  ok: false,
+  refusal: "unavailable",
+  reason: "authentication failed",
+  failure: { authenticator: "policy", error: String(error) },
+});

@@ -62,6 +62,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #pausedByChannel = 0;
   /** Asks to connect that have no answer yet: what the channel was sent may depend on it. */
   #connecting = 0;
+  /** Other asks that have no answer yet. */
+  #asking = 0;
+  /** The peer sends no more, and still reads. */
+  #halfClosed = false;
   /** The peer sends no more, and what it has sent is still being worked on: why. */
   #endOfStream: string | undefined = undefined;
 
@@ -125,7 +129,12 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.#complete();
   }
 
+  asked(): void {
+    this.#asking++;
+  }
+
   answered(ticket: Ticket, answer: Answer): void {
+    this.#asking--;
     if (this.#state !== "open") return;
     if (this.#running) {
       this.#wait(() => this.channel.answered(ticket, answer, this.core.now));
@@ -141,6 +150,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   found(ticket: Ticket, answer: RetainedAnswer): void {
+    this.#asking--;
     this.#enter(() => this.channel.found?.(ticket, answer, this.core.now));
   }
 
@@ -183,14 +193,16 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     if (this.#state === "closed") return;
     // There is nobody left to whom a delivery could go.
     if (how !== "half") this.held = true;
+    this.#halfClosed = how === "half";
     const inOrder = how !== "broken" || this.#connecting === 0 || this.#endOfStream !== undefined;
     if (this.#state === "open" && this.#reads && inOrder) this.#endOfStream ??= reason;
     else this.gone(reason, how === "half");
   }
 
-  /** The channel has something to read that it was sent before. */
+  /** The channel has something to read that it was sent before, or to say to a peer that still reads. */
   get #reads(): boolean {
-    return this.#pausedByChannel > 0 || this.#connecting > 0;
+    if (this.#pausedByChannel > 0 || this.#connecting > 0) return true;
+    return this.#halfClosed && this.#asking > 0;
   }
 
   /** The transport is gone, or with `closeLink` to be ended from this side too. */

@@ -3,6 +3,7 @@ import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
+import type { AuthenticationFailure } from "./policy.ts";
 import type { AccessRule, AuthenticationSettings } from "./settings.ts";
 
 /** What one authenticator has to say about a client. */
@@ -38,6 +39,8 @@ export interface Applicant {
 
 /** One member of the authentication chain. A rejected promise refuses the client: the chain fails closed. */
 export interface Authenticator {
+  /** For the log: its kind, as in the configuration. */
+  readonly name: string;
   authenticate(
     request: Credentials,
     peer: Peer,
@@ -64,6 +67,8 @@ export interface Authenticator {
 
 /** What the transport has proven (certificate subject, PSK identity) is the user name. */
 export class TransportIdentityAuthenticator implements Authenticator {
+  readonly name = "transport-identity";
+
   authenticate(_request: Credentials, peer: Peer): AuthenticatorAnswer {
     if (peer.identity === undefined) return IGNORED;
     return { answer: "accepted", username: peer.identity };
@@ -100,6 +105,8 @@ export type Login =
       readonly reason: string;
       /** For the operator: it would tell a stranger which names there are. */
       readonly why?: string;
+      /** An authenticator could not do its work. */
+      readonly failure?: AuthenticationFailure;
     };
 
 export const anonymousLogin = (request: Credentials): Login => ({
@@ -168,11 +175,16 @@ export function runChain(
   applicant?: Applicant,
 ): Login | Promise<Login> {
   for (let index = 0; index < settings.chain.length; index++) {
-    const answer = settings.chain[index]!.authenticate(request, peer, now, applicant);
-    if (answer instanceof Promise)
-      return finishChain(settings, index, answer, { request, peer, now, applicant });
-    const login = conclude(answer, request);
-    if (login !== undefined) return login;
+    const authenticator = settings.chain[index]!;
+    try {
+      const answer = authenticator.authenticate(request, peer, now, applicant);
+      if (answer instanceof Promise)
+        return finishChain(settings, index, answer, { request, peer, now, applicant });
+      const login = conclude(answer, request);
+      if (login !== undefined) return login;
+    } catch (error) {
+      return failed(authenticator, error);
+    }
   }
   return concludeUnknown(settings, { request, peer, now, applicant });
 }
@@ -208,15 +220,23 @@ async function finishChain(
   asked: Asked,
 ): Promise<Login> {
   const { request, peer, now, applicant } = asked;
+  let at = index;
   try {
     let answer = await first;
-    for (let next = index + 1; ; next++) {
+    for (;;) {
       const login = conclude(answer, request);
       if (login !== undefined) return login;
-      if (next >= settings.chain.length) return await concludeUnknown(settings, asked);
-      answer = await settings.chain[next]!.authenticate(request, peer, now, applicant);
+      if (++at >= settings.chain.length) return await concludeUnknown(settings, asked);
+      answer = await settings.chain[at]!.authenticate(request, peer, now, applicant);
     }
-  } catch {
-    return refused("unavailable", "an authenticator failed");
+  } catch (error) {
+    return failed(settings.chain[at], error);
   }
 }
+
+const failed = (authenticator: Authenticator | undefined, error: unknown): Login => ({
+  ok: false,
+  refusal: "unavailable",
+  reason: "an authenticator failed",
+  failure: { authenticator: authenticator?.name ?? "the last of the chain", error: String(error) },
+});

@@ -9,9 +9,22 @@ import type { Duration, Instant } from "../lib/time.ts";
 
 export type { Identity } from "../contract/identity.ts";
 
+/** What kept an authenticator from its work. */
+export interface AuthenticationFailure {
+  readonly authenticator: string;
+  readonly error: string;
+}
+
 export type Verdict =
   | { readonly ok: true; readonly identity: Identity }
-  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string; readonly why?: string };
+  | {
+      readonly ok: false;
+      readonly refusal: Refusal;
+      readonly reason: string;
+      readonly why?: string;
+      /** An authenticator could not do its work: for the log, and not for the client. */
+      readonly failure?: AuthenticationFailure;
+    };
 
 export interface AutomaticSubscription {
   readonly filter: string;

@@ -26,6 +26,8 @@ export class Puppet implements Channel {
   readonly connects: { ticket: Ticket; answer: ConnectAnswer }[] = [];
   /** Settles each QoS 1 and 2 delivery at once. */
   settles = false;
+  /** Lets an engine that answers late do so. */
+  settle: (() => void) | undefined = undefined;
   wakeAt: Instant = NEVER;
   onReceive: ((bytes: Uint8Array, now: Instant) => void) | undefined = undefined;
   onDeliver: ((client: Client, delivery: Delivery) => void) | undefined = undefined;
@@ -88,7 +90,9 @@ export class Puppet implements Channel {
 
   /** Connects and expects to be let in at once. */
   connect(clientId: string, request: Wanted = {}): Client {
-    const answer = this.tryConnect(clientId, request);
+    const given = this.tryConnect(clientId, request);
+    if (given === "pending") this.settle?.();
+    const answer = given === "pending" ? (this.connects.pop()?.answer ?? given) : given;
     if (answer === "pending" || !answer.ok) throw new Error(`not let in: ${JSON.stringify(answer)}`);
     return answer.client;
   }
@@ -116,11 +120,14 @@ export class Puppets implements Endpoint {
   readonly all: Puppet[] = [];
   route: (datagram: Datagram, known: boolean) => Route = () => ({ to: "channel" });
   beacon: Endpoint["beacon"] = undefined;
+  /** Given by the world: lets an engine that answers late do so. */
+  settle: (() => void) | undefined = undefined;
   /** Runs on each puppet as it is made. */
   prepare: ((puppet: Puppet) => void) | undefined = undefined;
 
   open(_peer: unknown, host: ChannelHost): Puppet {
     const puppet = new Puppet(host);
+    puppet.settle = this.settle;
     this.all.push(puppet);
     this.prepare?.(puppet);
     return puppet;

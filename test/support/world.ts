@@ -30,6 +30,8 @@ import { EmbeddedEngine } from "#core/session/embedded-engine.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import { Sessions, type SessionsOptions } from "#core/session/sessions.ts";
+import { LateEngine } from "./late-engine.ts";
+import { Puppets } from "./puppet.ts";
 import { mulberry32 } from "./random.ts";
 
 export interface WorldOptions {
@@ -136,7 +138,11 @@ export class World {
         otherUser: options.otherUser ?? "refuse",
       },
     );
-    this.engine = new EmbeddedEngine(this.sessions, options.commits);
+    const embedded = new EmbeddedEngine(this.sessions, options.commits);
+    this.engine =
+      process.env["ISTHMUS_TEST_ENGINE"] === "late"
+        ? new LateEngine(embedded, mulberry32(options.seed ?? 1), (run) => this.#deferred.push(run))
+        : embedded;
     const world = this;
     this.core = {
       now: this.#now,
@@ -270,6 +276,7 @@ export class World {
 
   /** A stream listener of a gateway. */
   streams(gateway: string, endpoint: Endpoint, policy: Partial<ListenerPolicy> = {}): StreamListener {
+    if (endpoint instanceof Puppets) endpoint.settle = () => this.settle();
     return new StreamListener(this, this.#door(gateway, policy), endpoint);
   }
 

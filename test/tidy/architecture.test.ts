@@ -148,16 +148,16 @@ function rules(): IForbiddenRuleType[] {
       to: { path: "^(node:)?(net|tls|dgram)$" },
     },
     {
-      name: "no cycles at run time, but in LwM2M",
+      name: "no circle of files at run time, but in LwM2M",
       severity: "error",
-      from: { path: "^(src|gateways/(coap|mqtt|mqtt-sn|stomp))/" },
+      from: { path: "^(src|gateways)/", pathNot: "^gateways/lwm2m/" },
       to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
     },
     { name: "nothing unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
   ];
 }
 
-async function violations(): Promise<string[]> {
+async function cruised(): Promise<ICruiseResult> {
   const { output } = await cruise(["src", "gateways"], {
     ruleSet: { forbidden: rules() },
     validate: true,
@@ -169,13 +169,42 @@ async function violations(): Promise<string[]> {
       exportsFields: ["exports"],
     },
   });
-  return (output as ICruiseResult).summary.violations.map(
-    ({ rule, from, to }) => `${from} -> ${to} (${rule.name})`,
-  );
+  return output as ICruiseResult;
+}
+
+/**
+ * Still to be parted: authenticators read their own part of the configuration by its tools, and the configuration opens
+ * authenticators. The tools (defaults, validation, problems) want a floor below both.
+ */
+const MUTUAL = ["src/authenticate src/config"];
+
+const folderOf = (path: string): string | undefined => /^src\/[^/]+(?=\/)/.exec(path)?.[0];
+
+/** Pairs of folders of `src` of which each imports the other, types counted. */
+function mutualFolders({ modules }: ICruiseResult): string[] {
+  const imports = new Set<string>();
+  for (const { source, dependencies } of modules) {
+    const from = folderOf(source);
+    for (const { resolved } of dependencies) {
+      const to = folderOf(resolved);
+      if (from !== undefined && to !== undefined && from !== to) imports.add(`${from} ${to}`);
+    }
+  }
+  return [...imports].filter((pair) => {
+    const [from = "", to = ""] = pair.split(" ");
+    return from < to && imports.has(`${to} ${from}`);
+  });
 }
 
 describe("the architecture", () => {
+  const result = cruised();
+
   it("holds: nobody imports what the table of layers does not allow", async () => {
-    expect(await violations()).toEqual([]);
+    const { violations } = (await result).summary;
+    expect(violations.map(({ rule, from, to }) => `${from} -> ${to} (${rule.name})`)).toEqual([]);
+  }, 60_000);
+
+  it("has floors: no two folders of src import each other", async () => {
+    expect(mutualFolders(await result)).toEqual(MUTUAL);
   }, 60_000);
 });

@@ -55,8 +55,6 @@ export type Operation =
     }
   | { readonly kind: "cancel-observe-composite"; readonly paths: readonly Path[] };
 
-export type OperationKind = Operation["kind"];
-
 /** The path that answers name: that of the request, or all paths of a composite one. */
 export function requestPath(operation: Operation): string {
   switch (operation.kind) {

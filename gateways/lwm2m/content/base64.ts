@@ -15,7 +15,6 @@ export function decodeBase64Url(text: string): Uint8Array | undefined {
 
 export const encodeBase64 = (bytes: Uint8Array): string => viewOf(bytes).toString("base64");
 export const encodeBase64Url = (bytes: Uint8Array): string => viewOf(bytes).toString("base64url");
-export const encodeHex = (bytes: Uint8Array): string => viewOf(bytes).toString("hex");
 
 /** Hexadecimal in either case; `undefined` when the text is not. */
 export function decodeHex(text: string): Uint8Array | undefined {

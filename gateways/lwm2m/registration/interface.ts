@@ -144,7 +144,8 @@ export class RegistrationInterface {
         }),
         ...(location === undefined ? NEW_SESSION : FORMER_SESSION),
         sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),
-        credit: this.#shared.config.commands.max,
+        // Commands come when what the device is observed for has been asked for.
+        credit: 0,
         protocol: this.#shared.protocols.get(registration.version) ?? `LwM2M ${registration.version}`,
         gateway: "lwm2m",
       },
@@ -205,6 +206,7 @@ export class RegistrationInterface {
   #subscribed(device: Device, arriving: Arriving, answer: SubscribeAnswer, now: Instant): void {
     if (typeof answer === "string") this.#note("commands-refused", device.registration.ep, answer);
     arriving.begun(device, now);
+    device.client.credit(this.#shared.config.commands.max);
   }
 
   /**

@@ -12,9 +12,11 @@ import { accepted, HandClock, peerAt, requestOf, settingsWith } from "../../supp
 
 const now = 1_700_000_000_000 as Instant;
 const always = (answer: AuthenticatorAnswer | Promise<AuthenticatorAnswer>): Authenticator => ({
+  name: "test",
   authenticate: () => answer,
 });
 const late = (answer: AuthenticatorAnswer): Authenticator => ({
+  name: "test",
   authenticate: () => Promise.resolve(answer),
 });
 
@@ -117,4 +119,27 @@ describe("an identity that the transport has proven", () => {
   it("is nothing to a client that has none", () => {
     expect(login(chain)).toMatchObject({ ok: false, refusal: "unauthenticated" });
   });
+});
+
+describe("an authenticator that fails", () => {
+  const broken = (how: "at once" | "later"): Authenticator => ({
+    name: "broken",
+    authenticate: () => {
+      if (how === "later") return Promise.reject(new Error("no directory"));
+      throw new Error("no directory");
+    },
+  });
+
+  it.each(["at once", "later"] as const)(
+    "%s refuses the client, and is named for the log alone",
+    async (how) => {
+      const verdict = await login([broken(how), always({ answer: "accepted" })], requestOf());
+      expect(verdict).toEqual({
+        ok: false,
+        refusal: "unavailable",
+        reason: "an authenticator failed",
+        failure: { authenticator: "broken", error: "Error: no directory" },
+      });
+    },
+  );
 });

@@ -122,7 +122,7 @@ describe("a banned client", () => {
       bans: { max: 10, list: [ban({ user: "real" })] },
       authentication: {
         anonymous: false,
-        chain: [{ authenticate: () => ({ answer: "accepted", username: "real" }) }],
+        chain: [{ name: "test", authenticate: () => ({ answer: "accepted", username: "real" }) }],
       },
     });
     const listener = new ConfiguredPolicy(settings, clock).listener("mqtt", "tcp");

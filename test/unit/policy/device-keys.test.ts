@@ -7,7 +7,7 @@ import { settingsWith } from "../../support/policy.ts";
 
 const KEY = Uint8Array.of(1, 2, 3);
 const clock = { now: () => 0 as Instant };
-const ignoring: Authenticator = { authenticate: () => ({ answer: "ignored" }) };
+const ignoring: Authenticator = { name: "test", authenticate: () => ({ answer: "ignored" }) };
 const knowing = (identity: string): Authenticator => ({
   ...ignoring,
   presharedKey: (asked) => (asked === identity ? KEY : undefined),

@@ -29,6 +29,7 @@ describe("who may stay", () => {
       .listener("mqtt", "tcp")
       .mayStay(identityOf(fields), new HandClock().now());
   const knowing = (...names: string[]): Authenticator => ({
+    name: "test",
     authenticate: () => ({ answer: "ignored" }),
     knows: ({ username }) => names.includes(String(username)),
   });
@@ -37,7 +38,7 @@ describe("who may stay", () => {
   it("is a user whom some authenticator still knows", () => {
     expect(stays([knowing("ann"), knowing("bob")], bob)).toBe("accepted");
     expect(stays([knowing("ann")], bob)).toBe("unauthenticated");
-    expect(stays([{ authenticate: () => ({ answer: "ignored" }) }], bob)).toBe("accepted");
+    expect(stays([{ name: "test", authenticate: () => ({ answer: "ignored" }) }], bob)).toBe("accepted");
     expect(stays([], bob, true)).toBe("unauthenticated");
   });
 

@@ -133,7 +133,8 @@ describe.each(Object.keys(GATEWAYS))("%s", (name) => {
 it("a client that only ends its own direction reads the answers", async () => {
   const { world, listener } = mqttSite({}, {}, slow("mqtt", 2));
   const stream = listener.connect();
-  stream.send(mqtt(4, true));
+  // Without a DISCONNECT, which asks for no answers any more.
+  stream.send(mqtt(4, true).subarray(0, -2));
   stream.finish();
   await turnsOf(world, 20);
   const types: (string | undefined)[] = [];

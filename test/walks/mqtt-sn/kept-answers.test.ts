@@ -108,6 +108,6 @@ describe("when a commit fails", () => {
     const { commit, connected } = held({ inboundMax: 2 });
     const d1 = connected();
     for (const id of [1, 2, 3]) expect(d1.pubrel(id)).toEqual([]);
-    expect(commit(d1)).toEqual(["PUBCOMP #1", "PUBCOMP #2"]);
+    expect(commit(d1).sort()).toEqual(["PUBCOMP #1", "PUBCOMP #2"]);
   });
 });

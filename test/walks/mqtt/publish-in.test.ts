@@ -177,8 +177,10 @@ describe("answers to publishes", () => {
     );
     expect(heard).toHaveLength(2);
     expect(device.stream.readingPaused).toBe(true);
-    for (let round = 0; round < 3; round++) store.commitAll();
-    site.world.settle();
+    for (let round = 0; round < 3; round++) {
+      store.commitAll();
+      site.world.settle();
+    }
     expect(heard).toHaveLength(5);
     expect(device.take().map(({ messageId }) => messageId)).toEqual([1, 2, 3, 4, 5]);
     expect(device.stream.readingPaused).toBe(false);

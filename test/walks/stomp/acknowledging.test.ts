@@ -33,10 +33,15 @@ describe("S10 ACK and NACK by version", () => {
     const [first, second] = client.heard().map((one) => header(one, "message-id") ?? "");
     client.say("ACK", { "message-id": first ?? "", subscription: "0", receipt: "1" });
     client.say("NACK", { "message-id": second ?? "", subscription: "0", receipt: "2" });
-    expect(client.heard().map((one) => brief(one, "receipt-id", "redelivered"))).toEqual([
+    expect(
+      client
+        .heard()
+        .map((one) => brief(one, "receipt-id", "redelivered"))
+        .sort(),
+    ).toEqual([
+      "MESSAGE receipt-id=undefined redelivered=true",
       "RECEIPT receipt-id=1 redelivered=undefined",
       "RECEIPT receipt-id=2 redelivered=undefined",
-      "MESSAGE receipt-id=undefined redelivered=true",
     ]);
   });
 

@@ -190,11 +190,9 @@ describe("S6 login and passcode", () => {
     expect(client.stream.readingPaused).toBe(true);
     await Promise.resolve().then(() => Promise.resolve());
     world.settle();
-    expect(client.heard().map((one) => brief(one, "receipt-id"))).toEqual([
-      "CONNECTED receipt-id=undefined",
-      "RECEIPT receipt-id=1",
-      "RECEIPT receipt-id=2",
-    ]);
+    const [connected, ...receipts] = client.heard().map((one) => brief(one, "receipt-id"));
+    expect(connected).toBe("CONNECTED receipt-id=undefined");
+    expect(receipts.sort()).toEqual(["RECEIPT receipt-id=1", "RECEIPT receipt-id=2"]);
     expect(client.stream.readingPaused).toBe(false);
     expect(heard.map(({ payload }) => Buffer.from(payload).toString())).toEqual(["one", "two"]);
   });
