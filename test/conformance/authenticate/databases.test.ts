@@ -2,14 +2,15 @@
  * Databases as sources of identities: the tables and keys of EMQ X 4's and EMQX 5's manuals, on real servers, for clients
  * of three protocols. One suite, run over every kind of database.
  */
+
 import { createHash, pbkdf2Sync } from "node:crypto";
+import { connect } from "node:net";
 import { hashSync } from "bcryptjs";
 import coap from "coap";
 import { Redis } from "ioredis";
 import mqtt from "mqtt";
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
-import stompit from "stompit";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Chain, identityIn, openChain } from "../../support/chain.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
@@ -311,17 +312,16 @@ for (const [source, missing] of SOURCES) {
         expect.stringMatching(/^2/),
         "4.01",
       ]);
+      // Not with stompit, which throws on an ERROR frame that has a body of plain text.
       const overStomp = (passcode: string): Promise<string> =>
-        new Promise((resolve) => {
-          const connectHeaders = { host: "isthmus", "accept-version": "1.2", login: "ann", passcode };
-          const port = gateway!.port("stomp", "tcp");
-          const options = { host: "127.0.0.1", port, connectHeaders };
-          const connecting = stompit.connect(options, (error, client) => {
-            if (error !== null) return resolve("out");
-            client.destroy();
-            resolve("in");
+        new Promise((resolve, reject) => {
+          const socket = connect(gateway!.port("stomp", "tcp"), "127.0.0.1");
+          socket.once("error", reject);
+          socket.write(`CONNECT\naccept-version:1.2\nhost:isthmus\nlogin:ann\npasscode:${passcode}\n\n\0`);
+          socket.once("data", (frame) => {
+            socket.destroy();
+            resolve(frame.toString().startsWith("CONNECTED") ? "in" : "out");
           });
-          connecting.on("error", () => {});
         });
       expect([await overStomp("public"), await overStomp("wrong")]).toEqual(["in", "out"]);
     });

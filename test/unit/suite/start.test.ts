@@ -61,7 +61,7 @@ describe.concurrent("the suite, on a machine without the foreign programs", { ti
 
   test.skipIf(process.platform !== "linux")("says in a line what it installs where it may", async () => {
     const folder = programs({
-      sudo: 'shift; exec "$@"',
+      sudo: 'shift; [ "$1" = true ] || exec "$@"',
       env: 'shift; exec "$@"',
       "apt-get": 'echo "$@" >&2',
     });
