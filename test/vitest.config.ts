@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { ClosingLine } from "./support/closing-line.ts";
@@ -12,6 +13,8 @@ export default defineConfig({
     environment: "node",
     globalSetup: "test/support/install-programs.ts",
     pool: "threads",
+    // Many tests wait for sockets and processes: a machine with two cores is kept busy by two workers, not one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Files of one worker share their modules, which hold no state of a test: importing them anew took most of the time.
     isolate: false,
     testTimeout: 20_000,
