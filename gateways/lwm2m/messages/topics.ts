@@ -1,4 +1,5 @@
 /** Topic maps with placeholders: `%e` endpoint name, `%c` client id, `%u` user name, `%a` peer address. */
+import { fillTopic } from "#core/lib/topic-map.ts";
 
 export interface TopicNames {
   readonly command: string;
@@ -19,22 +20,13 @@ export interface Place {
   readonly address: string;
 }
 
-const PLACEHOLDERS: ReadonlyMap<string, keyof Place> = new Map([
-  ["%e", "ep"],
-  ["endpoint_name", "ep"],
-  ["%c", "clientId"],
-  ["clientid", "clientId"],
-  ["%u", "username"],
-  ["username", "username"],
-  ["%a", "address"],
-  ["peerhost", "address"],
-]);
-
 /** Both forms of each placeholder are in use: `%e` and `${endpoint_name}`. An unknown one stays as it is. */
 export const topicFor = (template: string, place: Place): string =>
-  template.replace(/(%[ecua])|\$\{(\w+)\}/g, (whole, short: string | undefined, long: string | undefined) => {
-    const field = PLACEHOLDERS.get(short ?? long ?? "");
-    return field === undefined ? whole : safe(place[field]);
+  fillTopic(template, {
+    endpointName: safe(place.ep),
+    clientId: safe(place.clientId),
+    username: safe(place.username),
+    address: safe(place.address),
   });
 
 /** What fills a placeholder must not add levels or wildcards. */
