@@ -53,6 +53,18 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "a store keeps what it is given",
     },
     {
+      from: "^src/upstream/",
+      to: [
+        "^src/lib/",
+        "^src/bus/",
+        "^src/contract/",
+        "^src/mqtt/",
+        "^src/session/",
+        "^src/net/transport\\.ts$",
+      ],
+      instead: "an engine knows sessions and MQTT's packets, and is given its connections",
+    },
+    {
       from: "^src/door/",
       to: [
         "^src/lib/",

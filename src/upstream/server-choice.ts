@@ -1,0 +1,60 @@
+/**
+ * Which server a session's connection goes to: the seam between the connections of this folder and whoever knows the
+ * servers, how they fare and where each session shall go.
+ */
+import type { AcceptStream, DialError, Dialling } from "../net/transport.ts";
+
+/** What a choice may look at. */
+export interface SessionInfo {
+  readonly gateway: string;
+  /** The listener that the device came through; undefined for connections that serve many devices. */
+  readonly listener: string | undefined;
+  /** As the servers know it. */
+  readonly clientId: string;
+  readonly username: string | undefined;
+  /** The device's address. */
+  readonly address: string | undefined;
+  /** What the device speaks: `MQTT 5.0`, `MQTT-SN 1.2`. */
+  readonly protocol: string | undefined;
+}
+
+/** What servers of a kind cannot do, and no wire tells (see `profiles.ts`). */
+export interface ServerCaps {
+  /** Highest QoS that may be published and subscribed. */
+  readonly maximumQoS: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly shared: boolean;
+  readonly wildcards: boolean;
+}
+
+/** One server of a cluster. The same object for as long as its configuration is the same. */
+export interface Server {
+  /** For logs and metrics, and the only one of this name: `tcp://10.0.0.1:1883`. */
+  readonly name: string;
+  /** `auto`: MQTT 5.0, and 3.1.1 where that is not understood. */
+  readonly version: "auto" | "3.1.1" | "5.0";
+  readonly caps: ServerCaps;
+  /** Makes a connection. Exactly one of the two is called, later, unless it is cancelled before. */
+  dial(connected: AcceptStream, failed: (error: DialError) => void): Dialling;
+}
+
+/** Why a connection to a server came to nothing. */
+export type ServerFailure =
+  | { readonly kind: "dial"; readonly detail: string }
+  /** No CONNACK in time, or a connection that was closed before it. */
+  | { readonly kind: "silent"; readonly detail: string }
+  /** A CONNACK that blames the server, not the session: unavailable, busy, shutting down, rate of connections. */
+  | { readonly kind: "refused"; readonly detail: string; readonly reason: number }
+  /** It broke the protocol, or answered PINGREQ with nothing. */
+  | { readonly kind: "broken"; readonly detail: string };
+
+export interface ServerChoice {
+  /** For a new connection of a session; undefined when there is none that may be tried now. */
+  choose(session: SessionInfo): Server | undefined;
+  /** It has let a session in. */
+  succeeded(server: Server): void;
+  /** A connection to it could not be made, or failed in a way that says something about the server. */
+  failed(server: Server, failure: ServerFailure): void;
+  /** A session that was let in is no longer connected to it, for whatever reason; told once for each `succeeded`. */
+  left(server: Server): void;
+}
