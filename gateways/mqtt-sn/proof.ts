@@ -1,7 +1,8 @@
 /**
  * Asks an address that has proven nothing for something that nobody can answer who has not read the question. MQTT-SN 1.2
  * has no message for that, but each client answers REGISTER with the topic id and the MsgId that it was told (§5.4.11):
- * both are drawn at random, 32 bits a question, and twice that is a proof (RFC 9175 §2.4, §4).
+ * both are drawn at random, 32 bits a question, which is a proof; after a wrong guess it takes a second one
+ * (RFC 9175 §2.4, §4).
  */
 import type { ChannelHost } from "#core/contract/channel.ts";
 import { utf8 } from "#core/lib/bytes.ts";

@@ -67,7 +67,7 @@ export interface ChannelHost {
   readonly allowance: number;
   /**
    * The peer has repeated what we sent it, of so many bits that nobody can know who has not read it: an id drawn at
-   * random. 64 bits prove its address; true when these complete them.
+   * random. 32 bits prove its address, more after wrong guesses; true when these complete them.
    */
   evidence(bits: number): boolean;
   /** It has repeated something that we did not send: a guess, so that all evidence before counts for nothing. */

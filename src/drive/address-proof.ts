@@ -1,5 +1,10 @@
-/** What an attacker must not be able to guess, in bits (RFC 9175 §2.3 and §4 ask for 64 of an Echo value). */
-const PROOF_BITS = 64;
+/**
+ * What an attacker must not be able to guess, in bits, while nobody has guessed wrong; each wrong guess asks for one bit
+ * more, up to the 64 that RFC 9175 §2.3 and §4 ask for. So honest devices are through after one or two round trips,
+ * and who tries ids gains nothing by trying.
+ */
+const PROOF_BITS_MIN = 32;
+const PROOF_BITS_MAX = 64;
 
 /**
  * What one datagram peer may be sent before its address is known to be real: so many times what came from there, over
@@ -11,6 +16,7 @@ export class AddressProof {
   readonly #factor: number;
   #allowance = 0;
   #evidence = 0;
+  #needed = PROOF_BITS_MIN;
 
   constructor(factor: number) {
     this.#factor = factor;
@@ -40,13 +46,14 @@ export class AddressProof {
   add(bits: number): boolean {
     if (this.proven) return false;
     this.#evidence += bits;
-    if (this.#evidence < PROOF_BITS) return false;
+    if (this.#evidence < this.#needed) return false;
     this.#allowance = Number.POSITIVE_INFINITY;
     return true;
   }
 
   doubt(): void {
     this.#evidence = 0;
+    if (this.#needed < PROOF_BITS_MAX) this.#needed++;
   }
 
   /** The device is at another address, which has proven nothing. */

@@ -14,14 +14,19 @@ export interface Finished {
 export interface Running {
   readonly finished: Promise<Finished>;
   stop(): Promise<Finished>;
+  /** Stops it once it has printed this, however long that takes. */
+  stopAfter(printed: string): Promise<Finished>;
 }
 
 export function start(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
+  let awaited: string | undefined;
+  const stop = (): void => void child.kill("SIGINT");
   child.stdout.on("data", (chunk) => {
     stdout += chunk;
+    if (awaited !== undefined && stdout.includes(awaited)) stop();
   });
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
@@ -33,7 +38,12 @@ export function start(command: string, args: readonly string[]): Running {
   return {
     finished,
     stop: () => {
-      child.kill("SIGINT");
+      stop();
+      return finished;
+    },
+    stopAfter: (printed) => {
+      awaited = printed;
+      if (stdout.includes(printed)) stop();
       return finished;
     },
   };
@@ -41,6 +51,10 @@ export function start(command: string, args: readonly string[]): Running {
 
 export const run = (command: string, args: readonly string[]): Promise<Finished> =>
   start(command, args).finished;
+
+/** What libcoap prints goes out when it is printed, not when it ends. */
+export const startUnbuffered = (command: string, args: readonly string[]): Running =>
+  start("stdbuf", ["-o0", command, ...args]);
 
 /** Starts a command and waits until the gateway has one session more than before: it observes, or is connected. */
 export async function startSession(
@@ -50,9 +64,9 @@ export async function startSession(
 ): Promise<Running> {
   const { sessions } = gateway.composition;
   const before = sessions.connected;
-  const running = start(command, args);
+  const running = startUnbuffered(command, args);
   for (let tries = 0; sessions.connected <= before; tries++) {
-    if (tries === 500) throw new Error(`${command} opened no session`);
+    if (tries === 6000) throw new Error(`${command} opened no session`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return running;

@@ -17,7 +17,7 @@ it("speaks CoAP over TLS with libcoap's client (RFC 8323 §8)", () =>
     });
     try {
       const url = `coaps+tcp://127.0.0.1:${gateway.port("coap", "tls")}/ps/secret`;
-      const client = (...more: string[]) => run("coap-client-openssl", ["-B", "4", "-R", cert, ...more]);
+      const client = (...more: string[]) => run("coap-client-openssl", ["-B", "60", "-R", cert, ...more]);
       const put = await client("-m", "put", "-e", "42", `${url}?retain=1`);
       expect(put.stderr).toBe("");
       expect((await client(url)).stdout.trim()).toBe("42");

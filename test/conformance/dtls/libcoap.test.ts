@@ -1,6 +1,6 @@
 import { afterAll, it as anyIt, beforeAll, describe, expect } from "vitest";
 import { lacks } from "../../support/programs.ts";
-import { run } from "../coap/run.ts";
+import { run, startUnbuffered } from "../coap/run.ts";
 import { SecureGateway, TEXT_IDENTITY, TEXT_KEY } from "./support.ts";
 
 const it = anyIt.skipIf(lacks("coap-client-openssl", "coap-client-gnutls", "openssl"));
@@ -17,7 +17,7 @@ const PSK = ["-k", TEXT_KEY, "-u", TEXT_IDENTITY];
 for (const client of ["coap-client-openssl", "coap-client-gnutls"] as const) {
   describe(client, () => {
     const ask = (host: string, path: string, ...args: string[]) =>
-      run(client, ["-B", "5", ...args, `coaps://${host}:${secure.port}${path}`]);
+      run(client, ["-B", "60", ...args, `coaps://${host}:${secure.port}${path}`]);
 
     it("puts and gets with a pre-shared key", async () => {
       await ask("127.0.0.1", "/ps/room/1?r=1", ...PSK, "-m", "put", "-e", "21.5");
@@ -34,10 +34,13 @@ for (const client of ["coap-client-openssl", "coap-client-gnutls"] as const) {
     });
 
     it("observes a topic", async () => {
-      const observing = ask("127.0.0.1", "/ps/room/3", ...PSK, "-m", "get", "-s", "3");
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-      await ask("127.0.0.1", "/ps/room/3", ...PSK, "-m", "put", "-e", "observed");
-      expect((await observing).stdout).toContain("observed");
+      const url = `coaps://127.0.0.1:${secure.port}/ps/room/3`;
+      const observing = startUnbuffered(client, ["-B", "60", ...PSK, "-m", "get", "-s", "60", url]);
+      const heard = observing.stopAfter("observed");
+      let ended = false;
+      void heard.then(() => (ended = true));
+      while (!ended) await ask("127.0.0.1", "/ps/room/3", ...PSK, "-m", "put", "-e", "observed");
+      expect((await heard).stdout).toContain("observed");
     });
 
     it("gets with certificates of both sides", async () => {

@@ -31,18 +31,28 @@ it("sends an unproven address three times what came from it in all, and no byte 
   expect(sent()).toEqual([3]);
 });
 
-it("takes 64 bits without a wrong guess in between for a proof, and sends whatever it likes then", () => {
+it("takes 32 bits for a proof, and sends whatever it likes then", () => {
   const { puppets, send, sent, give } = setup();
   send(1);
   const { host } = puppets.last;
-  expect([host.evidence(16), host.evidence(16), host.evidence(16)]).toEqual([false, false, false]);
-  host.doubt();
-  expect([host.evidence(48), host.evidence(15)]).toEqual([false, false]);
+  expect([host.evidence(16), host.evidence(15)]).toEqual([false, false]);
   expect(host.evidence(1)).toBe(true);
   expect(host.evidence(64)).toBe(false);
   expect(host.allowance).toBe(Number.POSITIVE_INFINITY);
   give(1000);
   expect(sent()).toEqual([1000]);
+});
+
+it("asks for one bit more after each wrong guess, up to 64, none of which may lie in between", () => {
+  const { puppets, send } = setup();
+  send(1);
+  const { host } = puppets.last;
+  expect(host.evidence(31)).toBe(false);
+  host.doubt();
+  expect(host.evidence(32)).toBe(false);
+  for (let guess = 0; guess < 100; guess++) host.doubt();
+  expect([host.evidence(32), host.evidence(31)]).toEqual([false, false]);
+  expect(host.evidence(1)).toBe(true);
 });
 
 it("begins anew at another address", () => {

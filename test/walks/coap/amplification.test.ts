@@ -4,6 +4,7 @@ import { Response } from "#gateways/coap/stack/message/codes.ts";
 import type { Observation } from "#gateways/coap/stack/site.ts";
 import { CoapDevice, type Heard } from "../../support/coap-device.ts";
 import { stackWorld } from "../../support/coap-site.ts";
+import type { World } from "../../support/world.ts";
 
 const ECHO = 252;
 
@@ -30,11 +31,11 @@ it("sends no unproven address more than three times what it sent (RFC 9175 §2.4
   }
 });
 
-it("proves an address by four pings of random ids, and then sends what it held back", () => {
+it("proves an address by two pings of random ids, and then sends what it held back", () => {
   const { device, site } = setup("large-only");
   device.send({ path: "t", id: 5, token: "ab" });
   const ids: number[] = [];
-  for (let round = 1; round <= 4; round++) {
+  for (let round = 1; round <= 2; round++) {
     const [ping, ...others] = device.take();
     expect(ping).toMatchObject({ type: "CON", code: "0.00" });
     expect(others).toEqual([]);
@@ -45,13 +46,13 @@ it("proves an address by four pings of random ids, and then sends what it held b
   expect(device.ask({ path: "t", id: 6 }).code).toBe("2.05");
   expect(site.executed).toBe(2);
   const steps = ids.slice(1).map((id, index) => id - (ids[index] ?? 0));
-  expect(new Set(steps).size).toBe(3);
+  expect(steps).not.toContain(1);
 });
 
 it("waits for a prover who takes his time, as long as he goes on", () => {
   const { device, world } = setup("large-only");
   device.send({ path: "t", id: 5, token: "ab" });
-  for (let round = 1; round <= 4; round++) {
+  for (let round = 1; round <= 2; round++) {
     world.advance(milliseconds(1500));
     const pings = device.take();
     expect(pings.every(({ type, code }) => type === "CON" && code === "0.00")).toBe(true);
@@ -208,20 +209,45 @@ it("does not cut a notification small while the proof of the address is under wa
   expect(told?.payload).toHaveLength(1024);
 });
 
-it("proves who answers four resets a second and no more, as libcoap does, in little over a second", () => {
-  const { device, world } = setup("large-only");
-  let resetAt = world.now - 1;
-  device.send({ path: "t", id: 5, token: "ab", query: ["as=long", "as=many"] });
-  const answers: Heard[] = [];
-  for (let tick = 0; tick < 150; tick++) {
-    world.advance(milliseconds(10));
-    for (const each of device.take()) {
-      if (each.code !== "0.00") answers.push(each);
+/** `libcoap` answers no more than four messages a second with RST. Until then: what is no ping, and when it came. */
+function hearAtTheirPace(device: CoapDevice, world: World, duration: number): { at: number; heard: Heard }[] {
+  const began = world.now;
+  let resetAt = world.now - 1000;
+  const answers: { at: number; heard: Heard }[] = [];
+  for (; world.now - began < duration; world.advance(milliseconds(10))) {
+    for (const heard of device.take()) {
+      if (heard.code !== "0.00") answers.push({ at: world.now - began, heard });
       else if (world.now - resetAt >= 250) {
         resetAt = world.now;
-        device.reset(each.id);
+        device.reset(heard.id);
       }
     }
   }
-  expect(answers).toMatchObject([{ type: "ACK", code: "2.05", id: 5, payload: "x".repeat(200) }]);
+  return answers;
+}
+
+it("proves who answers four resets a second and no more, as libcoap does, in a third of a second", () => {
+  const { device, world } = setup("large-only");
+  device.send({ path: "t", id: 5, token: "ab", query: ["as=long", "as=many"] });
+  const [answer, ...others] = hearAtTheirPace(device, world, 1000);
+  expect(others).toEqual([]);
+  expect(answer?.heard).toMatchObject({ type: "ACK", code: "2.05", id: 5, payload: "x".repeat(200) });
+  expect(answer?.at).toBeLessThanOrEqual(350);
+});
+
+it("tells such an observer its first value without waiting for the time-out of a ping", () => {
+  const { device, site, world } = setup("large-only", 0);
+  let observation: Observation | undefined;
+  site.handler = (request) => {
+    observation = request.accept(
+      { code: Response.Content, payload: Buffer.from("old,") },
+      { settled: () => {}, ended: () => {} },
+    );
+  };
+  device.send({ path: "t", token: "01", options: [[6, 0]] });
+  expect(hearAtTheirPace(device, world, 20)).toHaveLength(1);
+  observation?.notify({ code: Response.Content, payload: Buffer.from("on,") }, true, 0);
+  const [told] = hearAtTheirPace(device, world, 1000);
+  expect(told?.heard).toMatchObject({ token: "01", payload: "on," });
+  expect(told?.at).toBeLessThanOrEqual(350);
 });

@@ -26,7 +26,7 @@ function answer(device: SnDevice, heard: readonly string[], code = 0): string[] 
 }
 
 describe("an address that has proven nothing, MQTT-SN 1.2 and RFC 9175 §2.4", () => {
-  it("gets a short message, and is asked twice by REGISTER with ids drawn at random before a long one", () => {
+  it("gets a short message, and is asked by REGISTER with ids drawn at random before a long one", () => {
     const { world, d1 } = subscribed();
     world.publish("a/b", "short", { qos: 1 });
     expect(d1.hear()).toEqual(['PUBLISH 1 #1 qos1 "short"']);
@@ -34,11 +34,7 @@ describe("an address that has proven nothing, MQTT-SN 1.2 and RFC 9175 §2.4", (
     world.publish("a/b", LARGE, { qos: 1 });
     const first = d1.hear();
     expect(first).toEqual([expect.stringMatching(/^REGISTER \d+ #\d+ "\$"$/)]);
-    const [, id = "", messageId = ""] = /REGISTER (\d+) #(\d+)/.exec(first[0] ?? "") ?? [];
-    const second = d1.regack(Number(id), Number(messageId));
-    expect(second).toEqual([expect.stringMatching(/^REGISTER \d+ #\d+ "\$"$/)]);
-    expect(second).not.toEqual(first);
-    expect(answer(d1, second)).toEqual([`PUBLISH 1 #2 qos1 "${LARGE}"`]);
+    expect(answer(d1, first)).toEqual([`PUBLISH 1 #2 qos1 "${LARGE}"`]);
   });
 
   it("proves itself also by rejecting what it is asked to register", () => {
@@ -47,13 +43,15 @@ describe("an address that has proven nothing, MQTT-SN 1.2 and RFC 9175 §2.4", (
     expect(answer(d1, d1.hear(), 3)).toEqual([`PUBLISH 1 #1 qos1 "${LARGE}"`]);
   });
 
-  it("that guesses an answer proves nothing, and its earlier answers count no more", () => {
+  it("that guesses an answer has to answer twice in a row, and its answers before a guess count no more", () => {
     const { world, d1 } = subscribed();
     world.publish("a/b", LARGE, { qos: 1 });
     const [, id = "", messageId = ""] = /REGISTER (\d+) #(\d+)/.exec(d1.hear()[0] ?? "") ?? [];
-    const [second = ""] = d1.regack(Number(id), Number(messageId));
+    expect(d1.regack(Number(id) ^ 1, Number(messageId))).toEqual([]);
+    const second = d1.regack(Number(id), Number(messageId));
+    expect(second).toEqual([expect.stringMatching(/^REGISTER \d+ #\d+ "\$"$/)]);
     expect(d1.regack(Number(id), Number(messageId))).toEqual([]);
-    const [, id2 = "", messageId2 = ""] = /REGISTER (\d+) #(\d+)/.exec(second) ?? [];
+    const [, id2 = "", messageId2 = ""] = /REGISTER (\d+) #(\d+)/.exec(second[0] ?? "") ?? [];
     // Two more are asked for.
     const third = d1.regack(Number(id2), Number(messageId2));
     expect(third).toEqual([expect.stringMatching(/^REGISTER \d+ #\d+ "\$"$/)]);

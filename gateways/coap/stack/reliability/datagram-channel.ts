@@ -401,9 +401,9 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected transportDue(now: Instant): void {
     if (this.#outbox !== undefined && this.#outbox.deadline() <= now) this.#outbox.wake(now);
     const ping = this.#proof.repeat(now);
-    // As long as that leaves enough for an Echo challenge, which may be the last resort.
-    if (ping !== undefined && this.#proof.allows(HEADER_LENGTH + HEAD_ESTIMATE))
-      this.#sendEmpty(Type.CON, ping);
+    // As long as that leaves enough for an Echo challenge, the last resort of an answer that waits.
+    const reserve = this.server.holds ? HEAD_ESTIMATE : 0;
+    if (ping !== undefined && this.#proof.allows(HEADER_LENGTH + reserve)) this.#sendEmpty(Type.CON, ping);
     this.#liveness.due(this.heardAt, now);
     if (this.#forgetAt > now) return;
     this.#exchanges.sweep(now);

@@ -5,7 +5,7 @@ import type { StackSettings } from "../settings.ts";
 
 /** An unproven address is sent at most this many times what it sent (RFC 9175 §2.4). */
 export const AMPLIFICATION_MAX = 3;
-/** A message id drawn at random is worth this much: four of them, without a wrong one in between, prove an address. */
+/** A message id drawn at random is worth this much: two of them, without a wrong one in between, prove an address. */
 const ID_BITS = 16;
 export const ECHO_LENGTH = 8;
 /** A ping is repeated after this long and twice it: libcoap answers no more than four a second with RST. */
@@ -17,7 +17,7 @@ type Settings = Pick<StackSettings, "ackTimeout" | "echoLifetime">;
 
 /**
  * Whether a peer's address is real: by an Echo (RFC 9175), by the token of a request of ours in its response, by the
- * answers to four pings of ours, which every CoAP endpoint gives (RFC 7252 §4.3), or to other CONs. Message ids to an
+ * answers to two pings of ours, which every CoAP endpoint gives (RFC 7252 §4.3), or to other CONs. Message ids to an
  * unproven address are drawn at random, so that one tells nothing of the next.
  */
 export class ReachabilityProof {

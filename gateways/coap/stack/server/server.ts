@@ -231,6 +231,12 @@ export class Server implements Answering {
     for (const exchange of this.#open) if (exchange.state === "held") exchange.due = due;
   }
 
+  /** An answer waits for the proof. */
+  get holds(): boolean {
+    for (const exchange of this.#open) if (exchange.state === "held") return true;
+    return false;
+  }
+
   /** The address is proven: what was held back goes out. */
   release(): void {
     this.#observations?.leaveUnproven();
