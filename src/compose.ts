@@ -31,7 +31,7 @@ import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import { Reload } from "./reload.ts";
-import { datagramOpener } from "./secure-datagrams.ts";
+import { datagramOpener, forgetStrangers } from "./secure-datagrams.ts";
 import { overflow, type SessionContext } from "./session/context.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { DurableState } from "./session/durable-state.ts";
@@ -135,6 +135,9 @@ export function compose(
     const from = (progress: (far: Restored) => void): Restoration =>
       new Restoration(kept.store, state, sessions, bus, clock, context, progress);
     restore(from, clock, log);
+    const associations = forgetStrangers(kept, config);
+    if (associations > 0)
+      log.info({ associations }, "forgot DTLS associations of listeners that are no more");
   }
   openGateways(config, modules, core, metrics, lifecycle);
   // The rules may be others than those of the life before.

@@ -1,8 +1,10 @@
 /** What secure datagram listeners get from this process: counters, keys, and a place that outlives it. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { openListeners } from "./config/listeners.ts";
 import type { Config } from "./config/schema.ts";
 import type { Openers } from "./drive/lifecycle.ts";
+import { DtlsMemory } from "./dtls/memory.ts";
 import type { Alarms } from "./lib/alarm.ts";
 import { type DtlsServices, type KeptAssociations, listenDtls } from "./net/dtls.ts";
 import { nodeCrypto } from "./net/dtls-crypto.ts";
@@ -19,6 +21,25 @@ export interface DatagramParts {
   readonly alarms: Alarms;
   readonly kept: OpenedStore | undefined;
   readonly policy: ConfiguredPolicy;
+}
+
+/**
+ * Associations that are kept belong to a listener. Those of one that is configured no more, or where nothing shall be
+ * kept any longer, are nobody's, and hold keys.
+ */
+export function forgetStrangers({ store }: OpenedStore, config: Config): number {
+  const names =
+    config.dtls.keep === false
+      ? []
+      : openListeners(config).filter(({ config: { transport } }) => transport === "dtls");
+  const prefixes = names.map(({ gateway, name }) => `${gateway}:${name} `);
+  let forgotten = 0;
+  for (const [key] of store.entries("association")) {
+    if (typeof key === "string" && prefixes.some((prefix) => key.startsWith(prefix))) continue;
+    store.remove("association", key);
+    forgotten++;
+  }
+  return forgotten;
 }
 
 /** Opens plain and secure datagram sockets. What DTLS needs is made with the first listener that does. */
@@ -42,6 +63,7 @@ function servicesOf({ config, metrics, alarms, kept, policy }: DatagramParts): D
       : openKeyFile(keyFile ?? join(config.dataFolder, "dtls.key"));
   return {
     alarms,
+    memory: new DtlsMemory(config.dtls.limits.memory),
     handshakeEnded: (suite, outcome) => handshakes({ suite, outcome }),
     recordDropped: (why) => dropped({ why }),
     // `gateway:listener`

@@ -1,7 +1,7 @@
 /** Settings of secure datagram listeners, beside their files, which are those of the tls section. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
 
 const ConnectionId = Type.Object(
   {
@@ -58,7 +58,8 @@ const Limits = Type.Object(
       default: 100_000,
     }),
     handshakes: integer(1, 1_000_000, {
-      description: "Handshakes in progress; beyond it the next ClientHello is dropped.",
+      description:
+        "Handshakes in progress; beyond it the address that has most of them gives its oldest up, or the newcomer is dropped.",
       default: 1_000,
     }),
     handshakesPerAddress: countSetting({
@@ -76,6 +77,12 @@ const Limits = Type.Object(
       default: "30d",
     }),
     sessions: integer(0, 10_000_000, { description: "Sessions that can be resumed by id.", default: 10_000 }),
+    memory: sizeSetting({
+      description:
+        "What associations and handshakes of all secure datagram listeners may take together, as estimated (3 KB an association); beyond it those go that were idle for longest.",
+      default: "1GB",
+      minimum: "1MB",
+    }),
   },
   { description: "Limits of each secure datagram listener." },
 );
@@ -102,6 +109,18 @@ export const Dtls = Type.Object(
         "Ask the authentication chain for keys that are in no file: pre-shared keys by identity, and whose a raw public key is.",
       default: false,
     }),
+    certificates: Type.Array(
+      Type.Object({
+        cert: text({ description: "PEM file of the certificate and its chain." }),
+        key: text({ description: "PEM file of its private key." }),
+        keyPassphrase: Type.Optional(text({ description: "Passphrase of the key file.", [SECRET]: true })),
+      }),
+      {
+        description:
+          "Further certificates beside that of the tls section: a device gets the one that fits the server name and the suites it asks for.",
+        default: [],
+      },
+    ),
     rawPublicKey: flag({
       description: "Show the gateway's key as a raw public key to devices that ask for that (RFC 7250).",
       default: true,

@@ -11,6 +11,8 @@ import { fragmentOf, parseFragments } from "./handshake/message.ts";
 import { type HandshakeHost, PendingHandshake } from "./handshake/pending.ts";
 import type { HandshakeContext } from "./handshake/server.ts";
 import { helloVerifyRequest } from "./handshake/server-messages.ts";
+import { Handshakes } from "./handshakes.ts";
+import { handshakeOctets, type MemoryHolder, octetsOf } from "./memory.ts";
 import type { DtlsPorts } from "./ports.ts";
 import type { Content } from "./protection.ts";
 import { type DtlsRecord, parseRecord, plainRecord, RECORD_HEADER_LENGTH } from "./record.ts";
@@ -30,11 +32,9 @@ const WRITE_AHEAD = 256;
 const ANSWERED = Number.POSITIVE_INFINITY;
 
 /** One datagram socket that speaks DTLS: whose record it is, who may shake hands, who goes. */
-export class DtlsListener implements HandshakeHost {
+export class DtlsListener implements HandshakeHost, MemoryHolder {
   readonly associations: Associations;
-  /** By the place where the client is: an address has one handshake at a time. */
-  readonly #pending = new Map<string, PendingHandshake>();
-  readonly #pendingByCid = new Map<string, PendingHandshake>();
+  readonly #handshakes: Handshakes;
   /** Finished handshakes whose last flight may have to be repeated. */
   readonly #finished = new Map<Association, { handshake: PendingHandshake; until: Instant }>();
   readonly #ports: DtlsPorts;
@@ -42,8 +42,8 @@ export class DtlsListener implements HandshakeHost {
   readonly #failures = new FailureLog();
   readonly #sweep: Alarm;
   #context: HandshakeContext;
-  /** Handshakes that addresses have begun in this second. */
-  #begun = new Map<string, number>();
+  /** Of all associations, as estimated. */
+  #associated = 0;
 
   constructor(
     ports: DtlsPorts,
@@ -56,6 +56,8 @@ export class DtlsListener implements HandshakeHost {
     this.#ports = ports;
     this.#cookies = new Cookies(crypto, ports.now());
     this.associations = new Associations();
+    this.#handshakes = new Handshakes(settings.limits);
+    ports.memory.join(this);
     this.#context = {
       crypto,
       settings,
@@ -72,7 +74,25 @@ export class DtlsListener implements HandshakeHost {
 
   /** Handshakes in progress. */
   get handshakes(): number {
-    return this.#pending.size;
+    return this.#handshakes.size;
+  }
+
+  get octets(): number {
+    return (
+      this.#associated + this.#handshakes.size * handshakeOctets(this.#context.settings.handshakeMessageMax)
+    );
+  }
+
+  giveBack(): boolean {
+    const oldest = this.associations.oldest();
+    if (oldest === undefined) return false;
+    this.#ports.note({
+      level: "debug",
+      event: "dtls-associations-full",
+      detail: { address: oldest.address, idle: this.#ports.now() - oldest.lastSeen },
+    });
+    this.close(oldest, "too many associations");
+    return true;
   }
 
   /** Keys or settings have changed: for handshakes that begin from now on. */
@@ -122,7 +142,8 @@ export class DtlsListener implements HandshakeHost {
   /** This process ends. Associations that are kept live on; the others are told. */
   stop(): void {
     this.#ports.alarms.disarm(this.#sweep);
-    for (const handshake of this.#pending.values()) this.#ports.alarms.disarm(handshake);
+    this.#ports.memory.leave(this);
+    for (const handshake of this.#handshakes.all()) this.#ports.alarms.disarm(handshake);
     for (const association of this.associations.all()) {
       if (this.#ports.keeper === undefined) this.#alert(association, AlertLevel.warning, Alert.closeNotify);
       else this.#ports.keeper.quiet(association);
@@ -131,7 +152,7 @@ export class DtlsListener implements HandshakeHost {
 
   /** An association from before this process. */
   restore(association: Association): void {
-    this.associations.add(association, false);
+    this.#add(association, false);
   }
 
   // What handshakes need.
@@ -149,7 +170,7 @@ export class DtlsListener implements HandshakeHost {
   }
 
   reserve(pending: PendingHandshake): void {
-    this.#pendingByCid.set(String.fromCharCode(...pending.handshake.ownCid), pending);
+    this.#handshakes.reserve(pending);
   }
 
   associate(terms: AssociationTerms, handshake: PendingHandshake): Association {
@@ -166,7 +187,7 @@ export class DtlsListener implements HandshakeHost {
     const association = pending.association!;
     const { handshake } = pending;
     this.#forget(pending);
-    this.#makeRoom(now);
+    this.#makeRoom();
     association.identity = handshake.identity;
     association.lastSeen = now;
     const former = this.associations.at(placeOf(association.address, association.port));
@@ -177,7 +198,7 @@ export class DtlsListener implements HandshakeHost {
       // RFC 6347 §4.2.8: only now is the old one known to be of no use.
       this.#drop(former, "replaced by a new association", true);
     }
-    this.associations.add(association, true);
+    this.#add(association, true);
     this.#finished.set(association, { handshake: pending, until: after(now, LAST_FLIGHT_TIME) });
     this.#ports.handshakeEnded(association.terms.suite.name, handshake.resumed ? "resumed" : "completed");
     this.#ports.note({
@@ -223,13 +244,13 @@ export class DtlsListener implements HandshakeHost {
       this.#open(association, record, address, port, now);
       return;
     }
-    const pending = this.#pendingByCid.get(String.fromCharCode(...record.cid));
+    const pending = this.#handshakes.byCid(record.cid);
     if (pending === undefined) this.#ports.recordDropped("unknown");
     else if (!pending.receive(record, now)) this.#ports.recordDropped("forged");
   }
 
   #byPlace(record: DtlsRecord, address: string, port: number, place: string, now: Instant): void {
-    const pending = this.#pending.get(place);
+    const pending = this.#handshakes.at(place);
     const association = this.associations.at(place);
     // While a new handshake is on its way, the old association goes on.
     if (
@@ -243,10 +264,10 @@ export class DtlsListener implements HandshakeHost {
   }
 
   #unprotected(record: DtlsRecord, address: string, port: number, place: string, now: Instant): void {
-    const pending = this.#pending.get(place);
+    const pending = this.#handshakes.at(place);
     if (record.type === ContentType.handshake && this.#begins(record, pending, address, port, place, now))
       return;
-    const current = this.#pending.get(place);
+    const current = this.#handshakes.at(place);
     if (current === undefined) this.#ports.recordDropped("unprotected");
     else current.receive(record, now);
   }
@@ -282,30 +303,26 @@ export class DtlsListener implements HandshakeHost {
         this.#ports.send(answer, address, port);
       return true;
     }
-    if (!this.#mayBegin(address, pending)) return true;
+    const { limits, handshakeMessageMax } = this.#context.settings;
+    if (!this.#handshakes.inRate(address, limits)) {
+      this.#ports.handshakeEnded("none", "too_fast");
+      return true;
+    }
     if (pending !== undefined) this.#forget(pending);
+    this.#ports.memory.makeRoom(handshakeOctets(handshakeMessageMax));
     const begin = {
       random: hello.random,
       messageSequence: fragment.sequence,
       recordSequence: record.sequence,
     };
     const started = new PendingHandshake(this, this.#context, { address, port }, begin, now);
-    this.#pending.set(place, started);
-    started.receive(record, now);
-    return true;
-  }
-
-  #mayBegin(address: string, pending: PendingHandshake | undefined): boolean {
-    const { handshakes, handshakesPerAddress } = this.#context.settings.limits;
-    if (pending === undefined && this.#pending.size >= handshakes) {
+    const loser = this.#handshakes.begin(started, now);
+    if (loser !== undefined) {
+      this.#forget(loser);
       this.#ports.handshakeEnded("none", "too_many");
-      return false;
     }
-    const begun = (this.#begun.get(address) ?? 0) + 1;
-    this.#begun.set(address, begun);
-    if (begun <= handshakesPerAddress) return true;
-    this.#ports.handshakeEnded("none", "too_fast");
-    return false;
+    if (loser !== started) started.receive(record, now);
+    return true;
   }
 
   /** Tells whether the record was this association's. `quietly`: it may be somebody else's. */
@@ -444,8 +461,14 @@ export class DtlsListener implements HandshakeHost {
     return true;
   }
 
+  #add(association: Association, warm: boolean): void {
+    this.associations.add(association, warm);
+    this.#associated += octetsOf(association);
+  }
+
   #drop(association: Association, why: string, forget: boolean): void {
     this.associations.delete(association);
+    this.#associated -= octetsOf(association);
     this.#finished.delete(association);
     association.wipe();
     if (forget) this.#ports.keeper?.forget(association);
@@ -455,10 +478,7 @@ export class DtlsListener implements HandshakeHost {
   #forget(pending: PendingHandshake): void {
     this.#ports.alarms.disarm(pending);
     if (pending.state === "running") pending.state = "ended";
-    const place = placeOf(pending.address, pending.port);
-    if (this.#pending.get(place) === pending) this.#pending.delete(place);
-    const { ownCid } = pending.handshake;
-    if (ownCid.length > 0) this.#pendingByCid.delete(String.fromCharCode(...ownCid));
+    this.#handshakes.delete(pending);
   }
 
   #newCid(): Uint8Array {
@@ -466,28 +486,20 @@ export class DtlsListener implements HandshakeHost {
     const { length } = this.#context.settings.connectionId;
     for (;;) {
       const cid = crypto.random(length);
-      const key = String.fromCharCode(...cid);
-      if (this.associations.byCid(cid) === undefined && !this.#pendingByCid.has(key)) return cid;
+      if (this.associations.byCid(cid) === undefined && this.#handshakes.byCid(cid) === undefined) return cid;
     }
   }
 
-  #makeRoom(now: Instant): void {
+  /** For one more association. */
+  #makeRoom(): void {
     const { associations } = this.#context.settings.limits;
-    while (this.associations.size >= associations) {
-      const oldest = this.associations.oldest();
-      if (oldest === undefined) return;
-      this.#ports.note({
-        level: "debug",
-        event: "dtls-associations-full",
-        detail: { address: oldest.address, idle: now - oldest.lastSeen },
-      });
-      this.close(oldest, "too many associations");
-    }
+    while (this.associations.size >= associations && this.giveBack());
+    this.#ports.memory.makeRoom(0);
   }
 
   #onSweep(now: Instant): void {
     this.#ports.alarms.arm(this.#sweep, after(now, SWEEP_PERIOD));
-    this.#begun = new Map();
+    this.#handshakes.nextSecond();
     this.associations.quiet(now, WARM_TIME, (association) => {
       association.cool();
       this.#ports.keeper?.quiet(association);
@@ -496,7 +508,10 @@ export class DtlsListener implements HandshakeHost {
       if (until > now) break;
       this.#finished.delete(association);
     }
-    const { idle } = this.#context.settings.limits;
+    const { idle, associations } = this.#context.settings.limits;
+    // Those of an earlier life may have been allowed more.
+    while (this.associations.size > associations && this.giveBack());
+    this.#ports.memory.makeRoom(0);
     for (let oldest = this.associations.oldest(); oldest !== undefined; oldest = this.associations.oldest()) {
       if (after(oldest.lastSeen, idle) > now) break;
       this.close(oldest, "idle for too long");

@@ -2,6 +2,7 @@ import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Association } from "./association.ts";
 import type { Crypto } from "./crypto.ts";
+import type { DtlsMemory } from "./memory.ts";
 
 export interface DtlsNote {
   readonly level: "debug" | "info" | "warn";
@@ -33,6 +34,8 @@ export interface DtlsPorts {
   /** For metrics; by suite, `none` before there is one. */
   handshakeEnded(suite: string, outcome: string): void;
   recordDropped(why: DroppedRecord): void;
+  /** Of all listeners together. */
+  readonly memory: DtlsMemory;
   /** Keeps associations over restarts; undefined when nothing does. */
   readonly keeper: Keeper | undefined;
 }

@@ -42,7 +42,7 @@ export interface DtlsSettings {
 export interface DtlsLimits {
   /** Associations of one listener; beyond it, the one that was idle for longest goes. */
   readonly associations: number;
-  /** Handshakes in progress; beyond it, ClientHellos are dropped. */
+  /** Handshakes in progress; beyond it, the address that has most gives one up, or the newcomer goes. */
   readonly handshakes: number;
   /** Handshakes that one address may begin in a second. */
   readonly handshakesPerAddress: number;

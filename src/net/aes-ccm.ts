@@ -2,9 +2,6 @@ import { type Cipher, createCipheriv, timingSafeEqual } from "node:crypto";
 import type { Aead } from "../dtls/crypto.ts";
 
 const BLOCK = 16;
-const NONCE = 12;
-/** Octets of the length of the message (RFC 3610 §2): what a nonce of 12 leaves. */
-const LENGTH_OCTETS = 15 - NONCE;
 const NO_IV = new Uint8Array(BLOCK);
 
 /** What is put together for one call; grows, and is the same for all keys. */
@@ -67,9 +64,10 @@ export class CcmAead implements Aead {
     const aadBlocks = aad.length === 0 ? 0 : padded(2 + aad.length);
     const length = BLOCK + aadBlocks + padded(plaintext.length);
     const blocks = room(length);
-    blocks[0] = (aad.length === 0 ? 0 : 64) | (((this.#tagLength - 2) / 2) << 3) | (LENGTH_OCTETS - 1);
-    blocks.set(nonce, 1);
+    blocks[0] = (aad.length === 0 ? 0 : 64) | (((this.#tagLength - 2) / 2) << 3) | (14 - nonce.length);
+    // A nonce of 13 octets leaves two for the length (RFC 3610 §2); those of DTLS have 12.
     blocks[13] = plaintext.length >>> 16;
+    blocks.set(nonce, 1);
     blocks[14] = (plaintext.length >>> 8) & 255;
     blocks[15] = plaintext.length & 255;
     if (aad.length > 0) {
@@ -94,9 +92,9 @@ export class CcmAead implements Aead {
     const counters = room(count * BLOCK);
     for (let block = 0; block < count; block++) {
       const at = block * BLOCK;
-      counters[at] = LENGTH_OCTETS - 1;
-      counters.set(nonce, at + 1);
+      counters[at] = 14 - nonce.length;
       counters[at + 13] = block >>> 16;
+      counters.set(nonce, at + 1);
       counters[at + 14] = (block >>> 8) & 255;
       counters[at + 15] = block & 255;
     }

@@ -34,7 +34,19 @@ export function verifyChain(
   authorities: readonly X509Certificate[],
   date: number,
 ): X509Certificate | Failure {
-  const sent = chain.slice(0, CHAIN_MAX).map(parseCertificate);
+  try {
+    return verified(chain.slice(0, CHAIN_MAX).map(parseCertificate), authorities, date);
+  } catch {
+    // OpenSSL reads keys and extensions only when they are asked for.
+    return new Failure(Alert.badCertificate, "a certificate of the client's chain is malformed");
+  }
+}
+
+function verified(
+  sent: readonly (X509Certificate | undefined)[],
+  authorities: readonly X509Certificate[],
+  date: number,
+): X509Certificate | Failure {
   const [own] = sent;
   if (own === undefined || sent.includes(undefined)) {
     return new Failure(Alert.badCertificate, "the client's certificate cannot be read");

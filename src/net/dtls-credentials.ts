@@ -4,7 +4,7 @@ import { type Credentials, Failure, type ServerKey, type Verified } from "../dtl
 import { certificatesOf, parseCertificate, verifyChain } from "./certificate-chain.ts";
 import { subjectName } from "./certificate-name.ts";
 import { signingKey } from "./dtls-crypto.ts";
-import type { SecureDatagrams } from "./dtls-options.ts";
+import type { SecureDatagrams, ServerFiles } from "./dtls-options.ts";
 import { type PskKeys, parsePskFile } from "./psk.ts";
 import { type KnownKeys, keyName, namedInformation, parseClientKeys } from "./raw-public-keys.ts";
 import { readTlsFile, type TlsFiles, type TlsIdentity } from "./tls-files.ts";
@@ -36,8 +36,7 @@ export class FileCredentials implements Credentials {
 
   /** Throws `ListenError` when a file is missing or wrong. */
   constructor({ tls, dtls }: SecureDatagrams, others: KeyAuthority | undefined) {
-    const cert = readTlsFile(tls.cert, "certificate");
-    const key = readTlsFile(tls.key, "key");
+    const shown = [tls, ...dtls.certificates].map(readPair);
     const ca = readTlsFile(tls.ca, "CA certificate");
     const pskText = readTlsFile(tls.pskFile, "PSK file");
     const clientKeys = readTlsFile(dtls.clientKeys, "client keys");
@@ -49,7 +48,7 @@ export class FileCredentials implements Credentials {
     this.#authorities = ca === undefined ? [] : certificates(ca, tls.ca, "CA certificate");
     this.presharedKeys = this.#psk !== undefined || others !== undefined;
     this.identityHint = dtls.identityHint === undefined ? undefined : Buffer.from(dtls.identityHint);
-    this.serverKeys = serverKeys({ cert, key }, tls, dtls.rawPublicKey);
+    this.serverKeys = shown.flatMap((pair) => serverKeys(pair, dtls.rawPublicKey));
     this.clientRawKeys =
       this.#known !== undefined || (others !== undefined && tls.clientCertificate !== "none");
     this.clientX509 = ca !== undefined && tls.clientCertificate !== "none";
@@ -63,7 +62,8 @@ export class FileCredentials implements Credentials {
       );
     }
     const stamp = createHash("sha256");
-    for (const part of [cert, key, ca, pskText, clientKeys]) stamp.update(part ?? "").update("\0");
+    for (const part of [...shown.flatMap(({ cert, key }) => [cert, key]), ca, pskText, clientKeys])
+      stamp.update(part ?? "").update("\0");
     this.stamp = stamp.digest("base64").slice(0, 12);
   }
 
@@ -72,7 +72,12 @@ export class FileCredentials implements Credentials {
   }
 
   publicKeyOf(certificate: Uint8Array): Uint8Array | undefined {
-    return parseCertificate(certificate)?.publicKey.export({ type: "spki", format: "der" });
+    try {
+      return parseCertificate(certificate)?.publicKey.export({ type: "spki", format: "der" });
+    } catch {
+      // A certificate may be well-formed around a key that is none.
+      return undefined;
+    }
   }
 
   verifyChain(chain: readonly Uint8Array[]): Verified | Failure {
@@ -104,34 +109,41 @@ function certificates(pem: Buffer, path: string | undefined, what: string): read
   throw new ListenError("certificate-invalid", `${what} ${path} is not a PEM certificate: convert it to PEM`);
 }
 
-function serverKeys(
-  { cert, key }: Pick<TlsFiles, "cert" | "key">,
-  tls: SecureDatagrams["tls"],
-  raw: boolean,
-): readonly ServerKey[] {
+/** A certificate and its key, and the files that they were read from. */
+interface Pair extends Pick<TlsFiles, "cert" | "key"> {
+  readonly files: ServerFiles;
+}
+
+const readPair = (files: ServerFiles): Pair => ({
+  files,
+  cert: readTlsFile(files.cert, "certificate"),
+  key: readTlsFile(files.key, "key"),
+});
+
+function serverKeys({ cert, key, files }: Pair, raw: boolean): readonly ServerKey[] {
   if (key === undefined) {
     if (cert === undefined) return [];
     throw new ListenError("certificate-missing", "a certificate is of no use without its key: set `key`");
   }
-  const privateKey = privateKeyOf(key, tls);
+  const privateKey = privateKeyOf(key, files);
   const signing = signingKey(privateKey);
   if (signing === undefined) {
     throw new ListenError(
       "certificate-invalid",
-      `key ${tls.key} is of a kind that DTLS has no use for: take an EC or RSA key`,
+      `key ${files.key} is of a kind that DTLS has no use for: take an EC or RSA key`,
     );
   }
   const publicKey = createPublicKey(privateKey);
-  const chain = cert === undefined ? [] : certificates(cert, tls.cert, "certificate");
+  const chain = cert === undefined ? [] : certificates(cert, files.cert, "certificate");
   if (chain[0] !== undefined && !chain[0].checkPrivateKey(privateKey)) {
     throw new ListenError(
       "certificate-mismatch",
-      `key ${tls.key} does not belong to certificate ${tls.cert}: name a matching pair`,
+      `key ${files.key} does not belong to certificate ${files.cert}: name a matching pair`,
     );
   }
   const curve = OPENSSL_CURVES[privateKey.asymmetricKeyDetails?.namedCurve ?? ""];
   if (signing.kind === "ec" && !GROUPS.some(({ name }) => name === curve)) {
-    throw new ListenError("certificate-invalid", `key ${tls.key} is on another curve than P-256 or P-384`);
+    throw new ListenError("certificate-invalid", `key ${files.key} is on another curve than P-256 or P-384`);
   }
   return [
     {
@@ -145,7 +157,7 @@ function serverKeys(
   ];
 }
 
-function privateKeyOf(key: Buffer, { key: path, keyPassphrase: passphrase }: SecureDatagrams["tls"]) {
+function privateKeyOf(key: Buffer, { key: path, keyPassphrase: passphrase }: ServerFiles) {
   try {
     return createPrivateKey(passphrase === undefined ? { key } : { key, passphrase });
   } catch {

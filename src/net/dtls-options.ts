@@ -1,6 +1,13 @@
 import type { Duration } from "../lib/time.ts";
 import type { TlsOptions } from "./transport.ts";
 
+/** A certificate and its key. */
+export interface ServerFiles {
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly keyPassphrase?: string | undefined;
+}
+
 /** What the configuration says of secure datagram listeners. */
 export interface DtlsOptions {
   /** Names of cipher suites, best first; empty for the default ones. */
@@ -8,6 +15,8 @@ export interface DtlsOptions {
   readonly extendedMasterSecret: "prefer" | "require";
   /** File of `identity:public key` lines. */
   readonly clientKeys?: string | undefined;
+  /** Further ones; which is shown goes by server name and kind. */
+  readonly certificates: readonly ServerFiles[];
   /** Show the server's key as raw public key to clients that want it. */
   readonly rawPublicKey: boolean;
   readonly identityHint?: string | undefined;
@@ -28,6 +37,7 @@ export interface DtlsOptions {
     readonly handshakeMessage: number;
     readonly idle: Duration;
     readonly sessions: number;
+    readonly memory: number;
   };
   /** File to which master secrets are written, for people who look at traffic. */
   readonly keyLog?: string | undefined;

@@ -4,6 +4,7 @@ import type { Counter, Note } from "../contract/note.ts";
 import type { Association } from "../dtls/association.ts";
 import { AssociationKeeper, type AssociationTable } from "../dtls/kept.ts";
 import { DtlsListener } from "../dtls/listener.ts";
+import type { DtlsMemory } from "../dtls/memory.ts";
 import type { DroppedRecord, DtlsPorts } from "../dtls/ports.ts";
 import type { DtlsSettings } from "../dtls/settings.ts";
 import { DEFAULT_SUITES, suiteByName } from "../dtls/suites.ts";
@@ -32,6 +33,8 @@ export interface DtlsServices {
   keysOf(name: string): KeyAuthority | undefined;
   /** By which tickets are sealed; random when nothing is kept. */
   readonly ticketSecret: Uint8Array;
+  /** For what all listeners hold together. */
+  readonly memory: DtlsMemory;
   /** Where associations outlive this process; undefined: they do not. */
   readonly kept: KeptAssociations | undefined;
 }
@@ -91,7 +94,8 @@ class DtlsSocket implements DatagramSocket {
       note({ level: "warn", event: "dtls-key-log", detail: { file: dtls.keyLog, warning } });
     }
     if (kept !== undefined) this.#restore(kept, settings);
-    const files = [tls.cert, tls.key, tls.ca, tls.pskFile, dtls.clientKeys];
+    const further = dtls.certificates.flatMap(({ cert, key }) => [cert, key]);
+    const files = [tls.cert, tls.key, tls.ca, tls.pskFile, dtls.clientKeys, ...further];
     this.#watch = new FileWatch(files, tls.reloadInterval ?? RELOAD_INTERVAL, () => this.#reload());
   }
 
@@ -179,6 +183,7 @@ class DtlsSocket implements DatagramSocket {
       note: (note) => this.#note(note),
       handshakeEnded: (suite, outcome) => void services.handshakeEnded(suite, outcome).value++,
       recordDropped: (why) => void services.recordDropped(why).value++,
+      memory: services.memory,
       keeper: this.#keeper,
     };
   }

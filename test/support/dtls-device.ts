@@ -1,9 +1,10 @@
 /**
- * A client of DTLS 1.2 with pre-shared keys, for walks in virtual time: as a device does it, and wrongly where a test
- * wants that. It is no judge of the codec: for that there are the captured exchanges and other people's clients.
+ * A client of DTLS 1.2 for walks in virtual time, with a pre-shared key, a certificate or a raw public key: as a device
+ * does it, and wrongly where a test wants that. It is no judge of the codec: for that there are the captured exchanges and other people's clients.
  */
-import { randomBytes } from "node:crypto";
-import { ContentType, HandshakeType } from "#core/dtls/constants.ts";
+import { createPublicKey, type KeyObject, randomBytes, X509Certificate } from "node:crypto";
+import { ContentType, GROUPS, HandshakeType, SIGNATURE_SCHEMES } from "#core/dtls/constants.ts";
+import type { KeyShare } from "#core/dtls/crypto.ts";
 import {
   fragmentOf,
   type HandshakeMessage,
@@ -14,10 +15,10 @@ import { Reassembly } from "#core/dtls/handshake/reassembly.ts";
 import { keyBlockLength, prf, pskPremaster } from "#core/dtls/prf.ts";
 import { type Protection, protectionOf } from "#core/dtls/protection.ts";
 import { type DtlsRecord, parseRecord, plainRecord } from "#core/dtls/record.ts";
-import { type Suite, suiteByName } from "#core/dtls/suites.ts";
+import { isEphemeral, type Suite, suiteByName, usesPsk } from "#core/dtls/suites.ts";
 import { concat, utf8 } from "#core/lib/bytes.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
-import { nodeCrypto } from "#core/net/dtls-crypto.ts";
+import { nodeCrypto, signingKey } from "#core/net/dtls-crypto.ts";
 import { KEY } from "./dtls-world.ts";
 
 /** Where a device sends and hears: virtual, or a socket. */
@@ -46,6 +47,17 @@ export interface DeviceOptions {
   readonly flight?: (items: FlightOf) => FlightOf;
   /** By ticket: the session of another device. */
   readonly resume?: Session;
+  /** What it shows when it is asked for a certificate; undefined: an empty list. */
+  readonly proof?: DeviceProof;
+  /** RFC 6066 §3. */
+  readonly serverName?: string;
+  readonly group?: "P-256" | "P-384" | "x25519";
+}
+
+/** A key, and a certificate for it (DER); without one, a raw public key. */
+export interface DeviceProof {
+  readonly key: KeyObject;
+  readonly chain?: readonly Uint8Array[];
 }
 
 interface Session {
@@ -53,14 +65,16 @@ interface Session {
   readonly ticket: Uint8Array;
 }
 
-/** ClientKeyExchange, ChangeCipherSpec, Finished. */
-type FlightOf = readonly Item[];
+/** (Certificate,) ClientKeyExchange, (CertificateVerify,) ChangeCipherSpec, Finished. */
+export type FlightOf = readonly Item[];
 
-type Item = { readonly message: HandshakeMessage; readonly sealed: boolean } | "change-cipher-spec";
+export type Item = { readonly message: HandshakeMessage; readonly sealed: boolean } | "change-cipher-spec";
 
 const u16 = (value: number): Uint8Array => Uint8Array.of(value >> 8, value & 255);
 const vector = (bytes: Uint8Array, octets: 1 | 2): Uint8Array =>
   concat(octets === 1 ? Uint8Array.of(bytes.length) : u16(bytes.length), bytes);
+const vector24 = (bytes: Uint8Array): Uint8Array =>
+  concat(Uint8Array.of(bytes.length >> 16, (bytes.length >> 8) & 255, bytes.length & 255), bytes);
 const extension = (type: number, data: Uint8Array): Uint8Array => concat(u16(type), vector(data, 2));
 
 export class DtlsDevice {
@@ -76,6 +90,11 @@ export class DtlsDevice {
   readonly #world: DeviceNetwork;
   readonly #options: DeviceOptions;
   readonly #suite: Suite;
+  /** The server's certificate, or its raw public key. */
+  serverCertificate: Uint8Array = new Uint8Array(0);
+  #asksForCertificate = false;
+  #share: KeyShare | undefined = undefined;
+  #agreed: Uint8Array = new Uint8Array(0);
   readonly #random = new Uint8Array(randomBytes(32));
   #serverRandom: Uint8Array = new Uint8Array(32);
   #cookie: Uint8Array = new Uint8Array(0);
@@ -145,6 +164,7 @@ export class DtlsDevice {
       ...(extendedMasterSecret ? [extension(23, new Uint8Array(0))] : []),
       ...(cid === undefined ? [] : [extension(54, vector(cid, 1))]),
       extension(35, resume?.ticket ?? new Uint8Array(0)),
+      ...this.#exchangeExtensions(),
     ];
     const sessionId = resume === undefined ? new Uint8Array(0) : Uint8Array.of(9, 9, 9);
     return concat(
@@ -156,6 +176,28 @@ export class DtlsDevice {
       Uint8Array.of(1, 0),
       vector(concat(...extensions), 2),
     );
+  }
+
+  get #raw(): boolean {
+    const { proof } = this.#options;
+    return proof !== undefined && proof.chain === undefined;
+  }
+
+  #exchangeExtensions(): Uint8Array[] {
+    if (!isEphemeral(this.#suite)) return [];
+    const { group = "P-256", serverName } = this.#options;
+    const groups = GROUPS.filter(({ name }) => name === group || name === "P-256").map(({ id }) => u16(id));
+    if (group !== "P-256") groups.reverse();
+    const schemes = SIGNATURE_SCHEMES.map(({ id }) => u16(id));
+    return [
+      extension(10, vector(concat(...groups), 2)),
+      extension(11, Uint8Array.of(1, 0)),
+      extension(13, vector(concat(...schemes), 2)),
+      ...(this.#raw ? [extension(19, Uint8Array.of(1, 2)), extension(20, Uint8Array.of(1, 2))] : []),
+      ...(serverName === undefined
+        ? []
+        : [extension(0, vector(concat(Uint8Array.of(0), vector(utf8(serverName), 2)), 2))]),
+    ];
   }
 
   #hello(): void {
@@ -257,6 +299,16 @@ export class DtlsDevice {
       case HandshakeType.serverHello:
         this.#serverHello(message.body);
         return;
+      case HandshakeType.certificate:
+        // A list of one, or a raw key (RFC 7250 §3).
+        this.serverCertificate = new Uint8Array(message.body.subarray(this.#raw ? 3 : 6));
+        return;
+      case HandshakeType.serverKeyExchange:
+        if (isEphemeral(this.#suite) && !this.#exchange(message.body)) this.state = "failed";
+        return;
+      case HandshakeType.certificateRequest:
+        this.#asksForCertificate = true;
+        return;
       case HandshakeType.newSessionTicket:
         this.#ticket = new Uint8Array(message.body.subarray(6));
         return;
@@ -288,18 +340,71 @@ export class DtlsDevice {
     }
   }
 
+  /** RFC 8422 §5.4: takes the server's share and checks its signature. */
+  #exchange(body: Uint8Array): boolean {
+    const hint = usesPsk(this.#suite) ? 2 + ((body[0] ?? 0) << 8) + (body[1] ?? 0) : 0;
+    const params = body.subarray(hint, hint + 4 + (body[hint + 3] ?? 0));
+    const group = GROUPS.find(({ id }) => id === ((params[1] ?? 0) << 8) + (params[2] ?? 0));
+    if (group === undefined) return false;
+    this.#share = nodeCrypto.keyShare(group.name);
+    this.#agreed = this.#share.agree(params.subarray(4)) ?? new Uint8Array(0);
+    if (usesPsk(this.#suite)) return true;
+    const rest = body.subarray(hint + params.length);
+    const scheme = SIGNATURE_SCHEMES.find(({ id }) => id === ((rest[0] ?? 0) << 8) + (rest[1] ?? 0));
+    try {
+      const key = this.#raw
+        ? createPublicKey({ key: Buffer.from(this.serverCertificate), format: "der", type: "spki" })
+        : new X509Certificate(this.serverCertificate).publicKey;
+      const spki = key.export({ format: "der", type: "spki" });
+      const signed = concat(this.#random, this.#serverRandom, params);
+      return scheme !== undefined && nodeCrypto.verify(spki, scheme, signed, rest.subarray(4));
+    } catch {
+      return false;
+    }
+  }
+
   #keyExchange(): void {
-    const { identity = "dev1", key = KEY } = this.#options;
-    const exchange = this.#message(HandshakeType.clientKeyExchange, vector(utf8(identity), 2));
+    const { proof } = this.#options;
+    const items: Item[] = [];
+    if (this.#asksForCertificate) items.push(this.#message(HandshakeType.certificate, this.#shown()));
+    items.push(this.#message(HandshakeType.clientKeyExchange, this.#clientShare()));
+    this.#makeMaster();
+    if (this.#asksForCertificate && proof !== undefined) {
+      const scheme = SIGNATURE_SCHEMES.find(({ key }) => key === signingKey(proof.key)?.kind)!;
+      const signed = signingKey(proof.key)!.sign(scheme, concat(...this.#transcript));
+      const body = concat(u16(scheme.id), vector(signed, 2));
+      items.push(this.#message(HandshakeType.certificateVerify, body));
+    }
+    this.#keys();
+    items.push("change-cipher-spec");
+    items.push(this.#message(HandshakeType.finished, this.#verifyData("client finished"), true));
+    this.#start([...(this.#options.flight?.(items) ?? items)]);
+  }
+
+  #shown(): Uint8Array {
+    const { proof } = this.#options;
+    if (proof?.chain !== undefined) return vector24(concat(...proof.chain.map(vector24)));
+    if (proof === undefined) return vector24(new Uint8Array(0));
+    return vector24(createPublicKey(proof.key).export({ format: "der", type: "spki" }));
+  }
+
+  #clientShare(): Uint8Array {
+    const { identity = "dev1" } = this.#options;
+    const share = this.#share === undefined ? [] : [vector(this.#share.publicKey, 1)];
+    return concat(...(usesPsk(this.#suite) ? [vector(utf8(identity), 2)] : []), ...share);
+  }
+
+  #makeMaster(): void {
+    const { key = KEY } = this.#options;
     const { prf: hash } = this.#suite;
-    const premaster = pskPremaster(key);
+    const premaster = !usesPsk(this.#suite)
+      ? this.#agreed
+      : isEphemeral(this.#suite)
+        ? pskPremaster(key, this.#agreed)
+        : pskPremaster(key);
     this.#master = this.#usesExtended
       ? prf(nodeCrypto, hash, premaster, "extended master secret", [this.#hash()], 48)
       : prf(nodeCrypto, hash, premaster, "master secret", [this.#random, this.#serverRandom], 48);
-    this.#keys();
-    const finished = this.#message(HandshakeType.finished, this.#verifyData("client finished"), true);
-    const items: readonly Item[] = [exchange, "change-cipher-spec", finished];
-    this.#start([...(this.#options.flight?.(items) ?? items)]);
   }
 
   #keys(): void {

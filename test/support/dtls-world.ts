@@ -3,6 +3,7 @@
 import { Deadlines } from "#core/drive/deadlines.ts";
 import type { Association } from "#core/dtls/association.ts";
 import { DtlsListener } from "#core/dtls/listener.ts";
+import { DtlsMemory } from "#core/dtls/memory.ts";
 import type { DroppedRecord, DtlsNote, DtlsPorts, Keeper } from "#core/dtls/ports.ts";
 import type { Credentials, DtlsSettings } from "#core/dtls/settings.ts";
 import { SUITES } from "#core/dtls/suites.ts";
@@ -64,6 +65,8 @@ export interface DtlsWorldOptions extends NetworkOptions {
   readonly settings?: Partial<DtlsSettings>;
   readonly credentials?: Credentials;
   readonly keeper?: Keeper;
+  readonly memory?: DtlsMemory;
+  readonly keyLog?: (clientRandom: Uint8Array, masterSecret: Uint8Array) => void;
   readonly start?: number;
 }
 
@@ -106,6 +109,7 @@ export class DtlsWorld {
       note: (note) => this.notes.push(note),
       handshakeEnded: (suite, outcome) => this.outcomes.push(`${suite} ${outcome}`),
       recordDropped: (why) => this.dropped.push(why),
+      memory: options.memory ?? new DtlsMemory(Number.POSITIVE_INFINITY),
       keeper: options.keeper,
     };
     this.listener = new DtlsListener(
@@ -113,7 +117,12 @@ export class DtlsWorld {
       { ...SETTINGS, ...options.settings },
       options.credentials ?? pskCredentials({ dev1: KEY }),
       new Uint8Array(32).fill(7),
+      options.keyLog,
     );
+  }
+
+  get settings(): DtlsSettings {
+    return { ...SETTINGS, ...this.#options.settings };
   }
 
   get now(): Instant {

@@ -4,6 +4,7 @@
  */
 import { Association } from "../../../dist/src/dtls/association.js";
 import { DtlsListener } from "../../../dist/src/dtls/listener.js";
+import { DtlsMemory } from "../../../dist/src/dtls/memory.js";
 import { keyBlockLength } from "../../../dist/src/dtls/prf.js";
 import { protectionOf } from "../../../dist/src/dtls/protection.js";
 import { DEFAULT_SUITES, suiteByName } from "../../../dist/src/dtls/suites.js";
@@ -27,6 +28,7 @@ const ports = {
   recordDropped(why) {
     throw new Error(why);
   },
+  memory: new DtlsMemory(Number.POSITIVE_INFINITY),
   keeper: undefined,
 };
 const settings = {

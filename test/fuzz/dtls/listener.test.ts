@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseClientHelloHead, parseExtensions } from "#core/dtls/handshake/client-hello.ts";
 import {
   parseCertificate,
@@ -10,7 +10,8 @@ import { parseFragments } from "#core/dtls/handshake/message.ts";
 import { Reassembly } from "#core/dtls/handshake/reassembly.ts";
 import { concat } from "#core/lib/bytes.ts";
 import { minutes } from "#core/lib/time.ts";
-import { DtlsDevice } from "../../support/dtls-device.ts";
+import { DtlsCertificates } from "../../support/dtls-certificates.ts";
+import { type DeviceProof, DtlsDevice } from "../../support/dtls-device.ts";
 import { DtlsWorld } from "../../support/dtls-world.ts";
 import { fc } from "../../support/property.ts";
 import { mulberry32 } from "../../support/random.ts";
@@ -82,22 +83,56 @@ describe("arbitrary datagrams", () => {
 });
 
 describe("a handshake of which any one byte is changed, or which is cut at any byte", () => {
-  for (const cid of [undefined, Uint8Array.of(3)]) {
-    it(`never throws, and ends open or refused; connection id: ${cid !== undefined}`, () => {
+  let made: DtlsCertificates;
+  beforeAll(() => {
+    made = new DtlsCertificates();
+    made.issue("server", "/CN=gw.example");
+    made.issue("client", "/CN=meter-7");
+  });
+  afterAll(() => made.remove());
+
+  const withCertificates = (proof: (name: string) => DeviceProof) => ({
+    world: () =>
+      new DtlsWorld({
+        credentials: made.credentials(
+          {
+            cert: made.path("server.pem"),
+            key: made.path("server.key"),
+            ca: made.path("ca.pem"),
+            clientCertificate: "require",
+          },
+          {},
+          { presharedKey: () => undefined, rawKeyHolder: () => "raw-meter" },
+        ),
+      }),
+    options: { suite: "ECDHE_ECDSA_WITH_AES_128_CCM_8", proof: proof("client") },
+    identity: /^(raw-meter|meter-7)$/,
+  });
+  for (const [what, kind] of [
+    ["a pre-shared key", () => ({ world: () => new DtlsWorld(), options: {}, identity: /^dev1$/ })],
+    [
+      "a pre-shared key and a connection id",
+      () => ({ world: () => new DtlsWorld(), options: { cid: Uint8Array.of(3) }, identity: /^dev1$/ }),
+    ],
+    ["certificates of both sides", () => withCertificates((name) => made.proof(name))],
+    ["raw public keys of both sides", () => withCertificates((name) => made.rawProof(name))],
+  ] as const) {
+    it(`never throws, and ends open or refused: ${what}`, () => {
+      const { world: newWorld, options, identity } = kind();
       // How many octets the device sends in a handshake that nobody disturbs.
       const sizes: number[] = [];
-      const count = new DtlsWorld();
+      const count = newWorld();
       const send = count.send.bind(count);
       count.send = (bytes, address, port) => {
         sizes.push(bytes.length);
         send(bytes, address, port);
       };
-      new DtlsDevice(count, cid === undefined ? {} : { cid }).connect();
+      new DtlsDevice(count, options).connect();
       const random = mulberry32(11);
       for (const [index, size] of sizes.entries()) {
         for (let at = 0; at < size; at++) {
           const cut = random() < 0.3;
-          const world = new DtlsWorld();
+          const world = newWorld();
           const through = world.send.bind(world);
           let sent = 0;
           world.send = (bytes, address, port) => {
@@ -106,7 +141,7 @@ describe("a handshake of which any one byte is changed, or which is cut at any b
             if (!cut) changed[at]! ^= 1 + Math.floor(random() * 255);
             through(changed, address, port);
           };
-          const device = new DtlsDevice(world, cid === undefined ? {} : { cid });
+          const device = new DtlsDevice(world, options);
           device.connect();
           world.pass(minutes(3));
           const where = `datagram ${index}, octet ${at}${cut ? ", cut" : ""}`;
@@ -115,7 +150,7 @@ describe("a handshake of which any one byte is changed, or which is cut at any b
           if (device.state !== "open") continue;
           device.send("content");
           expect(world.received.length, where).toBe(1);
-          expect(world.received[0]?.identity, where).toBe("dev1");
+          expect(world.received[0]?.identity, where).toMatch(identity);
         }
       }
     });

@@ -27,12 +27,14 @@ export class Certificates {
   }
 
   /** Makes `<name>.key` and `<name>.pem`. */
-  issue(name: string, subject: string, days = 30): void {
+  issue(name: string, subject: string, days = 30, more: IssueOptions = {}): void {
     this.#authority();
-    this.#key(name);
+    this.#key(name, more.key);
     const request = this.path(`${name}.csr`);
     openssl("req", "-new", "-key", this.path(`${name}.key`), "-subj", subject, "-out", request);
-    writeFileSync(this.path("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
+    const names = more.names ?? "DNS:localhost,IP:127.0.0.1";
+    const usage = more.usage === undefined ? "" : `\nextendedKeyUsage=${more.usage}`;
+    writeFileSync(this.path("san"), `subjectAltName=${names}${usage}`);
     const signer = ["-CA", this.path("ca.pem"), "-CAkey", this.path("ca.key"), "-CAcreateserial"];
     const extensions = ["-days", String(days), "-extfile", this.path("san")];
     openssl("x509", "-req", "-in", request, ...signer, ...extensions, "-out", this.path(`${name}.pem`));
@@ -47,15 +49,21 @@ export class Certificates {
     rmSync(this.folder, { recursive: true });
   }
 
-  #key(name: string): void {
-    openssl(
-      "genpkey",
-      "-algorithm",
-      "EC",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-out",
-      this.path(`${name}.key`),
-    );
+  #key(name: string, kind: KeyKind = "P-256"): void {
+    const options =
+      kind === "RSA"
+        ? ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+        : ["-algorithm", "EC", "-pkeyopt", `ec_paramgen_curve:${kind}`];
+    openssl("genpkey", ...options, "-out", this.path(`${name}.key`));
   }
+}
+
+type KeyKind = "P-256" | "P-384" | "RSA";
+
+interface IssueOptions {
+  readonly key?: KeyKind;
+  /** Subject alternative names, as OpenSSL writes them. */
+  readonly names?: string;
+  /** Extended key usage. */
+  readonly usage?: string;
 }

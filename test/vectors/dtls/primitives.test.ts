@@ -61,6 +61,38 @@ describe("CCM with kept contexts", () => {
     expect(show(sealed)).toBe("e3b201a9f5b71a7a9b1ceaeccd97e70b6176aad9a4428aa5484392fbc1b09951");
   });
 
+  it("agrees with the packet vectors of RFC 3610 §8 that have a tag of 8 octets", () => {
+    const key = hex("c0c1c2c3c4c5c6c7c8c9cacbcccdcecf");
+    // Number, octets of header, octets of the whole, what comes out behind the header.
+    for (const [number, header, whole, out] of [
+      [1, 8, 31, "588c979a61c663d2f066d0c2c0f989806d5f6b61dac38417e8d12cfdf926e0"],
+      [2, 8, 32, "72c91a36e135f8cf291ca894085c87e3cc15c439c9e43a3ba091d56e10400916"],
+      [3, 8, 33, "51b1e5f44a197d1da46b0f8e2d282ae871e838bb64da8596574adaa76fbd9fb0c5"],
+      [4, 12, 31, "a28c6865939a9a79faaa5c4c2a9d4a91cdac8c96c861b9c9e61ef1"],
+      [5, 12, 32, "dcf1fb7b5d9e23fb9d4e131253658ad86ebdca3e51e83f077d9c2d93"],
+      [6, 12, 33, "6fc1b011f006568b5171a42d953d469b2570a4bd87405a0443ac91cb94"],
+    ] as const) {
+      const nonce = Uint8Array.from([
+        0,
+        0,
+        0,
+        number + 2,
+        number + 1,
+        number,
+        number - 1,
+        ...hex("a0a1a2a3a4a5"),
+      ]);
+      const packet = Uint8Array.from({ length: whole }, (_, octet) => octet);
+      const [aad, plaintext] = [packet.subarray(0, header), packet.subarray(header)];
+      const aead = new CcmAead(key, 8);
+      expect(show(seal(aead, 8, nonce, aad, plaintext)), `packet vector ${number}`).toBe(out);
+      expect(aead.open(nonce, aad, hex(out))).toEqual(plaintext);
+      const forged = hex(out);
+      forged[number]! ^= 1;
+      expect(aead.open(nonce, aad, forged)).toBeUndefined();
+    }
+  });
+
   it("agrees with OpenSSL's for every length, key size and tag, with one context for all", () => {
     const random = mulberry32(3);
     const bytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(random() * 256));
