@@ -6,6 +6,7 @@ export const PACKAGES = {
   "coap-client-notls": "libcoap3-bin",
   "coap-client-gnutls": "libcoap3-bin",
   "coap-client-openssl": "libcoap3-bin",
+  erl: "erlang-ssl",
   "gnutls-cli": "gnutls-bin",
   gcc: "gcc",
   "libc6-dev": "libc6-dev",
@@ -19,6 +20,7 @@ export const PACKAGES = {
   pg_ctlcluster: "postgresql",
   "python3-stomp": "python3-stomp",
   "redis-server": "redis-server",
+  socat: "socat",
 } as const;
 export type Program = keyof typeof PACKAGES;
 

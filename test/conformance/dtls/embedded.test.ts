@@ -2,13 +2,17 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { CoapClient } from "node-coap-client";
+import { dtls } from "node-dtls-client-2";
 import { afterAll, it as anyIt, beforeAll, describe, expect } from "vitest";
 import { lacks } from "../../support/programs.ts";
 import { run } from "../coap/run.ts";
-import { KEY, SecureGateway } from "./support.ts";
+import { KEY, PING, PONG as RESET, SecureGateway, talk } from "./support.ts";
 
 const ofMbedtls = anyIt.skipIf(lacks("gcc", "libc6-dev", "libmbedtls-dev", "openssl"));
 const ofWolfssl = anyIt.skipIf(lacks("gcc", "libc6-dev", "libwolfssl-dev", "openssl"));
+
+const ofErlang = anyIt.skipIf(lacks("erl", "openssl"));
+const ofSocat = anyIt.skipIf(lacks("socat", "openssl"));
 
 let secure: SecureGateway;
 beforeAll(async () => {
@@ -120,5 +124,63 @@ describe("npm node-coap-client, whose node-dtls-client sends no extensions at al
     const got = await CoapClient.request(url, "get");
     expect(String(got.payload)).toBe("21.5");
     CoapClient.reset();
+  });
+});
+
+describe("npm node-dtls-client 2, by itself", () => {
+  for (const suite of [
+    "TLS_PSK_WITH_AES_128_CCM_8",
+    "TLS_PSK_WITH_AES_128_GCM_SHA256",
+    "TLS_PSK_WITH_AES_128_CBC_SHA256",
+    "TLS_PSK_WITH_AES_256_GCM_SHA384",
+  ] as const) {
+    anyIt(`talks over ${suite}`, async () => {
+      const socket = dtls.createSocket({
+        type: "udp4",
+        address: "127.0.0.1",
+        port: secure.port,
+        psk: { dev1: Buffer.from(KEY, "hex") },
+        timeout: 20_000,
+        ciphers: [suite],
+      });
+      const answer = await new Promise<Buffer>((resolve, reject) => {
+        socket.on("connected", () => socket.send(PING));
+        socket.on("message", resolve);
+        socket.on("error", reject);
+      });
+      socket.close();
+      expect(answer.toString("hex")).toBe("70001234");
+    });
+  }
+});
+
+describe("Erlang's ssl, which has no extended master secret", () => {
+  for (const suite of ["TLS_PSK_WITH_AES_128_CCM_8", "TLS_PSK_WITH_AES_128_GCM_SHA256"]) {
+    ofErlang(`talks over ${suite}`, async () => {
+      const options = [
+        "{protocol,dtls},{versions,['dtlsv1.2']},{verify,verify_none},{psk_identity,\"dev1\"}",
+        `{user_lookup_fun,{fun(psk,_,K)->{ok,K} end,<<1,2,3,4,5>>}},{ciphers,[ssl:str_to_suite("${suite}")]}`,
+      ];
+      const program = `ssl:start(),
+        {ok,S}=ssl:connect("127.0.0.1",${secure.port},[${options.join(",")}],20000),
+        ok=ssl:send(S,<<16#40,0,16#12,16#34>>),
+        receive {ssl,S,D}->io:format("got ~w~n",[D]) after 20000 -> io:format("silence~n") end, halt().`;
+      const { stdout } = await run("erl", ["-noshell", "-noinput", "-eval", program]);
+      expect(stdout).toContain("got [112,0,18,52]");
+    });
+  }
+});
+
+describe("socat", () => {
+  ofSocat("talks with certificates of both sides over ECDHE-ECDSA-AES128-CCM8", async () => {
+    const options = [
+      `cafile=${secure.path("ca.pem")}`,
+      `cert=${secure.path("client.pem")}`,
+      `key=${secure.path("client.key")}`,
+      "cipher=ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0,pf=ip4",
+    ];
+    const address = `OPENSSL-DTLS-CLIENT:localhost:${secure.port},${options.join(",")}`;
+    const { bytes } = await talk("socat", ["-", address], PING, (seen) => seen.includes(RESET));
+    expect(bytes.includes(RESET)).toBe(true);
   });
 });

@@ -17,6 +17,7 @@ export class SecureGateway {
   readonly certificates = new Certificates();
   gateway!: TestGateway;
   readonly #identities: unknown[] = [];
+  readonly #events: string[] = [];
 
   constructor() {
     const { certificates } = this;
@@ -58,6 +59,7 @@ export class SecureGateway {
     const { core } = this.gateway.composition;
     const { note } = core;
     core.note = (gateway, what, about) => {
+      this.#events.push(what.event);
       if (what.event === "dtls-associated") this.#identities.push(what.detail?.["identity"]);
       note.call(core, gateway, what, about);
     };
@@ -70,6 +72,11 @@ export class SecureGateway {
   /** Identities of those that came to share keys with the gateway. */
   identities(): readonly unknown[] {
     return this.#identities;
+  }
+
+  /** What was noted, at any level. */
+  events(): readonly string[] {
+    return this.#events;
   }
 
   async metrics(): Promise<string> {
