@@ -17,7 +17,8 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Files of one worker share their modules, which hold no state of a test: importing them anew took most of the time.
     isolate: false,
-    testTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: "isthmus", include: ["test/**/*.test.ts"] } },
       {

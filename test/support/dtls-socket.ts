@@ -38,7 +38,7 @@ export class UdpNetwork implements DeviceNetwork {
   }
 }
 
-export async function until(what: string, condition: () => boolean, patience = 10_000): Promise<void> {
+export async function until(what: string, condition: () => boolean, patience = 30_000): Promise<void> {
   const end = Date.now() + patience;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`never came: ${what}`);

@@ -1,7 +1,7 @@
 /** A raw MQTT-SN client on a real UDP socket, with `dgram-as-promised`: octets out, octets in. */
 import { DgramAsPromised, type SocketAsPromised } from "dgram-as-promised";
 
-const TIMEOUT = 10_000;
+const TIMEOUT = 30_000;
 
 export class SnSocket {
   readonly #socket: SocketAsPromised;

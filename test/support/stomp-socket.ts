@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { FrameReader, frame, type ServerFrame } from "./stomp-frames.ts";
 
-const TIMEOUT = 5000;
+const TIMEOUT = 30_000;
 
 export class StompSocket {
   readonly socket: Socket;

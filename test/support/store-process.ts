@@ -170,7 +170,7 @@ export const timeout = (length: number, problem: string): Promise<never> =>
 export async function until(
   ready: () => boolean | Promise<boolean>,
   problem: string,
-  length = 8000,
+  length = 30_000,
 ): Promise<void> {
   for (const deadline = Date.now() + length; !(await ready()); ) {
     if (Date.now() > deadline) throw new Error(problem);

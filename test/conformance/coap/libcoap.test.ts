@@ -36,7 +36,7 @@ async function heardBy(filter: string, count: number, during: () => Promise<unkn
   });
   await client.subscribeAsync(filter);
   await during();
-  await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 3000))]);
+  await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 30_000))]);
   await client.endAsync();
   return heard;
 }

@@ -110,7 +110,7 @@ export function talk(
   child.stdin.on("error", () => {});
   if (input.length > 0) child.stdin.write(input);
   return new Promise((resolve, reject) => {
-    const limit = setTimeout(() => child.kill("SIGKILL"), 12_000);
+    const limit = setTimeout(() => child.kill("SIGKILL"), 50_000);
     const take = (chunk: Buffer): void => {
       chunks.push(chunk);
       if (enough(Buffer.concat(chunks))) child.kill("SIGTERM");

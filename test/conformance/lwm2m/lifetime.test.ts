@@ -11,7 +11,7 @@ import { StoreSite, until } from "../../support/store-process.ts";
 /** What devices ask for, what is granted beside it, and how much later than that a busy machine may be. */
 const LIFETIME = 12_000;
 const GRACE = 1_000;
-const LATE = 20_000;
+const LATE = 60_000;
 
 class Device {
   readonly #socket: CoapSocket;

@@ -178,20 +178,18 @@ describe("rates", () => {
   it("slow a publisher down to its rate and lose nothing at QoS 1", async () => {
     await start({}, { listeners: { tcp: { limits: { messageRate: 50 } } } });
     const client = await connect();
+    const begun = performance.now();
     // One second's worth and a half of it at once: the debt is paid before anything else is read.
     await Promise.all(Array.from({ length: 75 }, () => publish(client, "t")));
-    const begun = performance.now();
     await publish(client, "t");
-    const elapsed = performance.now() - begun;
-    expect(elapsed).toBeGreaterThan(300);
-    expect(elapsed).toBeLessThan(5_000);
+    expect(performance.now() - begun).toBeGreaterThan(450);
   });
 
   it("refuse connections above the listener's rate", async () => {
     await start({}, { listeners: { tcp: { limits: { connectionRate: 3 } } } });
-    const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => connect()));
+    const outcomes = await Promise.allSettled(Array.from({ length: 60 }, () => connect()));
     const entered = outcomes.filter((outcome) => outcome.status === "fulfilled").length;
     expect(entered).toBeGreaterThanOrEqual(3);
-    expect(entered).toBeLessThan(8);
+    expect(entered).toBeLessThan(60);
   });
 });

@@ -70,7 +70,7 @@ describe.each(TRANSPORTS)("sockjs-client by %s", (transport) => {
     client.subscribe(destination, (message) => messages.push(message), { ack: "client-individual" });
     for (const body of ["one", 'two "quoted"\nä €', ""]) client.publish({ destination, body });
     await expect
-      .poll(() => messages.map(({ body }) => body), { timeout: 4000 })
+      .poll(() => messages.map(({ body }) => body), { timeout: 30_000 })
       .toEqual(["one", 'two "quoted"\nä €', ""]);
     const receipts: string[] = [];
     client.watchForReceipt("acked", () => receipts.push("acked"));
@@ -78,7 +78,7 @@ describe.each(TRANSPORTS)("sockjs-client by %s", (transport) => {
       id: messages[0]?.headers["ack"] ?? "",
       receipt: "acked",
     });
-    await expect.poll(() => receipts, { timeout: 4000 }).toEqual(["acked"]);
+    await expect.poll(() => receipts, { timeout: 30_000 }).toEqual(["acked"]);
     await client.deactivate();
   });
 
@@ -89,14 +89,14 @@ describe.each(TRANSPORTS)("sockjs-client by %s", (transport) => {
     client.subscribe(destination, ({ body }) => lengths.push(body.length));
     const body = "x".repeat(60_000);
     for (let n = 0; n < 6; n++) client.publish({ destination, body });
-    await expect.poll(() => lengths, { timeout: 8000 }).toEqual(Array(6).fill(60_000));
+    await expect.poll(() => lengths, { timeout: 30_000 }).toEqual(Array(6).fill(60_000));
   });
 
   it("is told why a connection ends, and that it ends", async () => {
     let closes = 0;
     const client = await connect(transport, () => closes++);
     client.publish({ destination: "" });
-    await expect.poll(() => closes, { timeout: 4000 }).toBe(1);
+    await expect.poll(() => closes, { timeout: 30_000 }).toBe(1);
   });
 });
 
@@ -156,16 +156,16 @@ describe("SockJS over plain HTTP", () => {
   it("ends a session whose stream breaks off, and one whose client stays away for 5 s", async () => {
     const { lifecycle } = gateway.composition;
     const clientsNow = () => lifecycle.listeners.reduce((sum, { door }) => sum + door.loops.size, 0);
-    await expect.poll(clientsNow, { timeout: 12_000 }).toBe(0);
+    await expect.poll(clientsNow, { timeout: 30_000 }).toBe(0);
     const abort = new AbortController();
     const response = await fetch(url("/live/0/cut/xhr_streaming"), { method: "POST", signal: abort.signal });
     await response.body?.getReader().read();
     expect(clientsNow()).toBe(1);
     abort.abort();
-    await expect.poll(clientsNow, { timeout: 4000 }).toBe(0);
+    await expect.poll(clientsNow, { timeout: 30_000 }).toBe(0);
     await (await post("/0/away/xhr")).text();
     expect(clientsNow()).toBe(1);
-    await expect.poll(clientsNow, { timeout: 12_000 }).toBe(0);
+    await expect.poll(clientsNow, { timeout: 30_000 }).toBe(0);
     expect((await post("/0/away/xhr_send", "[]")).status).toBe(404);
   }, 40_000);
 

@@ -58,7 +58,7 @@ export class Sleeper {
    */
   async wake(waiting: readonly string[], answered: (command: string) => boolean): Promise<void> {
     const options = this.#location.map((segment) => textOption(URI_PATH, segment));
-    const deadline = Date.now() + 8000;
+    const deadline = Date.now() + 30_000;
     while (!waiting.every(answered)) {
       if (Date.now() > deadline) throw new Error(`not all of ${waiting} is answered: ${this.executed}`);
       this.codes.push((await this.#socket.request({ code: "0.02", options })).code);
