@@ -4,7 +4,7 @@ import { mqtt } from "#gateways/mqtt/index.ts";
 import { mqttSn } from "#gateways/mqtt-sn/index.ts";
 import { stomp } from "#gateways/stomp/index.ts";
 import { tcp } from "#gateways/tcp/index.ts";
-import type { AnyGatewayModule } from "./compose.ts";
+import type { AnyGatewayModule } from "./plans.ts";
 
 /**
  * Every gateway there is, in the order in which they are opened: one that offers parts to another comes before

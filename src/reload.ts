@@ -7,15 +7,17 @@ import {
 } from "./config/policy-settings.ts";
 import { ConfigError } from "./config/problem.ts";
 import type { Config } from "./config/schema.ts";
-import type { Lifecycle } from "./drive/lifecycle.ts";
+import type { Core } from "./door/core.ts";
 import type { Log } from "./observe/log.ts";
+import type { Plans } from "./plans.ts";
 import type { ConfiguredPolicy } from "./policy/configured-policy.ts";
 
 /** The running parts that a reload reaches. */
 export interface Reloadable {
   readonly log: Log;
   readonly policy: ConfiguredPolicy;
-  readonly lifecycle: Lifecycle;
+  readonly plans: Plans;
+  readonly core: Pick<Core, "note">;
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
   readonly observer?: AuthenticationObserver;
@@ -41,7 +43,7 @@ export class Reload {
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
   run(load: () => Config): void {
-    const { log, policy, lifecycle, observer } = this.#parts;
+    const { log, policy, plans, core, observer } = this.#parts;
     try {
       const next = load();
       const prepared = policySettings(next, observer);
@@ -50,6 +52,10 @@ export class Reload {
       this.#prepared = prepared;
       log.setLevel(next.log.level);
       this.#watch(prepared.usersFiles);
+      plans.current = next;
+      plans.reload((gateway, error) => {
+        core.note(gateway, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
+      });
       this.#report(next);
       this.#current = next;
     } catch (error) {
@@ -57,7 +63,6 @@ export class Reload {
       log.warn({ problem: error.message }, "configuration not read again: what was in force stays");
       return;
     }
-    lifecycle.reload();
     this.#parts.judge();
   }
 
@@ -73,10 +78,16 @@ export class Reload {
 
   /** Keys only: a value may be a secret. */
   #report(next: Config): void {
-    const changed = keysOf(diffConfig(this.#current, next).filter(({ live }) => live));
-    const restart = keysOf(diffConfig(this.#started, next).filter(({ live }) => !live));
-    this.#parts.log.info({ changed }, "configuration read again");
-    if (restart.length > 0) this.#parts.log.warn({ restart }, "these changes take effect after a restart");
+    const { log, plans } = this.#parts;
+    const diff = (before: Config) => diffConfig(before, next, (gateway) => plans.restartOf(gateway));
+    const changed = keysOf(diff(this.#current).filter(({ live }) => live));
+    const restart = keysOf(diff(plans.inForce(this.#started)).filter(({ live }) => !live));
+    log.info({ changed }, "configuration read again");
+    if (restart.length > 0)
+      log.warn(
+        { restart },
+        "these changes take effect after a restart, of the gateway or listener where they are its own",
+      );
   }
 
   #watch(usersFiles: PreparedPolicy["usersFiles"]): void {

@@ -1,5 +1,6 @@
 import type { Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
+import type { GatewayOperations } from "#core/contract/operations.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
@@ -9,6 +10,7 @@ import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
 import { Devices } from "./operator/devices.ts";
 import { Events } from "./operator/events.ts";
+import { OfferedOperations } from "./operator/offered.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
 import { reportEnd, watchAbsent } from "./registration/lifetime-end.ts";
 import { ObjectLists } from "./registration/object-list.ts";
@@ -17,12 +19,13 @@ import { heldFor, openCounters, type Shared } from "./shared.ts";
 import { Lwm2mSite } from "./site.ts";
 
 /** The gateway, with what an operator may ask of it. */
-export interface Lwm2m extends Gateway {
-  readonly operations: Lwm2mOperations;
+export interface Lwm2m extends Gateway<Lwm2mConfig> {
+  readonly management: Lwm2mOperations;
 }
 
 class Lwm2mGateway implements Lwm2m {
-  readonly operations: DeviceOperations;
+  readonly management: DeviceOperations;
+  readonly operations: GatewayOperations;
   readonly #shared: Shared;
   readonly #site: Lwm2mSite;
   readonly offers: Readonly<Record<string, readonly unknown[]>>;
@@ -56,7 +59,8 @@ class Lwm2mGateway implements Lwm2m {
     };
     this.#site = new Lwm2mSite(this.#shared);
     watchAbsent(this.#shared);
-    this.operations = new DeviceOperations(this.#shared);
+    this.management = new DeviceOperations(this.#shared);
+    this.operations = new OfferedOperations(this.management);
     this.offers = config.shareCoapListeners ? { [COAP_SITES]: [this.#site] } : {};
   }
 

@@ -29,13 +29,25 @@ const LIVE: readonly Path[] = [
   ["gateways", "*", "listeners", "*", "limits"],
 ];
 
-const isLive = (path: Path): boolean =>
-  LIVE.some((live) =>
+/** Keys of a gateway's section that are the core's. */
+const CORE_KEYS: readonly unknown[] = ["enable", "mountpoint", "authentication", "listeners"];
+
+/** Options of a gateway, dotted, that take effect only when it is started again; undefined: all of them. */
+export type RestartOf = (gateway: string) => readonly string[] | undefined;
+
+function isLive(path: Path, restartOf: RestartOf): boolean {
+  const [section, gateway, key] = path;
+  if (section === "gateways" && path.length > 2 && !CORE_KEYS.includes(key)) {
+    const restart = restartOf(String(gateway));
+    return restart !== undefined && !restart.some((place) => isWithin(path.slice(2), place.split(".")));
+  }
+  return LIVE.some((live) =>
     isWithin(
       path,
       live.map((step, index) => (step === "*" ? (path[index] ?? "") : step)),
     ),
   );
+}
 
 const same = (a: unknown, b: unknown): boolean =>
   Object.is(a, b) || (Array.isArray(a) && Array.isArray(b) && sameList(a, b)) || sameSection(a, b);
@@ -50,7 +62,11 @@ function sameSection(a: unknown, b: unknown): boolean {
 }
 
 /** Every value that differs, sections looked into, lists as a whole. */
-export function diffConfig(before: Config, after: Config): readonly ConfigChange[] {
+export function diffConfig(
+  before: Config,
+  after: Config,
+  restartOf: RestartOf = () => undefined,
+): readonly ConfigChange[] {
   const changes: ConfigChange[] = [];
   const compare = (old: unknown, now: unknown, path: Path): void => {
     if (isTree(old) && isTree(now)) {
@@ -58,7 +74,7 @@ export function diffConfig(before: Config, after: Config): readonly ConfigChange
         compare(old[key], now[key], [...path, key]);
       }
     } else if (!same(old, now)) {
-      changes.push({ path, key: showPath(path), before: old, after: now, live: isLive(path) });
+      changes.push({ path, key: showPath(path), before: old, after: now, live: isLive(path, restartOf) });
     }
   };
   compare(before, after, []);

@@ -4,6 +4,7 @@ import type { ClientId } from "./answers.ts";
 import type { Will } from "./client.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Counter, Note } from "./note.ts";
+import type { GatewayOperations } from "./operations.ts";
 import type { Transport } from "./peer.ts";
 
 /** What the core does for a gateway as a whole. */
@@ -58,12 +59,18 @@ export interface WebSocketProfile {
 }
 
 /** A running gateway. */
-export interface Gateway {
+export interface Gateway<Config = never> {
   endpoint(listener: ListenerInfo): Endpoint;
   /** Parts that another gateway may serve on its own listeners, by name; that gateway knows their type. */
   readonly offers?: Readonly<Record<string, readonly unknown[]>>;
-  /** Applies what may change at run time; undefined when nothing may. */
-  reload?(): void;
+  /** What operators may see and ask of its devices, beside what the core knows of every client. */
+  readonly operations?: GatewayOperations | undefined;
+  /**
+   * Reads the files that the configuration names again, and takes new options as far as `GatewayModule.restart` does not
+   * name them; these are as they were. Throws when something cannot be used, and then goes on with what it had.
+   */
+  reload?(config: Config): void;
+  /** Its listeners are closed and its clients gone: ends what is left of it. It may be opened anew. */
   stop?(): void;
 }
 
@@ -89,7 +96,15 @@ export interface GatewayModule<Config> {
   websocket?(config: Config): WebSocketProfile;
   /** Looks at settings that have passed the schema, before anything is opened. */
   check?(config: Config): readonly SettingProblem[];
+  /**
+   * Options of its own, dotted from the gateway's section on (`retry`, `limits.topics`), that take effect only when the
+   * gateway is started again; what is inside them too. All others change while it runs, by `Gateway.reload`, some of
+   * them for connections made from then on. Absent: nothing changes while it runs.
+   */
+  readonly restart?: readonly string[];
+  /** Its clients take messages of any topic, so that an operator may subscribe one of them to something. */
+  readonly anyTopic?: boolean;
   /** Protocol names that devices may agree on over DTLS (ALPN, RFC 7301); without, what they offer is ignored. */
   readonly protocolNames?: readonly string[];
-  open(config: Config, host: GatewayHost): Gateway;
+  open(config: Config, host: GatewayHost): Gateway<Config>;
 }

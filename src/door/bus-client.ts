@@ -27,6 +27,7 @@ import type { Aggregate } from "../session/aggregate.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
+import type { Listed } from "./directory.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
 
@@ -52,6 +53,8 @@ export class BusClient implements Client, EngineClient {
   readonly session: EngineSession;
   /** As it was announced when it came in; single requests and further sessions are not announced. */
   protocol: string | undefined = undefined;
+  /** Its place in the directory. */
+  listed: Listed | undefined = undefined;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;

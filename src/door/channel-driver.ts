@@ -18,6 +18,8 @@ export interface ChannelDriver {
   readonly closed: boolean;
   /** The transport takes no more: deliveries stay in their sessions. */
   readonly held: boolean;
+  /** When the peer last sent something. */
+  readonly heardAt: Instant;
   /** Rates of clients that live for one request: they share those of their channel. */
   rates: Rates | undefined;
 

@@ -2,6 +2,7 @@ import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { SessionEngine } from "../session/engine.ts";
+import type { Directory } from "./directory.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -10,6 +11,8 @@ export interface Core {
   /** Reads the clock into `now`; called where an input enters the core. */
   tick(): void;
   readonly engine: SessionEngine;
+  /** Who is here, and who has a session. */
+  readonly directory: Directory;
   readonly alarms: Alarms;
   readonly counters: CoreCounters;
   readonly random: (length: number) => Uint8Array;

@@ -53,6 +53,9 @@ export class Door {
   /** Connections that have said goodbye and whose last bytes are on their way. */
   closing = 0;
 
+  /** The listener is being closed: whoever is still on the way comes too late. */
+  shut = false;
+
   entered(loop: ChannelDriver): void {
     this.#loops.add(loop);
   }
@@ -101,6 +104,7 @@ export class Door {
 
   disconnected(client: BusClient, reason: string): void {
     const { protocol, aggregate } = client;
+    this.core.directory.left(client);
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
     this.policy.disconnected(client.identity, this.core.now);
@@ -156,7 +160,10 @@ export class Door {
     if (client.single && this.core.engine.refuses(client)) return this.#refuseOther(client);
     loop.join(client);
     this.#logins.watch(client);
-    if (request.kind === "single") return { ok: true, client, sessionPresent: false };
+    if (request.kind === "single") {
+      this.core.directory.arrived(client, this.core.now);
+      return { ok: true, client, sessionPresent: false };
+    }
     const session = request.kind === "session" ? request : undefined;
     const opening: Opening = {
       kind: request.kind,
@@ -226,10 +233,11 @@ export class Door {
     const { protocol } = request;
     const { cleanStart = false, keepAlive = 0 } = request.kind === "session" ? request : {};
     const { aggregate } = client;
+    const how = { cleanStart, sessionPresent, keepAlive: keepAlive / 1000 };
     client.protocol = protocol;
+    this.core.directory.arrived(client, this.core.now, how);
     if (aggregate !== undefined && aggregate.connected++ > 0) return;
     this.core.counters.connects.value++;
-    const how = { cleanStart, sessionPresent, keepAlive: keepAlive / 1000 };
     this.core.events.connected?.(this.#eventOf(client, protocol), how);
   }
 

@@ -44,6 +44,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   channel!: Channel;
   /** The transport takes no more: deliveries stay in their sessions. */
   held = false;
+  heardAt: Instant;
   #state: "open" | "closing" | "closed" = "open";
   #closeReason = "";
   #running = false;
@@ -73,6 +74,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     super();
     this.door = door;
     this.link = link;
+    this.heardAt = door.core.now;
   }
 
   get core(): Core {
@@ -104,6 +106,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   receive(bytes: Uint8Array): void {
     if (this.#state !== "open") return;
     this.core.counters.bytesReceived.value += bytes.length;
+    this.heardAt = this.core.now;
     this.#running = true;
     try {
       this.channel.receive(bytes, this.core.now);

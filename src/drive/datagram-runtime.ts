@@ -45,6 +45,7 @@ export class DatagramRuntime {
   #outgoing: OutgoingDatagram[] = [];
   #deferred = false;
   #quietUntil = 0 as Instant;
+  #beat: CallbackAlarm | undefined = undefined;
   #receiving = false;
   readonly #flush = (): void => {
     this.#deferred = false;
@@ -76,7 +77,15 @@ export class DatagramRuntime {
       if (bytes !== undefined) this.#broadcast(bytes);
       this.core.alarms.arm(alarm, after(now, beacon.period));
     });
+    this.#beat = alarm;
     this.core.alarms.arm(alarm, this.core.now);
+  }
+
+  /** The socket is closed. */
+  close(): void {
+    this.#port = undefined;
+    this.#outgoing = [];
+    if (this.#beat !== undefined) this.core.alarms.disarm(this.#beat);
   }
 
   readonly receive = (batch: readonly Datagram[]): void => {
@@ -114,7 +123,7 @@ export class DatagramRuntime {
     const senderKey = residentKey(datagram, undefined);
     const known = this.peers.at(senderKey);
     // Before the protocol has a say: neither an answer nor a claim is for who may not talk here.
-    if (known === undefined && !this.#allows(datagram)) return;
+    if (known === undefined && (this.door.shut || !this.#allows(datagram))) return;
     const route = this.#endpoint.route?.(datagram, known !== undefined, this.core.now) ?? TO_CHANNEL;
     switch (route.to) {
       case "channel":

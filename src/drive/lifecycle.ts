@@ -1,7 +1,7 @@
-import type { Gateway } from "../contract/gateway.ts";
 import type { Note } from "../contract/note.ts";
 import type { Core } from "../door/core.ts";
-import { Door } from "../door/door.ts";
+import type { Door } from "../door/door.ts";
+import type { Doors } from "../door/doors.ts";
 import type { Duration } from "../lib/time.ts";
 import type {
   AcceptStream,
@@ -11,8 +11,8 @@ import type {
   ReceiveDatagrams,
   StreamListenerOptions,
 } from "../net/transport.ts";
-import type { Policy } from "../policy/policy.ts";
 import { DatagramRuntime, type DatagramRuntimeOptions } from "./datagram-runtime.ts";
+import type { Gateways } from "./gateways.ts";
 import { FlushSchedule, StreamRuntime } from "./stream-runtime.ts";
 
 /** How listeners are opened: by sockets, given by the composition. */
@@ -29,6 +29,8 @@ export interface Openers {
   ): Promise<DatagramSocket>;
   /** Runs something at the end of this turn of the event loop. */
   defer(run: () => void): void;
+  /** For so many milliseconds. */
+  wait(length: number): Promise<void>;
 }
 
 /** One listener that the configuration asks for. */
@@ -53,108 +55,91 @@ const STOP_POLL = 20;
 
 /** Opens and closes the listeners of all gateways. */
 export class Lifecycle {
+  readonly gateways: Gateways;
   readonly #core: Core;
-  readonly #policy: Policy;
+  readonly #doors: Doors;
   readonly #openers: Openers;
   readonly #schedule: FlushSchedule;
-  readonly #gateways = new Map<string, Gateway>();
-  readonly #opened: OpenedListener[] = [];
+  readonly #opened = new Set<OpenedListener>();
 
-  constructor(core: Core, policy: Policy, openers: Openers) {
+  constructor(core: Core, doors: Doors, gateways: Gateways, openers: Openers) {
     this.#core = core;
-    this.#policy = policy;
+    this.#doors = doors;
+    this.gateways = gateways;
     this.#openers = openers;
     this.#schedule = new FlushSchedule((run) => openers.defer(run));
   }
 
   get listeners(): readonly OpenedListener[] {
-    return this.#opened;
+    return [...this.#opened];
   }
 
-  add(name: string, gateway: Gateway): void {
-    this.#gateways.set(name, gateway);
+  listener(gateway: string, name: string): OpenedListener | undefined {
+    for (const opened of this.#opened) {
+      if (opened.gateway === gateway && opened.name === name) return opened;
+    }
+    return undefined;
   }
 
-  /** Opens one listener; throws `ListenError`. */
+  /** Opens one listener; throws `ListenError`. Nothing is done for a gateway that does not run. */
   async open(plan: ListenerPlan): Promise<void> {
-    const gateway = this.#gateways.get(plan.gateway);
-    if (gateway === undefined) return;
-    const door = this.#door(plan);
-    const note = (note: Note): void => this.#core.note(plan.gateway, note);
-    if (plan.stream !== undefined) {
-      const endpoint = gateway.endpoint({ name: plan.name, transport: plan.stream.transport });
-      const runtime = new StreamRuntime(this.#core, door, endpoint, this.#schedule);
-      const listening = await this.#openers.stream(plan.stream, runtime.accept, note);
-      this.#opened.push({ gateway: plan.gateway, name: plan.name, listening, door, datagrams: undefined });
-    }
-    if (plan.datagram !== undefined) {
-      const endpoint = gateway.endpoint({ name: plan.name, transport: plan.datagram.transport });
-      const defer = (run: () => void): void => this.#openers.defer(run);
-      const runtime = new DatagramRuntime(this.#core, door, endpoint, plan.datagram, defer);
-      const socket = await this.#openers.datagram(plan.datagram, runtime.receive, note);
-      runtime.bind(socket);
-      this.#opened.push({
-        gateway: plan.gateway,
-        name: plan.name,
-        listening: socket,
-        door,
-        datagrams: runtime,
-      });
-    }
-  }
-
-  /** Lets each gateway read again what it can; one that fails keeps what it had. */
-  reload(): void {
-    for (const [name, gateway] of this.#gateways) {
-      try {
-        gateway.reload?.();
-      } catch (error) {
-        this.#core.note(name, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
+    const running = this.gateways.get(plan.gateway);
+    if (running === undefined) return;
+    const door = this.#doors.open(plan.gateway, plan.name);
+    try {
+      const { gateway, name, stream, datagram } = plan;
+      const { transport } = stream ?? datagram ?? {};
+      if (transport === undefined) throw new TypeError(`no transport for listener ${gateway}.${name}`);
+      const endpoint = running.gateway.endpoint({ name, transport });
+      const note = (note: Note): void => this.#core.note(gateway, note);
+      const common = { gateway, name, door };
+      if (stream !== undefined) {
+        const runtime = new StreamRuntime(this.#core, door, endpoint, this.#schedule);
+        const listening = await this.#openers.stream(stream, runtime.accept, note);
+        this.#opened.add({ ...common, listening, datagrams: undefined });
+      } else if (datagram !== undefined) {
+        const defer = (run: () => void): void => this.#openers.defer(run);
+        const runtime = new DatagramRuntime(this.#core, door, endpoint, datagram, defer);
+        const listening = await this.#openers.datagram(datagram, runtime.receive, note);
+        runtime.bind(listening);
+        this.#opened.add({ ...common, listening, datagrams: runtime });
       }
+    } catch (error) {
+      this.#doors.close(door);
+      throw error;
     }
-  }
-
-  /** Disconnects a client, if it is connected; its session lives on by its expiry. */
-  kick(gateway: string, clientId: string): boolean {
-    for (const client of this.#clients(gateway)) {
-      if (client.id !== clientId) continue;
-      client.loop.stopClient(client, "kicked");
-      return true;
-    }
-    return false;
   }
 
   /**
-   * Stops accepting, lets every client hear goodbye, and waits until what was sent has left or `within` has
-   * passed. Datagram sockets close last, after their goodbyes.
+   * Stops accepting, lets every client of these listeners hear goodbye, and waits until what was sent has left or
+   * `within` has passed. Datagram sockets close last, after their goodbyes.
    */
-  async stop(within: Duration, wait: (length: number) => Promise<void>): Promise<void> {
-    const streams = this.#opened.filter((opened) => opened.datagrams === undefined);
-    const datagrams = this.#opened.filter((opened) => opened.datagrams !== undefined);
-    await Promise.all(streams.map((opened) => opened.listening.close()));
-    for (const { door } of this.#opened) for (const loop of [...door.loops]) loop.stop("shutdown");
+  async close(listeners: readonly OpenedListener[], within: Duration): Promise<void> {
+    for (const opened of listeners) {
+      this.#opened.delete(opened);
+      opened.door.shut = true;
+    }
+    const streams = listeners.filter(({ datagrams }) => datagrams === undefined);
+    const datagrams = listeners.filter(({ datagrams }) => datagrams !== undefined);
+    await Promise.all(streams.map(({ listening }) => listening.close()));
+    this.#core.tick();
+    for (const { door } of listeners) for (const loop of [...door.loops]) loop.stop("shutdown");
     this.#schedule.flushAll();
     for (const { datagrams: runtime } of datagrams) runtime?.flush();
     const busy = (): boolean =>
-      this.#opened.some(({ listening, door }) => door.closing > 0 || backlog(listening) > 0);
-    for (let waited = 0; busy() && waited < within; waited += STOP_POLL) await wait(STOP_POLL);
-    await Promise.all(datagrams.map((opened) => opened.listening.close()));
-    for (const gateway of this.#gateways.values()) gateway.stop?.();
-  }
-
-  #door(plan: ListenerPlan): Door {
-    const of = (gateway: string) => this.#policy.listener(gateway, plan.name, plan.gateway);
-    return new Door(this.#core, of(plan.gateway), (sibling) => new Door(this.#core, of(sibling)));
-  }
-
-  *#clients(gateway: string) {
-    for (const { door } of this.#opened) {
-      for (const loop of [...door.loops]) {
-        for (const client of loop.clients()) {
-          if (client.door.gateway === gateway) yield client;
-        }
-      }
+      listeners.some(({ listening, door }) => door.closing > 0 || backlog(listening) > 0);
+    for (let waited = 0; busy() && waited < within; waited += STOP_POLL) await this.#openers.wait(STOP_POLL);
+    await Promise.all(datagrams.map(({ listening }) => listening.close()));
+    for (const opened of listeners) {
+      opened.datagrams?.close();
+      this.#doors.close(opened.door);
     }
+  }
+
+  /** Closes everything. */
+  async stop(within: Duration): Promise<void> {
+    await this.close(this.listeners, within);
+    for (const [name] of [...this.gateways]) this.gateways.close(name);
   }
 }
 

@@ -234,6 +234,7 @@ export class StreamRuntime {
   /** Called for each accepted connection; undefined refuses it. */
   readonly accept = (connection: StreamConnection): StreamReceiver | undefined => {
     const { core } = this;
+    if (this.#door.shut) return undefined;
     core.tick();
     const limit = this.#door.policy.limits.connections;
     const refusal =

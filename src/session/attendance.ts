@@ -6,6 +6,7 @@ import type { Duration, Instant } from "../lib/time.ts";
 import { sessionKey } from "./context.ts";
 import { InboundIds } from "./inbound.ts";
 import { valueOfMemo } from "./memo.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 /**
  * What stays on this machine of a client's session, whoever runs its queue: its name, its will, its expiry, a mirror of
@@ -46,6 +47,24 @@ export class Attendance {
     this.clientId = clientId;
     this.key = sessionKey(gateway, clientId);
     this.expiry = expiry;
+  }
+
+  /** Deliveries that wait here, their bytes, and those handed out and not settled; 0 where the queue is elsewhere. */
+  get queued(): number {
+    return 0;
+  }
+
+  get queuedBytes(): number {
+    return 0;
+  }
+
+  get unsettled(): number {
+    return 0;
+  }
+
+  /** What waits here, next first: a look, and nothing is taken. */
+  waiting(): Iterable<Outgoing> {
+    return [];
   }
 
   belongsTo(proven: string | undefined): boolean {

@@ -59,12 +59,24 @@ export class EmbeddedEngine implements SessionEngine {
     for (const session of this.sessions.all()) if (!session.connected) yield session;
   }
 
+  grant(attendance: Attendance, filter: string, options: SubscribeOptions): void {
+    this.sessions.subscribe(attendance as Session, filter, options);
+  }
+
   revoke(attendance: Attendance, filter: string): void {
     this.sessions.revoke(attendance as Session, filter);
   }
 
   discard(attendance: Attendance): void {
     this.sessions.discard(attendance as Session);
+  }
+
+  get watcher() {
+    return this.sessions.watcher;
+  }
+
+  set watcher(watcher: SessionEngine["watcher"]) {
+    this.sessions.watcher = watcher;
   }
 
   get mayPublishWill() {
@@ -97,7 +109,7 @@ class EmbeddedSession implements EngineSession {
   #session: Session | undefined = undefined;
   /** Whom no-local takes it for: what it shares with others, or its session. */
   #from: object | undefined;
-  readonly publisher: string;
+  publisher: string;
   /** The session wrote something (an inbound QoS 2 id) that the next acknowledgement must wait for. */
   #writesBefore = -1;
 
@@ -121,6 +133,8 @@ class EmbeddedSession implements EngineSession {
     const { session, present } = opened;
     this.#session = session;
     this.#from ??= session;
+    // The same text once.
+    if (this.#client.aggregate === undefined) this.publisher = session.key;
     this.#prepare(session, opening, present);
     sessions.occupy(session, this.#client, 0);
     for (const { filter, options } of opening.subscriptions) sessions.subscribe(session, filter, options);

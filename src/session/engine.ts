@@ -128,6 +128,14 @@ export interface EngineSession {
   unsettledQos(id: DeliveryId): QoS | undefined;
 }
 
+/** Hears of sessions what their clients do not cause. */
+export interface AttendanceWatcher {
+  /** It was kept by a store from an earlier life of this process. */
+  restored(attendance: Attendance): void;
+  /** It has ended for good. */
+  ended(attendance: Attendance): void;
+}
+
 /** Sessions and bus, wherever they are. */
 export interface SessionEngine {
   /** `single`: for one request or a few; there is no session behind it. */
@@ -138,10 +146,13 @@ export interface SessionEngine {
   aggregate(gateway: string, clientId: ClientId): Aggregate;
   /** Those whose clients are away. */
   absent(): Iterable<Attendance>;
+  /** Subscribes a client, here or away, to what it has not asked for itself. */
+  grant(attendance: Attendance, filter: string, options: SubscribeOptions): void;
   /** Ends a subscription to which its client has no right any more, with what waits because of it. */
   revoke(attendance: Attendance, filter: string): void;
   /** Ends a session to which nobody can come back. */
   discard(attendance: Attendance): void;
+  watcher: AttendanceWatcher | undefined;
   /** Asked before a will is published. */
   mayPublishWill: ((attendance: Attendance, will: Will) => boolean) | undefined;
   /** What a gateway remembers of its sessions. */

@@ -57,16 +57,16 @@ export class Session extends Attendance implements Subscriber {
     return this.#open && this.queued === 0 && this.unsettled < this.#credit;
   }
 
-  get queued(): number {
+  override get queued(): number {
     return (this.#queue?.length ?? 0) + (this.#replays?.left ?? 0) + this.#againLeft;
   }
 
-  get queuedBytes(): number {
+  override get queuedBytes(): number {
     return this.#queue?.bytes ?? 0;
   }
 
   /** Handed to this connection, or to the last one while there is none, and not settled. */
-  get unsettled(): number {
+  override get unsettled(): number {
     return (this.#window?.size ?? 0) - this.#againLeft;
   }
 
@@ -405,6 +405,12 @@ export class Session extends Attendance implements Subscriber {
     this.#context.counters.droppedFull.value += dropped;
     const unsaid = this.#queue!.lost(dropped, now);
     if (unsaid > 0) this.#context.overflowed?.(this.gateway, this.clientId, unsaid);
+  }
+
+  /** Those handed out first; of retained messages that are still to be looked up there is nothing to see. */
+  override *waiting(): Generator<Outgoing> {
+    yield* this.#window?.inOrder() ?? [];
+    yield* this.#queue ?? [];
   }
 
   /** All deliveries, those handed out first. */

@@ -10,6 +10,7 @@ import { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
+import type { AttendanceWatcher } from "./engine.ts";
 import { journalWhole } from "./journal.ts";
 import { plainIdentity } from "./plain-identity.ts";
 import { Session } from "./session.ts";
@@ -60,6 +61,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   /** Asked before a will is published: it was allowed when the client came, which may be long ago. */
   mayPublishWill: ((session: Attendance, will: Will) => boolean) | undefined = undefined;
+  watcher: AttendanceWatcher | undefined = undefined;
   /** Sessions that ended because their expiry passed. */
   expired = 0;
   takenOver = 0;
@@ -201,6 +203,7 @@ export class Sessions {
     session.subscriptions.clear();
     this.#sessions.delete(session.key);
     session.end();
+    this.watcher?.ended(session);
   }
 
   // ---- subscriptions
@@ -242,6 +245,7 @@ export class Sessions {
     for (const [filter, options] of session.subscriptions) {
       this.#bus.subscribe(session, session.mounted(filter), options);
     }
+    this.watcher?.restored(session);
   }
 
   /**

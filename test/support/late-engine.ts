@@ -54,12 +54,24 @@ export class LateEngine implements SessionEngine {
     return this.#inner.absent();
   }
 
+  grant(attendance: Attendance, filter: string, options: SubscribeOptions): void {
+    this.#inner.grant(attendance, filter, options);
+  }
+
   revoke(attendance: Attendance, filter: string): void {
     this.#inner.revoke(attendance, filter);
   }
 
   discard(attendance: Attendance): void {
     this.#inner.discard(attendance);
+  }
+
+  get watcher() {
+    return this.#inner.watcher;
+  }
+
+  set watcher(watcher: SessionEngine["watcher"]) {
+    this.#inner.watcher = watcher;
   }
 
   get mayPublishWill() {

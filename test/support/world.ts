@@ -5,31 +5,33 @@
  */
 import type { Commits } from "#core/bus/commits.ts";
 import type { DelayedJournal } from "#core/bus/delayed.ts";
-import { EmbeddedBus, type EmbeddedBusOptions } from "#core/bus/embedded.ts";
-import { Gate } from "#core/bus/gate.ts";
+import type { EmbeddedBus, EmbeddedBusOptions } from "#core/bus/embedded.ts";
+import type { Gate } from "#core/bus/gate.ts";
 import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
 import type { RetainedJournal } from "#core/bus/retained.ts";
 import type { Datagram, Endpoint } from "#core/contract/endpoint.ts";
-import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
+import type { Gateway, GatewayModule } from "#core/contract/gateway.ts";
 import type { Counter, Note } from "#core/contract/note.ts";
 import type { Peer, Transport } from "#core/contract/peer.ts";
-import { type Arrival, type ClientEvent, type Core, newCoreCounters } from "#core/door/core.ts";
-import { Door } from "#core/door/door.ts";
-import { Judgement } from "#core/door/judgement.ts";
+import { buildCore, type CoreOptions, type CoreParts } from "#core/core.ts";
+import type { Arrival, ClientEvent, Core } from "#core/door/core.ts";
+import type { Door } from "#core/door/door.ts";
+import type { Doors } from "#core/door/doors.ts";
+import type { Judgement } from "#core/door/judgement.ts";
 import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
-import { Deadlines } from "#core/drive/deadlines.ts";
+import type { Deadlines } from "#core/drive/deadlines.ts";
+import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
 import { after, type Duration, days, FOREVER, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
-import { newSessionCounters } from "#core/session/counters.ts";
-import { EmbeddedEngine } from "#core/session/embedded-engine.ts";
+import type { SessionCounters } from "#core/session/counters.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
-import { Sessions, type SessionsOptions } from "#core/session/sessions.ts";
+import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
 import { LateEngine } from "./late-engine.ts";
 import { Puppets } from "./puppet.ts";
 import { mulberry32 } from "./random.ts";
@@ -67,106 +69,89 @@ const UNLIMITED: ListenerLimits = {
   stallTimeout: FOREVER,
 };
 
-export class World {
+export class World implements CoreParts {
+  readonly core: Core;
   readonly deadlines: Deadlines;
   readonly bus: EmbeddedBus;
   readonly gate: Gate;
   readonly sessions: Sessions;
-  readonly engine: SessionEngine;
-  readonly core: Core;
+  readonly sessionCounters: SessionCounters;
+  readonly doors: Doors;
+  readonly gateways: Gateways;
+  readonly judgement: Judgement;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
     [];
   readonly connects: (ClientEvent & Arrival)[] = [];
   readonly disconnects: { event: ClientEvent; reason: string }[] = [];
   readonly counters = new Map<string, Counter>();
-  readonly sessionCounters = newSessionCounters();
   readonly random: () => number;
   readonly #options: WorldOptions;
   readonly #deferred: (() => void)[] = [];
   readonly schedule: FlushSchedule;
   #healthy = true;
-  readonly #doors: Door[] = [];
+  /** What tests override for a listener, by its name. */
+  readonly #overrides = new Map<string, Partial<ListenerPolicy>>();
   readonly #rules = new Map<string, ListenerPolicy>();
-  readonly #judgement: Judgement;
   #listeners = 0;
-  readonly #offers = new Map<string, readonly unknown[]>();
   #now: Instant;
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
     this.random = mulberry32(options.seed ?? 1);
     this.#now = (options.start ?? 1_700_000_000_000) as Instant;
-    const clock = { now: () => this.#now };
-    this.deadlines = new Deadlines(this.#now);
-    const busOptions: EmbeddedBusOptions = {
-      retained: { messages: 100_000, payloadSize: 1_048_576, bytes: 1 << 30 },
-      shareStrategy: "round_robin",
-      shareStrategies: {},
-      routeCache: 1000,
-      ...options.bus,
-    };
-    this.bus = new EmbeddedBus(busOptions, clock, this.random, options.journal);
-    const counters = newCoreCounters((name) => this.counter(name));
-    this.gate = new Gate(this.bus, {
-      alarms: this.deadlines,
-      delayed: { messages: 10_000, bytes: 1 << 24 },
-      journal: options.journal,
-      commits: options.commits,
-      unheard: counters.messagesNoSubscribers,
-    });
-    const session: SessionOptions = {
-      queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
-      queueQos0: true,
-      inboundMax: 100,
-      failuresMax: 3,
-      ...options.session,
-    };
-    this.sessions = new Sessions(
-      this.gate,
-      this.deadlines,
+    const { journal, commits, files = {} } = options;
+    const parts = buildCore(
       {
-        options: session,
-        clock,
-        counters: this.sessionCounters,
-        gate: this.gate,
-        journal: options.journal,
+        bus: { ...BUS, ...options.bus },
+        session: { ...SESSION, ...options.session, ...sessionsOf(options) },
       },
       {
-        expiryMax: options.expiryMax ?? days(3650),
-        sessions: options.sessions ?? 1_000_000,
-        replayMax: 100_000,
-        otherUser: options.otherUser ?? "refuse",
+        clock: { now: () => this.#now },
+        policy: { listener: (gateway, listener) => this.#rulesOf(gateway, listener) },
+        chance: this.random,
+        random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
+        counters: () => (name, _help, kind) => this.counter(kind === undefined ? name : `${name}:${kind}`),
+        note: (_now, gateway, note, about) => {
+          if (note.event === "channel-failure" && options.mayFail !== true)
+            throw new Error(String(note.detail?.["error"]));
+          this.notes.push({ gateway, note, about });
+        },
+        events: {
+          connected: (event, how) => this.connects.push({ ...event, ...how }),
+          disconnected: (event, reason) => this.disconnects.push({ event, reason }),
+        },
+        healthy: () => this.#healthy,
+        readFile: (path) => {
+          const bytes = files[path];
+          if (bytes === undefined) throw new Error(`no such file in this world: ${path}`);
+          return bytes;
+        },
+        listFiles: (folder) =>
+          Object.keys(files)
+            .filter((path) => path.startsWith(`${folder}/`))
+            .map((path) => path.slice(folder.length + 1))
+            .sort(),
+        keeping: () => ({ journal, commits }),
+        engine: (embedded) =>
+          process.env["ISTHMUS_TEST_ENGINE"] === "late"
+            ? new LateEngine(embedded, mulberry32(options.seed ?? 1), (run) => this.#deferred.push(run))
+            : embedded,
       },
     );
-    const embedded = new EmbeddedEngine(this.sessions, options.commits);
-    this.engine =
-      process.env["ISTHMUS_TEST_ENGINE"] === "late"
-        ? new LateEngine(embedded, mulberry32(options.seed ?? 1), (run) => this.#deferred.push(run))
-        : embedded;
-    const world = this;
-    this.core = {
-      now: this.#now,
-      tick() {
-        this.now = world.#now;
-      },
-      engine: this.engine,
-      alarms: this.deadlines,
-      counters,
-      random: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
-      note: (gateway, note, about) => {
-        if (note.event === "channel-failure" && options.mayFail !== true)
-          throw new Error(String(note.detail?.["error"]));
-        this.notes.push({ gateway, note, about });
-      },
-      events: {
-        connected: (event, how) => this.connects.push({ ...event, ...how }),
-        disconnected: (event, reason) => this.disconnects.push({ event, reason }),
-      },
-      healthy: () => this.#healthy,
-    };
-    const policy = { listener: (gateway: string) => this.#rules.get(gateway) ?? permissive(gateway) };
-    this.#judgement = new Judgement(this.core, policy, () => this.#doors);
+    this.core = parts.core;
+    this.deadlines = parts.deadlines;
+    this.bus = parts.bus;
+    this.gate = parts.gate;
+    this.sessions = parts.sessions;
+    this.sessionCounters = parts.sessionCounters;
+    this.doors = parts.doors;
+    this.gateways = parts.gateways;
+    this.judgement = parts.judgement;
     this.schedule = new FlushSchedule((run) => this.#deferred.push(run));
+  }
+
+  get engine(): SessionEngine {
+    return this.core.engine;
   }
 
   get now(): Instant {
@@ -248,30 +233,8 @@ export class World {
 
   // ---- gateways
 
-  open<Config>(module: GatewayModule<Config>, config: Config): Gateway {
-    const host: GatewayHost = {
-      counter: (name, _help, kind) => this.counter(kind === undefined ? name : `${name}:${kind}`),
-      random: this.core.random,
-      note: (note) => this.core.note(module.name, note),
-      healthy: () => this.#healthy,
-      readFile: (path) => {
-        const bytes = this.#options.files?.[path];
-        if (bytes === undefined) throw new Error(`no such file in this world: ${path}`);
-        return bytes;
-      },
-      listFiles: (folder) =>
-        Object.keys(this.#options.files ?? {})
-          .filter((path) => path.startsWith(`${folder}/`))
-          .map((path) => path.slice(folder.length + 1))
-          .sort(),
-      offered: (name) => this.#offers.get(name) ?? [],
-      remembered: () => this.engine.memos(module.name),
-      alarms: this.deadlines,
-      lastWord: (clientId, word, memo, said) => this.engine.lastWord(module.name, clientId, word, memo, said),
-    };
-    const gateway = module.open(config, host);
-    for (const [name, parts] of Object.entries(gateway.offers ?? {})) this.#offers.set(name, parts);
-    return gateway;
+  open<Config>(module: GatewayModule<Config>, config: Config): Gateway<Config> {
+    return this.gateways.open(module, config);
   }
 
   /** A stream listener of a gateway. */
@@ -301,21 +264,47 @@ export class World {
 
   /** What a reload does: all that was allowed before is judged by the rules now in force. */
   judge(): void {
-    for (const _ of this.#judgement.steps());
+    for (const _ of this.judgement.steps());
     this.settle();
   }
 
   #door(gateway: string, policy: Partial<ListenerPolicy>): Door {
-    const of = (name: string) => {
-      const rules = permissive(name, { ...this.#options.policy, ...policy }, this.#options.limits);
-      this.#rules.set(name, rules);
-      return rules;
-    };
-    const door = new Door(this.core, of(gateway), (sibling) => new Door(this.core, of(sibling)));
-    this.#doors.push(door);
-    return door;
+    const name = `test ${this.#overrides.size}`;
+    this.#overrides.set(name, policy);
+    return this.doors.open(gateway, name);
+  }
+
+  /** By the name of a listener; clients know that only as `test`, and are judged by the rules made last. */
+  #rulesOf(gateway: string, listener: string): ListenerPolicy {
+    const overrides = this.#overrides.get(listener);
+    if (overrides === undefined) return this.#rules.get(gateway) ?? permissive(gateway);
+    const rules = permissive(gateway, { ...this.#options.policy, ...overrides }, this.#options.limits);
+    this.#rules.set(gateway, rules);
+    return rules;
   }
 }
+
+const BUS: CoreOptions["bus"] = {
+  retained: { messages: 100_000, payloadSize: 1_048_576, bytes: 1 << 30 },
+  shareStrategy: "round_robin",
+  shareStrategies: {},
+  routeCache: 1000,
+  delayed: { messages: 10_000, bytes: 1 << 24 },
+};
+
+const SESSION = {
+  queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
+  queueQos0: true,
+  inboundMax: 100,
+  failuresMax: 3,
+} as const;
+
+const sessionsOf = ({ expiryMax, sessions, otherUser }: WorldOptions): SessionsOptions => ({
+  expiryMax: expiryMax ?? days(3650),
+  sessions: sessions ?? 1_000_000,
+  replayMax: 100_000,
+  otherUser: otherUser ?? "refuse",
+});
 
 /** A policy that allows everything but what a test overrides. */
 export function permissive(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
 import { policySettings } from "#core/config/policy-settings.ts";
-import { Lifecycle } from "#core/drive/lifecycle.ts";
+import { Plans } from "#core/plans.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
 import { Reload } from "#core/reload.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
@@ -36,16 +36,12 @@ function running(text: string) {
   const prepared = policySettings(config);
   const policy = new ConfiguredPolicy(prepared.settings, new HandClock());
   const world = new World();
-  const lifecycle = new Lifecycle(world.core, policy, {
-    stream: () => Promise.reject(new Error("opens nothing")),
-    datagram: () => Promise.reject(new Error("opens nothing")),
-    defer: (run) => run(),
-  });
+  const plans = new Plans(config, [], world.gateways);
   const judged = { times: 0 };
   const judge = () => void judged.times++;
-  const reload = new Reload({ log, policy, lifecycle, judge }, config, prepared);
+  const reload = new Reload({ log, policy, plans, core: world.core, judge }, config, prepared);
   stop = () => reload.stop();
-  return { reload, log, policy, lifecycle, world, judged };
+  return { reload, log, policy, world, judged };
 }
 
 it("takes what may change at run time, and names what waits for a restart until it has had one", () => {
@@ -114,19 +110,18 @@ it("reads the users files again, and keeps the former users when one is broken",
 });
 
 it("reaches every gateway, also when one of them fails", () => {
-  const { reload, lifecycle, world } = running("");
+  const { reload, world } = running("");
   const reached: string[] = [];
   const endpoint = () => {
     throw new Error("opens nothing");
   };
-  lifecycle.add("a", {
-    endpoint,
-    reload: () => {
-      throw new Error("no");
-    },
+  const runs = (name: string, reload: () => void) =>
+    world.open({ name, schema: {} as never, open: () => ({ endpoint, reload }) }, {});
+  runs("mqtt", () => {
+    throw new Error("no");
   });
-  lifecycle.add("b", { endpoint, reload: () => void reached.push("b") });
+  runs("stomp", () => void reached.push("stomp"));
   reload.run(() => configOf(""));
-  expect(reached).toEqual(["b"]);
-  expect(world.notes).toMatchObject([{ gateway: "a", note: { event: "reload-failed" } }]);
+  expect(reached).toEqual(["stomp"]);
+  expect(world.notes).toMatchObject([{ gateway: "mqtt", note: { event: "reload-failed" } }]);
 });

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { hours, minutes, seconds } from "#core/lib/time.ts";
 import { MESSAGE_TYPES, parseCommand } from "#gateways/lwm2m/commands/command.ts";
 import { NO_TYPES } from "#gateways/lwm2m/content/value.ts";
+import { REQUESTS } from "#gateways/lwm2m/operator/requests.ts";
 import { Lwm2mWorld, type Report } from "../../support/lwm2m-world.ts";
 
 const schema = JSON.parse(
@@ -177,5 +178,20 @@ describe("reports", () => {
     expect(
       [...new Set(reports.map((report) => report.msgType))].filter((type) => type !== null).sort(),
     ).toEqual([...new Set(named)].sort());
+  });
+});
+
+describe("requests that operators make", () => {
+  it("are those of the schema, with the same parameters", () => {
+    const own = REQUESTS.map(({ name, parameters }) => [name, ...Object.keys(parameters["properties"])]);
+    const commands = MESSAGE_TYPES.map((name) => {
+      const { data } = (schema.$defs[`command.${name}`]?.properties ?? {}) as {
+        data?: { properties?: object };
+      };
+      return [name, ...Object.keys(data?.properties ?? {})];
+    });
+    const sorted = (list: string[][]) =>
+      list.map(([name, ...keys]) => [name, ...keys.sort()].join(" ")).sort();
+    expect(sorted(own)).toEqual(sorted(commands));
   });
 });

@@ -7,7 +7,7 @@ import type { Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mLives } from "../../support/lwm2m-lives.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 
-const operationsOf = (world: Lwm2mWorld) => (world.gateway as Lwm2m).operations;
+const operationsOf = (world: Lwm2mWorld) => (world.gateway as Lwm2m).management;
 
 function setup(query: Record<string, string> = {}, settings: object = {}) {
   const world = new Lwm2mWorld(settings);

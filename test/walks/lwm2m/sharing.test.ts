@@ -75,7 +75,7 @@ describe("reload", () => {
     const xml =
       '<LWM2M><Object><ObjectID>9000</ObjectID><Resources><Item ID="1"><Operations>R</Operations><Type>Boolean</Type></Item></Resources></Object></LWM2M>';
     world.addFile("xml/9000.xml", Buffer.from(xml));
-    world.gateway.reload?.();
+    world.gateway.reload?.(lwm2mConfig({}));
     device.register();
     world.reports("meter");
     expect(read()).toBe(true);

@@ -1,0 +1,118 @@
+/**
+ * The gateway without its edges: bus, sessions, the door and the gateways, put together once. Sockets, files, the clock
+ * and the configured policy are given to it, by the process (`compose.ts`) or by a world of virtual time.
+ */
+import type { Commits } from "./bus/commits.ts";
+import type { DelayedJournal, DelayedLimits } from "./bus/delayed.ts";
+import { EmbeddedBus, type EmbeddedBusOptions } from "./bus/embedded.ts";
+import { Gate } from "./bus/gate.ts";
+import type { RetainedJournal } from "./bus/retained.ts";
+import type { GatewayHost } from "./contract/gateway.ts";
+import { type Core, type CoreEvents, newCoreCounters } from "./door/core.ts";
+import { Directory } from "./door/directory.ts";
+import { Doors } from "./door/doors.ts";
+import { Judgement } from "./door/judgement.ts";
+import { Deadlines } from "./drive/deadlines.ts";
+import { type GatewaySurroundings, Gateways } from "./drive/gateways.ts";
+import type { Clock, Instant } from "./lib/time.ts";
+import type { Policy } from "./policy/policy.ts";
+import { overflow, type SessionContext, type SessionOptions } from "./session/context.ts";
+import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
+import { EmbeddedEngine } from "./session/embedded-engine.ts";
+import type { SessionEngine } from "./session/engine.ts";
+import type { SessionJournal } from "./session/journal.ts";
+import { Sessions, type SessionsOptions } from "./session/sessions.ts";
+
+export interface CoreOptions {
+  readonly bus: EmbeddedBusOptions & { readonly delayed: DelayedLimits };
+  readonly session: SessionOptions & SessionsOptions;
+}
+
+/** What keeps sessions and retained messages, if anything does. */
+export interface Keeping {
+  readonly journal: (SessionJournal & RetainedJournal & DelayedJournal) | undefined;
+  readonly commits: Commits | undefined;
+}
+
+/** Time as what is running sees it: the time of the input that is being processed. */
+export interface Turn extends Clock {
+  tick(): void;
+}
+
+export interface Surroundings extends GatewaySurroundings {
+  readonly clock: Clock;
+  readonly policy: Policy;
+  /** From 0 to below 1: which member of a group gets a message. */
+  chance(): number;
+  /** Bytes that nobody can guess. */
+  random(length: number): Uint8Array;
+  note(now: Instant, ...note: Parameters<Core["note"]>): void;
+  readonly events: CoreEvents;
+  healthy(): boolean;
+  keeping?(turn: Turn): Keeping;
+  /** Stands before the sessions of this process, in tests. */
+  engine?(embedded: EmbeddedEngine): SessionEngine;
+}
+
+/** The parts, for those who observe, operate and test them. */
+export interface CoreParts {
+  readonly core: Core;
+  readonly deadlines: Deadlines;
+  readonly bus: EmbeddedBus;
+  readonly gate: Gate;
+  readonly sessions: Sessions;
+  readonly sessionCounters: SessionCounters;
+  readonly doors: Doors;
+  readonly gateways: Gateways;
+  readonly judgement: Judgement;
+}
+
+export function buildCore(options: CoreOptions, surroundings: Surroundings): CoreParts {
+  const { clock, policy } = surroundings;
+  const counter: GatewayHost["counter"] = surroundings.counters("");
+  const counters = newCoreCounters(counter);
+  const sessionCounters = newSessionCounters(counter);
+  const deadlines = new Deadlines(clock.now());
+  // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
+  const turn: Turn = { now: () => core.now, tick: () => core.tick() };
+  const { journal, commits } = surroundings.keeping?.(turn) ?? {};
+  const bus = new EmbeddedBus(options.bus, clock, surroundings.chance, journal);
+  const gate = new Gate(bus, {
+    alarms: deadlines,
+    delayed: options.bus.delayed,
+    journal,
+    commits,
+    unheard: counters.messagesNoSubscribers,
+  });
+  const context: SessionContext = {
+    options: options.session,
+    clock: turn,
+    counters: sessionCounters,
+    gate,
+    journal,
+    overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
+  };
+  const sessions = new Sessions(gate, deadlines, context, options.session);
+  const embedded = new EmbeddedEngine(sessions, commits);
+  const engine = surroundings.engine?.(embedded) ?? embedded;
+  const core: Core = {
+    now: clock.now(),
+    tick() {
+      this.now = clock.now();
+    },
+    engine,
+    directory: new Directory(engine),
+    alarms: deadlines,
+    counters,
+    random: surroundings.random,
+    note(...note) {
+      surroundings.note(this.now, ...note);
+    },
+    events: surroundings.events,
+    healthy: surroundings.healthy,
+  };
+  const doors = new Doors(core, policy);
+  const judgement = new Judgement(core, policy, () => doors);
+  const gateways = new Gateways(core, surroundings);
+  return { core, deadlines, bus, gate, sessions, sessionCounters, doors, gateways, judgement };
+}

@@ -1,0 +1,85 @@
+import type { Gateway, GatewayHost, GatewayModule } from "../contract/gateway.ts";
+import type { Core } from "../door/core.ts";
+
+/** What gateways get that is not the core's own. */
+export interface GatewaySurroundings {
+  counters(gateway: string): GatewayHost["counter"];
+  readFile(path: string): Uint8Array;
+  listFiles(folder: string): readonly string[];
+}
+
+/** A gateway that runs, and the module that it was opened from. */
+export interface RunningGateway {
+  readonly gateway: Gateway;
+  // biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
+  readonly module: GatewayModule<any>;
+}
+
+/** The gateways that run: opened in an order in which one that offers parts comes before those that serve them. */
+export class Gateways implements Iterable<[string, RunningGateway]> {
+  readonly #core: Core;
+  readonly #surroundings: GatewaySurroundings;
+  readonly #running = new Map<string, RunningGateway>();
+  /** Who asked for parts of a name, and who offers them. */
+  readonly #asked = new Map<string, Set<string>>();
+  readonly #offered = new Map<string, { readonly by: string; readonly parts: readonly unknown[] }>();
+
+  constructor(core: Core, surroundings: GatewaySurroundings) {
+    this.#core = core;
+    this.#surroundings = surroundings;
+  }
+
+  /** `config` was validated against the module's schema. */
+  open<Config>(module: GatewayModule<Config>, config: Config): Gateway<Config> {
+    const { name } = module;
+    const gateway = module.open(config, this.#host(name));
+    for (const [part, parts] of Object.entries(gateway.offers ?? {}))
+      this.#offered.set(part, { by: name, parts });
+    this.#running.set(name, { gateway, module });
+    return gateway;
+  }
+
+  /** Its listeners are closed. */
+  close(name: string): void {
+    const running = this.#running.get(name);
+    this.#running.delete(name);
+    for (const [part, { by }] of this.#offered) if (by === name) this.#offered.delete(part);
+    for (const asking of this.#asked.values()) asking.delete(name);
+    running?.gateway.stop?.();
+  }
+
+  get(name: string): RunningGateway | undefined {
+    return this.#running.get(name);
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, RunningGateway]> {
+    return this.#running.entries();
+  }
+
+  /** Gateways on whose listeners parts of this one are served, or would be. */
+  hostsOf(name: string, gateway = this.#running.get(name)?.gateway): readonly string[] {
+    const hosts = Object.keys(gateway?.offers ?? {}).flatMap((part) => [...(this.#asked.get(part) ?? [])]);
+    return [...new Set(hosts)].filter((host) => this.#running.has(host));
+  }
+
+  #host(name: string): GatewayHost {
+    const core = this.#core;
+    const { readFile, listFiles, counters } = this.#surroundings;
+    return {
+      counter: counters(name),
+      random: core.random,
+      note: (note) => core.note(name, note),
+      healthy: () => core.healthy(),
+      readFile,
+      listFiles,
+      offered: (part) => {
+        const asking = this.#asked.get(part) ?? new Set();
+        this.#asked.set(part, asking.add(name));
+        return this.#offered.get(part)?.parts ?? [];
+      },
+      remembered: () => core.engine.memos(name),
+      alarms: core.alarms,
+      lastWord: (clientId, word, memo, said) => core.engine.lastWord(name, clientId, word, memo, said),
+    };
+  }
+}
