@@ -9,6 +9,9 @@ import type { Config } from "./config/schema.ts";
 import { buildCore, type CoreParts } from "./core.ts";
 import type { Core, CoreEvents } from "./door/core.ts";
 import { Lifecycle } from "./drive/lifecycle.ts";
+import { HooksOfAll } from "./hooks/hooks.ts";
+import { type HooksHost, Plugged } from "./hooks/plugged.ts";
+import { Room } from "./hooks/room.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
@@ -20,6 +23,7 @@ import { ListenError } from "./net/transport.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
+import type { OpenedHook } from "./open-hooks.ts";
 import { Clients } from "./operate/clients.ts";
 import { GatewayControl } from "./operate/gateways.ts";
 import type { Operator } from "./operate/operator.ts";
@@ -57,12 +61,16 @@ export interface Composition extends CoreParts {
   stop(within?: Duration): Promise<void>;
 }
 
-/** `kept`: the store, opened before; without it everything ends with the process. */
+/**
+ * `kept`: the store, opened before; without it everything ends with the process. `openedHooks`: as the configuration
+ * names them.
+ */
 export function compose(
   config: Config,
   modules: readonly AnyGatewayModule[],
   log: Log,
   kept?: OpenedStore,
+  openedHooks: readonly OpenedHook[] = [],
 ): Composition {
   const clock: Clock = systemClock;
   const metrics = new Metrics({ process: true });
@@ -95,6 +103,7 @@ export function compose(
     },
   });
   const { core, deadlines, bus, sessions, doors, gateways, judgement } = parts;
+  core.hooks = plugIn(openedHooks, config.hooks, core, metrics);
   const ticker = new Ticker(deadlines, () => {
     core.tick();
     return core.now;
@@ -144,6 +153,7 @@ export function compose(
     reload: (load) => reload.run(load),
     async stop(within = patience) {
       await lifecycle.stop(within);
+      await core.hooks?.close();
       reload.stop();
       ticker.stop();
       await kept?.store.close();
@@ -190,6 +200,34 @@ const toAll = (events: readonly Required<CoreEvents>[]): CoreEvents => ({
     for (const listener of events) listener.disconnected(event, reason);
   },
 });
+
+/** Hooks are counted by name, member and result. */
+function plugIn(
+  opened: readonly OpenedHook[],
+  { queue, waiting, linger }: Config["hooks"],
+  core: Core,
+  metrics: Metrics,
+): HooksOfAll | undefined {
+  if (opened.length === 0) return undefined;
+  const room = new Room({ ofClient: queue, ofAll: waiting, linger });
+  const help = "What became of asking and telling hooks, where not all went well";
+  const counter = metrics.family("hooks", help, ["hook", "member", "result"]);
+  metrics.gauge("hooks_waiting", "What waits for hooks", () => room.waiting);
+  const host: HooksHost = {
+    alarms: core.alarms,
+    tick() {
+      core.tick();
+      return core.now;
+    },
+    count: (hook, member, result) => counter({ hook, member, result }).value++,
+    note: (event, detail) => core.note("hooks", { level: "warn", event, detail }),
+    room,
+  };
+  return new HooksOfAll(
+    opened.map(({ hook, settings }) => new Plugged(hook, settings, host)),
+    room,
+  );
+}
 
 /** An operator looks for the key. */
 function throwNamed(error: unknown, gateway: string, name: string): never {

@@ -16,6 +16,7 @@ import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
+import { openHooks } from "./open-hooks.ts";
 import { convertStore } from "./store/convert.ts";
 import { requireFolder } from "./store/data-folder.ts";
 import { KIND_NAMES } from "./store/kinds.ts";
@@ -81,7 +82,8 @@ function guestsOf(config: Config, gateway: string): readonly string[] {
 async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
   const { config, file, warnings } = load(request);
   const log = openLog(config.log);
-  const running = compose(config, MODULES, log, await keep(config, log));
+  const hooks = await openHooks(config.hooks, log);
+  const running = compose(config, MODULES, log, await keep(config, log), hooks);
   exposeGauges(running, version);
   const started = systemClock.now();
   let open = false;

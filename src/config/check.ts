@@ -89,6 +89,18 @@ function checkGatewayNames(config: Config, report: Report): void {
   config.subscriptions.forEach(({ gateways }, index) => {
     check(gateways, ["subscriptions", index, "gateways"]);
   });
+  config.hooks.modules.forEach(({ gateways }, index) => {
+    check(gateways, ["hooks", "modules", index, "gateways"]);
+  });
+}
+
+/** Counters and log lines go by the name. */
+function checkHooks(config: Config, report: Report): void {
+  const { modules } = config.hooks;
+  modules.forEach(({ name }, index) => {
+    const first = modules.findIndex((other) => other.name === name);
+    if (first < index) report(["hooks", "modules", index, "name"], name, "a name that no other hook has");
+  });
 }
 
 function checkListener(config: Config, listener: ListenerConfig, path: Path, report: Report): void {
@@ -155,6 +167,7 @@ export function checkMeaning(
   };
   checkRules(config, report);
   checkGatewayNames(config, report);
+  checkHooks(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];
     checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);

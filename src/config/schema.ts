@@ -4,6 +4,7 @@ import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
+import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
 import { closed, type JsonSchema } from "./json-schema.ts";
 import { flag, NAME_PATTERN, text } from "./kinds.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
@@ -46,6 +47,7 @@ export type GatewayConfig = Static<typeof GatewayCore> & Readonly<Record<string,
 export interface Config extends CoreConfig, PolicyConfig {
   readonly tls: TlsConfig;
   readonly dtls: DtlsConfig;
+  readonly hooks: HooksConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
 }
 
@@ -82,6 +84,7 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     tls: Tls,
     dtls: Dtls,
     ...policyProperties,
+    hooks: HooksSchema,
   }) as unknown as JsonSchema;
   const whole: JsonSchema = {
     type: "object",

@@ -27,6 +27,7 @@ import type { Aggregate } from "../session/aggregate.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
+import type { Arrival } from "./core.ts";
 import type { Listed } from "./directory.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
@@ -162,7 +163,12 @@ export class BusClient implements Client, EngineClient {
   }
 
   kept(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.#due(this.session.committed(ticket, since));
+    return this.#due(this.committed(ticket, since));
+  }
+
+  /** What follows are the steps that a hook may stand in the way of (`HookedClient`): all checks have passed. */
+  protected committed(ticket: Ticket, since: number): "accepted" | Pending {
+    return this.session.committed(ticket, since);
   }
 
   // ---- publishing
@@ -176,7 +182,7 @@ export class BusClient implements Client, EngineClient {
       return refusal;
     }
     core.counters.messagesReceived[message.qos].value++;
-    return this.#due(this.#pass(message, ticket));
+    return this.#due(this.pass(message, ticket));
   }
 
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
@@ -223,7 +229,7 @@ export class BusClient implements Client, EngineClient {
     return undefined;
   }
 
-  #pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
+  protected pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
     let topic = message.topic;
     let due = NEVER;
     if (topic.charCodeAt(0) === 0x24) {
@@ -248,20 +254,26 @@ export class BusClient implements Client, EngineClient {
     if (this.ended) return "unavailable";
     if (this.single) return "forbidden";
     const refusal = this.#checkFilter(asked, options.qos);
-    if (refusal !== undefined) return refusal;
+    return refusal ?? this.#due(this.enrol(asked, options, ticket));
+  }
+
+  protected enrol(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     const filter = this.#rewritten(asked);
     if (filter === undefined) return "malformed";
     const { subscriptions } = this.session;
     const limit = this.door.policy.limits.subscriptions;
     if (!subscriptions.has(filter) && subscriptions.size >= limit) return "quota";
-    const asking = filter === asked ? options : { ...options, asked };
-    return this.#due(this.session.subscribe(filter, asking, ticket));
+    const asking = filter === asked || options.asked !== undefined ? options : { ...options, asked };
+    return this.session.subscribe(filter, asking, ticket);
   }
 
   unsubscribe(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    if (this.ended) return "unavailable";
+    return this.ended ? "unavailable" : this.#due(this.withdraw(asked, ticket));
+  }
+
+  protected withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
     const filter = this.#rewritten(asked);
-    return filter === undefined ? "no-subscription" : this.#due(this.session.unsubscribe(filter, ticket));
+    return filter === undefined ? "no-subscription" : this.session.unsubscribe(filter, ticket);
   }
 
   subscriptions(): ReadonlyMap<string, SubscribeOptions> {
@@ -271,7 +283,11 @@ export class BusClient implements Client, EngineClient {
   retained(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
     const refusal = this.mayRead(asked);
     if (refusal !== "accepted") return refusal;
-    return this.#due(this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket));
+    return this.#due(this.lookUp(asked, limit, ticket));
+  }
+
+  protected lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
+    return this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket);
   }
 
   mayRead(asked: string): "accepted" | Refusal {
@@ -374,8 +390,23 @@ export class BusClient implements Client, EngineClient {
   setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     if (this.ended) return "unavailable";
     const allowed = will === undefined ? undefined : this.door.willOf(this, will);
-    return this.#due(this.session.setWill(allowed, ticket));
+    return this.#due(this.changeWill(allowed, ticket));
   }
+
+  protected changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
+    return this.session.setWill(will, ticket);
+  }
+
+  /** The will that it comes with. */
+  firstWill(will: Will | undefined): Will | undefined | Promise<Will | undefined> {
+    return will;
+  }
+
+  /** It has been let in, and that is said of it. */
+  announced(_how: Arrival): void {}
+
+  /** It has ended, and that is said of it. */
+  departed(_reason: string): void {}
 
   setSessionExpiry(expiry: Duration): void {
     if (!this.ended) this.session.setExpiry(expiry);
@@ -405,6 +436,10 @@ export class BusClient implements Client, EngineClient {
     if (this.ended) return;
     this.ended = true;
     this.door.parted(this);
+    this.depart(how, reason);
+  }
+
+  protected depart(how: Departure, reason: string): void {
     this.session.leave(how);
     this.door.disconnected(this, reason);
   }

@@ -39,6 +39,9 @@ export interface ChannelDriver {
 
   /** Nothing is read from the peer until then. */
   throttle(until: Instant): void;
+  /** Nothing is read from the peer until as many resumes: what it sent waits already. */
+  pauseReading(): void;
+  resumeReading(): void;
   stop(reason: StopReason): void;
   /** Ends one client; the channel says goodbye for it. */
   stopClient(client: BusClient, reason: StopReason): void;

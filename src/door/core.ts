@@ -1,4 +1,5 @@
 import type { Counter, Note } from "../contract/note.ts";
+import type { HooksOfAll } from "../hooks/hooks.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { SessionEngine } from "../session/engine.ts";
@@ -21,6 +22,8 @@ export interface Core {
   readonly events: CoreEvents;
   /** The bus and the store accept messages. */
   healthy(): boolean;
+  /** What operators have plugged in; undefined where there is nothing. */
+  hooks?: HooksOfAll | undefined;
 }
 
 export interface CoreCounters {

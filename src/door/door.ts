@@ -9,13 +9,17 @@ import type {
   SessionRequest,
   Will,
 } from "../contract/client.ts";
+import type { Identity } from "../contract/identity.ts";
+import type { Decided } from "../hooks/decided.ts";
+import type { Hooks } from "../hooks/hooks.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { OpenAnswer, Opening } from "../session/engine.ts";
-import { BusClient } from "./bus-client.ts";
+import { BusClient, type Standing } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Core } from "./core.ts";
+import { HookedClient } from "./hooked-client.ts";
 import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
 
@@ -29,6 +33,7 @@ export class Door {
   readonly core: Core;
   readonly policy: ListenerPolicy;
   readonly gateway: string;
+  readonly hooks: Hooks | undefined;
   /** Clients of this door whose logins have an end. */
   readonly #logins: LoginEnds;
   readonly #loops = new Set<ChannelDriver>();
@@ -41,6 +46,7 @@ export class Door {
     this.core = core;
     this.policy = policy;
     this.gateway = policy.gateway;
+    this.hooks = core.hooks?.of(policy.gateway);
     this.#sibling = sibling;
     this.#logins = new LoginEnds(core.alarms);
   }
@@ -73,11 +79,45 @@ export class Door {
     }
     if (request.kind === "further") return this.#openFurther(loop, request, ticket);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
-    const verdict = this.policy.authenticate(named, loop.peer, this.core.now, loop);
-    if (!(verdict instanceof Promise)) return this.#admit(loop, named, ticket, verdict);
+    const { hooks } = this;
+    if (hooks !== undefined) return this.#askHooks(hooks, loop, named, ticket);
+    return this.#authenticate(loop, named, ticket);
+  }
+
+  #askHooks(
+    hooks: Hooks,
+    loop: ChannelDriver,
+    request: LoginRequest,
+    ticket: Ticket,
+  ): ConnectAnswer | Pending {
+    const { gateway } = this;
+    const { transport, address, port } = loop.peer;
+    const { kind, protocol } = request;
+    const { listener } = this.policy;
+    const decided = hooks.connect(request, { gateway, listener, protocol, kind, transport, address, port });
+    if (!(decided instanceof Promise)) return this.#heard(loop, decided, ticket);
+    if (!hooks.room.take(0)) return this.#refuse("congested", "too much waits for hooks");
+    decided.then((late) => {
+      hooks.room.free();
+      if (loop.closed) return;
+      this.core.tick();
+      loop.connected(ticket, () => this.#heard(loop, late, ticket));
+    });
+    return "pending";
+  }
+
+  #heard(loop: ChannelDriver, decided: Decided<LoginRequest>, ticket: Ticket): ConnectAnswer | Pending {
+    if (decided.ok) return this.#authenticate(loop, decided.value, ticket);
+    const { refusal, reason } = decided;
+    return this.#refuse(refusal === "dropped" ? "forbidden" : refusal, reason);
+  }
+
+  #authenticate(loop: ChannelDriver, request: LoginRequest, ticket: Ticket): ConnectAnswer | Pending {
+    const verdict = this.policy.authenticate(request, loop.peer, this.core.now, loop);
+    if (!(verdict instanceof Promise)) return this.#admit(loop, request, ticket, verdict);
     verdict.then(
-      (late) => this.#answerLate(loop, named, ticket, late),
-      (error: unknown) => this.#answerLate(loop, named, ticket, failedVerdict(error)),
+      (late) => this.#answerLate(loop, request, ticket, late),
+      (error: unknown) => this.#answerLate(loop, request, ticket, failedVerdict(error)),
     );
     return "pending";
   }
@@ -108,6 +148,7 @@ export class Door {
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
     this.policy.disconnected(client.identity, this.core.now);
+    client.departed(reason);
     if (aggregate !== undefined && --aggregate.connected > 0) return;
     this.core.counters.disconnects.value++;
     this.core.events.disconnected?.(this.#eventOf(client, protocol), reason);
@@ -152,7 +193,7 @@ export class Door {
     const shared = request.aggregate;
     const aggregate = shared === undefined ? undefined : this.core.engine.aggregate(this.gateway, shared);
     const mountpoint = this.policy.mountpoint(identity);
-    const client = new BusClient(loop, this, identity, {
+    const client = this.#newClient(loop, identity, {
       mountpoint,
       aggregate,
       single: request.kind === "single",
@@ -164,15 +205,38 @@ export class Door {
       this.core.directory.arrived(client, this.core.now);
       return { ok: true, client, sessionPresent: false };
     }
+    const asked = request.kind === "session" ? request.will : undefined;
+    const will = client.firstWill(asked === undefined ? undefined : this.willOf(client, asked));
+    if (!(will instanceof Promise)) return this.#open(client, request, ticket, will);
+    will.then((late) => {
+      if (loop.closed) return;
+      this.core.tick();
+      loop.connected(ticket, () => this.#open(client, request, ticket, late));
+    });
+    return "pending";
+  }
+
+  #newClient(loop: ChannelDriver, identity: Identity, standing: Standing): BusClient {
+    const { hooks } = this;
+    if (hooks === undefined) return new BusClient(loop, this, identity, standing);
+    return new HookedClient(loop, this, identity, standing, hooks);
+  }
+
+  #open(
+    client: BusClient,
+    request: SessionRequest | ResumeRequest,
+    ticket: Ticket,
+    will: Will | undefined,
+  ): ConnectAnswer | Pending {
     const session = request.kind === "session" ? request : undefined;
     const opening: Opening = {
       kind: request.kind,
       cleanStart: session?.cleanStart ?? false,
       expiry: request.sessionExpiry,
-      will: session?.will === undefined ? undefined : this.willOf(client, session.will),
+      will,
       credit: request.credit,
       committed: session?.committed ?? false,
-      subscriptions: this.policy.automaticSubscriptions(identity),
+      subscriptions: this.policy.automaticSubscriptions(client.identity),
       expected: request.kind === "resume" ? request.expected : undefined,
     };
     return client.open(opening, ticket, (answer) => {
@@ -208,7 +272,7 @@ export class Door {
     }
     const { clientId, cleanStart, sessionExpiry, credit } = request;
     const { identity, mountpoint, aggregate } = of;
-    const client = new BusClient(loop, this, identity, { sessionId: clientId, mountpoint, aggregate });
+    const client = this.#newClient(loop, identity, { sessionId: clientId, mountpoint, aggregate });
     loop.join(client);
     const opening: Opening = {
       kind: "session",
@@ -236,6 +300,7 @@ export class Door {
     const how = { cleanStart, sessionPresent, keepAlive: keepAlive / 1000 };
     client.protocol = protocol;
     this.core.directory.arrived(client, this.core.now, how);
+    client.announced(how);
     if (aggregate !== undefined && aggregate.connected++ > 0) return;
     this.core.counters.connects.value++;
     this.core.events.connected?.(this.#eventOf(client, protocol), how);

@@ -112,6 +112,8 @@ const CASES: readonly Case[] = [
         ascii("lt=60"),
         "03",
         ascii("b=U"),
+        "09",
+        ascii("lwm2m=1.1"),
         "ff",
         ascii("</3/0>"),
       ),

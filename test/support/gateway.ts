@@ -5,6 +5,7 @@ import { loadText } from "#core/config/load.ts";
 import { seconds } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { openLog } from "#core/observe/log.ts";
+import { openHooks } from "#core/open-hooks.ts";
 import { openStore } from "#core/store/open.ts";
 
 /** Nobody hears what the store has to say. */
@@ -71,7 +72,8 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
   const { engine, ...store } = config.store;
   const kept =
     engine === "memory" ? undefined : await openStore({ engine, ...store, folder: config.dataFolder }, DEAF);
-  const composition = compose(config, MODULES, openLog({ level: "warn", format: "json", output }), kept);
+  const logs = openLog({ level: "warn", format: "json", output });
+  const composition = compose(config, MODULES, logs, kept, await openHooks(config.hooks, logs));
   await composition.open();
   return {
     composition,

@@ -24,6 +24,7 @@ import type { Deadlines } from "#core/drive/deadlines.ts";
 import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
+import type { Hook } from "#core/hooks/plugin.ts";
 import { after, type Duration, days, FOREVER, type Instant } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
@@ -33,6 +34,7 @@ import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
 import { LateEngine } from "./late-engine.ts";
+import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
 import { mulberry32 } from "./random.ts";
 
@@ -53,6 +55,8 @@ export interface WorldOptions {
   readonly beaconTo?: readonly { address: string; port: number }[];
   /** A channel may fail, which is a bug of ours in every other test. */
   readonly mayFail?: boolean;
+  /** Plugged in for all gateways. */
+  readonly hooks?: readonly Hook[];
   /** Files that gateways may read by path. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
 }
@@ -140,6 +144,7 @@ export class World implements CoreParts {
     );
     this.core = parts.core;
     this.deadlines = parts.deadlines;
+    if (options.hooks !== undefined) this.core.hooks = plugIn(options.hooks, this);
     this.bus = parts.bus;
     this.gate = parts.gate;
     this.sessions = parts.sessions;

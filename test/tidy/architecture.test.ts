@@ -27,6 +27,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "policy decides from what it is told",
     },
     {
+      from: "^src/hooks/",
+      to: ["^src/lib/", "^src/bus/(topic|message|delayed)\\.ts$", "^src/contract/"],
+      instead: "hooks are asked about messages and clients, and reach neither",
+    },
+    {
       from: "^src/authenticate/",
       to: [
         "^src/lib/",
@@ -71,6 +76,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/bus/",
         "^src/contract/",
         "^src/session/",
+        "^src/hooks/",
         "^src/policy/(policy|token-bucket)\\.ts$",
       ],
       instead: "the door asks policy by its port and knows channels by what drives them (channel-driver.ts)",
@@ -135,7 +141,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|secure-datagrams)\\.ts$)";
+  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|secure-datagrams|open-hooks)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

@@ -1,0 +1,132 @@
+import type { Message, QoS } from "../bus/message.ts";
+import type { Credentials } from "../contract/client.ts";
+import { NEVER } from "../lib/time.ts";
+import { changedLogin, changedMessage, changedSubscription, type Wanted } from "./changes.ts";
+import { type Decided, oneAfterTheOther } from "./decided.ts";
+import type { Plugged, Told } from "./plugged.ts";
+import type { Hook, HookClient, HookLogin, HookMessage } from "./plugin.ts";
+import type { Room } from "./room.ts";
+
+/** A message as hooks see it. */
+function shown(message: Message, topic = message.topic): HookMessage {
+  const { payload, qos, retain, properties = {}, publishedAt, expiresAt } = message;
+  const expiry = expiresAt === NEVER ? undefined : expiresAt - publishedAt;
+  return { topic, payload, qos, retain, properties, expiry };
+}
+
+const having = <Member extends keyof Hook>(plugged: readonly Plugged[], member: Member): readonly Plugged[] =>
+  plugged.filter(({ hook }) => hook[member] !== undefined);
+
+/** The hooks of one gateway, in the order of the configuration. */
+export class Hooks {
+  readonly #connect: readonly Plugged[];
+  readonly #publish: readonly Plugged[];
+  readonly #subscribe: readonly Plugged[];
+  readonly #told: Readonly<Record<Told, readonly Plugged[]>>;
+  readonly room: Room;
+
+  constructor(plugged: readonly Plugged[], room: Room) {
+    this.room = room;
+    this.#connect = having(plugged, "authConnect");
+    this.#publish = having(plugged, "authPublish");
+    this.#subscribe = having(plugged, "authSubscribe");
+    this.#told = {
+      connected: having(plugged, "connected"),
+      published: having(plugged, "published"),
+      subscribed: having(plugged, "subscribed"),
+      unsubscribed: having(plugged, "unsubscribed"),
+      disconnected: having(plugged, "disconnected"),
+      delivered: having(plugged, "delivered"),
+    };
+  }
+
+  /** Somebody wants to be told. */
+  hear(member: Told): boolean {
+    return this.#told[member].length > 0;
+  }
+
+  connect<Request extends Credentials>(
+    request: Request,
+    login: Omit<HookLogin, "clientId" | "username" | "password">,
+  ): Decided<Request> | Promise<Decided<Request>> {
+    return oneAfterTheOther(this.#connect, request, (plugged, now) => {
+      const { clientId, username, password } = now;
+      const call = () => plugged.hook.authConnect?.({ ...login, clientId, username, password });
+      return plugged.ask("authConnect", call, now, (given) => changedLogin(now, given));
+    });
+  }
+
+  /** A message, or a will. */
+  publish(client: HookClient, message: Message): Decided<Message> | Promise<Decided<Message>> {
+    return oneAfterTheOther(this.#publish, message, (plugged, now) => {
+      const call = () => plugged.hook.authPublish?.(client, shown(now));
+      return plugged.ask("authPublish", call, now, (given) => changedMessage(now, given));
+    });
+  }
+
+  subscribe(client: HookClient, wanted: Wanted, read: boolean): Decided<Wanted> | Promise<Decided<Wanted>> {
+    return oneAfterTheOther(this.#subscribe, wanted, (plugged, now) => {
+      const asked = { filter: now.filter, qos: now.options.qos, read };
+      const call = () => plugged.hook.authSubscribe?.(client, asked);
+      return plugged.ask("authSubscribe", call, now, (given) => changedSubscription(now, given));
+    });
+  }
+
+  connected(
+    client: HookClient,
+    how: { readonly cleanStart: boolean; readonly sessionPresent: boolean },
+  ): void {
+    this.#tell("connected", client, (hook) => hook.connected?.(client, how));
+  }
+
+  published(client: HookClient, message: Message): void {
+    this.#tell("published", client, (hook) => hook.published?.(client, shown(message)));
+  }
+
+  subscribed(client: HookClient, filter: string, qos: QoS): void {
+    this.#tell("subscribed", client, (hook) => hook.subscribed?.(client, filter, qos));
+  }
+
+  unsubscribed(client: HookClient, filter: string): void {
+    this.#tell("unsubscribed", client, (hook) => hook.unsubscribed?.(client, filter));
+  }
+
+  disconnected(client: HookClient, reason: string): void {
+    this.#tell("disconnected", client, (hook) => hook.disconnected?.(client, reason));
+  }
+
+  /** `topic`: as the client knows it. */
+  delivered(client: HookClient, message: Message, topic: string): void {
+    this.#tell("delivered", client, (hook) => hook.delivered?.(client, shown(message, topic)));
+  }
+
+  #tell(member: Told, client: HookClient, tell: (hook: Hook) => unknown): void {
+    for (const plugged of this.#told[member]) plugged.tell(member, client, () => tell(plugged.hook));
+  }
+}
+
+/** All hooks: which of them a gateway has. */
+export class HooksOfAll {
+  readonly #plugged: readonly Plugged[];
+  readonly #byGateway = new Map<string, Hooks | undefined>();
+  readonly room: Room;
+
+  constructor(plugged: readonly Plugged[], room: Room) {
+    this.#plugged = plugged;
+    this.room = room;
+  }
+
+  /** Undefined where a gateway has none: nothing of this is on its way then. */
+  of(gateway: string): Hooks | undefined {
+    if (this.#byGateway.has(gateway)) return this.#byGateway.get(gateway);
+    const own = this.#plugged.filter((plugged) => plugged.serves(gateway));
+    const hooks = own.length === 0 ? undefined : new Hooks(own, this.room);
+    this.#byGateway.set(gateway, hooks);
+    return hooks;
+  }
+
+  async close(): Promise<void> {
+    this.room.closed = true;
+    for (const { hook } of this.#plugged) await hook.close?.();
+  }
+}
