@@ -1,6 +1,6 @@
 /** Password hashes as they stand in a users file; each form says itself what it is. */
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
-import { compare } from "bcryptjs";
+import { bcryptCompare } from "./bcrypt.ts";
 
 /** Cost of new scrypt hashes: 2^14 blocks of 8, one lane; 16 MiB and 50 to 100 ms. */
 const SCRYPT = { ln: 14, r: 8, p: 1 } as const;
@@ -86,7 +86,7 @@ export function verifyFast(hash: PasswordHash, password: Uint8Array): boolean {
 export async function verifyPassword(hash: PasswordHash, password: Uint8Array): Promise<boolean> {
   if (hash.kind === "scrypt")
     return same(await scryptKey(password, hash.salt, hash, hash.key.length), hash.key);
-  if (hash.kind === "bcrypt") return compare(Buffer.from(password).toString("utf8"), hash.text);
+  if (hash.kind === "bcrypt") return bcryptCompare(password, hash.text);
   return verifyFast(hash, password);
 }
 

@@ -1,7 +1,7 @@
 /** Password hashes as EMQ X 4 and EMQX 5 keep them in databases: what the form is says the configuration, not the hash. */
 import { createHash, pbkdf2, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
-import { compare } from "bcryptjs";
+import { bcryptCompare } from "./bcrypt.ts";
 import { unusable } from "./kind.ts";
 
 /** What a form looks like, for messages and documents. */
@@ -56,7 +56,7 @@ const hashed =
 async function bcrypted(password: Uint8Array, stored: string | undefined): Promise<boolean> {
   if (stored !== undefined && !BCRYPT.test(stored))
     throw new Error("a stored password is no bcrypt hash of cost 4 to 14");
-  const right = await compare(Buffer.from(password).toString("utf8"), stored ?? BCRYPT_DECOY);
+  const right = await bcryptCompare(password, stored ?? BCRYPT_DECOY);
   return right && stored !== undefined;
 }
 
