@@ -1,17 +1,17 @@
 /** An HTTP service decides, in EMQX 5's way of asking and answering or in EMQ X 4's (`dialect`). */
-import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
-import { locate } from "../config/installation.ts";
 import { choice, flag, SECRET, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
-import { type AuthenticatorKind, unusable } from "./kind.ts";
+import type { AuthenticatorKind } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";
 import { outsideProperties } from "./outside-settings.ts";
 import { needs } from "./packages.ts";
 import { rulesOf } from "./rules.ts";
+import { authorityOf } from "./sql.ts";
+import { handshaking, holderOf, holding, namedBy, storedKey } from "./stored-key.ts";
 import { asFormValue, asText, LoginTemplate, type Value } from "./template.ts";
 import { Web } from "./web.ts";
 
@@ -48,6 +48,20 @@ const schema = Type.Object(
         pattern: "^https?://",
       }),
     ),
+    pskUrl: Type.Optional(
+      text({
+        description:
+          "Answers GET with the pre-shared key of a TLS or DTLS identity (%u), as { psk: hexadecimal }, or 404 or 204; with dtls.keysFromAuthentication.",
+        pattern: "^https?://",
+      }),
+    ),
+    rawKeyUrl: Type.Optional(
+      text({
+        description:
+          "Answers GET with the holder of a raw public key (%k, base64), as { username }, or 404 or 204.",
+        pattern: "^https?://",
+      }),
+    ),
     caFile: Type.Optional(text({ description: "Certificates that the service's is signed with, as PEM." })),
     anonymous: flag({
       description: "Ask also for clients that lack a value, with an empty text in its place.",
@@ -71,6 +85,8 @@ class HttpSource implements Source {
   readonly #superuserUrl: LoginTemplate | undefined;
   readonly #parameters: Named;
   readonly #open: Named;
+  readonly presharedKey: Source["presharedKey"];
+  readonly rawKeyHolder: Source["rawKeyHolder"];
 
   constructor(config: HttpConfig, web: Web) {
     const { name = "http", url, superuserUrl, parameters } = config;
@@ -83,6 +99,34 @@ class HttpSource implements Source {
       new LoginTemplate(value, name),
     ]);
     this.#open = this.#parameters.filter(([key]) => !/%P|\$\{password\}/i.test(parameters[key] ?? ""));
+    const { pskUrl, rawKeyUrl } = config;
+    if (pskUrl !== undefined) {
+      const template = new LoginTemplate(pskUrl, name);
+      this.presharedKey = async (identity, signal) => {
+        const asked = template.fill(namedBy(identity), handshaking(identity), asFormValue);
+        return storedKey((await this.#found(asked, signal))?.["psk"]);
+      };
+    }
+    if (rawKeyUrl !== undefined) {
+      const template = new LoginTemplate(rawKeyUrl, name);
+      this.rawKeyHolder = async (publicKey, signal) => {
+        const asked = template.fill(holding(publicKey), handshaking(), asFormValue);
+        return holderOf((await this.#found(asked, signal))?.["username"]);
+      };
+    }
+  }
+
+  /** 200 with an object, or nothing: 204 and 404. All else is the service's trouble. */
+  async #found(
+    url: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, unknown>> | undefined> {
+    if (url === undefined) return undefined;
+    const { headers } = this.#config;
+    const { status, body } = await this.#web.ask({ url, method: "GET", headers, signal });
+    if (status === 204 || status === 404) return undefined;
+    if (status !== 200) throw new Error(`the service answers ${status}`);
+    return JSON.parse(body) as Readonly<Record<string, unknown>>;
   }
 
   async ask(request: Credentials, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
@@ -161,12 +205,7 @@ export const http: AuthenticatorKind<HttpConfig> = {
   open(config, host) {
     const { name = "http", concurrent, caFile, headers } = config;
     needs(name, "undici");
-    let ca: Uint8Array | undefined;
-    try {
-      ca = caFile === undefined ? undefined : readFileSync(locate(caFile));
-    } catch (error) {
-      throw unusable(name, `caFile cannot be read (${(error as NodeJS.ErrnoException).code})`);
-    }
+    const ca = authorityOf(caFile, name);
     const web = new Web({ connections: concurrent, answerMax: ANSWER_MAX, ca });
     return new Outside(name, config, host, new HttpSource(config, web), Object.values(headers));
   },

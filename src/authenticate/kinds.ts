@@ -5,6 +5,8 @@ import type { AuthenticatorAnswer } from "../policy/authentication.ts";
 import { http } from "./http.ts";
 import { jwt } from "./jwt.ts";
 import type { AuthenticateHost, AuthenticatorKind, OpenedAuthenticator } from "./kind.ts";
+import { ldap } from "./ldap.ts";
+import { mongodb } from "./mongodb.ts";
 import { mysql } from "./mysql.ts";
 import { Outside } from "./outside.ts";
 import { postgres } from "./postgres.ts";
@@ -22,6 +24,8 @@ const KINDS: readonly AuthenticatorKind<any>[] = [
   redis,
   postgres,
   mysql,
+  mongodb,
+  ldap,
 ];
 
 /** A member of a chain, as configured. */

@@ -3,7 +3,7 @@ import type { Pool, PoolOptions } from "mysql2/promise";
 import type { Fields } from "./account.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 import { needs } from "./packages.ts";
-import { type Database, openSql, type SqlConfig, sqlProperties } from "./sql.ts";
+import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
 
 const schema = Type.Object(
   { kind: Type.Literal("mysql", { description: "MySQL and MariaDB." }), ...sqlProperties(3306) },
@@ -38,26 +38,29 @@ class Mysql implements Database {
   }
 }
 
+export const openMysql = (pool: SqlPool, name: string): Database => {
+  needs(name, "mysql2");
+  const { host, port, user, password, database, timeout, connections, tls, ca } = pool;
+  const options: PoolOptions = {
+    host,
+    port,
+    user,
+    database,
+    connectionLimit: connections,
+    connectTimeout: timeout,
+    charset: "utf8mb4",
+    multipleStatements: false,
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { ssl: ca === undefined ? {} : { ca } } : {}),
+  };
+  return new Mysql(options, timeout);
+};
+
 export const mysql: AuthenticatorKind<SqlConfig> = {
   kind: "mysql",
   schema,
   open(config, host) {
-    const { name = "mysql", user, password, database, port, timeout, concurrent, tls } = config;
-    needs(name, "mysql2");
-    return openSql(config, name, host, (ca) => {
-      const options: PoolOptions = {
-        host: config.host,
-        port,
-        user,
-        database,
-        connectionLimit: concurrent,
-        connectTimeout: timeout,
-        charset: "utf8mb4",
-        multipleStatements: false,
-        ...(password === undefined ? {} : { password }),
-        ...(tls ? { ssl: ca === undefined ? {} : { ca } } : {}),
-      };
-      return new Mysql(options, timeout);
-    });
+    const { name = "mysql" } = config;
+    return openSql(config, name, host, openMysql(poolOf(config, name), name));
   },
 };

@@ -2,7 +2,7 @@ import { Type } from "@sinclair/typebox";
 import type { Pool, PoolConfig } from "pg";
 import type { AuthenticatorKind } from "./kind.ts";
 import { needs } from "./packages.ts";
-import { type Database, openSql, type SqlConfig, sqlProperties } from "./sql.ts";
+import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
 
 const schema = Type.Object(
   { kind: Type.Literal("postgres", { description: "PostgreSQL." }), ...sqlProperties(5432) },
@@ -37,27 +37,30 @@ class Postgres implements Database {
   }
 }
 
+export const openPostgres = (pool: SqlPool, name: string): Database => {
+  needs(name, "pg");
+  const { host, port, user, password, database, timeout, connections, tls, ca } = pool;
+  return new Postgres({
+    host,
+    port,
+    user,
+    password,
+    database,
+    max: connections,
+    connectionTimeoutMillis: timeout,
+    query_timeout: timeout,
+    statement_timeout: timeout,
+    client_encoding: "UTF8",
+    application_name: "isthmus",
+    ...(tls ? { ssl: ca === undefined ? true : { ca } } : {}),
+  });
+};
+
 export const postgres: AuthenticatorKind<SqlConfig> = {
   kind: "postgres",
   schema,
   open(config, host) {
-    const { name = "postgres", user, password, database, port, timeout, concurrent, tls } = config;
-    needs(name, "pg");
-    return openSql(config, name, host, (ca) => {
-      return new Postgres({
-        host: config.host,
-        port,
-        user,
-        password,
-        database,
-        max: concurrent,
-        connectionTimeoutMillis: timeout,
-        query_timeout: timeout,
-        statement_timeout: timeout,
-        client_encoding: "UTF8",
-        application_name: "isthmus",
-        ...(tls ? { ssl: ca === undefined ? true : { ca } } : {}),
-      });
-    });
+    const { name = "postgres" } = config;
+    return openSql(config, name, host, openPostgres(poolOf(config, name), name));
   },
 };

@@ -1,9 +1,6 @@
 /** Hashes of a Redis server, as EMQ X 4 and EMQX 5 name and fill them. */
-import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
-import type { Redis as Connection, RedisOptions } from "ioredis";
-import { locate } from "../config/installation.ts";
-import { flag, integer, SECRET, text } from "../config/kinds.ts";
+import { text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
@@ -12,8 +9,9 @@ import { accountProperties, concluded, type Dialect, type Fields, isYes } from "
 import { type AuthenticatorKind, unusable } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";
 import { outsideProperties } from "./outside-settings.ts";
-import { needs } from "./packages.ts";
+import { RedisServer, redisConnection, rulesCommand } from "./redis-server.ts";
 import { bounded, numberedAction, ruleOf } from "./rules.ts";
+import { handshaking, holderOf, holding, namedBy, storedKey } from "./stored-key.ts";
 import { type CheckStored, checkStored } from "./stored-password.ts";
 import { LoginTemplate } from "./template.ts";
 
@@ -22,15 +20,7 @@ const schema = Type.Object(
     kind: Type.Literal("redis", { description: "Redis." }),
     ...outsideProperties,
     ...accountProperties,
-    host: text({ description: "Host of the server.", default: "127.0.0.1" }),
-    port: integer(1, 65_535, { description: "Port of the server.", default: 6379 }),
-    user: Type.Optional(text({ description: "The gateway's user name there (Redis 6)." })),
-    password: Type.Optional(text({ description: "The gateway's password there.", [SECRET]: true })),
-    database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
-    tls: flag({ description: "Speak TLS, and check the server's certificate.", default: false }),
-    caFile: Type.Optional(
-      text({ description: "tls: certificates that the server's is signed with, as PEM." }),
-    ),
+    ...redisConnection,
     command: Type.Optional(
       text({
         description:
@@ -38,20 +28,26 @@ const schema = Type.Object(
       }),
     ),
     superuserCommand: Type.Optional(text({ description: "Finds is_superuser, where command does not." })),
-    rulesCommand: Type.Optional(
+    rulesCommand,
+    pskCommand: Type.Optional(
       text({
         description:
-          "readRules: HGETALL of topic filters, each with publish, subscribe, all, or 2, 1, 3, or JSON.",
+          "Finds the pre-shared key of a TLS or DTLS identity (%u) in hexadecimal, with dtls.keysFromAuthentication: HGET mqtt_user:%u psk.",
+      }),
+    ),
+    rawKeyCommand: Type.Optional(
+      text({
+        description:
+          "Finds the name of whoever holds a raw public key of DTLS, which is %k in base64: HGET raw_keys %k.",
       }),
     ),
   },
   { description: "Hashes of a Redis server; the library is ioredis." },
 );
 type RedisConfig = Static<typeof schema>;
-type ConnectionOptions = Omit<RedisOptions, "replyMapping">;
 
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
-const DEFAULTS: Readonly<
+export const REDIS_DEFAULTS: Readonly<
   Record<Dialect, { command: string; superuser?: string; rules: string; hash: string }>
 > = {
   emqx4: {
@@ -71,7 +67,7 @@ const DEFAULTS: Readonly<
 const READING = ["HGET", "HMGET", "HGETALL"];
 
 /** A command of an operator; each of its words is one argument, whatever a client calls itself. */
-class RedisCommand {
+export class RedisCommand {
   readonly name: string;
   readonly namesUser: boolean;
   readonly #words: readonly string[];
@@ -113,6 +109,9 @@ function pairs(answer: unknown): Fields {
   return fields;
 }
 
+export const rulesOfFields = (fields: Fields): readonly AccessRule[] =>
+  bounded(Object.entries(fields)).map(ruleOfField);
+
 function ruleOfField([topic, value]: readonly [string, unknown]): AccessRule {
   const said = String(value);
   if (/^\d+$/.test(said)) {
@@ -123,23 +122,34 @@ function ruleOfField([topic, value]: readonly [string, unknown]): AccessRule {
 }
 
 class RedisSource implements Source {
-  readonly #options: ConnectionOptions;
+  readonly #server: RedisServer;
   readonly #check: CheckStored;
   readonly #command: RedisCommand;
   readonly #superuser: RedisCommand | undefined;
   readonly #rules: RedisCommand | undefined;
-  #connection: Promise<Connection> | undefined = undefined;
+  readonly presharedKey: Source["presharedKey"];
+  readonly rawKeyHolder: Source["rawKeyHolder"];
 
-  constructor(config: RedisConfig, name: string, options: ConnectionOptions) {
+  constructor(config: RedisConfig, name: string, server: RedisServer) {
     const { command, superuserCommand, rulesCommand, readRules, passwordHash, dialect } = config;
-    const usual = DEFAULTS[dialect];
+    const usual = REDIS_DEFAULTS[dialect];
     const compiled = (written: string | undefined) =>
       written === undefined || written === "" ? undefined : new RedisCommand(written, name);
-    this.#options = options;
+    this.#server = server;
     this.#check = checkStored(passwordHash ?? usual.hash, name);
     this.#command = new RedisCommand(command ?? usual.command, name);
     this.#superuser = compiled(superuserCommand ?? usual.superuser);
     this.#rules = readRules ? compiled(rulesCommand ?? usual.rules) : undefined;
+    const [psk, rawKey] = [compiled(config.pskCommand), compiled(config.rawKeyCommand)];
+    const first = (fields: Fields | undefined): unknown => Object.values(fields ?? {})[0];
+    if (psk !== undefined) {
+      this.presharedKey = async (identity) =>
+        storedKey(first(await this.#fields(psk, namedBy(identity), handshaking(identity))));
+    }
+    if (rawKey !== undefined) {
+      this.rawKeyHolder = async (publicKey) =>
+        holderOf(first(await this.#fields(rawKey, holding(publicKey), handshaking())));
+    }
   }
 
   async ask(request: Credentials, peer: Peer): Promise<AuthenticatorAnswer> {
@@ -154,62 +164,38 @@ class RedisSource implements Source {
       },
       rules: async () => {
         if (this.#rules === undefined) return undefined;
-        return bounded(Object.entries((await this.#fields(this.#rules, request, peer)) ?? {})).map(
-          ruleOfField,
-        );
+        return rulesOfFields((await this.#fields(this.#rules, request, peer)) ?? {});
       },
     };
     return concluded(request, account, this.#check);
   }
 
   close(): void {
-    void this.#connection?.then((connection) => connection.disconnect()).catch(() => {});
+    this.#server.close();
   }
 
-  async #fields(command: RedisCommand, request: Credentials, peer: Peer): Promise<Fields | undefined> {
-    const filled = command.fill(request, peer);
-    if (filled === undefined) return undefined;
-    this.#connection ??= this.#open();
-    return command.fieldsOf(await (await this.#connection).call(command.name, ...filled));
-  }
-
-  /** One connection: Redis answers in order, and questions do not wait for each other's answers. */
-  async #open(): Promise<Connection> {
-    const { Redis } = await import("ioredis");
-    const connection = new Redis(this.#options);
-    // What is wrong with the connection is told by the commands that fail.
-    connection.on("error", () => {});
-    return connection;
+  #fields(command: RedisCommand, request: Credentials, peer: Peer): Promise<Fields | undefined> {
+    return askRedis(this.#server, command, request, peer);
   }
 }
 
-/** Longest pause between attempts to connect, in milliseconds. */
-const RETRY_MAX = 2_000;
+/** Undefined: there is nothing, or the client lacks a value that the command needs. */
+export async function askRedis(
+  server: RedisServer,
+  command: RedisCommand,
+  request: Credentials,
+  peer: Peer,
+): Promise<Fields | undefined> {
+  const filled = command.fill(request, peer);
+  return filled === undefined ? undefined : command.fieldsOf(await server.call(command.name, filled));
+}
 
 export const redis: AuthenticatorKind<RedisConfig> = {
   kind: "redis",
   schema,
   open(config, host) {
-    const { name = "redis", port, user, password, database, tls, caFile, timeout } = config;
-    needs(name, "ioredis");
-    let ca: Buffer | undefined;
-    try {
-      ca = caFile === undefined ? undefined : readFileSync(locate(caFile));
-    } catch (error) {
-      throw unusable(name, `caFile cannot be read (${(error as NodeJS.ErrnoException).code})`);
-    }
-    const options: ConnectionOptions = {
-      host: config.host,
-      port,
-      db: database,
-      connectTimeout: timeout,
-      commandTimeout: timeout,
-      maxRetriesPerRequest: 1,
-      retryStrategy: (attempt) => Math.min(attempt * 100, RETRY_MAX),
-      ...(user === undefined ? {} : { username: user }),
-      ...(password === undefined ? {} : { password }),
-      ...(tls ? { tls: ca === undefined ? {} : { ca } } : {}),
-    };
-    return new Outside(name, config, host, new RedisSource(config, name, options), [password]);
+    const { name = "redis", password } = config;
+    const source = new RedisSource(config, name, new RedisServer(config, name));
+    return new Outside(name, config, host, source, [password]);
   },
 };

@@ -5,8 +5,8 @@ import { unusable } from "./kind.ts";
 import { LoginTemplate } from "./template.ts";
 
 /** A quoted text, or a placeholder that stands alone. */
-const PLACE = /'((?:[^']|'')*)'|%[ucaPCde]|\$\{[^}]*\}/g;
-const PLACEHOLDER = /%[ucaPCde]|\$\{[^}]*\}/;
+const PLACE = /'((?:[^']|'')*)'|%[ucaPCdeik]|\$\{[^}]*\}/g;
+const PLACEHOLDER = /%[ucaPCdeik]|\$\{[^}]*\}/;
 const USERNAME = /%u|\$\{username\}/;
 
 export class SqlQuery {

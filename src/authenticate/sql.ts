@@ -13,12 +13,12 @@ import { Outside, type Source } from "./outside.ts";
 import { outsideProperties } from "./outside-settings.ts";
 import { bounded, numberedRule, ruleOf } from "./rules.ts";
 import { SqlQuery } from "./sql-query.ts";
+import { handshaking, holderOf, holding, namedBy, storedKey } from "./stored-key.ts";
 import { type CheckStored, checkStored } from "./stored-password.ts";
 
-export const sqlProperties = (port: number) =>
+/** How the server is reached. */
+export const sqlConnection = (port: number) =>
   ({
-    ...outsideProperties,
-    ...accountProperties,
     host: text({ description: "Host of the server.", default: "127.0.0.1" }),
     port: integer(1, 65_535, { description: "Port of the server.", default: port }),
     user: text({ description: "The gateway's user name there.", default: "root" }),
@@ -28,6 +28,20 @@ export const sqlProperties = (port: number) =>
     caFile: Type.Optional(
       text({ description: "tls: certificates that the server's is signed with, as PEM." }),
     ),
+  }) satisfies TProperties;
+
+export const rulesQuery = Type.Optional(
+  text({
+    description:
+      "Finds rules: columns permission, action, topic, ipaddress, qos, retain; or allow, ipaddr, username, clientid, access, topic.",
+  }),
+);
+
+export const sqlProperties = (port: number) =>
+  ({
+    ...outsideProperties,
+    ...accountProperties,
+    ...sqlConnection(port),
     query: Type.Optional(
       text({
         description:
@@ -35,20 +49,28 @@ export const sqlProperties = (port: number) =>
       }),
     ),
     superuserQuery: Type.Optional(text({ description: "Finds is_superuser, where query does not." })),
-    rulesQuery: Type.Optional(
+    rulesQuery,
+    pskQuery: Type.Optional(
       text({
         description:
-          "readRules: columns permission, action, topic, ipaddress, qos, retain; or allow, ipaddr, username, clientid, access, topic.",
+          "Finds the pre-shared key of a TLS or DTLS identity (%u), as octets or in hexadecimal, with dtls.keysFromAuthentication: SELECT psk FROM mqtt_user WHERE username = '%u'.",
+      }),
+    ),
+    rawKeyQuery: Type.Optional(
+      text({
+        description: "Finds the name of whoever holds a raw public key of DTLS, which is %k in base64.",
       }),
     ),
   }) satisfies TProperties;
 
 const Sql = Type.Object(sqlProperties(1));
 export type SqlConfig = Static<typeof Sql>;
+const Connection = Type.Object(sqlConnection(1));
+export type SqlConnection = Static<typeof Connection>;
 
 /** EMQ X 4 and EMQX 5 as their manuals print them. */
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
-const DEFAULTS: Readonly<
+export const SQL_DEFAULTS: Readonly<
   Record<Dialect, { query: string; superuser?: string; rules: string; hash: string }>
 > = {
   emqx4: {
@@ -79,10 +101,12 @@ class SqlSource implements Source {
   readonly #query: SqlQuery;
   readonly #superuser: SqlQuery | undefined;
   readonly #rules: SqlQuery | undefined;
+  readonly presharedKey: Source["presharedKey"];
+  readonly rawKeyHolder: Source["rawKeyHolder"];
 
   constructor(config: SqlConfig, name: string, database: Database) {
     const { query, superuserQuery, rulesQuery, readRules, passwordHash, dialect } = config;
-    const usual = DEFAULTS[dialect];
+    const usual = SQL_DEFAULTS[dialect];
     const compiled = (written: string | undefined) =>
       written === undefined || written === "" ? undefined : new SqlQuery(written, database.marks, name);
     this.#database = database;
@@ -90,6 +114,15 @@ class SqlSource implements Source {
     this.#query = new SqlQuery(query ?? usual.query, database.marks, name);
     this.#superuser = compiled(superuserQuery ?? usual.superuser);
     this.#rules = readRules ? compiled(rulesQuery ?? usual.rules) : undefined;
+    const [psk, rawKey] = [compiled(config.pskQuery), compiled(config.rawKeyQuery)];
+    if (psk !== undefined) {
+      this.presharedKey = async (identity) =>
+        storedKey(await this.#value(psk, namedBy(identity), handshaking(identity)));
+    }
+    if (rawKey !== undefined) {
+      this.rawKeyHolder = async (publicKey) =>
+        holderOf(await this.#value(rawKey, holding(publicKey), handshaking()));
+    }
   }
 
   async ask(request: Credentials, peer: Peer): Promise<AuthenticatorAnswer> {
@@ -107,7 +140,7 @@ class SqlSource implements Source {
       },
       rules: async () => {
         if (this.#rules === undefined) return undefined;
-        return bounded(await this.#rows(this.#rules, request, peer)).map(ruleOfRow);
+        return rulesOfRows(await this.#rows(this.#rules, request, peer));
       },
     };
     return concluded(request, account, this.#check);
@@ -115,6 +148,13 @@ class SqlSource implements Source {
 
   close(): void {
     this.#database.close();
+  }
+
+  /** The first column of the first row. A query that wants a value which there is not finds nothing. */
+  async #value(query: SqlQuery, request: Credentials, peer: Peer): Promise<unknown> {
+    if (query.values(request, peer).includes(undefined)) return undefined;
+    const [row] = await this.#rows(query, request, peer);
+    return row === undefined ? undefined : Object.values(row)[0];
   }
 
   #rows(query: SqlQuery, request: Credentials, peer: Peer): Promise<readonly Fields[]> {
@@ -133,20 +173,40 @@ function named(row: Fields): Fields {
   return { ...fields, password, salt };
 }
 
+export const rulesOfRows = (rows: readonly Fields[]): readonly AccessRule[] => bounded(rows).map(ruleOfRow);
+
 const ruleOfRow = (row: Fields): AccessRule => ("permission" in row ? ruleOf(row) : numberedRule(row));
 
-/** `open` is given what TLS needs, where it is wanted. */
-export function openSql(
-  config: SqlConfig,
-  name: string,
-  host: AuthenticateHost,
-  open: (ca: Buffer | undefined) => Database,
-): OpenedAuthenticator {
-  let ca: Buffer | undefined;
+/** Certificates that a server's is signed with. */
+export function authorityOf(caFile: string | undefined, name: string): Buffer | undefined {
   try {
-    ca = config.caFile === undefined ? undefined : readFileSync(locate(config.caFile));
+    return caFile === undefined ? undefined : readFileSync(locate(caFile));
   } catch (error) {
     throw unusable(name, `caFile cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  return new Outside(name, config, host, new SqlSource(config, name, open(ca)), [config.password]);
 }
+
+/** What a pool of connections is made with. */
+export interface SqlPool extends SqlConnection {
+  readonly ca: Buffer | undefined;
+  /** How long a connection and an answer may take. */
+  readonly timeout: number;
+  readonly connections: number;
+}
+
+export const poolOf = (
+  config: SqlConnection & { readonly timeout: number; readonly concurrent: number },
+  name: string,
+): SqlPool => ({
+  ...config,
+  ca: authorityOf(config.caFile, name),
+  connections: config.concurrent,
+});
+
+export const openSql = (
+  config: SqlConfig,
+  name: string,
+  host: AuthenticateHost,
+  database: Database,
+): OpenedAuthenticator =>
+  new Outside(name, config, host, new SqlSource(config, name, database), [config.password]);

@@ -11,8 +11,10 @@ const SHORT: Readonly<Record<string, string>> = {
   C: "certcommonname",
   d: "certsubject",
   e: "endpointname",
+  i: "identity",
+  k: "publickey",
 };
-const PLACEHOLDER = /%([ucaPCde])|\$\{([^}]*)\}/g;
+const PLACEHOLDER = /%([ucaPCdeik])|\$\{([^}]*)\}/g;
 /** `${clientid}`, `${client_id}` and `${clientId}` are one name. */
 const normalised = (name: string): string => name.replaceAll(/[_-]/g, "").toLowerCase();
 
@@ -21,7 +23,9 @@ const NAME_LENGTH_MAX = 1024;
 
 export type Value = string | Uint8Array;
 
-type Read = (request: Credentials, peer: Peer) => Value | undefined;
+/** What can be asked about: a login, or the holder of a raw public key. */
+type Subject = Credentials & { readonly publicKey?: string };
+type Read = (request: Subject, peer: Peer) => Value | undefined;
 const READ: Readonly<Record<string, Read>> = {
   username: ({ username }) => username,
   clientid: ({ clientId }) => clientId,
@@ -29,8 +33,11 @@ const READ: Readonly<Record<string, Read>> = {
   peerhost: (_request, { address }) => address,
   peername: (_request, { address, port }) => `${address}:${port}`,
   endpointname: ({ endpointName }) => endpointName,
-  certcommonname: (_request, { identity }) => identity,
-  certsubject: (_request, { identity }) => identity,
+  certcommonname: (_request, { certificate, identity }) => certificate?.commonName ?? identity,
+  certsubject: (_request, { certificate, identity }) => certificate?.subject ?? identity,
+  certfingerprint: (_request, { certificate }) => certificate?.fingerprint,
+  identity: (_request, { identity }) => identity,
+  publickey: ({ publicKey }) => publicKey,
   protoname: ({ protocol }) => protocol,
   transport: (_request, { transport }) => transport,
   $: () => "$",

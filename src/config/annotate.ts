@@ -152,19 +152,23 @@ export function annotatedDefaults(schema: JsonSchema): string {
 }
 
 /** JSON as the formatter of this repository wants it: sections over several lines, short lists on one. */
-function formatJson(value: unknown, indent = "", column = 0): string {
+function formatJson(value: unknown, indent = "", column = 0, comma = 0): string {
   const deeper = indent + INDENT;
   if (Array.isArray(value)) {
     const line = `[${value.map((item) => JSON.stringify(item)).join(", ")}]`;
     const simple = value.every((item) => typeof item !== "object" || item === null);
-    if (value.length === 0 || (simple && column + line.length + 1 <= WIDTH)) return line;
-    const items = value.map((item) => `${deeper}${formatJson(item, deeper, deeper.length)}`);
+    if (value.length === 0 || (simple && column + line.length + comma <= WIDTH)) return line;
+    const more = (index: number): number => (index + 1 < value.length ? 1 : 0);
+    const items = value.map(
+      (item, index) => `${deeper}${formatJson(item, deeper, deeper.length, more(index))}`,
+    );
     return `[\n${items.join(",\n")}\n${indent}]`;
   }
   if (!isTree(value)) return JSON.stringify(value);
-  const entries = Object.entries(value).map(([key, item]) => {
+  const pairs = Object.entries(value);
+  const entries = pairs.map(([key, item], index) => {
     const start = `${deeper}${JSON.stringify(key)}: `;
-    return `${start}${formatJson(item, deeper, start.length)}`;
+    return `${start}${formatJson(item, deeper, start.length, index + 1 < pairs.length ? 1 : 0)}`;
   });
   return entries.length === 0 ? "{}" : `{\n${entries.join(",\n")}\n${indent}}`;
 }

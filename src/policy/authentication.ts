@@ -59,10 +59,14 @@ export interface Authenticator {
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer>;
   /** Whether it would still vouch for somebody with the rights that it was given. Absent: who knows. */
   knows?(identity: Identity): boolean;
-  /** For DTLS: the pre-shared key of an identity; undefined where it knows none, and the next is asked. */
-  presharedKey?(identity: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** For TLS and DTLS: the pre-shared key of an identity; undefined where it knows none, and the next is asked. */
+  readonly presharedKey?:
+    | ((identity: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>)
+    | undefined;
   /** For DTLS: the name of the device that has this raw public key (a SubjectPublicKeyInfo, RFC 7250). */
-  rawKeyHolder?(publicKey: Uint8Array): string | undefined | Promise<string | undefined>;
+  readonly rawKeyHolder?:
+    | ((publicKey: Uint8Array) => string | undefined | Promise<string | undefined>)
+    | undefined;
 }
 
 /** What the transport has proven (certificate subject, PSK identity) is the user name. */

@@ -7,6 +7,7 @@ import type { Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
+import { DeviceKeys } from "#core/policy/device-keys.ts";
 import type { Identity, Verdict } from "#core/policy/policy.ts";
 import { peerAt, requestOf } from "./policy.ts";
 
@@ -21,6 +22,8 @@ export interface Chain {
   ): Promise<Verdict>;
   mayPublish(identity: Identity, topic: string): boolean;
   maySubscribe(identity: Identity, filter: string): boolean;
+  /** Keys of devices, as DTLS and TLS ask for them. */
+  readonly keys: DeviceKeys;
   /** What was counted, as `name result`. */
   readonly counts: ReadonlyMap<string, number>;
   readonly notes: readonly string[];
@@ -45,8 +48,10 @@ export function openChain(
     },
     note: (name, problem) => notes.push(`${name}: ${problem}`),
   });
-  const listener = new ConfiguredPolicy(prepared.settings, { now }).listener("mqtt", "tcp");
+  const policy = new ConfiguredPolicy(prepared.settings, { now });
+  const listener = policy.listener("mqtt", "tcp");
   return {
+    keys: new DeviceKeys(policy, "mqtt"),
     async login({ password, ...who }, more = {}, peer = {}) {
       const secret = typeof password === "string" ? bytes(password) : password;
       const request = requestOf({ ...who, ...(secret === undefined ? {} : { password: secret }), ...more });

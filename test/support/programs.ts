@@ -20,6 +20,7 @@ export const PACKAGES = {
   pg_ctlcluster: "postgresql",
   "python3-stomp": "python3-stomp",
   "redis-server": "redis-server",
+  slapd: "slapd",
   socat: "socat",
 } as const;
 export type Program = keyof typeof PACKAGES;

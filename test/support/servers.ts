@@ -1,6 +1,6 @@
 /** Database servers of other people, each started in a folder of its own and on a port of its own. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -135,3 +135,53 @@ export const startMariadb = (): Promise<Server> => {
     ],
   });
 };
+
+/** As EMQX's manual describes entries, with names that the tests may choose themselves. */
+const MQTT_SCHEMA = `
+attributetype ( 1.3.6.1.4.1.4203.666.1.901 NAME 'isSuperuser'
+  EQUALITY booleanMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.7 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.4203.666.1.902 NAME 'mqttPublishTopic'
+  EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.4203.666.1.903 NAME 'mqttSubscriptionTopic'
+  EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.4203.666.1.904 NAME 'mqttPubSubTopic'
+  EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.4203.666.1.905 NAME 'mqttPsk'
+  EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+objectclass ( 1.3.6.1.4.1.4203.666.1.906 NAME 'mqttUser' SUP top STRUCTURAL
+  MUST ( uid ) MAY ( userPassword $ isSuperuser $ mqttPublishTopic $ mqttSubscriptionTopic $ mqttPubSubTopic $ mqttPsk ) )
+`;
+
+/** A directory with these entries (LDIF); `cn=root,dc=emqx,dc=io` with password `public` may read passwords. */
+export const startSlapd = (ldif: string, tls?: { cert: string; key: string }): Promise<Server> =>
+  start({
+    program: "/usr/sbin/slapd",
+    prepare(folder) {
+      mkdirSync(join(folder, "data"));
+      writeFileSync(join(folder, "mqtt.schema"), MQTT_SCHEMA);
+      writeFileSync(join(folder, "entries.ldif"), ldif);
+      const files =
+        tls === undefined ? "" : `TLSCertificateFile ${tls.cert}\nTLSCertificateKeyFile ${tls.key}\n`;
+      writeFileSync(
+        join(folder, "slapd.conf"),
+        `include /etc/ldap/schema/core.schema
+include ${join(folder, "mqtt.schema")}
+modulepath /usr/lib/ldap
+moduleload back_mdb.la
+${files}database mdb
+maxsize 10485760
+suffix "dc=emqx,dc=io"
+rootdn "cn=root,dc=emqx,dc=io"
+rootpw public
+directory ${join(folder, "data")}
+access to attrs=userPassword by anonymous auth by * none
+access to * by * read
+`,
+      );
+      const added = ["-f", join(folder, "slapd.conf"), "-l", join(folder, "entries.ldif")];
+      execFileSync("/usr/sbin/slapadd", added, { stdio: "pipe" });
+    },
+    arguments: (folder, port) => [
+      ...["-d", "0", "-f", join(folder, "slapd.conf"), "-h", `ldap://127.0.0.1:${port}/`],
+    ],
+  });

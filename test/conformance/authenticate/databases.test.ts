@@ -4,16 +4,14 @@
  */
 
 import { createHash, pbkdf2Sync } from "node:crypto";
-import { connect } from "node:net";
 import { hashSync } from "bcryptjs";
-import coap from "coap";
 import { Redis } from "ioredis";
-import mqtt from "mqtt";
 import { createConnection } from "mysql2/promise";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Chain, identityIn, openChain } from "../../support/chain.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { logins } from "../../support/logins.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMariadb, startPostgres, startRedis } from "../../support/servers.ts";
 
@@ -72,8 +70,12 @@ const sql = (
 });
 
 async function runPostgres(port: number, queries: readonly string[]): Promise<void> {
-  const client = new pg.Client({ host: "127.0.0.1", port, user: "root", database: "postgres" });
-  await untilReady(() => client.connect());
+  // A client that could not connect is spent.
+  const client = await untilReady(async () => {
+    const attempt = new pg.Client({ host: "127.0.0.1", port, user: "root", database: "postgres" });
+    await attempt.connect();
+    return attempt;
+  });
   for (const query of queries) await client.query(query);
   await client.end();
 }
@@ -140,6 +142,7 @@ const SOURCES: readonly [Source, boolean][] = [
 
 const refusal = { ok: false, refusal: "unauthenticated" };
 const SALT = "salt";
+const KEY_OF_ANN = Buffer.from("a public key").toString("base64");
 
 for (const [source, missing] of SOURCES) {
   describe.skipIf(missing)(`a ${source.kind} server`, () => {
@@ -279,51 +282,41 @@ for (const [source, missing] of SOURCES) {
         authentication: { anonymous: false, chain: [member({})] },
         gateways: { mqtt: {}, coap: {}, stomp: {} },
       });
-      const overMqtt = (password: string): Promise<string> =>
-        new Promise((resolve) => {
-          const options = {
-            port: gateway!.port("mqtt", "tcp"),
-            username: "ann",
-            password,
-            reconnectPeriod: 0,
-          };
-          const client = mqtt.connect({ host: "127.0.0.1", protocolVersion: 5, ...options });
-          client.once("connect", () => client.end(true, () => resolve("in")));
-          client.once("error", (error) =>
-            client.end(true, () => resolve(String((error as { code?: number }).code))),
-          );
-        });
+      const { overMqtt, overCoap, overStomp } = logins(gateway, "ann");
       expect([await overMqtt("public"), await overMqtt("wrong")]).toEqual(["in", "134"]);
-      const overCoap = (password: string): Promise<string> =>
-        new Promise((resolve, reject) => {
-          const port = gateway!.port("coap", "udp");
-          const query = `c=d1&u=ann&p=${password}`;
-          const request = coap.request({
-            hostname: "127.0.0.1",
-            port,
-            method: "PUT",
-            pathname: "/ps/t",
-            query,
-          });
-          request.on("response", (response) => resolve(response.code)).on("error", reject);
-          request.end("1");
-        });
       expect([await overCoap("public"), await overCoap("wrong")]).toEqual([
         expect.stringMatching(/^2/),
         "4.01",
       ]);
-      // Not with stompit, which throws on an ERROR frame that has a body of plain text.
-      const overStomp = (passcode: string): Promise<string> =>
-        new Promise((resolve, reject) => {
-          const socket = connect(gateway!.port("stomp", "tcp"), "127.0.0.1");
-          socket.once("error", reject);
-          socket.write(`CONNECT\naccept-version:1.2\nhost:isthmus\nlogin:ann\npasscode:${passcode}\n\n\0`);
-          socket.once("data", (frame) => {
-            socket.destroy();
-            resolve(frame.toString().startsWith("CONNECTED") ? "in" : "out");
-          });
-        });
       expect([await overStomp("public"), await overStomp("wrong")]).toEqual(["in", "out"]);
+    });
+
+    it("holds the pre-shared keys of DTLS and TLS identities, and the names of raw public keys", async () => {
+      await source.fill(server.port, "emqx5", [
+        { username: "meter", hash: "0102030405" },
+        { username: KEY_OF_ANN, hash: "ann" },
+        { username: "broken", hash: "no key" },
+      ]);
+      const asked =
+        source.kind === "redis"
+          ? {
+              pskCommand: "HGET mqtt_user:%u password_hash",
+              rawKeyCommand: "HGET mqtt_user:%k password_hash",
+            }
+          : {
+              pskQuery: "SELECT password_hash FROM mqtt_user WHERE username = '%u'",
+              rawKeyQuery: "SELECT password_hash FROM mqtt_user WHERE username = '%k'",
+            };
+      const { keys, counts } = open(asked);
+      expect(await keys.presharedKey("meter")).toEqual(Uint8Array.of(1, 2, 3, 4, 5));
+      expect(await keys.presharedKey("nobody")).toBeUndefined();
+      expect(await keys.presharedKey("' OR '1'='1")).toBeUndefined();
+      expect(await keys.presharedKey("x".repeat(2000))).toBeUndefined();
+      await expect(keys.presharedKey("broken")).rejects.toThrow(/cannot be asked/);
+      expect(await keys.rawKeyHolder(Buffer.from(KEY_OF_ANN, "base64"))).toBe("ann");
+      expect(await keys.rawKeyHolder(Buffer.from("other"))).toBeUndefined();
+      expect(counts.get(`${source.kind} failed`)).toBe(1);
+      expect(chain?.notes.join(" ")).toContain("no hexadecimal text");
     });
 
     it("that goes away refuses logins in bounded time, and lets in again when it is back", async () => {
