@@ -14,8 +14,9 @@ import { Doors } from "./door/doors.ts";
 import { Judgement } from "./door/judgement.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { type GatewaySurroundings, Gateways } from "./drive/gateways.ts";
-import type { Clock, Instant } from "./lib/time.ts";
+import { type Clock, type Instant, ZERO } from "./lib/time.ts";
 import type { Policy } from "./policy/policy.ts";
+import { BackPressure } from "./session/back-pressure.ts";
 import { overflow, type SessionContext, type SessionOptions } from "./session/context.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { EmbeddedEngine } from "./session/embedded-engine.ts";
@@ -84,7 +85,10 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     commits,
     unheard: counters.messagesNoSubscribers,
   });
+  const { wait = ZERO, bytes } = options.session.queue;
+  const pressure = new BackPressure({ gate, alarms: deadlines, counters: sessionCounters, wait, bytes });
   const context: SessionContext = {
+    pressure,
     options: options.session,
     clock: turn,
     counters: sessionCounters,
@@ -93,7 +97,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
   };
   const sessions = new Sessions(gate, deadlines, context, options.session);
-  const embedded = new EmbeddedEngine(sessions, commits);
+  const embedded = new EmbeddedEngine(sessions, commits, pressure);
   const engine = surroundings.engine?.(embedded) ?? embedded;
   const core: Core = {
     now: clock.now(),

@@ -79,6 +79,11 @@ export const schema = Type.Object({
     description:
       "What a refused publish comes to where no reason can be given (MQTT 3, QoS 0): acknowledged as usual and dropped, or the end of the connection",
   }),
+  fullQueue: Type.Union([Type.Literal("drop"), Type.Literal("refuse")], {
+    default: "drop",
+    description:
+      "What becomes of a QoS 1 or 2 message of an MQTT 5 client for which some subscriber's queue has no room. drop: it is accepted, and that queue drops by session.queue.drop. refuse: nobody gets it, and its publisher is told, by reason code 0x97",
+  }),
   responseInformation: text(
     1024,
     "Response Information for MQTT 5 clients that ask for it; %c is the client id",

@@ -10,12 +10,18 @@ export interface Grant {
   readonly group: SharedSubscription | undefined;
 }
 
+export type Pace = "in-time" | "crowded" | "slow";
+
 /** A receiver of messages: in practice a session. */
 export interface Subscriber {
   /** Unique on the bus. */
   readonly key: string;
   /** Connected and with room: shared groups prefer such members. */
   readonly available: boolean;
+  /** `crowded`: connected, reading, and behind: who publishes to it at QoS 1 or 2 waits. `slow`: they have waited in vain. */
+  readonly pace?: Pace;
+  /** What waits for it. */
+  readonly queue?: { readonly length: number; fits(weight: number): boolean } | undefined;
   /** It is kept by a store, and with it what is queued for it. */
   readonly durable?: boolean;
   /** Whom no-local takes it for, when that is not the subscriber alone; set before it subscribes. */
@@ -55,6 +61,10 @@ export interface Bus {
   sharedSubscription(group: string, filter: string): SharedSubscription | undefined;
   /** Somebody is subscribed to this topic at this moment: spares making what nobody hears. */
   hears(topic: string): boolean;
+  /** Somebody for whom this message has to wait; never its publisher itself. */
+  crowded(message: Message, from: object | undefined): Subscriber | undefined;
+  /** Some subscriber's queue would have to drop something for this message. */
+  overflows(message: Message): boolean;
   /** Something durable would have to keep this message. */
   keeps(message: Message): boolean;
   /** Retained messages that match, expired ones left out, at most `limit`, in no order. */

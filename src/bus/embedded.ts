@@ -3,7 +3,7 @@ import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "
 import type { Message } from "./message.ts";
 import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
 import { Routes } from "./routes.ts";
-import { SharedGroup, type ShareStrategy } from "./shared-group.ts";
+import { isFull, SharedGroup, type ShareStrategy } from "./shared-group.ts";
 import { parseSharedFilter } from "./topic.ts";
 
 export interface EmbeddedBusOptions {
@@ -74,6 +74,30 @@ export class EmbeddedBus implements Bus {
     return (
       targets.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0) ||
       groups.some((group) => group.durable)
+    );
+  }
+
+  crowded(message: Message, from: object | undefined): Subscriber | undefined {
+    if (message.qos === 0) return undefined;
+    const { targets, groups } = this.#routes.find(message.topic);
+    for (let index = 0; index < targets.length; index++) {
+      const { subscriber, owner, grant } = targets[index]!;
+      if (subscriber.pace === "crowded" && owner !== from && grant.qos > 0) return subscriber;
+    }
+    for (let index = 0; index < groups.length; index++) {
+      const member = groups[index]!.crowded;
+      if (member !== undefined && member !== from) return member;
+    }
+    return undefined;
+  }
+
+  overflows(message: Message): boolean {
+    if (message.qos === 0) return false;
+    const { weight } = message;
+    const { targets, groups } = this.#routes.find(message.topic);
+    return (
+      targets.some(({ subscriber, grant }) => grant.qos > 0 && isFull(subscriber, weight)) ||
+      groups.some((group) => group.full(weight))
     );
   }
 

@@ -74,6 +74,11 @@ export class Gate {
     this.delayed = new DelayedMessages(alarms, delayed, due, journal);
   }
 
+  /** A message is being routed at this moment. */
+  get passing(): boolean {
+    return this.#passing;
+  }
+
   /** For who waits for no answer. `from`, for no-local: a subscriber or an owner. */
   publish(message: Message, from: object | undefined, origin: Origin): void {
     if (this.#passing) {

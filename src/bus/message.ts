@@ -37,6 +37,8 @@ export class Message {
   readonly expiresAt: Instant;
   /** Client id of the publisher; empty for messages that the gateway itself makes. */
   publisher = "";
+  /** Its publisher is told when somebody's queue is full, and then it is given to nobody. */
+  declinable = false;
   /** A member of a shared subscription was handed it and left it behind, for this one (STOMP's `redelivered`). */
   redelivered = false;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
@@ -102,6 +104,7 @@ export class Message {
     const expiry = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
     const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);
     copy.publisher = this.publisher;
+    copy.declinable = this.declinable;
     copy.redelivered = this.redelivered;
     return copy;
   }

@@ -36,6 +36,21 @@ export class SharedGroup implements SharedSubscription {
     return this.#members.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0);
   }
 
+  /** One of its members, when every one that could take a message is behind. */
+  get crowded(): Subscriber | undefined {
+    let crowded: Subscriber | undefined;
+    for (const { subscriber, grant } of this.#members) {
+      if (subscriber.available || grant.qos === 0) return undefined;
+      if (subscriber.pace === "crowded") crowded ??= subscriber;
+    }
+    return crowded;
+  }
+
+  /** No member has room for a message of this weight. */
+  full(weight: number): boolean {
+    return this.#members.every(({ subscriber }) => isFull(subscriber, weight));
+  }
+
   /** True when the subscriber was not a member before. */
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const grant: Grant = {
@@ -107,6 +122,10 @@ export class SharedGroup implements SharedSubscription {
     }
   }
 }
+
+/** It could only queue a message of this weight, and has no room for it. */
+export const isFull = ({ queue }: Subscriber, weight: number): boolean =>
+  queue !== undefined && queue.length > 0 && !queue.fits(weight);
 
 /** FNV-1a, 32 bits. */
 function hash(key: string): number {

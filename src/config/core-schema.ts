@@ -140,6 +140,12 @@ const Queue = Type.Object(
       description: "Memory of the messages waiting in one session at most.",
       default: "16MB",
     }),
+    wait: durationSetting({
+      description:
+        "How long who publishes at QoS 1 or 2 may have to wait for a connected subscriber: it waits, unacknowledged and then unread, while three quarters of that queue are taken and until half of it is free. A subscriber that needs longer makes nobody wait until its queue has been empty; what has no room is dropped. 0: nobody waits.",
+      default: "2s",
+      maximum: "1m",
+    }),
     drop: choice(["qos0-first", "oldest", "newest"], {
       description:
         "What goes when a queue is full. qos0-first: the oldest QoS 0 message, and where there is none the oldest.",

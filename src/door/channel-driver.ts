@@ -5,12 +5,13 @@ import type { Delivery } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
+import type { PublisherChannel } from "../session/back-pressure.ts";
 import type { BusClient } from "./bus-client.ts";
 import type { Core } from "./core.ts";
 import type { Rates } from "./rates.ts";
 
 /** What drives one channel, as the door and its clients see it: the way in and out of `src/drive`. */
-export interface ChannelDriver {
+export interface ChannelDriver extends PublisherChannel {
   readonly core: Core;
   readonly peer: Peer;
   readonly channel: Channel;

@@ -61,6 +61,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #pausedBy = 0;
   /** What of that are the channel's own pauses: it has read more than it may look at yet. */
   #pausedByChannel = 0;
+  /** What was published over it and waits for who is behind. */
+  line: ChannelDriver["line"] = undefined;
   /** Asks to connect that have no answer yet: what the channel was sent may depend on it. */
   #connecting = 0;
   /** Other asks that have no answer yet. */
@@ -367,6 +369,13 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   get #clientCount(): number {
     return this.#client === undefined ? 0 : 1 + (this.#others?.size ?? 0);
+  }
+
+  wait(waits: boolean): boolean {
+    if (!isStream(this.peer.transport)) return false;
+    if (waits) this.#pause();
+    else this.#resume();
+    return true;
   }
 
   /** Streams: what was read is read; the next read waits until the rate allows it. */

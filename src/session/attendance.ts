@@ -54,8 +54,15 @@ export class Attendance {
     return 0;
   }
 
+  /** What waits in this process; undefined while nothing ever has. */
+  get queue():
+    | { readonly length: number; readonly bytes: number; fits(weight: number): boolean }
+    | undefined {
+    return undefined;
+  }
+
   get queuedBytes(): number {
-    return 0;
+    return this.queue?.bytes ?? 0;
   }
 
   get unsettled(): number {

@@ -2,6 +2,7 @@ import type { Gate } from "../bus/gate.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
 import type { Clock } from "../lib/time.ts";
+import type { BackPressure, PublisherChannel } from "./back-pressure.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
@@ -11,6 +12,8 @@ export interface Occupant {
   deliver(delivery: Delivery): void;
   /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
   readonly held: boolean;
+  /** Its channel; one that is not read from, because it has itself to wait for somebody, cannot settle anything. */
+  readonly loop?: PublisherChannel;
   /** Another connection takes the session: says goodbye and closes; has left the session before this returns. */
   evict(): void;
 }
@@ -33,6 +36,8 @@ export interface SessionContext {
   /** Takes what an ended session leaves of its shared subscriptions. */
   readonly gate: Pick<Gate, "redeliver">;
   readonly journal: SessionJournal | undefined;
+  /** Makes publishers wait for who reads. */
+  readonly pressure?: Pick<BackPressure, "begin" | "end"> | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */
   overflowed?(gateway: string, clientId: string, dropped: number): void;
 }

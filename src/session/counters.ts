@@ -11,6 +11,8 @@ export interface SessionCounters {
   readonly droppedMoved: Counter;
   readonly droppedRevoked: Counter;
   readonly dead: Counter;
+  readonly publishersWaited: Counter;
+  readonly readersSlow: Counter;
 }
 
 export const newSessionCounters = (
@@ -32,6 +34,14 @@ export const newSessionCounters = (
   droppedRevoked: counter(
     "messages_dropped_revoked",
     "Messages dropped because a change of the rules took away the subscription that they waited for",
+  ),
+  publishersWaited: counter(
+    "publishers_waited",
+    "Times that a publisher had to wait for a connected subscriber to catch up",
+  ),
+  readersSlow: counter(
+    "readers_slow",
+    "Times that a subscriber did not catch up in time, so that nobody waits for it",
   ),
   dead: counter("messages_dead", "Messages that a client could not take and never will"),
 });

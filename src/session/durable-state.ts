@@ -181,7 +181,8 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     }
     this.#lastQueued = record;
     // QoS 2 does not go out before it is kept.
-    const patient = session.connected && session.prompt && delivery.qos === 1 && !reachesDisk(record.needs);
+    const patient =
+      session.occupant !== undefined && session.prompt && delivery.qos === 1 && !reachesDisk(record.needs);
     // Were it kept without an earlier one, a crash in between would change their order.
     if (!patient && session.patient) this.#store.hasten();
     session.patient = patient;

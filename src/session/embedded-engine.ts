@@ -16,6 +16,7 @@ import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { type Duration, type Instant, ZERO } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
+import { type BackPressure, PublisherLine } from "./back-pressure.ts";
 import { sessionKey } from "./context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening, SessionEngine } from "./engine.ts";
 import type { Session } from "./session.ts";
@@ -37,8 +38,11 @@ export class EmbeddedEngine implements SessionEngine {
   readonly gate: Gate;
   readonly commits: Commits | undefined;
 
-  constructor(sessions: Sessions, commits: Commits | undefined) {
+  readonly pressure: BackPressure | undefined;
+
+  constructor(sessions: Sessions, commits: Commits | undefined, pressure?: BackPressure) {
     this.sessions = sessions;
+    this.pressure = pressure;
     this.gate = sessions.gate;
     this.commits = commits;
   }
@@ -56,7 +60,7 @@ export class EmbeddedEngine implements SessionEngine {
   }
 
   *absent(): Generator<Session> {
-    for (const session of this.sessions.all()) if (!session.connected) yield session;
+    for (const session of this.sessions.all()) if (session.occupant === undefined) yield session;
   }
 
   grant(attendance: Attendance, filter: string, options: SubscribeOptions): void {
@@ -148,7 +152,8 @@ class EmbeddedSession implements EngineSession {
   }
 
   #resumable(session: Session | undefined, { expected }: Opening): boolean {
-    if (session === undefined || session.connected || !session.belongsTo(this.#client.proven)) return false;
+    if (session === undefined || session.occupant !== undefined || !session.belongsTo(this.#client.proven))
+      return false;
     if (expected === undefined) return true;
     const now = this.#engine.sessions.context.clock.now();
     return (session.expectedUntil ?? ZERO) > now && expected(session.memo);
@@ -168,6 +173,8 @@ class EmbeddedSession implements EngineSession {
 
   leave(how: Departure): void {
     const { sessions } = this.#engine;
+    // A will comes behind what was published before it.
+    if (how !== "closed") this.#client.loop.line?.finish();
     if (this.#session !== undefined) sessions.leave(this.#session, how, sessions.context.clock.now());
   }
 
@@ -177,7 +184,20 @@ class EmbeddedSession implements EngineSession {
     message.publisher = this.publisher;
     const since = this.#writesBefore;
     this.#writesBefore = -1;
-    return this.#engine.gate.ask(message, this.#from, this.#client, ticket, since);
+    const { pressure, gate } = this.#engine;
+    if (message.declinable && gate.bus.overflows(message)) return "quota";
+    if (pressure !== undefined && pressure.active > 0) {
+      const answer = this.#mayWait(pressure, message, ticket, since);
+      if (answer !== undefined) return answer;
+    }
+    return gate.ask(message, this.#from, this.#client, ticket, since);
+  }
+
+  #mayWait(pressure: BackPressure, message: Message, ticket: Ticket, since: number) {
+    const client = this.#client;
+    const now = this.#engine.sessions.context.clock.now();
+    client.loop.line ??= new PublisherLine(pressure);
+    return client.loop.line.publish(message, this.#from, client, ticket, since, now);
   }
 
   publishLater(message: Message, due: Instant, ticket: Ticket): PublishAnswer | Pending {

@@ -6,7 +6,6 @@
  *
  * The engine never calls a client while that client's own call into it runs.
  */
-import type { Asker } from "../bus/commits.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import type {
   ClientId,
@@ -25,11 +24,13 @@ import type { Identity } from "../contract/identity.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
+import type { Publisher, PublisherChannel } from "./back-pressure.ts";
 import type { Occupant } from "./context.ts";
 import type { Departure } from "./sessions.ts";
 
 /** A client of the door, as an engine sees it: who it is, and where deliveries and answers go. */
-export interface EngineClient extends Occupant, Asker {
+export interface EngineClient extends Occupant, Publisher {
+  readonly loop: PublisherChannel;
   readonly gateway: string;
   /** The client id that its session goes by. */
   readonly sessionId: ClientId;

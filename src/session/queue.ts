@@ -1,5 +1,5 @@
 import { Ring } from "../lib/ring.ts";
-import { after, type Instant, minutes, NEVER } from "../lib/time.ts";
+import { after, type Duration, type Instant, minutes, NEVER } from "../lib/time.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 /** Which message goes when a queue is full. */
@@ -9,6 +9,8 @@ export interface QueueLimits {
   readonly messages: number;
   readonly bytes: number;
   readonly drop: DropPolicy;
+  /** How long publishers wait for a connected client that is behind; absent, they never do. */
+  readonly wait?: Duration;
 }
 
 /** How often it is said of one queue that it overflows. */
@@ -35,6 +37,18 @@ export class Queue {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Three quarters of what there is room for are taken. */
+  get nearlyFull(): boolean {
+    const { messages, bytes } = this.#limits;
+    return this.#ring.length * 4 >= messages * 3 || this.#bytes * 4 >= bytes * 3;
+  }
+
+  /** No more than half of it is. */
+  get halfEmpty(): boolean {
+    const { messages, bytes } = this.#limits;
+    return this.#ring.length * 2 <= messages && this.#bytes * 2 <= bytes;
   }
 
   /** A message of this weight needs no other to go. */

@@ -1,9 +1,10 @@
-import type { Grant, Subscriber } from "../bus/bus.ts";
+import type { Grant, Pace, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { Attendance } from "./attendance.ts";
+import { paceOf } from "./back-pressure.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -43,26 +44,35 @@ export class Session extends Attendance implements Subscriber {
   /** A channel failed, and what was out may be why: it is handed out again one by one, so that a failure tells. */
   #oneByOne = false;
   #flushing = false;
+  pace: Pace = "in-time";
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
     super(gateway, clientId, expiry);
     this.#context = context;
   }
 
-  get connected(): boolean {
-    return this.occupant !== undefined;
-  }
-
   get available(): boolean {
     return this.#open && this.queued === 0 && this.unsettled < this.#credit;
+  }
+
+  /** Its queue has become longer or shorter, or nobody reads from it any more. */
+  #keepPace(): void {
+    const { occupant, pace } = this;
+    const reads = occupant !== undefined && this.#credit > 0 && occupant.loop?.line?.paused !== true;
+    const next = paceOf(pace, this.#queue, reads);
+    if (next === pace) return;
+    const { pressure, clock } = this.#context;
+    if (next === "crowded" && pressure?.begin(this, clock.now()) !== true) return;
+    this.pace = next;
+    if (pace === "crowded") pressure?.end(this);
   }
 
   override get queued(): number {
     return (this.#queue?.length ?? 0) + (this.#replays?.left ?? 0) + this.#againLeft;
   }
 
-  override get queuedBytes(): number {
-    return this.#queue?.bytes ?? 0;
+  override get queue(): Queue | undefined {
+    return this.#queue;
   }
 
   /** Handed to this connection, or to the last one while there is none, and not settled. */
@@ -136,6 +146,7 @@ export class Session extends Attendance implements Subscriber {
     this.memo = this.memo;
     this.occupant = undefined;
     this.#credit = 0;
+    if (this.pace !== "in-time") this.#keepPace();
     this.#ready = undefined;
     for (const delivery of this.#again ?? []) delivery.again = false;
     this.#again = undefined;
@@ -154,6 +165,7 @@ export class Session extends Attendance implements Subscriber {
     const raised = window > this.#credit;
     this.#credit = window;
     if (raised) this.flush();
+    else if (this.pace !== "in-time") this.#keepPace();
   }
 
   /**
@@ -169,6 +181,7 @@ export class Session extends Attendance implements Subscriber {
     } finally {
       this.#flushing = false;
     }
+    if (this.pace !== "in-time") this.#keepPace();
   }
 
   #handOut(): void {
@@ -310,6 +323,7 @@ export class Session extends Attendance implements Subscriber {
     const left = this.#all();
     this.#window?.clear();
     this.#queue = undefined;
+    if (this.pace !== "in-time") this.#keepPace();
     for (const delivery of left) this.#forget(delivery);
     if (this.durable) this.#context.journal?.removed(this);
     this.#share(left);
@@ -326,6 +340,7 @@ export class Session extends Attendance implements Subscriber {
       this.#forget(delivery);
     }
     this.#queue = undefined;
+    if (this.pace !== "in-time") this.#keepPace();
     this.#context.counters.droppedMoved.value += left.length;
     for (const delivery of this.#window?.inOrder() ?? []) {
       if (delivery.stage === "release") continue;
@@ -348,6 +363,7 @@ export class Session extends Attendance implements Subscriber {
     const left = this.#queue?.remove(concerns) ?? [];
     for (const delivery of left) this.#forget(delivery);
     this.#context.counters.droppedRevoked.value += left.length;
+    if (this.pace !== "in-time") this.#keepPace();
     this.#share(left);
   }
 
@@ -393,6 +409,7 @@ export class Session extends Attendance implements Subscriber {
     this.#queue ??= new Queue(options.queue);
     const now = clock.now();
     const dropped = this.#queue.push(delivery, now);
+    if (this.pace === "in-time" && this.#queue.nearlyFull) this.#keepPace();
     if (dropped.length === 0) return true;
     const expired = dropped.filter(({ message }) => message.expiresAt <= now).length;
     counters.droppedExpired.value += expired;

@@ -297,7 +297,7 @@ export class Sessions {
     memo: (memo: unknown) => unknown,
   ): boolean {
     const session = this.#sessions.get(sessionKey(gateway, clientId));
-    if (session === undefined || session.connected) return false;
+    if (session === undefined || session.occupant !== undefined) return false;
     session.memo = memo(session.memo);
     session.save();
     if (word !== undefined) this.#publishFor(session, word, "last-word");

@@ -162,6 +162,7 @@ class LateSession implements EngineSession {
       get held() {
         return client.held;
       },
+      loop: client.loop,
       deliver: (delivery) => this.#deliver(delivery),
       evict: () => client.evict(),
       answered: (ticket, answer) => this.#know(ticket, () => client.answered(ticket, answer)),

@@ -25,7 +25,7 @@ import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
 import type { Hook } from "#core/hooks/plugin.ts";
-import { after, type Duration, days, FOREVER, type Instant } from "#core/lib/time.ts";
+import { after, type Duration, days, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
@@ -298,7 +298,7 @@ const BUS: CoreOptions["bus"] = {
 };
 
 const SESSION = {
-  queue: { messages: 1000, bytes: 1 << 24, drop: "oldest" },
+  queue: { messages: 1000, bytes: 1 << 24, drop: "oldest", wait: seconds(2) },
   queueQos0: true,
   inboundMax: 100,
   failuresMax: 3,

@@ -58,8 +58,12 @@ export function publishIn(
   // A view made this way costs half of what `subarray` does.
   const payload = new Uint8Array(bytes.buffer, bytes.byteOffset + head.payloadAt, end - head.payloadAt);
   const message = new Message(topic, payload, qos, retain, now, carried, expiry);
-  if (qos === 0) publishQos0(connection, message);
-  else if (qos === 1) publishQos1(connection, message, head.packetId);
+  if (qos === 0) {
+    publishQos0(connection, message);
+    return;
+  }
+  if (config.fullQueue === "refuse" && connection.version === 5) message.declinable = true;
+  if (qos === 1) publishQos1(connection, message, head.packetId);
   else publishQos2(connection, message, head.packetId);
 }
 

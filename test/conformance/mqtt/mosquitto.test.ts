@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import mqttPacket from "mqtt-packet";
 import { afterAll, describe as anyDescribe, beforeAll, expect, it } from "vitest";
 import { type Listener, MqttBench } from "../../support/mqtt-clients.ts";
 import { lacks } from "../../support/programs.ts";
@@ -34,6 +36,29 @@ describe.each(["tcp", "tls"] as const)("mosquitto_pub and mosquitto_sub over %s"
       const { code, out } = await reader.ended;
       expect(code).toBe(0);
       expect(String(out)).toBe(`${topic}/a ${qos} one\n${topic}/b ${qos} two\n`);
+    });
+
+    it("get all of 5,000 messages at QoS 1 that somebody sends in one go, without waiting for an answer", async () => {
+      const topic = name();
+      const reader = sub(...id(), "-t", topic, "-q", "1", "-C", "5000", "-F", "%p");
+      await bench.subscribed(topic);
+      const numbers = Array.from({ length: 5_000 }, (_, index) => String(index));
+      const publisher = connect(bench.gateway.port("mqtt", "tcp"), "127.0.0.1");
+      publisher.on("error", () => {}).resume();
+      publisher.write(
+        Buffer.concat([
+          mqttPacket.generate({ cmd: "connect", clientId: name(), clean: true, keepalive: 60 } as never),
+          ...numbers.map((payload, index) =>
+            mqttPacket.generate({ cmd: "publish", topic, payload, qos: 1, messageId: index + 1 } as never),
+          ),
+        ]),
+      );
+      expect(
+        String((await reader.ended).out)
+          .split("\n")
+          .slice(0, -1),
+      ).toEqual(numbers);
+      publisher.destroy();
     });
 
     it("find a retained message", async () => {

@@ -182,7 +182,7 @@ class Simulation {
   #send(publish: Publish): void {
     const life = this.#life;
     const session = life.open("publisher");
-    if (!session.connected) life.connect(session, 0);
+    if (session.occupant === undefined) life.connect(session, 0);
     publish.state = "sent";
     const before = life.store.writes;
     const receipt = publish.qos === 1 ? "new" : session.acceptInbound(publish.id);

@@ -96,7 +96,7 @@ it("CONNECT is refused when what it changes cannot be committed, and waits no lo
   told.failAll();
   world.settle();
   expect(puppets.last.connects).toMatchObject([{ answer: { ok: false, refusal: "unavailable" } }]);
-  expect(world.sessions.get("puppet", "c")?.connected).toBe(false);
+  expect(world.sessions.get("puppet", "c")?.occupant !== undefined).toBe(false);
 });
 
 it("a client that reads nothing is given up, however long its keep-alive is put off", () => {

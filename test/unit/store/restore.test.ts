@@ -37,7 +37,12 @@ describe("after a crash", () => {
       for (let count = 0; count < 5; count++) life.publish(`t/${count}`, `m${count}`);
     });
     const session = life.sessions.get("mqtt", "a")!;
-    expect(session).toMatchObject({ memo: { location: "x" }, username: "ann", connected: false, queued: 5 });
+    expect(session).toMatchObject({
+      memo: { location: "x" },
+      username: "ann",
+      occupant: undefined,
+      queued: 5,
+    });
     expect(session.subscriptions.get("t/#")).toMatchObject({ qos: 1, identifier: 7, noLocal: true });
     const got = life.connect(life.open("a"), 10);
     expect(got.map(text)).toEqual(["m0", "m1", "m2", "m3", "m4"]);

@@ -83,7 +83,10 @@ describe("CoAP: alice comes with the client id of bob's session", () => {
     expect(ask(1, "GET", "ps/dev/bob", "bob", observe).code).toBe("2.05");
     expect(ask(2, "GET", "ps/dev/bob", "alice", observe).code).toBe("4.03");
     expect(ask(2, "PUT", "ps/dev/x", "alice", { payload: "m" }).code).toBe("4.03");
-    expect(world.sessions.get("coap", "S")).toMatchObject({ proven: "user:bob", connected: true });
+    expect(world.sessions.get("coap", "S")).toMatchObject({
+      proven: "user:bob",
+      occupant: expect.anything(),
+    });
   });
 
   it("for a connection with a token: not accepted", () => {
