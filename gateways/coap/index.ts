@@ -21,7 +21,11 @@ export const coap: GatewayModule<CoapConfig> = {
     frames: "binary",
   }),
   transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
-  open(config, host) {
+  // What listeners are made from.
+  restart: ["stack", "topicPrefix", "forms.collection", "collection"],
+  open(given, host) {
+    // All that serve requests look at it, so that what a reload puts in is in force at once.
+    const config = { ...given };
     const topics = new Topics(config.collection.topics, host.alarms);
     const connections = new Connections();
     const sites = (): Site[] => [
@@ -30,6 +34,10 @@ export const coap: GatewayModule<CoapConfig> = {
       // LwM2M is CoAP: it is served on the same listeners.
       ...(host.offered(COAP_SITES) as readonly Site[]),
     ];
-    return { endpoint: () => createCoapEndpoint(sites(), config.stack, host) };
+    return {
+      endpoint: () => createCoapEndpoint(sites(), config.stack, host),
+      reload: (next) => void Object.assign(config, next),
+      stop: () => topics.close(),
+    };
   },
 };

@@ -12,7 +12,7 @@ import { Devices } from "./operator/devices.ts";
 import { Events } from "./operator/events.ts";
 import { OfferedOperations } from "./operator/offered.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
-import { reportEnd, watchAbsent } from "./registration/lifetime-end.ts";
+import { reportEnd } from "./registration/lifetime-end.ts";
 import { ObjectLists } from "./registration/object-list.ts";
 import { RememberedRegistrations } from "./registration/remembered.ts";
 import { heldFor, openCounters, type Shared } from "./shared.ts";
@@ -30,7 +30,9 @@ class Lwm2mGateway implements Lwm2m {
   readonly #site: Lwm2mSite;
   readonly offers: Readonly<Record<string, readonly unknown[]>>;
 
-  constructor(config: Lwm2mConfig, host: GatewayHost) {
+  constructor(given: Lwm2mConfig, host: GatewayHost) {
+    // All devices look at it, so that what a reload puts in is in force at once.
+    const config = { ...given };
     const definitions = readDefinitions(host, config.definitions);
     const lists = new ObjectLists(config.objectLists);
     this.#shared = {
@@ -58,7 +60,7 @@ class Lwm2mGateway implements Lwm2m {
       packages: new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize),
     };
     this.#site = new Lwm2mSite(this.#shared);
-    watchAbsent(this.#shared);
+    this.#shared.remembered.watchAfter(() => config.lifetimeGrace);
     this.management = new DeviceOperations(this.#shared);
     this.operations = new OfferedOperations(this.management);
     this.offers = config.shareCoapListeners ? { [COAP_SITES]: [this.#site] } : {};
@@ -68,13 +70,20 @@ class Lwm2mGateway implements Lwm2m {
     return createCoapEndpoint([this.#site], this.#shared.config.stack, this.#shared.host);
   }
 
-  /** Definitions, profiles and packages; devices use the new definitions from their next registration on. */
-  reload(): void {
+  /** Definitions, profiles and packages, too; devices use the new definitions from their next registration on. */
+  reload(next: Lwm2mConfig): void {
     const { config, host } = this.#shared;
+    Object.assign(config, next);
     this.#shared.definitions = readDefinitions(host, config.definitions);
     this.#shared.targets = new WeakMap();
     this.#shared.profiles = readProfiles(host, config.bootstrap.profiles, this.#shared.definitions);
     this.#shared.packages = new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize);
+  }
+
+  /** Who is registered stays so in its session's memo, for whoever opens the gateway next. */
+  stop(): void {
+    this.#shared.remembered.close();
+    this.management.close();
   }
 }
 
@@ -118,5 +127,7 @@ export const lwm2m: GatewayModule<Lwm2mConfig> = {
   name: "lwm2m",
   schema: Lwm2mConfig,
   transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
+  // What listeners are made from, and what registrations have taken over already.
+  restart: ["stack", "shareCoapListeners", "versions", "objectLists", "commandQos", "topics"],
   open: (config, host): Lwm2m => new Lwm2mGateway(config, host),
 };

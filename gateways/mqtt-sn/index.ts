@@ -8,8 +8,17 @@ export const mqttSn: GatewayModule<MqttSnConfig> = {
   name: "mqtt-sn",
   schema: mqttSnSchema,
   transports: ["udp", "dtls"],
+  // What listeners are made from, and who devices are on the bus.
+  restart: [
+    ...["gatewayId", "mode", "aggregateClientId", "unknownReplies", "unprovenFactor"],
+    ...["discovery.advertise", "discovery.interval"],
+  ],
+  anyTopic: true,
   open(config, host) {
     const setup = new Setup(config, host);
-    return { endpoint: () => new MqttSnEndpoint(setup) };
+    return {
+      endpoint: () => new MqttSnEndpoint(setup),
+      reload: (next) => setup.reload(next),
+    };
   },
 };

@@ -28,38 +28,65 @@ export interface Counters {
   readonly anonymous: Counter;
 }
 
-export class Setup {
+/** What is made of the configuration, and made anew with it. */
+interface Prepared {
   readonly config: MqttSnConfig;
-  readonly host: GatewayHost;
   readonly predefined: PredefinedTopics;
-  readonly counters: Counters;
   readonly forwarders: AddressRanges;
   readonly anonymousSenders: AddressRanges;
-  /** Answers to senders without a session. */
-  readonly strangers: ReplyLimit;
-  readonly #listed = new Map<string, Login>();
+  readonly listed: ReadonlyMap<string, Login>;
+}
 
-  constructor(config: MqttSnConfig, host: GatewayHost) {
-    this.config = config;
-    this.host = host;
-    this.predefined = new PredefinedTopics([
+function prepare(config: MqttSnConfig, host: GatewayHost): Prepared {
+  const { clients, file } = config.credentials;
+  const listed = [...clients, ...(listIn(file, host) as typeof clients)];
+  return {
+    config,
+    predefined: new PredefinedTopics([
       ...config.predefinedTopics,
       ...(listIn(config.predefinedTopicsFile, host) as MqttSnConfig["predefinedTopics"]),
-    ]);
-    this.forwarders = new AddressRanges(config.forwarders.addresses);
-    this.anonymousSenders = new AddressRanges(config.qosMinusOne.addresses);
+    ]),
+    forwarders: new AddressRanges(config.forwarders.addresses),
+    anonymousSenders: new AddressRanges(config.qosMinusOne.addresses),
+    listed: new Map(
+      listed.map(({ client, username, password }) => [
+        client,
+        { username, password: password === undefined ? undefined : utf8(password) },
+      ]),
+    ),
+  };
+}
+
+export class Setup {
+  readonly host: GatewayHost;
+  readonly counters: Counters;
+  /** Answers to senders without a session. */
+  readonly strangers: ReplyLimit;
+  #prepared: Prepared;
+
+  constructor(config: MqttSnConfig, host: GatewayHost) {
+    this.host = host;
+    this.#prepared = prepare(config, host);
     this.strangers = new ReplyLimit(config.unknownReplies);
     this.counters = countersOf(host);
-    const { clients, file } = config.credentials;
-    const listed = [...clients, ...(listIn(file, host) as typeof clients)];
-    for (const { client, username, password } of listed) {
-      this.#listed.set(client, { username, password: password === undefined ? undefined : utf8(password) });
-    }
+  }
+
+  /** For all channels at once: a sleeper may keep its channel for months. */
+  reload(config: MqttSnConfig): void {
+    this.#prepared = prepare(config, this.host);
+  }
+
+  get config(): MqttSnConfig {
+    return this.#prepared.config;
+  }
+
+  get predefined(): PredefinedTopics {
+    return this.#prepared.predefined;
   }
 
   /** User name and password of a device; undefined when it is not listed and must be. */
   login(clientId: string, peer: Peer): Login | undefined {
-    const listed = this.#listed.get(clientId);
+    const listed = this.#prepared.listed.get(clientId);
     if (listed !== undefined) return listed;
     const { username, password, listedOnly } = this.config.credentials;
     if (listedOnly) return undefined;
@@ -76,12 +103,12 @@ export class Setup {
 
   mayForward(address: string): boolean {
     const { mode } = this.config.forwarders;
-    return mode === "open" || (mode === "listed" && this.forwarders.has(address));
+    return mode === "open" || (mode === "listed" && this.#prepared.forwarders.has(address));
   }
 
   mayPublishUnconnected(address: string): boolean {
     const { mode } = this.config.qosMinusOne;
-    return mode === "open" || (mode === "listed" && this.anonymousSenders.has(address));
+    return mode === "open" || (mode === "listed" && this.#prepared.anonymousSenders.has(address));
   }
 }
 

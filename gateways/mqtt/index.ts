@@ -9,13 +9,22 @@ export const mqtt: GatewayModule<MqttConfig> = {
   name: "mqtt",
   schema,
   transports: ["tcp", "tls", "ws", "wss"],
+  // A connection keeps what it was told when it began.
+  restart: [],
+  anyTopic: true,
   // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
   websocket: () => ({ subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" }),
   open(config, host) {
     const counters = mqttCounters(host);
+    let options = config;
     const endpoint: Endpoint = {
-      open: (_peer, channelHost, now) => new MqttChannel(channelHost, config, counters, now),
+      open: (_peer, channelHost, now) => new MqttChannel(channelHost, options, counters, now),
     };
-    return { endpoint: () => endpoint };
+    return {
+      endpoint: () => endpoint,
+      reload(config) {
+        options = config;
+      },
+    };
   },
 };

@@ -17,25 +17,32 @@ export const stomp: GatewayModule<StompConfig> = {
     frames: "mirror",
     sockjs,
   }),
-  open(config, host): Gateway {
-    const settings: Settings = {
+  // The paths belong to the listeners; of all else a connection keeps what it was told when it began.
+  restart: ["sockjs"],
+  open(config, host): Gateway<StompConfig> {
+    const counters = {
+      messages: host.counter("messages", "MESSAGE frames sent"),
+      acknowledged: host.counter("acknowledgements", "ACK and NACK frames taken", "ack"),
+      returned: host.counter("acknowledgements", "ACK and NACK frames taken", "nack"),
+      errors: host.counter("errors", "ERROR frames sent"),
+    };
+    const settingsOf = (config: StompConfig): Settings => ({
       config,
       destinations: new Destinations(config.destinations),
-      counters: {
-        messages: host.counter("messages", "MESSAGE frames sent"),
-        acknowledged: host.counter("acknowledgements", "ACK and NACK frames taken", "ack"),
-        returned: host.counter("acknowledgements", "ACK and NACK frames taken", "nack"),
-        errors: host.counter("errors", "ERROR frames sent"),
-      },
-    };
+      counters,
+    });
+    let settings = settingsOf(config);
     const isSockJs = sockJsPaths(config.sockjs);
     return {
       endpoint: (_listener: ListenerInfo) => ({
         open: (peer, channelHost, now) =>
           isSockJs(peer.path)
-            ? openSockJs(channelHost, now, (inner) => new StompChannel(settings, inner, now), config)
+            ? openSockJs(channelHost, now, (inner) => new StompChannel(settings, inner, now), settings.config)
             : new StompChannel(settings, channelHost, now),
       }),
+      reload(config) {
+        settings = settingsOf(config);
+      },
     };
   },
 };

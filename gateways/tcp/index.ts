@@ -11,23 +11,31 @@ export const tcp: GatewayModule<TcpConfig> = {
   schema: tcpSchema,
   transports: ["tcp", "tls"],
   enabledByDefault: false,
+  // A connection keeps what it was told when it began.
+  restart: [],
+  anyTopic: true,
   check,
-  open(config, host): Gateway {
+  open(config, host): Gateway<TcpConfig> {
     const counters = countersOf(host);
-    const raw = new Map(config.raw.map((one) => [one.listener, new RawDialects(one)]));
+    let options = config;
+    let raw = rawDialects(config);
     return {
-      endpoint: ({ name }) => {
-        const dialects = raw.get(name);
-        return {
-          open: (peer, channelHost, now) => {
-            const dialect = dialects === undefined ? packetDialect : dialects.open(peer);
-            return new TcpChannel(config, counters, dialect, channelHost, now);
-          },
-        };
+      endpoint: ({ name }) => ({
+        open: (peer, channelHost, now) => {
+          const dialect = raw.get(name)?.open(peer) ?? packetDialect;
+          return new TcpChannel(options, counters, dialect, channelHost, now);
+        },
+      }),
+      reload(config) {
+        raw = rawDialects(config);
+        options = config;
       },
     };
   },
 };
+
+const rawDialects = ({ raw }: TcpConfig): ReadonlyMap<string, RawDialects> =>
+  new Map(raw.map((one) => [one.listener, new RawDialects(one)]));
 
 function check({ raw }: TcpConfig): SettingProblem[] {
   const problems: SettingProblem[] = [];

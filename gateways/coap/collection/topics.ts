@@ -42,6 +42,11 @@ export class Topics {
     this.#alarms = alarms;
   }
 
+  /** Nobody looks after expiry any more. */
+  close(): void {
+    this.#alarms.disarm(this.#alarm);
+  }
+
   get full(): boolean {
     return this.#byId.size >= this.#limit;
   }

@@ -99,12 +99,10 @@ export class DeviceOperations implements Lwm2mOperations {
     const id = Buffer.from(this.#shared.host.random(9)).toString("base64url");
     const { ttl } = command.value;
     const wait = ttl === undefined ? this.#shared.config.commands.ttl : seconds(ttl);
-    const request = new OperatorRequest({ id, endpoint, command: command.value, wait }, (settled, now) =>
-      this.#settled(settled, now),
-    );
+    const request = new OperatorRequest({ id, endpoint, command: command.value, wait }, this);
     this.#remember(request);
     // Not from within whoever asks: a channel has one input at a time, and the time comes with it.
-    this.#shared.host.alarms.arm(new CallbackAlarm((now) => this.#begin(request, now)), 0 as Instant);
+    this.#shared.host.alarms.arm(request.alarm, 0 as Instant);
     return { ok: true, id };
   }
 
@@ -131,6 +129,20 @@ export class DeviceOperations implements Lwm2mOperations {
     }
   }
 
+  /** The gateway ends: what waits for devices out of reach waits no more. */
+  close(): void {
+    const { alarms } = this.#shared.host;
+    for (const request of this.#requests.values()) alarms.disarm(request.alarm);
+    this.#away.clear();
+    this.#awayCount = 0;
+  }
+
+  /** A request's time to begin has come, or to end. */
+  rang(request: OperatorRequest, now: Instant): void {
+    if (request.begun) this.#expire(request, now);
+    else this.#begin(request, now);
+  }
+
   #begin(request: OperatorRequest, now: Instant): void {
     request.begin(now);
     const device = this.#shared.devices.at(request.endpoint);
@@ -142,7 +154,7 @@ export class DeviceOperations implements Lwm2mOperations {
     waiting.push(request);
     this.#away.set(request.endpoint, waiting);
     this.#awayCount++;
-    this.#shared.host.alarms.arm(new CallbackAlarm((later) => this.#expire(request, later)), request.due);
+    this.#shared.host.alarms.arm(request.alarm, request.due);
   }
 
   /** In the input in which a device arrives, behind what it was observed for. */
@@ -151,7 +163,10 @@ export class DeviceOperations implements Lwm2mOperations {
     if (waiting === undefined) return;
     this.#away.delete(device.registration.ep);
     this.#awayCount -= waiting.length;
-    for (const request of waiting) if (request.result.state === "waiting") this.#send(request, device, now);
+    for (const request of waiting) {
+      this.#shared.host.alarms.disarm(request.alarm);
+      if (request.result.state === "waiting") this.#send(request, device, now);
+    }
   }
 
   #expire(request: OperatorRequest, now: Instant): void {
@@ -180,7 +195,7 @@ export class DeviceOperations implements Lwm2mOperations {
     else request.say({ code: "4.00", codeMsg: "bad_request", reason: refused }, now);
   }
 
-  #settled({ id, endpoint, result }: OperatorRequest, now: Instant): void {
+  settled({ id, endpoint, result }: OperatorRequest, now: Instant): void {
     const { events } = this.#shared;
     if (!events.watched) return;
     const { state, failure, data, msgType } = result;
@@ -203,21 +218,24 @@ class OperatorRequest implements Waiting {
   readonly endpoint: string;
   readonly command: Command;
   readonly #wait: Given["wait"];
-  readonly #told: (request: OperatorRequest, now: Instant) => void;
+  readonly #of: DeviceOperations;
   device: Device | undefined = undefined;
   due = 0 as Instant;
+  /** Rings when it begins, and when it has waited too long for a device out of reach. */
+  readonly alarm = new CallbackAlarm((now) => this.#of.rang(this, now));
   #since = 0 as Instant;
   #outcome: Outcome = { state: "waiting", data: undefined, failure: undefined, until: undefined };
 
-  constructor(
-    { id, endpoint, command, wait }: Given,
-    told: (request: OperatorRequest, now: Instant) => void,
-  ) {
+  constructor({ id, endpoint, command, wait }: Given, of: DeviceOperations) {
     this.id = id;
     this.endpoint = endpoint;
     this.command = command;
     this.#wait = wait;
-    this.#told = told;
+    this.#of = of;
+  }
+
+  get begun(): boolean {
+    return this.due > 0;
   }
 
   begin(now: Instant): void {
@@ -270,6 +288,6 @@ class OperatorRequest implements Waiting {
 
   #end(outcome: Outcome, now: Instant): void {
     this.#outcome = outcome;
-    this.#told(this, now);
+    this.#of.settled(this, now);
   }
 }

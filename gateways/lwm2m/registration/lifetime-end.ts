@@ -1,18 +1,10 @@
 /** Devices that never come back, after a restart or a lost connection: the ends of their registrations, reported once each. */
-import { CallbackAlarm } from "#core/lib/alarm.ts";
-import { after, type Instant } from "#core/lib/time.ts";
 import { JSON_PROPERTIES } from "../messages/reporter.ts";
 import { deregisterReport, encodeReport } from "../messages/reports.ts";
 import { topicFor } from "../messages/topics.ts";
 import type { Shared } from "../shared.ts";
 import { withoutRegistration } from "./memo.ts";
 import type { Remembered } from "./remembered.ts";
-
-/** Begins a grace time after the start: for devices that could not update meanwhile, and for applications to return. */
-export function watchAbsent({ remembered, host, config }: Shared): void {
-  const begin = new CallbackAlarm((now) => remembered.watch(after(now, config.lifetimeGrace)));
-  host.alarms.arm(begin, 0 as Instant);
-}
 
 export function reportEnd(
   { clientId, username, peer, registration }: Remembered,

@@ -6,7 +6,7 @@
 import type { ClientId } from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Peer } from "#core/contract/peer.ts";
-import { Alarm, type Alarms } from "#core/lib/alarm.ts";
+import { Alarm, type Alarms, CallbackAlarm } from "#core/lib/alarm.ts";
 import { after, type Duration, type Instant, milliseconds } from "#core/lib/time.ts";
 import { type KeptRegistration, recallRegistration } from "./memo.ts";
 import type { ObjectLists } from "./object-list.ts";
@@ -26,6 +26,7 @@ export class RememberedRegistrations {
   readonly #byAddress = new Map<string, Absence>();
   readonly #alarms: Alarms;
   readonly #ended: Ended;
+  #begin: Alarm | undefined = undefined;
 
   /**
    * From the sessions that were restored. `heldFor`: how long a registration of this lifetime (in seconds) stands.
@@ -58,6 +59,12 @@ export class RememberedRegistrations {
     return absence;
   }
 
+  /** Begins a grace time after the start: for devices that could not update meanwhile, and for applications to return. */
+  watchAfter(grace: () => Duration): void {
+    this.#begin = new CallbackAlarm((now) => this.watch(after(now, grace())));
+    this.#alarms.arm(this.#begin, 0 as Instant);
+  }
+
   /** Ends are told from then on, and one by one those of which there are many already. */
   watch(start: Instant): void {
     let ended = 0;
@@ -87,6 +94,15 @@ export class RememberedRegistrations {
     if (likely?.registration.ep === endpoint) return likely;
     for (const remembered of this.all()) if (remembered.registration.ep === endpoint) return remembered;
     return undefined;
+  }
+
+  /** The gateway ends, and they do not. */
+  close(): void {
+    if (this.#begin !== undefined) this.#alarms.disarm(this.#begin);
+    for (const absence of this.#byClient.values()) this.#alarms.disarm(absence);
+    this.#byClient.clear();
+    this.#byLocation.clear();
+    this.#byAddress.clear();
   }
 
   get size(): number {
