@@ -2,6 +2,7 @@ import type { GatewayModule } from "#core/contract/gateway.ts";
 import { CollectionSite } from "./collection/site.ts";
 import { Topics } from "./collection/topics.ts";
 import { type CoapConfig, schema } from "./config.ts";
+import { CoapDescription } from "./operator.ts";
 import { Connections } from "./pubsub/connections.ts";
 import { PubSubSite } from "./pubsub/site.ts";
 import { createCoapEndpoint } from "./stack/endpoint.ts";
@@ -21,6 +22,7 @@ export const coap: GatewayModule<CoapConfig> = {
     frames: "binary",
   }),
   transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
+  describes: CoapDescription,
   // What listeners are made from.
   restart: ["stack", "topicPrefix", "forms.collection", "collection"],
   open(given, host) {

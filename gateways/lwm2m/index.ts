@@ -10,7 +10,7 @@ import { parseDefinition } from "./objects/definition-xml.ts";
 import { Definitions } from "./objects/model.ts";
 import { Devices } from "./operator/devices.ts";
 import { Events } from "./operator/events.ts";
-import { OfferedOperations } from "./operator/offered.ts";
+import { DeviceDescription, OfferedOperations } from "./operator/offered.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
 import { reportEnd } from "./registration/lifetime-end.ts";
 import { ObjectLists } from "./registration/object-list.ts";
@@ -127,6 +127,7 @@ export const lwm2m: GatewayModule<Lwm2mConfig> = {
   name: "lwm2m",
   schema: Lwm2mConfig,
   transports: ["udp", "dtls", "tcp", "tls", "ws", "wss"],
+  describes: DeviceDescription,
   // What listeners are made from, and what registrations have taken over already.
   restart: ["stack", "shareCoapListeners", "versions", "objectLists", "commandQos", "topics"],
   open: (config, host): Lwm2m => new Lwm2mGateway(config, host),

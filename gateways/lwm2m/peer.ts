@@ -7,9 +7,10 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "#gateways/coap/stack/message/codes.ts";
 import { Option, option } from "#gateways/coap/stack/message/options.ts";
-import type { CoapPeer, CoapRequest, PeerSite, PeerSiteStatus } from "#gateways/coap/stack/site.ts";
+import type { CoapPeer, CoapRequest, PeerSite } from "#gateways/coap/stack/site.ts";
 import { BootstrapInterface } from "./bootstrap/interface.ts";
 import type { Device } from "./device.ts";
+import { statusOf } from "./operator/status.ts";
 import { RegistrationInterface } from "./registration/interface.ts";
 import { readQuery } from "./registration/registration.ts";
 import type { Shared } from "./shared.ts";
@@ -132,13 +133,15 @@ export class Lwm2mPeer implements PeerSite {
     return this.#registration.busy || this.#bootstrap?.busy === true;
   }
 
-  status(): PeerSiteStatus {
-    const devices = this.#registration.devices;
-    return {
-      state: devices.length > 0 ? "registered" : this.#bootstrap?.busy === true ? "bootstrapping" : "idle",
-      clientIds: devices.map((device) => device.client.id),
-      detail: { registrations: devices.map(describe) },
-    };
+  status(client: Client, now: Instant): string {
+    const device = this.#deviceOf(client);
+    if (device !== undefined) return device.awake(now) ? "awake" : "sleeping";
+    return this.#bootstrap?.busy === true ? "bootstrapping" : "";
+  }
+
+  describe(client: Client, now: Instant): object {
+    const device = this.#deviceOf(client);
+    return device === undefined ? {} : statusOf(device, now);
   }
 
   #deviceOf(client: Client): Device | undefined {
@@ -151,15 +154,3 @@ export class Lwm2mPeer implements PeerSite {
     for (const device of this.#registration.devices) device.queue.pump(now);
   }
 }
-
-const describe = (device: Device) => ({
-  endpoint: device.registration.ep,
-  lifetime: device.registration.lt,
-  version: device.registration.version,
-  binding: device.registration.b,
-  queueMode: device.registration.queueMode,
-  objects: device.registration.list.objects,
-  observations: device.observations.keys(),
-  waiting: device.queue.length,
-  queued: device.client.queued,
-});

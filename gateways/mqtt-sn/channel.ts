@@ -12,7 +12,7 @@
  * A state owns what it needs: what lasts as long as a connection is the `Connection`'s, and goes with it.
  */
 import type { Answer, Ticket } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
@@ -28,6 +28,7 @@ import {
 import { encodeBare, encodeEncapsulated } from "./encode.ts";
 import { type Handshake, repeatHandshake } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
+import { describe } from "./operator.ts";
 import * as p from "./packets.ts";
 import type { Setup } from "./setup.ts";
 import { isConnackTicket, ticketMessageId, UNASKED } from "./tickets.ts";
@@ -157,22 +158,13 @@ export class MqttSnChannel implements Channel, Wire {
     return earliest(due, earliest(connection.downlink.deadline, connection.silenceAt));
   }
 
-  status(): ChannelStatus {
+  status(): string {
     const { state, connection } = this;
-    if (connection === undefined) return { state: state.kind, clientIds: [] };
-    const { client, topics, downlink, cleanSession, heardAt, patience, phase, sleeps } = connection;
-    return {
-      state: state.kind === "connected" ? phase : state.kind,
-      clientIds: [client.id],
-      detail: {
-        topicIds: topics.names.length,
-        cleanSession,
-        inFlight: downlink.inFlight,
-        buffered: client.queued,
-        ...(sleeps ? { lostAt: after(heardAt, patience) } : {}),
-        ...(this.host.peer.node === undefined ? {} : { node: this.host.peer.node }),
-      },
-    };
+    return connection !== undefined && state.kind === "connected" ? connection.phase : state.kind;
+  }
+
+  describe(): object {
+    return this.connection === undefined ? {} : describe(this.connection);
   }
 
   // ---- for the operations

@@ -2,6 +2,7 @@
 import type { GatewayModule } from "#core/contract/gateway.ts";
 import { type MqttSnConfig, mqttSnSchema } from "./config.ts";
 import { MqttSnEndpoint } from "./endpoint.ts";
+import { MqttSnDescription } from "./operator.ts";
 import { Setup } from "./setup.ts";
 
 export const mqttSn: GatewayModule<MqttSnConfig> = {
@@ -14,6 +15,7 @@ export const mqttSn: GatewayModule<MqttSnConfig> = {
     ...["discovery.advertise", "discovery.interval"],
   ],
   anyTopic: true,
+  describes: MqttSnDescription,
   open(config, host) {
     const setup = new Setup(config, host);
     return {

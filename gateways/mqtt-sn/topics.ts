@@ -10,6 +10,8 @@ const REFUSED = 2;
 /** Told in vain: it never said that it had heard (§6.10). */
 const ASSUMED = 3;
 
+const STATES = ["untold", "known", "refused", "assumed"] as const;
+
 const NO_NAMES: readonly string[] = [];
 
 /** Above this many names a scan is slower than an index. */
@@ -89,6 +91,11 @@ export class Topics {
   forgetAll(): void {
     this.#packed = 0;
     this.#rest = undefined;
+  }
+
+  /** For operators. */
+  stateOf(id: number): "known" | "assumed" | "refused" | "untold" {
+    return STATES[this.#told(id)] ?? "untold";
   }
 
   #told(id: number): number {

@@ -5,14 +5,14 @@ import type {
   Ticket,
   UnsubscribeAnswer,
 } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { concat } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
 import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
-import { type PacketError, PacketType, VERSION_NAMES } from "#core/mqtt/packets.ts";
+import { type PacketError, PacketType } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import { type MqttConfig, PACKET_SIZE_MAX } from "./config.ts";
 import { Connection } from "./connection.ts";
@@ -24,6 +24,7 @@ import { type Application, apply, connack, type Refused } from "./operations/log
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
 import { subscribeAnswered, unsubscribeAnswered } from "./operations/subscribe.ts";
+import { describe } from "./operator.ts";
 
 interface ExpectsConnect {
   readonly kind: "expects-connect";
@@ -134,15 +135,13 @@ export class MqttChannel implements Channel {
     return this.#deadline;
   }
 
-  status(): ChannelStatus {
+  status(): string {
     const state = this.#state;
-    if (state.kind !== "connected") return { state: state.kind, clientIds: [] };
-    const { version, keepAlive, receiveMaximum } = state.terms;
-    return {
-      state: state.phase === "held" ? "waiting for the store" : state.kind,
-      clientIds: [state.client.id],
-      detail: { protocol: VERSION_NAMES[version], keepAlive, receiveMaximum, unanswered: state.unanswered },
-    };
+    return state.kind === "connected" && state.phase === "held" ? "waiting for the store" : state.kind;
+  }
+
+  describe(): object {
+    return this.#state.kind === "connected" ? describe(this.#state) : {};
   }
 
   // ---- octets

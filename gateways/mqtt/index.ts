@@ -3,6 +3,7 @@ import type { GatewayModule } from "#core/contract/gateway.ts";
 import { MqttChannel } from "./channel.ts";
 import { type MqttConfig, schema } from "./config.ts";
 import { mqttCounters } from "./counters.ts";
+import { MqttDescription } from "./operator.ts";
 
 /** MQTT 3.1, 3.1.1 and 5.0 over TCP, TLS and WebSocket. */
 export const mqtt: GatewayModule<MqttConfig> = {
@@ -11,6 +12,7 @@ export const mqtt: GatewayModule<MqttConfig> = {
   transports: ["tcp", "tls", "ws", "wss"],
   // A connection keeps what it was told when it began.
   restart: [],
+  describes: MqttDescription,
   anyTopic: true,
   // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
   websocket: () => ({ subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" }),

@@ -1,5 +1,5 @@
 import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
@@ -18,6 +18,7 @@ import {
   requestOf,
   VERSION_HEADER,
 } from "./operations/connect.ts";
+import { describe } from "./operator.ts";
 import { type Problem, problem } from "./problem.ts";
 
 /** Where a connection stands; what is known of it lives only in the state that knows it. */
@@ -126,21 +127,13 @@ export class StompChannel implements Channel {
     return NEVER;
   }
 
-  status(): ChannelStatus {
-    if (this.#phase.name !== "connected" && this.#phase.name !== "disconnecting") {
-      return { state: this.#phase.name, clientIds: [] };
-    }
-    const { login, subscriptionCount, transactions } = this.#phase.connection;
-    return {
-      state: this.#phase.name,
-      clientIds: [login.client.id],
-      detail: {
-        version: login.version,
-        subscriptions: subscriptionCount,
-        transactions: transactions.count,
-        heartBeat: `${login.heart.sendPeriod},${login.heart.receivePeriod}`,
-      },
-    };
+  status(): string {
+    return this.#phase.name;
+  }
+
+  describe(): object {
+    const phase = this.#phase;
+    return phase.name === "connected" || phase.name === "disconnecting" ? describe(phase.connection) : {};
   }
 
   // ---- frames

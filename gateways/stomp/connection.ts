@@ -124,8 +124,9 @@ export class Connection {
     return this.#subscriptions;
   }
 
-  get subscriptionCount(): number {
-    return this.#subscriptions?.count ?? 0;
+  /** Open and draining subscriptions, for operators. */
+  get openSubscriptions(): readonly Subscription[] {
+    return [...(this.#subscriptions?.all() ?? [])];
   }
 
   // ---- frames from the client

@@ -3,6 +3,7 @@ import { StompChannel } from "./channel.ts";
 import { type StompConfig, stompSchema } from "./config.ts";
 import type { Settings } from "./connection.ts";
 import { Destinations } from "./destinations.ts";
+import { StompDescription } from "./operator.ts";
 import { openSockJs, sockJsPaths } from "./sockjs.ts";
 
 /** STOMP 1.0, 1.1 and 1.2 clients on the bus. */
@@ -19,6 +20,7 @@ export const stomp: GatewayModule<StompConfig> = {
   }),
   // The paths belong to the listeners; of all else a connection keeps what it was told when it began.
   restart: ["sockjs"],
+  describes: StompDescription,
   open(config, host): Gateway<StompConfig> {
     const counters = {
       messages: host.counter("messages", "MESSAGE frames sent"),

@@ -1,5 +1,5 @@
 import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Note } from "#core/contract/note.ts";
@@ -167,8 +167,12 @@ class SockJsChannel implements Channel {
     return earliest(this.#beatAt, this.#inner.deadline());
   }
 
-  status(): ChannelStatus {
-    return this.#inner.status();
+  status(client: Client, now: Instant): string {
+    return this.#inner.status(client, now);
+  }
+
+  describe(client: Client, now: Instant): object {
+    return this.#inner.describe(client, now);
   }
 }
 

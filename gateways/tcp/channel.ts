@@ -1,6 +1,6 @@
 import { Message } from "#core/bus/message.ts";
 import type { PublishAnswer, Refusal, SubscribeAnswer, Ticket } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import { type Delivery, NO_DELIVERY_ID } from "#core/contract/delivery.ts";
 import { own } from "#core/lib/bytes.ts";
@@ -109,9 +109,14 @@ export class TcpChannel implements Channel {
     return after(this.#heardAt, this.#phase.silence);
   }
 
-  status(): ChannelStatus {
+  status(): string {
+    return this.#phase.name;
+  }
+
+  describe(): object {
     const { name } = this.#phase;
-    return { state: name, clientIds: this.#phase.name === "connected" ? [this.#phase.client.id] : [] };
+    if (name !== "connected" || this.#phase.silence === FOREVER) return {};
+    return { lostAt: after(this.#heardAt, this.#phase.silence) };
   }
 
   // ---- frames

@@ -1,3 +1,4 @@
+import { Type } from "@sinclair/typebox";
 import type { Gateway, GatewayModule, SettingProblem } from "#core/contract/gateway.ts";
 import { TcpChannel } from "./channel.ts";
 import { type TcpConfig, tcpSchema } from "./config.ts";
@@ -13,6 +14,9 @@ export const tcp: GatewayModule<TcpConfig> = {
   enabledByDefault: false,
   // A connection keeps what it was told when it began.
   restart: [],
+  describes: Type.Object({
+    lostAt: Type.Optional(Type.Integer({ description: "When it counts as lost if nothing comes from it." })),
+  }),
   anyTopic: true,
   check,
   open(config, host): Gateway<TcpConfig> {

@@ -11,7 +11,7 @@
  * retained messages of its subscribe) arrives as the next input.
  */
 import type { Duration, Instant } from "../lib/time.ts";
-import type { Answer, ClientId, Pending, RetainedAnswer, Ticket } from "./answers.ts";
+import type { Answer, Pending, RetainedAnswer, Ticket } from "./answers.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "./client.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Note } from "./note.ts";
@@ -80,12 +80,6 @@ export interface ChannelHost {
   close(reason: string): void;
 }
 
-export interface ChannelStatus {
-  readonly state: string;
-  readonly clientIds: readonly ClientId[];
-  readonly detail?: Readonly<Record<string, unknown>>;
-}
-
 /** One device's protocol state. Inputs are never nested. */
 export interface Channel {
   /** A datagram, or the next bytes of a stream wherever they happen to be cut. Views: copy what is kept. */
@@ -106,5 +100,8 @@ export interface Channel {
   closed(now: Instant): void;
   /** When `wake` is wanted; read after every input; `NEVER` for not at all. Cheap: a field. */
   deadline(): Instant;
-  status(): ChannelStatus;
+  /** How one of its clients is, in a word or a few, for lists: `active`, `asleep`, `observing`. */
+  status(client: Client, now: Instant): string;
+  /** What an operator may want to know of it beside what the core knows; `GatewayModule.describes` is its schema. */
+  describe(client: Client, now: Instant): object;
 }

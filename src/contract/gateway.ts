@@ -102,6 +102,8 @@ export interface GatewayModule<Config> {
    * them for connections made from then on. Absent: nothing changes while it runs.
    */
   readonly restart?: readonly string[];
+  /** Schema of what its channels say of a client (`Channel.describe`). */
+  readonly describes?: TSchema;
   /** Its clients take messages of any topic, so that an operator may subscribe one of them to something. */
   readonly anyTopic?: boolean;
   /** Protocol names that devices may agree on over DTLS (ALPN, RFC 7301); without, what they offer is ignored. */

@@ -69,8 +69,8 @@ export interface ClientDetail extends ClientSummary {
   readonly identity: string | undefined;
   readonly superuser: boolean;
   readonly loginEndsAt: Instant | undefined;
-  /** As its gateway says it, in the gateway's own words. */
-  readonly detail: Readonly<Record<string, unknown>>;
+  /** What its gateway says of it (`GatewayModule.describes`); empty while it has no channel. */
+  readonly detail: object;
 }
 
 export interface WillSummary {
@@ -285,7 +285,8 @@ export class Clients {
   }
 
   #state(listed: Listed): string {
-    return listed.client?.loop.channel.status().state ?? this.#presence(listed);
+    const { client } = listed;
+    return client?.loop.channel.status(client, this.#core.now) ?? this.#presence(listed);
   }
 
   #summary(listed: Listed): ClientSummary {
@@ -324,7 +325,7 @@ export class Clients {
       identity: identity?.peer.identity,
       superuser: identity?.superuser ?? false,
       loginEndsAt: identity?.expiresAt,
-      detail: client?.loop.channel.status().detail ?? {},
+      detail: client?.loop.channel.describe(client, this.#core.now) ?? {},
     };
   }
 }

@@ -1,14 +1,30 @@
 /** What the core may expect of every channel (src/contract), run over all gateways in several states. */
 
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import type { StopReason } from "#core/contract/channel.ts";
 import { after, days, hours, seconds } from "#core/lib/time.ts";
+import { MODULES } from "#core/modules.ts";
 import { fc } from "../support/property.ts";
 import { channels } from "./channel-cases.ts";
 
 const REASONS: readonly StopReason[] = ["shutdown", "taken-over", "kicked", "rate", "overload"];
 
-describe.each(channels)("a channel of %s", (_name, open, state) => {
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+
+describe.each(channels)("a channel of %s", (name, open, state) => {
+  it("says of its clients what its module says that it says", () => {
+    const { world, loop } = open();
+    const module = MODULES.find((each) => each.name === name.split(" ")[0]);
+    if (state === "delivered to") expect(loop.clients().length).toBeGreaterThan(0);
+    for (const client of loop.clients()) {
+      expect(loop.channel.status(client, world.now)).not.toBe("");
+      const said = JSON.parse(JSON.stringify(loop.channel.describe(client, world.now)));
+      const schema = { ...module?.describes, additionalProperties: false };
+      expect([ajv.validate(schema, said), ajv.errorsText()]).toEqual([true, "No errors"]);
+    }
+  });
+
   it("is in the state that it should be in", () => {
     const { world, heard } = open();
     if (state !== "fresh") expect(heard()).toBeGreaterThan(0);

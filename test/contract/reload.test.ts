@@ -114,7 +114,7 @@ describe("a changed option", () => {
       stack: { amplification: "off" },
     });
     reload(world, coap, config);
-    expect([put().code, world.bus.retainedMessages.count]).toEqual(["2.04", 1]);
+    expect([put().code, world.bus.retainedMessages.count]).toEqual(["2.01", 1]);
   });
 
   it("is in force at once for LwM2M devices that are registered", () => {

@@ -44,7 +44,8 @@ export class ScriptedSite implements Site {
       stop: () => {},
       closed: () => {},
       busy: () => false,
-      status: () => ({ state: "scripted", clientIds: [] }),
+      status: () => "scripted",
+      describe: () => ({}),
     };
   }
 

@@ -82,8 +82,12 @@ export class Puppet implements Channel {
     return this.wakeAt;
   }
 
-  status() {
-    return { state: "puppet", clientIds: [] };
+  status(): string {
+    return "puppet";
+  }
+
+  describe(): object {
+    return { strings: 2 };
   }
 
   // ---- the strings

@@ -7,6 +7,7 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, NEVER, seconds } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
+import { type CoapDescription, SINGLE_REQUESTS } from "../operator.ts";
 import { Clients } from "../pubsub/clients.ts";
 import type { Connections } from "../pubsub/connections.ts";
 import type { ObservingClient, ObservingPeer } from "../pubsub/observing-client.ts";
@@ -22,7 +23,7 @@ import { Method, Response } from "../stack/message/codes.ts";
 import { ContentFormat } from "../stack/message/content-formats.ts";
 import { formatLinks } from "../stack/message/link-format.ts";
 import { Option, option } from "../stack/message/options.ts";
-import type { CoapPeer, CoapRequest, CoapResponse, PeerSite, PeerSiteStatus } from "../stack/site.ts";
+import type { CoapPeer, CoapRequest, CoapResponse, PeerSite } from "../stack/site.ts";
 import {
   Key,
   matches,
@@ -344,9 +345,12 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     return this.#clients.observers.size > 0 || !this.waiting.empty;
   }
 
-  status(): PeerSiteStatus {
-    const clientIds = this.#clients.observers.clientIds;
-    return { state: clientIds.length > 0 ? "observing" : "", clientIds };
+  status(client: Client): string {
+    return this.#clients.observers.of(client) === undefined ? SINGLE_REQUESTS : "observing";
+  }
+
+  describe(client: Client): CoapDescription {
+    return { observing: this.#clients.observers.of(client)?.filters ?? [] };
   }
 }
 

@@ -28,10 +28,6 @@ export class Observers {
     return this.#byKey.size + this.#connecting.size;
   }
 
-  get clientIds(): string[] {
-    return [...this.#byClient.keys()].map((client) => client.id);
-  }
-
   find(key: string): ObservingClient | undefined {
     return this.#byKey.get(key);
   }

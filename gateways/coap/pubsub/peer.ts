@@ -6,6 +6,7 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
 import type { CoapConfig } from "../config.ts";
+import { type CoapDescription, SINGLE_REQUESTS } from "../operator.ts";
 import { Method, Response } from "../stack/message/codes.ts";
 import { ContentFormat } from "../stack/message/content-formats.ts";
 import { parseLinks } from "../stack/message/link-format.ts";
@@ -16,7 +17,6 @@ import {
   type CoapRequest,
   type CoapResponse,
   type PeerSite,
-  type PeerSiteStatus,
   respondWith,
 } from "../stack/site.ts";
 import { Clients } from "./clients.ts";
@@ -269,11 +269,14 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     return this.#connection.open || this.#clients.observers.size > 0 || !this.waiting.empty;
   }
 
-  status(): PeerSiteStatus {
-    const connected = this.#connection.observing;
-    const clientIds = this.#clients.observers.clientIds;
-    if (connected !== undefined) clientIds.push(connected.client.id);
-    const state = connected !== undefined ? "connected" : clientIds.length > 0 ? "observing" : "idle";
-    return { state, clientIds, detail: { observing: connected?.filters ?? [] } };
+  status(client: Client): string {
+    if (this.#connection.observing?.client === client) return "connected";
+    return this.#clients.observers.of(client) === undefined ? SINGLE_REQUESTS : "observing";
+  }
+
+  describe(client: Client): CoapDescription {
+    const { observing } = this.#connection;
+    const filters = observing?.client === client ? observing.filters : undefined;
+    return { observing: filters ?? this.#clients.observers.of(client)?.filters ?? [] };
   }
 }

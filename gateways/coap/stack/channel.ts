@@ -1,5 +1,5 @@
 import type { Answer, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
@@ -165,8 +165,12 @@ export abstract class CoapChannel implements Channel, Carrier {
     return sites < next ? sites : next;
   }
 
-  status(): ChannelStatus {
-    return this.sites.status();
+  status(client: Client, now: Instant): string {
+    return this.sites.status(client, now);
+  }
+
+  describe(client: Client, now: Instant): object {
+    return this.sites.describe(client, now);
   }
 
   /** The request of ours that a response answers. */

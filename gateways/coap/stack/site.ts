@@ -80,18 +80,13 @@ export interface PeerSite {
   closed(now: Instant): void;
   /** It holds something (session, registration, observation) for which the peer must be remembered. */
   busy(): boolean;
-  /** For `ChannelStatus`: the clients it holds, and what an operator wants to see. */
-  status(): PeerSiteStatus;
+  /** How one of its clients is, and what an operator may want to know of it; see `Channel`. */
+  status(client: Client, now: Instant): string;
+  describe(client: Client, now: Instant): object;
   /** Any datagram of this peer arrived, before it is looked at: LwM2M's awake window. Optional. */
   heard?(now: Instant): void;
   /** A response arrived that belongs to no ask, from a peer that the site `expects`; it was reset (RFC 7641 §3.6). */
   stray?(now: Instant): void;
-}
-
-export interface PeerSiteStatus {
-  readonly state: string;
-  readonly clientIds: readonly string[];
-  readonly detail?: Readonly<Record<string, unknown>>;
 }
 
 /** What is sent back, and what is sent with a notification. Options need no order. */

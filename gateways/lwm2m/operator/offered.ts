@@ -11,7 +11,7 @@ import type { JsonObject } from "../content/exact-json.ts";
 import type { DeviceOperations, OperationResult } from "./operations.ts";
 import { REQUESTS } from "./requests.ts";
 
-const device = Type.Object({
+export const DeviceDescription = Type.Object({
   endpoint: Type.String(),
   clientId: Type.String(),
   registrationId: Type.String(),
@@ -58,7 +58,7 @@ export class OfferedOperations implements GatewayOperations {
       {
         name: "device",
         summary: "Registration, sleep and what is observed.",
-        schema: device,
+        schema: DeviceDescription,
         of: (endpoint, now) => operations.device(endpoint, now),
       },
       {

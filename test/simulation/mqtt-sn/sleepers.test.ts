@@ -82,10 +82,8 @@ function simulate({ seed, devices, messages, weather = STORM }: Run) {
     const session = world.sessions.get("mqtt-sn", device.id);
     if (session === undefined || session.queued + session.unsettled === 0) return;
     // An active client's PINGREQ, late on its way, is answered at once (§6.11): it is no end of a flush.
-    const active = [...network.runtime.door.loops].some(({ channel }) => {
-      const { state, clientIds } = channel.status();
-      return state === "active" && clientIds.includes(device.id);
-    });
+    const { client } = world.core.directory.find("mqtt-sn", device.id) ?? {};
+    const active = client?.loop.channel.status(client, world.now) === "active";
     if (!active) early.push(device.id);
   };
   const whereEverybodyIs = (): void => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LoginRequest } from "#core/contract/client.ts";
+import { Clients } from "#core/operate/clients.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 import { permissive } from "../../support/world.ts";
 
@@ -136,16 +137,15 @@ describe("a device and the core", () => {
     device().asleep("d1", "a/b", { sleep: 100 });
     world.publish("a/b", "x", { qos: 1 });
     const [loop] = [...network.runtime.door.loops];
-    expect(loop?.channel.status()).toEqual({
-      state: "asleep",
-      clientIds: ["d1"],
-      detail: {
-        topicIds: 1,
-        cleanSession: false,
-        inFlight: 0,
-        buffered: 1,
-        lostAt: world.now + 110_000,
-      },
+    const clients = new Clients(world.core, world.gateways);
+    expect(loop?.closed).toBe(false);
+    expect(clients.get("mqtt-sn", "d1")).toMatchObject({ state: "asleep", queued: 1 });
+    expect(clients.get("mqtt-sn", "d1")?.detail).toEqual({
+      topicIds: [{ id: 1, topic: "a/b", state: "known" }],
+      cleanSession: false,
+      inFlight: 0,
+      patience: 110_000,
+      lostAt: world.now + 110_000,
     });
   });
 });

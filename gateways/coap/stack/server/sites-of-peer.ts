@@ -1,5 +1,5 @@
 import type { Answer, Pending, RetainedAnswer, Ticket } from "#core/contract/answers.ts";
-import type { ChannelStatus, StopReason } from "#core/contract/channel.ts";
+import type { StopReason } from "#core/contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { type Instant, NEVER } from "#core/lib/time.ts";
@@ -147,23 +147,11 @@ export class SitesOfPeer {
     return this.#open.some(({ site }) => site.busy());
   }
 
-  status(): ChannelStatus {
-    const parts: {
-      state: string;
-      clientIds: readonly string[];
-      detail?: Readonly<Record<string, unknown>>;
-    }[] = [];
-    for (const { site } of this.#open) parts.push(site.status());
-    const detail: Record<string, unknown> = {};
-    for (const part of parts) Object.assign(detail, part.detail);
-    return {
-      state:
-        parts
-          .map((part) => part.state)
-          .filter(Boolean)
-          .join(", ") || "idle",
-      clientIds: parts.flatMap((part) => part.clientIds),
-      detail,
-    };
+  status(client: Client, now: Instant): string {
+    return this.#ownerOf(client)?.status(client, now) ?? "";
+  }
+
+  describe(client: Client, now: Instant): object {
+    return this.#ownerOf(client)?.describe(client, now) ?? {};
   }
 }

@@ -34,7 +34,8 @@ export class WellKnownCore implements Site {
       stop: nothing,
       closed: nothing,
       busy: () => false,
-      status: () => ({ state: "", clientIds: [] }),
+      status: () => "",
+      describe: () => ({}),
     };
   }
 
