@@ -65,6 +65,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/contract/",
         "^src/mqtt/",
         "^src/session/",
+        "^src/policy/addresses\\.ts$",
         "^src/net/transport\\.ts$",
       ],
       instead: "an engine knows sessions and MQTT's packets, and is given its connections",
@@ -132,6 +133,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/(config|cli|observe)/",
         "^src/authenticate/",
         "^src/net/transport\\.ts$",
+        "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
       ],
       instead: "operators' code reads through ports and knows no gateway and no socket",
     },
@@ -141,7 +143,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|secure-datagrams|open-hooks)\\.ts$)";
+  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|secure-datagrams|open-hooks|dial-servers)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {
