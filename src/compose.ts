@@ -58,6 +58,8 @@ export interface Composition extends CoreParts {
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
   reload(load: () => Config): void;
+  /** Judges what was allowed before by the rules now in force. */
+  judge(): void;
   stop(within?: Duration): Promise<void>;
 }
 
@@ -151,6 +153,7 @@ export function compose(
       }
     },
     reload: (load) => reload.run(load),
+    judge,
     async stop(within = patience) {
       await lifecycle.stop(within);
       await core.hooks?.close();

@@ -1,19 +1,19 @@
 /** The composition root: commands, configuration, gateways, and what makes a process of them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { administer } from "./administration.ts";
+import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { openApi } from "./api/server.ts";
 import { hashPassword } from "./authenticate/password-hash.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
-import { type Composition, compose } from "./compose.ts";
+import { compose } from "./compose.ts";
 import { INSTALLATION } from "./config/installation.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
-import { between, inSeconds, ZERO } from "./lib/time.ts";
+import { ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
-import { systemClock } from "./net/clock.ts";
-import { descriptors } from "./net/descriptors.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { openHooks } from "./open-hooks.ts";
@@ -68,9 +68,6 @@ function newStoreOptions(request: ConfigRequest): StoreOptions {
   return { ...options, engine: engine === "memory" ? "embedded" : engine, folder: config.dataFolder };
 }
 
-const problemOf = ({ kept }: Composition): { detail?: string } =>
-  kept?.store.failure === undefined ? {} : { detail: kept.store.failure.message };
-
 /** Gateways that are served on the listeners of another: LwM2M is CoAP. */
 function guestsOf(config: Config, gateway: string): readonly string[] {
   const { lwm2m } = config.gateways;
@@ -85,33 +82,27 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
   const hooks = await openHooks(config.hooks, log);
   const running = compose(config, MODULES, log, await keep(config, log), hooks);
   exposeGauges(running, version);
-  const started = systemClock.now();
   let open = false;
   const abandon = async (error: unknown): Promise<never> => {
     await running.stop(ZERO);
     throw error;
   };
-  const api = config.api.enable
-    ? await openApi(config.api, {
-        version,
-        node: config.node.name,
-        uptime: () => inSeconds(between(started, systemClock.now())),
-        metrics: running.metrics,
-        readiness: () => [
-          { name: "listeners", ok: open, ...(open ? {} : { detail: "not all listeners are open" }) },
-          { name: "store", ok: running.core.healthy(), ...problemOf(running) },
-          {
-            name: "file-descriptors",
-            ...(descriptors.short ? { ok: false, detail: descriptors.fix } : { ok: true }),
-          },
-        ],
-      }).catch(abandon)
-    : undefined;
+  const administration = config.api.enable ? administer(running, log, version, () => open) : undefined;
+  const api =
+    administration === undefined
+      ? undefined
+      : await openApi({ ...config.api, tls: administration.tls }, administration.ports).catch(abandon);
   await running.open().catch(async (error) => {
     await api?.close();
     return abandon(error);
   });
   open = true;
+  const scheme = administration?.tls === undefined ? "http" : "https";
+  const url = api === undefined ? undefined : `${scheme}://${hostPort(api.address, api.port)}`;
+  if (url !== undefined) administration?.announce(url);
+  if (administration?.setupCode !== undefined) {
+    log.info({ code: administration.setupCode }, `nobody has an account yet: ${HOW_TO_BEGIN}`);
+  }
   const sys = startSysTopics(running, version);
   return {
     stopTimeout: config.node.shutdownTimeout,
@@ -121,6 +112,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
       sys.stop();
       await running.stop();
       await api?.close();
+      administration?.stop();
     },
     banner: {
       version,
@@ -128,7 +120,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
       file,
       data:
         config.store.engine === "memory" ? "in memory only: gone when this process ends" : config.dataFolder,
-      api: api === undefined ? undefined : `http://${hostPort(api.address, api.port)}`,
+      api: url,
       listeners: running.lifecycle.listeners.map(({ gateway, name, listening }) => ({
         gateway,
         name,

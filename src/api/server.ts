@@ -6,132 +6,247 @@ import {
   fastify,
 } from "fastify";
 import { FairRoom } from "../lib/fair-room.ts";
-import { PROBLEM_JSON, type Problem, problem } from "./problem.ts";
-
-/** One thing that must be true before the gateway should be sent clients. */
-export interface ReadyCheck {
-  readonly name: string;
-  readonly ok: boolean;
-  /** What is wrong, for people. */
-  readonly detail?: string;
-}
-
-/** What the API reads; it knows nothing else of the gateway. */
-export interface ApiPorts {
-  readonly version: string;
-  readonly node: string;
-  /** In whole seconds. */
-  uptime(): number;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** All listeners open, the store fine, ... */
-  readiness(): readonly ReadyCheck[];
-}
+import { openApiDocument } from "./openapi.ts";
+import type { ApiPorts } from "./ports.ts";
+import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
+import { ROUTES } from "./routes.ts";
+import { API_PREFIX, callerOf, Streams, sendProblem, serveRoute } from "./serve.ts";
 
 export interface ApiOptions {
   readonly bind: string;
   /** 0 takes a free one. */
   readonly port: number;
   /** Host names that requests may be meant for; empty accepts all. */
-  readonly hosts?: readonly string[];
+  readonly hosts: readonly string[];
+  /** Below which path it is reached behind a proxy. */
+  readonly basePath: string;
+  /** Addresses of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly connections: number;
+  readonly streams: number;
+  /** In bytes. */
+  readonly bodyMax: number;
+  readonly metricsLogin: boolean;
+  readonly tls: TlsPair | undefined;
+}
+
+export interface TlsPair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly passphrase?: string | undefined;
 }
 
 export interface Api {
   readonly address: string;
   readonly port: number;
+  /** New keys and certificates for connections from now on. */
+  renew(tls: TlsPair): void;
   close(): Promise<void>;
 }
 
-const CONNECTIONS_MAX = 100;
-const BODY_BYTES_MAX = 65_536;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** How late Node may notice that a request takes too long; it would look every 30 s. */
 const TIMEOUT_CHECK_MS = 1_000;
 const IDLE_TIMEOUT_MS = 30_000;
+/** Ids and topics in paths, each octet of which may be written as three. */
+const PARAMETER_LENGTH_MAX = 12_000;
 
 /** Opens the HTTP port. Rejects with the system's error when the address cannot be bound. */
 export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api> {
+  const { basePath, trustedProxies, tls } = options;
   const server = fastify({
-    bodyLimit: BODY_BYTES_MAX,
+    bodyLimit: options.bodyMax,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_TIMEOUT_MS,
     keepAliveTimeout: IDLE_TIMEOUT_MS,
     forceCloseConnections: true,
+    trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
-    routerOptions: { maxParamLength: 512 },
-  });
-  shareConnections(server.server);
-  if (options.hosts !== undefined && options.hosts.length > 0) checkHost(server, options.hosts);
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    rewriteUrl: ({ url = "/" }) => withoutBase(url, basePath),
+    frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
+      sendProblem(reply, problem("malformed-address", "the address holds a broken percent escape"));
+    },
+    ...(tls === undefined ? {} : { https: { ...tls, minVersion: "TLSv1.2" } }),
+  } as object) as unknown as FastifyInstance;
+  const room = shareConnections(server.server, options.connections);
+  const streams = new Streams(options.streams);
+  secureAnswers(server, ports, tls !== undefined);
+  checkHost(server, options.hosts);
   answerErrors(server);
-  addRoutes(server, ports);
+  readBodies(server);
+  addOperatorRoutes(server, ports, options.metricsLogin);
+  const document = openApiDocument(ROUTES, ports.node.version);
+  server.get(`${API_PREFIX}/openapi.json`, () => document);
+  addProblemPages(server);
+  const renew = ({ raw: { socket } }: FastifyRequest): void => room.renew(socket, performance.now());
+  for (const route of ROUTES) {
+    serveRoute(server, route, { access: ports.access, ports, bodyMax: options.bodyMax, streams, renew });
+  }
   await server.listen({ host: options.bind, port: options.port });
   const bound = server.server.address() as { address: string; port: number };
-  return { address: bound.address, port: bound.port, close: () => server.close() };
+  return {
+    address: bound.address,
+    port: bound.port,
+    renew: (renewed) => (server.server as unknown as SecureServer).setSecureContext?.(renewed),
+    close: async () => {
+      streams.closeAll();
+      await server.close();
+    },
+  };
 }
 
-// Bytes, because to text Fastify adds a charset that the media type does not have.
-const send = (reply: FastifyReply, body: Problem): FastifyReply =>
-  reply
-    .code(body.status)
-    .type(PROBLEM_JSON)
-    .send(Buffer.from(JSON.stringify(body)));
+interface SecureServer {
+  setSecureContext?(tls: object): void;
+}
+
+/** Behind a proxy that passes on what lies below a path. */
+function withoutBase(url: string, base: string): string {
+  if (base === "/" || !url.startsWith(base)) return url;
+  const rest = url.slice(base.length);
+  return rest.startsWith("/") || rest.startsWith("?") || rest === "" ? `/${rest.replace(/^\//, "")}` : url;
+}
 
 type Connection = FastifyRequest["raw"]["socket"];
 
 /** Half requests and idle connections of one address keep nobody out: who asks last, and is complete, stays longest. */
-function shareConnections(server: FastifyInstance["server"]): void {
-  const room = new FairRoom<Connection>(CONNECTIONS_MAX, 0);
+function shareConnections(server: FastifyInstance["server"], places: number): FairRoom<Connection> {
+  const room = new FairRoom<Connection>(places, 0);
   server.on("connection", (socket: Connection) => {
     room.enter(socket, socket.remoteAddress ?? "", performance.now())?.destroy();
     socket.on("close", () => room.leave(socket));
   });
   server.on("request", ({ socket }: FastifyRequest["raw"]) => room.renew(socket, performance.now()));
+  return room;
+}
+
+/** Nothing here is a page, is kept by caches, or is anybody else's business. */
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "permissions-policy": "",
+  "x-frame-options": "DENY",
+  "cache-control": "no-store",
+};
+
+function secureAnswers(server: FastifyInstance, ports: ApiPorts, tls: boolean): void {
+  const headers = tls
+    ? { ...SECURITY_HEADERS, "strict-transport-security": "max-age=31536000" }
+    : SECURITY_HEADERS;
+  server.addHook("onRequest", async (_request, reply) => {
+    // By the clock of the node, so that a wrong one in a browser harms nothing.
+    reply.headers({ ...headers, "isthmus-time": String(ports.now()) });
+  });
 }
 
 /** A page in somebody's browser that has its own name point here (DNS rebinding) asks under that name. */
 function checkHost(server: FastifyInstance, hosts: readonly string[]): void {
+  if (hosts.length === 0) return;
   const accepted = new Set(hosts.map((host) => host.toLowerCase()));
-  server.addHook("onRequest", async (request, reply) => {
+  server.addHook("onRequest", async (request) => {
     const host = (request.headers.host ?? "").toLowerCase().replace(/:\d*$/, "");
     if (accepted.has(host) || accepted.has(host.replace(/^\[(.*)\]$/, "$1"))) return;
-    return send(
-      reply,
-      problem(421, "Misdirected Request", `api.hosts does not list "${host.slice(0, 200)}"`),
-    );
+    throw new Refused("misdirected", `api.hosts does not list "${host.slice(0, 200)}"`);
   });
 }
+
+/** What Fastify itself refuses. */
+const CODES: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: ["too-large", "the body is larger than is read here"],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ["unsupported-media-type", "send application/json"],
+  FST_ERR_CTP_INVALID_JSON_BODY: ["malformed-json", "the body is not JSON"],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ["malformed-json", "the body is empty"],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ["invalid-request", "Content-Length is not the length of the body"],
+  FST_ERR_BAD_URL: ["malformed-address", "the address holds a broken percent escape"],
+  FST_ERR_MAX_PARAM_LENGTH: ["header-too-large", "a part of the address is too long"],
+};
 
 function answerErrors(server: FastifyInstance): void {
   server.setNotFoundHandler((request, reply) =>
-    send(
+    sendProblem(
       reply,
-      problem(404, "Not Found", `there is nothing at ${request.method} ${request.url.slice(0, 200)}`),
+      problem(
+        "no-route",
+        `there is nothing at ${request.method} ${request.url.split("?", 1)[0]!.slice(0, 200)}`,
+      ),
     ),
   );
-  server.setErrorHandler((error: FastifyError, _request, reply) => {
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof Refused) return sendProblem(reply, error.problem, error.headers);
+    const [code, detail] = CODES[error.code] ?? [];
+    if (code !== undefined) return sendProblem(reply, problem(code, detail));
     const status = error.statusCode ?? 500;
+    if (status < 500) {
+      const known = Object.entries(PROBLEMS).find(([, [of]]) => of === status)?.[0] as
+        | ProblemCode
+        | undefined;
+      return sendProblem(reply, problem(known ?? "invalid-request", error.message));
+    }
+    request.server.failed?.(error);
     // What went wrong inside is nobody's business outside.
-    send(reply, status < 500 ? problem(status, error.message) : problem(500, "Internal Server Error"));
+    return sendProblem(reply, problem("internal"));
   });
 }
 
-function addRoutes(server: FastifyInstance, ports: ApiPorts): void {
-  const { version, node } = ports;
+declare module "fastify" {
+  interface FastifyInstance {
+    /** Hears of our own bugs. */
+    failed?: (error: Error) => void;
+  }
+}
+
+/** JSON, and texts for those routes that say so; a request without a body may still name a media type. */
+function readBodies(server: FastifyInstance): void {
+  const parse = server.getDefaultJsonParser("error", "error");
+  server.removeContentTypeParser("application/json");
+  server.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, undefined);
+    else parse(request, body as string, done);
+  });
+  server.removeContentTypeParser("text/plain");
+}
+
+/** What watches the gateway, for which nobody logs in unless the configuration says so. */
+function addOperatorRoutes(server: FastifyInstance, ports: ApiPorts, metricsLogin: boolean): void {
+  const { node, metrics, health, access } = ports;
   let scrape: Promise<string> | undefined;
-  server.get("/metrics", async (_request, reply) => {
+  server.get("/metrics", async (request, reply) => {
+    if (metricsLogin) {
+      const caller = callerOf(request);
+      access.admit(access.identify(caller), { role: "viewer", method: "GET" }, caller);
+    }
     // However many ask at once, the numbers are put together once.
-    scrape ??= ports.metrics.text().finally(() => {
+    scrape ??= metrics.text().finally(() => {
       scrape = undefined;
     });
-    return reply.type(ports.metrics.contentType).send(await scrape);
+    return reply.type(metrics.contentType).send(await scrape);
   });
-  server.get("/health", () => ({ status: "ok", node, version, uptime: ports.uptime() }));
-  server.get("/ready", (_request, reply) => {
-    const checks = ports.readiness();
+  server.get("/health", () => ({
+    status: "ok",
+    node: node.name,
+    version: node.version,
+    uptime: Math.floor((ports.now() - node.startedAt) / 1000),
+  }));
+  server.get("/ready", () => {
+    const checks = health.readiness();
     const failing = checks.filter((check) => !check.ok);
     if (failing.length === 0) return { status: "ready", checks };
     const detail = failing
       .map(({ name, detail }) => (detail === undefined ? name : `${name}: ${detail}`))
       .join("; ");
-    return send(reply, problem(503, "Not ready", detail, { checks }));
+    throw new Refused("unavailable", detail, { checks });
+  });
+}
+
+/** Where `type` of a problem points to. */
+function addProblemPages(server: FastifyInstance): void {
+  server.get<{ Params: { code: string } }>(`${API_PREFIX}/problems/:code`, ({ params: { code } }) => {
+    const found = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : undefined;
+    if (found === undefined) throw new Refused("not-found", "there is no such kind of problem");
+    return { code, status: found[0], meaning: found[1] };
   });
 }

@@ -63,6 +63,15 @@ export class EmbeddedBus implements Bus {
     return this.#routes.group(filter, group);
   }
 
+  /** How many a topic's next message goes to, a group counting as one, and how many of them take it now. */
+  subscribers(topic: string): { readonly all: number; readonly connected: number } {
+    const { targets, groups } = this.#routes.find(topic);
+    let connected = 0;
+    for (const { subscriber } of targets) if (subscriber.available) connected++;
+    for (const group of groups) if (group.available) connected++;
+    return { all: targets.length + groups.length, connected };
+  }
+
   hears(topic: string): boolean {
     const { targets, groups } = this.#routes.find(topic);
     return targets.length + groups.length > 0;

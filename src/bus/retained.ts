@@ -70,6 +70,11 @@ export class RetainedMessages {
     this.#keep(message, undefined);
   }
 
+  /** What is kept for one topic, expired or not. */
+  get(topic: string): Message | undefined {
+    return this.#tree.get(topic);
+  }
+
   find(filter: string, now: Instant, limit: number): Message[] {
     const found: Message[] = [];
     if (limit <= 0) return found;

@@ -32,6 +32,11 @@ export class SharedGroup implements SharedSubscription {
     return this.#members.length === 0;
   }
 
+  /** Some member takes messages now. */
+  get available(): boolean {
+    return this.#members.some(({ subscriber }) => subscriber.available);
+  }
+
   get durable(): boolean {
     return this.#members.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0);
   }

@@ -77,17 +77,23 @@ function checkRules(config: Config, report: Report): void {
 /** Names that rules speak of must be those of gateways: a misspelt one would match nobody and leave a door open. */
 function checkGatewayNames(config: Config, report: Report): void {
   const known = Object.keys(config.gateways);
-  const check = (names: string | readonly string[] | undefined, path: Path): void => {
+  const check = (
+    names: string | readonly string[] | undefined,
+    path: Path,
+    known: readonly string[],
+  ): void => {
     [names ?? []].flat().forEach((name, index) => {
       if (known.includes(name)) return;
       report(typeof names === "string" ? path : [...path, index], name, `a gateway: ${known.join(", ")}`);
     });
   };
+  // Who publishes by the HTTP API comes by a gateway of that name.
+  const publishing = [...known, "http"];
   config.authorization.rules.forEach(({ who }, index) => {
-    if (who !== "all") check(who.gateway, ["authorization", "rules", index, "who", "gateway"]);
+    if (who !== "all") check(who.gateway, ["authorization", "rules", index, "who", "gateway"], publishing);
   });
   config.subscriptions.forEach(({ gateways }, index) => {
-    check(gateways, ["subscriptions", index, "gateways"]);
+    check(gateways, ["subscriptions", index, "gateways"], known);
   });
   config.hooks.modules.forEach(({ gateways }, index) => {
     check(gateways, ["hooks", "modules", index, "gateways"]);

@@ -1,7 +1,7 @@
 /** Settings of the node itself: name, data, log, API, bus and sessions. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
 
 const Node = Type.Object(
   {
@@ -68,9 +68,13 @@ const Log = Type.Object(
 
 const Api = Type.Object(
   {
-    enable: flag({ description: "Serve HTTP: /metrics for Prometheus, /health, /ready.", default: true }),
+    enable: flag({
+      description: "Serve HTTP: the API below /api/v1, /metrics for Prometheus, /health, /ready.",
+      default: true,
+    }),
     bind: text({
-      description: "IP address to listen on. 0.0.0.0 lets other machines in; there is no login on this port.",
+      description:
+        "IP address to listen on. 0.0.0.0 lets other machines in; until somebody has an account (isthmus admin add) the API answers to this machine alone.",
       default: "127.0.0.1",
     }),
     port: integer(0, 65_535, { description: "TCP port; 0 takes a free one.", default: 18_083 }),
@@ -79,6 +83,58 @@ const Api = Type.Object(
         "Host names and addresses by which requests may ask for it (Host header); empty accepts all.",
       default: [],
     }),
+    basePath: text({
+      description: "Path below which a reverse proxy serves it: /iot.",
+      default: "/",
+      pattern: "^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*)?$",
+    }),
+    trustedProxies: texts({
+      description: "Addresses and ranges of reverse proxies whose X-Forwarded-For is believed.",
+      default: [],
+    }),
+    metricsLogin: flag({
+      description: "Ask for credentials at /metrics too: an API key with the role viewer.",
+      default: false,
+    }),
+    keysFile: Type.Optional(
+      text({
+        description:
+          "File of API keys that are there from the start, one a line: id:secret:role[:expiry]. Roles are administrator, operator, viewer and publisher.",
+        minLength: 1,
+      }),
+    ),
+    sessionLength: durationSetting({
+      description: "How long a user stays signed in.",
+      default: "12h",
+      minimum: "1m",
+    }),
+    sessionIdle: durationSetting({
+      description: "How long a user who asks for nothing stays signed in.",
+      default: "30m",
+      minimum: "1m",
+    }),
+    connections: integer(1, 100_000, {
+      description:
+        "Connections at most; beyond it the one that has asked nothing for longest, of the address that has most, makes room.",
+      default: 200,
+    }),
+    streams: integer(1, 10_000, {
+      description: "Event streams that are open at most; one who asks may have half of them.",
+      default: 100,
+    }),
+    bodyMax: sizeSetting({ description: "Body of a request at most.", default: "2MB", maximum: "256MB" }),
+    tls: Type.Object(
+      {
+        cert: Type.Optional(
+          text({ description: "Certificate chain in PEM; with key, the port speaks HTTPS.", minLength: 1 }),
+        ),
+        key: Type.Optional(text({ description: "Private key in PEM.", minLength: 1 })),
+        keyPassphrase: Type.Optional(
+          text({ description: "Passphrase of the key.", minLength: 1, [SECRET]: true }),
+        ),
+      },
+      { description: "HTTPS instead of HTTP." },
+    ),
   },
   { description: "The HTTP port." },
 );

@@ -5,6 +5,7 @@ import { UsersFile } from "../authenticate/users-file.ts";
 import type { Instant } from "../lib/time.ts";
 import { NEVER } from "../lib/time.ts";
 import type { AuthenticationSettings, Ban, GatewaySettings, PolicySettings } from "../policy/settings.ts";
+import { UNLIMITED } from "../policy/unlimited.ts";
 import type { Config, GatewayConfig } from "./schema.ts";
 
 interface AuthenticationConfig {
@@ -19,6 +20,12 @@ export interface PreparedPolicy {
   /** These settings are no longer in force. */
   close(): void;
 }
+
+/** Who comes by the HTTP API has logged in there; rules name the gateway `http` and the listener `api`. */
+const HTTP_CLIENTS: GatewaySettings = {
+  mountpoint: "",
+  listeners: { api: { authenticate: false, accessRules: [], limits: UNLIMITED } },
+};
 
 /** What authenticators tell of themselves. */
 export type AuthenticationObserver = Pick<AuthenticateHost, "now" | "count" | "note">;
@@ -88,9 +95,12 @@ export function policySettings(
     flapping,
     rewrite,
     subscriptions,
-    gateways: Object.fromEntries(
-      Object.entries(config.gateways).map(([name, own]) => [name, gatewaySettings(own, preparation)]),
-    ),
+    gateways: {
+      ...Object.fromEntries(
+        Object.entries(config.gateways).map(([name, own]) => [name, gatewaySettings(own, preparation)]),
+      ),
+      http: HTTP_CLIENTS,
+    },
   };
   return { settings, usersFiles: preparation.usersFiles, close: preparation.close };
 }

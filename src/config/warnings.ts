@@ -49,7 +49,9 @@ export function openDoors(config: Config): string[] {
     );
   }
   if (config.api.enable && !LOOPBACK.test(config.api.bind)) {
-    warnings.push(`The HTTP port ${config.api.port} has no login and listens on ${config.api.bind}.`);
+    const plain = config.api.tls.cert === undefined ? " without TLS: credentials can be read on the way" : "";
+    if (plain !== "")
+      warnings.push(`The HTTP port ${config.api.port} listens on ${config.api.bind}${plain}.`);
   }
   return warnings;
 }

@@ -9,6 +9,13 @@ interface Cell extends Counter {
 }
 type Cells = Map<string, Cell>;
 
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly values: readonly { readonly labels: Labels; readonly value: number }[];
+}
+
 /** Values of a gauge by the value of its label. */
 export type Labelled = Iterable<readonly [label: string, value: number]>;
 
@@ -92,6 +99,17 @@ export class Metrics {
       registers: [this.#registry],
     });
     gauge.set({ ...facts }, 1);
+  }
+
+  /** All families as values. */
+  async families(): Promise<readonly MetricFamily[]> {
+    const families = await this.#registry.getMetricsAsJSON();
+    return families.map(({ name, help, type, values }) => ({
+      name,
+      help,
+      type: String(type),
+      values: values.map(({ labels, value }) => ({ labels: { ...labels } as Labels, value })),
+    }));
   }
 
   /** The exposition text. */

@@ -7,7 +7,8 @@ const OWNER_ONLY = 0o700;
 const OTHERS = 0o077;
 
 /** Files that engines and their lock make. */
-const OWN_FILE = /^(lock(\.\d+)?|isthmus\.mdb(-lock|\.compact(-lock)?)?|\d+\.log(\.new)?|converting|former)$/;
+const OWN_FILE =
+  /^(api|lock(\.\d+)?|isthmus\.mdb(-lock|\.compact(-lock)?)?|\d+\.log(\.new)?|converting|former)$/;
 
 /** Throws `StoreError` when there is no such folder. */
 export function requireFolder(folder: string): void {

@@ -1,22 +1,40 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { type Api, type ApiOptions, type ApiPorts, openApi, type ReadyCheck } from "#core/api/server.ts";
+import type { ApiPorts, ReadyCheck } from "#core/api/ports.ts";
+import { type Api, type ApiOptions, openApi } from "#core/api/server.ts";
+import { API_DEFAULTS, newAccess } from "../../support/api.ts";
 
+const folder = mkdtempSync(join(tmpdir(), "isthmus-api-"));
 let api: Api | undefined;
 afterEach(async () => {
   await api?.close();
   api = undefined;
+  rmSync(join(folder, "accounts.json"), { force: true });
 });
 
 async function open(ports: Partial<ApiPorts> = {}, options: Partial<ApiOptions> = {}): Promise<string> {
   const defaults: ApiPorts = {
-    version: "1.2.3",
-    node: "here",
-    uptime: () => 42,
-    metrics: { contentType: "text/plain; version=0.0.4; charset=utf-8", text: async () => "isthmus_x 1\n" },
-    readiness: () => [],
-  };
-  api = await openApi({ bind: "127.0.0.1", port: 0, ...options }, { ...defaults, ...ports });
+    now: () => 43_500,
+    node: { name: "here", version: "1.2.3", startedAt: 1_000, numbers: () => ({}) },
+    metrics: {
+      contentType: "text/plain; version=0.0.4; charset=utf-8",
+      text: async () => "isthmus_x 1\n",
+      families: async () => [],
+    },
+    health: {
+      readiness: () => [],
+      questions: () => [],
+      answer: (name) => ({ name, ok: true }),
+      listensOn: () => false,
+      speaks: () => false,
+    },
+    access: newAccess(folder),
+    cookie: { path: "/", secure: false },
+  } as Partial<ApiPorts> as ApiPorts;
+  api = await openApi({ ...API_DEFAULTS, ...options }, { ...defaults, ...ports });
   return `http://127.0.0.1:${api.port}`;
 }
 
@@ -29,7 +47,9 @@ test("/metrics is the Prometheus text, put together once for all who ask at once
       finish = resolve;
     });
   };
-  const base = await open({ metrics: { contentType: "text/plain; version=0.0.4", text } });
+  const base = await open({
+    metrics: { contentType: "text/plain; version=0.0.4", text, families: async () => [] },
+  });
   const answers = [fetch(`${base}/metrics`), fetch(`${base}/metrics`)];
   while (scrapes === 0) await new Promise((resolve) => setImmediate(resolve));
   await fetch(`${base}/health`);
@@ -52,7 +72,9 @@ test("/ready is 503 with what is missing until every check is fine", async () =>
     { name: "listeners", ok: false, detail: "mqtt tcp is not open" },
     { name: "store", ok: true },
   ];
-  const base = await open({ readiness: () => checks });
+  const base = await open({
+    health: { readiness: () => checks } as Partial<ApiPorts["health"]> as ApiPorts["health"],
+  });
   const before = await fetch(`${base}/ready`);
   expect(before.status).toBe(503);
   expect(before.headers.get("content-type")).toBe("application/problem+json");
@@ -71,14 +93,20 @@ test("an unknown path is a problem detail (RFC 9457)", async () => {
   const answer = await fetch(`${await open()}/nothing?x=1`, { method: "POST" });
   expect(answer.status).toBe(404);
   expect(answer.headers.get("content-type")).toBe("application/problem+json");
-  expect(await answer.json()).toMatchObject({ type: "about:blank", title: "Not Found", status: 404 });
+  expect(await answer.json()).toMatchObject({
+    type: "/api/v1/problems/no-route",
+    title: "No route",
+    status: 404,
+  });
 });
 
 test("a failure inside is answered without its reason", async () => {
   const base = await open({
-    uptime: () => {
-      throw new Error("password=secret");
-    },
+    node: {
+      get name(): string {
+        throw new Error("password=secret");
+      },
+    } as ApiPorts["node"],
   });
   const answer = await fetch(`${base}/health`);
   expect(answer.status).toBe(500);
@@ -99,9 +127,10 @@ test("a body over the limit and malformed HTTP are refused, and the port goes on
 
 test("a port in use rejects with the system's error, and close ends open connections", async () => {
   await open();
-  const error = await openApi({ bind: "127.0.0.1", port: api?.port ?? 0 }, {} as ApiPorts).catch(
-    (thrown) => thrown,
-  );
+  const error = await openApi({ ...API_DEFAULTS, port: api?.port ?? 0 }, {
+    node: {},
+    access: {},
+  } as ApiPorts).catch((thrown) => thrown);
   expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "listen" });
 });
 

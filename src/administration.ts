@@ -1,0 +1,257 @@
+/** Connects the running parts to the HTTP API: what it may ask of them, and who may ask. */
+
+import { randomBytes, X509Certificate } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Access } from "./api/access/access.ts";
+import { AccountsFile } from "./api/access/accounts.ts";
+import { AuditLog } from "./api/access/audit-log.ts";
+import { Credentials, readKeysFile } from "./api/access/credentials.ts";
+import { SignIns } from "./api/access/sign-ins.ts";
+import type { ApiPorts, BanTarget, HealthPort, ReadyCheck } from "./api/ports.ts";
+import type { ApiOptions } from "./api/server.ts";
+import { Message } from "./bus/message.ts";
+import type { Composition } from "./compose.ts";
+import { locate } from "./config/installation.ts";
+import { effectiveTls } from "./config/listeners.ts";
+import type { Config } from "./config/schema.ts";
+import type { Instant } from "./lib/time.ts";
+import { systemClock } from "./net/clock.ts";
+import { descriptors } from "./net/descriptors.ts";
+import { readTlsFile, readTlsFiles } from "./net/tls-files.ts";
+import type { Log } from "./observe/log.ts";
+import { HttpClients } from "./operate/http-clients.ts";
+
+/** What the API keeps, below the data folder. */
+export const apiFolder = ({ dataFolder }: Pick<Config, "dataFolder">): string => join(dataFolder, "api");
+export const accountsPath = (config: Pick<Config, "dataFolder">): string =>
+  join(apiFolder(config), "accounts.json");
+/** The node's own key, for who may read the data folder: the command line on this machine. */
+export const localKeyPath = (config: Pick<Config, "dataFolder">): string =>
+  join(apiFolder(config), "local.json");
+
+/** A disk with less than this part free is nearly full. */
+const DISK_FREE_MIN = 0.05;
+/** An event loop that is later than this at its 99th percentile keeps clients waiting. */
+const LOOP_DELAY_MAX_MS = 250;
+
+export interface Administration {
+  readonly ports: ApiPorts;
+  readonly tls: ApiOptions["tls"];
+  /** Nobody has an account yet: what the log says to begin with. */
+  readonly setupCode: string | undefined;
+  /** Tells the command line on this machine where the API is. */
+  announce(url: string): void;
+  stop(): void;
+}
+
+/** Throws `ListenError` and `AccountsError` for files that cannot be used. */
+export function administer(
+  running: Composition,
+  log: Log,
+  version: string,
+  isOpen: () => boolean,
+): Administration {
+  const { config } = running;
+  const startedAt = systemClock.now();
+  // What is kept in memory alone leaves nothing behind.
+  const keeps = config.store.engine !== "memory" || existsSync(config.dataFolder);
+  const localKey = `local.${randomBytes(32).toString("base64url")}`;
+  const given = config.api.keysFile === undefined ? [] : readKeysFile(locate(config.api.keysFile));
+  const accounts = new AccountsFile(accountsPath(config), given);
+  const access = new Access({
+    credentials: new Credentials(accounts),
+    signIns: new SignIns({ length: config.api.sessionLength, idle: config.api.sessionIdle }),
+    audit: new AuditLog(keeps ? join(apiFolder(config), "audit.log") : undefined, (error) =>
+      log.warn({ error }, "the audit log cannot be written"),
+    ),
+    clock: systemClock,
+    localKey: keeps ? localKey : undefined,
+  });
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  const tls = tlsOf(config);
+  const path = localKeyPath(config);
+  return {
+    tls,
+    setupCode: accounts.exist ? undefined : access.setupCode,
+    ports: {
+      now: () => systemClock.now(),
+      node: { name: config.node.name, version, startedAt, numbers: () => numbersOf(running) },
+      metrics: running.metrics,
+      health: healthOf(running, isOpen, delay),
+      retained: retainedOf(running),
+      messages: messagesOf(running),
+      bans: bansOf(running),
+      access,
+      cookie: { path: config.api.basePath, secure: tls !== undefined },
+    },
+    announce: (url) => {
+      if (keeps) writeLocalKey(path, JSON.stringify({ url, key: localKey, pid: process.pid }), log);
+    },
+    stop: () => {
+      delay.disable();
+      if (keeps && existsSync(path)) unlinkSync(path);
+    },
+  };
+}
+
+/** The command line does without where it cannot be written. */
+function writeLocalKey(path: string, text: string, log: Log): void {
+  try {
+    mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+    writeFileSync(path, `${text}\n`, { mode: 0o600 });
+    chmodSync(path, 0o600);
+  } catch (error) {
+    log.warn({ error }, "the key for the command line on this machine cannot be written");
+  }
+}
+
+function tlsOf({ api: { tls } }: Config): ApiOptions["tls"] {
+  if (tls.cert === undefined || tls.key === undefined) return undefined;
+  const { cert, key } = readTlsFiles({
+    cert: tls.cert,
+    key: tls.key,
+    keyPassphrase: tls.keyPassphrase,
+  } as Parameters<typeof readTlsFiles>[0]);
+  return { cert: cert!, key: key!, passphrase: tls.keyPassphrase };
+}
+
+function numbersOf({ core, sessions, bus, lifecycle }: Composition): Readonly<Record<string, number>> {
+  const { counters } = core;
+  const memory = process.memoryUsage();
+  return {
+    clientsConnected: counters.connects.value - counters.disconnects.value,
+    sessions: sessions.count,
+    filters: bus.filters,
+    retained: bus.retainedMessages.count,
+    listeners: lifecycle.listeners.length,
+    messagesReceived: counters.messagesReceived.reduce((sum, { value }) => sum + value, 0),
+    messagesRefused: counters.messagesRefused.value,
+    bytesReceived: counters.bytesReceived.value,
+    bytesSent: counters.bytesSent.value,
+    residentBytes: memory.rss,
+    heapBytes: memory.heapUsed,
+  };
+}
+
+function healthOf(
+  running: Composition,
+  isOpen: () => boolean,
+  delay: ReturnType<typeof monitorEventLoopDelay>,
+): HealthPort {
+  const { core, kept, lifecycle, config } = running;
+  const check = (name: string, ok: boolean, detail: string): ReadyCheck => ({ name, ok, detail });
+  const listeners = (): ReadyCheck =>
+    isOpen() ? { name: "listeners", ok: true } : check("listeners", false, "not all listeners are open");
+  const store = (): ReadyCheck =>
+    core.healthy()
+      ? { name: "store", ok: true }
+      : check("store", false, kept?.store.failure?.message ?? "it cannot write");
+  const files = (): ReadyCheck =>
+    descriptors.short
+      ? check("file-descriptors", false, descriptors.fix)
+      : { name: "file-descriptors", ok: true };
+  const questions: Readonly<Record<string, (within: number) => ReadyCheck>> = {
+    listeners,
+    store,
+    "file-descriptors": files,
+    disk: () => diskCheck(config.dataFolder),
+    "event-loop": () => {
+      const late = Number.isNaN(delay.mean) ? 0 : delay.percentile(99) / 1e6;
+      delay.reset();
+      return check(
+        "event-loop",
+        late <= LOOP_DELAY_MAX_MS,
+        `late by ${late.toFixed(1)} ms at the 99th percentile`,
+      );
+    },
+    certificates: (within) => certificateCheck(config, within),
+  };
+  return {
+    readiness: () => [listeners(), store(), files()],
+    questions: () => Object.keys(questions),
+    answer: (question, within) => questions[question]!(within),
+    listensOn: (port) => lifecycle.listeners.some(({ listening }) => listening.port === port),
+    speaks: (protocol) => lifecycle.listeners.some(({ gateway }) => gateway === protocol),
+  };
+}
+
+function diskCheck(folder: string): ReadyCheck {
+  if (!existsSync(folder)) return { name: "disk", ok: true, detail: "nothing is kept on disk" };
+  const { bavail, blocks } = statfsSync(folder);
+  const free = blocks === 0 ? 1 : bavail / blocks;
+  return { name: "disk", ok: free >= DISK_FREE_MIN, detail: `${Math.round(free * 100)} % free` };
+}
+
+/** Every certificate that a listener or this port shows: the one that ends first decides. */
+function certificateCheck(config: Config, within: number): ReadyCheck {
+  const paths = new Set<string>();
+  if (config.api.tls.cert !== undefined) paths.add(config.api.tls.cert);
+  for (const { enable, listeners } of Object.values(config.gateways)) {
+    for (const listener of Object.values(listeners)) {
+      const { cert } = effectiveTls(config, listener);
+      if (enable && listener.enable !== false && cert !== undefined) paths.add(cert);
+    }
+  }
+  const ends = [...paths].map((path) => {
+    const pem = readTlsFile(path, "certificate");
+    return { path, at: pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) };
+  });
+  const [first] = ends.sort((a, b) => a.at - b.at);
+  if (first === undefined) return { name: "certificates", ok: true, detail: "there are none" };
+  const days = Math.floor((first.at - Date.now()) / 86_400_000);
+  const detail = `${first.path} is good for ${days} days more`;
+  return { name: "certificates", ok: first.at - Date.now() >= within, detail };
+}
+
+function retainedOf({ bus, core, gate }: Composition): ApiPorts["retained"] {
+  const { retainedMessages } = bus;
+  return {
+    get count() {
+      return retainedMessages.count;
+    },
+    get bytes() {
+      return retainedMessages.bytes;
+    },
+    walk: (filter) => bus.replay(filter, Number.POSITIVE_INFINITY),
+    get: (topic) => retainedMessages.get(topic),
+    clear(topic) {
+      if (retainedMessages.get(topic) === undefined) return false;
+      core.tick();
+      // As anybody clears it [MQTT-3.3.1-6]: an empty message, by the one gate.
+      gate.publish(new Message(topic, new Uint8Array(), 0, true, core.now), undefined, "system");
+      return true;
+    },
+  };
+}
+
+function messagesOf({ core, policy, bus }: Composition): ApiPorts["messages"] {
+  const clients = new HttpClients(core, policy);
+  return {
+    publish: (caller, messages) => clients.publish(caller, messages),
+    subscribe: (caller, subscriptions, reader) => clients.subscribe(caller, subscriptions, reader),
+    subscribers: (topic) => bus.subscribers(topic),
+  };
+}
+
+function bansOf({ policy, judge }: Composition): ApiPorts["bans"] {
+  const same = (a: BanTarget, b: BanTarget): boolean =>
+    a.clientId === b.clientId && a.user === b.user && a.address === b.address;
+  return {
+    list() {
+      const now = systemClock.now();
+      const configured = policy.rules.settings.bans.list;
+      return policy.bans
+        .filter(({ until }) => until > now)
+        .map((ban) => ({ ...ban, configured: configured.some((one) => same(one, ban)) }));
+    },
+    add(ban) {
+      const added = policy.ban({ ...ban, until: ban.until as Instant });
+      if (added) judge();
+      return added;
+    },
+    lift: (target) => policy.unban(target),
+  };
+}

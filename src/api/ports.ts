@@ -1,0 +1,92 @@
+/** What the API reads and does, by noun; it knows nothing else of the gateway. */
+
+import type { Message } from "../bus/message.ts";
+import type { MetricFamily } from "../observe/metrics.ts";
+import type {
+  HttpCaller,
+  HttpMessage,
+  HttpPublished,
+  HttpReader,
+  HttpSubscriber,
+  HttpSubscription,
+} from "../operate/http-clients.ts";
+import type { Ban } from "../policy/settings.ts";
+import type { Access } from "./access/access.ts";
+
+/** One thing that must be true before the gateway should be sent clients. */
+export interface ReadyCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is wrong, for people. */
+  readonly detail?: string;
+}
+
+export interface NodePort {
+  readonly name: string;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Numbers that an overview shows, by name. */
+  numbers(): Readonly<Record<string, number>>;
+}
+
+export interface MetricsPort {
+  readonly contentType: string;
+  text(): Promise<string>;
+  families(): Promise<readonly MetricFamily[]>;
+}
+
+export interface HealthPort {
+  /** Asked in this order by `/ready`. */
+  readiness(): readonly ReadyCheck[];
+  /** What can be asked besides, by name; `within`: milliseconds that a certificate must still be good for. */
+  questions(): readonly string[];
+  answer(question: string, within: number): ReadyCheck | Promise<ReadyCheck>;
+  /** Somebody listens on this port, or with this protocol. */
+  listensOn(port: number): boolean;
+  speaks(protocol: string): boolean;
+}
+
+export interface RetainedPort {
+  readonly count: number;
+  readonly bytes: number;
+  /** Those that match, as they are walked. */
+  walk(filter: string): Iterator<Message>;
+  get(topic: string): Message | undefined;
+  /** False when there was none. */
+  clear(topic: string): boolean;
+}
+
+export interface MessagesPort {
+  publish(caller: HttpCaller, messages: readonly HttpMessage[]): Promise<readonly HttpPublished[]>;
+  subscribe(
+    caller: HttpCaller,
+    subscriptions: readonly HttpSubscription[],
+    reader: HttpReader,
+  ): Promise<HttpSubscriber>;
+  /** How many subscribers a topic has at this moment, and how many of them are connected. */
+  subscribers(topic: string): { readonly all: number; readonly connected: number };
+}
+
+export type BanTarget = Pick<Ban, "clientId" | "user" | "address">;
+
+export interface BansPort {
+  list(): readonly (Ban & { readonly configured: boolean })[];
+  /** False when the list is full. Ends the connections of those whom it concerns. */
+  add(ban: Ban): boolean;
+  lift(target: BanTarget): boolean;
+}
+
+export interface ApiPorts {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly node: NodePort;
+  readonly metrics: MetricsPort;
+  readonly health: HealthPort;
+  readonly retained: RetainedPort;
+  readonly messages: MessagesPort;
+  readonly bans: BansPort;
+  readonly access: Access;
+  /** What cookies are set with. */
+  readonly cookie: { readonly path: string; readonly secure: boolean };
+}

@@ -1,0 +1,26 @@
+import type { Route } from "./route.ts";
+import { keyRoutes, userRoutes } from "./routes/accounts.ts";
+import { banRoutes } from "./routes/bans.ts";
+import { changeRoutes } from "./routes/changes.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { messageRoutes } from "./routes/messages.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
+import { nodeRoutes } from "./routes/node.ts";
+import { retainedRoutes } from "./routes/retained.ts";
+import { sessionRoutes } from "./routes/session.ts";
+import { signInRoutes } from "./routes/sign-ins.ts";
+
+/** Everything that can be asked below `/api/v1`. */
+export const ROUTES: readonly Route[] = [
+  ...nodeRoutes,
+  ...healthRoutes,
+  ...messageRoutes,
+  ...retainedRoutes,
+  ...banRoutes,
+  ...metricsRoutes,
+  ...sessionRoutes,
+  ...signInRoutes,
+  ...changeRoutes,
+  ...userRoutes,
+  ...keyRoutes,
+];

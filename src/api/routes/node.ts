@@ -1,0 +1,55 @@
+import { Type } from "@sinclair/typebox";
+import { PROBLEMS } from "../problem.ts";
+import { route } from "../route.ts";
+import { time, timeText } from "../schemas.ts";
+
+const Node = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  startedAt: time("When it was started."),
+  uptime: Type.Integer({ description: "In seconds." }),
+  time: time("Its clock."),
+  platform: Type.String(),
+  runtime: Type.String({ description: "Version of Node." }),
+  pid: Type.Integer(),
+  numbers: Type.Record(Type.String(), Type.Number(), {
+    description: "What an overview shows: clients, sessions, messages, bytes, memory.",
+  }),
+});
+
+export const nodeRoutes = [
+  route({
+    method: "GET",
+    path: "/node",
+    role: "viewer",
+    tag: "node",
+    summary: "What this node is, and its most important numbers",
+    answer: Node,
+    example: {},
+    handle: ({ ports }) => {
+      const { name, version, startedAt } = ports.node;
+      const now = ports.now();
+      return {
+        name,
+        version,
+        startedAt: timeText(startedAt),
+        uptime: Math.floor((now - startedAt) / 1000),
+        time: timeText(now),
+        platform: `${process.platform} ${process.arch}`,
+        runtime: process.version,
+        pid: process.pid,
+        numbers: ports.node.numbers(),
+      };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/problems",
+    role: "anybody",
+    tag: "node",
+    summary: "Every kind of problem that an answer can name, with its status and meaning",
+    answer: Type.Array(Type.Object({ code: Type.String(), status: Type.Integer(), meaning: Type.String() })),
+    example: {},
+    handle: () => Object.entries(PROBLEMS).map(([code, [status, meaning]]) => ({ code, status, meaning })),
+  }),
+];

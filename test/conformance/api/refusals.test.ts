@@ -1,0 +1,98 @@
+/** Every route that is declared, asked by everybody and with what it must refuse; and every example, which must work. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { allows } from "#core/api/access/principal.ts";
+import { PROBLEMS } from "#core/api/problem.ts";
+import type { Route } from "#core/api/route.ts";
+import { ROUTES } from "#core/api/routes.ts";
+import { API_DEFAULTS, addressOf, askAt, ROLE_NAMES, startApi, type TestApi } from "../../support/api.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api.stop());
+beforeEach(() => api.ports.access.attempts.succeeded(undefined, "127.0.0.1"));
+
+/** As it is declared, with a body where one is taken: who may not ask is refused before anything of it is looked at. */
+const askFor = (route: Route, key: string | undefined) =>
+  askAt(api.base, route.method, addressOf(route, route.example ?? {}), {
+    key,
+    ...(route.body === undefined ? {} : { body: {} }),
+  });
+
+const nameOf = ({ method, path }: Route): string => `${method} ${path}`;
+
+describe.each(
+  ROUTES.filter(({ role }) => role !== "anybody").map((route) => [nameOf(route), route] as const),
+)("%s", (_name, route) => {
+  test("without credentials is 401 and says which are taken (RFC 9110 §11.6.1)", async () => {
+    const reply = await askFor(route, undefined);
+    expect(reply.status).toBe(401);
+    expect(reply.body.code).toBe("unauthenticated");
+    expect(reply.headers.get("www-authenticate")).toContain("Basic");
+  });
+
+  test("with every role that may not is 403, and says which is needed", async () => {
+    for (const role of ROLE_NAMES) {
+      if (allows(role, route.role)) continue;
+      const reply = await askFor(route, api.keys[role]);
+      expect([role, reply.status]).toEqual([role, 403]);
+      expect(reply.body).toMatchObject({ code: "forbidden", needs: route.role, has: role });
+    }
+  });
+});
+
+describe.each(ROUTES.map((route) => [nameOf(route), route] as const))("%s", (_name, route) => {
+  test("with a query that it does not know is 400, and names it", async () => {
+    const address = addressOf(route, route.example ?? {});
+    const reply = await api.ask(route.method, `${address}${address.includes("?") ? "&" : "?"}nonsense=1`, {
+      ...(route.body === undefined ? {} : { body: route.example?.body ?? {} }),
+    });
+    expect(reply.status).toBe(400);
+    expect(reply.headers.get("content-type")).toBe("application/problem+json");
+    expect(reply.body.errors).toContainEqual(expect.objectContaining({ in: "query", field: "nonsense" }));
+  });
+
+  for (const refusal of route.refusals ?? []) {
+    test(`is ${refusal.code} for ${JSON.stringify({ ...refusal, code: undefined })}`, async () => {
+      const reply = await api.ask(route.method, addressOf(route, refusal), {
+        ...(refusal.body === undefined ? {} : { body: refusal.body }),
+      });
+      expect([reply.status, reply.body.code]).toEqual([PROBLEMS[refusal.code][0], refusal.code]);
+      expect(reply.body.detail).not.toBe("");
+    });
+  }
+});
+
+describe.each(
+  ROUTES.filter(({ body }) => body !== undefined).map((route) => [nameOf(route), route] as const),
+)("%s", (_name, route) => {
+  test("with a body of the wrong type, or none, is 400", async () => {
+    const address = addressOf(route, route.example ?? {});
+    const wrong = await api.ask(route.method, address, { body: '"a text"' });
+    expect([wrong.status, wrong.body.code]).toEqual([400, "invalid-request"]);
+    const broken = await api.ask(route.method, address, { body: "{" });
+    expect([broken.status, broken.body.code]).toEqual([400, "malformed-json"]);
+    const other = await api.ask(route.method, address, {
+      body: "<x/>",
+      headers: { "content-type": "text/xml" },
+    });
+    expect([other.status, other.body.code]).toEqual([415, "unsupported-media-type"]);
+  });
+
+  test("with a body over the limit is 413", async () => {
+    const large = await api.ask(route.method, addressOf(route, route.example ?? {}), {
+      body: `"${"x".repeat(Math.max(route.bodyMax ?? 0, 2 * 1024 * 1024) + API_DEFAULTS.bodyMax)}"`,
+    });
+    expect([large.status, large.body.code]).toEqual([413, "too-large"]);
+  });
+});
+
+test("each route that answers `not-found` names a request that leads there", () => {
+  const careless = ROUTES.filter(
+    ({ path, refusals = [] }) =>
+      path.includes("{") && !refusals.some(({ code }) => code === "not-found" || code === "unavailable"),
+  );
+  // A port is open or not: there is none that is unknown.
+  expect(careless.map(nameOf)).toEqual(["GET /health/ports/{port}"]);
+});
