@@ -227,8 +227,8 @@ function retainedOf({ bus, core, gate }: Composition): ApiPorts["retained"] {
   };
 }
 
-function messagesOf({ core, policy, bus }: Composition): ApiPorts["messages"] {
-  const clients = new HttpClients(core, policy);
+function messagesOf({ core, doors, bus }: Composition): ApiPorts["messages"] {
+  const clients = new HttpClients(core, doors);
   return {
     publish: (caller, messages) => clients.publish(caller, messages),
     subscribe: (caller, subscriptions, reader) => clients.subscribe(caller, subscriptions, reader),

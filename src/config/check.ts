@@ -96,7 +96,7 @@ function checkGatewayNames(config: Config, report: Report): void {
     check(gateways, ["subscriptions", index, "gateways"], known);
   });
   config.hooks.modules.forEach(({ gateways }, index) => {
-    check(gateways, ["hooks", "modules", index, "gateways"]);
+    check(gateways, ["hooks", "modules", index, "gateways"], known);
   });
 }
 

@@ -6,10 +6,10 @@ import type { Client, ConnectAnswer, SessionRequest, SingleRequest } from "../co
 import type { Delivery } from "../contract/delivery.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
-import { Door } from "../door/door.ts";
+import type { Door } from "../door/door.ts";
+import type { Doors } from "../door/doors.ts";
 import { ChannelLoop, type Link } from "../drive/channel-loop.ts";
 import { type Duration, FOREVER, type Instant, NEVER, ZERO } from "../lib/time.ts";
-import type { Policy } from "../policy/policy.ts";
 
 /** The gateway and listener that rules know them by. */
 export const HTTP_GATEWAY = "http";
@@ -164,11 +164,11 @@ const linkOf = (peer: Peer): Link => ({
 
 export class HttpClients {
   readonly #core: Core;
-  readonly door: Door;
+  readonly #door: Door;
 
-  constructor(core: Core, policy: Policy) {
+  constructor(core: Core, doors: Doors) {
     this.#core = core;
-    this.door = new Door(core, policy.listener(HTTP_GATEWAY, HTTP_LISTENER));
+    this.#door = doors.open(HTTP_GATEWAY, HTTP_LISTENER);
   }
 
   /** Lets a caller in, has `act` done for it, and lets it out again. Throws `HttpRefusal`. */
@@ -232,7 +232,7 @@ export class HttpClients {
 
   #open({ address }: HttpCaller): { loop: ChannelLoop; channel: HttpChannel } {
     this.#core.tick();
-    const loop = new ChannelLoop(this.door, linkOf({ transport: "tcp", address, port: 0 }));
+    const loop = new ChannelLoop(this.#door, linkOf({ transport: "tcp", address, port: 0 }));
     loop.open({ open: (_peer, host) => new HttpChannel(host) });
     return { loop, channel: loop.channel as HttpChannel };
   }

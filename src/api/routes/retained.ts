@@ -153,7 +153,14 @@ export const retainedRoutes = [
     description: `Clears ${CLEAR_MAX} at most and says whether any are left: ask again until none are.`,
     query: Type.Object({
       filter: Type.String({ minLength: 1, description: "Which topics." }),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: CLEAR_MAX, default: CLEAR_MAX })),
+      limit: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: CLEAR_MAX,
+          default: CLEAR_MAX,
+          description: "How many at most.",
+        }),
+      ),
     }),
     answer: Type.Object({ cleared: Type.Integer(), more: Type.Boolean() }),
     example: { query: { filter: "room/9/#" } },
