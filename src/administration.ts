@@ -115,7 +115,7 @@ function tlsOf({ api: { tls } }: Config): ApiOptions["tls"] {
     key: tls.key,
     keyPassphrase: tls.keyPassphrase,
   } as Parameters<typeof readTlsFiles>[0]);
-  return { cert: cert!, key: key!, passphrase: tls.keyPassphrase };
+  return { cert: cert!, key: key!, passphrase: tls.keyPassphrase, minVersion: tls.minVersion };
 }
 
 function numbersOf({ core, sessions, bus, lifecycle }: Composition): Readonly<Record<string, number>> {

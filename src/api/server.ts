@@ -34,6 +34,7 @@ export interface TlsPair {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly passphrase?: string | undefined;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
 }
 
 export interface Api {
@@ -67,7 +68,7 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
       sendProblem(reply, problem("malformed-address", "the address holds a broken percent escape"));
     },
-    ...(tls === undefined ? {} : { https: { ...tls, minVersion: "TLSv1.2" } }),
+    ...(tls === undefined ? {} : { https: { ...tls } }),
   } as object) as unknown as FastifyInstance;
   const room = shareConnections(server.server, options.connections);
   const streams = new Streams(options.streams);

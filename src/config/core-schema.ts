@@ -132,6 +132,10 @@ const Api = Type.Object(
         keyPassphrase: Type.Optional(
           text({ description: "Passphrase of the key.", minLength: 1, [SECRET]: true }),
         ),
+        minVersion: choice(["TLSv1.2", "TLSv1.3"], {
+          description: "The oldest version that is spoken.",
+          default: "TLSv1.2",
+        }),
       },
       { description: "HTTPS instead of HTTP." },
     ),
