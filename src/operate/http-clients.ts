@@ -1,7 +1,7 @@
 /** Who publishes and subscribes over HTTP is a client like any other: behind the door, under ACL, limits and metrics. */
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import type { Answer, ClientId, Refusal } from "../contract/answers.ts";
-import type { Channel, ChannelHost, ChannelStatus, StopReason } from "../contract/channel.ts";
+import type { Channel, ChannelHost, StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer, SessionRequest, SingleRequest } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Peer } from "../contract/peer.ts";
@@ -134,8 +134,8 @@ class HttpChannel implements Channel {
     return NEVER;
   }
 
-  status(): ChannelStatus {
-    return { state: "connected", clientIds: this.client === undefined ? [] : [this.client.id] };
+  describe(): object {
+    return {};
   }
 
   #over(reason: string): void {
