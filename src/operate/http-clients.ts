@@ -134,6 +134,10 @@ class HttpChannel implements Channel {
     return NEVER;
   }
 
+  status(): string {
+    return "connected";
+  }
+
   describe(): object {
     return {};
   }
