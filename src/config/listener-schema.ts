@@ -17,7 +17,7 @@ const Limits = Type.Object(
       default: 50_000,
     }),
     connectionRate: countSetting({
-      description: "New connections a second; more are refused.",
+      description: "New connections a second; more wait (tcp.waiting), and are refused beyond that.",
       default: 5_000,
     }),
     messageRate: countSetting({
@@ -99,7 +99,12 @@ const ListenerTls = Type.Object(
 
 const Tcp = Type.Object(
   {
-    backlog: integer(1, 65_535, { description: "Connections waiting to be accepted.", default: 1_024 }),
+    backlog: integer(1, 65_535, { description: "Connections waiting to be accepted.", default: 4_096 }),
+    waiting: integer(0, 1_000_000, {
+      description:
+        "Connections of a burst that may wait, unread, for limits.connectionRate, as long as handshakeTimeout; what is above is refused.",
+      default: 16_384,
+    }),
     noDelay: flag({ description: "Send small packets at once (TCP_NODELAY).", default: true }),
     highWaterMark: sizeSetting({
       description: "Bytes queued for one slow reader before it gets no further messages.",

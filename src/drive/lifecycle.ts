@@ -95,7 +95,11 @@ export class Lifecycle {
       const common = { gateway, name, door };
       if (stream !== undefined) {
         const runtime = new StreamRuntime(this.#core, door, endpoint, this.#schedule);
-        const listening = await this.#openers.stream(stream, runtime.accept, note);
+        const listening = await this.#openers.stream(
+          { ...stream, roomIn: runtime.roomIn },
+          runtime.accept,
+          note,
+        );
         this.#opened.add({ ...common, listening, datagrams: undefined });
       } else if (datagram !== undefined) {
         const defer = (run: () => void): void => this.#openers.defer(run);

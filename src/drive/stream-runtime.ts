@@ -3,6 +3,7 @@ import type { Peer } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import { copyOf } from "../lib/bytes.ts";
+import type { Duration } from "../lib/time.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import { lendSlab, returnSlab, SLAB_SIZES } from "./slabs.ts";
@@ -230,6 +231,12 @@ export class StreamRuntime {
     this.#endpoint = endpoint;
     this.schedule = schedule;
   }
+
+  /** How long until the connection rate has room for one more. */
+  readonly roomIn = (): Duration => {
+    this.core.tick();
+    return this.#door.policy.roomIn(this.core.now);
+  };
 
   /** Called for each accepted connection; undefined refuses it. */
   readonly accept = (connection: StreamConnection): StreamReceiver | undefined => {

@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
+import { AcceptLine } from "./accept-line.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { type Descriptors, descriptors as ofProcess } from "./descriptors.ts";
@@ -10,6 +11,8 @@ import { TlsLayer } from "./tls.ts";
 import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
+/** Connections that may wait for their turn, when the options do not say. */
+const WAITING_MAX = 16_384;
 /** Connections in the middle of a handshake, when the options do not say. */
 const HANDSHAKES_MAX = 1000;
 
@@ -21,10 +24,17 @@ export async function listenStream(
   descriptors: Descriptors = ofProcess,
 ): Promise<Listening> {
   const layers = new Layers(options, accept, note);
-  const server = createServer(socketOptions(options));
+  const { waiting = WAITING_MAX, handshakeTimeout: patience, roomIn } = options;
+  const line = new AcceptLine(
+    { places: waiting, patience, roomIn },
+    (socket) => layers.accepted(socket),
+    note,
+  );
+  // Nothing is read from a socket before somebody listens to it: a thousand that wait hold nothing.
+  const server = createServer({ ...socketOptions(options), pauseOnConnect: true });
   server.on("connection", (socket) => {
     if (descriptors.admits(descriptorOf(socket))) {
-      layers.accepted(socket);
+      line.offer(socket);
       return;
     }
     socket.on("error", () => {}).destroy();
@@ -45,6 +55,7 @@ export async function listenStream(
     address: bound.address,
     port: bound.port,
     close: () => {
+      line.close();
       layers.close();
       // Its callback would wait for the last connection; the port is free after one turn of the loop.
       server.close();
@@ -83,6 +94,12 @@ class Layers {
   }
 
   accepted(socket: Socket): void {
+    this.#receive(socket);
+    // Whoever takes it listens by now.
+    socket.resume();
+  }
+
+  #receive(socket: Socket): void {
     const { transport, proxyProtocol } = this.#options;
     if (transport === "tcp" && !proxyProtocol) this.#offerPlain(socket);
     else {

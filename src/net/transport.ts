@@ -92,6 +92,10 @@ export interface TlsOptions {
 }
 
 export interface StreamListenerOptions {
+  /** Connections that may wait, unread, until `roomIn` has room for them. */
+  readonly waiting?: number;
+  /** How long until one more connection may be taken. */
+  readonly roomIn?: () => Duration;
   readonly transport: "tcp" | "tls" | "ws" | "wss";
   readonly bind: string;
   readonly port: number;

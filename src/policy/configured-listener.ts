@@ -2,7 +2,7 @@ import type { QoS } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
-import type { Instant } from "../lib/time.ts";
+import type { Duration, Instant } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";
 import { type Applicant, anonymousLogin, isStillKnown, type Login, runChain } from "./authentication.ts";
@@ -84,6 +84,10 @@ export class ConfiguredListener implements ListenerPolicy {
     const allowed = this.allows(peer, now);
     if (allowed !== "accepted") return allowed;
     return this.#connections.tryTake(1, now) ? "accepted" : "congested";
+  }
+
+  roomIn(now: Instant): Duration {
+    return this.#connections.until(1, now);
   }
 
   authenticate(

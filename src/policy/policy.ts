@@ -55,6 +55,8 @@ export interface ListenerPolicy {
   allows(peer: Pick<Peer, "address">, now: Instant): "accepted" | Refusal;
   /** A new connection or a first datagram: access rules of the listener, ban list, connection rate. */
   admit(peer: Peer, now: Instant): "accepted" | Refusal;
+  /** How long until the connection rate has room for one more. */
+  roomIn(now: Instant): Duration;
   /** Runs the chain. At once where it can; a promise where a password must be hashed. */
   authenticate(
     request: Credentials,

@@ -25,7 +25,7 @@ import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
 import type { Hook } from "#core/hooks/plugin.ts";
-import { after, type Duration, days, FOREVER, type Instant, seconds } from "#core/lib/time.ts";
+import { after, type Duration, days, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
@@ -323,6 +323,7 @@ export function permissive(
     limits: { ...UNLIMITED, ...limits },
     allows: () => "accepted",
     admit: () => "accepted",
+    roomIn: () => ZERO,
     authenticate: (request, peer): Verdict => {
       const identity: Identity = {
         gateway,

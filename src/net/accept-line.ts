@@ -1,0 +1,118 @@
+import type { Socket } from "node:net";
+import type { Note } from "../contract/note.ts";
+import { FairLine } from "../lib/fair-line.ts";
+import type { Duration } from "../lib/time.ts";
+import { timerLength } from "../lib/timer-length.ts";
+
+interface Waiting {
+  readonly socket: Socket;
+  readonly since: number;
+}
+
+export interface AcceptLineOptions {
+  /** How many may wait. */
+  readonly places: number;
+  /** How long one may wait, in milliseconds. */
+  readonly patience: number;
+  /** How long until there is room for one more; 0: now. Without, nobody ever waits. */
+  readonly roomIn: (() => Duration) | undefined;
+}
+
+/** How often it is said that connections wait, in milliseconds. */
+const SAY_AGAIN = 60_000;
+
+/**
+ * Connections of a burst, accepted and not yet read from, until the rate at which connections are taken has room for
+ * them: addresses take turns. Who would be one too many is refused.
+ */
+export class AcceptLine {
+  readonly #options: AcceptLineOptions;
+  readonly #accept: (socket: Socket) => void;
+  readonly #note: (note: Note) => void;
+  readonly #line = new FairLine<Waiting>();
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #waitSayAt = 0;
+  #refusalsSayAt = 0;
+  /** Refused since it was said last. */
+  #unsaid = 0;
+
+  constructor(options: AcceptLineOptions, accept: (socket: Socket) => void, note: (note: Note) => void) {
+    this.#options = options;
+    this.#accept = accept;
+    this.#note = note;
+  }
+
+  get length(): number {
+    return this.#line.length;
+  }
+
+  offer(socket: Socket): void {
+    const wait = this.#options.roomIn?.() ?? 0;
+    // A rate of nothing at all is the policy's to refuse.
+    if (wait === Number.POSITIVE_INFINITY || (wait <= 0 && this.#line.length === 0)) {
+      this.#accept(socket);
+      return;
+    }
+    const address = socket.remoteAddress ?? "";
+    let loser: Waiting | undefined;
+    if (this.#line.length >= this.#options.places) {
+      loser = this.#line.makeRoomFor(address);
+      if (loser === undefined) {
+        this.#refuse(socket);
+        return;
+      }
+    }
+    if (loser !== undefined) this.#refuse(loser.socket);
+    socket.on("error", ignore);
+    this.#line.push(address, "", { socket, since: performance.now() });
+    this.#sayWaiting();
+    this.#expect(wait);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) next.socket.destroy();
+  }
+
+  #expect(wait: number): void {
+    this.#timer ??= setTimeout(this.#goOn, timerLength(Math.max(1, wait) as Duration));
+  }
+
+  readonly #goOn = (): void => {
+    this.#timer = undefined;
+    const oldest = performance.now() - this.#options.patience;
+    while (this.#line.length > 0) {
+      const wait = this.#options.roomIn?.() ?? 0;
+      if (wait > 0) {
+        this.#expect(wait);
+        return;
+      }
+      const { socket, since } = this.#line.shift()!;
+      if (since < oldest) this.#refuse(socket);
+      else if (!socket.destroyed) {
+        socket.off("error", ignore);
+        this.#accept(socket);
+      }
+    }
+  };
+
+  #refuse(socket: Socket): void {
+    socket.on("error", ignore).destroy();
+    this.#unsaid++;
+    if (performance.now() < this.#refusalsSayAt) return;
+    this.#refusalsSayAt = performance.now() + SAY_AGAIN;
+    const fix = "raise limits.connectionRate, or tcp.waiting where bursts are short";
+    this.#note({ level: "warn", event: "connections-refused", detail: { refused: this.#unsaid, fix } });
+    this.#unsaid = 0;
+  }
+
+  #sayWaiting(): void {
+    if (performance.now() < this.#waitSayAt) return;
+    this.#waitSayAt = performance.now() + SAY_AGAIN;
+    const fix = "more come than limits.connectionRate takes: they wait, unread";
+    this.#note({ level: "info", event: "connections-wait", detail: { waiting: this.#line.length, fix } });
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,90 @@
+import { createConnection, Socket } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import type { Note } from "#core/contract/note.ts";
+import { type Duration, milliseconds, ZERO } from "#core/lib/time.ts";
+import { AcceptLine } from "#core/net/accept-line.ts";
+import { listenStream } from "#core/net/listen.ts";
+import type { Listening, StreamListenerOptions } from "#core/net/transport.ts";
+import { Recorder, streamOptions } from "./support.ts";
+
+const open: { close(): unknown }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close();
+});
+
+/** A listener with a rate that the test decides. */
+async function listener(changes: Partial<StreamListenerOptions> = {}) {
+  const recorder = new Recorder();
+  const notes: Note[] = [];
+  const rate = { room: 0 };
+  const roomIn = (): Duration => (rate.room > 0 ? ZERO : milliseconds(1));
+  const accept = (connection: Parameters<Recorder["accept"]>[0]) => {
+    rate.room--;
+    return recorder.accept(connection);
+  };
+  const options = streamOptions({ handshakeTimeout: milliseconds(60_000), roomIn, ...changes });
+  const listening: Listening = await listenStream(options, accept, (note) => notes.push(note));
+  open.push(listening);
+  const dial = (from = "127.0.0.1"): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = createConnection({ port: listening.port, host: "127.0.0.1", localAddress: from });
+      socket.on("error", () => {});
+      socket.on("connect", () => resolve(socket));
+      open.push({ close: () => socket.destroy() });
+    });
+  return { recorder, notes, rate, dial };
+}
+
+const until = async (true_: () => boolean): Promise<void> => {
+  while (!true_()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
+
+test("connections of a burst wait until the rate has room, with what they have sent, and it is said once", async () => {
+  const { recorder, notes, rate, dial } = await listener();
+  const sockets = await Promise.all(Array.from({ length: 50 }, () => dial()));
+  for (const socket of sockets) socket.write("x");
+  await until(() => notes.length > 0);
+  expect(recorder.connections.length).toBe(0);
+  rate.room = 20;
+  await until(() => recorder.connections.length === 20);
+  rate.room = 1_000;
+  await until(() => recorder.connections.length === 50 && recorder.bytes.length === 50);
+  expect(recorder.closes).toEqual([]);
+  expect(notes.map(({ event }) => event)).toEqual(["connections-wait"]);
+});
+
+test("those of one address make no other wait for more than its turn", async () => {
+  const rate = { room: 0 };
+  const accepted: (string | undefined)[] = [];
+  const roomIn = (): Duration => (rate.room > 0 ? ZERO : milliseconds(1));
+  const line = new AcceptLine(
+    { places: 100, patience: 60_000, roomIn },
+    ({ remoteAddress }) => {
+      rate.room--;
+      accepted.push(remoteAddress);
+    },
+    () => {},
+  );
+  open.push(line);
+  const offer = (address: string) =>
+    line.offer(Object.defineProperty(new Socket(), "remoteAddress", { value: address }));
+  for (let count = 0; count < 50; count++) offer("127.0.0.2");
+  offer("127.0.0.3");
+  rate.room = 2;
+  await until(() => accepted.length === 2);
+  expect([accepted.sort(), line.length]).toEqual([["127.0.0.2", "127.0.0.3"], 49]);
+});
+
+test("what is one too many is refused, of the address that has most, and that is said once", async () => {
+  const { recorder, notes, rate, dial } = await listener({ waiting: 10 });
+  const many = await Promise.all(Array.from({ length: 30 }, () => dial("127.0.0.2")));
+  let refused = 0;
+  for (const socket of many) socket.on("close", () => refused++).resume();
+  await until(() => refused === 20);
+  await dial("127.0.0.3");
+  await until(() => refused === 21);
+  rate.room = 1_000;
+  await until(() => recorder.connections.length === 10);
+  expect(recorder.connections.some(({ peer }) => peer.address === "127.0.0.3")).toBe(true);
+  expect(notes.map(({ event }) => event)).toEqual(["connections-wait", "connections-refused"]);
+});
