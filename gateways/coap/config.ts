@@ -100,6 +100,11 @@ const credentials = Type.Object(
   { description: "Credentials in the query of single requests.", default: {}, additionalProperties: false },
 );
 
+const operator = Type.Object(
+  { results: count("Requests to clients that are remembered with their results.", 1000, 1, 100_000) },
+  { description: "Requests of operators to connected clients.", default: {}, additionalProperties: false },
+);
+
 /** Options of the CoAP gateway; its listeners, mountpoint and rates are the core's. */
 export const schema = Type.Object({
   publish,
@@ -108,6 +113,7 @@ export const schema = Type.Object({
   forms,
   collection,
   credentials,
+  operator,
   topicPrefix: Type.String({
     description: "First path segment of publish and subscribe.",
     default: "ps",

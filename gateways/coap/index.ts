@@ -2,7 +2,7 @@ import type { GatewayModule } from "#core/contract/gateway.ts";
 import { CollectionSite } from "./collection/site.ts";
 import { Topics } from "./collection/topics.ts";
 import { type CoapConfig, schema } from "./config.ts";
-import { CoapDescription } from "./operator.ts";
+import { CoapDescription, CoapOperations } from "./operator.ts";
 import { Connections } from "./pubsub/connections.ts";
 import { PubSubSite } from "./pubsub/site.ts";
 import { createCoapEndpoint } from "./stack/endpoint.ts";
@@ -38,6 +38,7 @@ export const coap: GatewayModule<CoapConfig> = {
     ];
     return {
       endpoint: () => createCoapEndpoint(sites(), config.stack, host),
+      operations: new CoapOperations(host, () => config.operator.results),
       reload: (next) => void Object.assign(config, next),
       stop: () => topics.close(),
     };

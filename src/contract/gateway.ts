@@ -1,6 +1,7 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Alarms } from "../lib/alarm.ts";
 import type { ClientId } from "./answers.ts";
+import type { Channel } from "./channel.ts";
 import type { Will } from "./client.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Counter, Note } from "./note.ts";
@@ -21,6 +22,8 @@ export interface GatewayHost {
   listFiles(folder: string): readonly string[];
   /** What gateways that were opened before this one offer under a name (`Gateway.offers`): LwM2M's CoAP sites. */
   offered(name: string): readonly unknown[];
+  /** The channel of a client of this gateway that is connected. */
+  channelOf(clientId: ClientId): Channel | undefined;
   /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
   remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
   /** For what belongs to no channel. */

@@ -77,6 +77,7 @@ export class Gateways implements Iterable<[string, RunningGateway]> {
         this.#asked.set(part, asking.add(name));
         return this.#offered.get(part)?.parts ?? [];
       },
+      channelOf: (clientId) => core.directory.find(name, clientId)?.client?.loop.channel,
       remembered: () => core.engine.memos(name),
       alarms: core.alarms,
       lastWord: (clientId, word, memo, said) => core.engine.lastWord(name, clientId, word, memo, said),

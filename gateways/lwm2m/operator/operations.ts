@@ -4,6 +4,7 @@
  * is out of reach when it is heard again.
  */
 import { CallbackAlarm } from "#core/lib/alarm.ts";
+import { RecentMap } from "#core/lib/recent-map.ts";
 import { after, type Instant, seconds } from "#core/lib/time.ts";
 import { isError } from "#gateways/coap/stack/message/codes.ts";
 import { type Command, readCommand } from "../commands/command.ts";
@@ -55,14 +56,17 @@ export interface Lwm2mOperations {
 
 export class DeviceOperations implements Lwm2mOperations {
   readonly #shared: Shared;
-  /** By id, oldest first. */
-  readonly #requests = new Map<string, OperatorRequest>();
+  readonly #requests: RecentMap<string, OperatorRequest>;
   /** Of devices that are out of reach, by endpoint name. */
   readonly #away = new Map<string, OperatorRequest[]>();
   #awayCount = 0;
 
   constructor(shared: Shared) {
     this.#shared = shared;
+    this.#requests = new RecentMap(
+      () => shared.config.operator.results,
+      ({ result }) => result.state === "waiting",
+    );
     shared.devices.onArrival = (device, now) => this.#arrived(device, now);
   }
 
@@ -100,7 +104,7 @@ export class DeviceOperations implements Lwm2mOperations {
     const { ttl } = command.value;
     const wait = ttl === undefined ? this.#shared.config.commands.ttl : seconds(ttl);
     const request = new OperatorRequest({ id, endpoint, command: command.value, wait }, this);
-    this.#remember(request);
+    this.#requests.set(id, request);
     // Not from within whoever asks: a channel has one input at a time, and the time comes with it.
     this.#shared.host.alarms.arm(request.alarm, 0 as Instant);
     return { ok: true, id };
@@ -117,16 +121,6 @@ export class DeviceOperations implements Lwm2mOperations {
   #registered(endpoint: string): Registration | undefined {
     const { devices, remembered } = this.#shared;
     return devices.at(endpoint)?.registration ?? remembered.named(endpoint)?.registration;
-  }
-
-  #remember(request: OperatorRequest): void {
-    this.#requests.set(request.id, request);
-    for (const [id, oldest] of this.#requests) {
-      if (this.#requests.size <= this.#shared.config.operator.results) return;
-      // Those that wait are worth more than what has been answered.
-      if (oldest.result.state !== "waiting" || this.#requests.size > 2 * this.#shared.config.operator.results)
-        this.#requests.delete(id);
-    }
   }
 
   /** The gateway ends: what waits for devices out of reach waits no more. */
