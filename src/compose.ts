@@ -23,6 +23,7 @@ import { ListenError } from "./net/transport.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
+import { Refusals } from "./observe/refusals.ts";
 import type { OpenedHook } from "./open-hooks.ts";
 import { Clients } from "./operate/clients.ts";
 import { GatewayControl } from "./operate/gateways.ts";
@@ -54,6 +55,7 @@ export interface Composition extends CoreParts {
   readonly kept: OpenedStore | undefined;
   readonly operator: Operator;
   readonly events: Required<CoreEvents>[];
+  readonly refusals: Refusals;
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
@@ -86,6 +88,8 @@ export function compose(
   const events: Required<CoreEvents>[] = [];
   let journal: DurableState | undefined;
   const notes = noteBook(log, metrics);
+  const count = metrics.family("refusals", "What was refused", ["gateway", "what", "reason"]);
+  const refusals = new Refusals(log, count);
   const parts = buildCore(config, {
     clock,
     policy,
@@ -93,6 +97,7 @@ export function compose(
     random: (length) => randomBytes(length),
     counters: (gateway) => metrics.counters(gateway),
     note: (now, gateway, note, about) => notes.write(gateway, note, now, about),
+    refused: (now, to, refused) => refusals.note(to, refused, now),
     events: toAll(events),
     healthy: () => kept?.store.failure === undefined,
     readFile: (path) => readFileSync(locate(path)),
@@ -141,6 +146,7 @@ export function compose(
     metrics,
     kept,
     events,
+    refusals,
     operator: {
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),

@@ -23,6 +23,7 @@ import { EmbeddedEngine } from "./session/embedded-engine.ts";
 import type { SessionEngine } from "./session/engine.ts";
 import type { SessionJournal } from "./session/journal.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
+import { Tracing } from "./trace/tracing.ts";
 
 export interface CoreOptions {
   readonly bus: EmbeddedBusOptions & { readonly delayed: DelayedLimits };
@@ -48,6 +49,7 @@ export interface Surroundings extends GatewaySurroundings {
   /** Bytes that nobody can guess. */
   random(length: number): Uint8Array;
   note(now: Instant, ...note: Parameters<Core["note"]>): void;
+  refused(now: Instant, ...refused: Parameters<Core["refused"]>): void;
   readonly events: CoreEvents;
   healthy(): boolean;
   keeping?(turn: Turn): Keeping;
@@ -66,6 +68,7 @@ export interface CoreParts {
   readonly doors: Doors;
   readonly gateways: Gateways;
   readonly judgement: Judgement;
+  readonly tracing: Tracing;
 }
 
 export function buildCore(options: CoreOptions, surroundings: Surroundings): CoreParts {
@@ -112,11 +115,23 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     note(...note) {
       surroundings.note(this.now, ...note);
     },
+    trace: undefined,
+    refused(...refused) {
+      surroundings.refused(this.now, ...refused);
+      this.trace?.refused(...refused);
+    },
     events: surroundings.events,
     healthy: surroundings.healthy,
   };
   const doors = new Doors(core, policy);
   const judgement = new Judgement(core, policy, () => doors);
   const gateways = new Gateways(core, surroundings);
-  return { core, deadlines, bus, gate, sessions, sessionCounters, doors, gateways, judgement };
+  const tracing = new Tracing({
+    core,
+    gate,
+    sessions: context,
+    dissectors: (gateway, of) => gateways.dissector(gateway, of),
+    now: () => clock.now(),
+  });
+  return { core, deadlines, bus, gate, sessions, sessionCounters, doors, gateways, judgement, tracing };
 }

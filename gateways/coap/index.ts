@@ -6,6 +6,7 @@ import { CoapDescription, CoapOperations } from "./operator.ts";
 import { Connections } from "./pubsub/connections.ts";
 import { PubSubSite } from "./pubsub/site.ts";
 import { createCoapEndpoint } from "./stack/endpoint.ts";
+import { CoapDissector } from "./stack/message/dissector.ts";
 import { COAP_SITES, type Site } from "./stack/site.ts";
 
 /** CoAP over UDP, DTLS, TCP, TLS and WebSocket. */
@@ -25,6 +26,7 @@ export const coap: GatewayModule<CoapConfig> = {
   describes: CoapDescription,
   // What listeners are made from.
   restart: ["stack", "topicPrefix", "forms.collection", "collection"],
+  dissector: (of) => new CoapDissector(of),
   open(given, host) {
     // All that serve requests look at it, so that what a reload puts in is in force at once.
     const config = { ...given };

@@ -2,6 +2,7 @@ import type { Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayHost, GatewayModule } from "#core/contract/gateway.ts";
 import type { GatewayOperations } from "#core/contract/operations.ts";
 import { createCoapEndpoint } from "#gateways/coap/stack/endpoint.ts";
+import { CoapDissector } from "#gateways/coap/stack/message/dissector.ts";
 import { COAP_SITES } from "#gateways/coap/stack/site.ts";
 import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
@@ -130,5 +131,6 @@ export const lwm2m: GatewayModule<Lwm2mConfig> = {
   describes: DeviceDescription,
   // What listeners are made from, and what registrations have taken over already.
   restart: ["stack", "shareCoapListeners", "versions", "objectLists", "commandQos", "topics"],
+  dissector: (of) => new CoapDissector(of),
   open: (config, host): Lwm2m => new Lwm2mGateway(config, host),
 };

@@ -17,7 +17,16 @@ const MALFORMED: Route = { to: "nobody", why: "malformed" };
 const NOT_FOR_US: Route = { to: "nobody", why: "not from a client" };
 const LIMITED: Route = { to: "nobody", why: "answered too often" };
 const TOO_LONG: Route = { to: "nobody", why: "too long" };
-const NOT_A_FORWARDER: Route = { to: "nobody", why: "no forwarder is listed at this address" };
+const NOT_A_FORWARDER: Route = {
+  to: "nobody",
+  why: "gateways.mqtt-sn.forwarders lists no forwarder at this address",
+  refusal: "forbidden",
+};
+const NOT_UNCONNECTED: Route = {
+  to: "nobody",
+  why: "gateways.mqtt-sn lets nobody at this address publish without a connection (QoS -1)",
+  refusal: "forbidden",
+};
 const GO_AWAY: Route = { to: "sender", bytes: encodeBare(p.DISCONNECT) };
 
 export class MqttSnEndpoint implements Endpoint {
@@ -73,7 +82,7 @@ export class MqttSnEndpoint implements Endpoint {
         return TO_OWN_CHANNEL;
       case p.PUBLISH:
         if (packet.value.qos !== -1) break;
-        return this.#setup.mayPublishUnconnected(datagram.address) ? TO_OWN_CHANNEL : NOT_FOR_US;
+        return this.#setup.mayPublishUnconnected(datagram.address) ? TO_OWN_CHANNEL : NOT_UNCONNECTED;
       case p.CONNACK:
       case p.WILLTOPICREQ:
       case p.WILLMSGREQ:

@@ -1,6 +1,7 @@
 /** The MQTT-SN gateway as the composition root sees it. */
 import type { GatewayModule } from "#core/contract/gateway.ts";
 import { type MqttSnConfig, mqttSnSchema } from "./config.ts";
+import { MqttSnDissector } from "./dissector.ts";
 import { MqttSnEndpoint } from "./endpoint.ts";
 import { MqttSnDescription } from "./operator.ts";
 import { Setup } from "./setup.ts";
@@ -16,6 +17,7 @@ export const mqttSn: GatewayModule<MqttSnConfig> = {
   ],
   anyTopic: true,
   describes: MqttSnDescription,
+  dissector: () => new MqttSnDissector(),
   open(config, host) {
     const setup = new Setup(config, host);
     return {

@@ -3,6 +3,7 @@ import type { GatewayModule } from "#core/contract/gateway.ts";
 import { MqttChannel } from "./channel.ts";
 import { type MqttConfig, schema } from "./config.ts";
 import { mqttCounters } from "./counters.ts";
+import { MqttDissector } from "./dissector.ts";
 import { MqttDescription } from "./operator.ts";
 
 /** MQTT 3.1, 3.1.1 and 5.0 over TCP, TLS and WebSocket. */
@@ -16,6 +17,7 @@ export const mqtt: GatewayModule<MqttConfig> = {
   anyTopic: true,
   // Without the subprotocol a WebSocket is let in too: some clients never name one (MQTT 5 §6).
   websocket: () => ({ subprotocols: ["mqtt", "mqttv3.1"], subprotocolRequired: false, frames: "binary" }),
+  dissector: (of) => new MqttDissector(of),
   open(config, host) {
     const counters = mqttCounters(host);
     let options = config;

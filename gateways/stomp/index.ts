@@ -3,6 +3,7 @@ import { StompChannel } from "./channel.ts";
 import { type StompConfig, stompSchema } from "./config.ts";
 import type { Settings } from "./connection.ts";
 import { Destinations } from "./destinations.ts";
+import { StompDissector } from "./dissector.ts";
 import { StompDescription } from "./operator.ts";
 import { openSockJs, sockJsPaths } from "./sockjs.ts";
 
@@ -21,6 +22,7 @@ export const stomp: GatewayModule<StompConfig> = {
   // The paths belong to the listeners; of all else a connection keeps what it was told when it began.
   restart: ["sockjs"],
   describes: StompDescription,
+  dissector: ({ peer }, { sockjs }) => new StompDissector(sockJsPaths(sockjs)(peer.path)),
   open(config, host): Gateway<StompConfig> {
     const counters = {
       messages: host.counter("messages", "MESSAGE frames sent"),

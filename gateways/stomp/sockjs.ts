@@ -4,6 +4,7 @@ import type { Client, ConnectAnswer, ConnectRequest } from "#core/contract/clien
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Note } from "#core/contract/note.ts";
 import type { Peer } from "#core/contract/peer.ts";
+import type { Refused } from "#core/contract/refused.ts";
 import { lossyText, utf8 } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, seconds } from "#core/lib/time.ts";
 import type { StompConfig } from "./config.ts";
@@ -90,6 +91,10 @@ class SockJsHost implements ChannelHost {
 
   note(note: Note): void {
     this.#host.note(note);
+  }
+
+  refused(refused: Refused): void {
+    this.#host.refused(refused);
   }
 
   random(length: number): Uint8Array {

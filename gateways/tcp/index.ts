@@ -3,6 +3,7 @@ import type { Gateway, GatewayModule, SettingProblem } from "#core/contract/gate
 import { TcpChannel } from "./channel.ts";
 import { type TcpConfig, tcpSchema } from "./config.ts";
 import { countersOf } from "./counters.ts";
+import { RawDissector, TcpDissector } from "./dissector.ts";
 import { packetDialect } from "./packet-dialect.ts";
 import { patternProblem, RawDialects } from "./raw-dialect.ts";
 
@@ -19,6 +20,8 @@ export const tcp: GatewayModule<TcpConfig> = {
   }),
   anyTopic: true,
   check,
+  dissector: ({ listener }, { raw }) =>
+    raw.some((one) => one.listener === listener) ? new RawDissector() : new TcpDissector(),
   open(config, host): Gateway<TcpConfig> {
     const counters = countersOf(host);
     let options = config;

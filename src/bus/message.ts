@@ -41,6 +41,8 @@ export class Message {
   declinable = false;
   /** A member of a shared subscription was handed it and left it behind, for this one (STOMP's `redelivered`). */
   redelivered = false;
+  /** What set it off, by its number in a trace; 0 while none runs. */
+  cause = 0;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
   encodings: unknown[] | undefined = undefined;
   /** Made once, so that a message that waits in many queues is held, and stored, once. */
@@ -106,6 +108,7 @@ export class Message {
     copy.publisher = this.publisher;
     copy.declinable = this.declinable;
     copy.redelivered = this.redelivered;
+    copy.cause = this.cause;
     return copy;
   }
 }

@@ -16,6 +16,7 @@ import type { Client, ConnectAnswer, ConnectRequest } from "./client.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Note } from "./note.ts";
 import type { Peer } from "./peer.ts";
+import type { Refused } from "./refused.ts";
 
 /** Why the core ends a channel; the channel says goodbye in its protocol and the core closes. */
 export type StopReason =
@@ -75,6 +76,8 @@ export interface ChannelHost {
   /** Runs as an input of this channel, now or behind the one that runs: for what another channel causes here. */
   turn(run: (now: Instant) => void): void;
   note(note: Note): void;
+  /** Something was refused that no other part of the core has refused. */
+  refused(refused: Refused): void;
   random(length: number): Uint8Array;
   /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */
   close(reason: string): void;

@@ -1,4 +1,5 @@
 import type { Duration, Instant } from "../lib/time.ts";
+import type { Refusal } from "./answers.ts";
 import type { Channel, ChannelHost } from "./channel.ts";
 import type { Peer } from "./peer.ts";
 
@@ -27,7 +28,8 @@ export type Route =
       readonly bytes: Uint8Array /** And to the beacon's addresses. */;
       readonly broadcast?: boolean;
     }
-  | { readonly to: "nobody"; readonly why: string };
+  /** With `refusal` it is written down as one. */
+  | { readonly to: "nobody"; readonly why: string; readonly refusal?: Refusal };
 
 /** One listener's shared part. */
 export interface Endpoint {

@@ -3,6 +3,7 @@ import type { Alarms } from "../lib/alarm.ts";
 import type { ClientId } from "./answers.ts";
 import type { Channel } from "./channel.ts";
 import type { Will } from "./client.ts";
+import type { Dissected, Dissector } from "./dissection.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Counter, Note } from "./note.ts";
 import type { GatewayOperations } from "./operations.ts";
@@ -111,5 +112,7 @@ export interface GatewayModule<Config> {
   readonly anyTopic?: boolean;
   /** Protocol names that devices may agree on over DTLS (ALPN, RFC 7301); without, what they offer is ignored. */
   readonly protocolNames?: readonly string[];
+  /** Reads what goes over one channel, for a trace; without it that shows octets, and hides them all. */
+  dissector?(of: Dissected, config: Config): Dissector;
   open(config: Config, host: GatewayHost): Gateway<Config>;
 }

@@ -21,6 +21,7 @@ import type {
 import type { Client, ConnectAnswer, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
+import type { AskedFor } from "../contract/refused.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
@@ -31,6 +32,7 @@ import type { Arrival } from "./core.ts";
 import type { Listed } from "./directory.ts";
 import type { Door } from "./door.ts";
 import { Rates } from "./rates.ts";
+import { whyNot } from "./why-not.ts";
 
 /** How a client stands on the bus. */
 export interface Standing {
@@ -40,6 +42,8 @@ export interface Standing {
   readonly aggregate: Aggregate | undefined;
   readonly single?: boolean;
 }
+
+type Published = Pick<Message, "topic" | "qos" | "retain">;
 
 /** One client behind the door: every check that policy and limits ask for, then the bus and the session. */
 export class BusClient implements Client, EngineClient {
@@ -153,8 +157,8 @@ export class BusClient implements Client, EngineClient {
     this.loop.found(ticket, answer);
   }
 
-  #due<Given>(answer: Given): Given {
-    if (answer === "pending") this.loop.asked();
+  #due<Given>(answer: Given, ticket: Ticket): Given {
+    if (answer === "pending") this.loop.asked(ticket);
     return answer;
   }
 
@@ -163,7 +167,7 @@ export class BusClient implements Client, EngineClient {
   }
 
   kept(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.#due(this.committed(ticket, since));
+    return this.#due(this.committed(ticket, since), ticket);
   }
 
   /** What follows are the steps that a hook may stand in the way of (`HookedClient`): all checks have passed. */
@@ -179,15 +183,51 @@ export class BusClient implements Client, EngineClient {
     const refusal = this.#refuse(message);
     if (refusal !== undefined) {
       core.counters.messagesRefused.value++;
+      this.#refusedPublish("publish", refusal, message);
       return refusal;
     }
     core.counters.messagesReceived[message.qos].value++;
-    return this.#due(this.pass(message, ticket));
+    core.trace?.publishing(message);
+    const answer = this.pass(message, ticket);
+    if (answer !== "accepted" && answer !== "no-subscribers" && answer !== "pending")
+      this.#refusedPublish("publish", answer, message, "a hook");
+    return this.#due(answer, ticket);
   }
 
-  mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal {
+  mayPublish(topic: string, qos: QoS, retain: boolean, what: AskedFor = "publish"): "accepted" | Refusal {
     if (this.ended) return "unavailable";
-    return this.#checkTopic(topic, qos, retain) ?? "accepted";
+    const refusal = this.#checkTopic(topic, qos, retain);
+    if (refusal === undefined) return "accepted";
+    this.#refusedPublish(what, refusal, { topic, qos, retain });
+    return refusal;
+  }
+
+  /** `forbids`: who has, where it is not the rules. */
+  #refusedPublish(
+    what: AskedFor,
+    refusal: Refusal,
+    { topic, qos, retain }: Published,
+    forbids?: string,
+  ): void {
+    const meant = { action: "publish", identity: this.identity, topic, qos, retain } as const;
+    this.#refused(what, topic, refusal, () => whyNot(this.door, refusal, meant, forbids));
+  }
+
+  #refusedFilter(what: AskedFor, refusal: Refusal, filter: string, qos: QoS, forbids?: string): void {
+    const meant = { action: "subscribe", identity: this.identity, filter, qos } as const;
+    this.#refused(what, filter, refusal, () => whyNot(this.door, refusal, meant, forbids));
+  }
+
+  /** Says what this client was refused. */
+  #refused(what: AskedFor, asked: string, refusal: Refusal, by: () => string): void {
+    // What comes of an ask that crossed the client's end is nobody's refusal.
+    if (this.ended) return;
+    const { gateway, listener, clientId, username, peer } = this.identity;
+    const { address, port } = peer;
+    this.loop.core.refused(
+      { gateway, listener, address, port, clientId, username },
+      { what, asked, refusal, by },
+    );
   }
 
   #refuse(message: Message): Refusal | undefined {
@@ -252,9 +292,14 @@ export class BusClient implements Client, EngineClient {
 
   subscribe(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     if (this.ended) return "unavailable";
-    if (this.single) return "forbidden";
-    const refusal = this.#checkFilter(asked, options.qos);
-    return refusal ?? this.#due(this.enrol(asked, options, ticket));
+    const refusal = this.single ? "forbidden" : this.#checkFilter(asked, options.qos);
+    const answer = refusal ?? this.enrol(asked, options, ticket);
+    if (typeof answer === "string" && answer !== "pending") {
+      const forbids = refusal === undefined ? "a hook" : undefined;
+      this.#refusedFilter("subscribe", answer, asked, options.qos, forbids);
+    }
+    this.loop.core.trace?.stepped(this, "subscribe", asked, answer);
+    return this.#due(answer, ticket);
   }
 
   protected enrol(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
@@ -268,7 +313,10 @@ export class BusClient implements Client, EngineClient {
   }
 
   unsubscribe(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    return this.ended ? "unavailable" : this.#due(this.withdraw(asked, ticket));
+    if (this.ended) return "unavailable";
+    const answer = this.withdraw(asked, ticket);
+    this.loop.core.trace?.stepped(this, "unsubscribe", asked, answer);
+    return this.#due(answer, ticket);
   }
 
   protected withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
@@ -282,8 +330,11 @@ export class BusClient implements Client, EngineClient {
 
   retained(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
     const refusal = this.mayRead(asked);
-    if (refusal !== "accepted") return refusal;
-    return this.#due(this.lookUp(asked, limit, ticket));
+    if (refusal !== "accepted") {
+      this.#refusedFilter("read", refusal, asked, 0);
+      return refusal;
+    }
+    return this.#due(this.lookUp(asked, limit, ticket), ticket);
   }
 
   protected lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
@@ -390,7 +441,7 @@ export class BusClient implements Client, EngineClient {
   setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     if (this.ended) return "unavailable";
     const allowed = will === undefined ? undefined : this.door.willOf(this, will);
-    return this.#due(this.changeWill(allowed, ticket));
+    return this.#due(this.changeWill(allowed, ticket), ticket);
   }
 
   protected changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {

@@ -8,11 +8,13 @@ import type { Instant } from "../lib/time.ts";
 import type { PublisherChannel } from "../session/back-pressure.ts";
 import type { BusClient } from "./bus-client.ts";
 import type { Core } from "./core.ts";
+import type { Door } from "./door.ts";
 import type { Rates } from "./rates.ts";
 
 /** What drives one channel, as the door and its clients see it: the way in and out of `src/drive`. */
 export interface ChannelDriver extends PublisherChannel {
   readonly core: Core;
+  readonly door: Door;
   readonly peer: Peer;
   readonly channel: Channel;
   /** Nothing can reach the channel any more. */
@@ -26,7 +28,7 @@ export interface ChannelDriver extends PublisherChannel {
 
   deliver(client: BusClient, delivery: Delivery): void;
   /** An answer is due, which comes as `answered` or `found`. */
-  asked(): void;
+  asked(ticket: Ticket): void;
   answered(ticket: Ticket, answer: Answer): void;
   found(ticket: Ticket, answer: RetainedAnswer): void;
   connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void;

@@ -1,9 +1,11 @@
 import type { Counter, Note } from "../contract/note.ts";
+import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { HooksOfAll } from "../hooks/hooks.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Instant } from "../lib/time.ts";
 import type { SessionEngine } from "../session/engine.ts";
 import type { Directory } from "./directory.ts";
+import type { Trace } from "./trace.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -18,6 +20,10 @@ export interface Core {
   readonly counters: CoreCounters;
   readonly random: (length: number) => Uint8Array;
   note(gateway: string, note: Note, about?: { readonly peer?: string; readonly client?: string }): void;
+  /** While one runs. */
+  trace: Trace | undefined;
+  /** Writes down what was refused to whom. */
+  refused(to: RefusedTo, refused: Refused): void;
   /** Connected and disconnected clients, for `$SYS` and whoever else wants to know. */
   readonly events: CoreEvents;
   /** The bus and the store accept messages. */

@@ -7,9 +7,11 @@ import type {
   LoginRequest,
   ResumeRequest,
   SessionRequest,
+  SingleRequest,
   Will,
 } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
+import type { Peer } from "../contract/peer.ts";
 import type { Decided } from "../hooks/decided.ts";
 import type { Hooks } from "../hooks/hooks.ts";
 import { assert } from "../lib/assert.ts";
@@ -22,6 +24,7 @@ import type { ClientEvent, Core } from "./core.ts";
 import { HookedClient } from "./hooked-client.ts";
 import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
+import { decidedBy } from "./why-not.ts";
 
 type Refused = ConnectAnswer & { readonly ok: false };
 
@@ -75,7 +78,7 @@ export class Door {
       return this.#of(request.gateway).connect(loop, request, ticket);
     }
     if (request.clientId.length > CLIENT_ID_LENGTH_MAX || request.clientId.includes("\0")) {
-      return this.#refuse("malformed", "client id too long or with a NUL character");
+      return this.#refuse(loop, request, "malformed", "client id too long or with a NUL character");
     }
     if (request.kind === "further") return this.#openFurther(loop, request, ticket);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
@@ -95,21 +98,32 @@ export class Door {
     const { kind, protocol } = request;
     const { listener } = this.policy;
     const decided = hooks.connect(request, { gateway, listener, protocol, kind, transport, address, port });
-    if (!(decided instanceof Promise)) return this.#heard(loop, decided, ticket);
-    if (!hooks.room.take(0)) return this.#refuse("congested", "too much waits for hooks");
+    if (!(decided instanceof Promise)) return this.#heard(loop, request, decided, ticket);
+    if (!hooks.room.take(0)) return this.#refuse(loop, request, "congested", "too much waits for hooks");
     decided.then((late) => {
       hooks.room.free();
       if (loop.closed) return;
       this.core.tick();
-      loop.connected(ticket, () => this.#heard(loop, late, ticket));
+      loop.connected(ticket, () => this.#heard(loop, request, late, ticket));
     });
     return "pending";
   }
 
-  #heard(loop: ChannelDriver, decided: Decided<LoginRequest>, ticket: Ticket): ConnectAnswer | Pending {
+  #heard(
+    loop: ChannelDriver,
+    request: LoginRequest,
+    decided: Decided<LoginRequest>,
+    ticket: Ticket,
+  ): ConnectAnswer | Pending {
     if (decided.ok) return this.#authenticate(loop, decided.value, ticket);
     const { refusal, reason } = decided;
-    return this.#refuse(refusal === "dropped" ? "forbidden" : refusal, reason);
+    return this.#refuse(
+      loop,
+      request,
+      refusal === "dropped" ? "forbidden" : refusal,
+      reason,
+      `a hook: ${reason}`,
+    );
   }
 
   #authenticate(loop: ChannelDriver, request: LoginRequest, ticket: Ticket): ConnectAnswer | Pending {
@@ -122,6 +136,25 @@ export class Door {
     return "pending";
   }
 
+  /** Somebody may not even talk here; `why` where it is not the policy that says so. */
+  turnedAway({ address, port }: Pick<Peer, "address" | "port">, refusal: Refusal, why?: string): void {
+    const { core, gateway, policy } = this;
+    const by = (): string =>
+      why ??
+      (refusal === "quota"
+        ? `limits.connections ${policy.limits.connections}`
+        : (policy.addressDecidedBy?.({ address }, core.now) ?? "access rules"));
+    const to = {
+      gateway,
+      listener: policy.listener,
+      address,
+      port,
+      clientId: undefined,
+      username: undefined,
+    };
+    core.refused(to, { what: why === undefined ? "talk" : "publish", refusal, by });
+  }
+
   /** A client has ended. */
   parted(client: BusClient): void {
     client.loop.part(client);
@@ -130,10 +163,7 @@ export class Door {
 
   /** A will as it will be published: allowed, and rewritten. */
   willOf(client: BusClient, will: Will): Will | undefined {
-    if (client.mayPublish(will.topic, will.qos, will.retain) !== "accepted") {
-      client.loop.note({ level: "info", event: "will-forbidden", detail: { topic: will.topic } });
-      return undefined;
-    }
+    if (client.mayPublish(will.topic, will.qos, will.retain, "will") !== "accepted") return undefined;
     // Of `$delayed/<seconds>/<topic>` rules mean the topic.
     const inner = meantTopic(will.topic);
     const prefix = will.topic.slice(0, will.topic.length - inner.length);
@@ -147,6 +177,7 @@ export class Door {
     this.core.directory.left(client);
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
+    this.core.trace?.stepped(client, "disconnect", client.sessionId, reason);
     this.policy.disconnected(client.identity, this.core.now);
     client.departed(reason);
     if (aggregate !== undefined && --aggregate.connected > 0) return;
@@ -178,17 +209,16 @@ export class Door {
     verdict: Verdict,
   ): ConnectAnswer | Pending {
     if (!verdict.ok) {
-      const { refusal, reason, why, failure } = verdict;
-      if (why !== undefined) loop.note({ level: "debug", event: "login-refused", detail: { why } });
+      const { refusal, reason, failure } = verdict;
       if (failure !== undefined) {
         loop.note({ level: "warn", event: "authentication-failed", detail: { ...failure } });
       }
-      return this.#refuse(refusal, reason);
+      return this.#refuse(loop, request, refusal, reason, decidedBy(verdict));
     }
     const { identity } = verdict;
     if (request.mayEnter !== undefined && identity.proven !== undefined) {
       const name = identity.proven.slice(identity.proven.indexOf(":") + 1);
-      if (!request.mayEnter(name)) return this.#refuse("forbidden", "not a name of this user");
+      if (!request.mayEnter(name)) return this.#refuse(loop, request, "forbidden", "not a name of this user");
     }
     const shared = request.aggregate;
     const aggregate = shared === undefined ? undefined : this.core.engine.aggregate(this.gateway, shared);
@@ -198,7 +228,7 @@ export class Door {
       aggregate,
       single: request.kind === "single",
     });
-    if (client.single && this.core.engine.refuses(client)) return this.#refuseOther(client);
+    if (client.single && this.core.engine.refuses(client)) return this.#refuseOther(client, request);
     loop.join(client);
     this.#logins.watch(client);
     if (request.kind === "single") {
@@ -240,19 +270,26 @@ export class Door {
       expected: request.kind === "resume" ? request.expected : undefined,
     };
     return client.open(opening, ticket, (answer) => {
-      const entered = this.#letIn(client, answer, request.credit);
+      const entered = this.#letIn(client, answer, request);
       if (entered.ok) this.#announce(client, request, entered.sessionPresent);
       return entered;
     });
   }
 
   /** Until now it had no credit, so that nothing overtakes this answer. */
-  #letIn(client: BusClient, answer: OpenAnswer, credit: number): ConnectAnswer {
-    if (client.ended) return this.#refuse("unavailable", "taken over meanwhile");
+  #letIn(
+    client: BusClient,
+    answer: OpenAnswer,
+    request: Exclude<ConnectRequest, SingleRequest>,
+  ): ConnectAnswer {
+    const { loop } = client;
+    if (client.ended) return this.#refuse(loop, request, "unavailable", "taken over meanwhile");
     if (!answer.ok) {
       client.end("closed");
-      if (answer.refusal === "forbidden") return this.#refuseOther(client);
-      return this.#refuse(answer.refusal, answer.reason);
+      if (answer.refusal === "forbidden") return this.#refuseOther(client, request);
+      // That there is none to resume is an answer: the device is asked to connect.
+      if (request.kind === "resume") return { ok: false, refusal: answer.refusal, reason: answer.reason };
+      return this.#refuse(loop, request, answer.refusal, answer.reason);
     }
     const { attendance } = client.session;
     if (answer.sessionPresent && attendance !== undefined) {
@@ -260,7 +297,8 @@ export class Door {
       const filters = revoked(attendance, client.identity, this.policy);
       for (const filter of filters) this.core.engine.revoke(attendance, filter);
     }
-    client.credit(credit);
+    this.core.trace?.stepped(client, "connect", client.sessionId, sessionWord(answer.sessionPresent));
+    client.credit(request.credit);
     return { ok: true, client, sessionPresent: answer.sessionPresent };
   }
 
@@ -268,7 +306,7 @@ export class Door {
   #openFurther(loop: ChannelDriver, request: FurtherRequest, ticket: Ticket): ConnectAnswer | Pending {
     const of = loop.clientOf(request.of);
     if (of === undefined || of.ended) {
-      return this.#refuse("unavailable", "the client that it belongs to has ended");
+      return this.#refuse(loop, request, "unavailable", "the client that it belongs to has ended");
     }
     const { clientId, cleanStart, sessionExpiry, credit } = request;
     const { identity, mountpoint, aggregate } = of;
@@ -284,13 +322,13 @@ export class Door {
       subscriptions: [],
       expected: undefined,
     };
-    return client.open(opening, ticket, (answer) => this.#letIn(client, answer, credit));
+    return client.open(opening, ticket, (answer) => this.#letIn(client, answer, request));
   }
 
-  #refuseOther(client: BusClient): Refused {
+  #refuseOther(client: BusClient, request: ConnectRequest): Refused {
     const detail = { clientId: client.sessionId };
     client.loop.note({ level: "warn", event: "session-of-another-user", detail });
-    return this.#refuse("forbidden", "this client id has a session of another user");
+    return this.#refuse(client.loop, request, "forbidden", "this client id has a session of another user");
   }
 
   #announce(client: BusClient, request: SessionRequest | ResumeRequest, sessionPresent: boolean): void {
@@ -320,8 +358,19 @@ export class Door {
     };
   }
 
-  #refuse(refusal: Refusal, reason: string): Refused {
-    this.core.counters.connectsRefused.value++;
+  #refuse(
+    loop: ChannelDriver,
+    { clientId, ...request }: ConnectRequest,
+    refusal: Refusal,
+    reason: string,
+    by = reason,
+  ): Refused {
+    const { gateway, core } = this;
+    const { address, port } = loop.peer;
+    core.counters.connectsRefused.value++;
+    const username = "username" in request ? request.username : undefined;
+    const to = { gateway, listener: this.policy.listener, address, port, clientId, username };
+    core.refused(to, { what: "connect", refusal, by: () => by });
     return { ok: false, refusal, reason };
   }
 
@@ -332,6 +381,8 @@ export class Door {
     return id;
   }
 }
+
+const sessionWord = (present: boolean): string => (present ? "session resumed" : "new session");
 
 /** A policy that throws is our own bug: nobody is let in. */
 const failedVerdict = (error: unknown): Verdict => ({

@@ -5,6 +5,7 @@ import type { Delivery } from "../contract/delivery.ts";
 import type { Endpoint } from "../contract/endpoint.ts";
 import type { Note } from "../contract/note.ts";
 import { isStream, type Peer } from "../contract/peer.ts";
+import type { Refused } from "../contract/refused.ts";
 import type { BusClient } from "../door/bus-client.ts";
 import type { ChannelDriver } from "../door/channel-driver.ts";
 import type { Core } from "../door/core.ts";
@@ -109,6 +110,13 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     if (this.#state !== "open") return;
     this.core.counters.bytesReceived.value += bytes.length;
     this.heardAt = this.core.now;
+    const { trace } = this.core;
+    if (trace === undefined) this.#take(bytes);
+    else trace.received(this, bytes, (piece) => this.#take(piece));
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#state !== "open") return;
     this.#running = true;
     try {
       this.channel.receive(bytes, this.core.now);
@@ -127,36 +135,56 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     }
     this.#running = true;
     try {
-      this.channel.deliver(client, delivery, this.core.now);
+      this.#give(client, delivery);
     } catch (error) {
       this.#fail(error, { client, delivery });
     }
     this.#complete();
   }
 
-  asked(): void {
+  #give(client: BusClient, delivery: Delivery): void {
+    const { trace, now } = this.core;
+    if (trace === undefined) this.channel.deliver(client, delivery, now);
+    else trace.delivering(client, delivery, () => this.channel.deliver(client, delivery, now));
+  }
+
+  asked(ticket: Ticket): void {
     this.#asking++;
+    this.core.trace?.pending(this, ticket);
   }
 
   answered(ticket: Ticket, answer: Answer): void {
     this.#asking--;
     if (this.#state !== "open") return;
     if (this.#running) {
-      this.#wait(() => this.channel.answered(ticket, answer, this.core.now));
+      this.#wait(() => this.#answer(ticket, answer));
       return;
     }
     this.#running = true;
     try {
-      this.channel.answered(ticket, answer, this.core.now);
+      this.#answer(ticket, answer);
     } catch (error) {
       this.#fail(error);
     }
     this.#complete();
   }
 
+  #answer(ticket: Ticket, answer: Answer): void {
+    const { trace, now } = this.core;
+    if (trace === undefined) this.channel.answered(ticket, answer, now);
+    else trace.answered(this, ticket, () => this.channel.answered(ticket, answer, now));
+  }
+
   found(ticket: Ticket, answer: RetainedAnswer): void {
     this.#asking--;
-    this.#enter(() => this.channel.found?.(ticket, answer, this.core.now));
+    this.#enter(() => this.#asAnswer(ticket, () => this.channel.found?.(ticket, answer, this.core.now)));
+  }
+
+  /** Rarer answers: the closure costs nothing that counts. */
+  #asAnswer(ticket: Ticket, run: () => void): void {
+    const { trace } = this.core;
+    if (trace === undefined) run();
+    else trace.answered(this, ticket, run);
   }
 
   /** What letting the client in causes (a resumed session's deliveries) comes after the answer. */
@@ -165,7 +193,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       const answer = admit();
       if (answer === "pending") return;
       this.#connecting--;
-      this.channel.connected(ticket, answer, this.core.now);
+      this.#asAnswer(ticket, () => this.channel.connected(ticket, answer, this.core.now));
     });
   }
 
@@ -225,10 +253,16 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     if (this.#stalledAt <= now) {
       this.stop("overload");
     } else if (this.channel.deadline() <= now) {
-      this.#enter(() => this.channel.wake(this.core.now));
+      this.#enter(() => this.#wake());
     } else {
       this.#rearm();
     }
+  }
+
+  #wake(): void {
+    const { trace } = this.core;
+    if (trace === undefined) this.channel.wake(this.core.now);
+    else trace.woken(this, () => this.channel.wake(this.core.now));
   }
 
   /** A slow reader: holds deliveries back, and with them what it sends us, until it reads again. */
@@ -253,18 +287,23 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   send(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
     this.core.counters.bytesSent.value += bytes.length;
+    this.core.trace?.sent(this, bytes);
     this.link.send(bytes);
   }
 
   sendView(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
     this.core.counters.bytesSent.value += bytes.length;
+    this.core.trace?.sent(this, bytes);
     this.link.sendView(bytes);
   }
 
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     const answer = this.door.connect(this, request, ticket);
-    if (answer === "pending") this.#connecting++;
+    if (answer === "pending") {
+      this.#connecting++;
+      this.core.trace?.pending(this, ticket);
+    }
     return answer;
   }
 
@@ -324,6 +363,17 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     const client = this.#client?.id;
     const peer = `${this.peer.address}:${this.peer.port}`;
     this.core.note(this.door.gateway, note, client === undefined ? { peer } : { peer, client });
+  }
+
+  refused(refused: Refused): void {
+    const { door, peer } = this;
+    const { address, port } = peer;
+    const client = this.#client;
+    const who = { clientId: client?.id, username: client?.username };
+    this.core.refused(
+      { gateway: client?.gateway ?? door.gateway, listener: door.policy.listener, address, port, ...who },
+      refused,
+    );
   }
 
   random(length: number): Uint8Array {
@@ -434,7 +484,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
           input();
         } else {
           input.client.waiting--;
-          if (!input.client.ended) this.channel.deliver(input.client, input.delivery, this.core.now);
+          if (!input.client.ended) this.#give(input.client, input.delivery);
         }
       } catch (error) {
         this.#fail(error, typeof input === "function" ? undefined : input);
@@ -466,6 +516,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.core.alarms.disarm(this);
     for (const client of this.clients()) client.finish("lost", this.#closeReason);
     if (closeLink) this.link.close(this.#closeReason);
+    this.core.trace?.closed(this, this.#closeReason);
     this.door.left(this);
   }
 

@@ -130,11 +130,17 @@ export class DatagramRuntime {
         this.#toChannel(datagram, route, senderKey, known);
         return;
       case "sender":
+        this.core.trace?.stray(this.door, datagram, route.bytes);
         this.#answer(datagram, route.bytes, known);
         if (route.broadcast === true) this.#broadcast(route.bytes);
         return;
       case "nobody":
         this.dropped++;
+        this.core.trace?.stray(this.door, datagram, route.why);
+        if (route.refusal !== undefined) {
+          this.door.turnedAway(datagram, route.refusal, route.why);
+          return;
+        }
         this.core.note(
           this.door.gateway,
           { level: "debug", event: "datagram-dropped", detail: { why: route.why } },
@@ -148,15 +154,14 @@ export class DatagramRuntime {
     const refusal = this.door.policy.allows(datagram, this.core.now);
     if (refusal === "accepted") return true;
     this.dropped++;
-    this.#refused(refusal, datagram, undefined);
+    this.#refused(refusal, datagram);
     return false;
   }
 
-  #refused(refusal: Refusal, { address, port }: Datagram, node: string | undefined): void {
-    const { core } = this;
-    const peer = addressKey(address, port, node);
-    core.counters.connectsRefused.value++;
-    core.note(this.door.gateway, { level: "info", event: "peer-refused", detail: { refusal } }, { peer });
+  #refused(refusal: Refusal, datagram: Datagram): void {
+    this.core.counters.connectsRefused.value++;
+    this.door.turnedAway(datagram, refusal);
+    this.core.trace?.stray(this.door, datagram, refusal);
   }
 
   #toChannel(
@@ -243,7 +248,7 @@ export class DatagramRuntime {
     const full = this.door.loops.size >= this.door.policy.limits.connections;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
-      this.#refused(refusal, datagram, node);
+      this.#refused(refusal, datagram);
       return undefined;
     }
     link.loop = new ChannelLoop(this.door, link);

@@ -1,3 +1,4 @@
+import type { Dissected, Dissector } from "../contract/dissection.ts";
 import type { Gateway, GatewayHost, GatewayModule } from "../contract/gateway.ts";
 import type { Core } from "../door/core.ts";
 
@@ -13,6 +14,8 @@ export interface RunningGateway {
   readonly gateway: Gateway;
   // biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
   readonly module: GatewayModule<any>;
+  /** What it was opened with. */
+  readonly config: unknown;
 }
 
 /** The gateways that run: opened in an order in which one that offers parts comes before those that serve them. */
@@ -35,7 +38,7 @@ export class Gateways implements Iterable<[string, RunningGateway]> {
     const gateway = module.open(config, this.#host(name));
     for (const [part, parts] of Object.entries(gateway.offers ?? {}))
       this.#offered.set(part, { by: name, parts });
-    this.#running.set(name, { gateway, module });
+    this.#running.set(name, { gateway, module, config });
     return gateway;
   }
 
@@ -50,6 +53,12 @@ export class Gateways implements Iterable<[string, RunningGateway]> {
 
   get(name: string): RunningGateway | undefined {
     return this.#running.get(name);
+  }
+
+  /** For a trace; undefined when it does not run any more. */
+  dissector(name: string, of: Dissected): Dissector | undefined {
+    const running = this.#running.get(name);
+    return running?.module.dissector?.(of, running.config);
   }
 
   [Symbol.iterator](): IterableIterator<[string, RunningGateway]> {

@@ -248,11 +248,7 @@ export class StreamRuntime {
       this.#door.loops.size >= limit ? "quota" : this.#door.policy.admit(connection.peer, core.now);
     if (refusal !== "accepted") {
       core.counters.connectsRefused.value++;
-      core.note(
-        this.#door.gateway,
-        { level: "info", event: "connection-refused", detail: { refusal } },
-        { peer: `${connection.peer.address}:${connection.peer.port}` },
-      );
+      this.#door.turnedAway(connection.peer, refusal);
       return undefined;
     }
     const link = new StreamLink(connection, this.schedule);

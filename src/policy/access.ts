@@ -19,14 +19,22 @@ export function accessRuleProblem(text: string): string | undefined {
  */
 export class AccessRules {
   readonly #rules: readonly { readonly allow: boolean; readonly who: AddressSet | "all" }[];
+  readonly #texts: readonly string[];
   readonly #otherwise: boolean;
 
   constructor(texts: readonly string[]) {
+    this.#texts = texts;
     this.#rules = texts.map((text) => {
       const [, verb, who = ""] = RULE.exec(text) ?? [];
       return { allow: verb === "allow", who: who === "all" ? "all" : new AddressSet([who]) };
     });
     this.#otherwise = !this.#rules.some((rule) => rule.allow);
+  }
+
+  /** The rule that speaks about an address, for the log. */
+  decidedBy(address: string): string {
+    const index = this.#rules.findIndex(({ who }) => who === "all" || who.has(address));
+    return index < 0 ? "accessRules allow only others" : `accessRules ${index + 1}: ${this.#texts[index]}`;
   }
 
   allows(address: string): boolean {

@@ -1,9 +1,9 @@
 import type { QoS } from "../bus/message.ts";
-import { topicMatches } from "../bus/topic.ts";
+import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import { AddressSet } from "./addresses.ts";
 import { filterCovers, filtersOverlap } from "./filter-sets.ts";
 import { TopicTemplate } from "./placeholders.ts";
-import type { Identity } from "./policy.ts";
+import type { AskedOfPolicy, Identity } from "./policy.ts";
 import type { AccessRule, Action, AuthorizationSettings, WhoConditions } from "./settings.ts";
 
 /** A rule's topic for one client, placeholders filled in. */
@@ -51,6 +51,15 @@ class Who {
   }
 }
 
+const DELAYED = "$delayed/";
+
+/** The topic that is meant behind `$delayed/<seconds>/`. */
+export function undelayed(topic: string): string {
+  if (!topic.startsWith(DELAYED)) return topic;
+  const slash = topic.indexOf("/", DELAYED.length);
+  return slash === -1 ? topic : topic.slice(slash + 1);
+}
+
 const EXACT = "eq ";
 
 class CompiledRule {
@@ -65,6 +74,12 @@ class CompiledRule {
       const exact = topic.startsWith(EXACT);
       return { template: new TopicTemplate(exact ? topic.slice(EXACT.length) : topic), exact };
     });
+  }
+
+  /** For the log: `deny publish secret/#`. */
+  get text(): string {
+    const { permission, action, topics } = this.#rule;
+    return `${permission} ${action === "both" ? "publish and subscribe" : action} ${topics?.join(", ") ?? "everything"}`;
   }
 
   /** Says the same to every client that it concerns. */
@@ -89,6 +104,15 @@ class CompiledRule {
   }
 }
 
+function speaksAbout(rule: CompiledRule, asked: AskedOfPolicy): boolean {
+  const own = rule.for(asked.identity);
+  if (own.action !== "both" && own.action !== asked.action) return false;
+  if (asked.action === "publish")
+    return ruleMatchesPublish(own, undelayed(asked.topic), asked.qos, asked.retain);
+  const shared = parseSharedFilter(asked.filter);
+  return ruleMatchesSubscribe(own, typeof shared === "object" ? shared.filter : asked.filter, asked.qos);
+}
+
 /** The access control list: rules in order, the first that matches decides, else `noMatch`. */
 export class Acl {
   readonly #rules: readonly CompiledRule[];
@@ -105,6 +129,17 @@ export class Acl {
     return [...own, ...this.#rules]
       .filter((rule) => rule.who.includes(identity))
       .map((rule) => rule.for(identity));
+  }
+
+  /** The rule that speaks about something, or that none does: for the log, after the fact. */
+  decidedBy(asked: AskedOfPolicy): string {
+    const own = asked.identity.rules ?? [];
+    const rules = [...own.map((rule) => new CompiledRule(rule)), ...this.#rules];
+    const index = rules.findIndex((rule) => rule.who.includes(asked.identity) && speaksAbout(rule, asked));
+    if (index < 0)
+      return `no rule speaks about it: authorization.noMatch ${this.allowsOnNoMatch ? "allow" : "deny"}`;
+    if (index < own.length) return `rule ${index + 1} of its login: ${rules[index]!.text}`;
+    return `authorization.rules ${index - own.length + 1}: ${rules[index]!.text}`;
   }
 
   /**

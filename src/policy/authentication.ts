@@ -109,6 +109,8 @@ export type Login =
       readonly reason: string;
       /** For the operator: it would tell a stranger which names there are. */
       readonly why?: string;
+      /** Which authenticator has decided, by its name. */
+      readonly by?: string;
       /** An authenticator could not do its work. */
       readonly failure?: AuthenticationFailure;
     };
@@ -135,7 +137,10 @@ const notAuthenticated = (why: string): Login => ({
  * mere claim; with a chain, a client that presents a user name must be known to it.
  */
 function unknownClient(settings: AuthenticationSettings, request: Credentials): Login {
-  if (!settings.anonymous) return notAuthenticated("no authenticator knows this client");
+  if (!settings.anonymous) {
+    const why = "no authenticator knows this client, and authentication.anonymous is false";
+    return notAuthenticated(why);
+  }
   const presents = request.username !== undefined || request.password !== undefined;
   if (settings.chain.length > 0 && presents) {
     return notAuthenticated("no authenticator knows this user name or password");
@@ -146,7 +151,12 @@ function unknownClient(settings: AuthenticationSettings, request: Credentials): 
 const provenOf = (username: string | undefined, { clientId }: Credentials): string =>
   username === undefined ? `client:${clientId}` : `user:${username}`;
 
-function conclude(answer: AuthenticatorAnswer, request: Credentials): Login | undefined {
+function conclude(answer: AuthenticatorAnswer, request: Credentials, by: string): Login | undefined {
+  const login = loginOf(answer, request);
+  return login === undefined || login.ok ? login : { ...login, by };
+}
+
+function loginOf(answer: AuthenticatorAnswer, request: Credentials): Login | undefined {
   switch (answer.answer) {
     case "ignored":
       return undefined;
@@ -184,7 +194,7 @@ export function runChain(
       const answer = authenticator.authenticate(request, peer, now, applicant);
       if (answer instanceof Promise)
         return finishChain(settings, index, answer, { request, peer, now, applicant });
-      const login = conclude(answer, request);
+      const login = conclude(answer, request, authenticator.name);
       if (login !== undefined) return login;
     } catch (error) {
       return failed(authenticator, error);
@@ -210,7 +220,7 @@ function concludeUnknown(
   for (const member of settings.chain) {
     const answer = member.pretend?.(request, peer, now, applicant) ?? IGNORED;
     const outcome = (given: AuthenticatorAnswer): Login =>
-      given.answer === "busy" ? (conclude(given, request) as Login) : login;
+      given.answer === "busy" ? (conclude(given, request, member.name) as Login) : login;
     if (answer instanceof Promise) return answer.then(outcome);
     if (answer.answer !== "ignored") return outcome(answer);
   }
@@ -228,7 +238,7 @@ async function finishChain(
   try {
     let answer = await first;
     for (;;) {
-      const login = conclude(answer, request);
+      const login = conclude(answer, request, settings.chain[at]!.name);
       if (login !== undefined) return login;
       if (++at >= settings.chain.length) return await concludeUnknown(settings, asked);
       answer = await settings.chain[at]!.authenticate(request, peer, now, applicant);

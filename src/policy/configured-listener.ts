@@ -2,20 +2,41 @@ import type { QoS } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
-import type { Duration, Instant } from "../lib/time.ts";
+import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { AcceptedIdentity } from "./accepted-identity.ts";
 import { AccessRules } from "./access.ts";
 import { type Applicant, anonymousLogin, isStillKnown, type Login, runChain } from "./authentication.ts";
 import type { ConfiguredPolicy, RuleBook } from "./configured-policy.ts";
 import { TopicTemplate } from "./placeholders.ts";
-import type { AutomaticSubscription, Identity, ListenerLimits, ListenerPolicy, Verdict } from "./policy.ts";
+import type {
+  AskedOfPolicy,
+  AutomaticSubscription,
+  Identity,
+  ListenerLimits,
+  ListenerPolicy,
+  Verdict,
+} from "./policy.ts";
 import { isReservedTopic } from "./rights.ts";
-import type { AuthenticationSettings, ListenerSettings } from "./settings.ts";
+import type { AuthenticationSettings, Ban, ListenerSettings } from "./settings.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { UNLIMITED } from "./unlimited.ts";
 
 /** A listener that the configuration does not name, as in tests: open, and without limits. */
 const UNNAMED: ListenerSettings = { authenticate: true, accessRules: [], limits: UNLIMITED };
+
+const banned = (ban: Ban): Verdict => ({
+  ok: false,
+  refusal: "banned",
+  reason: ban.reason,
+  by: banText(ban),
+});
+
+/** A ban for whoever reads the log: whom it names, and until when. */
+function banText({ clientId, user, address, until, reason }: Ban): string {
+  const named = [clientId && `client ${clientId}`, user && `user ${user}`, address && `address ${address}`];
+  const end = until === NEVER ? "for good" : `until ${new Date(until).toISOString()}`;
+  return `ban of ${named.filter(Boolean).join(", ")} ${end}${reason === "" ? "" : ` (${reason})`}`;
+}
 
 /** What a listener makes of one generation of the rules. */
 class ListenerRules {
@@ -98,7 +119,7 @@ export class ConfiguredListener implements ListenerPolicy {
   ): Verdict | Promise<Verdict> {
     const { clientId, username } = request;
     const ban = this.#policy.banOf(clientId, username, peer.address, now);
-    if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
+    if (ban !== undefined) return banned(ban);
     const { settings, authentication } = this.#current();
     if (!settings.authenticate) return this.#conclude(anonymousLogin(request), request, peer, now);
     const login = runChain(authentication, request, peer, now, applicant);
@@ -128,6 +149,18 @@ export class ConfiguredListener implements ListenerPolicy {
     return identity.superuser || this.#policy.rightsOf(identity).maySubscribe(filter, qos);
   }
 
+  decidedBy(asked: AskedOfPolicy): string {
+    if (asked.identity.superuser) return "superuser";
+    return this.#policy.rules.acl.decidedBy(asked);
+  }
+
+  addressDecidedBy({ address }: Pick<Peer, "address">, now: Instant): string {
+    const { access, settings } = this.#current();
+    if (!access.allows(address)) return access.decidedBy(address);
+    const ban = this.#policy.banOf(undefined, undefined, address, now);
+    return ban === undefined ? `limits.connectionRate ${settings.limits.connectionRate}` : banText(ban);
+  }
+
   mountpoint(identity: Identity): string {
     return this.#current().mountpoint?.fill(identity) ?? "";
   }
@@ -152,7 +185,7 @@ export class ConfiguredListener implements ListenerPolicy {
       rules: login.rules,
     });
     const ban = this.#policy.banOf(identity.clientId, identity.username, peer.address, now);
-    if (ban !== undefined) return { ok: false, refusal: "banned", reason: ban.reason };
+    if (ban !== undefined) return banned(ban);
     const { mountpoint } = this.#current();
     if (mountpoint !== undefined && mountpoint.fill(identity) === undefined) {
       // Without its own prefix the client would share the topics of all who lack one.

@@ -22,6 +22,8 @@ export type Verdict =
       readonly refusal: Refusal;
       readonly reason: string;
       readonly why?: string;
+      /** Who has decided: an authenticator by its kind, a ban. For the log. */
+      readonly by?: string;
       /** An authenticator could not do its work: for the log, and not for the client. */
       readonly failure?: AuthenticationFailure;
     };
@@ -45,6 +47,17 @@ export interface ListenerLimits extends PacketLimits {
   /** How long a client may read nothing of what is sent to it. */
   readonly stallTimeout: Duration;
 }
+
+/** Something that rules decide. */
+export type AskedOfPolicy =
+  | {
+      readonly action: "publish";
+      readonly identity: Identity;
+      readonly topic: string;
+      readonly qos: QoS;
+      readonly retain: boolean;
+    }
+  | { readonly action: "subscribe"; readonly identity: Identity; readonly filter: string; readonly qos: QoS };
 
 /** Policy as one listener applies it. */
 export interface ListenerPolicy {
@@ -71,6 +84,10 @@ export interface ListenerPolicy {
   /** The topic is as the device names it, before mountpoint and rewrite. Cached per client. */
   mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean;
   maySubscribe(identity: Identity, filter: string, qos: QoS): boolean;
+  /** Which rule speaks about it, or that none does; for the log, after the fact. */
+  decidedBy?(asked: AskedOfPolicy): string;
+  /** The same of an address: its access rules, a ban, the rate of new connections. */
+  addressDecidedBy?(peer: Pick<Peer, "address">, now: Instant): string;
   /** Prefix with its placeholders filled in; empty for none. */
   mountpoint(identity: Identity): string;
   /** Topic rewrite, before the mountpoint. Undefined when no rule exists at all: the hot path skips it. */

@@ -1,22 +1,13 @@
 import type { QoS } from "../bus/message.ts";
 import { parseSharedFilter } from "../bus/topic.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
-import { type Acl, type ClientRule, ruleMatchesPublish, ruleMatchesSubscribe } from "./acl.ts";
+import { type Acl, type ClientRule, ruleMatchesPublish, ruleMatchesSubscribe, undelayed } from "./acl.ts";
 import type { Identity } from "./policy.ts";
 
 /** Bounds of what is remembered for one client. */
 export interface RightsCacheLimits {
   readonly entries: number;
   readonly ttl: Duration;
-}
-
-const DELAYED = "$delayed/";
-
-/** The topic that is meant behind `$delayed/<seconds>/`. */
-function undelayed(topic: string): string {
-  if (!topic.startsWith(DELAYED)) return topic;
-  const slash = topic.indexOf("/", DELAYED.length);
-  return slash === -1 ? topic : topic.slice(slash + 1);
 }
 
 /** `$SYS` is the gateway's own voice: no rule lets a client publish there, delayed or not. */

@@ -1,11 +1,12 @@
 import type { Gate } from "../bus/gate.ts";
-import type { Delivery } from "../contract/delivery.ts";
+import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
 import type { Clock } from "../lib/time.ts";
 import type { BackPressure, PublisherChannel } from "./back-pressure.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
+import type { Session } from "./session.ts";
 
 /** The client of a session while it is connected: where the session hands its deliveries. */
 export interface Occupant {
@@ -28,6 +29,24 @@ export interface SessionOptions {
   readonly failuresMax: number;
 }
 
+/** Why a delivery has to wait in its session. */
+export type Wait =
+  | "away" // the client is not connected
+  | "no-credit" // it takes nothing now: it sleeps, or has not said yet that it is ready
+  | "transport" // the transport takes no more
+  | "credit-used" // as many as it takes are out
+  | "order"; // others wait before it
+
+/** Why a delivery was dropped. */
+export type Drop = "full" | "expired" | "away";
+
+/** What a trace is told of the queues of sessions. */
+export interface SessionWatch {
+  waits(session: Session, delivery: Delivery, why: Wait): void;
+  settled(session: Session, delivery: Delivery, outcome: Outcome): void;
+  dropped(session: Session, delivery: Delivery, why: Drop): void;
+}
+
 /** What sessions need of their surroundings, one object for all. */
 export interface SessionContext {
   readonly options: SessionOptions;
@@ -38,6 +57,8 @@ export interface SessionContext {
   readonly journal: SessionJournal | undefined;
   /** Makes publishers wait for who reads. */
   readonly pressure?: Pick<BackPressure, "begin" | "end"> | undefined;
+  /** While a trace runs. */
+  watch?: SessionWatch | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */
   overflowed?(gateway: string, clientId: string, dropped: number): void;
 }

@@ -5,7 +5,7 @@ import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { Attendance } from "./attendance.ts";
 import { paceOf } from "./back-pressure.ts";
-import type { Occupant, SessionContext } from "./context.ts";
+import type { Occupant, SessionContext, Wait } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
@@ -197,6 +197,7 @@ export class Session extends Attendance implements Subscriber {
       if (delivery.message.expiresAt !== NEVER && delivery.message.expiresAt <= this.#context.clock.now()) {
         if (fromQueue) queue.shift();
         this.#context.counters.droppedExpired.value++;
+        this.#context.watch?.dropped(this, delivery, "expired");
         this.#forget(delivery);
         continue;
       }
@@ -242,6 +243,7 @@ export class Session extends Attendance implements Subscriber {
   settle(id: DeliveryId, outcome: Outcome): void {
     const delivery = this.#window?.remove(id);
     if (delivery === undefined) return;
+    this.#context.watch?.settled(this, delivery, outcome);
     this.#noMoreAgain(delivery);
     if (outcome === "again") {
       // Not handed out in the same breath: the client has just said that it cannot take it.
@@ -414,7 +416,10 @@ export class Session extends Attendance implements Subscriber {
     const expired = dropped.filter(({ message }) => message.expiresAt <= now).length;
     counters.droppedExpired.value += expired;
     this.#overflowed(dropped.length - expired, now);
-    for (const each of dropped) if (each.sequence !== 0) this.#forget(each);
+    for (const each of dropped) {
+      this.#context.watch?.dropped(this, each, each.message.expiresAt <= now ? "expired" : "full");
+      if (each.sequence !== 0) this.#forget(each);
+    }
     return !dropped.includes(delivery);
   }
 
@@ -437,6 +442,14 @@ export class Session extends Attendance implements Subscriber {
 
   get #open(): boolean {
     return this.occupant !== undefined && this.#credit > 0 && !this.occupant.held;
+  }
+
+  /** What the next delivery has to wait for. */
+  get #wait(): Wait {
+    if (this.occupant === undefined) return "away";
+    if (this.occupant.held) return "transport";
+    if (this.#credit === 0) return "no-credit";
+    return this.unsettled >= this.#credit ? "credit-used" : "order";
   }
 
   #mayHand(): boolean {
@@ -486,11 +499,15 @@ export class Session extends Attendance implements Subscriber {
   #enqueue(delivery: Outgoing): void {
     if (delivery.qos === 0 && this.occupant === undefined && !this.#context.options.queueQos0) {
       this.#context.counters.droppedAway.value++;
+      this.#context.watch?.dropped(this, delivery, "away");
       return;
     }
     // A queued message must not hold on to the read buffer that it came in.
     delivery.message = delivery.message.kept();
-    if (!this.#enter(delivery) || delivery.qos === 0) return;
+    const why = this.#context.watch === undefined ? undefined : this.#wait;
+    if (!this.#enter(delivery)) return;
+    if (why !== undefined) this.#context.watch?.waits(this, delivery, why);
+    if (delivery.qos === 0) return;
     delivery.sequence = this.#sequence++;
     if (this.durable) this.#context.journal?.queued(this, delivery);
   }

@@ -22,6 +22,7 @@ export const PACKAGES = {
   "redis-server": "redis-server",
   slapd: "slapd",
   socat: "socat",
+  tshark: "tshark",
 } as const;
 export type Program = keyof typeof PACKAGES;
 

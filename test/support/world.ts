@@ -13,6 +13,7 @@ import type { Datagram, Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayModule } from "#core/contract/gateway.ts";
 import type { Counter, Note } from "#core/contract/note.ts";
 import type { Peer, Transport } from "#core/contract/peer.ts";
+import type { Refused, RefusedTo } from "#core/contract/refused.ts";
 import { buildCore, type CoreOptions, type CoreParts } from "#core/core.ts";
 import type { Arrival, ClientEvent, Core } from "#core/door/core.ts";
 import type { Door } from "#core/door/door.ts";
@@ -30,9 +31,9 @@ import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/n
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
 import type { SessionCounters } from "#core/session/counters.ts";
-import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
+import type { Tracing } from "#core/trace/tracing.ts";
 import { LateEngine } from "./late-engine.ts";
 import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
@@ -83,8 +84,10 @@ export class World implements CoreParts {
   readonly doors: Doors;
   readonly gateways: Gateways;
   readonly judgement: Judgement;
+  readonly tracing: Tracing;
   readonly notes: { gateway: string; note: Note; about: { peer?: string; client?: string } | undefined }[] =
     [];
+  readonly refusals: (RefusedTo & Omit<Refused, "by"> & { by: string })[] = [];
   readonly connects: (ClientEvent & Arrival)[] = [];
   readonly disconnects: { event: ClientEvent; reason: string }[] = [];
   readonly counters = new Map<string, Counter>();
@@ -120,6 +123,8 @@ export class World implements CoreParts {
             throw new Error(String(note.detail?.["error"]));
           this.notes.push({ gateway, note, about });
         },
+        refused: (_now, to, { what, asked, refusal, by }) =>
+          this.refusals.push({ ...to, what, asked, refusal, by: by() }),
         events: {
           connected: (event, how) => this.connects.push({ ...event, ...how }),
           disconnected: (event, reason) => this.disconnects.push({ event, reason }),
@@ -152,11 +157,8 @@ export class World implements CoreParts {
     this.doors = parts.doors;
     this.gateways = parts.gateways;
     this.judgement = parts.judgement;
+    this.tracing = parts.tracing;
     this.schedule = new FlushSchedule((run) => this.#deferred.push(run));
-  }
-
-  get engine(): SessionEngine {
-    return this.core.engine;
   }
 
   get now(): Instant {

@@ -94,8 +94,22 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "drivers move inputs and effects; what enters the bus goes through the door",
     },
     {
+      from: "^src/trace/",
+      to: [
+        "^src/lib/",
+        "^src/bus/",
+        "^src/contract/",
+        "^src/session/",
+        "^src/policy/addresses\\.ts$",
+        "^src/door/",
+      ],
+      instead: "a trace is told of by the door and the sessions, and knows no gateway and no driver",
+    },
+    {
       from: "^src/operate/",
       to: [
+        "^src/trace/",
+        "^src/observe/refusals\\.ts$",
         "^src/lib/",
         "^src/bus/(topic|message)\\.ts$",
         "^src/contract/",

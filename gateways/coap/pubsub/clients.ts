@@ -71,6 +71,9 @@ export class Clients {
   ): void {
     const found = this.#connections.find(operation.query, this.#of.peer);
     if (!(found instanceof Connection) || found.observing === undefined) {
+      const by = (): string => "connection mode: no connection has this clientid and token";
+      const { clientId: asked } = operation.query;
+      this.#of.peer.host.refused({ what: "connect", asked, refusal: "unauthenticated", by });
       operation.request.respond(found instanceof Connection ? CONNECT_FIRST : found);
       return;
     }

@@ -106,6 +106,8 @@ export class RegistrationInterface {
     const { ep } = registration.value;
     if (!mayUse(identity, ep, rule.binding, rule.list)) {
       // LwM2M 1.1 Transport §5.2.6 asks for 4.00; 4.03 is for names that may not register at all.
+      const by = (): string => "its DTLS or TLS identity is another endpoint's";
+      this.#peer.host.refused({ what: "connect", asked: ep, refusal: "forbidden", by });
       this.#refuse(request, Response.BadRequest, "not this identity's endpoint");
       return;
     }

@@ -30,6 +30,11 @@ export function receiveConnect(channel: MqttSnChannel, packet: p.Connect, now: I
   const clientId = clientIdOf(channel.setup, packet.clientId);
   // Reserved versions and ids that nobody may have (§5.3.8, §5.3.1).
   if (packet.protocolId !== p.PROTOCOL_ID || clientId === undefined) {
+    const by = (): string =>
+      clientId === undefined
+        ? "no client id, or one that nobody may have"
+        : `protocol id ${packet.protocolId}`;
+    channel.host.refused({ what: "connect", asked: clientId, refusal: "malformed", by });
     channel.send(encodeReturnCode(p.CONNACK, p.NOT_SUPPORTED));
     if (state.kind === "new") channel.finish("connect refused");
     return;
@@ -164,6 +169,8 @@ function openSession(channel: MqttSnChannel, { packet, clientId, will }: Handsha
   const { setup, host } = channel;
   const login = setup.login(clientId, host.peer);
   if (login === undefined) {
+    const by = (): string => "gateways.mqtt-sn.credentials.listedOnly: its client id is not listed";
+    host.refused({ what: "connect", asked: clientId, refusal: "unauthenticated", by });
     abort(channel, p.NOT_SUPPORTED);
     return;
   }

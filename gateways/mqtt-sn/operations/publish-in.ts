@@ -7,6 +7,7 @@ import { after, type Instant, seconds } from "#core/lib/time.ts";
 import type { Connection } from "../connection.ts";
 import { encodeMessageAck, encodeTopicAck } from "../encode.ts";
 import * as p from "../packets.ts";
+import { refuseUnknownId } from "../refusals.ts";
 import { publishTicket, ticketMessageId, ticketQos, ticketTopicId } from "../tickets.ts";
 import { topicOf } from "../topics.ts";
 
@@ -23,10 +24,13 @@ export function receivePublish(connection: Connection, packet: p.ConnectedPublis
   }
   const topic = topicOf(setup.predefined, client.id, topics, topicIdType, topicId);
   if (topic === undefined) {
+    refuseUnknownId(connection.host, "publish", topicIdType, topicId);
     reject(connection, packet, p.INVALID_TOPIC_ID, now);
     return;
   }
   if (payload.length > setup.config.messageSizeMax) {
+    const by = (): string => `gateways.mqtt-sn.messageSizeMax ${setup.config.messageSizeMax}`;
+    connection.host.refused({ what: "publish", asked: topic, refusal: "too-large", by });
     reject(connection, packet, p.NOT_SUPPORTED, now);
     return;
   }

@@ -1,6 +1,7 @@
 /** PUBLISH with QoS -1: under the sender's own identity if it has one, else under that of all who have none (§6.8, §7.1). */
 import { Message } from "#core/bus/message.ts";
 import { topicMatches, topicNameProblem } from "#core/bus/topic.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import type { ConnectAnswer } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
@@ -16,6 +17,7 @@ const TICKET = publishTicket(0, 0, 0);
 export function publishAsClient(connection: Connection, packet: p.Publish, now: Instant): void {
   const { setup, client } = connection;
   const message = messageOf(setup, connection, packet, now);
+  if (message === undefined) refuse(connection.host, packet);
   if (message === undefined || setup.config.qosMinusOne.mode === "off") {
     setup.counters.dropped.value++;
     return;
@@ -30,6 +32,7 @@ export function publishUnconnected(channel: MqttSnChannel, packet: p.Publish, no
   const message = messageOf(setup, undefined, packet, now);
   const login = setup.login(clientId, host.peer);
   if (message === undefined || login === undefined || !setup.mayPublishUnconnected(host.peer.address)) {
+    refuse(host, packet);
     channel.drop();
     channel.finish("publish without a connection refused");
     return;
@@ -70,6 +73,14 @@ class AnonymousPublish implements Attempt {
     }
     this.#channel.finish("published without a connection");
   }
+}
+
+/** Nobody is answered at QoS -1, so the log is the only place where this can be seen. */
+function refuse(host: ChannelHost, { topicIdType, topicId }: p.Publish): void {
+  const asked = `${topicIdType === p.PREDEFINED ? "predefined topic id" : "topic"} ${topicId}`;
+  const by = (): string =>
+    "QoS -1: not in gateways.mqtt-sn.predefinedTopics or qosMinusOne.topics, or its client id is not listed";
+  host.refused({ what: "publish", asked, refusal: "forbidden", by });
 }
 
 /** Predefined id or short name, and nothing else (§6.8); never answered. */

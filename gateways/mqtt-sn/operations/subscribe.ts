@@ -10,7 +10,7 @@ import { word } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { encodeSubAck } from "../encode.ts";
 import * as p from "../packets.ts";
-import { refusalCode } from "../refusals.ts";
+import { refusalCode, refuseUnknownId } from "../refusals.ts";
 import { subscribeTicket, ticketMessageId, ticketTopicId } from "../tickets.ts";
 import { predefinedTopic, shortTopic } from "../topics.ts";
 
@@ -25,6 +25,7 @@ export function receiveSubscribe(connection: Connection, packet: p.Subscribe, no
   const filter = filterOf(connection, packet);
   if (filter === undefined) {
     const unknown = packet.topicIdType === p.PREDEFINED;
+    if (unknown) refuseUnknownId(connection.host, "subscribe", p.PREDEFINED, word(packet.topic, 0));
     refuse(connection, messageId, unknown ? p.INVALID_TOPIC_ID : p.NOT_SUPPORTED);
     return;
   }

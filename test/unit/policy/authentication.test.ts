@@ -41,6 +41,7 @@ describe("the authentication chain", () => {
     expect(login([always(IGNORED), always(ACCEPTED), always(REJECTED)])).toMatchObject({ ok: true });
     expect(login([always(REJECTED), always(ACCEPTED)])).toEqual({
       ok: false,
+      by: "test",
       refusal: "unauthenticated",
       reason: "not authenticated",
       why: "wrong password",

@@ -114,7 +114,12 @@ describe("a banned client", () => {
     const settings = settingsWith({ bans: { max: 10, list: [ban({ user: "ann", reason: "left us" })] } });
     const listener = new ConfiguredPolicy(settings, clock).listener("mqtt", "tcp");
     const verdict = listener.authenticate(request, peer, clock.now());
-    expect(verdict).toEqual({ ok: false, refusal: "banned", reason: "left us" });
+    expect(verdict).toMatchObject({
+      ok: false,
+      refusal: "banned",
+      by: "ban of user ann for good (left us)",
+      reason: "left us",
+    });
   });
 
   it("is refused by the name that was proven, not only by the one it claims", () => {
