@@ -84,6 +84,8 @@ export function administer(
       retained: retainedOf(running),
       messages: messagesOf(running),
       bans: bansOf(running),
+      topics: { walk: (topic) => running.bus.subscribed(topic) },
+      operator: running.operator,
       access,
       cookie: { path: config.api.basePath, secure: tls !== undefined },
     },

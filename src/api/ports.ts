@@ -10,6 +10,7 @@ import type {
   HttpSubscriber,
   HttpSubscription,
 } from "../operate/http-clients.ts";
+import type { Operator } from "../operate/operator.ts";
 import type { Ban } from "../policy/settings.ts";
 import type { Access } from "./access/access.ts";
 
@@ -68,6 +69,18 @@ export interface MessagesPort {
   subscribers(topic: string): { readonly all: number; readonly connected: number };
 }
 
+/** A filter that somebody is subscribed to. */
+export interface Subscribed {
+  readonly filter: string;
+  readonly subscribers: number;
+  readonly groups: readonly string[];
+}
+
+export interface TopicsPort {
+  /** All filters, or those that match a topic. */
+  walk(topic: string | undefined): Iterator<Subscribed>;
+}
+
 export type BanTarget = Pick<Ban, "clientId" | "user" | "address">;
 
 export interface BansPort {
@@ -86,6 +99,8 @@ export interface ApiPorts {
   readonly retained: RetainedPort;
   readonly messages: MessagesPort;
   readonly bans: BansPort;
+  readonly topics: TopicsPort;
+  readonly operator: Operator;
   readonly access: Access;
   /** What cookies are set with. */
   readonly cookie: { readonly path: string; readonly secure: boolean };

@@ -2,6 +2,9 @@ import type { Route } from "./route.ts";
 import { keyRoutes, userRoutes } from "./routes/accounts.ts";
 import { banRoutes } from "./routes/bans.ts";
 import { changeRoutes } from "./routes/changes.ts";
+import { clientRoutes } from "./routes/clients.ts";
+import { deviceRoutes } from "./routes/devices.ts";
+import { gatewayRoutes } from "./routes/gateways.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
@@ -9,6 +12,7 @@ import { nodeRoutes } from "./routes/node.ts";
 import { retainedRoutes } from "./routes/retained.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
+import { topicRoutes } from "./routes/topics.ts";
 
 /** Everything that can be asked below `/api/v1`. */
 export const ROUTES: readonly Route[] = [
@@ -16,6 +20,10 @@ export const ROUTES: readonly Route[] = [
   ...healthRoutes,
   ...messageRoutes,
   ...retainedRoutes,
+  ...gatewayRoutes,
+  ...clientRoutes,
+  ...topicRoutes,
+  ...deviceRoutes,
   ...banRoutes,
   ...metricsRoutes,
   ...sessionRoutes,

@@ -2,7 +2,7 @@ import type { Clock } from "../lib/time.ts";
 import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
 import type { Message } from "./message.ts";
 import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
-import { Routes } from "./routes.ts";
+import { Routes, type SubscribedFilter } from "./routes.ts";
 import { isFull, SharedGroup, type ShareStrategy } from "./shared-group.ts";
 import { parseSharedFilter } from "./topic.ts";
 
@@ -70,6 +70,11 @@ export class EmbeddedBus implements Bus {
     for (const { subscriber } of targets) if (subscriber.available) connected++;
     for (const group of groups) if (group.available) connected++;
     return { all: targets.length + groups.length, connected };
+  }
+
+  /** What somebody is subscribed to: all filters, or those that match a topic. */
+  subscribed(topic?: string): Generator<SubscribedFilter> {
+    return this.#routes.subscribed(topic);
   }
 
   hears(topic: string): boolean {

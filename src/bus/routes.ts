@@ -6,7 +6,21 @@ import { TopicTree } from "./topic-tree.ts";
 
 /** All that is subscribed to one filter: its subscribers, and the groups that share it. */
 class FilterEntry extends SmallMap<Subscriber, Subscription> {
+  readonly filter: string;
   groups: SmallMap<string, SharedGroup> | undefined = undefined;
+
+  constructor(filter: string) {
+    super();
+    this.filter = filter;
+  }
+}
+
+/** For who looks at what there is. */
+export interface SubscribedFilter {
+  readonly filter: string;
+  readonly subscribers: number;
+  /** Names of groups that share it. */
+  readonly groups: readonly string[];
 }
 
 /** One receiver of one topic. */
@@ -43,6 +57,27 @@ export class Routes {
   /** Distinct filters. */
   get filters(): number {
     return this.#exact.size + this.#tree.size;
+  }
+
+  /** All filters, or those that match a topic. */
+  *subscribed(topic?: string): Generator<SubscribedFilter> {
+    for (const entry of topic === undefined ? this.#all() : this.#matching(topic)) {
+      const { filter, size, groups } = entry;
+      yield { filter, subscribers: size, groups: [...(groups?.values() ?? [])].map(({ group }) => group) };
+    }
+  }
+
+  *#all(): Generator<FilterEntry> {
+    yield* this.#exact.values();
+    yield* this.#tree.values();
+  }
+
+  #matching(topic: string): FilterEntry[] {
+    const entries: FilterEntry[] = [];
+    const exact = this.#exact.get(topic);
+    if (exact !== undefined) entries.push(exact);
+    this.#tree.match(topic, (entry) => entries.push(entry));
+    return entries;
   }
 
   find(topic: string): Route {
@@ -90,7 +125,7 @@ export class Routes {
   #entry(filter: string): FilterEntry {
     let entry = this.#known(filter);
     if (entry === undefined) {
-      entry = new FilterEntry();
+      entry = new FilterEntry(filter);
       this.#filters(filter).set(filter, entry);
     }
     return entry;
@@ -123,10 +158,7 @@ export class Routes {
   }
 
   #resolve(topic: string): Route {
-    const entries: FilterEntry[] = [];
-    const exact = this.#exact.get(topic);
-    if (exact !== undefined) entries.push(exact);
-    this.#tree.match(topic, (entry) => entries.push(entry));
+    const entries = this.#matching(topic);
     if (entries.length === 0) return NOWHERE;
     const targets: Target[] = [];
     for (const [subscriber, subscriptions] of bySubscriber(entries)) {

@@ -1,4 +1,4 @@
-import type { Instant } from "../lib/time.ts";
+import { after, type Instant, milliseconds } from "../lib/time.ts";
 import type { Attendance } from "../session/attendance.ts";
 import { sessionKey } from "../session/context.ts";
 import type { AttendanceWatcher, SessionEngine } from "../session/engine.ts";
@@ -23,6 +23,8 @@ export class Listed {
   cleanStart = false;
   /** What it promised, in seconds; 0 for nothing. */
   keepAlive = 0;
+  /** Until when it had promised to be heard, when it went without a word; undefined: it said goodbye, or is here. */
+  missedAt: Instant | undefined = undefined;
 
   constructor(number: number, gateway: string, clientId: string, attendance: Attendance | undefined) {
     this.number = number;
@@ -73,13 +75,16 @@ export class Directory implements AttendanceWatcher {
     listed.since = now;
     listed.cleanStart = cleanStart;
     listed.keepAlive = keepAlive;
+    listed.missedAt = undefined;
     client.listed = listed;
     this.connected++;
   }
 
-  left(client: BusClient): void {
+  /** `lost`: without a word. */
+  left(client: BusClient, lost: boolean): void {
     const { listed } = client;
     if (listed === undefined) return;
+    listed.missedAt = lost ? promisedUntil(listed) : undefined;
     client.listed = undefined;
     this.connected--;
     // Somebody else may have its session by now.
@@ -139,6 +144,16 @@ export class Directory implements AttendanceWatcher {
     if (known instanceof Set && known.size > 1) known.delete(listed);
     else this.#named.delete(key);
   }
+}
+
+/** A client may be late by half of what it promised [MQTT-3.1.2-22]. */
+const PATIENCE = 1.5;
+
+/** Until when a client has promised to be heard; undefined where it never did. */
+export function promisedUntil({ client, attendance, keepAlive }: Listed): Instant | undefined {
+  const expected = attendance?.expectedUntil;
+  if (expected !== undefined || client === undefined || keepAlive === 0) return expected;
+  return after(client.loop.heardAt, milliseconds(keepAlive * PATIENCE * 1000));
 }
 
 /** Also while its session is on its way to another connection, and away. */

@@ -174,7 +174,7 @@ export class Door {
 
   disconnected(client: BusClient, reason: string): void {
     const { protocol, aggregate } = client;
-    this.core.directory.left(client);
+    this.core.directory.left(client, reason !== "closed");
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
     this.core.trace?.stepped(client, "disconnect", client.sessionId, reason);

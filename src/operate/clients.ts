@@ -3,7 +3,7 @@ import { parseSharedFilter, topicFilterProblem } from "../bus/topic.ts";
 import type { SubscribeOptions } from "../contract/client.ts";
 import type { Transport } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
-import type { Listed } from "../door/directory.ts";
+import { type Listed, promisedUntil } from "../door/directory.ts";
 import type { Gateways } from "../drive/gateways.ts";
 import { after, type Instant, NEVER } from "../lib/time.ts";
 import type { Attendance } from "../session/attendance.ts";
@@ -36,6 +36,8 @@ export interface ClientSummary {
   readonly heardAt: Instant | undefined;
   /** What it promised, in seconds; 0 for nothing. */
   readonly keepAlive: number;
+  /** Until when it has promised to be heard, or had when it went without a word; undefined where it never did. */
+  readonly dueAt: Instant | undefined;
   readonly subscriptions: number;
   /** Deliveries that wait, their bytes, and those handed out and not settled. */
   readonly queued: number;
@@ -307,6 +309,7 @@ export class Clients {
       state: this.#state(listed),
       since: client === undefined ? awaySince(attendance, presence) : since,
       heardAt: client?.loop.heardAt,
+      dueAt: client === undefined ? (attendance?.expectedUntil ?? listed.missedAt) : promisedUntil(listed),
       subscriptions: attendance?.subscriptions.size ?? 0,
       queued: client?.queued ?? attendance?.queued ?? 0,
       queuedBytes: attendance?.queuedBytes ?? 0,

@@ -1,0 +1,190 @@
+/** Clients of all protocols as rows of one list. */
+import { Type } from "@sinclair/typebox";
+import { choice } from "../config/kinds.ts";
+import type { ClientFilter, ClientSummary, Clients } from "../operate/clients.ts";
+import { AddressSet, isAddressRange } from "../policy/addresses.ts";
+import { wrongField } from "./problem.ts";
+import { time, timeText } from "./schemas.ts";
+import type { Keyed } from "./snapshots.ts";
+
+export const STATES = ["overdue", "asleep", "awake", "away"] as const;
+export type State = (typeof STATES)[number];
+
+export const ClientRow = Type.Object({
+  clientId: Type.String(),
+  gateway: Type.String(),
+  endpoint: Type.Optional(Type.String({ description: "Endpoint name of LwM2M and CoAP devices." })),
+  user: Type.Optional(Type.String()),
+  state: choice(STATES, {
+    description:
+      "overdue: it promised to be heard by a time that has passed; asleep: it said so; awake; away: no connection, and the session is kept.",
+  }),
+  phase: Type.String({ description: "As its gateway says it." }),
+  protocol: Type.Optional(Type.String()),
+  listener: Type.String(),
+  transport: Type.Optional(Type.String()),
+  address: Type.Optional(Type.String()),
+  port: Type.Optional(Type.Integer()),
+  node: Type.Optional(Type.String({ description: "Wireless node behind a forwarder." })),
+  since: Type.Optional(time("Since when it is connected or away.")),
+  heardAt: Type.Optional(time("When something last came from it.")),
+  dueAt: Type.Optional(time("Until when it has promised to be heard.")),
+  keepAlive: Type.Number({ description: "Seconds that it promised; 0 for nothing." }),
+  subscriptions: Type.Integer(),
+  waiting: Type.Integer({ description: "Messages that wait for it." }),
+  waitingBytes: Type.Integer(),
+  onItsWay: Type.Integer({ description: "Messages handed out and not settled." }),
+});
+
+/** Words of gateways for devices that have said that they sleep. */
+const ASLEEP = new Set(["asleep", "sleeping"]);
+
+export function stateOf({ dueAt, presence, state }: ClientSummary, now: number): State {
+  if (dueAt !== undefined && dueAt < now) return "overdue";
+  if (ASLEEP.has(state)) return "asleep";
+  return presence === "connected" ? "awake" : "away";
+}
+
+const at = (name: string, value: number | undefined): object =>
+  value === undefined || !Number.isFinite(value) ? {} : { [name]: timeText(value) };
+const given = (name: string, value: unknown): object => (value === undefined ? {} : { [name]: value });
+
+export const rowOf = (client: ClientSummary, now: number) => ({
+  clientId: client.clientId,
+  gateway: client.gateway,
+  ...given("endpoint", client.endpointName),
+  ...given("user", client.username),
+  state: stateOf(client, now),
+  phase: client.state,
+  ...given("protocol", client.protocol),
+  listener: client.listener,
+  ...given("transport", client.transport),
+  ...given("address", client.address),
+  ...given("port", client.port),
+  ...given("node", client.node),
+  ...at("since", client.since),
+  ...at("heardAt", client.heardAt),
+  ...at("dueAt", client.dueAt),
+  keepAlive: client.keepAlive,
+  subscriptions: client.subscriptions,
+  waiting: client.queued,
+  waitingBytes: client.queuedBytes,
+  onItsWay: client.unsettled,
+});
+
+export const SORTS = ["clientId", "heardAt", "dueAt", "since", "waiting", "subscriptions"] as const;
+
+const VALUES: Readonly<
+  Record<(typeof SORTS)[number], (client: ClientSummary) => string | number | undefined>
+> = {
+  clientId: ({ clientId }) => clientId,
+  heardAt: ({ heardAt }) => heardAt,
+  dueAt: ({ dueAt }) => dueAt,
+  since: ({ since }) => since,
+  waiting: ({ queued }) => queued,
+  subscriptions: ({ subscriptions }) => subscriptions,
+};
+
+export const clientFilters = {
+  gateway: Type.Optional(Type.String({ maxLength: 64, description: "Only clients of this gateway." })),
+  listener: Type.Optional(Type.String({ maxLength: 64, description: "Only clients of this listener." })),
+  protocol: Type.Optional(Type.String({ maxLength: 64, description: "Only this protocol: MQTT 5.0." })),
+  clientId: Type.Optional(Type.String({ maxLength: 1_024, description: "Only this client id." })),
+  user: Type.Optional(Type.String({ maxLength: 1_024, description: "Only this user name." })),
+  address: Type.Optional(
+    Type.String({ maxLength: 64, description: "Only from this address or range: 10.0.0.0/8." }),
+  ),
+  state: Type.Optional(choice(STATES, { description: "Only in this state." })),
+  prefix: Type.Optional(
+    Type.String({
+      maxLength: 256,
+      description: "Only client ids, endpoint names and user names that begin so.",
+    }),
+  ),
+  text: Type.Optional(
+    Type.String({
+      maxLength: 256,
+      description: "Only with this text in client id, endpoint name, user name or address.",
+    }),
+  ),
+  heardBefore: Type.Optional(time("Only those from whom nothing has come since.")),
+  waitingOver: Type.Optional(
+    Type.Integer({ minimum: 0, description: "Only those for whom more messages wait." }),
+  ),
+};
+
+export interface ClientQuery {
+  readonly gateway?: string;
+  readonly listener?: string;
+  readonly protocol?: string;
+  readonly clientId?: string;
+  readonly user?: string;
+  readonly address?: string;
+  readonly state?: State;
+  readonly prefix?: string;
+  readonly text?: string;
+  readonly heardBefore?: string;
+  readonly waitingOver?: number;
+}
+
+/** What of a query the directory looks at itself. */
+export const filterOf = ({
+  gateway,
+  listener,
+  protocol,
+  clientId,
+  user,
+  text,
+}: ClientQuery): ClientFilter => ({
+  ...given("gateway", gateway),
+  ...given("listener", listener),
+  ...given("protocol", protocol),
+  ...given("clientId", clientId),
+  ...given("username", user),
+  ...given("text", text),
+});
+
+/** The rest of it; throws `Refused` for an address that is none. */
+export function passes(query: ClientQuery, now: number): (client: ClientSummary) => boolean {
+  const { address, state, prefix, heardBefore, waitingOver } = query;
+  if (address !== undefined && !isAddressRange(address)) {
+    throw wrongField({
+      in: "query",
+      field: "address",
+      value: address,
+      detail: "is no address or range",
+      fix: "such as 10.1.2.3 or 10.0.0.0/8",
+    });
+  }
+  const range = address === undefined ? undefined : new AddressSet([address]);
+  const before = heardBefore === undefined ? undefined : Date.parse(heardBefore);
+  return (client) => {
+    if (state !== undefined && stateOf(client, now) !== state) return false;
+    if (waitingOver !== undefined && client.queued <= waitingOver) return false;
+    if (before !== undefined && (client.heardAt === undefined || client.heardAt >= before)) return false;
+    if (range !== undefined && (client.address === undefined || !range.has(client.address))) return false;
+    if (prefix === undefined) return true;
+    return [client.clientId, client.endpointName, client.username].some((text) => text?.startsWith(prefix));
+  };
+}
+
+const STEP = 32;
+
+/** All that pass, a few looked at in each step, so that whoever sorts them can pause in between. */
+export function* keysOf(
+  clients: Clients,
+  query: ClientQuery,
+  sort: (typeof SORTS)[number],
+  now: number,
+): Generator<Keyed | undefined> {
+  const filter = filterOf(query);
+  const pass = passes(query, now);
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const page = clients.page(filter, { after, limit: STEP, looks: STEP });
+    for (const client of page.items) {
+      if (pass(client)) yield { number: client.number, value: VALUES[sort](client) };
+    }
+    yield undefined;
+    after = page.next;
+  }
+}

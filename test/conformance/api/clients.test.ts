@@ -1,0 +1,192 @@
+/** Clients of all gateways through the API: other people's MQTT clients, and an MQTT-SN device that sleeps. */
+import mqtt from "mqtt";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startApi, type TestApi } from "../../support/api.ts";
+
+let api: TestApi;
+const clients: mqtt.MqttClient[] = [];
+
+async function connect(clientId: string, options: mqtt.IClientOptions = {}): Promise<mqtt.MqttClient> {
+  const port = api.gateway.port("mqtt", "tcp");
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
+    clientId,
+    reconnectPeriod: 0,
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(async () => {
+  for (const client of clients) client.end(true);
+  await api.stop();
+});
+
+const HOSTILE = ["..", ".", "a/b", "a%2Fb", "a b?c#d&e=f", "‮gnp.exe", "%FF", "-", "é☃", "'\"<script>"];
+
+test("a client of any id is found, by path where one can carry it and by query where none can", async () => {
+  for (const id of HOSTILE) await connect(id);
+  for (const id of HOSTILE) {
+    const dots = id === "." || id === "..";
+    const address = dots
+      ? `/api/v1/clients/-?id=${encodeURIComponent(id)}`
+      : `/api/v1/clients/${encodeURIComponent(id)}`;
+    const reply = await api.ask("GET", address);
+    expect([id, reply.status, reply.body.clientId]).toEqual([id, 200, id]);
+    const byQuery = await api.ask("GET", `/api/v1/clients/-?id=${encodeURIComponent(id)}`);
+    expect([id, byQuery.status, byQuery.body.clientId]).toEqual([id, 200, id]);
+  }
+  const listed = await api.ask("GET", "/api/v1/clients?limit=1000");
+  expect(listed.body.items.map((row: { clientId: string }) => row.clientId)).toEqual(
+    expect.arrayContaining(HOSTILE),
+  );
+});
+
+test("a broken escape in a path is a problem and no exception, and so is an id that is too long", async () => {
+  const broken = await api.ask("GET", "/api/v1/clients/%FF");
+  expect([broken.status, broken.body.code]).toEqual([400, "malformed-address"]);
+  const both = await api.ask("GET", "/api/v1/clients/x?id=y");
+  expect([both.status, both.body.code]).toEqual([400, "invalid-request"]);
+  const long = await api.ask("GET", `/api/v1/clients/${"x".repeat(13_000)}`);
+  expect(long.status).toBeGreaterThanOrEqual(400);
+  expect(long.status).toBeLessThan(500);
+});
+
+test("a list is filtered, sorted and paged; its pages repeat nobody and leave out nobody", async () => {
+  for (let number = 0; number < 30; number++) await connect(`page-${String(number).padStart(2, "0")}`);
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const reply = await api.ask(
+      "GET",
+      `/api/v1/clients?prefix=page-&sort=-clientId&limit=7&columns=clientId${cursor === undefined ? "" : `&cursor=${cursor}`}`,
+    );
+    expect(reply.status).toBe(200);
+    expect(reply.body.count).toBe(30);
+    for (const row of reply.body.items) {
+      expect(Object.keys(row)).toEqual(["clientId"]);
+      seen.push(row.clientId);
+    }
+    cursor = reply.body.next;
+  } while (cursor !== undefined);
+  expect(seen).toEqual(
+    Array.from({ length: 30 }, (_, number) => `page-${String(29 - number).padStart(2, "0")}`),
+  );
+  const foreign = await api.ask("GET", "/api/v1/clients?sort=clientId&cursor=Inp6QDEi");
+  expect([foreign.status, foreign.body.code]).toEqual([410, "gone"]);
+  const nonsense = await api.ask("GET", "/api/v1/clients?cursor=%21%21");
+  expect([nonsense.status, nonsense.body.code]).toEqual([400, "invalid-request"]);
+  const none = await api.ask("GET", "/api/v1/clients?address=192.0.2.0/24");
+  expect(none.body.items).toEqual([]);
+  const ids = await api.ask(
+    "GET",
+    `/api/v1/clients?ids=${encodeURIComponent("mqtt/page-03\nmqtt/nobody\nmqtt/a/b")}`,
+  );
+  expect(ids.body.items.map((row: { clientId: string }) => row.clientId)).toEqual(["page-03", "a/b"]);
+});
+
+test("one client: session, subscriptions and what waits; subscribed, kicked and its session ended by an operator", async () => {
+  const client = await connect("pump-7", {
+    protocolVersion: 5,
+    clean: false,
+    properties: { sessionExpiryInterval: 600 },
+  });
+  await client.subscribeAsync("cmd/pump-7/#", { qos: 1 });
+  client.end(true);
+  await expect
+    .poll(
+      async () =>
+        (await api.ask("GET", "/api/v1/clients/pump-7")).body.presence ??
+        (await api.ask("GET", "/api/v1/clients/pump-7")).body.protocol,
+    )
+    .toBe(undefined);
+  const published = await api.ask("POST", "/api/v1/publish", {
+    body: { topic: "cmd/pump-7/set", payload: "AQL/", encoding: "base64", qos: 1 },
+  });
+  expect(published.body).toMatchObject({ accepted: true, matched: 1, waits: 1 });
+  const detail = await api.ask("GET", "/api/v1/clients/pump-7?gateway=mqtt");
+  expect(detail.body).toMatchObject({ clientId: "pump-7", gateway: "mqtt", waiting: 1, subscriptions: 1 });
+  expect(detail.body.session).toMatchObject({ expiry: 600 });
+  const waiting = await api.ask("GET", "/api/v1/clients/pump-7/waiting?payload=100");
+  expect(waiting.body).toMatchObject([
+    { topic: "cmd/pump-7/set", qos: 1, bytes: 3, stage: "queued", payload: "AQL/", encoding: "base64" },
+  ]);
+  const added = await api.ask("POST", "/api/v1/clients/pump-7/subscriptions", {
+    body: { filter: "all/#", qos: 1 },
+  });
+  expect(added.status).toBe(201);
+  const subscriptions = await api.ask("GET", "/api/v1/clients/pump-7/subscriptions");
+  expect(subscriptions.body.map((one: { filter: string }) => one.filter).sort()).toEqual([
+    "all/#",
+    "cmd/pump-7/#",
+  ]);
+  const all = await api.ask("GET", "/api/v1/subscriptions?filter=all/%23");
+  expect(all.body.items).toMatchObject([{ clientId: "pump-7", gateway: "mqtt", filter: "all/#", qos: 1 }]);
+  const topics = await api.ask("GET", "/api/v1/topics?topic=all/x");
+  expect(topics.body.items).toEqual([{ filter: "all/#", subscribers: 1, groups: [] }]);
+  const removed = await api.ask("DELETE", "/api/v1/clients/pump-7/subscriptions?filter=all/%23");
+  expect(removed.status).toBe(204);
+  const away = await api.ask("DELETE", "/api/v1/clients/pump-7");
+  expect([away.status, away.body.code]).toEqual([409, "conflict"]);
+  expect((await api.ask("DELETE", "/api/v1/clients/pump-7/session")).status).toBe(204);
+  expect((await api.ask("GET", "/api/v1/clients/pump-7")).status).toBe(404);
+  const changes = await api.ask("GET", "/api/v1/changes?object=client%20mqtt/pump-7");
+  expect(changes.body.items[0]).toMatchObject({
+    who: "administrator",
+    kind: "key",
+    result: "done",
+    before: { waiting: 1 },
+  });
+});
+
+test("a client that went without a word before its time is overdue, one that said goodbye is away", async () => {
+  const options = { protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
+  const silent = await connect("silent", { ...options, keepalive: 1 });
+  const polite = await connect("polite", { ...options, keepalive: 1 });
+  silent.stream.destroy();
+  await polite.endAsync();
+  await expect
+    .poll(
+      async () =>
+        (await api.ask("GET", "/api/v1/clients?state=overdue")).body.items.map(
+          (row: { clientId: string }) => row.clientId,
+        ),
+      {
+        timeout: 60_000,
+      },
+    )
+    .toEqual(["silent"]);
+  const row = (await api.ask("GET", "/api/v1/clients/polite")).body;
+  expect(row.state).toBe("away");
+  expect(row.dueAt).toBe(undefined);
+});
+
+test("a kicked client is disconnected, and a listener that is closed takes nobody until it is opened", async () => {
+  const client = await connect("kicked");
+  const closed = new Promise((resolve) => client.once("close", resolve));
+  const kicked = await api.ask("POST", "/api/v1/clients/kick", {
+    body: [
+      { gateway: "mqtt", clientId: "kicked" },
+      { gateway: "mqtt", clientId: "nobody" },
+    ],
+  });
+  expect(kicked.body).toMatchObject({ succeed: 1, failed: [{ clientId: "nobody" }] });
+  await closed;
+  const shut = await api.ask("POST", "/api/v1/gateways/mqtt/listeners/ws/close");
+  expect([shut.status, shut.body.open]).toEqual([200, false]);
+  const again = await api.ask("POST", "/api/v1/gateways/mqtt/listeners/ws/close");
+  expect([again.status, again.body.code]).toEqual([409, "conflict"]);
+  const open = await api.ask("POST", "/api/v1/gateways/mqtt/listeners/ws/open");
+  expect([open.status, open.body.open]).toEqual([200, true]);
+});
+
+test("the list as CSV keeps formulas out of spreadsheets", async () => {
+  await connect("=cmd|' /C calc'!A0");
+  const reply = await api.ask("GET", "/api/v1/clients.csv?gateway=mqtt");
+  expect(reply.headers.get("content-type")).toContain("text/csv");
+  expect(reply.body).toContain("'=cmd|' /C calc'!A0,mqtt");
+  expect(reply.body.split("\r\n")[0]).toContain("clientId,gateway");
+});
