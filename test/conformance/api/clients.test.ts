@@ -166,7 +166,7 @@ test("a client that went without a word before its time is overdue, one that sai
 
 test("a kicked client is disconnected, and a listener that is closed takes nobody until it is opened", async () => {
   const client = await connect("kicked");
-  const closed = new Promise((resolve) => client.once("close", resolve));
+  const closed = new Promise<void>((resolve) => client.once("close", () => resolve()));
   const kicked = await api.ask("POST", "/api/v1/clients/kick", {
     body: [
       { gateway: "mqtt", clientId: "kicked" },
