@@ -35,7 +35,7 @@ const CORE_KEYS: readonly unknown[] = ["enable", "mountpoint", "authentication",
 /** Options of a gateway, dotted, that take effect only when it is started again; undefined: all of them. */
 export type RestartOf = (gateway: string) => readonly string[] | undefined;
 
-function isLive(path: Path, restartOf: RestartOf): boolean {
+export function isLive(path: Path, restartOf: RestartOf): boolean {
   const [section, gateway, key] = path;
   if (section === "gateways" && path.length > 2 && !CORE_KEYS.includes(key)) {
     const restart = restartOf(String(gateway));

@@ -7,6 +7,7 @@ import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotat
 import type { JsonSchema } from "#core/config/json-schema.ts";
 import { loadText } from "#core/config/load.ts";
 import { buildSchema } from "#core/config/schema.ts";
+import { settingsPage } from "#core/config/settings-page.ts";
 import { MODULES } from "#core/modules.ts";
 
 const SCHEMA_FILE = "../../src/config/isthmus.schema.json";
@@ -43,6 +44,11 @@ describe("the configuration", () => {
 
   it("has a committed annotated default file that is the one in force", async () => {
     await expect(text).toMatchFileSnapshot(DEFAULT_FILE);
+  });
+
+  it("has a committed page of settings in the guide that is the one in force", async () => {
+    const restartOf = (name: string) => MODULES.find((module) => module.name === name)?.restart;
+    await expect(settingsPage(schema, restartOf)).toMatchFileSnapshot("../../docs/settings.md");
   });
 
   it("loads from the annotated file exactly as it loads from nothing", () => {

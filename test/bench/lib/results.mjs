@@ -16,7 +16,7 @@ const root = new URL("../../../", import.meta.url);
 export function writeResults(
   name,
   markdown,
-  readmes = ["README.md", `gateways/${name}/README.md`, `src/${name}/README.md`],
+  readmes = [`gateways/${name}/README.md`, `src/${name}/README.md`],
 ) {
   const folder = new URL("test/bench/results/", root);
   mkdirSync(folder, { recursive: true });

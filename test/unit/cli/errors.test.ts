@@ -2,21 +2,20 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { describeError, EXIT, OPERATOR_ERRORS } from "#core/cli/errors.ts";
 
-const readme = readFileSync(new URL("../../../src/cli/README.md", import.meta.url), "utf8");
+/** Cells of all table rows of a document. */
+const rowsOf = (document: string) =>
+  readFileSync(new URL(`../../../${document}`, import.meta.url), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 
-/** Cells of all table rows. */
-const rows = readme
-  .split("\n")
-  .filter((line) => line.startsWith("|"))
-  .map((line) =>
-    line
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
-
-test("the README lists exactly the operator errors, with their meaning and a fix", () => {
-  const documented = rows.filter(([code]) => code?.startsWith("`"));
+test("the guide lists exactly the operator errors, with their meaning and a fix", () => {
+  const documented = rowsOf("docs/no-answer.md").filter(([code]) => /^`[a-z-]+`$/.test(code ?? ""));
   expect(Object.fromEntries(documented.map(([code, meaning]) => [code?.slice(1, -1), meaning]))).toEqual(
     OPERATOR_ERRORS,
   );
@@ -24,7 +23,9 @@ test("the README lists exactly the operator errors, with their meaning and a fix
 });
 
 test("the README lists exactly the exit codes", () => {
-  const codes = rows.map(([code]) => code ?? "").filter((code) => /^\d+$/.test(code));
+  const codes = rowsOf("src/cli/README.md")
+    .map(([code]) => code ?? "")
+    .filter((code) => /^\d+$/.test(code));
   expect(codes.map(Number)).toEqual(Object.values(EXIT));
 });
 
