@@ -184,10 +184,17 @@ function restore(from: (progress: (far: Restored) => void) => Restoration, clock
 function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObserver {
   const help = "What authenticators said about logins";
   const counter = metrics.family("authenticator_answers", help, ["authenticator", "result"]);
+  const decisions = metrics.family("authorization_answers", "What sources of access rules said", [
+    "source",
+    "result",
+  ]);
   return {
     now: () => clock.now(),
     count(authenticator, result) {
       counter({ authenticator, result }).value++;
+    },
+    decided(source, result) {
+      decisions({ source, result }).value++;
     },
     note(authenticator, problem) {
       log.warn({ authenticator, problem }, "an authenticator has trouble");
@@ -216,8 +223,7 @@ function plugIn(
   { queue, waiting, linger }: Config["hooks"],
   core: Core,
   metrics: Metrics,
-): HooksOfAll | undefined {
-  if (opened.length === 0) return undefined;
+): HooksOfAll {
   const room = new Room({ ofClient: queue, ofAll: waiting, linger });
   const help = "What became of asking and telling hooks, where not all went well";
   const counter = metrics.family("hooks", help, ["hook", "member", "result"]);

@@ -1,10 +1,12 @@
 /** An HTTP service decides, in EMQX 5's way of asking and answering or in EMQ X 4's (`dialect`). */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, flag, SECRET, text } from "../config/kinds.ts";
+import { choice, flag, text } from "../config/kinds.ts";
+
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { HttpQuestion, httpQuestionProperties } from "./http-question.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";
 import { outsideProperties } from "./outside-settings.ts";
@@ -12,7 +14,7 @@ import { needs } from "./packages.ts";
 import { rulesOf } from "./rules.ts";
 import { authorityOf } from "./sql.ts";
 import { handshaking, holderOf, holding, namedBy, storedKey } from "./stored-key.ts";
-import { asFormValue, asText, LoginTemplate, type Value } from "./template.ts";
+import { asFormValue, LoginTemplate } from "./template.ts";
 import { Web } from "./web.ts";
 
 const schema = Type.Object(
@@ -24,22 +26,13 @@ const schema = Type.Object(
         "emqx5: JSON answers with result allow, deny or ignore; 204 allows; anything else asks the next. emqx4: 200 allows, unless its body is ignore; 4xx refuses.",
       default: "emqx5",
     }),
-    method: choice(["post", "get"], { description: "How the service is asked.", default: "post" }),
-    url: text({ description: "Address of the service, with placeholders.", pattern: "^https?://" }),
-    format: choice(["json", "form"], {
-      description: "post: what the body is; EMQ X 4 sent forms. get: the parameters go into the query.",
-      default: "json",
-    }),
+    ...httpQuestionProperties,
     parameters: Type.Record(Type.String(), text({ description: "A value, with placeholders." }), {
       description:
         "What is sent, by name; placeholders %u user name, %c client id, %P password, %a address, %C certificate's name, %e endpoint name.",
       // biome-ignore-start lint/suspicious/noTemplateCurlyInString: these are the placeholders of the configuration
       default: { clientid: "${clientid}", username: "${username}", password: "${password}" },
       // biome-ignore-end lint/suspicious/noTemplateCurlyInString: see above
-    }),
-    headers: Type.Record(Type.String(), text({ description: "A value.", [SECRET]: true }), {
-      description: "Headers beside content-type.",
-      default: {},
     }),
     superuserUrl: Type.Optional(
       text({
@@ -62,7 +55,6 @@ const schema = Type.Object(
         pattern: "^https?://",
       }),
     ),
-    caFile: Type.Optional(text({ description: "Certificates that the service's is signed with, as PEM." })),
     anonymous: flag({
       description: "Ask also for clients that lack a value, with an empty text in its place.",
       default: false,
@@ -76,15 +68,11 @@ const ANSWER_MAX = 256 * 1024;
 const ACCEPTED: AuthenticatorAnswer = { answer: "accepted" };
 const REJECTED: AuthenticatorAnswer = { answer: "rejected", reason: "the service says no" };
 
-type Named = readonly (readonly [name: string, template: LoginTemplate])[];
-
 class HttpSource implements Source {
   readonly #config: HttpConfig;
   readonly #web: Web;
-  readonly #url: LoginTemplate;
-  readonly #superuserUrl: LoginTemplate | undefined;
-  readonly #parameters: Named;
-  readonly #open: Named;
+  readonly #login: HttpQuestion;
+  readonly #superuser: HttpQuestion | undefined;
   readonly presharedKey: Source["presharedKey"];
   readonly rawKeyHolder: Source["rawKeyHolder"];
 
@@ -92,13 +80,12 @@ class HttpSource implements Source {
     const { name = "http", url, superuserUrl, parameters } = config;
     this.#config = config;
     this.#web = web;
-    this.#url = new LoginTemplate(url, name);
-    this.#superuserUrl = superuserUrl === undefined ? undefined : new LoginTemplate(superuserUrl, name);
-    this.#parameters = Object.entries(parameters).map(([key, value]) => [
-      key,
-      new LoginTemplate(value, name),
-    ]);
-    this.#open = this.#parameters.filter(([key]) => !/%P|\$\{password\}/i.test(parameters[key] ?? ""));
+    this.#login = new HttpQuestion(config, url, parameters, web, name);
+    const open = Object.entries(parameters).filter(([, value]) => !/%P|\$\{password\}/i.test(value));
+    this.#superuser =
+      superuserUrl === undefined
+        ? undefined
+        : new HttpQuestion(config, superuserUrl, Object.fromEntries(open), web, name);
     const { pskUrl, rawKeyUrl } = config;
     if (pskUrl !== undefined) {
       const template = new LoginTemplate(pskUrl, name);
@@ -130,47 +117,20 @@ class HttpSource implements Source {
   }
 
   async ask(request: Credentials, peer: Peer, signal: AbortSignal): Promise<AuthenticatorAnswer> {
-    const answer = await this.#send(this.#url, this.#parameters, request, peer, signal);
+    const asked = this.#config.anonymous ? { ...request, username: request.username ?? "" } : request;
+    const answer = await this.#login.ask(asked, peer, signal);
     if (answer === undefined) return IGNORED;
     if (this.#config.dialect === "emqx5") return answerOf(answer.status, answer.body);
     if (answer.status >= 500) throw new Error(`the service answers ${answer.status}`);
     if (answer.status !== 200) return REJECTED;
     if (answer.body.trim() === "ignore") return IGNORED;
-    if (this.#superuserUrl === undefined) return ACCEPTED;
-    const superuser = await this.#send(this.#superuserUrl, this.#open, request, peer, signal);
+    if (this.#superuser === undefined) return ACCEPTED;
+    const superuser = await this.#superuser.ask(asked, peer, signal);
     return superuser?.status === 200 ? { answer: "accepted", superuser: true } : ACCEPTED;
   }
 
   close(): void {
     this.#web.close();
-  }
-
-  async #send(url: LoginTemplate, parameters: Named, request: Credentials, peer: Peer, signal: AbortSignal) {
-    const { method, format, headers, anonymous } = this.#config;
-    const asked = anonymous ? { ...request, username: request.username ?? "" } : request;
-    const form = method === "get" || format === "form";
-    const address = url.fill(asked, peer, asFormValue);
-    const fields: [string, string][] = [];
-    for (const [name, template] of parameters) {
-      const value = template.fill(asked, peer, form ? asFormValue : (asText as (value: Value) => string));
-      if (value === undefined) return undefined;
-      fields.push([name, value]);
-    }
-    if (address === undefined) return undefined;
-    const encoded = fields.map(([name, value]) => `${encodeURIComponent(name)}=${value}`).join("&");
-    if (method === "get") {
-      const joined = encoded === "" ? address : `${address}${address.includes("?") ? "&" : "?"}${encoded}`;
-      return this.#web.ask({ url: joined, method: "GET", headers, signal });
-    }
-    const type = form ? "application/x-www-form-urlencoded" : "application/json";
-    const body = form ? encoded : JSON.stringify(Object.fromEntries(fields));
-    return this.#web.ask({
-      url: address,
-      method: "POST",
-      headers: { ...headers, "content-type": type },
-      body,
-      signal,
-    });
   }
 }
 

@@ -1,26 +1,22 @@
-/** Settings of every authenticator that asks something outside this process. */
+/** Settings of whatever asks something outside this process. */
 import { type Static, Type } from "@sinclair/typebox";
 import { choice, integer, text } from "../config/kinds.ts";
 import { durationSetting } from "../lib/setting.ts";
 
-export const outsideProperties = {
+/** How long and how often anything outside is asked. */
+export const patienceProperties = {
   name: Type.Optional(
     text({ description: "Its name in logs and counters; absent: its kind.", minLength: 1, maxLength: 64 }),
   ),
-  onError: choice(["deny", "next", "allow-known"], {
-    description:
-      "When it cannot be asked: deny refuses, next asks the next in the chain, allow-known lets in who came in with the same credentials before.",
-    default: "deny",
-  }),
   timeout: durationSetting({
-    description: "How long an answer may take; and how long a login may wait until it can be asked about.",
+    description: "How long an answer may take; and how long a question may wait until it is asked.",
     default: "5s",
     minimum: "10ms",
     maximum: "5m",
   }),
-  concurrent: integer(1, 1024, { description: "Logins asked about at the same time.", default: 16 }),
+  concurrent: integer(1, 1024, { description: "Questions asked at the same time.", default: 16 }),
   waiting: integer(0, 1_000_000, {
-    description: "Logins that may wait for their turn; further ones are refused as congested.",
+    description: "Questions that may wait for their turn; further ones are refused as congested.",
     default: 10_000,
   }),
   breaker: Type.Object(
@@ -30,13 +26,22 @@ export const outsideProperties = {
         default: 5,
       }),
       pause: durationSetting({
-        description: "For how long; then one login tries it again.",
+        description: "For how long; then one question tries it again.",
         default: "5s",
         minimum: "10ms",
       }),
     },
-    { description: "A source that fails again and again is not asked for every login." },
+    { description: "A source that fails again and again is not asked every time." },
   ),
+};
+
+export const outsideProperties = {
+  ...patienceProperties,
+  onError: choice(["deny", "next", "allow-known"], {
+    description:
+      "When it cannot be asked: deny refuses, next asks the next in the chain, allow-known lets in who came in with the same credentials before.",
+    default: "deny",
+  }),
   known: Type.Object(
     {
       entries: integer(1, 10_000_000, {

@@ -13,8 +13,10 @@ const SHORT: Readonly<Record<string, string>> = {
   e: "endpointname",
   i: "identity",
   k: "publickey",
+  t: "topic",
+  A: "access",
 };
-const PLACEHOLDER = /%([ucaPCdeik])|\$\{([^}]*)\}/g;
+const PLACEHOLDER = /%([ucaPCdeiktA])|\$\{([^}]*)\}/g;
 /** `${clientid}`, `${client_id}` and `${clientId}` are one name. */
 const normalised = (name: string): string => name.replaceAll(/[_-]/g, "").toLowerCase();
 
@@ -23,8 +25,16 @@ const NAME_LENGTH_MAX = 1024;
 
 export type Value = string | Uint8Array;
 
-/** What can be asked about: a login, or the holder of a raw public key. */
-type Subject = Credentials & { readonly publicKey?: string };
+/** What can be asked about: a login, the holder of a raw public key, or what a client may do. */
+export interface Subject extends Credentials {
+  readonly publicKey?: string;
+  readonly question?: {
+    readonly action: "publish" | "subscribe";
+    readonly topic: string;
+    readonly qos: number;
+    readonly retain: boolean;
+  };
+}
 type Read = (request: Subject, peer: Peer) => Value | undefined;
 const READ: Readonly<Record<string, Read>> = {
   username: ({ username }) => username,
@@ -38,6 +48,11 @@ const READ: Readonly<Record<string, Read>> = {
   certfingerprint: (_request, { certificate }) => certificate?.fingerprint,
   identity: (_request, { identity }) => identity,
   publickey: ({ publicKey }) => publicKey,
+  topic: ({ question }) => question?.topic,
+  action: ({ question }) => question?.action,
+  access: ({ question }) => question && (question.action === "subscribe" ? "1" : "2"),
+  qos: ({ question }) => question && String(question.qos),
+  retain: ({ question }) => question && String(question.retain),
   protoname: ({ protocol }) => protocol,
   transport: (_request, { transport }) => transport,
   $: () => "$",
@@ -75,7 +90,7 @@ export class LoginTemplate {
 
   /** Undefined when this client has no value for a placeholder, or one that nobody could have. */
   fill(
-    request: Credentials,
+    request: Subject,
     peer: Peer,
     encode: (value: Value) => string | undefined = asText,
   ): string | undefined {

@@ -1,6 +1,7 @@
 /** Settings of the policy: who may connect, and what each client may do. */
 import { type Static, Type } from "@sinclair/typebox";
 import { ChainMemberSchema } from "../authenticate/kinds.ts";
+import { SourceSchema } from "../authorize/kinds.ts";
 import { durationSetting } from "../lib/setting.ts";
 import { choice, flag, integer, oneOrMore, qos, text, texts } from "./kinds.ts";
 
@@ -106,6 +107,16 @@ const Authorization = Type.Object(
       },
       { description: "Decisions are remembered, and forgotten when the rules change." },
     ),
+    sources: Type.Array(SourceSchema, {
+      description:
+        "Services and databases that know access rules, in the order they are asked; the first that allows or denies decides. What they say is remembered as cache says.",
+      default: [],
+    }),
+    order: choice(["rules-first", "sources-first"], {
+      description:
+        "Whether rules decide before sources are asked, or after. Rules that came with a login go with the rules.",
+      default: "rules-first",
+    }),
     rules: Type.Array(AccessRule, {
       description:
         "The access control list: the first rule that matches decides. A list given here replaces the default rules. Publishing under $SYS is never allowed.",

@@ -1,9 +1,12 @@
-import type { AuthenticateHost, OpenedAuthenticator } from "../authenticate/kind.ts";
+import type { AuthenticateHost } from "../authenticate/kind.ts";
 import { type ChainMember, openAuthenticator } from "../authenticate/kinds.ts";
 import { PasswordCheck } from "../authenticate/password-check.ts";
 import { UsersFile } from "../authenticate/users-file.ts";
+import type { SourceResult } from "../authorize/kind.ts";
+import { type ConfiguredSource, openSource } from "../authorize/kinds.ts";
 import type { Instant } from "../lib/time.ts";
 import { NEVER } from "../lib/time.ts";
+import type { AuthorizationSource } from "../policy/authorization.ts";
 import type { AuthenticationSettings, Ban, GatewaySettings, PolicySettings } from "../policy/settings.ts";
 import { UNLIMITED } from "../policy/unlimited.ts";
 import type { Config, GatewayConfig } from "./schema.ts";
@@ -27,8 +30,11 @@ const HTTP_CLIENTS: GatewaySettings = {
   listeners: { api: { authenticate: false, accessRules: [], limits: UNLIMITED } },
 };
 
-/** What authenticators tell of themselves. */
-export type AuthenticationObserver = Pick<AuthenticateHost, "now" | "count" | "note">;
+/** What authenticators and sources of rules tell of themselves. */
+export interface AuthenticationObserver extends Pick<AuthenticateHost, "now" | "count" | "note"> {
+  /** What a source of rules said. */
+  decided?(source: string, result: SourceResult): void;
+}
 const UNOBSERVED: AuthenticationObserver = {
   now: () => Date.now() as Instant,
   count: () => {},
@@ -38,7 +44,8 @@ const UNOBSERVED: AuthenticationObserver = {
 /** Opens the authenticators that a configuration names. */
 class Preparation {
   readonly #files = new Map<string, UsersFile>();
-  readonly #opened: OpenedAuthenticator[] = [];
+  readonly #opened: { close?(): void }[] = [];
+  readonly #observer: AuthenticationObserver;
   readonly #host: AuthenticateHost;
 
   constructor(config: Config, observer: AuthenticationObserver) {
@@ -48,6 +55,7 @@ class Preparation {
       this.#files.set(path, file);
       return file;
     };
+    this.#observer = observer;
     this.#host = { passwords, usersFile, ...observer };
   }
 
@@ -64,8 +72,16 @@ class Preparation {
     return { anonymous: config.anonymous, chain };
   }
 
+  source(source: ConfiguredSource): AuthorizationSource {
+    const { now, note } = this.#host;
+    const count = (name: string, result: SourceResult): void => this.#observer.decided?.(name, result);
+    const opened = openSource(source, { now, note, count });
+    this.#opened.push(opened);
+    return opened;
+  }
+
   readonly close = (): void => {
-    for (const authenticator of this.#opened) authenticator.close?.();
+    for (const opened of this.#opened) opened.close?.();
   };
 }
 
@@ -90,7 +106,7 @@ export function policySettings(
   const { authorization, flapping, rewrite, subscriptions } = config;
   const settings: PolicySettings = {
     authentication: preparation.authentication(config.authentication),
-    authorization,
+    authorization: { ...authorization, sources: authorization.sources.map((one) => preparation.source(one)) },
     bans: { max: config.bans.max, list: config.bans.list.map(banOf) },
     flapping,
     rewrite,

@@ -21,6 +21,8 @@ export interface Will {
   /** How long after the loss of the connection the will waits; the session's end cuts it short. */
   readonly delay: Duration;
   readonly options: Omit<MessageOptions, "qos" | "retain">;
+  /** That it may be published was found out elsewhere, when the client set it: it cannot wait for that when it is lost. */
+  readonly found?: boolean | undefined;
   /** The topic that the client asked for, where a rewrite rule made another of it: rules speak of that one. */
   readonly asked?: string | undefined;
 }
@@ -158,8 +160,13 @@ export interface Client {
 
   /** Publishes; at QoS 1 and 2 an answer means: accepted, and committed where something must keep it. */
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending;
-  /** The same checks as `publish`, with no effect: lets a transaction refuse before it begins. */
+  /**
+   * The same checks as `publish`, with no effect: lets a transaction refuse before it begins. What has to be found out
+   * elsewhere is accepted, because `publish` will find it out.
+   */
   mayPublish(topic: string, qos: QoS, retain: boolean): "accepted" | Refusal;
+  /** For what takes the right to publish a retained message and is none: `unavailable` while it is being found out. */
+  mayChange(topic: string): "accepted" | Refusal;
   /** Whether a message is this client's own (No Local). */
   published(message: Message): boolean;
   /** `$share/<group>/<filter>` and `$queue/<filter>` share. Retained messages come as deliveries afterwards. */

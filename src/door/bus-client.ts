@@ -23,7 +23,7 @@ import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
 import type { AskedFor } from "../contract/refused.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
-import type { Identity } from "../policy/policy.ts";
+import type { Identity, Question } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
@@ -230,8 +230,18 @@ export class BusClient implements Client, EngineClient {
     );
   }
 
+  mayChange(topic: string): "accepted" | Refusal {
+    const { policy } = this.door;
+    if (policy.asks && !this.ended && policy.mayPublish(this.identity, topic, 0, true) === undefined) {
+      void policy.ask(this.identity, { action: "publish", topic, qos: 0, retain: true });
+      return "unavailable";
+    }
+    return this.mayPublish(topic, 0, true);
+  }
+
   #refuse(message: Message): Refusal | undefined {
     const known =
+      !this.door.policy.asks &&
       message.topic === this.#allowedTopic &&
       message.qos === this.#allowedQos &&
       message.retain === this.#allowedRetain &&
@@ -257,7 +267,21 @@ export class BusClient implements Client, EngineClient {
     if (topicLevels(topic) > this.door.policy.limits.topicLevels) return "quota";
     // What the gateway says of itself is not for clients to say.
     if (topic.startsWith("$SYS/")) return "forbidden";
-    return this.door.policy.mayPublish(this.identity, topic, qos, retain) ? undefined : "forbidden";
+    const allowed = this.door.policy.mayPublish(this.identity, topic, qos, retain);
+    return this.#verdict(allowed, { action: "publish", topic, qos, retain });
+  }
+
+  /** Whether it can wait until it is known what it may do (`HookedClient`). */
+  protected get waits(): boolean {
+    return false;
+  }
+
+  #verdict(allowed: boolean | undefined, question: Question): Refusal | undefined {
+    if (allowed !== undefined) return allowed ? undefined : "forbidden";
+    if (this.waits) return undefined;
+    // It came in before there were sources that have to be asked.
+    void this.door.policy.ask(this.identity, question);
+    return "unavailable";
   }
 
   /** Streams go into debt and are read from later; a datagram that finds the bucket empty is refused. */
@@ -329,7 +353,7 @@ export class BusClient implements Client, EngineClient {
   }
 
   retained(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
-    const refusal = this.mayRead(asked);
+    const refusal = this.#mayRead(asked);
     if (refusal !== "accepted") {
       this.#refusedFilter("read", refusal, asked, 0);
       return refusal;
@@ -341,7 +365,17 @@ export class BusClient implements Client, EngineClient {
     return this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket);
   }
 
+  /** For those who read without asking the bus: they cannot wait until it is known. */
   mayRead(asked: string): "accepted" | Refusal {
+    const { policy } = this.door;
+    if (policy.asks && !this.ended && policy.maySubscribe(this.identity, asked, 0) === undefined) {
+      void policy.ask(this.identity, { action: "subscribe", topic: asked, qos: 0, retain: false });
+      return "unavailable";
+    }
+    return this.#mayRead(asked);
+  }
+
+  #mayRead(asked: string): "accepted" | Refusal {
     if (this.ended) return "unavailable";
     const refusal = this.#checkFilter(asked, 0);
     if (refusal !== undefined) return refusal;
@@ -356,7 +390,8 @@ export class BusClient implements Client, EngineClient {
     const plain = shared?.filter ?? filter;
     if (topicFilterProblem(plain) !== undefined) return "malformed";
     if (topicLevels(plain) > this.door.policy.limits.topicLevels) return "quota";
-    return this.door.policy.maySubscribe(this.identity, filter, qos) ? undefined : "forbidden";
+    const allowed = this.door.policy.maySubscribe(this.identity, filter, qos);
+    return this.#verdict(allowed, { action: "subscribe", topic: filter, qos, retain: false });
   }
 
   /** Undefined when a rewrite rule makes of a filter what is none. */

@@ -247,7 +247,8 @@ export class Door {
   }
 
   #newClient(loop: ChannelDriver, identity: Identity, standing: Standing): BusClient {
-    const { hooks } = this;
+    // Whose rights are found out elsewhere has to wait for that, hooks or not.
+    const hooks = this.hooks ?? (this.policy.asks ? this.core.hooks?.none : undefined);
     if (hooks === undefined) return new BusClient(loop, this, identity, standing);
     return new HookedClient(loop, this, identity, standing, hooks);
   }

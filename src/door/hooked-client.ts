@@ -1,3 +1,4 @@
+import { meantTopic } from "../bus/delayed.ts";
 import { Message, type QoS } from "../bus/message.ts";
 import type {
   Answer,
@@ -12,12 +13,13 @@ import type {
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
-import type { Decided } from "../hooks/decided.ts";
+import { type Decided, refused } from "../hooks/decided.ts";
 import type { Hooks } from "../hooks/hooks.ts";
 import { Line } from "../hooks/line.ts";
 import type { HookClient } from "../hooks/plugin.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, FOREVER, NEVER } from "../lib/time.ts";
+import type { Question } from "../policy/policy.ts";
 import type { Departure } from "../session/sessions.ts";
 import { BusClient, type Standing } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
@@ -27,8 +29,8 @@ import type { Door } from "./door.ts";
 type Later = (answer: Answer) => void;
 
 /**
- * A client of a gateway that has hooks: they are asked behind the rules and before rewrite and mountpoint, and told what
- * has happened. As long as one of them thinks, what the client asks next waits in its order. A class of its own, so that
+ * A client of a gateway that has hooks, or whose rights are known elsewhere: sources of rules are asked first, then hooks,
+ * before rewrite and mountpoint; and hooks are told what has happened. As long as one of them thinks, what the client asks next waits in its order. A class of its own, so that
  * a client without hooks has nothing of this on its way.
  */
 export class HookedClient extends BusClient {
@@ -88,6 +90,29 @@ export class HookedClient extends BusClient {
     return decided instanceof Promise ? decided.then(read) : read(decided);
   }
 
+  protected override get waits(): boolean {
+    return true;
+  }
+
+  /** Goes on where it is allowed, at once or when that has been found out. */
+  #allowed<Given>(question: Question, goOn: () => Given | Promise<Given>): Given | Promise<Given> {
+    const { policy } = this.door;
+    if (!policy.asks) return goOn();
+    const read = (allowed: boolean): Given | Promise<Given> => {
+      if (!allowed) {
+        this.loop.core.counters.messagesRefused.value++;
+        return "forbidden" as Given;
+      }
+      return this.#left || this.#hooks.room.closed ? ("unavailable" as Given) : goOn();
+    };
+    const { action, topic, qos, retain } = question;
+    const known =
+      action === "publish"
+        ? policy.mayPublish(this.identity, topic, qos, retain)
+        : policy.maySubscribe(this.identity, topic, qos);
+    return known === undefined ? policy.ask(this.identity, question).then(read) : read(known);
+  }
+
   /** `give` gets what comes later, unless the engine will tell. */
   #inTurn<Given>(run: () => Given | Promise<Given>, give: (given: Given) => void): Given | Pending {
     const late = (given: Given): void => {
@@ -99,12 +124,13 @@ export class HookedClient extends BusClient {
   protected override pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
     // It may wait: not with a view of a buffer that is read into again.
     const own = message.kept();
-    const run = () =>
+    const decide = () =>
       this.#decide<Message, PublishAnswer | Pending>(
         this.#hooks.publish(this.#who, own),
         (changed) => this.#publish(changed, ticket),
         "accepted",
       );
+    const run = () => this.#allowed<PublishAnswer | Pending>(publishing(own), decide);
     if (message.qos > 0) return this.#inTurn(run, (answer) => this.answered(ticket, answer as Answer));
     // Nobody waits for an answer: it is on its way.
     const answer = this.#inTurn(run, () => {});
@@ -126,12 +152,13 @@ export class HookedClient extends BusClient {
     options: SubscribeOptions,
     ticket: Ticket,
   ): SubscribeAnswer | Pending {
-    const run = () =>
+    const decide = () =>
       this.#decide<{ filter: string; options: SubscribeOptions }, SubscribeAnswer | Pending>(
         this.#hooks.subscribe(this.#who, { filter, options }, false),
         (wanted) => this.#enrol(filter, wanted.filter, wanted.options, ticket),
         "forbidden",
       );
+    const run = () => this.#allowed<SubscribeAnswer | Pending>(reading(filter, options.qos), decide);
     return this.#inTurn(run, (answer) => this.answered(ticket, answer as Answer));
   }
 
@@ -170,12 +197,13 @@ export class HookedClient extends BusClient {
   }
 
   protected override lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
-    const run = () =>
+    const decide = () =>
       this.#decide<{ filter: string }, RetainedAnswer | Pending>(
         this.#hooks.subscribe(this.#who, { filter: asked, options: { qos: 0 } }, true),
         (wanted) => super.lookUp(wanted.filter, limit, ticket),
         "forbidden",
       );
+    const run = () => this.#allowed<RetainedAnswer | Pending>(reading(asked, 0), decide);
     return this.#inTurn(run, (answer) => this.found(ticket, answer as RetainedAnswer));
   }
 
@@ -212,9 +240,16 @@ export class HookedClient extends BusClient {
     const { topic, payload, qos, retain, options } = will;
     const { properties, expiry } = options;
     const message = new Message(topic, payload, qos, retain, this.loop.core.now, properties, expiry);
-    const read = (given: Decided<Message>): Decided<Will> =>
-      given.ok ? { ok: true, value: given.value === message ? will : willOf(will, given.value) } : given;
-    const decided = this.#hooks.publish(this.#who, message);
+    const read = (given: Decided<Message> | "forbidden"): Decided<Will> => {
+      if (given === "forbidden") return refused("forbidden", "the rules say no");
+      if (!given.ok) return given;
+      const judged = given.value === message ? will : willOf(will, given.value);
+      return { ok: true, value: this.door.policy.asks ? { ...judged, found: true } : judged };
+    };
+    const asked = publishing(message, will.asked);
+    const decided = this.#allowed<Decided<Message> | "forbidden">(asked, () =>
+      this.#hooks.publish(this.#who, message),
+    );
     return decided instanceof Promise ? decided.then(read) : read(decided);
   }
 
@@ -301,6 +336,15 @@ export class HookedClient extends BusClient {
     super.depart(leaving.how, leaving.reason);
   }
 }
+
+/** Of `$delayed/<seconds>/<topic>` rules mean the topic; of a rewritten will, the one that the client asked for. */
+const publishing = ({ topic, qos, retain }: Message, asked = topic): Question => ({
+  action: "publish",
+  topic: meantTopic(asked),
+  qos,
+  retain,
+});
+const reading = (topic: string, qos: QoS): Question => ({ action: "subscribe", topic, qos, retain: false });
 
 function willOf(
   will: Will,

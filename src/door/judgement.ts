@@ -12,7 +12,11 @@ export function revoked(session: Attendance, identity: Identity, policy: Listene
   const filters: string[] = [];
   let automatic: Set<string> | undefined;
   for (const [filter, { qos, asked }] of session.subscriptions) {
-    if (policy.maySubscribe(identity, asked ?? filter, qos)) continue;
+    const question = { action: "subscribe", topic: asked ?? filter, qos, retain: false } as const;
+    const allowed = policy.maySubscribe(identity, question.topic, qos);
+    // Who is there keeps its place while that is found out; the next judgement knows.
+    if (allowed === undefined) void policy.ask(identity, question);
+    if (allowed !== false) continue;
     automatic ??= new Set(policy.automaticSubscriptions(identity).map((each) => each.filter));
     if (!automatic.has(filter)) filters.push(filter);
   }
@@ -32,14 +36,13 @@ export class Judgement {
     this.#core = core;
     this.#policy = policy;
     this.#doors = doors;
-    core.engine.mayPublishWill = (session, { asked, topic, qos, retain }) => {
+    core.engine.mayPublishWill = (session, { asked, topic, qos, retain, found }) => {
       const { identity } = session;
       if (identity === undefined) return true;
       const rules = this.#rulesOf(identity);
-      return (
-        rules.mayStay(identity, core.now) === "accepted" &&
-        rules.mayPublish(identity, meantTopic(asked ?? topic), qos, retain)
-      );
+      if (rules.mayStay(identity, core.now) !== "accepted") return false;
+      const meant = meantTopic(asked ?? topic);
+      return rules.mayPublish(identity, meant, qos, retain) ?? found === true;
     };
   }
 

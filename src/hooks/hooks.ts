@@ -109,6 +109,7 @@ export class Hooks {
 export class HooksOfAll {
   readonly #plugged: readonly Plugged[];
   readonly #byGateway = new Map<string, Hooks | undefined>();
+  #none: Hooks | undefined = undefined;
   readonly room: Room;
 
   constructor(plugged: readonly Plugged[], room: Room) {
@@ -123,6 +124,12 @@ export class HooksOfAll {
     const hooks = own.length === 0 ? undefined : new Hooks(own, this.room);
     this.#byGateway.set(gateway, hooks);
     return hooks;
+  }
+
+  /** No hook, and the room to wait in. */
+  get none(): Hooks {
+    this.#none ??= new Hooks([], this.room);
+    return this.#none;
   }
 
   async close(): Promise<void> {

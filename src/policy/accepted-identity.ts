@@ -4,6 +4,7 @@ import type { Instant } from "../lib/time.ts";
 import type { Identity } from "./policy.ts";
 import type { Rights } from "./rights.ts";
 import type { AccessRule } from "./settings.ts";
+import type { SourcedRights } from "./sourced-rights.ts";
 
 /** An identity that this policy has accepted; it carries its rights along, which spares the search for them. */
 export class AcceptedIdentity implements Identity {
@@ -19,7 +20,7 @@ export class AcceptedIdentity implements Identity {
   readonly expiresAt: Instant | undefined;
   readonly rules: readonly AccessRule[] | undefined;
   /** Of the generation it names; made when first asked for. */
-  rights: Rights | undefined = undefined;
+  rights: Rights | SourcedRights | undefined = undefined;
 
   constructor(identity: Identity) {
     this.gateway = identity.gateway;

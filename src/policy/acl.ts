@@ -123,12 +123,20 @@ export class Acl {
     this.allowsOnNoMatch = settings.noMatch === "allow";
   }
 
-  /** The rules that concern one client, in order: those of its own login first. */
-  rulesFor(identity: Identity): readonly ClientRule[] {
-    const own = (identity.rules ?? []).map((rule) => new CompiledRule(rule));
-    return [...own, ...this.#rules]
+  /** Rules from elsewhere, as they are for one client. */
+  static compile(rules: readonly AccessRule[], identity: Identity): readonly ClientRule[] {
+    return rules
+      .map((rule) => new CompiledRule(rule))
       .filter((rule) => rule.who.includes(identity))
       .map((rule) => rule.for(identity));
+  }
+
+  /** The rules that concern one client, in order: those of its own login first. */
+  rulesFor(identity: Identity): readonly ClientRule[] {
+    const general = this.#rules
+      .filter((rule) => rule.who.includes(identity))
+      .map((rule) => rule.for(identity));
+    return [...Acl.compile(identity.rules ?? [], identity), ...general];
   }
 
   /** The rule that speaks about something, or that none does: for the log, after the fact. */

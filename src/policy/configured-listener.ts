@@ -14,6 +14,7 @@ import type {
   Identity,
   ListenerLimits,
   ListenerPolicy,
+  Question,
   Verdict,
 } from "./policy.ts";
 import { isReservedTopic } from "./rights.ts";
@@ -121,10 +122,18 @@ export class ConfiguredListener implements ListenerPolicy {
     const ban = this.#policy.banOf(clientId, username, peer.address, now);
     if (ban !== undefined) return banned(ban);
     const { settings, authentication } = this.#current();
-    if (!settings.authenticate) return this.#conclude(anonymousLogin(request), request, peer, now);
+    if (!settings.authenticate) {
+      return this.#prepared(this.#conclude(anonymousLogin(request), request, peer, now));
+    }
     const login = runChain(authentication, request, peer, now, applicant);
-    if (!(login instanceof Promise)) return this.#conclude(login, request, peer, now);
-    return login.then((later) => this.#conclude(later, request, peer, now));
+    if (!(login instanceof Promise)) return this.#prepared(this.#conclude(login, request, peer, now));
+    return login.then((later) => this.#prepared(this.#conclude(later, request, peer, now)));
+  }
+
+  /** Sources that know a client's rules are asked for them before it comes in: then they are at hand. */
+  #prepared(verdict: Verdict): Verdict | Promise<Verdict> {
+    const rights = verdict.ok ? this.#policy.sourcedRightsOf(verdict.identity) : undefined;
+    return rights === undefined ? verdict : rights.prepare().then(() => verdict);
   }
 
   mayStay(identity: Identity, now: Instant): "accepted" | Refusal {
@@ -139,19 +148,29 @@ export class ConfiguredListener implements ListenerPolicy {
     this.#policy.noteDisconnect(identity, now);
   }
 
-  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean {
+  get asks(): boolean {
+    return this.#policy.rules.asks;
+  }
+
+  ask(identity: Identity, question: Question): Promise<boolean> {
+    const rights = this.#policy.sourcedRightsOf(identity);
+    return rights === undefined ? Promise.resolve(false) : rights.ask(question);
+  }
+
+  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean | undefined {
     return identity.superuser
       ? !isReservedTopic(topic)
       : this.#policy.rightsOf(identity).mayPublish(topic, qos, retain);
   }
 
-  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean {
+  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean | undefined {
     return identity.superuser || this.#policy.rightsOf(identity).maySubscribe(filter, qos);
   }
 
   decidedBy(asked: AskedOfPolicy): string {
     if (asked.identity.superuser) return "superuser";
-    return this.#policy.rules.acl.decidedBy(asked);
+    const said = this.#policy.rules.acl.decidedBy(asked);
+    return this.asks && said.startsWith("no rule") ? `${said}, or what authorization.sources said` : said;
   }
 
   addressDecidedBy({ address }: Pick<Peer, "address">, now: Instant): string {

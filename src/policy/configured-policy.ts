@@ -9,6 +9,7 @@ import type { Identity, ListenerPolicy, Policy } from "./policy.ts";
 import { compileRewrite, type Rewrite } from "./rewrite.ts";
 import { Rights } from "./rights.ts";
 import type { Ban, PolicySettings } from "./settings.ts";
+import { SourcedRights } from "./sourced-rights.ts";
 
 /** Kinds of clients (by the rules that concern them) that share what is remembered of decisions. */
 const KINDS_MAX = 1_000;
@@ -34,10 +35,19 @@ export class RuleBook {
     this.subscriptions = new AutomaticSubscriptions(settings.subscriptions);
   }
 
+  /** Sources outside this process have a say. */
+  get asks(): boolean {
+    return (this.settings.authorization.sources?.length ?? 0) > 0;
+  }
+
   /** One `Rights` for all clients of a kind: with usual rules nobody needs any of its own. */
-  rightsFor(identity: Identity, clock: Clock): Rights {
+  rightsFor(identity: Identity, clock: Clock): Rights | SourcedRights {
     const { acl, generation } = this;
-    const { cache } = this.settings.authorization;
+    const { cache, sources = [], order } = this.settings.authorization;
+    if (this.asks) {
+      const asked = { list: sources, first: order === "sources-first" };
+      return new SourcedRights(acl, identity, generation, cache, clock, asked);
+    }
     const kind = acl.kindOf(identity);
     const common = kind === undefined ? undefined : this.#common.get(kind);
     if (common !== undefined) return common;
@@ -62,7 +72,7 @@ export class ConfiguredPolicy implements Policy {
   readonly #clock: Clock;
   readonly #listeners = new Map<string, ConfiguredListener>();
   /** Of identities that were not accepted here (tests, identities put together elsewhere). */
-  readonly #rights = new WeakMap<Identity, Rights>();
+  readonly #rights = new WeakMap<Identity, Rights | SourcedRights>();
   /** Bans that did not come from the configuration, and so outlive a reload. */
   #added: Ban[] = [];
   #rules: RuleBook;
@@ -147,7 +157,18 @@ export class ConfiguredPolicy implements Policy {
     if (ban !== undefined) this.ban(ban);
   }
 
-  rightsOf(identity: Identity): Rights {
+  /** Forgets what was found out about clients' rights: everything is asked again. */
+  forgetDecisions(): void {
+    this.#rules = new RuleBook(this.#rules.settings, this.#rules.generation + 1);
+  }
+
+  /** Where sources are asked. */
+  sourcedRightsOf(identity: Identity): SourcedRights | undefined {
+    const rights = this.rules.asks ? this.rightsOf(identity) : undefined;
+    return rights instanceof SourcedRights ? rights : undefined;
+  }
+
+  rightsOf(identity: Identity): Rights | SourcedRights {
     const accepted = identity instanceof AcceptedIdentity ? identity : undefined;
     const known = accepted === undefined ? this.#rights.get(identity) : accepted.rights;
     if (known !== undefined && known.generation === this.#rules.generation) return known;

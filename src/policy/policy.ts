@@ -6,8 +6,10 @@ import type { Credentials, SubscribeOptions } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Duration, Instant } from "../lib/time.ts";
+import type { Question } from "./authorization.ts";
 
 export type { Identity } from "../contract/identity.ts";
+export type { Question } from "./authorization.ts";
 
 /** What kept an authenticator from its work. */
 export interface AuthenticationFailure {
@@ -81,9 +83,16 @@ export interface ListenerPolicy {
   mayStay(identity: Identity, now: Instant): "accepted" | Refusal;
   /** For flapping detection. */
   disconnected(identity: Identity, now: Instant): void;
-  /** The topic is as the device names it, before mountpoint and rewrite. Cached per client. */
-  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean;
-  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean;
+  /**
+   * The topic is as the device names it, before mountpoint and rewrite. Cached per client. Undefined: it has to be asked
+   * (`ask`).
+   */
+  mayPublish(identity: Identity, topic: string, qos: QoS, retain: boolean): boolean | undefined;
+  maySubscribe(identity: Identity, filter: string, qos: QoS): boolean | undefined;
+  /** Finds out what is undefined above. Never rejects. */
+  ask(identity: Identity, question: Question): Promise<boolean>;
+  /** Sources outside this process are asked: answers change without a new generation. */
+  readonly asks: boolean;
   /** Which rule speaks about it, or that none does; for the log, after the fact. */
   decidedBy?(asked: AskedOfPolicy): string;
   /** The same of an address: its access rules, a ban, the rate of new connections. */

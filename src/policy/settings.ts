@@ -3,6 +3,7 @@ import type { QoS } from "../bus/message.ts";
 import type { AccessRule, Action } from "../contract/access-rule.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { Authenticator } from "./authentication.ts";
+import type { AuthorizationSource } from "./authorization.ts";
 import type { ListenerLimits } from "./policy.ts";
 
 export type { AccessRule, Action, WhoConditions } from "../contract/access-rule.ts";
@@ -14,6 +15,9 @@ export interface AuthorizationSettings {
   /** Decisions remembered per client: how many, and for how long. */
   readonly cache: { readonly entries: number; readonly ttl: Duration };
   readonly rules: readonly AccessRule[];
+  /** Asked in order where no rule has decided, or before the rules. */
+  readonly sources?: readonly AuthorizationSource[];
+  readonly order?: "rules-first" | "sources-first";
 }
 
 export interface AuthenticationSettings {

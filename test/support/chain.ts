@@ -57,8 +57,8 @@ export function openChain(
       const request = requestOf({ ...who, ...(secret === undefined ? {} : { password: secret }), ...more });
       return listener.authenticate(request, peerAt("192.0.2.7", peer), now());
     },
-    mayPublish: (identity, topic) => listener.mayPublish(identity, topic, 0, false),
-    maySubscribe: (identity, filter) => listener.maySubscribe(identity, filter, 0),
+    mayPublish: (identity, topic) => listener.mayPublish(identity, topic, 0, false) === true,
+    maySubscribe: (identity, filter) => listener.maySubscribe(identity, filter, 0) === true,
     counts,
     notes,
     close: prepared.close,

@@ -344,6 +344,8 @@ export function permissive(
     disconnected: () => {},
     mayPublish: () => true,
     maySubscribe: () => true,
+    ask: () => Promise.resolve(true),
+    asks: false,
     mountpoint: () => "",
     rewritePublish: undefined,
     rewriteSubscribe: undefined,

@@ -43,6 +43,17 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "an authenticator answers the policy and reads its own settings",
     },
     {
+      from: "^src/authorize/",
+      to: [
+        "^src/lib/",
+        "^src/contract/",
+        "^src/policy/",
+        "^src/authenticate/",
+        "^src/config/(json-schema|kinds)\\.ts$",
+      ],
+      instead: "a source of rules answers the policy and reads its own settings",
+    },
+    {
       from: "^src/dtls/",
       to: ["^src/lib/"],
       instead: "DTLS is records and messages: no socket, clock or cipher",
@@ -147,6 +158,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/drive/",
         "^src/(config|cli|observe)/",
         "^src/authenticate/",
+        "^src/authorize/",
         "^src/net/transport\\.ts$",
         "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
       ],
@@ -235,10 +247,10 @@ async function cruised(): Promise<ICruiseResult> {
 }
 
 /**
- * Still to be parted: authenticators read their own part of the configuration by its tools, and the configuration opens
- * authenticators. The tools (defaults, validation, problems) want a floor below both.
+ * Still to be parted: authenticators and sources of rules read their own part of the configuration by its tools, and the configuration opens
+ * them. The tools (defaults, validation, problems) want a floor below both.
  */
-const MUTUAL = ["src/authenticate src/config"];
+const MUTUAL = ["src/authenticate src/config", "src/authorize src/config"];
 
 const folderOf = (path: string): string | undefined => /^src\/[^/]+(?=\/)/.exec(path)?.[0];
 

@@ -247,7 +247,7 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
 
   /** Of what the draft lets a broker answer it says 4.03, whether or not the client gave a name (§3.4.3, §3.5). */
   #mayChange(operation: Operation, name: string, client: Client): boolean {
-    const verdict = client.mayPublish(name, 0, true);
+    const verdict = client.mayChange(name);
     if (verdict === "accepted") return true;
     operation.request.respond(refusalResponse(verdict, false));
     return false;

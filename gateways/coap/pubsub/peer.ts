@@ -95,7 +95,7 @@ export class PubSubPeer implements PeerSite, ObservingPeer {
     }
     const operation = new Operation(request, topic, query);
     this.#clients.as(operation, now, (client) => {
-      const verdict = client.mayPublish(topic, 0, true);
+      const verdict = client.mayChange(topic);
       if (verdict !== "accepted") request.respond(refusalResponse(verdict, operation.anonymous));
       else
         request.respond({
