@@ -41,6 +41,8 @@ export interface Standing {
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
   readonly single?: boolean;
+  /** It can wait until it is known what it may do (`HookedClient`). */
+  readonly waits?: boolean;
 }
 
 type Published = Pick<Message, "topic" | "qos" | "retain">;
@@ -66,6 +68,7 @@ export class BusClient implements Client, EngineClient {
   #rates: Rates | undefined = undefined;
   /** Of the rules from which the rates are. */
   #ratesGeneration = -1;
+  readonly #waits: boolean;
   /** The last topic that was allowed, and under which rules: devices repeat themselves. */
   #allowedTopic = "";
   #allowedQos: QoS = 0;
@@ -78,7 +81,7 @@ export class BusClient implements Client, EngineClient {
     loop: ChannelDriver,
     door: Door,
     identity: Identity,
-    { sessionId = identity.clientId, mountpoint, aggregate, single = false }: Standing,
+    { sessionId = identity.clientId, mountpoint, aggregate, single = false, waits = false }: Standing,
   ) {
     this.loop = loop;
     this.door = door;
@@ -87,6 +90,7 @@ export class BusClient implements Client, EngineClient {
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
     this.single = single;
+    this.#waits = waits;
     this.session = loop.core.engine.enter(this, single);
     this.#takeRates();
   }
@@ -271,14 +275,9 @@ export class BusClient implements Client, EngineClient {
     return this.#verdict(allowed, { action: "publish", topic, qos, retain });
   }
 
-  /** Whether it can wait until it is known what it may do (`HookedClient`). */
-  protected get waits(): boolean {
-    return false;
-  }
-
   #verdict(allowed: boolean | undefined, question: Question): Refusal | undefined {
     if (allowed !== undefined) return allowed ? undefined : "forbidden";
-    if (this.waits) return undefined;
+    if (this.#waits) return undefined;
     // It came in before there were sources that have to be asked.
     void this.door.policy.ask(this.identity, question);
     return "unavailable";

@@ -49,7 +49,7 @@ export class HookedClient extends BusClient {
   readonly #hearsDelivered: boolean;
 
   constructor(loop: ChannelDriver, door: Door, identity: Identity, standing: Standing, hooks: Hooks) {
-    super(loop, door, identity, standing);
+    super(loop, door, identity, { ...standing, waits: true });
     this.#hooks = hooks;
     const { transport, address, port } = identity.peer;
     const { clientId, username, listener } = identity;
@@ -88,10 +88,6 @@ export class HookedClient extends BusClient {
       return given.refusal as Given;
     };
     return decided instanceof Promise ? decided.then(read) : read(decided);
-  }
-
-  protected override get waits(): boolean {
-    return true;
   }
 
   /** Goes on where it is allowed, at once or when that has been found out. */
