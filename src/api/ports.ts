@@ -12,6 +12,7 @@ import type {
 } from "../operate/http-clients.ts";
 import type { Operator } from "../operate/operator.ts";
 import type { Ban } from "../policy/settings.ts";
+import type { Balance, RouteSettings, ServerSettings, ServerStatus } from "../upstream/servers/settings.ts";
 import type { Access } from "./access/access.ts";
 
 /** One thing that must be true before the gateway should be sent clients. */
@@ -90,6 +91,31 @@ export interface BansPort {
   lift(target: BanTarget): boolean;
 }
 
+/** A route as it is wished: to a group of the configuration, or to servers of its own. */
+export interface RouteWish extends Omit<RouteSettings, "id" | "group"> {
+  readonly group?: string | undefined;
+  readonly servers?: readonly ServerSettings[] | undefined;
+  readonly balance: Balance;
+}
+
+export interface RouteRow extends RouteSettings {
+  readonly servers?: readonly ServerSettings[] | undefined;
+  readonly balance?: Balance;
+  readonly configured: boolean;
+}
+
+/** The servers of the cluster that has the sessions. */
+export interface UpstreamPort {
+  servers(): readonly ServerStatus[];
+  /** False when there is no such server. */
+  drain(group: string, url: string, draining: boolean): boolean;
+  /** Groups that a route may name. */
+  groups(): readonly string[];
+  routes(): readonly RouteRow[];
+  put(id: string, wish: RouteWish): RouteRow;
+  remove(id: string): void;
+}
+
 export interface ApiPorts {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -101,6 +127,8 @@ export interface ApiPorts {
   readonly bans: BansPort;
   readonly topics: TopicsPort;
   readonly operator: Operator;
+  /** Undefined while sessions are in this process. */
+  readonly upstream?: UpstreamPort | undefined;
   readonly access: Access;
   /** What cookies are set with. */
   readonly cookie: { readonly path: string; readonly secure: boolean };

@@ -13,6 +13,7 @@ import { retainedRoutes } from "./routes/retained.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
 import { topicRoutes } from "./routes/topics.ts";
+import { upstreamRoutes } from "./routes/upstream.ts";
 
 /** Everything that can be asked below `/api/v1`. */
 export const ROUTES: readonly Route[] = [
@@ -25,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   ...topicRoutes,
   ...deviceRoutes,
   ...banRoutes,
+  ...upstreamRoutes,
   ...metricsRoutes,
   ...sessionRoutes,
   ...signInRoutes,

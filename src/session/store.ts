@@ -13,6 +13,7 @@ export const TABLES = [
   // What cannot be read, moved out of the others. New tables come last: a key begins with the place of its table.
   "aside",
   "association",
+  "route",
 ] as const;
 export type Table = (typeof TABLES)[number];
 

@@ -143,6 +143,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/authenticate/",
         "^src/policy/(addresses|settings)\\.ts$",
         "^src/net/transport\\.ts$",
+        "^src/upstream/servers/settings\\.ts$",
       ],
       instead: "what may be seen and done while the gateway runs is in src/operate",
     },

@@ -6,7 +6,7 @@ import { Checks } from "./checks.ts";
 import { Group } from "./group.ts";
 import { type Dial, Member, type Place } from "./member.ts";
 import { Routes } from "./routes.ts";
-import type { GroupSettings, RouteSettings, ServerSettings } from "./settings.ts";
+import type { GroupSettings, RouteSettings, ServerSettings, ServerStatus } from "./settings.ts";
 
 /** What is known of servers, their groups and who goes where. */
 export interface ServersSettings {
@@ -34,17 +34,6 @@ export interface ServersHost {
 
 /** How often who drains is looked at. */
 const DRAIN_BEAT = milliseconds(100);
-
-/** One server, for who looks at it. */
-export interface ServerStatus {
-  readonly group: string;
-  readonly url: string;
-  readonly state: "closed" | "half-open" | "open";
-  readonly draining: boolean;
-  readonly weight: number;
-  readonly sessions: number;
-  readonly lastFailure: string | undefined;
-}
 
 /** All servers: chooses among them, watches how they fare, and takes changes while sessions run. */
 export class Servers implements ServerChoice {

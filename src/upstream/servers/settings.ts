@@ -79,3 +79,14 @@ export interface RouteSettings {
   /** Lower ones are asked first; then by id. */
   readonly order: number;
 }
+
+/** One server, for who looks at it. */
+export interface ServerStatus {
+  readonly group: string;
+  readonly url: string;
+  readonly state: "closed" | "half-open" | "open";
+  readonly draining: boolean;
+  readonly weight: number;
+  readonly sessions: number;
+  readonly lastFailure: string | undefined;
+}
