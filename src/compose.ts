@@ -39,6 +39,7 @@ import type { OpenedStore } from "./store/open.ts";
 
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
+const REFUSAL_LABELS = ["gateway", "what", "reason"] as const;
 const SWEEP_PERIOD = seconds(1);
 
 const STEPS_A_TURN = 1_000;
@@ -88,8 +89,7 @@ export function compose(
   const events: Required<CoreEvents>[] = [];
   let journal: DurableState | undefined;
   const notes = noteBook(log, metrics);
-  const count = metrics.family("refusals", "What was refused", ["gateway", "what", "reason"]);
-  const refusals = new Refusals(log, count);
+  const refusals = new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS));
   const parts = buildCore(config, {
     clock,
     policy,
@@ -137,6 +137,7 @@ export function compose(
   const judge = (): void => inTurns(core, judgement.steps());
   const reload = new Reload({ log, policy, plans, core, judge, observer }, config, prepared);
   everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
+  everySecond(core, () => core.memory.check());
   const patience = config.node.shutdownTimeout;
   return {
     ...parts,

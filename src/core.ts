@@ -12,8 +12,10 @@ import { type Core, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Directory } from "./door/directory.ts";
 import { Doors } from "./door/doors.ts";
 import { Judgement } from "./door/judgement.ts";
+import { MemoryWatch } from "./door/memory-watch.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { type GatewaySurroundings, Gateways } from "./drive/gateways.ts";
+import { Memory, type MemoryLimits } from "./lib/memory.ts";
 import { type Clock, type Instant, ZERO } from "./lib/time.ts";
 import type { Policy } from "./policy/policy.ts";
 import { BackPressure } from "./session/back-pressure.ts";
@@ -28,6 +30,7 @@ import { Tracing } from "./trace/tracing.ts";
 export interface CoreOptions {
   readonly bus: EmbeddedBusOptions & { readonly delayed: DelayedLimits };
   readonly session: SessionOptions & SessionsOptions;
+  readonly memory?: MemoryLimits;
 }
 
 /** What keeps sessions and retained messages, if anything does. */
@@ -77,21 +80,24 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
   const counters = newCoreCounters(counter);
   const sessionCounters = newSessionCounters(counter);
   const deadlines = new Deadlines(clock.now());
+  const memory = new Memory(options.memory);
   // Sessions take the time of the input that is being processed: reading the clock for each message would cost.
   const turn: Turn = { now: () => core.now, tick: () => core.tick() };
   const { journal, commits } = surroundings.keeping?.(turn) ?? {};
-  const bus = new EmbeddedBus(options.bus, clock, surroundings.chance, journal);
+  const bus = new EmbeddedBus(options.bus, clock, surroundings.chance, journal, memory);
   const gate = new Gate(bus, {
     alarms: deadlines,
     delayed: options.bus.delayed,
     journal,
     commits,
+    memory,
     unheard: counters.messagesNoSubscribers,
   });
   const { wait = ZERO, bytes } = options.session.queue;
   const pressure = new BackPressure({ gate, alarms: deadlines, counters: sessionCounters, wait, bytes });
   const context: SessionContext = {
     pressure,
+    memory,
     options: options.session,
     clock: turn,
     counters: sessionCounters,
@@ -121,9 +127,12 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
       this.trace?.refused(...refused);
     },
     events: surroundings.events,
+    memory,
     healthy: surroundings.healthy,
   };
   const doors = new Doors(core, policy);
+  const watch = new MemoryWatch(core, doors);
+  memory.check = () => watch.check();
   const judgement = new Judgement(core, policy, () => doors);
   const gateways = new Gateways(core, surroundings);
   const tracing = new Tracing({
@@ -133,5 +142,16 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     dissectors: (gateway, of) => gateways.dissector(gateway, of),
     now: () => clock.now(),
   });
-  return { core, deadlines, bus, gate, sessions, sessionCounters, doors, gateways, judgement, tracing };
+  return {
+    core,
+    deadlines,
+    bus,
+    gate,
+    sessions,
+    sessionCounters,
+    doors,
+    gateways,
+    judgement,
+    tracing,
+  };
 }

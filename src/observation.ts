@@ -22,6 +22,17 @@ export function exposeGauges(running: Composition, version: string): void {
     () => bus.retainedMessages.refused,
   );
   metrics.gauge("delayed_messages", "Messages waiting for their time", () => gate.delayed.waiting);
+  metrics.gauge("memory_bytes", "What peers make this process hold", () => core.memory.held);
+  metrics.gauge(
+    "memory_bytes_before_login",
+    "What of it is for who has not logged in",
+    () => core.memory.strangers,
+  );
+  metrics.gauge(
+    "memory_alarm",
+    "0: enough, 1: scarce, 2: nothing more is taken in, 3: full",
+    () => core.memory.alarm,
+  );
   metrics.gauge("filters", "Distinct topic filters subscribed to", () => bus.filters);
   metrics.gauge("deadlines", "Alarms set in the timer wheel", () => running.deadlines.armed);
   metrics.gauge("queued_messages", "Messages waiting in sessions", () => {

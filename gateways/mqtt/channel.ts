@@ -131,6 +131,10 @@ export class MqttChannel implements Channel {
     this.#expectNext();
   }
 
+  get buffered(): number {
+    return (this.#unfinished?.room ?? 0) + (this.#held?.length ?? 0);
+  }
+
   deadline(): Instant {
     return this.#deadline;
   }

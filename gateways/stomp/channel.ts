@@ -119,6 +119,11 @@ export class StompChannel implements Channel {
     this.#phase = OVER;
   }
 
+  get buffered(): number {
+    const open = this.#phase.name === "connected" ? this.#phase.connection.transactions.bytes : 0;
+    return this.#decoder.buffered + open;
+  }
+
   deadline(): Instant {
     if (this.#phase.name === "expecting-connect") return this.#phase.until;
     if (this.#phase.name === "connected" || this.#phase.name === "disconnecting") {

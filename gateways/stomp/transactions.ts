@@ -40,6 +40,13 @@ export class Transactions {
     return this.#open?.size ?? 0;
   }
 
+  /** What all of them hold. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const transaction of this.#open?.values() ?? []) bytes += transaction.bytes;
+    return bytes;
+  }
+
   begin(name: string, now: Instant): Problem | undefined {
     this.#open ??= new Map();
     if (this.#open.has(name)) return problem("transaction exists", `${name} has begun already.`);

@@ -103,6 +103,10 @@ export class TcpChannel implements Channel {
     this.#phase = OVER;
   }
 
+  get buffered(): number {
+    return this.#frames.room;
+  }
+
   deadline(): Instant {
     if (this.#phase.name === "expecting-login") return this.#phase.until;
     if (this.#phase.name !== "connected" || this.#phase.silence === FOREVER) return NEVER;

@@ -36,6 +36,11 @@ export class FrameStream {
     this.#end += chunk.length;
   }
 
+  /** What it takes up between two chunks. */
+  get room(): number {
+    return this.#at === this.#end ? 0 : this.#bytes.length;
+  }
+
   /** The next whole frame, undefined while there is none, or what is wrong. */
   next(): Uint8Array | undefined | Err<DecodeError> {
     const held = this.#end - this.#at;

@@ -1,4 +1,5 @@
 import { type Alarms, CallbackAlarm } from "../lib/alarm.ts";
+import { Memory } from "../lib/memory.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Message } from "./message.ts";
 
@@ -20,6 +21,7 @@ export class DelayedMessages {
   readonly #limits: DelayedLimits;
   readonly #publish: (message: Message) => void;
   readonly #journal: DelayedJournal | undefined;
+  readonly #memory: Memory;
   #waiting = 0;
   #bytes = 0;
 
@@ -28,7 +30,9 @@ export class DelayedMessages {
     limits: DelayedLimits,
     publish: (message: Message) => void,
     journal?: DelayedJournal,
+    memory = new Memory(),
   ) {
+    this.#memory = memory;
     this.#alarms = alarms;
     this.#limits = limits;
     this.#publish = publish;
@@ -42,6 +46,7 @@ export class DelayedMessages {
   add(message: Message, due: Instant): boolean {
     if (this.#waiting >= this.#limits.messages) return false;
     if (this.#bytes + message.weight > this.#limits.bytes) return false;
+    if (this.#memory.refuses) return false;
     const kept = message.kept();
     this.#journal?.delayed(kept, due);
     this.restore(kept, due);
@@ -52,10 +57,12 @@ export class DelayedMessages {
   restore(message: Message, due: Instant): void {
     this.#waiting++;
     this.#bytes += message.weight;
+    this.#memory.take(message);
     this.#alarms.arm(
       new CallbackAlarm((now) => {
         this.#waiting--;
         this.#bytes -= message.weight;
+        this.#memory.give(message);
         // Its life may have been shorter than its delay [MQTT-3.3.2-5].
         if (message.expiresAt > now) this.#publish(message);
         this.#journal?.released(message);

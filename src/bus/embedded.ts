@@ -1,3 +1,4 @@
+import type { Memory } from "../lib/memory.ts";
 import type { Clock } from "../lib/time.ts";
 import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
 import type { Message } from "./message.ts";
@@ -23,12 +24,18 @@ export class EmbeddedBus implements Bus {
   readonly #clock: Clock;
   readonly #random: () => number;
 
-  constructor(options: EmbeddedBusOptions, clock: Clock, random: () => number, journal?: RetainedJournal) {
+  constructor(
+    options: EmbeddedBusOptions,
+    clock: Clock,
+    random: () => number,
+    journal?: RetainedJournal,
+    memory?: Memory,
+  ) {
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
     this.#routes = new Routes(options.routeCache);
-    this.retainedMessages = new RetainedMessages(options.retained, journal);
+    this.retainedMessages = new RetainedMessages(options.retained, journal, memory);
   }
 
   get filters(): number {

@@ -1,4 +1,5 @@
 import type { Alarms } from "../lib/alarm.ts";
+import type { Memory } from "../lib/memory.ts";
 import { Ring } from "../lib/ring.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Bus, Routed, SharedSubscription, Subscriber } from "./bus.ts";
@@ -36,6 +37,7 @@ export interface GateParts {
   readonly journal?: DelayedJournal | undefined;
   /** Present when a store keeps what is acknowledged. */
   readonly commits?: Commits | undefined;
+  readonly memory?: Memory;
   /** Counts messages of clients that nobody was subscribed to. */
   readonly unheard: { value: number };
 }
@@ -66,12 +68,12 @@ export class Gate {
   readonly #line = new Ring<InLine>();
   #passing = false;
 
-  constructor(bus: Bus, { alarms, delayed, journal, commits, unheard }: GateParts) {
+  constructor(bus: Bus, { alarms, delayed, journal, commits, unheard, memory }: GateParts) {
     this.bus = bus;
     this.#commits = commits;
     this.#unheard = unheard;
     const due = (message: Message): void => this.publish(message, undefined, "delayed");
-    this.delayed = new DelayedMessages(alarms, delayed, due, journal);
+    this.delayed = new DelayedMessages(alarms, delayed, due, journal, memory);
   }
 
   /** A message is being routed at this moment. */

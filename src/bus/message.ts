@@ -43,6 +43,8 @@ export class Message {
   redelivered = false;
   /** What set it off, by its number in a trace; 0 while none runs. */
   cause = 0;
+  /** Deliveries and tables that hold it: the account of memory has it once (`Memory`). */
+  holders = 0;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
   encodings: unknown[] | undefined = undefined;
   /** Made once, so that a message that waits in many queues is held, and stored, once. */

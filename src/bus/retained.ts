@@ -1,3 +1,4 @@
+import { Memory } from "../lib/memory.ts";
 import { type Instant, NEVER } from "../lib/time.ts";
 import type { Message } from "./message.ts";
 import { TopicTree } from "./topic-tree.ts";
@@ -28,10 +29,12 @@ export class RetainedMessages {
   /** Messages refused because of a limit. */
   refused = 0;
   readonly #limits: RetainedLimits;
+  readonly #memory: Memory;
   readonly #journal: RetainedJournal | undefined;
 
-  constructor(limits: RetainedLimits, journal?: RetainedJournal) {
+  constructor(limits: RetainedLimits, journal?: RetainedJournal, memory = new Memory()) {
     this.#limits = limits;
+    this.#memory = memory;
     this.#journal = journal;
   }
 
@@ -52,7 +55,9 @@ export class RetainedMessages {
     }
     const bytes = this.#bytes + message.weight - (former?.weight ?? 0);
     const full =
-      (former === undefined && this.#tree.size >= this.#limits.messages) || bytes > this.#limits.bytes;
+      (former === undefined && this.#tree.size >= this.#limits.messages) ||
+      bytes > this.#limits.bytes ||
+      (this.#memory.refuses && bytes > this.#bytes);
     if (message.payload.length > this.#limits.payloadSize || full) {
       this.refused++;
       // The former value is older than what subscribers just saw: better none than a stale one.
@@ -115,6 +120,8 @@ export class RetainedMessages {
   #keep(message: Message, former: Message | undefined): void {
     this.#tree.set(message.topic, message);
     this.#bytes += message.weight - (former?.weight ?? 0);
+    this.#memory.take(message);
+    if (former !== undefined) this.#memory.give(former);
     if (former !== undefined) this.#expiring.delete(former);
     if (message.expiresAt !== NEVER) this.#expiring.add(message);
   }
@@ -123,6 +130,7 @@ export class RetainedMessages {
     this.#tree.delete(message.topic);
     this.#expiring.delete(message);
     this.#bytes -= message.weight;
+    this.#memory.give(message);
     this.#journal?.cleared(message.topic);
   }
 }

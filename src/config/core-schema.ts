@@ -250,6 +250,32 @@ const Session = Type.Object(
   { description: "One client's queue and state." },
 );
 
+const Memory = Type.Object(
+  {
+    total: sizeSetting({
+      description:
+        "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets that are not whole, transactions, what is not read. From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in; at 100 % those who hold most are ended. Each is logged once.",
+      default: "1GB",
+      minimum: "1MB",
+    }),
+    beforeLogin: sizeSetting({
+      description:
+        "The same for connections that have not logged in, together; beyond it those that hold most are ended.",
+      default: "64MB",
+      minimum: "64KB",
+    }),
+    connection: sizeSetting({
+      description: "The same for one connection, without its queue; beyond it that is ended.",
+      default: "32MB",
+      minimum: "64KB",
+    }),
+  },
+  {
+    description:
+      "Memory that peers may take up. It counts what is kept for them, not all that the process needs.",
+  },
+);
+
 /** Settings of the node, without policy and gateways. */
 export const coreProperties = {
   node: Node,
@@ -262,6 +288,7 @@ export const coreProperties = {
   api: Api,
   bus: Bus,
   session: Session,
+  memory: Memory,
 };
 
 const CoreSchema = Type.Object(coreProperties);

@@ -103,6 +103,8 @@ export interface Channel {
   closed(now: Instant): void;
   /** When `wake` is wanted; read after every input; `NEVER` for not at all. Cheap: a field. */
   deadline(): Instant;
+  /** Streams: bytes that the peer makes this channel hold: of packets that are not whole, in transactions. Cheap. */
+  readonly buffered?: number;
   /** How one of its clients is, in a word or a few, for lists: `active`, `asleep`, `observing`. */
   status(client: Client, now: Instant): string;
   /** What an operator may want to know of it beside what the core knows; `GatewayModule.describes` is its schema. */

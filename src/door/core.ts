@@ -2,6 +2,7 @@ import type { Counter, Note } from "../contract/note.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { HooksOfAll } from "../hooks/hooks.ts";
 import type { Alarms } from "../lib/alarm.ts";
+import type { Memory } from "../lib/memory.ts";
 import type { Instant } from "../lib/time.ts";
 import type { SessionEngine } from "../session/engine.ts";
 import type { Directory } from "./directory.ts";
@@ -28,6 +29,8 @@ export interface Core {
   readonly events: CoreEvents;
   /** The bus and the store accept messages. */
   healthy(): boolean;
+  /** What peers make this process hold. */
+  readonly memory: Memory;
   /** What operators have plugged in; undefined where there is nothing. */
   hooks?: HooksOfAll | undefined;
 }
@@ -45,6 +48,7 @@ export interface CoreCounters {
   readonly throttled: Counter;
   readonly held: Counter;
   readonly unprovenDropped: Counter;
+  readonly memoryEnded: Counter;
   readonly unprovenDisplaced: Counter;
 }
 
@@ -73,6 +77,10 @@ export const newCoreCounters = (counter: (name: string, help: string) => Counter
   unprovenDropped: counter(
     "datagrams_unproven_dropped",
     "Datagrams not sent because their address had proven nothing and had sent too little itself",
+  ),
+  memoryEnded: counter(
+    "memory_ended",
+    "Connections ended and queues dropped because they held most when memory was used up",
   ),
   held: counter("clients_held", "Times that a client read too slowly and deliveries were held back"),
 });

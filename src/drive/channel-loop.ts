@@ -435,6 +435,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       this.#pause();
     }
     this.#throttledUntil = until;
+    if (!this.#running) this.#rearm();
   }
 
   // ---- inside

@@ -245,7 +245,7 @@ export class DatagramRuntime {
     const { core } = this;
     const link = new DatagramLink(this, this.#transport, datagram, key, node, this.#proof());
     if (link.proof !== undefined) this.#makeRoom(link);
-    const full = this.door.loops.size >= this.door.policy.limits.connections;
+    const full = this.door.loops.size >= this.door.policy.limits.connections || core.memory.refuses;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
     if (refusal !== "accepted") {
       this.#refused(refusal, datagram);

@@ -3,11 +3,14 @@ import type { Peer } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import { copyOf } from "../lib/bytes.ts";
-import type { Duration } from "../lib/time.ts";
+import { Burden, type Memory } from "../lib/memory.ts";
+import { after, type Duration, milliseconds } from "../lib/time.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import { lendSlab, returnSlab, SLAB_SIZES } from "./slabs.ts";
 
+/** How long who makes us hold more is not read from while memory is scarce. */
+const PAUSE = milliseconds(50);
 /** Bytes above which a packet is passed on as it is instead of being copied into the slab. */
 const COPY_MAX = 8192;
 
@@ -74,6 +77,7 @@ class StreamLink implements Link {
   /** WebSockets keep message boundaries, so nothing is merged there. */
   readonly #merging: boolean;
   loop!: ChannelLoop;
+  readonly burden: Burden;
   /** Sends while the present chunk is read. */
   packets = 0;
   /** In the schedule's list of those written at the end of the turn. */
@@ -85,7 +89,8 @@ class StreamLink implements Link {
   #lent: Uint8Array[] | undefined = undefined;
   #closed = false;
 
-  constructor(connection: StreamConnection, schedule: FlushSchedule) {
+  constructor(connection: StreamConnection, schedule: FlushSchedule, memory: Memory) {
+    this.burden = new Burden(memory, () => this.loop.stop("overload"));
     this.#connection = connection;
     this.#schedule = schedule;
     this.#merging = connection.peer.transport === "tcp" || connection.peer.transport === "tls";
@@ -93,6 +98,10 @@ class StreamLink implements Link {
 
   get peer(): Peer {
     return this.#connection.peer;
+  }
+
+  get backlog(): number {
+    return this.#connection.backlog;
   }
 
   send(bytes: Uint8Array): void {
@@ -148,6 +157,7 @@ class StreamLink implements Link {
 
   /** The connection is gone: what was not written never will be. */
   drop(): void {
+    this.burden.gone();
     if (this.#closed) this.loop.door.closing--;
     this.#closed = true;
     if (this.#slab !== undefined) returnSlab(this.#slab);
@@ -195,14 +205,39 @@ class StreamInput implements StreamReceiver {
   }
 
   received(bytes: Uint8Array): void {
-    this.#runtime.core.tick();
+    const { core, schedule } = this.#runtime;
+    core.tick();
+    const before = core.memory.held;
     this.#loop.receive(bytes);
-    this.#runtime.schedule.flushBusy();
+    this.#weigh(before);
+    schedule.flushBusy();
+  }
+
+  gathering(bytes: number): void {
+    const { core } = this.#runtime;
+    core.tick();
+    const before = core.memory.held;
+    this.#link.burden.gathering = bytes;
+    this.#weigh(before);
+  }
+
+  /** Who makes us hold more pays for it, when there is little left. */
+  #weigh(before: number): void {
+    const loop = this.#loop;
+    const { burden, backlog } = this.#link;
+    const { memory, now } = this.#runtime.core;
+    burden.weigh(loop.channel.buffered ?? 0, backlog);
+    if (burden.stranger && loop.clients().length > 0) burden.welcome();
+    if (memory.held <= before) return;
+    if (burden.tooMuch) loop.stop("overload");
+    else if (memory.scarce) loop.throttle(after(now, PAUSE));
+    if (memory.full || memory.crowded) memory.check();
   }
 
   drained(): void {
     this.#runtime.core.tick();
     this.#loop.hold(false);
+    this.#weigh(this.#runtime.core.memory.held);
     this.#runtime.schedule.flushBusy();
   }
 
@@ -245,13 +280,15 @@ export class StreamRuntime {
     core.tick();
     const limit = this.#door.policy.limits.connections;
     const refusal =
-      this.#door.loops.size >= limit ? "quota" : this.#door.policy.admit(connection.peer, core.now);
+      this.#door.loops.size >= limit || core.memory.refuses
+        ? "quota"
+        : this.#door.policy.admit(connection.peer, core.now);
     if (refusal !== "accepted") {
       core.counters.connectsRefused.value++;
       this.#door.turnedAway(connection.peer, refusal);
       return undefined;
     }
-    const link = new StreamLink(connection, this.schedule);
+    const link = new StreamLink(connection, this.schedule, core.memory);
     const loop = new ChannelLoop(this.#door, link);
     link.loop = loop;
     loop.open(this.#endpoint);

@@ -36,6 +36,8 @@ export interface StreamConnection {
 /** The runtime's side of a connection. */
 export interface StreamReceiver {
   received(bytes: Uint8Array): void;
+  /** So many bytes have come of a message that is not whole. */
+  gathering?(bytes: number): void;
   /** Everything queued has been taken by the kernel after `write` returned false. */
   drained(): void;
   /** The peer sends no more, and may still read: whoever has this connection ends it when that is due. */

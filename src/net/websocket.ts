@@ -33,6 +33,7 @@ class WebSocketConnection implements StreamConnection, Expiring {
   #paused = false;
   /** Messages of a chunk that was being taken apart when reading was paused. */
   #held: Uint8Array[] = [];
+  #gathering = 0;
   /** Nothing more comes: the receiver is told when it has what waits. */
   #closed = false;
   readonly #websocket: WebSocket;
@@ -79,6 +80,15 @@ class WebSocketConnection implements StreamConnection, Expiring {
     if (this.#paused) return;
     if (this.#closed) this.#tellClosed();
     else this.#websocket.resume();
+  }
+
+  /** Something has come. */
+  gather(): void {
+    const { _receiver: receiver } = this.#websocket as Gathering;
+    const bytes = (receiver?._bufferedBytes ?? 0) + (receiver?._messageLength ?? 0);
+    if (bytes === this.#gathering) return;
+    this.#gathering = bytes;
+    this.receiver?.gathering?.(bytes);
   }
 
   /** The close frame is behind the messages that still wait. */
@@ -135,6 +145,15 @@ function onMessage(this: WebSocket, data: RawData, binary: boolean): void {
   (this as OwnedWebSocket)[connectionOf].received(plainBytes(data as Buffer), !binary);
 }
 
+/** What `ws` holds of a message that is not whole; it does not say so by itself. */
+interface Gathering {
+  readonly _receiver?: { readonly _bufferedBytes?: number; readonly _messageLength?: number } | null;
+}
+
+function onBytes(this: Socket): void {
+  (this as OwnedSocket)[connectionOf].gather();
+}
+
 function onDrain(this: Socket): void {
   const connection = (this as OwnedSocket)[connectionOf];
   if (!connection.congested) return;
@@ -169,6 +188,8 @@ export function offerWebSocket(
     return;
   }
   connection.receiver = receiver;
+  // Behind the listener of `ws`, which has put together by then what it could.
+  socket.on("data", onBytes);
   websocket.on("close", onClose);
   websocket.on("message", onMessage);
   socket.on("drain", onDrain);

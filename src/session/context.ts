@@ -1,6 +1,7 @@
 import type { Gate } from "../bus/gate.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
+import type { Memory } from "../lib/memory.ts";
 import type { Clock } from "../lib/time.ts";
 import type { BackPressure, PublisherChannel } from "./back-pressure.ts";
 import type { SessionCounters } from "./counters.ts";
@@ -55,6 +56,8 @@ export interface SessionContext {
   /** Takes what an ended session leaves of its shared subscriptions. */
   readonly gate: Pick<Gate, "redeliver">;
   readonly journal: SessionJournal | undefined;
+  /** The account of what is held. */
+  readonly memory?: Memory;
   /** Makes publishers wait for who reads. */
   readonly pressure?: Pick<BackPressure, "begin" | "end"> | undefined;
   /** While a trace runs. */

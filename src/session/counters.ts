@@ -10,6 +10,7 @@ export interface SessionCounters {
   readonly droppedAway: Counter;
   readonly droppedMoved: Counter;
   readonly droppedRevoked: Counter;
+  readonly droppedMemory: Counter;
   readonly dead: Counter;
   readonly publishersWaited: Counter;
   readonly readersSlow: Counter;
@@ -34,6 +35,10 @@ export const newSessionCounters = (
   droppedRevoked: counter(
     "messages_dropped_revoked",
     "Messages dropped because a change of the rules took away the subscription that they waited for",
+  ),
+  droppedMemory: counter(
+    "messages_dropped_memory",
+    "Messages dropped with the queue that held most when memory.total was used up",
   ),
   publishersWaited: counter(
     "publishers_waited",

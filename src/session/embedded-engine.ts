@@ -83,6 +83,10 @@ export class EmbeddedEngine implements SessionEngine {
     this.sessions.watcher = watcher;
   }
 
+  relieve(attendance: Attendance): void {
+    (attendance as Session).drop(this.sessions.context.counters.droppedMemory);
+  }
+
   get mayPublishWill() {
     return this.sessions.mayPublishWill;
   }

@@ -1,3 +1,4 @@
+import { Memory } from "../lib/memory.ts";
 import { Ring } from "../lib/ring.ts";
 import { after, type Duration, type Instant, minutes, NEVER } from "../lib/time.ts";
 import type { Outgoing } from "./outgoing.ts";
@@ -20,6 +21,7 @@ const SAY_AGAIN = minutes(1);
 export class Queue {
   readonly #ring = new Ring<Outgoing>();
   readonly #limits: QueueLimits;
+  readonly #memory: Memory;
   #bytes = 0;
   /** How many of those queued can expire, and how many are QoS 0: spares the search when there are none. */
   #expiring = 0;
@@ -27,8 +29,9 @@ export class Queue {
   #unsaid = 0;
   #sayAt = 0 as Instant;
 
-  constructor(limits: QueueLimits) {
+  constructor(limits: QueueLimits, memory: Memory = UNCOUNTED) {
     this.#limits = limits;
+    this.#memory = memory;
   }
 
   get length(): number {
@@ -59,6 +62,7 @@ export class Queue {
   /** Adds at the end; returns what had to go for it, which may be the message itself. */
   push(delivery: Outgoing, now: Instant): readonly Outgoing[] {
     const weight = delivery.message.weight;
+    if (this.#memory.refuses) return this.#exchange(delivery);
     if (this.fits(weight)) {
       this.#ring.push(delivery);
       this.#count(delivery, 1);
@@ -77,6 +81,20 @@ export class Queue {
     this.#ring.push(delivery);
     this.#count(delivery, 1);
     return dropped;
+  }
+
+  /** There is no memory for one more, whatever this queue may hold: one has to go for it, or it goes itself. */
+  #exchange(delivery: Outgoing): readonly Outgoing[] {
+    const victim = this.#victim(delivery);
+    if (victim === undefined) return [delivery];
+    this.#ring.push(delivery);
+    this.#count(delivery, 1);
+    return [victim];
+  }
+
+  /** The session gives up all of it. */
+  clear(): void {
+    this.remove(() => true);
   }
 
   /** Because it was full. Returns how many that makes since it was last said, or 0 while it is too early to say it again. */
@@ -123,6 +141,8 @@ export class Queue {
 
   #count(delivery: Outgoing, step: 1 | -1): void {
     this.#bytes += step * delivery.message.weight;
+    if (step > 0) this.#memory.take(delivery.message);
+    else this.#memory.give(delivery.message);
     if (delivery.qos === 0) this.#qos0 += step;
     if (delivery.message.expiresAt !== NEVER) this.#expiring += step;
   }
@@ -154,3 +174,5 @@ export class Queue {
 }
 
 const NOTHING: readonly Outgoing[] = [];
+/** For queues that stand for themselves. */
+const UNCOUNTED = new Memory();

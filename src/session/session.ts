@@ -155,7 +155,7 @@ export class Session extends Attendance implements Subscriber {
     this.#replays = undefined;
     if (!this.durable) return;
     if (replays !== undefined) this.#keepReplays(replays);
-    for (const delivery of this.#window?.inOrder() ?? []) delivery.message = delivery.message.kept();
+    this.#window?.keep();
     if (!this.#context.options.queueQos0 && this.#queue !== undefined) {
       this.#context.counters.droppedAway.value += this.#queue.remove((delivery) => delivery.qos === 0).length;
     }
@@ -324,6 +324,7 @@ export class Session extends Attendance implements Subscriber {
   end(): void {
     const left = this.#all();
     this.#window?.clear();
+    this.#queue?.clear();
     this.#queue = undefined;
     if (this.pace !== "in-time") this.#keepPace();
     for (const delivery of left) this.#forget(delivery);
@@ -332,18 +333,19 @@ export class Session extends Attendance implements Subscriber {
   }
 
   /**
-   * Drops what waits, because it was queued under another mountpoint: under the new one its topics would be somebody
-   * else's. Of a QoS 2 message that was handed out the id is still released: the client may hold it as received.
+   * Drops what waits: it was queued under another mountpoint, and under the new one its topics would be somebody else's;
+   * or there is no memory for it. Of a QoS 2 message that was handed out the id is still released: the client may hold it as received.
    */
-  drop(): void {
+  drop(counter = this.#context.counters.droppedMoved): void {
     const left = this.#all().filter(({ qos, id }) => qos < 2 || id === 0);
     for (const delivery of left) {
       if (delivery.id !== 0) this.#window?.remove(delivery.id);
       this.#forget(delivery);
     }
+    this.#queue?.clear();
     this.#queue = undefined;
     if (this.pace !== "in-time") this.#keepPace();
-    this.#context.counters.droppedMoved.value += left.length;
+    counter.value += left.length;
     for (const delivery of this.#window?.inOrder() ?? []) {
       if (delivery.stage === "release") continue;
       delivery.stage = "release";
@@ -400,7 +402,7 @@ export class Session extends Attendance implements Subscriber {
       // Limits may have become smaller since.
       this.#enter(delivery);
     } else {
-      this.#window ??= new Window();
+      this.#window ??= new Window(this.#context.memory);
       this.#window.put(delivery, id);
     }
   }
@@ -408,7 +410,7 @@ export class Session extends Attendance implements Subscriber {
   /** Puts a delivery at the end of the queue. False when that cannot be, and it is dropped. */
   #enter(delivery: Outgoing): boolean {
     const { options, clock, counters } = this.#context;
-    this.#queue ??= new Queue(options.queue);
+    this.#queue ??= new Queue(options.queue, this.#context.memory);
     const now = clock.now();
     const dropped = this.#queue.push(delivery, now);
     if (this.pace === "in-time" && this.#queue.nearlyFull) this.#keepPace();
@@ -454,11 +456,13 @@ export class Session extends Attendance implements Subscriber {
 
   #mayHand(): boolean {
     const window = this.#window;
-    return window === undefined || (this.unsettled < this.#credit && !window.full);
+    if (window === undefined) return true;
+    const { bytes } = this.#context.options.queue;
+    return this.unsettled < this.#credit && !window.full && (window.bytes < bytes || window.size === 0);
   }
 
   #hand(delivery: Outgoing): void {
-    this.#window ??= new Window();
+    this.#window ??= new Window(this.#context.memory);
     const isNew = delivery.sequence === 0;
     if (isNew) delivery.sequence = this.#sequence++;
     this.#window.add(delivery);
@@ -516,7 +520,7 @@ export class Session extends Attendance implements Subscriber {
     delivery.duplicate = true;
     delivery.id = 0 as DeliveryId;
     delivery.stage = "publish";
-    this.#queue ??= new Queue(this.#context.options.queue);
+    this.#queue ??= new Queue(this.#context.options.queue, this.#context.memory);
     this.#queue.unshift(delivery);
     if (this.durable) this.#context.journal?.moved(delivery);
   }
@@ -532,7 +536,7 @@ export class Session extends Attendance implements Subscriber {
   #keepReplays(replays: Replays): void {
     const newer = new Set<string>();
     for (const { topic } of this.#queue ?? []) newer.add(topic);
-    this.#queue ??= new Queue(this.#context.options.queue);
+    this.#queue ??= new Queue(this.#context.options.queue, this.#context.memory);
     for (;;) {
       const delivery = replays.take((message) => this.unmounted(message.topic));
       if (delivery === undefined) return;

@@ -1,7 +1,10 @@
 import type { DeliveryId } from "../contract/delivery.ts";
+import { Memory } from "../lib/memory.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 const ID_MAX = 65_535;
+/** For windows that stand for themselves. */
+const UNCOUNTED = new Memory();
 
 /**
  * Unsettled deliveries by id, in the order in which they were handed out. Ids go up and wrap at 65,535, and
@@ -11,6 +14,13 @@ export class Window {
   #slots: (Outgoing | undefined)[] = [];
   #size = 0;
   #last = 0;
+  readonly #memory: Memory;
+  /** Weight of its messages. */
+  bytes = 0;
+
+  constructor(memory: Memory = UNCOUNTED) {
+    this.#memory = memory;
+  }
 
   get size(): number {
     return this.#size;
@@ -38,6 +48,8 @@ export class Window {
     while (this.#slots[id & (this.#slots.length - 1)] !== undefined) this.#grow();
     this.#slots[id & (this.#slots.length - 1)] = delivery;
     this.#size++;
+    this.#memory.take(delivery.message);
+    this.bytes += delivery.message.weight;
     // Those that come back from a store come in the order in which they were handed out: ids go on from the last.
     this.#last = id;
   }
@@ -52,6 +64,8 @@ export class Window {
     if (found === undefined) return undefined;
     this.#slots[id & (this.#slots.length - 1)] = undefined;
     this.#size--;
+    this.#memory.give(found.message);
+    this.bytes -= found.message.weight;
     // An idle session gives back what a burst made it grow to.
     if (this.#size === 0 && this.#slots.length > 64) this.#slots = [];
     return found;
@@ -65,8 +79,21 @@ export class Window {
   }
 
   clear(): void {
+    for (const delivery of this.#slots) if (delivery !== undefined) this.#memory.give(delivery.message);
     this.#slots = [];
     this.#size = 0;
+    this.bytes = 0;
+  }
+
+  /** Nothing holds on to a read buffer any more. */
+  keep(): void {
+    for (const delivery of this.#slots) {
+      if (delivery === undefined) continue;
+      const kept = delivery.message.kept();
+      this.#memory.give(delivery.message);
+      this.#memory.take(kept);
+      delivery.message = kept;
+    }
   }
 
   #grow(): void {

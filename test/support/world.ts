@@ -26,6 +26,7 @@ import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
 import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
 import type { Hook } from "#core/hooks/plugin.ts";
+import type { MemoryLimits } from "#core/lib/memory.ts";
 import { after, type Duration, days, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
@@ -44,6 +45,7 @@ export interface WorldOptions {
   readonly start?: number;
   readonly bus?: Partial<EmbeddedBusOptions>;
   readonly session?: Partial<SessionOptions>;
+  readonly memory?: MemoryLimits;
   readonly expiryMax?: Duration;
   readonly sessions?: number;
   readonly otherUser?: SessionsOptions["otherUser"];
@@ -110,6 +112,7 @@ export class World implements CoreParts {
     const parts = buildCore(
       {
         bus: { ...BUS, ...options.bus },
+        ...(options.memory === undefined ? {} : { memory: options.memory }),
         session: { ...SESSION, ...options.session, ...sessionsOf(options) },
       },
       {

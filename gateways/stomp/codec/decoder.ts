@@ -63,6 +63,10 @@ export class Decoder {
     return this.#reading !== "gap";
   }
 
+  get buffered(): number {
+    return this.#intake.room;
+  }
+
   /** Hands in the next bytes of the stream, wherever they are cut. What is kept of them is copied. */
   push(bytes: Uint8Array): void {
     this.#intake.push(bytes);

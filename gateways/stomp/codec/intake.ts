@@ -54,6 +54,11 @@ export class Intake {
     this.#carried = 0;
   }
 
+  /** What it takes up between two chunks. */
+  get room(): number {
+    return (this.#carry?.length ?? 0) + this.chunk.length - this.at;
+  }
+
   /** Where the octets gathered so far are, from `start` on. */
   get bytes(): Buffer {
     return this.#carried > 0 ? (this.#carry as Buffer) : this.chunk;

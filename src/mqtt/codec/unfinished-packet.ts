@@ -24,6 +24,11 @@ export class UnfinishedPacket {
     this.deadline = after(now, patience);
   }
 
+  /** What it takes up by now. */
+  get room(): number {
+    return this.#bytes.length;
+  }
+
   /** The packet, once `append` has said `whole`. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#size);

@@ -37,6 +37,8 @@ export class Recorder {
   readonly chunks: Uint8Array[] = [];
   readonly closes: (string | undefined)[] = [];
   drains = 0;
+  /** Bytes of a message that was not whole, as they were told last. */
+  gathered = 0;
   /** Pause reading once so many chunks have come. */
   pauseAfter = 0;
   #waiting: { until: () => boolean; done: () => void }[] = [];
@@ -53,6 +55,10 @@ export class Recorder {
       },
       drained: () => {
         this.drains++;
+        this.#changed();
+      },
+      gathering: (bytes: number) => {
+        this.gathered = bytes;
         this.#changed();
       },
       ended: () => connection.end(),

@@ -101,6 +101,22 @@ test.each([
   expect(recorder.connection.peer.subprotocol).toBe(agreed);
 });
 
+test("a message that is not whole is told by what has come of it, in one frame or in several, and as nothing when it is", async () => {
+  const recorder = new Recorder();
+  const websocket = client(`ws://127.0.0.1:${await open(recorder)}/mqtt`);
+  await happens(websocket, "open");
+  websocket.send(Buffer.alloc(5_000), { fin: false });
+  await recorder.when(() => recorder.gathered >= 5_000);
+  websocket.send(Buffer.alloc(3_000), { fin: true });
+  await recorder.when(() => recorder.bytes.length === 8_000 && recorder.gathered === 0);
+  // One frame of 60,000 octets, masked by zeros, of which 20,000 come.
+  const raw = (websocket as unknown as { _socket: import("node:net").Socket })._socket;
+  raw.write(Buffer.concat([Buffer.from([0x82, 0xfe, 0xea, 0x60, 0, 0, 0, 0]), Buffer.alloc(20_000)]));
+  await recorder.when(() => recorder.gathered >= 20_000);
+  raw.write(Buffer.alloc(40_000));
+  await recorder.when(() => recorder.bytes.length === 68_000 && recorder.gathered === 0);
+});
+
 test("a client without a known subprotocol is refused where one is required [MQTT-6.0.0-3]", async () => {
   const port = await open(new Recorder());
   expect(await statusOf(client(`ws://127.0.0.1:${port}/mqtt`, ["soap"]))).toBe(400);

@@ -57,6 +57,10 @@ export class StreamChannel extends CoapChannel {
     return this.#peerMessageMax - HEAD_ROOM;
   }
 
+  get buffered(): number {
+    return this.#rest.length;
+  }
+
   /** BERT is for peers that have announced both (RFC 8323 §6). */
   get szxMax(): number {
     return this.#peerBlocks && this.#peerMessageMax > MAX_MESSAGE_SIZE_DEFAULT ? SZX_BERT : SZX_MAX;
