@@ -26,3 +26,13 @@ export const fillTopic = (template: string, values: TopicValues): string =>
 
 /** Whether text may fill a placeholder: it adds no level and no wildcard, so that no device gets another's topics. */
 export const fitsOneLevel = (text: string): boolean => !/[+#/\0]/.test(text);
+
+const UNSAFE = /[+#/%$\0]/g;
+const encoded = (character: string): string =>
+  `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+
+/**
+ * A client's own value as one topic level. A client chooses its id and user name, so `+`, `#`, `/` and `$` in
+ * them would widen what a template grants; they are percent-encoded, and `%` too, so that no two values meet.
+ */
+export const asLevel = (value: string): string => value.replace(UNSAFE, encoded);

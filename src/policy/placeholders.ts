@@ -1,3 +1,4 @@
+import { asLevel } from "../lib/topic-map.ts";
 import type { Identity } from "./policy.ts";
 
 /** What a placeholder may stand for. */
@@ -46,16 +47,6 @@ function fieldOf(field: Field, identity: Identity): string | undefined {
       return identity.listener;
   }
 }
-
-const UNSAFE = /[+#/%$\0]/g;
-const encoded = (character: string): string =>
-  `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
-
-/**
- * A client's own value as one topic level. A client chooses its id and user name, so `+`, `#`, `/` and `$` in
- * them would widen what a template grants; they are percent-encoded, and `%` too, so that no two values meet.
- */
-export const asLevel = (value: string): string => value.replace(UNSAFE, encoded);
 
 /** A topic with placeholders: `%c %u %a %e`, `${clientid} ${username} ${peerhost} ${endpointname} ${gateway} ${listener}`. */
 export class TopicTemplate {

@@ -1,5 +1,5 @@
 /** Topic maps with placeholders: `%e` endpoint name, `%c` client id, `%u` user name, `%a` peer address. */
-import { fillTopic } from "#core/lib/topic-map.ts";
+import { asLevel, fillTopic } from "#core/lib/topic-map.ts";
 
 export interface TopicNames {
   readonly command: string;
@@ -23,11 +23,8 @@ export interface Place {
 /** Both forms of each placeholder are in use: `%e` and `${endpoint_name}`. An unknown one stays as it is. */
 export const topicFor = (template: string, place: Place): string =>
   fillTopic(template, {
-    endpointName: safe(place.ep),
-    clientId: safe(place.clientId),
-    username: safe(place.username),
-    address: safe(place.address),
+    endpointName: asLevel(place.ep),
+    clientId: asLevel(place.clientId),
+    username: asLevel(place.username),
+    address: asLevel(place.address),
   });
-
-/** What fills a placeholder must not add levels or wildcards. */
-const safe = (text: string): string => text.replace(/[+#/]/g, "_");

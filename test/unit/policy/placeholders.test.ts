@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { asLevel, TopicTemplate, unknownPlaceholder } from "#core/policy/placeholders.ts";
+import { asLevel } from "#core/lib/topic-map.ts";
+import { TopicTemplate, unknownPlaceholder } from "#core/policy/placeholders.ts";
 import { identityOf, peerAt } from "../../support/policy.ts";
 import { fc } from "../../support/property.ts";
 
