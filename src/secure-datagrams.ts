@@ -67,8 +67,10 @@ function servicesOf({ config, metrics, alarms, kept, policy }: DatagramParts): D
     handshakeEnded: (suite, outcome) => handshakes({ suite, outcome }),
     recordDropped: (why) => dropped({ why }),
     // `gateway:listener`
-    keysOf: (name) =>
-      config.dtls.keysFromAuthentication ? new DeviceKeys(policy, name.split(":")[0] ?? "") : undefined,
+    keysOf(name) {
+      const [gateway = "", listener] = name.split(":");
+      return config.dtls.keysFromAuthentication ? new DeviceKeys(policy, gateway, listener) : undefined;
+    },
     ticketSecret:
       secret === undefined ? randomBytes(32) : nodeCrypto.hmac("sha256", secret, [Buffer.from("tickets")]),
     kept: kept === undefined || secret === undefined ? undefined : tableOf(kept, secret),

@@ -10,17 +10,18 @@ import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { concat } from "#core/lib/bytes.ts";
 import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
-import { frame, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
+import { frame, hasItsFlags, readFixedHeader } from "#core/mqtt/codec/fixed-header.ts";
 import { UnfinishedPacket } from "#core/mqtt/codec/unfinished-packet.ts";
-import { type PacketError, PacketType } from "#core/mqtt/packets.ts";
+import { breach, type PacketError, PacketType } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import { type MqttConfig, PACKET_SIZE_MAX } from "./config.ts";
 import { Connection } from "./connection.ts";
 import type { MqttCounters } from "./counters.ts";
 import { stopReason } from "./operations/disconnect.ts";
 import { dispatch } from "./operations/dispatch.ts";
+import { EnhancedLogin, readAuth } from "./operations/enhanced.ts";
 import { keptAnswered } from "./operations/kept-answers.ts";
-import { type Application, apply, connack, type Refused } from "./operations/login.ts";
+import { type Application, apply, brokenExchange, connack, type Refused } from "./operations/login.ts";
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
 import { subscribeAnswered, unsubscribeAnswered } from "./operations/subscribe.ts";
@@ -32,9 +33,9 @@ interface ExpectsConnect {
 }
 
 /** The states in which packets are read. */
-type Reading = ExpectsConnect | Connection;
-/** With an `Application` the core has been asked and has not answered. */
-type State = Reading | Application | { readonly kind: "ended" };
+type Reading = ExpectsConnect | Connection | Application;
+/** With an `Application` the core has been asked and has not answered; packets are read where it asks for more. */
+type State = Reading | { readonly kind: "ended" };
 
 const ENDED: State = { kind: "ended" };
 const CONNECT_TICKET = 0;
@@ -49,6 +50,7 @@ export class MqttChannel implements Channel {
   /** Octets that were read and wait until reading goes on. */
   #held: Uint8Array | undefined = undefined;
   #deadline: Instant;
+  readonly #connectBy: Instant;
   /** As announced in CONNACK: it stays what it was when the connection began. */
   readonly #packetSize: number;
 
@@ -57,7 +59,8 @@ export class MqttChannel implements Channel {
     this.#config = config;
     this.#packetSize = Math.min(host.limits.packetSize, PACKET_SIZE_MAX);
     this.#counters = counters;
-    this.#deadline = after(now, host.limits.connectTimeout);
+    this.#connectBy = after(now, host.limits.connectTimeout);
+    this.#deadline = this.#connectBy;
     this.#state = { kind: "expects-connect", deadline: this.#deadline };
   }
 
@@ -104,6 +107,13 @@ export class MqttChannel implements Channel {
       case "expects-connect":
         this.#refuse({ kind: "refused", connack: undefined, why: "no CONNECT in time" });
         break;
+      case "application":
+        // It was asked for more, and does not say it.
+        if (state.exchange?.awaits === true) {
+          state.exchange.giveUp();
+          this.#refuse({ kind: "refused", connack: undefined, why: "no AUTH in time" });
+        }
+        break;
       case "connected":
         if (this.#host.paused === true) this.#bePatient(state, now);
         else state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
@@ -125,6 +135,9 @@ export class MqttChannel implements Channel {
   }
 
   closed(_now: Instant): void {
+    const state = this.#state;
+    if (state.kind === "application") state.exchange?.giveUp();
+    else if (state.kind === "connected") state.reauthentication?.giveUp();
     this.#state = ENDED;
     this.#unfinished = undefined;
     this.#held = undefined;
@@ -156,7 +169,8 @@ export class MqttChannel implements Channel {
     while (at < bytes.length) {
       const state = this.#state;
       if (state.kind === "ended" || (state.kind === "connected" && state.phase === "ended")) return;
-      if (state.kind === "application" || (state.kind === "connected" && state.phase === "held")) {
+      const waits = state.kind === "application" && state.exchange?.awaits !== true;
+      if (waits || (state.kind === "connected" && state.phase === "held")) {
         this.#hold(bytes, at);
         return;
       }
@@ -196,6 +210,7 @@ export class MqttChannel implements Channel {
 
   #packet(state: Reading, bytes: Uint8Array, start: number, body: number, end: number, now: Instant): void {
     if (state.kind === "connected") dispatch(state, bytes, start, body, end, now);
+    else if (state.kind === "application") this.#exchanged(state, bytes, start, body, end);
     else this.#greet(bytes, start, body, end, now);
   }
 
@@ -232,6 +247,8 @@ export class MqttChannel implements Channel {
   #expectNext(): void {
     const state = this.#state;
     if (state.kind === "expects-connect") this.#deadline = state.deadline;
+    else if (state.kind === "application" && state.exchange?.awaits === true)
+      this.#deadline = this.#connectBy;
     else if (state.kind === "connected" && state.phase === "open") {
       const unfinished = this.#unfinished;
       this.#deadline =
@@ -243,15 +260,46 @@ export class MqttChannel implements Channel {
 
   #greet(bytes: Uint8Array, start: number, body: number, end: number, now: Instant): void {
     this.#counters.received[(bytes[start] as number) >> 4]!.value++;
-    const applied = apply(bytes, start, body, end, this.#config);
+    const { authenticationMethods } = this.#host;
+    const begin = (method: string, data: Uint8Array | undefined): EnhancedLogin =>
+      new EnhancedLogin(this.#host, this.#counters, method, data);
+    const applied = apply(bytes, start, body, end, this.#config, authenticationMethods, begin);
     if (applied.kind === "refused") {
       this.#refuse(applied);
       return;
     }
     this.#state = applied;
+    applied.exchange?.whenAsked(() => {
+      this.#goOn(now);
+      this.#expectNext();
+    });
     const answer = this.#host.connect(applied.request, CONNECT_TICKET);
     if (answer === "pending") this.#host.pauseReading();
     else this.#answer(applied, answer, now);
+  }
+
+  /** Between CONNECT and CONNACK, where whoever checks the login has asked for more [MQTT-3.1.2-30]. */
+  #exchanged({ exchange }: Application, bytes: Uint8Array, start: number, body: number, end: number): void {
+    const type = (bytes[start] as number) >> 4;
+    this.#counters.received[type]!.value++;
+    if (type === PacketType.AUTH && hasItsFlags(bytes[start] as number, 5)) {
+      const { packet, error } = readAuth(bytes, start, body, end, this.#config.maximumItems);
+      // What follows waits for the answer.
+      this.#host.pauseReading();
+      const wrong = error ?? exchange!.hear(packet);
+      if (wrong !== undefined) this.#refuseExchange(exchange!, wrong);
+    } else if (type === PacketType.DISCONNECT) {
+      exchange!.giveUp();
+      this.#refuse({ kind: "refused", connack: undefined, why: "the client gave up" });
+    } else {
+      const problem = `packet of type ${type} before CONNACK`;
+      this.#refuseExchange(exchange!, breach(ReasonCode.protocolError, "[MQTT-3.1.2-30]", problem));
+    }
+  }
+
+  #refuseExchange(exchange: EnhancedLogin, error: PacketError): void {
+    exchange.giveUp();
+    this.#refuse(brokenExchange(error, this.#config));
   }
 
   #answer(application: Application, answer: ConnectAnswer, now: Instant): void {

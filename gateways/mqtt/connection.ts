@@ -20,6 +20,7 @@ import { isFailure, ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { MqttConfig } from "./config.ts";
 import type { MqttCounters } from "./counters.ts";
 import type { AnswersInOrder } from "./operations/answers-in-order.ts";
+import type { EnhancedLogin } from "./operations/enhanced.ts";
 import type { KeptAnswer } from "./operations/kept-answers.ts";
 import type { PendingSubscribe, WaitingUnsubscribe } from "./operations/subscribe.ts";
 import type { Terms } from "./terms.ts";
@@ -50,6 +51,8 @@ export class Connection {
   /** Topics by the alias that the client gave them (MQTT 5 §3.3.2.3.4). */
   aliases: Map<number, string> | undefined = undefined;
   readonly outgoingAliases: OutgoingAliases | undefined;
+  /** The client is authenticating again (MQTT 5 §4.12.1). */
+  reauthentication: EnhancedLogin | undefined = undefined;
   #ticket = 0;
   /** QoS 1 messages without PUBACK and QoS 2 messages without PUBREL: what Receive Maximum counts. */
   unanswered = 0;

@@ -22,6 +22,8 @@ export interface Terms {
   readonly outgoingAliases: number;
   /** Reason strings may go with answers too, not only with CONNACK and DISCONNECT [MQTT-3.1.2-29]. */
   readonly problemInformation: boolean;
+  /** Of enhanced authentication (MQTT 5 §4.12). */
+  readonly authenticationMethod: string | undefined;
   /** Session Expiry Interval 0, which DISCONNECT cannot change any more (MQTT 5 §3.14.2.2.2). */
   readonly endsWithConnection: boolean;
 }
@@ -38,6 +40,7 @@ export function termsOf(packet: ConnectPacket, config: MqttConfig): Terms {
     receiveMaximum: Math.min(properties.receiveMaximum ?? 65_535, config.inflightMaximum),
     outgoingAliases: Math.min(properties.topicAliasMaximum ?? 0, config.outgoingTopicAliases),
     problemInformation: config.reasonStrings && properties.requestProblemInformation !== 0,
+    authenticationMethod: properties.authenticationMethod,
     endsWithConnection: version === 5 && (properties.sessionExpiryInterval ?? 0) === 0,
   };
 }

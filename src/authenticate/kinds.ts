@@ -63,6 +63,9 @@ function counting(name: string, inner: OpenedAuthenticator, host: AuthenticateHo
       const answer = inner.authenticate(request, peer, now, applicant);
       return answer instanceof Promise ? answer.then(counted) : counted(answer);
     },
+    get methods() {
+      return inner.methods;
+    },
     ...others(inner),
   };
 }

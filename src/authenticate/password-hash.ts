@@ -1,6 +1,7 @@
 /** Password hashes as they stand in a users file; each form says itself what it is. */
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { bcryptCompare } from "./bcrypt.ts";
+import { makeVerifier } from "./scram.ts";
 
 /** Cost of new scrypt hashes: 2^14 blocks of 8, one lane; 16 MiB and 50 to 100 ms. */
 const SCRYPT = { ln: 14, r: 8, p: 1 } as const;
@@ -91,7 +92,13 @@ export async function verifyPassword(hash: PasswordHash, password: Uint8Array): 
 }
 
 /** A new hash for a users file: scrypt, or SHA-256 where reconnects must be cheap. */
-export async function hashPassword(password: string, kind: "scrypt" | "sha256" = "scrypt"): Promise<string> {
+export async function hashPassword(
+  password: string,
+  kind: "scrypt" | "sha256" | "scram-sha-256" | "scram-sha-512" = "scrypt",
+): Promise<string> {
+  if (kind === "scram-sha-256" || kind === "scram-sha-512") {
+    return makeVerifier(password, kind === "scram-sha-256" ? "sha256" : "sha512");
+  }
   const salt = randomBytes(SALT_BYTES);
   const bytes = Buffer.from(password);
   if (kind === "sha256") return `$sha256$${salt.toString("hex")}$${sha256(salt, bytes).toString("hex")}`;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import { fillDefaults } from "../config/defaults.ts";
@@ -7,7 +8,7 @@ import type { Path } from "../config/path.ts";
 import { ConfigError, type ConfigProblem, problem } from "../config/problem.ts";
 import { readYaml } from "../config/source.ts";
 import { validate } from "../config/validate.ts";
-import type { Credentials } from "../contract/client.ts";
+import type { Credentials, Exchange } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import { addressBlock } from "../lib/address-block.ts";
@@ -20,6 +21,8 @@ import {
 } from "../policy/authentication.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import { HASH_FORMS, type PasswordHash, parsePasswordHash } from "./password-hash.ts";
+
+import { challengeOf, decoys, parseVerifier, SCRAM_FORM, SCRAM_METHODS, type Verifier } from "./scram.ts";
 
 /** How often a users file is looked at for changes, in milliseconds. */
 const WATCH_INTERVAL = 2_000;
@@ -35,13 +38,20 @@ const psk = Type.Optional(
 const publicKey = Type.Optional(
   text({ description: "Raw public key of DTLS: the SubjectPublicKeyInfo in base64.", minLength: 1 }),
 );
+const scram = Type.Optional(
+  text({
+    description: `What SCRAM needs instead of a password, for MQTT 5: ${SCRAM_FORM}. One of each method, apart by blanks.`,
+    [SECRET]: true,
+  }),
+);
 const superuser = flag({ description: "Skips the access control list.", default: false });
 
 const UsersSchema = Type.Object({
   users: Type.Array(
     Type.Object({
       username: text({ description: "User name.", minLength: 1 }),
-      password,
+      password: Type.Optional(password),
+      scram,
       psk,
       publicKey,
       superuser,
@@ -71,8 +81,9 @@ type UsersDocument = Static<typeof UsersSchema>;
 const schema = closed(JSON.parse(JSON.stringify(UsersSchema)) as JsonSchema);
 
 interface Entry {
-  /** Undefined: the name is enough. */
+  /** Undefined: of a client, the name is enough; of a user, there is no password that is right. */
   readonly hash: PasswordHash | undefined;
+  readonly verifiers: readonly Verifier[];
   readonly superuser: boolean;
   /** Undefined: any. */
   readonly clientId: string | undefined;
@@ -83,6 +94,8 @@ interface Users {
   readonly hashes: readonly PasswordHash[];
   readonly byName: ReadonlyMap<string, Entry>;
   readonly byClientId: ReadonlyMap<string, Entry>;
+  /** SCRAM with the hashes that somebody has verifiers of. */
+  readonly methods: readonly string[];
   /** Pre-shared keys by name, and names by raw public keys in base64. */
   readonly presharedKeys: ReadonlyMap<string, Uint8Array>;
   readonly rawKeyHolders: ReadonlyMap<string, string>;
@@ -124,6 +137,7 @@ export function parseUsers(source: string, name: string): Users {
       publicKey?: string;
       superuser: boolean;
       clientId?: string;
+      scram?: string;
     },
   >(
     list: "users" | "clients",
@@ -147,7 +161,28 @@ export function parseUsers(source: string, name: string): Users {
       if (publicKey !== undefined) {
         rawKeyHolders.set(Buffer.from(publicKey, "base64").toString("base64"), nameOf(item));
       }
-      entries.set(nameOf(item), { hash, superuser: item.superuser, clientId: item.clientId });
+      const verifiers = (item.scram ?? "").split(/\s+/).filter((one) => one !== "");
+      const parsed = verifiers.map(parseVerifier);
+      if (parsed.includes(undefined)) {
+        found.push(
+          problem(locate, { path: [...path, "scram"], says: "is no verifier", allowed: SCRAM_FORM }),
+        );
+      }
+      if (
+        list === "users" &&
+        hash === undefined &&
+        verifiers.length === 0 &&
+        psk === undefined &&
+        publicKey === undefined
+      ) {
+        found.push(problem(locate, { path, says: "has neither password, scram, psk nor publicKey" }));
+      }
+      entries.set(nameOf(item), {
+        hash,
+        superuser: item.superuser,
+        clientId: item.clientId,
+        verifiers: parsed.filter((one) => one !== undefined),
+      });
     });
     return entries;
   };
@@ -155,7 +190,13 @@ export function parseUsers(source: string, name: string): Users {
   const byClientId = index("clients", document.clients, (client) => client.clientId);
   if (found.length > 0) throw new ConfigError(found);
   const hashes = [...byName.values(), ...byClientId.values()].flatMap(({ hash }) => hash ?? []);
-  return { hashes, byName, byClientId, presharedKeys, rawKeyHolders };
+  const hashesOfScram = new Set(
+    [...byName.values()].flatMap(({ verifiers }) => verifiers.map(({ hash }) => hash)),
+  );
+  const methods = Object.entries(SCRAM_METHODS).flatMap(([name, hash]) =>
+    hashesOfScram.has(hash) ? [name] : [],
+  );
+  return { hashes, byName, byClientId, presharedKeys, rawKeyHolders, methods };
 }
 
 /** Users and clients in a YAML file, with password hashes. A user name is looked up first, then the client id. */
@@ -163,6 +204,7 @@ export class UsersFile implements Authenticator {
   readonly name = "users-file";
   readonly path: string;
   readonly #passwords: PasswordCheck;
+  readonly #decoy = decoys(randomBytes(32));
   #users: Users;
 
   /** Throws `ConfigError` when the file cannot be used. */
@@ -203,6 +245,7 @@ export class UsersFile implements Authenticator {
     applicant?: Applicant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
     const { byName, byClientId } = this.#users;
+    if (request.exchange !== undefined) return this.#exchange(request, request.exchange);
     const user = request.username === undefined ? undefined : byName.get(request.username);
     const entry = user ?? byClientId.get(request.clientId);
     if (entry === undefined) return IGNORED;
@@ -212,11 +255,43 @@ export class UsersFile implements Authenticator {
         ? { answer: "accepted", superuser, clientIdOnly: true }
         : { answer: "accepted", superuser };
     const held = entry.clientId !== undefined && entry.clientId !== request.clientId;
+    if (entry.hash === undefined && user !== undefined) return WRONG_PASSWORD;
     if (entry.hash === undefined) return held ? WRONG_CLIENT_ID : accepted;
     if (request.password === undefined) return { answer: "rejected", reason: "no password was given" };
     // The password comes first, so that time does not tell which names there are.
     const right = held ? WRONG_CLIENT_ID : accepted;
     return this.#check(entry.hash, request, peer, now, applicant, right);
+  }
+
+  /** Of all users: SCRAM is offered when somebody has what it needs. */
+  get methods(): readonly string[] {
+    return this.#users.methods;
+  }
+
+  /** SCRAM (RFC 5802). Whom nobody knows gets a challenge as everybody does, and fails at the end. */
+  async #exchange(request: Credentials, exchange: Exchange): Promise<AuthenticatorAnswer> {
+    const hash = SCRAM_METHODS[exchange.method];
+    if (hash === undefined) return IGNORED;
+    const { byName } = this.#users;
+    const verifierOf = (name: string) => byName.get(name)?.verifiers.find((one) => one.hash === hash);
+    const challenge = challengeOf(exchange.data, hash, verifierOf, this.#decoy);
+    if (challenge === undefined) return { answer: "rejected", reason: "no first message of SCRAM" };
+    const { username } = challenge;
+    const answered = await new Promise<Uint8Array | undefined>((resolve) =>
+      exchange.challenge(challenge.message, resolve),
+    );
+    if (answered === undefined) return { answer: "rejected", reason: "the client gave up" };
+    const final = challenge.conclude(answered);
+    if (final === undefined) return WRONG_PASSWORD;
+    // CONNECT's user name may be absent; where it is there, it is the same (MQTT 5 §4.12).
+    if (request.username !== undefined && request.username !== username) {
+      return { answer: "rejected", reason: "CONNECT names another user" };
+    }
+    const entry = byName.get(username);
+    if (entry === undefined) return WRONG_PASSWORD;
+    if (entry.clientId !== undefined && entry.clientId !== request.clientId) return WRONG_CLIENT_ID;
+    exchange.success(final);
+    return { answer: "accepted", username, superuser: entry.superuser };
   }
 
   /** Checks the password of one of its users who has another name; always the same one for a name. */

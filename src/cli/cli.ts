@@ -13,7 +13,7 @@ export interface ConfigRequest {
   readonly set: readonly string[];
 }
 
-export type HashKind = "scrypt" | "sha256";
+export type HashKind = "scrypt" | "sha256" | "scram-sha-256" | "scram-sha-512";
 
 /** What the commands do; the composition root provides it. Errors with a code of the operator table are shown so. */
 export interface CliPorts {
@@ -136,8 +136,11 @@ function addHashPassword(program: Command, ports: CliPorts, io: CliIo, exit: (co
     .command("hash-password")
     .description("read a password from the terminal or a pipe and print its hash for a users file")
     .addOption(
-      new Option("--kind <kind>", "scrypt resists guessing; sha256 is fast to check")
-        .choices(["scrypt", "sha256"])
+      new Option(
+        "--kind <kind>",
+        "scrypt resists guessing; sha256 is fast to check; scram-sha-256 and scram-sha-512 are for `scram`",
+      )
+        .choices(["scrypt", "sha256", "scram-sha-256", "scram-sha-512"])
         .default("scrypt"),
     )
     .addHelpText("after", HASH_EXAMPLES)

@@ -111,6 +111,10 @@ function checkHooks(config: Config, report: Report): void {
 
 function checkListener(config: Config, listener: ListenerConfig, path: Path, report: Report): void {
   checkMountpoint(listener.mountpoint, [...path, "mountpoint"], report);
+  const { chain } = listener;
+  if (chain !== undefined && config.authentication.chains[chain] === undefined) {
+    report([...path, "chain"], chain, "a name in authentication.chains");
+  }
   listener.accessRules.forEach((rule, index) => {
     const wrong = accessRuleProblem(rule);
     if (wrong !== undefined) report([...path, "accessRules", index], rule, wrong);

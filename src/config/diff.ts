@@ -22,15 +22,17 @@ const LIVE: readonly Path[] = [
   ["rewrite"],
   ["subscriptions"],
   ["gateways", "*", "mountpoint"],
+  ["gateways", "*", "presents"],
   ["gateways", "*", "authentication"],
   ["gateways", "*", "listeners", "*", "mountpoint"],
   ["gateways", "*", "listeners", "*", "authenticate"],
+  ["gateways", "*", "listeners", "*", "chain"],
   ["gateways", "*", "listeners", "*", "accessRules"],
   ["gateways", "*", "listeners", "*", "limits"],
 ];
 
 /** Keys of a gateway's section that are the core's. */
-const CORE_KEYS: readonly unknown[] = ["enable", "mountpoint", "authentication", "listeners"];
+const CORE_KEYS: readonly unknown[] = ["enable", "mountpoint", "authentication", "presents", "listeners"];
 
 /** Options of a gateway, dotted, that take effect only when it is started again; undefined: all of them. */
 export type RestartOf = (gateway: string) => readonly string[] | undefined;

@@ -67,8 +67,9 @@ const tlsKeys = {
 };
 const CLIENT_CERTIFICATE = ["none", "request", "require"] as const;
 const clientCertificateText = "Ask clients for a certificate: none, request, or require a valid one.";
-const IDENTITY = ["cn", "dn", "none"] as const;
-const identityText = "What of a client certificate is its proven name: common name or distinguished name.";
+const IDENTITY = ["cn", "dn", "fingerprint", "san-dns", "san-email", "san-uri", "san-ip", "none"] as const;
+const identityText =
+  "What of a client certificate is its proven name: common name, distinguished name, SHA-256 of the certificate in hexadecimal, or its first alternative name of a kind.";
 const TLS_VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
 const minVersionText = "Oldest TLS version; DTLS is 1.2.";
 
@@ -191,6 +192,13 @@ export const Listener = Type.Object(
     port: integer(0, 65_535, { description: "Port; 0 takes a free one." }),
     mountpoint: Type.Optional(text({ description: "Instead of the gateway's mountpoint." })),
     authenticate: flag({ description: "false lets everybody in without asking the chain.", default: true }),
+    chain: Type.Optional(
+      text({
+        description:
+          "A name in authentication.chains: who comes by this listener is asked about there, instead of where its gateway's clients are.",
+        minLength: 1,
+      }),
+    ),
     accessRules: texts({
       description:
         "allow or deny with an address, a CIDR range or all; the first that matches decides. With an allow in the list, what matches nothing is refused.",

@@ -28,6 +28,11 @@ const Authentication = Type.Object(
   {
     anonymous,
     chain,
+    chains: Type.Record(Type.String(), AuthenticationOverride, {
+      description:
+        "Other chains by name, for listeners that name one (gateways.<name>.listeners.<name>.chain).",
+      default: {},
+    }),
     hashing: Type.Object(
       {
         concurrent: integer(1, 64, { description: "Passwords checked at the same time.", default: 4 }),

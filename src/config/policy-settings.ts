@@ -86,10 +86,11 @@ class Preparation {
 }
 
 function gatewaySettings(config: GatewayConfig, preparation: Preparation): GatewaySettings {
-  const { mountpoint, listeners, authentication } = config;
+  const { mountpoint, listeners, authentication, presents } = config;
+  const common = { mountpoint, listeners, presents };
   return authentication === undefined
-    ? { mountpoint, listeners }
-    : { mountpoint, listeners, authentication: preparation.authentication(authentication) };
+    ? common
+    : { ...common, authentication: preparation.authentication(authentication) };
 }
 
 function banOf(ban: Config["bans"]["list"][number]): Ban {
@@ -106,6 +107,12 @@ export function policySettings(
   const { authorization, flapping, rewrite, subscriptions } = config;
   const settings: PolicySettings = {
     authentication: preparation.authentication(config.authentication),
+    chains: Object.fromEntries(
+      Object.entries(config.authentication.chains).map(([name, own]) => [
+        name,
+        preparation.authentication(own),
+      ]),
+    ),
     authorization: { ...authorization, sources: authorization.sources.map((one) => preparation.source(one)) },
     bans: { max: config.bans.max, list: config.bans.list.map(banOf) },
     flapping,

@@ -6,7 +6,7 @@ import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
 import { closed, type JsonSchema } from "./json-schema.ts";
-import { flag, NAME_PATTERN, text } from "./kinds.ts";
+import { flag, NAME_PATTERN, SECRET, text } from "./kinds.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
 
@@ -29,6 +29,20 @@ const gatewayProperties = (name: string, enabled = true) => ({
     default: "",
   }),
   authentication: Type.Optional(AuthenticationOverride),
+  presents: Type.Object(
+    {
+      username: text({ description: "User name, with placeholders; empty for none.", default: "" }),
+      password: text({
+        description: "Password, with placeholders; empty for none.",
+        [SECRET]: true,
+        default: "",
+      }),
+    },
+    {
+      description:
+        "What a client of this gateway that sends no user name is taken to have sent, so that every authenticator can be asked about it: %c client id, %e endpoint name, %a address, %n node behind a forwarder, %i what TLS or DTLS has proven. Where a value is missing, nothing is.",
+    },
+  ),
   listeners: Type.Unsafe<Record<string, ListenerConfig>>({
     type: "object",
     description: "Listeners by name. Those of the default stay unless they say enable: false.",

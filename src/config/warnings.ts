@@ -42,7 +42,7 @@ export function openDoors(config: Config): string[] {
       }
     }
   }
-  warnings.push(...openSleepers(config));
+  warnings.push(...openSleepers(config), ...speechless(config));
   if (config.tls.key !== undefined && config.tls.cert === undefined) {
     warnings.push(
       "tls.key without tls.cert serves DTLS devices that take raw public keys; TLS listeners stay closed.",
@@ -54,6 +54,32 @@ export function openDoors(config: Config): string[] {
       warnings.push(`The HTTP port ${config.api.port} listens on ${config.api.bind}${plain}.`);
   }
   return warnings;
+}
+
+/** Gateways whose devices can say neither user name nor password, and what else they can present. */
+const SPEECHLESS: Readonly<Record<string, string>> = {
+  lwm2m: "an endpoint name, and what DTLS proves",
+  "mqtt-sn": "a client id, and what DTLS proves",
+};
+/** Kinds of authenticators that need neither. */
+const BY_NAME_ALONE: readonly string[] = ["users-file", "transport-identity"];
+
+/** Members of a chain that no device of a gateway can satisfy. */
+function speechless(config: Config): string[] {
+  return Object.entries(SPEECHLESS).flatMap(([name, has]) => {
+    const gateway = config.gateways[name];
+    if (gateway === undefined || !gateway.enable || gateway.presents.username !== "") return [];
+    const own = gateway["credentials"] as { readonly username?: string } | undefined;
+    if (own?.username !== undefined && own.username !== "") return [];
+    const { chain } = gateway.authentication ?? config.authentication;
+    const useless = [...new Set(chain.map(({ kind }) => kind))].filter(
+      (kind) => !BY_NAME_ALONE.includes(kind),
+    );
+    if (useless.length === 0) return [];
+    return [
+      `Devices of ${name} present ${has}, but no user name or password, as ${useless.join(", ")} in the chain may want: say in gateways.${name}.presents what stands for them.`,
+    ];
+  });
 }
 
 /** Gateways whose devices, once asleep, are found by a name that anybody may say: a PINGREQ is its client id (MQTT-SN 1.2 §6.14). */

@@ -47,6 +47,8 @@ export interface ChannelHost {
   send(bytes: Uint8Array): void;
   /** As `send`, for bytes that are never changed again: large ones are passed on without a copy. */
   sendView(bytes: Uint8Array): void;
+  /** Methods of logins of several messages that can be checked here. */
+  readonly authenticationMethods?: readonly string[];
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending;
   /**
    * Datagrams: what later proves that a sender is this device (a client id, a token, a location), so that it

@@ -27,12 +27,28 @@ export interface Will {
   readonly asked?: string | undefined;
 }
 
+/**
+ * A login of several messages: whoever checks it asks the client for more (MQTT 5 §4.12). Callbacks, each at most once for
+ * each call.
+ */
+export interface Exchange {
+  readonly method: string;
+  /** What the client began with. */
+  readonly data: Uint8Array;
+  /** Asks the client for more; `answer` gets it, or undefined where the client gives up. */
+  challenge(data: Uint8Array, answer: (data: Uint8Array | undefined) => void): void;
+  /** Goes to the client with the news that it succeeded. */
+  success(data: Uint8Array): void;
+}
+
 /** Who somebody says it is. */
 export interface Credentials {
   /** Empty: the core assigns one (see `Client.id`). */
   readonly clientId: ClientId;
   readonly username?: string | undefined;
   readonly password?: Uint8Array | undefined;
+  /** Instead of a password. */
+  readonly exchange?: Exchange | undefined;
   /** LwM2M endpoint name, for `%e` in topic maps. */
   readonly endpointName?: string | undefined;
   /** In which protocol it is said: `MQTT 5.0`, `MQTT-SN 1.2`, `STOMP 1.2`. */
@@ -148,6 +164,9 @@ export interface Client {
   readonly mountpoint: string;
   /** How long the session outlives the connection as granted, which may be less than was asked for. */
   readonly sessionExpiry?: Duration | undefined;
+
+  /** Proves itself once more, as the one it is, while all else goes on (MQTT 5 §4.12.1). */
+  authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void;
 
   /** How much the store has been told so far: a place for `kept` to count from. */
   readonly told: number;

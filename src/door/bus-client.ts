@@ -18,12 +18,12 @@ import type {
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
-import type { Client, ConnectAnswer, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { Client, ConnectAnswer, Exchange, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
 import type { AskedFor } from "../contract/refused.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
-import type { Identity, Question } from "../policy/policy.ts";
+import type { Identity, Question, Verdict } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
@@ -177,6 +177,20 @@ export class BusClient implements Client, EngineClient {
   /** What follows are the steps that a hook may stand in the way of (`HookedClient`): all checks have passed. */
   protected committed(ticket: Ticket, since: number): "accepted" | Pending {
     return this.session.committed(ticket, since);
+  }
+
+  authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void {
+    const { clientId, username, proven } = this.identity;
+    const { policy } = this.door;
+    const request = { clientId, username, exchange };
+    const judge = (verdict: Verdict): void => {
+      this.loop.core.tick();
+      done(verdict.ok && verdict.identity.proven === proven && verdict.identity.username === username);
+    };
+    Promise.resolve(policy.authenticate(request, this.loop.peer, this.loop.core.now, this.loop)).then(
+      judge,
+      () => done(false),
+    );
   }
 
   // ---- publishing

@@ -298,6 +298,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.link.sendView(bytes);
   }
 
+  get authenticationMethods(): readonly string[] {
+    return this.door.policy.methods ?? [];
+  }
+
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     const answer = this.door.connect(this, request, ticket);
     if (answer === "pending") {

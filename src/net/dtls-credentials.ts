@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, type X509Certificate } f
 import { Alert, GROUPS } from "../dtls/constants.ts";
 import { type Credentials, Failure, type ServerKey, type Verified } from "../dtls/settings.ts";
 import { certificatesOf, parseCertificate, verifyChain } from "./certificate-chain.ts";
-import { subjectName } from "./certificate-name.ts";
+import { nameIn } from "./certificate-name.ts";
 import { signingKey } from "./dtls-crypto.ts";
 import type { SecureDatagrams, ServerFiles } from "./dtls-options.ts";
 import { type PskKeys, parsePskFile } from "./psk.ts";
@@ -83,7 +83,7 @@ export class FileCredentials implements Credentials {
   verifyChain(chain: readonly Uint8Array[]): Verified | Failure {
     const own = verifyChain(chain, this.#authorities, Date.now());
     if (own instanceof Failure) return own;
-    return { identity: this.#naming === "none" ? undefined : subjectName(own.subject, this.#naming) };
+    return { identity: nameIn(own, this.#naming) };
   }
 
   verifyRawKey(publicKey: Uint8Array): Verified | Failure | Promise<Verified | Failure> {

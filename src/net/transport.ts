@@ -84,7 +84,7 @@ export interface TlsOptions {
   /** Ask the client for a certificate, or insist on a valid one. */
   readonly clientCertificate: "none" | "request" | "require";
   /** What of a client's certificate becomes `Peer.identity`. */
-  readonly identity: "cn" | "dn" | "none";
+  readonly identity: "cn" | "dn" | "fingerprint" | "san-dns" | "san-email" | "san-uri" | "san-ip" | "none";
   /** File of `identity:key-in-hex` lines for TLS-PSK. */
   readonly pskFile?: string | undefined;
   readonly minVersion: "TLSv1.2" | "TLSv1.3";

@@ -41,6 +41,8 @@ export interface Applicant {
 export interface Authenticator {
   /** For the log: its kind, as in the configuration. */
   readonly name: string;
+  /** Logins of several messages that it can check; it is asked about no others. */
+  readonly methods?: readonly string[] | undefined;
   authenticate(
     request: Credentials,
     peer: Peer,
@@ -141,7 +143,8 @@ function unknownClient(settings: AuthenticationSettings, request: Credentials): 
     const why = "no authenticator knows this client, and authentication.anonymous is false";
     return notAuthenticated(why);
   }
-  const presents = request.username !== undefined || request.password !== undefined;
+  const { username, password, exchange } = request;
+  const presents = username !== undefined || password !== undefined || exchange !== undefined;
   if (settings.chain.length > 0 && presents) {
     return notAuthenticated("no authenticator knows this user name or password");
   }
@@ -180,6 +183,10 @@ function loginOf(answer: AuthenticatorAnswer, request: Credentials): Login | und
   }
 }
 
+/** A login of several messages is for those who know its method, and for nobody else. */
+const isAsked = ({ methods }: Authenticator, { exchange }: Credentials): boolean =>
+  exchange === undefined || methods?.includes(exchange.method) === true;
+
 /** Asks the chain in order; the first that accepts or rejects decides. At once unless a member needs time. */
 export function runChain(
   settings: AuthenticationSettings,
@@ -190,6 +197,7 @@ export function runChain(
 ): Login | Promise<Login> {
   for (let index = 0; index < settings.chain.length; index++) {
     const authenticator = settings.chain[index]!;
+    if (!isAsked(authenticator, request)) continue;
     try {
       const answer = authenticator.authenticate(request, peer, now, applicant);
       if (answer instanceof Promise)
@@ -240,7 +248,9 @@ async function finishChain(
     for (;;) {
       const login = conclude(answer, request, settings.chain[at]!.name);
       if (login !== undefined) return login;
-      if (++at >= settings.chain.length) return await concludeUnknown(settings, asked);
+      do at++;
+      while (at < settings.chain.length && !isAsked(settings.chain[at]!, request));
+      if (at >= settings.chain.length) return await concludeUnknown(settings, asked);
       answer = await settings.chain[at]!.authenticate(request, peer, now, applicant);
     }
   } catch (error) {

@@ -17,8 +17,9 @@ import type {
   Question,
   Verdict,
 } from "./policy.ts";
+import { presented } from "./presented.ts";
 import { isReservedTopic } from "./rights.ts";
-import type { AuthenticationSettings, Ban, ListenerSettings } from "./settings.ts";
+import type { AuthenticationSettings, Ban, GatewaySettings, ListenerSettings } from "./settings.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import { UNLIMITED } from "./unlimited.ts";
 
@@ -46,13 +47,16 @@ class ListenerRules {
   readonly authentication: AuthenticationSettings;
   readonly access: AccessRules;
   readonly mountpoint: TopicTemplate | undefined;
+  readonly presents: GatewaySettings["presents"];
 
   /** A listener that new rules no longer name stays open until a restart, so it keeps what it had. */
   constructor(book: RuleBook, gateway: string, listener: string, host: string, before?: ListenerRules) {
     const own = book.settings.gateways[gateway];
     this.book = book;
     this.settings = book.settings.gateways[host]?.listeners[listener] ?? before?.settings ?? UNNAMED;
-    this.authentication = own?.authentication ?? book.settings.authentication;
+    const named = this.settings.chain === undefined ? undefined : book.settings.chains?.[this.settings.chain];
+    this.authentication = named ?? own?.authentication ?? book.settings.authentication;
+    this.presents = own?.presents;
     this.access = new AccessRules(this.settings.accessRules);
     const mountpoint = (host === gateway ? this.settings.mountpoint : undefined) ?? own?.mountpoint ?? "";
     this.mountpoint = mountpoint === "" ? undefined : new TopicTemplate(mountpoint);
@@ -121,11 +125,12 @@ export class ConfiguredListener implements ListenerPolicy {
     const { clientId, username } = request;
     const ban = this.#policy.banOf(clientId, username, peer.address, now);
     if (ban !== undefined) return banned(ban);
-    const { settings, authentication } = this.#current();
+    const { settings, authentication, presents } = this.#current();
+    const asked = presented(request, peer, presents);
     if (!settings.authenticate) {
       return this.#prepared(this.#conclude(anonymousLogin(request), request, peer, now));
     }
-    const login = runChain(authentication, request, peer, now, applicant);
+    const login = runChain(authentication, asked, peer, now, applicant);
     if (!(login instanceof Promise)) return this.#prepared(this.#conclude(login, request, peer, now));
     return login.then((later) => this.#prepared(this.#conclude(later, request, peer, now)));
   }
@@ -134,6 +139,11 @@ export class ConfiguredListener implements ListenerPolicy {
   #prepared(verdict: Verdict): Verdict | Promise<Verdict> {
     const rights = verdict.ok ? this.#policy.sourcedRightsOf(verdict.identity) : undefined;
     return rights === undefined ? verdict : rights.prepare().then(() => verdict);
+  }
+
+  get methods(): readonly string[] {
+    const { settings, authentication } = this.#current();
+    return settings.authenticate ? authentication.chain.flatMap(({ methods }) => methods ?? []) : [];
   }
 
   mayStay(identity: Identity, now: Instant): "accepted" | Refusal {

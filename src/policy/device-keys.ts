@@ -7,10 +7,12 @@ type Maybe<Value> = Value | undefined | Promise<Value | undefined>;
 export class DeviceKeys {
   readonly #policy: ConfiguredPolicy;
   readonly #gateway: string;
+  readonly #listener: string;
 
-  constructor(policy: ConfiguredPolicy, gateway: string) {
+  constructor(policy: ConfiguredPolicy, gateway: string, listener = "") {
     this.#policy = policy;
     this.#gateway = gateway;
+    this.#listener = listener;
   }
 
   /** The pre-shared key of an identity. */
@@ -25,8 +27,10 @@ export class DeviceKeys {
 
   #members(): readonly Authenticator[] {
     const { settings } = this.#policy.rules;
-    const own = settings.gateways[this.#gateway]?.authentication?.chain ?? [];
-    return [...own, ...settings.authentication.chain];
+    const gateway = settings.gateways[this.#gateway];
+    const named = gateway?.listeners[this.#listener]?.chain;
+    const ofListener = named === undefined ? [] : (settings.chains?.[named]?.chain ?? []);
+    return [...ofListener, ...(gateway?.authentication?.chain ?? []), ...settings.authentication.chain];
   }
 }
 

@@ -72,6 +72,8 @@ export interface ListenerSettings {
   readonly mountpoint?: string;
   /** False: the chain is skipped and everybody is let in. */
   readonly authenticate: boolean;
+  /** One of `PolicySettings.chains`, instead of its gateway's. */
+  readonly chain?: string;
   /** `allow <address|CIDR|all>` and `deny …`; the first that matches decides. */
   readonly accessRules: readonly string[];
   readonly limits: ListenerLimits;
@@ -81,11 +83,15 @@ export interface GatewaySettings {
   readonly mountpoint: string;
   /** Instead of the general one. */
   readonly authentication?: AuthenticationSettings;
+  /** What clients that send no user name are taken to have sent; templates, empty for none. */
+  readonly presents?: { readonly username: string; readonly password: string };
   readonly listeners: Readonly<Record<string, ListenerSettings>>;
 }
 
 export interface PolicySettings {
   readonly authentication: AuthenticationSettings;
+  /** Others by name, for listeners. */
+  readonly chains?: Readonly<Record<string, AuthenticationSettings>>;
   readonly authorization: AuthorizationSettings;
   /** `max` bounds the list together with the bans that flapping and operators add. */
   readonly bans: { readonly max: number; readonly list: readonly Ban[] };

@@ -1,6 +1,6 @@
 import { TOPIC_LENGTH_MAX } from "#core/bus/topic.ts";
 import type { Refusal } from "#core/contract/answers.ts";
-import type { Client, SessionRequest, Will } from "#core/contract/client.ts";
+import type { Client, Exchange, SessionRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
 import { messageExpiry, messageProperties } from "#core/mqtt/message-properties.ts";
@@ -30,9 +30,12 @@ export const isOffered = (version: ProtocolVersion, config: MqttConfig): boolean
 export function connectRefusal(
   packet: ConnectPacket,
   config: MqttConfig,
+  methods: readonly string[] = [],
 ): { readonly reason: ReasonCode; readonly why: string } | undefined {
-  if (packet.properties.authenticationMethod !== undefined) {
-    return { reason: ReasonCode.badAuthenticationMethod, why: "no enhanced authentication is offered" };
+  const method = packet.properties.authenticationMethod;
+  if (method !== undefined && !methods.includes(method)) {
+    const offered = methods.length === 0 ? "no enhanced authentication is" : `only ${methods.join(", ")} is`;
+    return { reason: ReasonCode.badAuthenticationMethod, why: `${offered} offered` };
   }
   const { version, clientId } = packet;
   // Before MQTT 5 nobody can tell a client the identifier that it would need to find its session again
@@ -60,7 +63,11 @@ function willRefusal(will: WillPacket, config: MqttConfig): ReasonCode | undefin
   return declaredText && text(will.payload) === undefined ? ReasonCode.payloadFormatInvalid : undefined;
 }
 
-export function connectRequest(packet: ConnectPacket, terms: Terms): SessionRequest {
+export function connectRequest(
+  packet: ConnectPacket,
+  terms: Terms,
+  exchange?: Exchange | undefined,
+): SessionRequest {
   const { version, clientId, cleanStart, username, password, will, properties } = packet;
   // Clean Session 0 before MQTT 5 keeps the session until the core says otherwise.
   const kept = version === 5 ? expiryDuration(properties.sessionExpiryInterval ?? 0) : FOREVER;
@@ -69,6 +76,7 @@ export function connectRequest(packet: ConnectPacket, terms: Terms): SessionRequ
     clientId,
     username,
     password,
+    ...(exchange === undefined ? {} : { exchange }),
     cleanStart,
     sessionExpiry: version !== 5 && cleanStart ? ZERO : kept,
     will: will === undefined ? undefined : willOf(will),

@@ -1,6 +1,6 @@
 import type { StopReason } from "#core/contract/channel.ts";
 import { unreachable } from "#core/lib/assert.ts";
-import { decodeAuth, decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts";
+import { decodeDisconnect } from "#core/mqtt/codec/decode-reason.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { breach } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
@@ -35,25 +35,6 @@ export function disconnect(
   connection.phase = "ended";
   client.end(reason === ReasonCode.success ? "closed" : "lost");
   host.close(`client disconnected, reason 0x${reason.toString(16)}`);
-}
-
-/**
- * AUTH: no enhanced authentication is offered, so no connection has begun with one, and neither may the client
- * continue nor repeat it [MQTT-4.12.0-7, MQTT-4.12.1-1].
- */
-export function authenticate(
-  connection: Connection,
-  bytes: Uint8Array,
-  start: number,
-  body: number,
-  end: number,
-): void {
-  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
-  decodeAuth(reader);
-  connection.fail(
-    reader.error ??
-      breach(ReasonCode.protocolError, "[MQTT-4.12.0-7]", "AUTH without enhanced authentication"),
-  );
 }
 
 /** The reason of the DISCONNECT that a client gets when the core ends its connection (MQTT 5 §3.14.2.1). */

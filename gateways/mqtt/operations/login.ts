@@ -16,6 +16,7 @@ import { ReasonCode, returnCodeOf } from "#core/mqtt/reason-codes.ts";
 import type { MqttConfig } from "../config.ts";
 import { type Terms, termsOf } from "../terms.ts";
 import { connackProperties, connectRefusal, connectRequest, isOffered, refusedConnack } from "./connect.ts";
+import type { EnhancedLogin } from "./enhanced.ts";
 
 /** A well-formed CONNECT, and what is asked of the core for it. */
 export interface Application {
@@ -23,6 +24,8 @@ export interface Application {
   readonly packet: ConnectPacket;
   readonly terms: Terms;
   readonly request: SessionRequest;
+  /** Where the client has named a method of authentication (MQTT 5 §4.12). */
+  readonly exchange: EnhancedLogin | undefined;
 }
 
 /** The connection ends here. */
@@ -42,6 +45,8 @@ export function apply(
   body: number,
   end: number,
   config: MqttConfig,
+  methods: readonly string[] = [],
+  begin?: (method: string, data: Uint8Array | undefined) => EnhancedLogin,
 ): Application | Refused {
   const first = bytes[start] as number;
   if (first >> 4 !== PacketType.CONNECT) {
@@ -64,17 +69,20 @@ export function apply(
   }
   const packet = decodeConnect(reader, greeting.version, greeting.bridge);
   if (reader.error !== undefined) return malformed(packet.version, reader.error, config);
-  const refusal = connectRefusal(packet, config);
+  const refusal = connectRefusal(packet, config, methods);
   if (refusal !== undefined) {
     return refused(packet.version, refusal.reason, refusal.why, config, packet.properties);
   }
   const terms = termsOf(packet, config);
-  return { kind: "application", packet, terms, request: connectRequest(packet, terms) };
+  const { authenticationMethod, authenticationData } = packet.properties;
+  const exchange =
+    authenticationMethod === undefined ? undefined : begin?.(authenticationMethod, authenticationData);
+  return { kind: "application", packet, terms, request: connectRequest(packet, terms, exchange), exchange };
 }
 
 /** The core's answer as CONNACK; `packetSize`: the largest packet that this client may send. */
 export function connack(
-  { packet, terms, request }: Application,
+  { packet, terms, request, exchange }: Application,
   answer: ConnectAnswer,
   config: MqttConfig,
   packetSize: number,
@@ -88,11 +96,21 @@ export function connack(
     return encodeConnack3(version === 4 && answer.sessionPresent, returnCodeOf(ReasonCode.success));
   }
   const properties = connackProperties(packet, terms, answer.client, request, config, packetSize);
+  if (exchange !== undefined) {
+    properties.authenticationMethod = exchange.method;
+    if (exchange.final !== undefined) properties.authenticationData = exchange.final;
+  }
   const bytes = encodeConnack5(answer.sessionPresent, ReasonCode.success, properties);
   if (bytes.length <= terms.maximumPacketSize) return bytes;
   // What is told there must be told, and may not be [MQTT-3.1.2-24].
   return { kind: "refused", connack: undefined, why: "CONNACK is above the client's Maximum Packet Size" };
 }
+
+/** What a client sends between CONNECT and CONNACK that is not to be sent there [MQTT-3.1.2-30]. */
+export const brokenExchange = (error: PacketError, config: MqttConfig): Refused => ({
+  ...refused(5, error.code, reasonText(error), config),
+  error,
+});
 
 /** MQTT 5 says what is wrong in CONNACK; before that such a connection is just closed [MQTT-3.1.4-1]. */
 function malformed(version: ProtocolVersion, error: PacketError, config: MqttConfig): Refused {

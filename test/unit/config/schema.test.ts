@@ -31,6 +31,7 @@ describe("a gateway's own options", () => {
     expect(loadText(modules, "").config.gateways["x"]).toEqual({
       enable: true,
       mountpoint: "",
+      presents: { username: "", password: "" },
       listeners: {},
       wait: 5000,
       most: Number.POSITIVE_INFINITY,
