@@ -10,8 +10,8 @@ import { join } from "node:path";
 import mqttPacket from "mqtt-packet";
 
 const LIMITS = { "memory.total": "96MB", "memory.beforeLogin": "16MB", "memory.connection": "8MB" };
-/** Resident memory above that of the idle process: twice what may be held, for Node's own tables and its garbage. */
-const MORE_MAX = 240;
+/** Resident memory above that of the idle process: what may be held four times, for what Node reads ahead and its garbage. */
+const MORE_MAX = 400;
 
 const options = process.argv.slice(2).filter((each) => each.startsWith("--"));
 const asked = process.argv.slice(2).filter((each) => !each.startsWith("--"));
