@@ -175,7 +175,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     const record = new KeptDelivery(this.#number(session), delivery);
     delivery.record = record;
     const last = this.#lastQueued;
-    if (last !== undefined && !last.dropped && last.delivery.message.isOneWith(delivery.message)) {
+    if (last !== undefined && mayShare(last) && last.delivery.message.isOneWith(delivery.message)) {
       record.needs = this.#share(last);
       record.needs.needers++;
     }
@@ -286,6 +286,14 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     return shared;
   }
 }
+
+/**
+ * Whether the next delivery may refer to the same message. Not where this one is on disk with the message as a part of
+ * itself, as a retained message may be that is queued for another session later: on disk it would refer to nothing, and
+ * the message would stay when the other delivery goes.
+ */
+const mayShare = (record: KeptDelivery): boolean =>
+  !record.dropped && (record.needs !== undefined || !reachesDisk(record));
 
 const reachesDisk = (record: StoreRecord | undefined): boolean =>
   record !== undefined && (record.onDisk || record.committing);
