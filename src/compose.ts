@@ -41,6 +41,8 @@ import type { OpenedStore } from "./store/open.ts";
 const SWEEP_BUDGET = 10_000;
 const REFUSAL_LABELS = ["gateway", "what", "reason"] as const;
 const SWEEP_PERIOD = seconds(1);
+/** What has expired in a queue that nobody takes from. */
+const QUEUE_SWEEP_PERIOD = seconds(30);
 
 const STEPS_A_TURN = 1_000;
 
@@ -136,8 +138,8 @@ export function compose(
   for (const _ of judgement.steps());
   const judge = (): void => inTurns(core, judgement.steps());
   const reload = new Reload({ log, policy, plans, core, judge, observer }, config, prepared);
-  everySecond(core, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
-  everySecond(core, () => core.memory.check());
+  sweepExpired(core, bus, sessions);
+  every(core, SWEEP_PERIOD, () => core.memory.check());
   const patience = config.node.shutdownTimeout;
   return {
     ...parts,
@@ -268,10 +270,15 @@ function inTurns(core: Core, steps: Iterator<void>): void {
   setImmediate(inTurns, core, steps);
 }
 
-function everySecond(core: Core, run: () => void): void {
+function sweepExpired(core: Core, bus: CoreParts["bus"], sessions: CoreParts["sessions"]): void {
+  every(core, SWEEP_PERIOD, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
+  every(core, QUEUE_SWEEP_PERIOD, () => sessions.queues.sweep());
+}
+
+function every(core: Core, period: Duration, run: () => void): void {
   const alarm = new CallbackAlarm(() => {
     run();
-    core.alarms.arm(alarm, after(core.now, SWEEP_PERIOD));
+    core.alarms.arm(alarm, after(core.now, period));
   });
-  core.alarms.arm(alarm, after(core.now, SWEEP_PERIOD));
+  core.alarms.arm(alarm, after(core.now, period));
 }

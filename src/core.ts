@@ -24,11 +24,12 @@ import { newSessionCounters, type SessionCounters } from "./session/counters.ts"
 import { EmbeddedEngine } from "./session/embedded-engine.ts";
 import type { SessionEngine } from "./session/engine.ts";
 import type { SessionJournal } from "./session/journal.ts";
+import type { QueueOptions } from "./session/kept-queues.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
 import { Tracing } from "./trace/tracing.ts";
 
 export interface CoreOptions {
-  readonly bus: EmbeddedBusOptions & { readonly delayed: DelayedLimits };
+  readonly bus: EmbeddedBusOptions & { readonly delayed: DelayedLimits } & QueueOptions;
   readonly session: SessionOptions & SessionsOptions;
   readonly memory?: MemoryLimits;
 }
@@ -105,7 +106,8 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     journal,
     overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
   };
-  const sessions = new Sessions(gate, deadlines, context, options.session);
+  const { queues, queuesMax } = options.bus;
+  const sessions = new Sessions(gate, deadlines, context, { ...options.session, queues, queuesMax });
   const embedded = new EmbeddedEngine(sessions, commits, pressure);
   const engine = surroundings.engine?.(embedded) ?? embedded;
   const core: Core = {

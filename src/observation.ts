@@ -21,6 +21,8 @@ export function exposeGauges(running: Composition, version: string): void {
     "Messages not retained because of a limit",
     () => bus.retainedMessages.refused,
   );
+  metrics.gauge("queues", "Queues that keep their messages", () => sessions.queues.count);
+  metrics.gauge("queues_messages", "Messages in queues that keep them", () => sessions.queues.messages);
   metrics.gauge("delayed_messages", "Messages waiting for their time", () => gate.delayed.waiting);
   metrics.gauge("memory_bytes", "What peers make this process hold", () => core.memory.held);
   metrics.gauge(

@@ -12,6 +12,16 @@ export interface Grant {
 
 export type Pace = "in-time" | "crowded" | "slow";
 
+/** A message that stays somebody else's until its receiver has settled it. */
+export interface Lent {
+  /** It is done with. */
+  done(): void;
+  /** Its receiver leaves it behind. */
+  back(): void;
+  /** All that was left behind is back: it may go to others. */
+  resume(): void;
+}
+
 /** A receiver of messages: in practice a session. */
 export interface Subscriber {
   /** Unique on the bus. */
@@ -26,7 +36,9 @@ export interface Subscriber {
   readonly durable?: boolean;
   /** Whom no-local takes it for, when that is not the subscriber alone; set before it subscribes. */
   readonly owner?: object | undefined;
-  deliver(message: Message, grant: Grant): void;
+  /** Told when it has become available; set by who has something for it. */
+  onRoom?: (() => void) | undefined;
+  deliver(message: Message, grant: Grant, lent?: Lent): void;
 }
 
 /** What a subscriber asked for; kept as it is given. */
@@ -45,10 +57,33 @@ export interface SharedSubscription {
   redeliver(message: Message, except: Subscriber): boolean;
 }
 
+/** The group `$queue` on one filter. */
+export interface QueueGroup {
+  /** Some member is available. */
+  readonly available: boolean;
+  /** Hands the message to a member that is available; false when none is. */
+  offer(message: Message, lent: Lent | undefined): boolean;
+}
+
+/** Keeps what is published to a queue until a subscriber of it has room. */
+export interface QueueKeeper {
+  keeps(topic: string): boolean;
+  take(message: Message): void;
+  /** It would have to drop something for this message. */
+  full(message: Message): boolean;
+  /** The subscriber is a member of `$queue` on this filter now, or no more. */
+  joined(subscriber: Subscriber, filter: string): void;
+  left(subscriber: Subscriber, filter: string): void;
+}
+
 /** What became of a publish: `none` matched no subscription at this moment. */
 export type Routed = "matched" | "none";
 
 export interface Bus {
+  /** Absent where no queue is kept. */
+  keeper: QueueKeeper | undefined;
+  /** All groups `$queue` that a topic is for. */
+  queueGroups(topic: string): readonly QueueGroup[];
   /**
    * Routes to all subscribers and updates the retained message. `from`, for no-local: a subscriber or an owner. Only
    * the gate calls it, and not again before it has returned.

@@ -1,11 +1,19 @@
 import type { Memory } from "../lib/memory.ts";
 import type { Clock } from "../lib/time.ts";
-import type { Bus, Routed, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
+import type {
+  Bus,
+  QueueGroup,
+  QueueKeeper,
+  Routed,
+  SharedSubscription,
+  Subscriber,
+  Subscription,
+} from "./bus.ts";
 import type { Message } from "./message.ts";
 import { type RetainedJournal, type RetainedLimits, RetainedMessages } from "./retained.ts";
 import { Routes, type SubscribedFilter } from "./routes.ts";
 import { isFull, SharedGroup, type ShareStrategy } from "./shared-group.ts";
-import { parseSharedFilter } from "./topic.ts";
+import { parseSharedFilter, QUEUE_GROUP } from "./topic.ts";
 
 export interface EmbeddedBusOptions {
   readonly retained: RetainedLimits;
@@ -19,6 +27,7 @@ export interface EmbeddedBusOptions {
 /** The bus in this process. */
 export class EmbeddedBus implements Bus {
   readonly retainedMessages: RetainedMessages;
+  keeper: QueueKeeper | undefined = undefined;
   readonly #routes: Routes;
   readonly #options: EmbeddedBusOptions;
   readonly #clock: Clock;
@@ -53,7 +62,9 @@ export class EmbeddedBus implements Bus {
       group = new SharedGroup(shared.group, shared.filter, strategy, this.#random);
       this.#routes.addGroup(shared.filter, group);
     }
-    return group.join(subscriber, subscription);
+    const isNew = group.join(subscriber, subscription);
+    if (shared.group === QUEUE_GROUP) this.keeper?.joined(subscriber, shared.filter);
+    return isNew;
   }
 
   unsubscribe(subscriber: Subscriber, filter: string): boolean {
@@ -62,6 +73,7 @@ export class EmbeddedBus implements Bus {
     const group = this.#routes.group(shared.filter, shared.group);
     if (group === undefined || !group.leave(subscriber)) return false;
     if (group.empty) this.#routes.removeGroup(shared.filter, group);
+    if (shared.group === QUEUE_GROUP) this.keeper?.left(subscriber, shared.filter);
     return true;
   }
 
@@ -84,13 +96,18 @@ export class EmbeddedBus implements Bus {
     return this.#routes.subscribed(topic);
   }
 
+  queueGroups(topic: string): readonly QueueGroup[] {
+    return this.#routes.find(topic).groups.filter(({ group }) => group === QUEUE_GROUP);
+  }
+
   hears(topic: string): boolean {
+    if (this.keeper?.keeps(topic) === true) return true;
     const { targets, groups } = this.#routes.find(topic);
     return targets.length + groups.length > 0;
   }
 
   keeps(message: Message): boolean {
-    if (message.retain) return true;
+    if (message.retain || this.keeper?.keeps(message.topic) === true) return true;
     const { targets, groups } = this.#routes.find(message.topic);
     return (
       targets.some(({ subscriber, grant }) => subscriber.durable === true && grant.qos > 0) ||
@@ -105,7 +122,9 @@ export class EmbeddedBus implements Bus {
       const { subscriber, owner, grant } = targets[index]!;
       if (subscriber.pace === "crowded" && owner !== from && grant.qos > 0) return subscriber;
     }
+    const isKept = this.keeper?.keeps(message.topic) === true;
     for (let index = 0; index < groups.length; index++) {
+      if (isKept && groups[index]!.group === QUEUE_GROUP) continue;
       const member = groups[index]!.crowded;
       if (member !== undefined && member !== from) return member;
     }
@@ -115,10 +134,12 @@ export class EmbeddedBus implements Bus {
   overflows(message: Message): boolean {
     if (message.qos === 0) return false;
     const { weight } = message;
+    const isKept = this.keeper?.keeps(message.topic) === true;
     const { targets, groups } = this.#routes.find(message.topic);
     return (
       targets.some(({ subscriber, grant }) => grant.qos > 0 && isFull(subscriber, weight)) ||
-      groups.some((group) => group.full(weight))
+      groups.some((group) => !(isKept && group.group === QUEUE_GROUP) && group.full(weight)) ||
+      (isKept && this.keeper?.full(message) === true)
     );
   }
 
@@ -140,6 +161,11 @@ export class EmbeddedBus implements Bus {
       if (grant !== undefined) target.subscriber.deliver(message, grant);
     }
     const groups = route.groups;
+    if (this.keeper?.keeps(message.topic) === true) {
+      for (const group of groups) if (group.group !== QUEUE_GROUP) group.deliver(message);
+      this.keeper.take(message);
+      return "matched";
+    }
     for (let index = 0; index < groups.length; index++) groups[index]!.deliver(message);
     return targets.length + groups.length === 0 ? "none" : "matched";
   }

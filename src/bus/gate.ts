@@ -6,6 +6,7 @@ import type { Bus, Routed, SharedSubscription, Subscriber } from "./bus.ts";
 import type { Asker, Commits } from "./commits.ts";
 import { type DelayedJournal, type DelayedLimits, DelayedMessages } from "./delayed.ts";
 import type { Message } from "./message.ts";
+import { QUEUE_GROUP } from "./topic.ts";
 
 /** How a message came to the gate. */
 export type Origin =
@@ -182,6 +183,12 @@ export class Gate {
     const { inspection } = this;
     const entered = inspection === undefined ? message : inspection.entering(message, except, "redelivery");
     if (entered === undefined) return;
+    const { keeper } = this.bus;
+    if (group.group === QUEUE_GROUP && keeper?.keeps(entered.topic) === true) {
+      keeper.take(entered);
+      inspection?.routed?.(entered, "redelivery", "matched");
+      return;
+    }
     // Its last member may have left, and another have made it anew.
     const present = this.bus.sharedSubscription(group.group, group.filter) ?? group;
     const routed = present.redeliver(entered, except) ? "matched" : "none";

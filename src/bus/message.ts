@@ -90,6 +90,12 @@ export class Message {
     return copy;
   }
 
+  /** The same message, gone after this time at the latest. */
+  within(expiry: Duration): Message {
+    if (expiry === FOREVER || after(this.publishedAt, expiry) >= this.expiresAt) return this;
+    return this.#copy(this.topic, this.payload, this.retain, expiry);
+  }
+
   /** A copy fit to be kept: its payload does not hold on to a read buffer. */
   kept(): Message {
     if (this.#kept !== undefined) return this.#kept;
@@ -104,8 +110,9 @@ export class Message {
     return this === other || this.#kept === other || other.#kept === this;
   }
 
-  #copy(topic: string, payload: Uint8Array, retain: boolean): Message {
-    const expiry = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
+  #copy(topic: string, payload: Uint8Array, retain: boolean, within?: Duration): Message {
+    const left = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
+    const expiry = within ?? left;
     const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);
     copy.publisher = this.publisher;
     copy.declinable = this.declinable;

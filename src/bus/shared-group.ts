@@ -1,4 +1,4 @@
-import type { Grant, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
+import type { Grant, Lent, QueueGroup, SharedSubscription, Subscriber, Subscription } from "./bus.ts";
 import type { Message } from "./message.ts";
 
 /**
@@ -13,7 +13,7 @@ interface Member {
 }
 
 /** The members of one group on one filter; each message goes to one of them. */
-export class SharedGroup implements SharedSubscription {
+export class SharedGroup implements SharedSubscription, QueueGroup {
   readonly group: string;
   readonly filter: string;
   readonly #strategy: ShareStrategy;
@@ -56,6 +56,10 @@ export class SharedGroup implements SharedSubscription {
     return this.#members.every(({ subscriber }) => isFull(subscriber, weight));
   }
 
+  get available(): boolean {
+    return this.#members.some(({ subscriber }) => subscriber.available);
+  }
+
   /** True when the subscriber was not a member before. */
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const grant: Grant = {
@@ -84,6 +88,13 @@ export class SharedGroup implements SharedSubscription {
   deliver(message: Message): void {
     const member = this.#choose(message, undefined);
     member?.subscriber.deliver(message, member.grant);
+  }
+
+  offer(message: Message, lent: Lent | undefined): boolean {
+    if (!this.available) return false;
+    const member = this.#choose(message, undefined);
+    member?.subscriber.deliver(message, member.grant, lent);
+    return member !== undefined;
   }
 
   redeliver(message: Message, except: Subscriber): boolean {

@@ -77,6 +77,9 @@ export function topicMatches(filter: string, topic: string): boolean {
   return inTopic === topic.length && (topic.length === 0 || topic.charCodeAt(topic.length - 1) === 0x2f);
 }
 
+/** The group of `$queue/<filter>`. */
+export const QUEUE_GROUP = "$queue";
+
 /** A shared subscription: which group takes turns on which filter (MQTT 5 §4.8.2). */
 export interface SharedFilter {
   readonly group: string;
@@ -97,7 +100,7 @@ export function sharedPrefix(filter: string): string {
 export function parseSharedFilter(filter: string): SharedFilter | "malformed" | undefined {
   if (filter.startsWith("$queue/")) {
     const rest = filter.slice("$queue/".length);
-    return rest === "" ? "malformed" : { group: "$queue", filter: rest };
+    return rest === "" ? "malformed" : { group: QUEUE_GROUP, filter: rest };
   }
   if (!filter.startsWith("$share/")) return undefined;
   const slash = filter.indexOf("/", "$share/".length);

@@ -58,6 +58,9 @@ function checkRules(config: Config, report: Report): void {
       checkFilter(topic.replace(/^eq /, ""), [...path, "topics", place], report);
     }
   });
+  config.bus.queues.forEach(({ filter }, index) => {
+    checkFilter(filter, ["bus", "queues", index, "filter"], report);
+  });
   config.rewrite.forEach((rule, index) => {
     checkFilter(rule.filter, ["rewrite", index, "filter"], report);
     checkTemplate(rule.target, ["rewrite", index, "target"], report);

@@ -172,6 +172,30 @@ const Delayed = Type.Object(
 
 const STRATEGIES = ["round_robin", "random", "sticky", "hash"] as const;
 
+const Queues = Type.Array(
+  Type.Object({
+    filter: text({
+      description:
+        "Topic filter, mountpoint included: `queue/#` for /queue/x of STOMP with `queueTopicPrefix: queue/`, and for $queue/queue/x of MQTT.",
+    }),
+    messages: countSetting({ description: "Messages in one of these queues at most.", default: 10_000 }),
+    bytes: sizeSetting({ description: "Memory of the messages in one of these queues.", default: "64MB" }),
+    drop: choice(["qos0-first", "oldest", "newest"], {
+      description: "What goes when it is full.",
+      default: "oldest",
+    }),
+    expiry: durationSetting({
+      description: "How long a message waits at most; sooner where it says so itself.",
+      default: "7d",
+    }),
+  }),
+  {
+    description:
+      "Queues that keep their messages while none of their subscribers ($queue/<topic>, /queue/<name>) is connected with room for them. Each topic is a queue of its own; the first rule that matches counts.",
+    default: [],
+  },
+);
+
 const Bus = Type.Object(
   {
     shareStrategy: choice(STRATEGIES, {
@@ -189,6 +213,11 @@ const Bus = Type.Object(
     }),
     retained: Retained,
     delayed: Delayed,
+    queues: Queues,
+    queuesMax: countSetting({
+      description: "Queues that keep their messages at most; an empty one goes for a new one.",
+      default: 10_000,
+    }),
   },
   { description: "The bus between all clients." },
 );

@@ -307,7 +307,8 @@ class EmbeddedSession implements EngineSession {
   }
 
   get inboundLeft(): number {
-    return this.#session?.inboundLeft ?? 0;
+    const { inboundMax } = this.#engine.sessions.context.options;
+    return this.#session === undefined ? 0 : Math.max(0, inboundMax - this.#session.inboundCount);
   }
 
   releaseInbound(packetId: number): boolean {

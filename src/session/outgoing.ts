@@ -1,4 +1,4 @@
-import type { SharedSubscription } from "../bus/bus.ts";
+import type { Lent, SharedSubscription } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "../contract/delivery.ts";
 import type { KeptDelivery } from "./durable-state.ts";
@@ -15,6 +15,8 @@ export class Outgoing implements Delivery {
   stage: "publish" | "release" = "publish";
   /** The shared subscription that chose this session, which gets the message back if the session ends. */
   readonly group: SharedSubscription | undefined;
+  /** Who it belongs to until it is settled, when that is not this session. */
+  lent: Lent | undefined = undefined;
   /** Place in the order of the session's deliveries; also its key in the store. 0 while not journaled. */
   sequence = 0;
   /** Its record in the store, where the session is durable. */

@@ -135,6 +135,11 @@ export class Queue {
     return removed;
   }
 
+  /** Takes out what has expired. */
+  takeExpired(now: Instant): readonly Outgoing[] {
+    return this.#dropExpired(now);
+  }
+
   *[Symbol.iterator](): Generator<Outgoing> {
     yield* this.#ring;
   }

@@ -13,6 +13,7 @@ import {
   subscriptionOf,
   unbounded,
 } from "./durable-state.ts";
+import { KEPT_QUEUE } from "./kept-queues.ts";
 import { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Key, Store, StoredValue, Table } from "./store.ts";
@@ -76,11 +77,14 @@ export class Restoration {
     this.#readSessions();
     this.#readSubscriptions();
     // Before deliveries, which belong to shared subscriptions.
-    for (const { session } of this.#byNumber.values()) this.#sessions.restore(session);
+    for (const { session } of this.#byNumber.values()) {
+      if (session.gateway !== KEPT_QUEUE) this.#sessions.restore(session);
+    }
     this.#readMessages();
     this.#settleMessages(this.#readDeliveries());
     this.#readInbound();
     this.#readBus();
+    this.#sessions.queues.resume();
     // Last, because it publishes wills and ends sessions, and so writes.
     for (const { session, record } of this.#byNumber.values()) this.#resumeAbsence(session, record);
     this.#byNumber.clear();
@@ -105,7 +109,10 @@ export class Restoration {
     this.#each("session", (key, value) => {
       const record = sessionOf(value);
       const expiry = unbounded(record.expiry) as Duration;
-      const session = new Session(record.gateway, record.clientId, expiry, this.#context);
+      const session =
+        record.gateway === KEPT_QUEUE
+          ? this.#sessions.queues.restore(record.clientId)
+          : new Session(record.gateway, record.clientId, expiry, this.#context);
       session.username = record.username ?? undefined;
       session.proven = record.proven ?? undefined;
       session.unclaimed = record.proven === undefined;
@@ -205,6 +212,7 @@ export class Restoration {
    * that need no connection are lost when nothing is heard of them for as long as was left.
    */
   #resumeAbsence(session: Session, record: SessionRecord): void {
+    if (session.gateway === KEPT_QUEUE) return;
     session.leftAt = (record.leftAt ?? session.expectedUntil ?? this.#now) as Instant;
     if (record.leftAt === undefined || record.leftAt === null) session.save();
     this.#sessions.resumeAbsence(session);

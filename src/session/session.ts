@@ -1,4 +1,4 @@
-import type { Grant, Pace, Subscriber } from "../bus/bus.ts";
+import type { Grant, Lent, Pace, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
@@ -25,6 +25,7 @@ export class Session extends Attendance implements Subscriber {
   patient = false;
   /** Its client, while that is connected. */
   occupant: Occupant | undefined = undefined;
+  onRoom: (() => void) | undefined = undefined;
   readonly #context: SessionContext;
   /** Made, as the two below, at the first use: most devices are idle most of the time. */
   #queue: Queue | undefined = undefined;
@@ -80,10 +81,11 @@ export class Session extends Attendance implements Subscriber {
     return (this.#window?.size ?? 0) - this.#againLeft;
   }
 
-  deliver(message: Message, grant: Grant): void {
+  deliver(message: Message, grant: Grant, lent?: Lent): void {
     if (message.expiresAt !== NEVER && message.expiresAt <= this.#context.clock.now()) {
       // It has waited elsewhere: with another member of a group, or for its time [MQTT-3.3.2-5].
       this.#context.counters.droppedExpired.value++;
+      lent?.done();
       return;
     }
     const qos = message.qos < grant.qos ? message.qos : grant.qos;
@@ -95,6 +97,7 @@ export class Session extends Attendance implements Subscriber {
       grant.identifiers,
       grant.group,
     );
+    delivery.lent = lent;
     if (
       this.#open &&
       (this.#queue?.length ?? 0) === 0 &&
@@ -104,6 +107,7 @@ export class Session extends Attendance implements Subscriber {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
+        lent?.done();
         return;
       }
       if (this.#mayHand()) {
@@ -192,13 +196,16 @@ export class Session extends Attendance implements Subscriber {
     while (this.#open) {
       const queue = this.#queue;
       const delivery = this.#nextReplay() ?? queue?.peek();
-      if (delivery === undefined) return;
+      if (delivery === undefined) {
+        if (this.available) this.onRoom?.();
+        return;
+      }
       const fromQueue = queue !== undefined && queue.peek() === delivery;
       if (delivery.message.expiresAt !== NEVER && delivery.message.expiresAt <= this.#context.clock.now()) {
         if (fromQueue) queue.shift();
         this.#context.counters.droppedExpired.value++;
         this.#context.watch?.dropped(this, delivery, "expired");
-        this.#forget(delivery);
+        this.#finish(delivery);
         continue;
       }
       if (delivery.qos > 0 && !this.#mayHand()) {
@@ -251,8 +258,13 @@ export class Session extends Attendance implements Subscriber {
       return;
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
-    this.#forget(delivery);
-    if ((this.#queue?.length ?? 0) > 0 || this.#replays !== undefined || this.#again !== undefined)
+    this.#finish(delivery);
+    if (
+      (this.#queue?.length ?? 0) > 0 ||
+      this.#replays !== undefined ||
+      this.#again !== undefined ||
+      this.onRoom !== undefined
+    )
       this.flush();
   }
 
@@ -269,7 +281,7 @@ export class Session extends Attendance implements Subscriber {
     window.remove(culprit.id);
     this.#noMoreAgain(culprit);
     this.#context.counters.dead.value++;
-    this.#forget(culprit);
+    this.#finish(culprit);
     return culprit;
   }
 
@@ -305,10 +317,6 @@ export class Session extends Attendance implements Subscriber {
     const receipt = this.takeInbound(packetId, this.#context.options.inboundMax);
     if (receipt === "new" && this.durable) this.#context.journal?.inbound(this, packetId, true);
     return receipt;
-  }
-
-  get inboundLeft(): number {
-    return Math.max(0, this.#context.options.inboundMax - this.inboundCount);
   }
 
   releaseInbound(packetId: number): boolean {
@@ -372,9 +380,10 @@ export class Session extends Attendance implements Subscriber {
   }
 
   #share(left: readonly Outgoing[]): void {
+    this.#giveLentBack(left);
     for (const delivery of left) {
       if (delivery.qos === 2 && delivery.id !== 0) continue;
-      if (delivery.group !== undefined) {
+      if (delivery.group !== undefined && delivery.lent === undefined) {
         const { message } = delivery;
         this.#context.gate.redeliver(
           delivery.group,
@@ -383,6 +392,22 @@ export class Session extends Attendance implements Subscriber {
         );
       }
     }
+  }
+
+  /** The last first: each goes to the head of the queue that it came from. */
+  #giveLentBack(left: readonly Outgoing[]): void {
+    for (const { lent, qos, id } of left.toReversed()) {
+      if (qos === 2 && id !== 0) lent?.done();
+      else lent?.back();
+    }
+    for (const { lent } of left) lent?.resume();
+  }
+
+  /** Drops what has expired while it waits. */
+  expire(): void {
+    const expired = this.#queue?.takeExpired(this.#context.clock.now()) ?? [];
+    this.#context.counters.droppedExpired.value += expired.length;
+    for (const delivery of expired) this.#finish(delivery);
   }
 
   save(): void {
@@ -422,6 +447,7 @@ export class Session extends Attendance implements Subscriber {
       this.#context.watch?.dropped(this, each, each.message.expiresAt <= now ? "expired" : "full");
       if (each.sequence !== 0) this.#forget(each);
     }
+    this.#giveLentBack(dropped);
     return !dropped.includes(delivery);
   }
 
@@ -471,6 +497,9 @@ export class Session extends Attendance implements Subscriber {
     if (journal !== undefined) {
       if (isNew) journal.queued(this, delivery);
       else journal.moved(delivery);
+      // It is kept here now.
+      delivery.lent?.done();
+      delivery.lent = undefined;
       if (delivery.qos === 2) {
         this.#handOnceKept(delivery, journal);
         return;
@@ -523,6 +552,11 @@ export class Session extends Attendance implements Subscriber {
     this.#queue ??= new Queue(this.#context.options.queue, this.#context.memory);
     this.#queue.unshift(delivery);
     if (this.durable) this.#context.journal?.moved(delivery);
+  }
+
+  #finish(delivery: Outgoing): void {
+    this.#forget(delivery);
+    delivery.lent?.done();
   }
 
   #forget(delivery: Outgoing): void {

@@ -12,10 +12,11 @@ import type { Occupant, SessionContext } from "./context.ts";
 import { sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
 import { journalWhole } from "./journal.ts";
+import { KeptQueues, type QueueOptions } from "./kept-queues.ts";
 import { plainIdentity } from "./plain-identity.ts";
 import { Session } from "./session.ts";
 
-export interface SessionsOptions {
+export interface SessionsOptions extends QueueOptions {
   /** Longest time a session may outlive its connection. */
   readonly expiryMax: Duration;
   /** Sessions that may exist, connected or not. */
@@ -47,6 +48,8 @@ export interface Opening {
   readonly expiry: Duration;
 }
 
+const QUEUES_MAX = 10_000;
+
 /** All sessions by key: connecting, taking over, expiring, and what wills do then. */
 export class Sessions {
   readonly #sessions = new Map<string, Session>();
@@ -55,6 +58,8 @@ export class Sessions {
   readonly #pending = new Map<Session, SessionTimers>();
   /** What sessions publish for clients that are lost passes it. */
   readonly gate: Gate;
+  /** Sessions without clients of their own. */
+  readonly queues: KeptQueues;
   readonly #bus: Bus;
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
@@ -74,6 +79,8 @@ export class Sessions {
     this.#alarms = alarms;
     this.#context = context;
     this.#options = options;
+    const { queues = [], queuesMax = QUEUES_MAX } = options;
+    this.queues = new KeptQueues(gate.bus, context, queues, queuesMax);
   }
 
   get count(): number {

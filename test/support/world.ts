@@ -49,6 +49,7 @@ export interface WorldOptions {
   readonly expiryMax?: Duration;
   readonly sessions?: number;
   readonly otherUser?: SessionsOptions["otherUser"];
+  readonly queues?: SessionsOptions["queues"];
   readonly limits?: Partial<ListenerLimits>;
   /** Overrides of the policy of every listener; what is missing allows everything. */
   readonly policy?: Partial<ListenerPolicy>;
@@ -111,7 +112,7 @@ export class World implements CoreParts {
     const { journal, commits, files = {} } = options;
     const parts = buildCore(
       {
-        bus: { ...BUS, ...options.bus },
+        bus: { ...BUS, ...options.bus, queues: options.queues },
         ...(options.memory === undefined ? {} : { memory: options.memory }),
         session: { ...SESSION, ...options.session, ...sessionsOf(options) },
       },

@@ -88,7 +88,7 @@ class Simulation {
 
   #come(): Session {
     const session = this.#life.open(this.#oneOf(CLIENTS), this.#expiry(), this.#random() < 0.2);
-    if (session.connected) return session;
+    if (session.occupant !== undefined) return session;
     const held: Delivery[] = [];
     this.#held.set(session, held);
     const deliver = (delivery: Delivery): void => void held.push({ ...delivery });
@@ -104,7 +104,7 @@ class Simulation {
 
   #leave(session: Session, how: "closed" | "lost" | "expected"): void {
     this.#held.delete(session);
-    if (session.connected) this.#life.sessions.leave(session, how, this.#life.now);
+    if (session.occupant !== undefined) this.#life.sessions.leave(session, how, this.#life.now);
   }
 
   #subscribe(): void {

@@ -53,6 +53,20 @@ describe("S16 SEND (STOMP 1.2 SEND)", () => {
     expect(heard).toHaveLength(0);
   });
 
+  it("takes a body above 1 MB where the settings allow it, and hands it on whole", () => {
+    const body = Buffer.alloc(3 << 20, "x");
+    const limits = { packetSize: 4 << 20 };
+    const world = new World({ limits });
+    const listener = stompListener(world, { limits: { body: "4MB" } });
+    const client = StompClient.connected(listener);
+    client.say("SUBSCRIBE", { id: "0", destination: "large" });
+    client.say("SEND", { destination: "large", "content-length": String(body.length) }, body);
+    expect(client.next()?.body.equals(body)).toBe(true);
+    const small = StompClient.connected(stompListener(world));
+    small.say("SEND", { destination: "large", "content-length": String(body.length) }, body);
+    expect(small.next()?.command).toBe("ERROR");
+  });
+
   it("a SEND that the policy forbids is an ERROR and closes", () => {
     const { heard, client } = open({}, { mayPublish: (_: unknown, topic: string) => topic !== "secret" });
     client.say("SEND", { destination: "open" }, "1");
