@@ -22,6 +22,9 @@ export class PersistentClient {
   connected = false;
   /** A refusal other than success, by packet. */
   readonly refused: string[] = [];
+  /** Resolves at the first refusal. */
+  readonly whenRefused: Promise<void>;
+  #refuse = (): void => {};
   readonly #clientId: string;
   readonly #port: number;
   readonly #subscriptions: readonly string[];
@@ -37,6 +40,9 @@ export class PersistentClient {
     this.#port = port;
     this.#clientId = clientId;
     this.#subscriptions = subscriptions;
+    this.whenRefused = new Promise((resolve) => {
+      this.#refuse = resolve;
+    });
     this.#connect();
   }
 
@@ -57,6 +63,11 @@ export class PersistentClient {
       this.#inFlight.set(id, entry);
       if (this.connected) this.#sendEntry(id, entry);
     });
+  }
+
+  /** Messages that were neither taken nor refused yet. */
+  get unanswered(): number {
+    return this.#inFlight.size;
   }
 
   end(): void {
@@ -145,8 +156,12 @@ export class PersistentClient {
   #settle(id: number, reason: number): void {
     const entry = this.#inFlight.get(id);
     this.#inFlight.delete(id);
-    if (reason >= 0x80) this.refused.push(`${entry?.payload} 0x${reason.toString(16)}`);
-    else entry?.resolve();
+    if (reason < 0x80) {
+      entry?.resolve();
+      return;
+    }
+    this.refused.push(`${entry?.payload} 0x${reason.toString(16)}`);
+    this.#refuse();
   }
 
   #acknowledged(id: number, reason: number): void {

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { freeTcpPort, freeUdpPort } from "./free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
-const START_TIMEOUT = 30_000;
+/** An event that comes, however slow the machine is. */
+const START_TIMEOUT = 240_000;
 
 export interface Ports {
   readonly mqtt: number;

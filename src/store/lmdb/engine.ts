@@ -165,6 +165,8 @@ export class LmdbEngine implements DiskEngine {
   async compact(): Promise<void> {
     const path = join(resolve(this.#options.folder), FILE);
     try {
+      // What was kept ahead is room for the copy, on a disk that is full because of it.
+      await this.#reserve.cut(this.size());
       await this.#root.backup(`${path}.compact`, true);
       await this.#root.close();
       await this.#reserve.close();

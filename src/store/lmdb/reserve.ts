@@ -40,6 +40,13 @@ export class Reserve {
     return this.#length;
   }
 
+  /** Gives back what is ahead of LMDB's own end. */
+  async cut(length: number): Promise<void> {
+    if (fstatSync(this.#file.fd).size <= length) return;
+    await this.#file.truncate(length);
+    this.#length = length;
+  }
+
   close(): Promise<void> {
     return this.#file.close();
   }
