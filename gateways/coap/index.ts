@@ -30,7 +30,7 @@ export const coap: GatewayModule<CoapConfig> = {
   open(given, host) {
     // All that serve requests look at it, so that what a reload puts in is in force at once.
     const config = { ...given };
-    const topics = new Topics(config.collection.topics, host.alarms);
+    const topics = new Topics(config.collection.topics, host);
     const connections = new Connections();
     const sites = (): Site[] => [
       new PubSubSite(config, connections),

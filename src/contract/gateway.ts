@@ -9,6 +9,15 @@ import type { Counter, Note } from "./note.ts";
 import type { GatewayOperations } from "./operations.ts";
 import type { Transport } from "./peer.ts";
 
+/** What a gateway keeps beside sessions, under keys of its own: plain data and bytes. */
+export interface Shelf {
+  /** The value is made when it is committed; `Client.kept` waits for that. */
+  put(key: string, value: () => unknown): void;
+  remove(key: string): void;
+  /** What is there; when the process begins, what the last one has left. */
+  entries(): Iterable<readonly [key: string, value: unknown]>;
+}
+
 /** What the core does for a gateway as a whole. */
 export interface GatewayHost {
   /** Exposed as `isthmus_<gateway>_<name>_total`, with the label `kind` when given. */
@@ -27,6 +36,10 @@ export interface GatewayHost {
   channelOf(clientId: ClientId): Channel | undefined;
   /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
   remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  /** Outlives the process where there is a store. */
+  readonly shelf: Shelf;
+  /** Removes the retained message of a topic, mountpoint included, in nobody's name. */
+  clearRetained(topic: string): void;
   /** For what belongs to no channel. */
   readonly alarms: Alarms;
   /**

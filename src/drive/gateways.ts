@@ -1,5 +1,5 @@
 import type { Dissected, Dissector } from "../contract/dissection.ts";
-import type { Gateway, GatewayHost, GatewayModule } from "../contract/gateway.ts";
+import type { Gateway, GatewayHost, GatewayModule, Shelf } from "../contract/gateway.ts";
 import type { Core } from "../door/core.ts";
 
 /** What gateways get that is not the core's own. */
@@ -7,6 +7,7 @@ export interface GatewaySurroundings {
   counters(gateway: string): GatewayHost["counter"];
   readFile(path: string): Uint8Array;
   listFiles(folder: string): readonly string[];
+  shelf(gateway: string): Shelf;
 }
 
 /** A gateway that runs, and the module that it was opened from. */
@@ -88,6 +89,8 @@ export class Gateways implements Iterable<[string, RunningGateway]> {
       },
       channelOf: (clientId) => core.directory.find(name, clientId)?.client?.loop.channel,
       remembered: () => core.engine.memos(name),
+      shelf: this.#surroundings.shelf(name),
+      clearRetained: (topic) => core.engine.clearRetained(topic),
       alarms: core.alarms,
       lastWord: (clientId, word, memo, said) => core.engine.lastWord(name, clientId, word, memo, said),
     };

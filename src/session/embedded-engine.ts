@@ -1,6 +1,6 @@
 import type { Commits } from "../bus/commits.ts";
 import type { Gate } from "../bus/gate.ts";
-import type { Message, QoS } from "../bus/message.ts";
+import { Message, type QoS } from "../bus/message.ts";
 import type {
   ClientId,
   Pending,
@@ -97,6 +97,12 @@ export class EmbeddedEngine implements SessionEngine {
 
   memos(gateway: string): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }> {
     return this.sessions.memos(gateway);
+  }
+
+  clearRetained(topic: string): void {
+    const { gate, sessions } = this;
+    const empty = new Message(topic, new Uint8Array(0), 1, true, sessions.context.clock.now());
+    gate.publish(empty, undefined, "system");
   }
 
   lastWord(

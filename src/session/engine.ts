@@ -160,6 +160,8 @@ export interface SessionEngine {
   mayPublishWill: ((attendance: Attendance, will: Will) => boolean) | undefined;
   /** What a gateway remembers of its sessions. */
   memos(gateway: string): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  /** See `GatewayHost.clearRetained`. */
+  clearRetained(topic: string): void;
   /** See `GatewayHost.lastWord`. */
   lastWord(
     gateway: string,

@@ -14,6 +14,7 @@ export const TABLES = [
   "aside",
   "association",
   "route",
+  "shelf",
 ] as const;
 export type Table = (typeof TABLES)[number];
 

@@ -96,8 +96,11 @@ export interface PubSubWorld {
 }
 
 /** The whole CoAP gateway in a virtual world; answers to unproven addresses are not held back unless asked for. */
-export function pubsubWorld(overrides: Overrides = {}, options: WorldOptions = {}): PubSubWorld {
-  const world = new World(options);
+export const pubsubWorld = (overrides: Overrides = {}, options: WorldOptions = {}): PubSubWorld =>
+  pubsubOf(new World(options), overrides);
+
+/** The same in a world that is there. */
+export function pubsubOf(world: World, overrides: Overrides = {}): PubSubWorld {
   const { stack = {}, ...rest } = overrides;
   const config = parseDefaults<CoapConfig>(schema, {
     ...rest,

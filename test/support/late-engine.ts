@@ -86,6 +86,10 @@ export class LateEngine implements SessionEngine {
     return this.#inner.memos(gateway);
   }
 
+  clearRetained(topic: string): void {
+    this.#defer(() => this.#inner.clearRetained(topic));
+  }
+
   lastWord(
     gateway: string,
     clientId: string,

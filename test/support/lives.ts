@@ -47,7 +47,7 @@ export class Lives {
     this.#store = store;
     const state = new DurableState(store, { now: () => now() as never });
     const commits = new StoreCommits(store, () => this.world.core);
-    const world = new World({ ...options, journal: state, ...(this.#waits ? { commits } : {}) });
+    const world = new World({ ...options, journal: state, store, ...(this.#waits ? { commits } : {}) });
     const clock = { now: () => world.now };
     // Wills of those whose time is over come at once: their publication reads the time.
     this.world = world;

@@ -34,6 +34,8 @@ import type { SessionOptions } from "#core/session/context.ts";
 import type { SessionCounters } from "#core/session/counters.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
+import { Shelves } from "#core/session/shelf.ts";
+import type { Store } from "#core/session/store.ts";
 import type { Tracing } from "#core/trace/tracing.ts";
 import { LateEngine } from "./late-engine.ts";
 import { plugIn } from "./plug-in.ts";
@@ -56,6 +58,8 @@ export interface WorldOptions {
   readonly roaming?: Roaming;
   readonly journal?: SessionJournal & RetainedJournal & DelayedJournal;
   readonly commits?: Commits;
+  /** For what gateways keep beside sessions. */
+  readonly store?: Store;
   readonly beaconTo?: readonly { address: string; port: number }[];
   /** A channel may fail, which is a bug of ours in every other test. */
   readonly mayFail?: boolean;
@@ -110,6 +114,7 @@ export class World implements CoreParts {
     this.random = mulberry32(options.seed ?? 1);
     this.#now = (options.start ?? 1_700_000_000_000) as Instant;
     const { journal, commits, files = {} } = options;
+    const shelves = new Shelves(options.store);
     const parts = buildCore(
       {
         bus: { ...BUS, ...options.bus, queues: options.queues },
@@ -144,6 +149,7 @@ export class World implements CoreParts {
             .filter((path) => path.startsWith(`${folder}/`))
             .map((path) => path.slice(folder.length + 1))
             .sort(),
+        shelf: (gateway) => shelves.of(gateway),
         keeping: () => ({ journal, commits }),
         engine: (embedded) =>
           process.env["ISTHMUS_TEST_ENGINE"] === "late"

@@ -149,13 +149,14 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
     const properties = new Map(body);
     properties.delete(Key.initialize);
     properties.set(Key.topicData, `/${PREFIX}/${DATA}/${id}`);
+    const { told } = client;
     const topic = this.#topics.add(id, client.mountpoint, name, properties, now);
     if (initial instanceof Uint8Array) {
       const format = propertiesOf(body.get(Key.topicContentFormat) as number, undefined);
       const known = format === "unknown" ? undefined : format;
       client.publish(new Message(name, Uint8Array.from(initial), 0, true, now, known), this.peer.ticket());
     }
-    request.respond({
+    this.#respondOnceKept(operation, client, told, {
       ...configuration(topic, Response.Created),
       options: [
         option(Option.ContentFormat, ContentFormat.PubSubCBOR),
@@ -163,6 +164,21 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
         option(Option.LocationPath, id),
       ],
     });
+  }
+
+  /** What is answered for is there after a crash. */
+  #respondOnceKept(operation: Operation, client: Client, told: number, response: CoapResponse): void {
+    const { request } = operation;
+    const ticket = this.peer.ticket();
+    if (client.kept(ticket, told) === "accepted") {
+      request.respond(response);
+      return;
+    }
+    this.waiting.answer(ticket, (answer, at) =>
+      operation.turn(at, () =>
+        request.respond(answer === "accepted" ? response : refusalResponse("unavailable", false)),
+      ),
+    );
   }
 
   #problemOf(body: Properties, client: Client, now: Instant): string | undefined {
@@ -240,8 +256,9 @@ export class CollectionPeer implements PeerSite, ObservingPeer {
       const fixed = IMMUTABLE.map((key) => [key, topic.properties.get(key) ?? ""] as const);
       const properties: Properties = new Map([...kept, ...body, ...fixed]);
       properties.delete(Key.initialize);
+      const { told } = client;
       this.#topics.change(topic, properties, now);
-      request.respond(configuration(topic, Response.Changed));
+      this.#respondOnceKept(operation, client, told, configuration(topic, Response.Changed));
     }
   }
 

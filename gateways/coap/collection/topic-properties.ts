@@ -42,6 +42,10 @@ const VALID: ReadonlyMap<number, (value: unknown) => boolean> = new Map<number, 
   [Key.initialize, (value) => value instanceof Uint8Array],
 ]);
 
+/** Of a record in the store. */
+export const isProperty = (key: unknown, value: unknown): boolean =>
+  typeof key === "number" && VALID.get(key)?.(value) === true;
+
 const decodeAny = (bytes: Uint8Array): unknown =>
   decode(bytes, { useMaps: true, tags: Tagged.preserve(EPOCH_TAG) });
 
