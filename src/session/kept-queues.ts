@@ -105,8 +105,11 @@ export class KeptQueues implements QueueKeeper {
 
   /** Drops what has waited too long. */
   sweep(): void {
+    const { clock, counters, journal } = this.#context;
     for (const queue of this.#waiting) {
-      queue.session.expire();
+      const expired = queue.session.queue?.takeExpired(clock.now()) ?? [];
+      counters.droppedExpired.value += expired.length;
+      for (const delivery of expired) if (delivery.qos > 0) journal?.settled(queue.session, delivery);
       this.#look(queue);
     }
   }

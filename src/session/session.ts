@@ -403,13 +403,6 @@ export class Session extends Attendance implements Subscriber {
     for (const { lent } of left) lent?.resume();
   }
 
-  /** Drops what has expired while it waits. */
-  expire(): void {
-    const expired = this.#queue?.takeExpired(this.#context.clock.now()) ?? [];
-    this.#context.counters.droppedExpired.value += expired.length;
-    for (const delivery of expired) this.#finish(delivery);
-  }
-
   save(): void {
     if (this.durable) this.#context.journal?.saved(this);
   }
