@@ -56,10 +56,6 @@ export class SharedGroup implements SharedSubscription, QueueGroup {
     return this.#members.every(({ subscriber }) => isFull(subscriber, weight));
   }
 
-  get available(): boolean {
-    return this.#members.some(({ subscriber }) => subscriber.available);
-  }
-
   /** True when the subscriber was not a member before. */
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const grant: Grant = {

@@ -149,8 +149,13 @@ export class KeptQueues implements QueueKeeper {
   #add(topic: string): KeptQueue {
     const { messages, bytes, drop } = this.#ruleOf(topic) ?? this.#context.options.queue;
     const counters = { ...newSessionCounters(), droppedFull: this.#context.counters.droppedFull };
+    const shared = this.#context;
     const context: SessionContext = {
-      ...this.#context,
+      ...shared,
+      // A trace may begin at any time.
+      get watch() {
+        return shared.watch;
+      },
       options: { ...this.#context.options, queue: { messages, bytes, drop }, queueQos0: true },
       // Nobody waits for a queue: it is there to wait.
       pressure: undefined,
