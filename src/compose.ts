@@ -34,7 +34,7 @@ import { Reload } from "./reload.ts";
 import { datagramOpener, forgetStrangers } from "./secure-datagrams.ts";
 import { DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
-import { Shelves } from "./session/shelf.ts";
+import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
 import type { OpenedStore } from "./store/open.ts";
 
@@ -93,7 +93,6 @@ export function compose(
   let journal: DurableState | undefined;
   const notes = noteBook(log, metrics);
   const refusals = new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS));
-  const shelves = new Shelves(kept?.store);
   const parts = buildCore(config, {
     clock,
     policy,
@@ -106,7 +105,7 @@ export function compose(
     healthy: () => kept?.store.failure === undefined,
     readFile: (path) => readFileSync(locate(path)),
     listFiles: (folder) => readdirSync(locate(folder)).sort(),
-    shelf: (gateway) => shelves.of(gateway),
+    shelf: shelvesOf(kept?.store),
     keeping(turn) {
       if (kept === undefined) return { journal: undefined, commits: undefined };
       const tick = (): void => turn.tick();

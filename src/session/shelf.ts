@@ -4,24 +4,17 @@ import type { Store } from "./store.ts";
 /** Between the name of a gateway, which has none, and the key. */
 const SEPARATOR = "\n";
 
-/** Every gateway's own part of the table. Without a store it lasts as long as the process. */
-export class Shelves {
-  readonly #store: Store | undefined;
-  readonly #shelves = new Map<string, KeptShelf>();
-
-  constructor(store: Store | undefined) {
-    this.#store = store;
-  }
-
-  /** The same one also for a gateway that is closed and opened again. */
-  of(gateway: string): Shelf {
-    let shelf = this.#shelves.get(gateway);
-    if (shelf === undefined) {
-      shelf = new KeptShelf(this.#store, gateway + SEPARATOR);
-      this.#shelves.set(gateway, shelf);
-    }
+/**
+ * Every gateway's own part of the table; the same one also for a gateway that is closed and opened again. Without a store
+ * it lasts as long as the process.
+ */
+export function shelvesOf(store: Store | undefined): (gateway: string) => Shelf {
+  const shelves = new Map<string, Shelf>();
+  return (gateway) => {
+    const shelf = shelves.get(gateway) ?? new KeptShelf(store, gateway + SEPARATOR);
+    shelves.set(gateway, shelf);
     return shelf;
-  }
+  };
 }
 
 class KeptShelf implements Shelf {

@@ -34,7 +34,7 @@ import type { SessionOptions } from "#core/session/context.ts";
 import type { SessionCounters } from "#core/session/counters.ts";
 import type { SessionJournal } from "#core/session/journal.ts";
 import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
-import { Shelves } from "#core/session/shelf.ts";
+import { shelvesOf } from "#core/session/shelf.ts";
 import type { Store } from "#core/session/store.ts";
 import type { Tracing } from "#core/trace/tracing.ts";
 import { LateEngine } from "./late-engine.ts";
@@ -114,7 +114,6 @@ export class World implements CoreParts {
     this.random = mulberry32(options.seed ?? 1);
     this.#now = (options.start ?? 1_700_000_000_000) as Instant;
     const { journal, commits, files = {} } = options;
-    const shelves = new Shelves(options.store);
     const parts = buildCore(
       {
         bus: { ...BUS, ...options.bus, queues: options.queues },
@@ -149,7 +148,7 @@ export class World implements CoreParts {
             .filter((path) => path.startsWith(`${folder}/`))
             .map((path) => path.slice(folder.length + 1))
             .sort(),
-        shelf: (gateway) => shelves.of(gateway),
+        shelf: shelvesOf(options.store),
         keeping: () => ({ journal, commits }),
         engine: (embedded) =>
           process.env["ISTHMUS_TEST_ENGINE"] === "late"
