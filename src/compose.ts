@@ -30,9 +30,10 @@ import { GatewayControl } from "./operate/gateways.ts";
 import type { Operator } from "./operate/operator.ts";
 import { type AnyGatewayModule, Plans } from "./plans.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
+import type { PolicySettings } from "./policy/settings.ts";
 import { Reload } from "./reload.ts";
 import { datagramOpener, forgetStrangers } from "./secure-datagrams.ts";
-import { DurableState } from "./session/durable-state.ts";
+import { ALIVE_PERIOD, DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
 import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
@@ -85,10 +86,7 @@ export function compose(
   const observer = observing(clock, metrics, log);
   const prepared = policySettings(config, observer);
   const { settings } = prepared;
-  const policy =
-    kept === undefined
-      ? new ConfiguredPolicy(settings, clock)
-      : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
+  const policy = policyOf(settings, clock, kept);
   const events: Required<CoreEvents>[] = [];
   let journal: DurableState | undefined;
   const notes = noteBook(log, metrics);
@@ -140,8 +138,8 @@ export function compose(
   for (const _ of judgement.steps());
   const judge = (): void => inTurns(core, judgement.steps());
   const reload = new Reload({ log, policy, plans, core, judge, observer }, config, prepared);
-  sweepExpired(core, bus, sessions);
-  every(core, SWEEP_PERIOD, () => core.memory.check());
+  lookAfter(core, bus, sessions);
+  if (journal !== undefined) sayAlive(core, sessions, journal, events);
   const patience = config.node.shutdownTimeout;
   return {
     ...parts,
@@ -174,6 +172,12 @@ export function compose(
     },
   };
 }
+
+/** Bans that are added outlive the process where there is a store. */
+const policyOf = (settings: PolicySettings, clock: Clock, kept: OpenedStore | undefined): ConfiguredPolicy =>
+  kept === undefined
+    ? new ConfiguredPolicy(settings, clock)
+    : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
 
 /** Brings back what the store has kept, and says how far it is where that takes long. */
 function restore(from: (progress: (far: Restored) => void) => Restoration, clock: Clock, log: Log): void {
@@ -272,9 +276,23 @@ function inTurns(core: Core, steps: Iterator<void>): void {
   setImmediate(inTurns, core, steps);
 }
 
-function sweepExpired(core: Core, bus: CoreParts["bus"], sessions: CoreParts["sessions"]): void {
+function lookAfter(core: Core, bus: CoreParts["bus"], sessions: CoreParts["sessions"]): void {
   every(core, SWEEP_PERIOD, () => bus.retainedMessages.sweep(core.now, SWEEP_BUDGET));
   every(core, QUEUE_SWEEP_PERIOD, () => sessions.queues.sweep());
+  every(core, SWEEP_PERIOD, () => core.memory.check());
+}
+
+/** So that the next process knows when this one has ended. */
+function sayAlive(
+  core: Core,
+  sessions: CoreParts["sessions"],
+  journal: DurableState,
+  events: Required<CoreEvents>[],
+): void {
+  events.push({ connected: () => journal.alive(), disconnected: () => {} });
+  every(core, ALIVE_PERIOD, () => {
+    if (sessions.connected > 0) journal.alive();
+  });
 }
 
 function every(core: Core, period: Duration, run: () => void): void {

@@ -6,7 +6,15 @@ import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
 import { Ring } from "../lib/ring.ts";
-import { after, type Clock, type Duration, FOREVER, type Instant, milliseconds } from "../lib/time.ts";
+import {
+  after,
+  type Clock,
+  type Duration,
+  FOREVER,
+  type Instant,
+  milliseconds,
+  seconds,
+} from "../lib/time.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
 import { plainIdentity } from "./plain-identity.ts";
@@ -17,7 +25,14 @@ import { type Store, type StoredValue, StoreRecord } from "./store.ts";
 const UNBOUNDED = -1;
 
 /** A client that takes no longer to acknowledge a message than this is likely to do without a commit. */
+const NEVER_SAID = Number.NEGATIVE_INFINITY as Instant;
+
 const PROMPT = milliseconds(10);
+
+/** Under this name in the table `meta`: when the process was there last. */
+export const ALIVE = "alive";
+/** How often that is written. */
+export const ALIVE_PERIOD = seconds(10);
 
 /** What the gateway says of itself is made anew by each process. */
 const OWN_TOPICS = "$SYS/";
@@ -130,6 +145,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   #lastMessage = 0;
   /** What was queued last: the sessions that a message is for follow each other. */
   #lastQueued: KeptDelivery | undefined = undefined;
+  #lastAlive = NEVER_SAID;
   readonly #clock: Clock;
   /** Called before what waited for a commit runs: it may read the time. */
   readonly #tick: () => void;
@@ -218,6 +234,17 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
       this.#tick();
       while (this.#keptWaits.peek()?.kept === true) this.#keptWaits.shift()!.run();
     });
+  }
+
+  /**
+   * The process is there, and with it the clients that are connected: if it dies without a word, the next one counts
+   * their absence from about now, and not from its own beginning.
+   */
+  alive(): void {
+    const now = this.#clock.now();
+    if (now < after(this.#lastAlive, ALIVE_PERIOD)) return;
+    this.#lastAlive = now;
+    this.#store.put("meta", ALIVE, () => now);
   }
 
   // ---- the bus

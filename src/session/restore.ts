@@ -1,8 +1,10 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
-import type { Clock, Duration, Instant } from "../lib/time.ts";
+import { after, type Clock, type Duration, earliest, type Instant } from "../lib/time.ts";
 import type { SessionContext } from "./context.ts";
 import {
+  ALIVE,
+  ALIVE_PERIOD,
   type DurableState,
   deliveryMessage,
   deliveryOf,
@@ -85,8 +87,9 @@ export class Restoration {
     this.#readInbound();
     this.#readBus();
     this.#sessions.queues.resume();
+    const lostAt = this.#lostAt();
     // Last, because it publishes wills and ends sessions, and so writes.
-    for (const { session, record } of this.#byNumber.values()) this.#resumeAbsence(session, record);
+    for (const { session, record } of this.#byNumber.values()) this.#resumeAbsence(session, record, lostAt);
     this.#byNumber.clear();
     this.#messages.clear();
     return this.#restored;
@@ -207,13 +210,23 @@ export class Restoration {
     for (const putBack of deliveries) putBack();
   }
 
+  /** When the last process ended, at the latest, if it said no more: it would have said that it is there. */
+  #lostAt(): Instant {
+    let lostAt = this.#now;
+    for (const [key, value] of this.#store.entries("meta")) {
+      if (key === ALIVE && typeof value === "number")
+        lostAt = earliest(lostAt, after(value as Instant, ALIVE_PERIOD));
+    }
+    return lostAt;
+  }
+
   /**
-   * Clients that were connected when the process ended were lost at that moment, as far as anybody knows now; those
-   * that need no connection are lost when nothing is heard of them for as long as was left.
+   * Clients that were connected when the process ended were lost at that moment; those that need no connection are lost
+   * when nothing is heard of them for as long as was left.
    */
-  #resumeAbsence(session: Session, record: SessionRecord): void {
+  #resumeAbsence(session: Session, record: SessionRecord, lostAt: Instant): void {
     if (session.gateway === KEPT_QUEUE) return;
-    session.leftAt = (record.leftAt ?? session.expectedUntil ?? this.#now) as Instant;
+    session.leftAt = (record.leftAt ?? session.expectedUntil ?? lostAt) as Instant;
     if (record.leftAt === undefined || record.leftAt === null) session.save();
     this.#sessions.resumeAbsence(session);
   }

@@ -48,6 +48,7 @@ export class Lives {
     const state = new DurableState(store, { now: () => now() as never });
     const commits = new StoreCommits(store, () => this.world.core);
     const world = new World({ ...options, journal: state, store, ...(this.#waits ? { commits } : {}) });
+    this.alive = () => state.alive();
     const clock = { now: () => world.now };
     // Wills of those whose time is over come at once: their publication reads the time.
     this.world = world;
@@ -57,6 +58,9 @@ export class Lives {
   }
 
   #put: () => void = () => {};
+
+  /** What a process says every few seconds. */
+  alive: () => void = () => {};
 
   /** Reads back what was kept; before that a test may listen to what the reading causes. */
   restore(): void {

@@ -53,6 +53,22 @@ describe("SockJS's websocket transport", () => {
     expect(beats.filter((text) => text === 'a["\\n"]').length).toBeGreaterThanOrEqual(2);
   });
 
+  it("a client that is not read from, because it does not read, is not lost (K50)", () => {
+    const { world, stream, messages } = open("/ws/000/abc/websocket", { heartBeat: { receive: "1s" } });
+    stream.send(say(frame("CONNECT", { "accept-version": "1.2", host: "h", "heart-beat": "1000,0" })));
+    stream.send(say(frame("SUBSCRIBE", { id: "0", destination: "a" })));
+    stream.capacity = 100;
+    world.publish("a", "x".repeat(1000));
+    for (let second = 0; second < 100; second++) {
+      stream.send(say(Buffer.from("\n")));
+      world.advance(seconds(1));
+    }
+    expect(stream.closed).toBe(false);
+    expect(messages().join("")).toContain("xxx");
+    world.advance(seconds(10));
+    expect(messages().join("")).toContain("heart-beat missed");
+  });
+
   it("takes a single string as well as an array, and frames cut across messages", () => {
     const { stream, messages } = open();
     const text = CONNECT.toString();
