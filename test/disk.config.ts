@@ -6,5 +6,5 @@ const { projects: _, ...test } = base.test ?? {};
 
 export default defineConfig({
   ...base,
-  test: { ...test, include: ["test/disk/**/*.test.ts"], exclude: [] },
+  test: { ...test, include: ["test/disk/**/*.test.ts"], exclude: [], maxConcurrency: 2 },
 });
