@@ -20,7 +20,10 @@ import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
 import { readTlsFile, readTlsFiles } from "./net/tls-files.ts";
+import { statistics, sums } from "./observation.ts";
 import type { Log } from "./observe/log.ts";
+import type { Statistic } from "./observe/sys-names.ts";
+import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
 
 /** What the API keeps, below the data folder. */
@@ -41,6 +44,8 @@ export interface Administration {
   readonly tls: ApiOptions["tls"];
   /** Nobody has an account yet: what the log says to begin with. */
   readonly setupCode: string | undefined;
+  /** Who knows the highest numbers since the start; it comes when listeners are open. */
+  sys: Pick<SysTopics, "highest"> | undefined;
   /** Tells the command line on this machine where the API is. */
   announce(url: string): void;
   stop(): void;
@@ -73,12 +78,19 @@ export function administer(
   delay.enable();
   const tls = tlsOf(config);
   const path = localKeyPath(config);
-  return {
+  const administration: Administration = {
+    sys: undefined,
     tls,
     setupCode: accounts.exist ? undefined : access.setupCode,
     ports: {
       now: () => systemClock.now(),
-      node: { name: config.node.name, version, startedAt, numbers: () => numbersOf(running) },
+      node: {
+        name: config.node.name,
+        version,
+        startedAt,
+        descriptors: descriptors.limit,
+        numbers: () => numbersOf(running),
+      },
       metrics: running.metrics,
       health: healthOf(running, isOpen, delay),
       retained: retainedOf(running),
@@ -86,6 +98,7 @@ export function administer(
       bans: bansOf(running),
       topics: { walk: (topic) => running.bus.subscribed(topic) },
       operator: running.operator,
+      sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
       access,
       cookie: { path: config.api.basePath, secure: tls !== undefined },
     },
@@ -96,6 +109,25 @@ export function administer(
       delay.disable();
       if (keeps && existsSync(path)) unlinkSync(path);
     },
+  };
+  return administration;
+}
+
+/** Numbers that nobody counts are left out. */
+function readAll<Name extends string>(numbers: Partial<Record<Name, () => number>>): [Name, number][] {
+  return (Object.entries(numbers) as [Name, (() => number) | undefined][]).flatMap(([name, read]) =>
+    read === undefined ? [] : [[name, read()] as [Name, number]],
+  );
+}
+
+function sysOf(running: Composition, highest: (name: Statistic) => number): ApiPorts["sys"] {
+  const [counts, totals] = [statistics(running), sums(running)];
+  return {
+    metrics: () => Object.fromEntries(readAll(totals)),
+    statistics: () =>
+      Object.fromEntries(
+        readAll(counts).map(([name, count]) => [name, { count, max: Math.max(count, highest(name)) }]),
+      ),
   };
 }
 

@@ -1,13 +1,18 @@
 /** The composition root: commands, configuration, gateways, and what makes a process of them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { administer } from "./administration.ts";
+import { accountsPath, administer, localKeyPath } from "./administration.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
+import { AccountsFile } from "./api/access/accounts.ts";
+import { Credentials } from "./api/access/credentials.ts";
+import type { Role } from "./api/access/principal.ts";
+import { Refused } from "./api/problem.ts";
 import { openApi } from "./api/server.ts";
 import { hashPassword } from "./authenticate/password-hash.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
+import { ApiError } from "./cli/steer/api-client.ts";
 import { compose } from "./compose.ts";
 import { INSTALLATION } from "./config/installation.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
@@ -76,6 +81,17 @@ function guestsOf(config: Config, gateway: string): readonly string[] {
     : [];
 }
 
+/** Straight into the file of the data folder: who may write there is trusted, whether a node runs on it or not. */
+async function addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void> {
+  const credentials = new Credentials(new AccountsFile(accountsPath(load(request).config)));
+  try {
+    await credentials.addUser(name, password, role as Role, Date.now());
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    throw new ApiError("api-refused", error.message);
+  }
+}
+
 async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
   const { config, file, warnings } = load(request);
   const log = openLog(config.log);
@@ -104,6 +120,7 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
     log.info({ code: administration.setupCode }, `nobody has an account yet: ${HOW_TO_BEGIN}`);
   }
   const sys = startSysTopics(running, version);
+  if (administration !== undefined) administration.sys = sys;
   return {
     stopTimeout: config.node.shutdownTimeout,
     reload: () => running.reload(() => load(request).config),
@@ -156,9 +173,13 @@ process.exitCode = await runCli(
       kinds: KIND_NAMES,
       convert: (request, to) => convertStore(storeOptions(request), to as (typeof KIND_NAMES)[number]),
     },
+    steering: { localFile: (request) => localKeyPath(load(request).config) },
+    addUser,
   },
   {
     input: process.stdin,
+    terminal: process.stdout.isTTY === true,
+    environment: process.env,
     out: (text) => process.stdout.write(text),
     error: (text) => process.stderr.write(text),
     signals: process,

@@ -116,7 +116,7 @@ export function startSysTopics(running: Composition, version: string): SysTopics
   return topics;
 }
 
-function statistics({ sessions, bus, core }: Composition): Partial<Record<Statistic, () => number>> {
+export function statistics({ sessions, bus, core }: Composition): Partial<Record<Statistic, () => number>> {
   const subscriptions = (): number => {
     let count = 0;
     for (const session of sessions.all()) count += session.subscriptions.size;
@@ -139,7 +139,7 @@ function statistics({ sessions, bus, core }: Composition): Partial<Record<Statis
   };
 }
 
-function sums({
+export function sums({
   core,
   sessionCounters: session,
   bus,

@@ -28,6 +28,8 @@ export interface NodePort {
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** File descriptors that the process may have. */
+  readonly descriptors: number;
   /** Numbers that an overview shows, by name. */
   numbers(): Readonly<Record<string, number>>;
 }
@@ -116,6 +118,12 @@ export interface UpstreamPort {
   remove(id: string): void;
 }
 
+/** What is published under $SYS, by the names that it has there. */
+export interface SysPort {
+  statistics(): Readonly<Record<string, { readonly count: number; readonly max: number }>>;
+  metrics(): Readonly<Record<string, number>>;
+}
+
 export interface ApiPorts {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -129,6 +137,7 @@ export interface ApiPorts {
   readonly operator: Operator;
   /** Undefined while sessions are in this process. */
   readonly upstream?: UpstreamPort | undefined;
+  readonly sys: SysPort;
   readonly access: Access;
   /** What cookies are set with. */
   readonly cookie: { readonly path: string; readonly secure: boolean };

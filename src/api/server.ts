@@ -6,6 +6,7 @@ import {
   fastify,
 } from "fastify";
 import { FairRoom } from "../lib/fair-room.ts";
+import { serveManuals } from "./compat/manuals.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts } from "./ports.ts";
 import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
@@ -27,6 +28,8 @@ export interface ApiOptions {
   /** In bytes. */
   readonly bodyMax: number;
   readonly metricsLogin: boolean;
+  /** The forms of other products' manuals, too. */
+  readonly manuals: boolean;
   readonly tls: TlsPair | undefined;
 }
 
@@ -63,7 +66,8 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     forceCloseConnections: true,
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
     http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
-    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    // A topic may begin with a slash, and hold empty levels.
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX, ignoreDuplicateSlashes: false },
     rewriteUrl: ({ url = "/" }) => withoutBase(url, basePath),
     frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
       sendProblem(reply, problem("malformed-address", "the address holds a broken percent escape"));
@@ -84,6 +88,7 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
   for (const route of ROUTES) {
     serveRoute(server, route, { access: ports.access, ports, bodyMax: options.bodyMax, streams, renew });
   }
+  if (options.manuals) serveManuals(server, ports);
   await server.listen({ host: options.bind, port: options.port });
   const bound = server.server.address() as { address: string; port: number };
   return {

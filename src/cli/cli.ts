@@ -4,6 +4,13 @@ import { describeError, EXIT } from "./errors.ts";
 import { CHECK_EXAMPLES, EXAMPLES, HASH_EXAMPLES, START_EXAMPLES } from "./examples.ts";
 import { readSecret, type SecretInput } from "./read-secret.ts";
 import { type RunningGateway, runUntilStopped, type SignalSource, startAndReload } from "./signals.ts";
+import { addAccess } from "./steer/access-commands.ts";
+import { addClients, addSubscriptions } from "./steer/client-commands.ts";
+import { addCompletion } from "./steer/completion.ts";
+import { addLwm2m } from "./steer/device-commands.ts";
+import { addMessages } from "./steer/message-commands.ts";
+import { addNode } from "./steer/node-commands.ts";
+import { SteeringCommands, type SteeringIo, type SteeringPorts } from "./steer/steering.ts";
 import { addStore, type StorePorts } from "./store-commands.ts";
 
 /** Where the configuration comes from, as given on the command line. */
@@ -26,6 +33,8 @@ export interface CliPorts {
   };
   hashPassword(password: string, kind: HashKind): Promise<string>;
   readonly store: StorePorts;
+  readonly steering: SteeringPorts;
+  addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void>;
 }
 
 /** The terminal and the process, or a test. */
@@ -34,6 +43,9 @@ export interface CliIo {
   out(text: string): void;
   error(text: string): void;
   readonly signals: SignalSource;
+  /** Standard output is a terminal: colours, and progress. */
+  readonly terminal?: boolean;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 interface StartOptions {
@@ -87,7 +99,44 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
   addHashPassword(program, ports, io, exit);
   const withSet = (command: Command): Command => command.addOption(setOption());
   addStore(program, ports.store, (text) => io.out(text), exit, withSet);
+  addSteering(program, ports, io, exit);
   return program;
+}
+
+/** What asks a running gateway, over its HTTP API. */
+export function addSteering(
+  program: Command,
+  ports: Pick<CliPorts, "steering" | "addUser">,
+  io: CliIo,
+  exit: (code: number) => void,
+): SteeringCommands {
+  const steeringIo: SteeringIo = {
+    out: (text) => io.out(text),
+    error: (text) => io.error(text),
+    terminal: io.terminal === true,
+    environment: io.environment ?? {},
+    stdin: io.input,
+    interrupted: () => interruption(io.signals),
+  };
+  const commands = new SteeringCommands(ports.steering, steeringIo, exit);
+  addNode(program, commands);
+  addClients(program, commands);
+  addSubscriptions(program, commands);
+  addMessages(program, commands);
+  addLwm2m(program, commands);
+  addAccess(program, commands, {
+    addUser: (request, name, password, role) => ports.addUser(request, name, password, role),
+    readPassword: () => readSecret(io.input, (prompt) => io.error(prompt)),
+  });
+  addCompletion(program, (text) => io.out(text));
+  return commands;
+}
+
+/** The first Ctrl+C ends what is watched. */
+function interruption(signals: SignalSource): AbortSignal {
+  const end = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) signals.on(signal, () => end.abort());
+  return end.signal;
 }
 
 function addStart(program: Command, ports: CliPorts, io: CliIo, exit: (code: number) => void): void {

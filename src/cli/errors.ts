@@ -22,6 +22,9 @@ export const OPERATOR_ERRORS = {
   "store-empty": "The data folder holds no store.",
   "store-not-empty": "The data folder of an import holds records already.",
   "store-import": "The file of an import is no export, or damaged.",
+  "api-unreachable": "No gateway answers at the address of the API.",
+  "api-refused": "The gateway refuses what a command asks for.",
+  "accounts-file": "The file of users and keys, or of given keys, cannot be used.",
   "node-too-old": "This version of Node cannot run Isthmus.",
   "internal-error": "A bug in Isthmus.",
 } as const;
@@ -36,6 +39,8 @@ export const EXIT = {
   usage: 2,
   /** Stopped by force: the time for an orderly stop was over, or a second signal came. */
   forced: 3,
+  /** Asked, and not answered yet. */
+  waiting: 4,
   /** A bug in Isthmus. */
   internal: 70,
 } as const;

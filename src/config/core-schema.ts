@@ -96,6 +96,11 @@ const Api = Type.Object(
       description: "Ask for credentials at /metrics too: an API key with the role viewer.",
       default: false,
     }),
+    manuals: flag({
+      description:
+        "Answer the HTTP forms of EMQ 2, EMQ X 3 and 4 and Easegress too: /api/v2, /api/v3, /mqtt/publish, /status, /apis.",
+      default: true,
+    }),
     keysFile: Type.Optional(
       text({
         description:

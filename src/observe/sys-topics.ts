@@ -69,6 +69,11 @@ export class SysTopics {
     clearInterval(this.#timer);
   }
 
+  /** The highest that a number has been since the start. */
+  highest(name: Statistic): number {
+    return this.#highest.get(name) ?? 0;
+  }
+
   beat(): void {
     const now = this.#clock.now();
     this.#retain("$SYS/brokers", this.#identity.node);

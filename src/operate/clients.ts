@@ -36,6 +36,7 @@ export interface ClientSummary {
   readonly heardAt: Instant | undefined;
   /** What it promised, in seconds; 0 for nothing. */
   readonly keepAlive: number;
+  readonly cleanStart: boolean;
   /** Until when it has promised to be heard, or had when it went without a word; undefined where it never did. */
   readonly dueAt: Instant | undefined;
   readonly subscriptions: number;
@@ -297,7 +298,7 @@ export class Clients {
     const peer = client?.loop.peer ?? identity?.peer;
     const presence = this.#presence(listed);
     return {
-      ...{ number, gateway, clientId, presence, keepAlive },
+      ...{ number, gateway, clientId, presence, keepAlive, cleanStart: listed.cleanStart },
       listener: identity?.listener ?? "",
       endpointName: identity?.endpointName,
       username: identity?.username,

@@ -28,6 +28,7 @@ export const API_DEFAULTS: ApiOptions = {
   streams: 100,
   bodyMax: 65_536,
   metricsLogin: false,
+  manuals: true,
   tls: undefined,
 };
 

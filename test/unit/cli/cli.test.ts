@@ -36,6 +36,8 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
       return { file: request.file, warnings: ["anyone may connect"] };
     },
     hashPassword: (password, kind) => Promise.resolve(`${kind}:${password.length}`),
+    steering: { localFile: () => "/nowhere" },
+    addUser: () => Promise.resolve(),
     store: {
       check: () => Promise.resolve({ records: new Map(), problems: [] }),
       stats: () => Promise.resolve({ records: new Map(), size: 0, used: 0 }),

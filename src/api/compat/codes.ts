@@ -1,0 +1,26 @@
+/** The codes that the manuals answer with. */
+export const CODES = {
+  ok: 0,
+  rpc: 101,
+  unknown: 102,
+  missing: 107,
+  type: 108,
+  notJson: 109,
+  offline: 112,
+} as const;
+
+export class ManualError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A whole number of 1 or more, or of `least` or more. */
+export function numbered(value: string, name: string, least = 1): number {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : -1;
+  if (number < least) throw new ManualError(CODES.type, `${name} is no number of ${least} or more`);
+  return number;
+}

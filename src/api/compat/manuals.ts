@@ -1,0 +1,320 @@
+/**
+ * The HTTP forms of EMQ 2 and EMQ X 3 and 4 (`/api/v2`, `/api/v3`, `POST /mqtt/publish`, `GET /status`), and Easegress's
+ * publish, so that what was written for them goes on working: their paths, fields, envelopes, paging and codes over the
+ * same parts as `/api/v1`. Credentials, roles and access rules are those of this node.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Least, Principal } from "../access/principal.ts";
+import type { ApiPorts } from "../ports.ts";
+import { Refused } from "../problem.ts";
+import { callerOf } from "../serve.ts";
+import { CODES, ManualError, numbered } from "./codes.ts";
+import { listeners, managementNode, metrics, monitoringNode, stats } from "./node.ts";
+import { clientOf, connectedClient, type Rows, rowsOf, sessionOf, subscriptionsOf } from "./objects.ts";
+import { publishForm, publishManual } from "./publish.ts";
+
+/** v2 answers `result`, v3 and later `data`. */
+type Member = "result" | "data";
+
+export interface Call {
+  readonly ports: ApiPorts;
+  readonly who: Principal;
+  readonly address: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+interface Manual {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly role: Least;
+  handle(call: Call): unknown;
+}
+
+/** One thing as the manuals answer it. */
+const single = (object: object): { readonly objects: readonly object[] } => ({ objects: [object] });
+
+/** `{node}` is this one, and no other. */
+function here({ params, ports }: Call): void {
+  const { node } = params;
+  if (node !== undefined && node !== ports.node.name) throw new ManualError(CODES.rpc, `no node ${node}`);
+}
+
+const MANUALS: readonly Manual[] = [
+  { method: "GET", path: "management/nodes", role: "viewer", handle: ({ ports }) => [managementNode(ports)] },
+  {
+    method: "GET",
+    path: "management/nodes/:node",
+    role: "viewer",
+    handle: ({ ports }) => managementNode(ports),
+  },
+  { method: "GET", path: "monitoring/nodes", role: "viewer", handle: ({ ports }) => [monitoringNode(ports)] },
+  {
+    method: "GET",
+    path: "monitoring/nodes/:node",
+    role: "viewer",
+    handle: ({ ports }) => monitoringNode(ports),
+  },
+  {
+    method: "GET",
+    path: "nodes/:node/clients",
+    role: "viewer",
+    handle: (call) => paged(call, rowsOf(call.ports, clientOf)),
+  },
+  {
+    method: "GET",
+    path: "nodes/:node/clients/:id",
+    role: "viewer",
+    handle: (call) => single(clientOf(connectedClient(call))),
+  },
+  {
+    method: "GET",
+    path: "clients/:id",
+    role: "viewer",
+    handle: (call) => single(clientOf(connectedClient(call))),
+  },
+  { method: "DELETE", path: "clients/:id", role: "operator", handle: kick },
+  {
+    method: "PUT",
+    path: "clients/:id/clean_acl_cache",
+    role: "operator",
+    handle: (call) => void connectedClient(call),
+  },
+  {
+    method: "GET",
+    path: "nodes/:node/sessions",
+    role: "viewer",
+    handle: (call) => paged(call, rowsOf(call.ports, sessionOf)),
+  },
+  {
+    method: "GET",
+    path: "node/:node/sessions",
+    role: "viewer",
+    handle: (call) => paged(call, rowsOf(call.ports, sessionOf)),
+  },
+  {
+    method: "GET",
+    path: "nodes/:node/sessions/:id",
+    role: "viewer",
+    handle: (call) => single(sessionOf(connectedClient(call))),
+  },
+  {
+    method: "GET",
+    path: "sessions/:id",
+    role: "viewer",
+    handle: (call) => single(sessionOf(connectedClient(call))),
+  },
+  {
+    method: "GET",
+    path: "nodes/:node/subscriptions",
+    role: "viewer",
+    handle: (call) => paged(call, subscriptionsOf(call.ports)),
+  },
+  { method: "GET", path: "nodes/:node/subscriptions/:id", role: "viewer", handle: subscriptionsOfOne },
+  { method: "GET", path: "subscriptions/:id", role: "viewer", handle: subscriptionsOfOne },
+  {
+    method: "GET",
+    path: "routes",
+    role: "viewer",
+    handle: (call) => paged(call, routesOf(call.ports, undefined)),
+  },
+  // A topic that begins with a slash is sent as it is: `routes//World`.
+  {
+    method: "GET",
+    path: "routes/*",
+    role: "viewer",
+    handle: (call) => ({ objects: [...routesOf(call.ports, call.params["*"] ?? "")] }),
+  },
+  { method: "POST", path: "mqtt/publish", role: "publisher", handle: publishManual },
+  { method: "POST", path: "mqtt/subscribe", role: "operator", handle: subscribe },
+  { method: "POST", path: "mqtt/unsubscribe", role: "operator", handle: unsubscribe },
+  {
+    method: "GET",
+    path: "monitoring/listeners",
+    role: "viewer",
+    handle: ({ ports }) => ({ [ports.node.name]: listeners(ports) }),
+  },
+  {
+    method: "GET",
+    path: "monitoring/listeners/:node",
+    role: "viewer",
+    handle: ({ ports }) => listeners(ports),
+  },
+  {
+    method: "GET",
+    path: "monitoring/metrics",
+    role: "viewer",
+    handle: ({ ports }) => ({ [ports.node.name]: metrics(ports) }),
+  },
+  { method: "GET", path: "monitoring/metrics/:node", role: "viewer", handle: ({ ports }) => metrics(ports) },
+  {
+    method: "GET",
+    path: "monitoring/stats",
+    role: "viewer",
+    handle: ({ ports }) => ({ [ports.node.name]: stats(ports) }),
+  },
+  { method: "GET", path: "monitoring/stats/:node", role: "viewer", handle: ({ ports }) => stats(ports) },
+];
+
+/** As `management.max_row_limit` bounds it. */
+const ROWS_MAX = 10_000;
+const PAGE_SIZE = 20;
+
+function paged({ query }: Call, rows: Rows): object {
+  const page = numbered(query["curr_page"] ?? query["_page"] ?? "1", "curr_page");
+  const size = Math.min(
+    numbered(query["page_size"] ?? query["_limit"] ?? String(PAGE_SIZE), "page_size"),
+    ROWS_MAX,
+  );
+  const objects: object[] = [];
+  const first = (page - 1) * size;
+  let total = 0;
+  for (const row of rows) {
+    if (total >= first && objects.length < size) objects.push(row);
+    if (++total >= ROWS_MAX) break;
+  }
+  return {
+    current_page: page,
+    page_size: size,
+    total_num: total,
+    total_page: Math.max(1, Math.ceil(total / size)),
+    objects,
+  };
+}
+
+function kick(call: Call): void {
+  const { gateway, clientId } = connectedClient(call);
+  call.ports.operator.clients.kick(gateway, clientId);
+}
+
+function subscriptionsOfOne(call: Call): object {
+  const { gateway, clientId } = connectedClient(call);
+  const own = call.ports.operator.clients.subscriptions(gateway, clientId) ?? [];
+  return {
+    objects: own.map(({ filter, options }) => ({ client_id: clientId, topic: filter, qos: options.qos })),
+  };
+}
+
+function* routesOf({ topics, node }: ApiPorts, topic: string | undefined): Generator<object> {
+  const walk = topics.walk(undefined);
+  for (let next = walk.next(); next.done !== true; next = walk.next()) {
+    const { filter } = next.value;
+    if (topic === undefined || filter === topic) yield { topic: filter, node: node.name };
+  }
+}
+
+const text = (call: Call, field: string): string => {
+  const value = call.body[field];
+  if (value === undefined) throw new ManualError(CODES.missing, `${field} is missing`);
+  if (typeof value !== "string") throw new ManualError(CODES.type, `${field} is no text`);
+  return value;
+};
+
+function subscribe(call: Call): void {
+  const { gateway, clientId } = connectedClient({ ...call, params: { id: text(call, "client_id") } });
+  const qos = numbered(String(call.body["qos"] ?? 0), "qos", 0);
+  if (qos > 2) throw new ManualError(CODES.type, "qos is 0, 1 or 2");
+  const done = call.ports.operator.clients.subscribe(gateway, clientId, text(call, "topic"), {
+    qos: qos as 0 | 1 | 2,
+  });
+  if (!done.ok) throw new ManualError(CODES.unknown, done.reason);
+}
+
+function unsubscribe(call: Call): void {
+  const { gateway, clientId } = connectedClient({ ...call, params: { id: text(call, "client_id") } });
+  const done = call.ports.operator.clients.unsubscribe(gateway, clientId, text(call, "topic"));
+  if (!done.ok && done.refusal !== "unknown") throw new ManualError(CODES.unknown, done.reason);
+}
+
+/** Adds all of it to a server. */
+export function serveManuals(server: FastifyInstance, ports: ApiPorts): void {
+  server.addContentTypeParser(
+    "application/x-www-form-urlencoded",
+    { parseAs: "string" },
+    (_request, body, done) => {
+      done(null, Object.fromEntries(new URLSearchParams(body as string)));
+    },
+  );
+  const judged = new WeakMap<FastifyRequest, Principal>();
+  const admit = (role: Least) => async (request: FastifyRequest) => {
+    const caller = callerOf(request);
+    const who = ports.access.identify(caller);
+    ports.access.admit(who, { role, method: request.method }, caller);
+    judged.set(request, who);
+  };
+  const callOf = (request: FastifyRequest): Call => ({
+    ports,
+    who: judged.get(request)!,
+    address: request.ip,
+    params: request.params as Call["params"],
+    query: request.query as Call["query"],
+    body: bodyOf(request.body),
+  });
+  for (const [version, member] of [
+    ["v2", "result"],
+    ["v3", "data"],
+  ] as const) {
+    for (const manual of MANUALS) {
+      const answer = async (request: FastifyRequest): Promise<object> =>
+        enveloped(member, manual, callOf(request));
+      for (const url of spellings(`/api/${version}/${manual.path}`)) {
+        server.route({
+          method: manual.method,
+          url,
+          onRequest: admit(manual.role),
+          handler: answer,
+          exposeHeadRoute: false,
+        });
+      }
+    }
+  }
+  server.get("/status", (_request, reply) => status(ports, reply));
+  server.post("/mqtt/publish", { onRequest: admit("publisher") }, (request, reply) =>
+    publishForm(callOf(request), reply),
+  );
+  for (const version of ["v1", "v2"]) {
+    server.post<{ Params: { name: string } }>(
+      `/apis/${version}/mqttproxy/:name/topics/publish`,
+      { onRequest: admit("publisher") },
+      async (request, reply) => {
+        await publishManual(callOf(request)).catch((error: unknown) => {
+          throw error instanceof ManualError ? new Refused("invalid-request", error.message) : error;
+        });
+        return reply.code(200).send();
+      },
+    );
+  }
+}
+
+/** The manuals write collections with a slash at the end and without. */
+const spellings = (url: string): readonly string[] =>
+  url.endsWith("*") || url.includes(":id") ? [url] : [url, `${url}/`];
+
+function bodyOf(body: unknown): Call["body"] {
+  if (body === undefined || body === null) return {};
+  if (typeof body === "object" && !Array.isArray(body)) return body as Call["body"];
+  throw new ManualError(CODES.notJson, "the body is no JSON object");
+}
+
+/** Errors have a code in the same envelope. */
+async function enveloped(member: Member, manual: Manual, call: Call): Promise<object> {
+  try {
+    here(call);
+    return { code: CODES.ok, [member]: (await manual.handle(call)) ?? [] };
+  } catch (error) {
+    if (error instanceof ManualError) return { code: error.code, message: error.message };
+    if (error instanceof Refused) return { code: CODES.unknown, message: error.message };
+    throw error;
+  }
+}
+
+function status(ports: ApiPorts, reply: FastifyReply): FastifyReply {
+  const failing = ports.health.readiness().filter(({ ok }) => !ok);
+  const text =
+    failing.length === 0 ? "is running" : `is not ready: ${failing.map(({ name }) => name).join(", ")}`;
+  return reply
+    .code(failing.length === 0 ? 200 : 503)
+    .type("text/plain; charset=utf-8")
+    .send(`Node ${ports.node.name} ${text}\n`);
+}

@@ -1,0 +1,235 @@
+/** The built command against a running gateway: every example of its help texts, its exit codes, and what it shows. */
+import { spawn } from "node:child_process";
+import { EventEmitter } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { Agent, createServer, type Server } from "coap";
+import { Command } from "commander";
+import mqtt from "mqtt";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { accountsPath, localKeyPath } from "#core/administration.ts";
+import { AccountsFile } from "#core/api/access/accounts.ts";
+import { Credentials } from "#core/api/access/credentials.ts";
+import type { Role } from "#core/api/access/principal.ts";
+import { addSteering, type CliPorts, runCli } from "#core/cli/cli.ts";
+import { startApi, type TestApi } from "../../support/api.ts";
+import { freeTcpPort } from "../../support/free-ports.ts";
+
+const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+const PASSWORD = "a sentence that nobody else has";
+
+let api: TestApi;
+let folder: string;
+let meter: Server;
+const clients: mqtt.MqttClient[] = [];
+
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly errors: string;
+}
+
+function run(
+  line: string,
+  options: { readonly environment?: object; readonly input?: string } = {},
+): Promise<Ran> {
+  const { environment = { ISTHMUS_URL: api.base, ISTHMUS_KEY: api.keys.administrator }, input = "" } =
+    options;
+  const child = spawn("sh", ["-c", `"${process.execPath}" "${MAIN}" ${line}`], {
+    cwd: folder,
+    env: { ...process.env, ...environment },
+  });
+  let [out, errors] = ["", ""];
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    errors += chunk;
+  });
+  child.stdin.on("error", () => {});
+  child.stdin.end(input);
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, errors })));
+}
+
+async function connect(clientId: string): Promise<mqtt.MqttClient> {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${api.gateway.port("mqtt", "tcp")}`, {
+    clientId,
+    protocolVersion: 5,
+    clean: false,
+    reconnectPeriod: 0,
+    properties: { sessionExpiryInterval: 600 },
+  });
+  clients.push(client);
+  return client;
+}
+
+/** A device of the npm package coap, which registers as meter-1 and answers everything with a text. */
+async function registerMeter(): Promise<void> {
+  meter = createServer((request, response) => {
+    response.code = request.method === "GET" ? "2.05" : "2.04";
+    if (request.method === "GET") response.setOption("Content-Format", "text/plain");
+    response.end(request.method === "GET" ? "17" : "");
+  });
+  await new Promise<void>((resolve) => meter.listen(0, "127.0.0.1", () => resolve()));
+  const socket = (meter as unknown as { _sock: never })._sock;
+  const request = new Agent({ type: "udp4", socket }).request({
+    hostname: "127.0.0.1",
+    port: api.gateway.port("coap", "udp"),
+    method: "POST",
+    pathname: "/rd",
+    query: "ep=meter-1&lt=300&lwm2m=1.0&b=U",
+    confirmable: true,
+  } as never);
+  request.setOption("Content-Format", "application/link-format");
+  const registered = new Promise<string>((resolve) => request.once("response", ({ code }) => resolve(code)));
+  request.end("</3/0>,</3303/0>");
+  expect(await registered).toBe("2.01");
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "isthmus-cli-"));
+  api = await startApi({
+    dataFolder: join(folder, "data"),
+    gateways: { mqtt: {}, coap: {}, lwm2m: {}, stomp: {} },
+  });
+  await registerMeter();
+  for (const id of ["pump-7", "pump-8"]) {
+    const client = await connect(id);
+    await client.subscribeAsync("all/#", { qos: 1 });
+  }
+});
+afterAll(async () => {
+  for (const client of clients) client.end(true);
+  meter.close();
+  await api.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const documented = (): readonly string[] => {
+  const nothing = { localFile: () => "" };
+  const io = { input: new PassThrough(), out: () => {}, error: () => {}, signals: process };
+  return addSteering(new Command(), { steering: nothing, addUser: async () => {} }, io, () => {}).examples;
+};
+
+/** In this process: so many programs started one after the other would take a minute. */
+async function runHere(line: string): Promise<Ran> {
+  let [out, errors] = ["", ""];
+  const request = (data: string) => ({ dataFolder: join(folder, data) });
+  const code = await runCli(
+    [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ""),
+    {
+      ...({} as CliPorts),
+      version: "0",
+      store: { kinds: [] } as Partial<CliPorts["store"]> as CliPorts["store"],
+      steering: { localFile: () => localKeyPath(request("data")) },
+      addUser: (_request, name, password, role) =>
+        new Credentials(new AccountsFile(accountsPath(request("data")))).addUser(
+          name,
+          password,
+          role as Role,
+          Date.now(),
+        ),
+    },
+    {
+      input: Readable.from([`${PASSWORD}\n`]),
+      out: (text) => {
+        out += text;
+      },
+      error: (text) => {
+        errors += text;
+      },
+      signals: new EventEmitter(),
+      environment: { ISTHMUS_URL: api.base, ISTHMUS_KEY: api.keys.administrator },
+    },
+  );
+  return { code, out, errors };
+}
+
+/** Lists and single things have a form for machines. */
+const LOOKS = /^(status|changes|(\w+ (list|show|objects|waiting)))\b/;
+
+describe("every example of the help texts", () => {
+  test("runs, in the order in which they stand there, and answers JSON where it looks", async () => {
+    const failed: string[] = [];
+    for (const example of documented()) {
+      const line = example.replace("/var/lib/isthmus", "./data");
+      const ran = await runHere(line);
+      if (ran.code !== 0 || ran.out === "") failed.push(`${line}: ${ran.code} ${ran.errors}${ran.out}`);
+      if (!LOOKS.test(line) || line.includes("--json")) continue;
+      const json = await runHere(`${line} --json`);
+      try {
+        JSON.parse(json.out);
+      } catch {
+        failed.push(`${line} --json: ${json.code} ${json.errors}${json.out}`);
+      }
+    }
+    expect(failed).toEqual([]);
+  }, 600_000);
+});
+
+describe("what a script relies on", () => {
+  test("a refusal is one line with the problem's code, and ends with 1; a wrong command line ends with 2", async () => {
+    const unknown = await run("clients show nobody");
+    expect([unknown.code, unknown.out]).toEqual([1, ""]);
+    expect(unknown.errors).toMatch(/^isthmus: api-refused: not-found: /);
+    const usage = await run("clients list --colour blue");
+    expect(usage.code).toBe(2);
+  }, 120_000);
+
+  test("without a gateway it says where it has looked, and ends with 1", async () => {
+    const nowhere = `http://127.0.0.1:${await freeTcpPort()}`;
+    const ran = await run("status", { environment: { ISTHMUS_URL: nowhere, ISTHMUS_KEY: "x.y" } });
+    expect(ran.code).toBe(1);
+    expect(ran.errors).toContain(`isthmus: api-unreachable: no answer from ${nowhere} (ECONNREFUSED)`);
+  }, 120_000);
+
+  test("on the machine of the node the data folder is enough: it holds address and key, for its owner only", async () => {
+    const ran = await run("gateways list --json", {
+      environment: { ISTHMUS_URL: undefined, ISTHMUS_KEY: undefined },
+    });
+    expect(ran.errors).toBe("");
+    expect(JSON.parse(ran.out)).toContainEqual(expect.objectContaining({ name: "mqtt", running: true }));
+  }, 120_000);
+
+  test("an id that could lie to a terminal is shown so that it cannot, and JSON has it as it is", async () => {
+    await connect("a\u202egnp.exe\u001b[2J");
+    const people = await run("clients list --prefix a");
+    expect(people.out).toContain("a<U+202E>gnp.exe<U+001B>[2J");
+    expect(people.out).not.toContain("\u001b");
+    const machines = await run("clients list --prefix a --json");
+    expect(JSON.parse(machines.out)[0].clientId).toBe("a\u202egnp.exe\u001b[2J");
+  }, 120_000);
+
+  test("a password that is tried first is refused, and the file stays as it was", async () => {
+    const ran = await run("admin add eve", { input: "password1234\n" });
+    expect(ran.code).toBe(1);
+    expect(ran.errors).toContain("/password: is among the passwords that are tried first");
+    const short = await run("admin add eve", { input: "short\n" });
+    expect(short.errors).toContain("too short");
+    const users = await api.ask("GET", "/api/v1/users");
+    expect(users.body.items.map(({ name }: { name: string }) => name)).not.toContain("eve");
+  }, 120_000);
+
+  test("bash completes commands and options from what it is given", async () => {
+    const { out } = await run("completion bash");
+    const complete = (words: string): Promise<string> =>
+      new Promise((resolve) => {
+        const parts = words.split(" ");
+        const script = `${out}\nCOMP_WORDS=(${parts.map((word) => `"${word}"`).join(" ")}); COMP_CWORD=${parts.length - 1}; _isthmus; echo "\${COMPREPLY[@]}"`;
+        const child = spawn("bash", ["-c", script]);
+        let said = "";
+        child.stdout.on("data", (chunk) => {
+          said += chunk;
+        });
+        child.once("close", () => resolve(said.trim()));
+      });
+    expect(await complete("isthmus cli")).toBe("clients");
+    expect((await complete("isthmus clients ")).split(" ")).toEqual(
+      expect.arrayContaining(["list", "show", "kick"]),
+    );
+    expect(await complete("isthmus clients list --sta")).toBe("--state");
+  }, 120_000);
+});
