@@ -37,7 +37,10 @@ async function* eventsOf(answer: Response): AsyncGenerator<Event> {
 }
 
 const open = (path: string, end: AbortSignal) =>
-  fetch(`${api.base}/api/v1${path}`, { headers: { authorization: `Bearer ${api.keys.operator}` }, signal: end });
+  fetch(`${api.base}/api/v1${path}`, {
+    headers: { authorization: `Bearer ${api.keys.operator}` },
+    signal: end,
+  });
 
 async function until(events: AsyncGenerator<Event>, fits: (event: Event) => boolean): Promise<Event> {
   for (;;) {
@@ -55,7 +58,12 @@ test("messages come as they are published, binary ones in base64, with propertie
   const subscribed = await until(events, () => true);
   expect(subscribed).toEqual({
     event: "subscribed",
-    data: { filters: [{ filter: "room/#", qos: 1 }, { filter: "hall/+", qos: 1 }] },
+    data: {
+      filters: [
+        { filter: "room/#", qos: 1 },
+        { filter: "hall/+", qos: 1 },
+      ],
+    },
   });
   await device.publishAsync("room/7", "héllo\nworld", { qos: 1 });
   expect((await until(events, ({ event }) => event === "message")).data).toMatchObject({
@@ -67,15 +75,24 @@ test("messages come as they are published, binary ones in base64, with propertie
     from: device.options.clientId,
   });
   await device.publishAsync("hall/1", Buffer.from([0xff, 0x00]));
-  expect((await until(events, ({ event }) => event === "message")).data).toMatchObject({ payload: "/wA=", encoding: "base64", qos: 0 });
+  expect((await until(events, ({ event }) => event === "message")).data).toMatchObject({
+    payload: "/wA=",
+    encoding: "base64",
+    qos: 0,
+  });
   end.abort();
-  await expect.poll(async () => (await api.ask("GET", "/api/v1/clients?gateway=http")).body.items, { timeout: 60_000 }).toEqual([]);
+  await expect
+    .poll(async () => (await api.ask("GET", "/api/v1/clients?gateway=http")).body.items, { timeout: 60_000 })
+    .toEqual([]);
 }, 120_000);
 
 test("a filter that nobody may use is refused before anything streams", async () => {
   const refused = await api.ask("GET", `/api/v1/subscribe?filter=${encodeURIComponent("a/#/b")}`);
   expect([refused.status, refused.body.code, refused.body.refusal]).toEqual([403, "refused", "malformed"]);
-  const many = await api.ask("GET", `/api/v1/subscribe?filter=${encodeURIComponent(Array(9).fill("a").join("\n"))}`);
+  const many = await api.ask(
+    "GET",
+    `/api/v1/subscribe?filter=${encodeURIComponent(Array(9).fill("a").join("\n"))}`,
+  );
   expect([many.status, many.body.code]).toEqual([400, "invalid-request"]);
 });
 
@@ -115,7 +132,9 @@ test("a thousand streams: half of what there is for one who asks, a refusal for 
   expect((await api.ask("GET", "/api/v1/node")).status).toBe(200);
   end.abort();
   // What was refused has left no client behind, and what has ended neither.
-  await expect.poll(async () => (await api.ask("GET", "/api/v1/clients?gateway=http")).body.items, { timeout: 60_000 }).toEqual([]);
+  await expect
+    .poll(async () => (await api.ask("GET", "/api/v1/clients?gateway=http")).body.items, { timeout: 60_000 })
+    .toEqual([]);
 }, 180_000);
 
 test("a reader who reads nothing costs a bounded backlog, gets QoS 1 when it reads again, and keeps nobody waiting", async () => {
@@ -124,10 +143,15 @@ test("a reader who reads nothing costs a bounded backlog, gets QoS 1 when it rea
   slow.write(
     `GET /api/v1/subscribe?filter=bulk&qos=1&rate=10000 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${api.keys.operator}\r\n\r\n`,
   );
-  await expect.poll(async () => (await api.ask("GET", "/api/v1/topics?topic=bulk")).body.items.length, { timeout: 60_000 }).toBe(1);
+  await expect
+    .poll(async () => (await api.ask("GET", "/api/v1/topics?topic=bulk")).body.items.length, {
+      timeout: 60_000,
+    })
+    .toBe(1);
   const payload = "y".repeat(60_000);
   const count = 300;
-  for (let number = 0; number < count; number++) await device.publishAsync("bulk", `${number} ${payload}`, { qos: 1 });
+  for (let number = 0; number < count; number++)
+    await device.publishAsync("bulk", `${number} ${payload}`, { qos: 1 });
   const waiting = await api.ask("GET", "/api/v1/clients?gateway=http");
   expect(waiting.body.items[0].waiting).toBeGreaterThan(0);
   let text = "";

@@ -64,7 +64,10 @@ test("100,000 rows are sorted in slices: others have hundreds of turns meanwhile
     if (going) setImmediate(count);
   };
   setImmediate(count);
-  const rows = Array.from({ length: 100_000 }, (_, number): Keyed => ({ number, value: (number * 7_919) % 100_003 }));
+  const rows = Array.from(
+    { length: 100_000 },
+    (_, number): Keyed => ({ number, value: (number * 7_919) % 100_003 }),
+  );
   const { numbers } = await new Snapshots().make("x", () => walk(rows), false);
   going = false;
   expect(numbers).toHaveLength(100_000);
