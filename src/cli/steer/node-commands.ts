@@ -106,7 +106,7 @@ export function addNode(program: Command, commands: SteeringCommands): void {
   commands.add(listeners, "list", "listeners of all gateways", ["listeners list"], async ({ api, rows }) =>
     rows(listenerColumns, await api.ask<Listener[]>("GET", "/listeners")),
   );
-  for (const order of ["open", "close"]) {
+  for (const order of ["close", "open"]) {
     commands.add(
       listeners,
       `${order} <gateway> <listener>`,

@@ -1,7 +1,7 @@
 /** The built command against a running gateway: every example of its help texts, its exit codes, and what it shows. */
 import { spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
@@ -91,6 +91,8 @@ async function registerMeter(): Promise<void> {
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "isthmus-cli-"));
+  // A node that keeps nothing makes no folder of its own for the key.
+  mkdirSync(join(folder, "data"));
   api = await startApi({
     dataFolder: join(folder, "data"),
     gateways: { mqtt: {}, coap: {}, lwm2m: {}, stomp: {} },
