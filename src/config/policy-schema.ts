@@ -2,7 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { ChainMemberSchema } from "../authenticate/kinds.ts";
 import { SourceSchema } from "../authorize/kinds.ts";
-import { durationSetting } from "../lib/setting.ts";
+import { countSetting, durationSetting } from "../lib/setting.ts";
 import { choice, flag, integer, oneOrMore, qos, text, texts } from "./kinds.ts";
 
 const ACTIONS = ["publish", "subscribe", "both"] as const;
@@ -33,6 +33,17 @@ const Authentication = Type.Object(
         "Other chains by name, for listeners that name one (gateways.<name>.listeners.<name>.chain).",
       default: {},
     }),
+    attempts: Type.Object(
+      {
+        ofAddress: countSetting({
+          description: "Failed logins of one address, or /64 of IPv6; further ones are refused as congested.",
+          default: 1_000,
+        }),
+        ofName: countSetting({ description: "Failed logins under one user name.", default: 100 }),
+        window: durationSetting({ description: "Within so long; then they count anew.", default: "1m" }),
+      },
+      { description: "Failed logins after which no source is asked for a while: guessing becomes slow." },
+    ),
     hashing: Type.Object(
       {
         concurrent: integer(1, 64, { description: "Passwords checked at the same time.", default: 4 }),

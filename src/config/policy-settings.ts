@@ -107,6 +107,7 @@ export function policySettings(
   const { authorization, flapping, rewrite, subscriptions } = config;
   const settings: PolicySettings = {
     authentication: preparation.authentication(config.authentication),
+    attempts: config.authentication.attempts,
     chains: Object.fromEntries(
       Object.entries(config.authentication.chains).map(([name, own]) => [
         name,

@@ -130,9 +130,33 @@ export class ConfiguredListener implements ListenerPolicy {
     if (!settings.authenticate) {
       return this.#prepared(this.#conclude(anonymousLogin(request), request, peer, now));
     }
+    const { attempts } = this.#policy.rules.settings;
+    if (this.#policy.attempts.refuses(attempts, peer.address, asked.username, now)) {
+      return {
+        ok: false,
+        refusal: "congested",
+        reason: "too many logins have failed",
+        by: "authentication.attempts",
+      };
+    }
     const login = runChain(authentication, asked, peer, now, applicant);
-    if (!(login instanceof Promise)) return this.#prepared(this.#conclude(login, request, peer, now));
-    return login.then((later) => this.#prepared(this.#conclude(later, request, peer, now)));
+    if (!(login instanceof Promise))
+      return this.#prepared(this.#concludeFirst(login, asked, request, peer, now));
+    return login.then((later) => this.#prepared(this.#concludeFirst(later, asked, request, peer, now)));
+  }
+
+  /** Counts what has failed, by the name that was asked about. */
+  #concludeFirst(
+    login: Login,
+    { username }: Credentials,
+    request: Credentials,
+    peer: Peer,
+    now: Instant,
+  ): Verdict {
+    if (!login.ok && login.refusal === "unauthenticated") {
+      this.#policy.attempts.failed(this.#policy.rules.settings.attempts, peer.address, username, now);
+    }
+    return this.#conclude(login, request, peer, now);
   }
 
   /** Sources that know a client's rules are asked for them before it comes in: then they are at hand. */

@@ -5,6 +5,7 @@ import { AutomaticSubscriptions } from "./automatic-subscriptions.ts";
 import { BanList } from "./bans.ts";
 import { ConfiguredListener } from "./configured-listener.ts";
 import { Flapping } from "./flapping.ts";
+import { LoginAttempts } from "./login-attempts.ts";
 import type { Identity, ListenerPolicy, Policy } from "./policy.ts";
 import { compileRewrite, type Rewrite } from "./rewrite.ts";
 import { Rights } from "./rights.ts";
@@ -69,6 +70,8 @@ export interface BanJournal {
 
 /** The policy that the configuration describes. */
 export class ConfiguredPolicy implements Policy {
+  /** Over all gateways: a name is one name. */
+  readonly attempts = new LoginAttempts();
   readonly #clock: Clock;
   readonly #listeners = new Map<string, ConfiguredListener>();
   /** Of identities that were not accepted here (tests, identities put together elsewhere). */

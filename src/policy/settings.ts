@@ -4,6 +4,7 @@ import type { AccessRule, Action } from "../contract/access-rule.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { Authenticator } from "./authentication.ts";
 import type { AuthorizationSource } from "./authorization.ts";
+import type { AttemptLimits } from "./login-attempts.ts";
 import type { ListenerLimits } from "./policy.ts";
 
 export type { AccessRule, Action, WhoConditions } from "../contract/access-rule.ts";
@@ -90,6 +91,8 @@ export interface GatewaySettings {
 
 export interface PolicySettings {
   readonly authentication: AuthenticationSettings;
+  /** Absent: failed logins are not counted. */
+  readonly attempts?: AttemptLimits;
   /** Others by name, for listeners. */
   readonly chains?: Readonly<Record<string, AuthenticationSettings>>;
   readonly authorization: AuthorizationSettings;
