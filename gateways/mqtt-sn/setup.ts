@@ -3,10 +3,11 @@
 import type { GatewayHost } from "#core/contract/gateway.ts";
 import type { Counter } from "#core/contract/note.ts";
 import type { Peer } from "#core/contract/peer.ts";
-import { lossyText, utf8 } from "#core/lib/bytes.ts";
+import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
 import { AddressRanges } from "./addresses.ts";
 import type { MqttSnConfig } from "./config.ts";
+import { clientsIn, predefinedTopicsIn } from "./listed-files.ts";
 import { PredefinedTopics } from "./topics.ts";
 
 export interface Login {
@@ -39,12 +40,15 @@ interface Prepared {
 
 function prepare(config: MqttSnConfig, host: GatewayHost): Prepared {
   const { clients, file } = config.credentials;
-  const listed = [...clients, ...(listIn(file, host) as typeof clients)];
+  const listed = [...clients, ...(file === "" ? [] : clientsIn(file, host.readFile(file)))];
+  const { predefinedTopicsFile } = config;
   return {
     config,
     predefined: new PredefinedTopics([
       ...config.predefinedTopics,
-      ...(listIn(config.predefinedTopicsFile, host) as MqttSnConfig["predefinedTopics"]),
+      ...(predefinedTopicsFile === ""
+        ? []
+        : predefinedTopicsIn(predefinedTopicsFile, host.readFile(predefinedTopicsFile))),
     ]),
     forwarders: new AddressRanges(config.forwarders.addresses),
     anonymousSenders: new AddressRanges(config.qosMinusOne.addresses),
@@ -127,13 +131,6 @@ function countersOf(host: GatewayHost): Counters {
       "Publishes with QoS -1 from senders without a connection",
     ),
   };
-}
-
-function listIn(file: string, host: GatewayHost): readonly unknown[] {
-  if (file === "") return [];
-  const list: unknown = JSON.parse(lossyText(host.readFile(file)));
-  if (!Array.isArray(list)) throw new TypeError(`${file} holds no list`);
-  return list;
 }
 
 const fill = (template: string, clientId: string, peer: Peer): string =>
