@@ -175,14 +175,19 @@ function healthOf(
   isOpen: () => boolean,
   delay: ReturnType<typeof monitorEventLoopDelay>,
 ): HealthPort {
-  const { core, kept, lifecycle, config } = running;
+  const { kept, upstream, lifecycle, config } = running;
   const check = (name: string, ok: boolean, detail: string): ReadyCheck => ({ name, ok, detail });
   const listeners = (): ReadyCheck =>
     isOpen() ? { name: "listeners", ok: true } : check("listeners", false, "not all listeners are open");
   const store = (): ReadyCheck =>
-    core.healthy()
+    kept?.store.failure === undefined
       ? { name: "store", ok: true }
       : check("store", false, kept?.store.failure?.message ?? "it cannot write");
+  /** Where sessions are at a cluster. */
+  const cluster = (): ReadyCheck =>
+    upstream?.healthy !== false
+      ? { name: "upstream", ok: true }
+      : check("upstream", false, "no server of the cluster lets anybody in");
   const files = (): ReadyCheck =>
     descriptors.short
       ? check("file-descriptors", false, descriptors.fix)
@@ -190,6 +195,7 @@ function healthOf(
   const questions: Readonly<Record<string, (within: number) => ReadyCheck>> = {
     listeners,
     store,
+    ...(upstream === undefined ? {} : { upstream: cluster }),
     "file-descriptors": files,
     disk: () => diskCheck(config.dataFolder),
     "event-loop": () => {
@@ -204,7 +210,7 @@ function healthOf(
     certificates: (within) => certificateCheck(config, within),
   };
   return {
-    readiness: () => [listeners(), store(), files()],
+    readiness: () => [listeners(), store(), ...(upstream === undefined ? [] : [cluster()]), files()],
     questions: () => Object.keys(questions),
     answer: (question, within) => questions[question]!(within),
     listensOn: (port) => lifecycle.listeners.some(({ listening }) => listening.port === port),

@@ -38,6 +38,8 @@ import { Restoration, type Restored } from "./session/restore.ts";
 import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
 import type { OpenedStore } from "./store/open.ts";
+import type { UpstreamEngine } from "./upstream/engine.ts";
+import { openUpstream } from "./upstream-servers.ts";
 
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
@@ -58,6 +60,8 @@ export interface Composition extends CoreParts {
   readonly lifecycle: Lifecycle;
   readonly metrics: Metrics;
   readonly kept: OpenedStore | undefined;
+  /** Where sessions are, if they are at the servers of a cluster. */
+  readonly upstream: UpstreamEngine | undefined;
   readonly operator: Operator;
   readonly events: Required<CoreEvents>[];
   readonly refusals: Refusals;
@@ -85,10 +89,10 @@ export function compose(
   const metrics = new Metrics({ process: true });
   const observer = observing(clock, metrics, log);
   const prepared = policySettings(config, observer);
-  const { settings } = prepared;
-  const policy = policyOf(settings, clock, kept);
+  const policy = policyOf(prepared.settings, clock, kept);
   const events: Required<CoreEvents>[] = [];
   let journal: DurableState | undefined;
+  let upstream: UpstreamEngine | undefined;
   const notes = noteBook(log, metrics);
   const refusals = new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS));
   const parts = buildCore(config, {
@@ -100,7 +104,7 @@ export function compose(
     note: (now, gateway, note, about) => notes.write(gateway, note, now, about),
     refused: (now, to, refused) => refusals.note(to, refused, now),
     events: toAll(events),
-    healthy: () => kept?.store.failure === undefined,
+    healthy: () => kept?.store.failure === undefined && upstream?.healthy !== false,
     readFile: (path) => readFileSync(locate(path)),
     listFiles: (folder) => readdirSync(locate(folder)).sort(),
     shelf: shelvesOf(kept?.store),
@@ -110,27 +114,27 @@ export function compose(
       journal = new DurableState(kept.store, turn, tick);
       return { journal, commits: new StoreCommits(kept.store, tick) };
     },
+    engine(embedded, around) {
+      if (config.bus.engine === "embedded") return embedded;
+      upstream = openUpstream(config, around, metrics);
+      return upstream;
+    },
   });
   const { core, deadlines, bus, sessions, doors, gateways, judgement } = parts;
   core.hooks = plugIn(openedHooks, config.hooks, core, metrics);
-  const ticker = new Ticker(deadlines, () => {
-    core.tick();
-    return core.now;
-  });
-  deadlines.onArmed = ticker.expect;
+  const ticker = tickerOf(core, deadlines);
   const lifecycle = new Lifecycle(core, doors, gateways, {
     stream: listenStream,
     datagram: datagramOpener({ config, metrics, alarms: deadlines, kept, policy }),
     defer: setImmediate,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
+  upstream?.start();
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
       new Restoration(kept.store, journal!, sessions, bus, clock, sessions.context, progress);
-    restore(from, clock, log);
-    const associations = forgetStrangers(kept, config);
-    if (associations > 0)
-      log.info({ associations }, "forgot DTLS associations of listeners that are no more");
+    if (upstream === undefined) restore(from, clock, log);
+    forgetAssociations(kept, config, log);
   }
   const plans = new Plans(config, modules, gateways);
   plans.openAll();
@@ -148,6 +152,7 @@ export function compose(
     lifecycle,
     metrics,
     kept,
+    upstream,
     events,
     refusals,
     operator: {
@@ -165,6 +170,7 @@ export function compose(
     judge,
     async stop(within = patience) {
       await lifecycle.stop(within);
+      upstream?.stop();
       await core.hooks?.close();
       reload.stop();
       ticker.stop();
@@ -173,11 +179,27 @@ export function compose(
   };
 }
 
+/** Rings the deadlines when they have come. */
+function tickerOf(core: Core, deadlines: CoreParts["deadlines"]): Ticker {
+  const ticker = new Ticker(deadlines, () => {
+    core.tick();
+    return core.now;
+  });
+  deadlines.onArmed = ticker.expect;
+  return ticker;
+}
+
 /** Bans that are added outlive the process where there is a store. */
 const policyOf = (settings: PolicySettings, clock: Clock, kept: OpenedStore | undefined): ConfiguredPolicy =>
   kept === undefined
     ? new ConfiguredPolicy(settings, clock)
     : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
+
+function forgetAssociations(kept: OpenedStore, config: Config, log: Log): void {
+  const associations = forgetStrangers(kept, config);
+  if (associations === 0) return;
+  log.info({ associations }, "forgot DTLS associations of listeners that are no more");
+}
 
 /** Brings back what the store has kept, and says how far it is where that takes long. */
 function restore(from: (progress: (far: Restored) => void) => Restoration, clock: Clock, log: Log): void {

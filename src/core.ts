@@ -45,6 +45,14 @@ export interface Turn extends Clock {
   tick(): void;
 }
 
+/** What an engine is given that is made here. */
+export interface EngineSurroundings {
+  readonly deadlines: Deadlines;
+  readonly turn: Turn;
+  readonly journal: DelayedJournal | undefined;
+  note(...note: Parameters<Core["note"]>): void;
+}
+
 export interface Surroundings extends GatewaySurroundings {
   readonly clock: Clock;
   readonly policy: Policy;
@@ -57,8 +65,8 @@ export interface Surroundings extends GatewaySurroundings {
   readonly events: CoreEvents;
   healthy(): boolean;
   keeping?(turn: Turn): Keeping;
-  /** Stands before the sessions of this process, in tests. */
-  engine?(embedded: EmbeddedEngine): SessionEngine;
+  /** Where sessions are, if not in this process. */
+  engine?(embedded: EmbeddedEngine, around: EngineSurroundings): SessionEngine;
 }
 
 /** The parts, for those who observe, operate and test them. */
@@ -109,7 +117,8 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
   const { queues, queuesMax } = options.bus;
   const sessions = new Sessions(gate, deadlines, context, { ...options.session, queues, queuesMax });
   const embedded = new EmbeddedEngine(sessions, commits, pressure);
-  const engine = surroundings.engine?.(embedded) ?? embedded;
+  const note: Core["note"] = (...note) => core.note(...note);
+  const engine = surroundings.engine?.(embedded, { deadlines, turn, journal, note }) ?? embedded;
   const core: Core = {
     now: clock.now(),
     tick() {

@@ -7,6 +7,7 @@ import type { Listening } from "./net/transport.ts";
 import type { Metric, Statistic } from "./observe/sys-names.ts";
 import { packetMetrics } from "./observe/sys-packets.ts";
 import { SysTopics } from "./observe/sys-topics.ts";
+import type { UpstreamSession } from "./upstream/session.ts";
 
 /** Gauges of what there is at this moment. */
 export function exposeGauges(running: Composition, version: string): void {
@@ -52,12 +53,62 @@ export function exposeGauges(running: Composition, version: string): void {
   );
   exposeStore(running);
   exposeDtls(running);
+  exposeUpstream(running);
   metrics.labelledGauge("datagrams_unsent", "Datagrams dropped because the socket was full", "listener", () =>
     lifecycle.listeners.flatMap(({ gateway, name, datagrams }) =>
       datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.unsent] as const],
     ),
   );
   metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
+}
+
+function exposeUpstream({ metrics, upstream }: Composition): void {
+  if (upstream === undefined) return;
+  const { context, pool } = upstream;
+  metrics.labelledGauge("upstream_sessions", "Sessions at the cluster", "state", () => {
+    const counts = { up: 0, connecting: 0, resting: 0, away: 0 };
+    for (const { state } of upstream.sessions()) counts[state]++;
+    return Object.entries(counts);
+  });
+  const sum = (of: (session: UpstreamSession) => number) => (): number => {
+    let total = 0;
+    for (const session of upstream.sessions()) total += of(session);
+    return total;
+  };
+  metrics.gauge(
+    "upstream_waiting",
+    "Messages of the cluster that wait for a device",
+    sum(({ server: { arrivals } }) => arrivals.queued),
+  );
+  metrics.gauge(
+    "upstream_withheld",
+    "Messages of the cluster not acknowledged, because no device has",
+    sum(({ server: { arrivals } }) => arrivals.withheld),
+  );
+  metrics.gauge(
+    "upstream_unanswered",
+    "Publishes that the cluster has not answered, or that wait for it",
+    sum(({ server: { exchanges } }) => exchanges.count),
+  );
+  metrics.gauge(
+    "upstream_connects_waiting",
+    "Connections that wait for their turn",
+    () => context.budget.waiting,
+  );
+  metrics.gauge(
+    "upstream_connects_running",
+    "Connections that wait for CONNACK",
+    () => context.budget.running,
+  );
+  metrics.labelledGauge(
+    "upstream_service",
+    "1 while a connection of the gateway itself is up",
+    "client",
+    () => pool.connections.map(({ clientId, link }) => [clientId, link === undefined ? 0 : 1] as const),
+  );
+  metrics.gauge("upstream_reachable", "1 while the cluster can be reached, or may be back soon", () =>
+    upstream.healthy ? 1 : 0,
+  );
 }
 
 function exposeDtls({ metrics, lifecycle }: Composition): void {

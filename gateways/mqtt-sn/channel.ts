@@ -31,7 +31,7 @@ import { unwrap } from "./operations/forward.ts";
 import { describe } from "./operator.ts";
 import * as p from "./packets.ts";
 import type { Setup } from "./setup.ts";
-import { isConnackTicket, ticketMessageId, UNASKED } from "./tickets.ts";
+import { isConnackTicket, isFlushTicket, ticketMessageId, UNASKED } from "./tickets.ts";
 
 /** Something that waits for the core to open a session. */
 export interface Attempt {
@@ -111,6 +111,10 @@ export class MqttSnChannel implements Channel, Wire {
     if (ticket === UNASKED) return;
     const { state, connection } = this;
     if (connection === undefined) return;
+    if (isFlushTicket(ticket)) {
+      connection.downlink.handedOut(ticket, now);
+      return;
+    }
     connection.answers.came();
     if (!isConnackTicket(ticket)) answerRequest(connection, ticket, answer, now);
     // A client gets in also where it could not be kept.

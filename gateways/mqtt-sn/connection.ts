@@ -110,6 +110,7 @@ export class Connection implements Downstream {
   activate(patience: Duration, now: Instant): void {
     this.phase = "active";
     this.supervise(patience, now);
+    this.client.rest(undefined);
     this.downlink.activate(now);
   }
 
@@ -118,6 +119,7 @@ export class Connection implements Downstream {
     this.downlink.sleep();
     this.phase = "asleep";
     this.supervise(patience, now);
+    this.#rest();
     this.host.claim(this.client.id);
   }
 
@@ -125,6 +127,7 @@ export class Connection implements Downstream {
   wakeUp(now: Instant): void {
     this.setup.counters.wakeUps.value++;
     this.phase = "awake";
+    this.client.rest(undefined);
     this.silenceAt = after(now, this.#allowance);
     this.expectWithin(this.#allowance, now);
     this.downlink.flush(now);
@@ -134,7 +137,12 @@ export class Connection implements Downstream {
     this.phase = "asleep";
     this.setup.counters.flushes.value++;
     this.supervise(this.patience, now);
+    this.#rest();
     this.send(encodeBare(p.PINGRESP));
+  }
+
+  #rest(): void {
+    this.client.rest(after(this.heardAt, this.patience));
   }
 
   /** The device fell asleep again without its acknowledgements. */
@@ -142,6 +150,7 @@ export class Connection implements Downstream {
     this.downlink.sleep();
     this.phase = "asleep";
     this.silenceAt = latest(now, after(this.heardAt, this.patience));
+    this.#rest();
   }
 
   // ---- signs of life (§7.2)

@@ -12,6 +12,7 @@ import { earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { Announcement, type Fate } from "./announcement.ts";
 import type { Downstream } from "./downstream.ts";
 import { encodedLength, encodeMessageAck, encodePublish, PUBLISH_FIXED, REGISTER_FIXED } from "./encode.ts";
+import { Flush } from "./flush.ts";
 import { InFlight } from "./in-flight.ts";
 import * as p from "./packets.ts";
 import { Proof } from "./proof.ts";
@@ -30,8 +31,7 @@ export class Downlink {
   #waiting: Delivery[] | undefined = undefined;
   #inFlight: InFlight[] = NONE;
   #proof: Proof | undefined = undefined;
-  /** Deliveries that a running flush may still take. */
-  #flushLeft = 0;
+  readonly #flush = new Flush();
   /** How often in a row the client has said of a topic id that it does not know it. */
   #rejections = 0;
   #retryAt: Instant = NEVER;
@@ -62,7 +62,7 @@ export class Downlink {
     const { client, setup } = this.#of;
     this.#mode = "awake";
     this.#proof = undefined;
-    this.#flushLeft = client.queued + client.unsettled + setup.config.sleep.flushExtra;
+    this.#flush.begin(client.queued + client.unsettled + client.uncounted + setup.config.sleep.flushExtra);
     this.#goOn(now);
     this.#endFlush(now);
   }
@@ -101,7 +101,7 @@ export class Downlink {
   // ---- from the session
 
   deliver(delivery: Delivery, now: Instant): void {
-    if (this.#mode === "awake" && --this.#flushLeft === 0) this.#of.client.credit(0);
+    if (this.#mode === "awake" && this.#flush.take()) this.#of.client.credit(0);
     const waits = this.#mode === "asleep" || this.#announcement !== undefined || this.#waiting !== undefined;
     if (waits || !this.#mayGo(delivery)) {
       this.#waiting ??= [];
@@ -232,7 +232,7 @@ export class Downlink {
     const left = [...kept, ...held, ...waiting.slice(next)];
     this.#waiting = left.length > 0 ? left : undefined;
     if (this.#stopped || held.length > 0) return;
-    const more = this.#mode === "active" || this.#flushLeft > 0;
+    const more = this.#mode === "active" || this.#flush.left > 0;
     this.#of.client.credit(more && left.length < HELD_MAX ? this.#of.setup.config.inFlight : 0);
   }
 
@@ -574,9 +574,14 @@ export class Downlink {
     if (this.#mode !== "awake") return;
     const { client } = this.#of;
     const busy = this.#inFlight.length > 0 || this.#announcement !== undefined || this.#waiting !== undefined;
-    if (busy || client.unsettled > 0 || (client.queued > 0 && this.#flushLeft > 0)) return;
+    if (busy || client.unsettled > 0 || !this.#flush.isOver(client)) return;
     this.sleep();
     this.#of.flushed(now);
+  }
+
+  /** A queue that is elsewhere has answered whether there is more. */
+  handedOut(ticket: number, now: Instant): void {
+    if (this.#flush.answered(ticket)) this.#endFlush(now);
   }
 
   /** Makes sure that `wake` is called then at the latest. */

@@ -16,6 +16,11 @@ export const subscribeTicket = (topicId: number, messageId: number): Ticket =>
 /** Of what nobody is told about. */
 export const UNASKED: Ticket = -1;
 
+const FLUSHES = 2 ** 20;
+/** Below all others: whether all that waited has been handed out, for the flush of this number. */
+export const flushTicket = (flush: number): Ticket => UNASKED - 1 - (flush % FLUSHES);
+export const isFlushTicket = (ticket: Ticket): boolean => ticket < UNASKED;
+
 /** The answer to be given has this message type. */
 export const keptTicket = (type: number, topicId: number, messageId: number): Ticket =>
   KEEPS + type * TYPE + topicId * TOPIC + messageId;

@@ -201,7 +201,7 @@ export class MqttDissector implements Dissector {
 
   #acknowledgement(type: number, reader: Reader, from: Sender): Said {
     const packetId = reader.packetId();
-    const reason = decodeAcknowledgement(reader, type, this.#version);
+    const { reason } = decodeAcknowledgement(reader, type, this.#version);
     const sender = type === PacketType.PUBREL ? from : other(from);
     const why = reason === ReasonCode.success ? "" : ` ${reasonText(reason)}`;
     const expects = type === PacketType.PUBREC || type === PacketType.PUBREL;

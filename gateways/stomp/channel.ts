@@ -271,5 +271,6 @@ const STOP_MESSAGES: Readonly<Record<StopReason, string>> = {
   "taken-over": "the client id has connected elsewhere",
   kicked: "ended by the server",
   rate: "over a limit again and again",
+  unavailable: "the servers behind this gateway cannot be reached",
   overload: "messages are not read",
 };

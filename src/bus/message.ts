@@ -82,6 +82,11 @@ export class Message {
     return this.#copy(topic, this.payload, this.retain);
   }
 
+  /** The same message at another QoS. */
+  at(qos: QoS): Message {
+    return this.#copy(this.topic, this.payload, this.retain, undefined, qos);
+  }
+
   /** The same message for the next member of a group. A copy: others may have it for the first time. */
   leftBehind(): Message {
     if (this.redelivered) return this;
@@ -110,10 +115,16 @@ export class Message {
     return this === other || this.#kept === other || other.#kept === this;
   }
 
-  #copy(topic: string, payload: Uint8Array, retain: boolean, within?: Duration): Message {
+  #copy(
+    topic: string,
+    payload: Uint8Array,
+    retain: boolean,
+    within?: Duration,
+    qos: QoS = this.qos,
+  ): Message {
     const left = this.expiresAt === NEVER ? FOREVER : ((this.expiresAt - this.publishedAt) as Duration);
     const expiry = within ?? left;
-    const copy = new Message(topic, payload, this.qos, retain, this.publishedAt, this.properties, expiry);
+    const copy = new Message(topic, payload, qos, retain, this.publishedAt, this.properties, expiry);
     copy.publisher = this.publisher;
     copy.declinable = this.declinable;
     copy.redelivered = this.redelivered;

@@ -2,6 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
 import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { Upstream } from "./upstream-schema.ts";
 
 const Node = Type.Object(
   {
@@ -203,6 +204,12 @@ const Queues = Type.Array(
 
 const Bus = Type.Object(
   {
+    engine: choice(["embedded", "upstream"], {
+      description:
+        "Where sessions are. embedded: in this process, with the bus. upstream: at the servers of an MQTT cluster, each session a connection of its own.",
+      default: "embedded",
+    }),
+    upstream: Upstream,
     shareStrategy: choice(STRATEGIES, {
       description:
         "Which member of a shared subscription gets the next message: round_robin in turn, random by chance, sticky the same one as long as it is there, hash by the publisher's client id.",

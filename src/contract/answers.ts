@@ -17,6 +17,12 @@ export type Refusal =
   | "too-large" // over the packet or payload size limit
   | "unavailable"; // the bus or the store cannot accept anything now
 
+/** What an MQTT server has said, for gateways whose devices speak MQTT themselves: reason code and properties. */
+export interface ServerWords {
+  readonly reason: number;
+  readonly properties: Readonly<object>;
+}
+
 export type Pending = "pending";
 
 /** `no-subscribers`: accepted, and at this moment nobody was subscribed. */

@@ -25,6 +25,7 @@ export type StopReason =
   | "kicked" // an operator, a ban, an expired login
   | "forbidden" // the rules have changed, and take away what it has
   | "rate" // over a limit again and again
+  | "unavailable" // the servers behind the gateway cannot be reached any longer
   | "overload"; // the peer does not read what we send
 
 /** Limits of the listener that only a gateway can keep, because only it knows where a packet begins and ends. */

@@ -92,6 +92,8 @@ export interface SessionRequest extends Login {
   readonly committed?: boolean;
   /** For status only; supervising it is the channel's business. */
   readonly keepAlive?: Duration | undefined;
+  /** The client does QoS 2's handshake itself, and may wait for a release that another gateway has begun. */
+  readonly releases?: boolean;
 }
 
 /**
@@ -102,6 +104,8 @@ export interface ResumeRequest extends Login {
   readonly kind: "resume";
   readonly sessionExpiry: Duration;
   readonly credit: number;
+  /** See `SessionRequest.releases`. */
+  readonly releases?: boolean;
   /** And whose client is still expected (`Client.expectUntil`), and was left with such a memo. */
   readonly expected?: (memo: unknown) => boolean;
 }
@@ -212,9 +216,22 @@ export interface Client {
   readonly queued: number;
   /** Deliveries handed out and not settled. */
   readonly unsettled: number;
+  /** So many deliveries may wait where they cannot be counted; 0 where `queued` is all. */
+  readonly uncounted: number;
+  /**
+   * All that waited for the client when this was asked has been handed to it, wherever it was. Asked when `queued` is 0;
+   * more may come before a pending answer does, which then waits for that too.
+   */
+  handedOut(ticket: Ticket): "accepted" | Pending;
+  /**
+   * The device sleeps, until then at the latest, and takes nothing: whoever keeps its queue may end a connection that
+   * is there for it meanwhile. Undefined: it is awake.
+   */
+  rest(until: Instant | undefined): void;
 
   /**
-   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session.
+   * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. The next `publish` is the message
+   * that came under it.
    */
   acceptInbound(packetId: number): Receipt;
   /** How many more ids the session takes before `acceptInbound` is `full`; a client must not be promised more. */

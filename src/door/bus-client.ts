@@ -18,6 +18,7 @@ import type {
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
+import type { StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer, Exchange, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
@@ -472,6 +473,18 @@ export class BusClient implements Client, EngineClient {
     return this.session.unsettled;
   }
 
+  get uncounted(): number {
+    return this.session.uncounted;
+  }
+
+  handedOut(ticket: Ticket): "accepted" | Pending {
+    return this.ended ? "accepted" : this.#due(this.session.handedOut(ticket), ticket);
+  }
+
+  rest(until: Instant | undefined): void {
+    if (!this.ended) this.session.rest(until);
+  }
+
   acceptInbound(packetId: number): Receipt {
     return this.ended ? "full" : this.session.acceptInbound(packetId);
   }
@@ -543,10 +556,10 @@ export class BusClient implements Client, EngineClient {
     this.door.disconnected(this, reason);
   }
 
-  /** Another connection takes the session. */
-  evict(): void {
-    this.loop.stopClient(this, "taken-over");
+  /** Another connection takes the session, or the engine cannot keep it. */
+  evict(reason: StopReason = "taken-over"): void {
+    this.loop.stopClient(this, reason);
     // The loop may be closing already, and take no more inputs.
-    this.finish("lost", "taken-over");
+    this.finish("lost", reason);
   }
 }

@@ -269,6 +269,8 @@ export class Door {
       committed: session?.committed ?? false,
       subscriptions: this.policy.automaticSubscriptions(client.identity),
       expected: request.kind === "resume" ? request.expected : undefined,
+      password: request.password === undefined ? undefined : copyOf(request.password),
+      releases: request.releases === true,
     };
     return client.open(opening, ticket, (answer) => {
       const entered = this.#letIn(client, answer, request);
@@ -322,6 +324,9 @@ export class Door {
       committed: false,
       subscriptions: [],
       expected: undefined,
+      password: undefined,
+      releases: false,
+      of: of.session,
     };
     return client.open(opening, ticket, (answer) => this.#letIn(client, answer, request));
   }

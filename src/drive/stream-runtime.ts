@@ -4,10 +4,10 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import { copyOf } from "../lib/bytes.ts";
 import { Burden, type Memory } from "../lib/memory.ts";
+import { lendSlab, returnSlab, SLAB_SIZES } from "../lib/slabs.ts";
 import { after, type Duration, milliseconds } from "../lib/time.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import { lendSlab, returnSlab, SLAB_SIZES } from "./slabs.ts";
 
 /** How long who makes us hold more is not read from while memory is scarce. */
 const PAUSE = milliseconds(50);

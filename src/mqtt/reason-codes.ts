@@ -23,6 +23,7 @@ export const ReasonCode = {
   badUserNameOrPassword: code(0x86),
   notAuthorized: code(0x87),
   serverUnavailable: code(0x88),
+  serverBusy: code(0x89),
   banned: code(0x8a),
   serverShuttingDown: code(0x8b),
   badAuthenticationMethod: code(0x8c),
@@ -42,8 +43,10 @@ export const ReasonCode = {
   retainNotSupported: code(0x9a),
   qosNotSupported: code(0x9b),
   useAnotherServer: code(0x9c),
+  serverMoved: code(0x9d),
   sharedSubscriptionsNotSupported: code(0x9e),
   connectionRateExceeded: code(0x9f),
+  maximumConnectTime: code(0xa0),
   subscriptionIdentifiersNotSupported: code(0xa1),
   wildcardSubscriptionsNotSupported: code(0xa2),
 } as const;

@@ -1,4 +1,5 @@
 import type { Gate } from "../bus/gate.ts";
+import type { StopReason } from "../contract/channel.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
 import type { Memory } from "../lib/memory.ts";
@@ -16,8 +17,11 @@ export interface Occupant {
   readonly held: boolean;
   /** Its channel; one that is not read from, because it has itself to wait for somebody, cannot settle anything. */
   readonly loop?: PublisherChannel;
-  /** Another connection takes the session: says goodbye and closes; has left the session before this returns. */
-  evict(): void;
+  /**
+   * Has to go; another connection takes the session where nothing else is said. Says goodbye and closes; has left the
+   * session before this returns.
+   */
+  evict(reason?: StopReason): void;
 }
 
 export interface SessionOptions {

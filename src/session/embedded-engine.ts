@@ -354,4 +354,16 @@ class EmbeddedSession implements EngineSession {
   get unsettled(): number {
     return this.#session?.unsettled ?? 0;
   }
+
+  /** The whole queue is here. */
+  get uncounted(): number {
+    return 0;
+  }
+
+  handedOut(): "accepted" {
+    return "accepted";
+  }
+
+  /** The queue stays where it is. */
+  rest(): void {}
 }

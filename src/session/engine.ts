@@ -13,6 +13,7 @@ import type {
   PublishAnswer,
   Refusal,
   RetainedAnswer,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
@@ -67,16 +68,27 @@ export interface Opening {
   readonly credit: number;
   /** Answer when what letting the client in changes is safe. */
   readonly committed: boolean;
-  /** Made for the client as it comes in. */
   /** `resume`: only one whose client is expected still, and was left with such a memo. */
   readonly expected: ((memo: unknown) => boolean) | undefined;
+  /** Made for the client as it comes in. */
   readonly subscriptions: readonly { readonly filter: string; readonly options: SubscribeOptions }[];
+  /** As it was given at login, for whom the door is not the last to ask for it. */
+  readonly password: Uint8Array | undefined;
+  /** The client does QoS 2's handshake itself: it may wait for a release that nobody here knows of. */
+  readonly releases: boolean;
+  /** A further session: whose. */
+  readonly of?: EngineSession | undefined;
 }
 
 /** `forbidden`: the session is another user's. */
 export type OpenAnswer =
-  | { readonly ok: true; readonly sessionPresent: boolean }
-  | { readonly ok: false; readonly refusal: Refusal; readonly reason: string };
+  | { readonly ok: true; readonly sessionPresent: boolean; readonly words?: ServerWords | undefined }
+  | {
+      readonly ok: false;
+      readonly refusal: Refusal;
+      readonly reason: string;
+      readonly words?: ServerWords | undefined;
+    };
 
 /** One client's way into an engine, from its first ask to `leave`. */
 export interface EngineSession {
@@ -127,6 +139,12 @@ export interface EngineSession {
   readonly queued: number;
   readonly unsettled: number;
   unsettledQos(id: DeliveryId): QoS | undefined;
+  /** So many may wait where they cannot be counted. */
+  readonly uncounted: number;
+  /** All that waited for the client, wherever it was, has been handed to it. Asked when nothing waits here. */
+  handedOut(ticket: Ticket): "accepted" | Pending;
+  /** See `Client.rest`. */
+  rest(until: Instant | undefined): void;
 }
 
 /** Hears of sessions what their clients do not cause. */

@@ -36,6 +36,8 @@ export interface Server {
   readonly caps: ServerCaps;
   /** Makes a connection. Exactly one of the two is called, later, unless it is cancelled before. */
   dial(connected: AcceptStream, failed: (error: DialError) => void): Dialling;
+  /** The server that this one names in its Server Reference (MQTT 5 §4.11); undefined where we do not go there. */
+  elsewhere?(reference: string): Server | undefined;
 }
 
 /** Why a connection to a server came to nothing. */

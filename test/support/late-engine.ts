@@ -168,7 +168,7 @@ class LateSession implements EngineSession {
       },
       loop: client.loop,
       deliver: (delivery) => this.#deliver(delivery),
-      evict: () => client.evict(),
+      evict: (reason) => client.evict(reason),
       answered: (ticket, answer) => this.#know(ticket, () => client.answered(ticket, answer)),
       found: (ticket, answer) => this.#know(ticket, () => client.found(ticket, answer)),
       opened: (ticket, answer) => this.#know(ticket, () => client.opened(ticket, answer)),
@@ -400,5 +400,19 @@ class LateSession implements EngineSession {
 
   get unsettled(): number {
     return this.#inner.unsettled;
+  }
+
+  get uncounted(): number {
+    return this.#inner.uncounted;
+  }
+
+  /** Answered behind what is on its way, in either direction. */
+  handedOut(ticket: Ticket): "accepted" | Pending {
+    if (this.#going.length === 0 && this.#coming.length === 0) return this.#inner.handedOut(ticket);
+    return this.#answered(ticket, () => this.#inner.handedOut(ticket));
+  }
+
+  rest(until: Instant | undefined): void {
+    this.#inner.rest(until);
   }
 }

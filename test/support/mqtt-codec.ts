@@ -157,7 +157,7 @@ function bodyOf(
 
 /** The properties of an acknowledgement are not kept: what they say is for people. */
 export const acknowledgementOf: BodyOf = (type, reader, version, bytes, body) => {
-  const reason = decodeAcknowledgement(reader, type as Acknowledgement, version);
+  const { reason } = decodeAcknowledgement(reader, type as Acknowledgement, version);
   const messageId = ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
   const cmd = PACKET_NAMES[type]?.toLowerCase() ?? "";
   return { cmd, messageId, ...(version === 5 ? { reasonCode: reason } : {}) };

@@ -185,3 +185,23 @@ access to * by * read
       ...["-d", "0", "-f", join(folder, "slapd.conf"), "-h", `ldap://127.0.0.1:${port}/`],
     ],
   });
+
+/** An MQTT broker; what it keeps is on disk as soon as it is there. `settings`: further lines of its configuration. */
+export const startMosquitto = (...settings: string[]): Promise<Server> =>
+  start({
+    program: "/usr/sbin/mosquitto",
+    prepare(folder) {
+      mkdirSync(join(folder, "data"));
+    },
+    arguments: (folder, port) => {
+      const lines = [
+        ...[`listener ${port} 127.0.0.1`, "allow_anonymous true", "log_dest stderr"],
+        ...["persistence true", `persistence_location ${join(folder, "data")}/`],
+        ...["autosave_interval 1", "autosave_on_changes true", "max_queued_messages 10000"],
+        ...(process.getuid?.() === 0 ? ["user root"] : []),
+        ...settings,
+      ];
+      writeFileSync(join(folder, "mosquitto.conf"), `${lines.join("\n")}\n`);
+      return ["-c", join(folder, "mosquitto.conf")];
+    },
+  });

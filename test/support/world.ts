@@ -37,7 +37,7 @@ import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
 import { shelvesOf } from "#core/session/shelf.ts";
 import type { Store } from "#core/session/store.ts";
 import type { Tracing } from "#core/trace/tracing.ts";
-import { LateEngine } from "./late-engine.ts";
+import { engineOfRun } from "./engine-of-run.ts";
 import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
 import { mulberry32 } from "./random.ts";
@@ -150,10 +150,7 @@ export class World implements CoreParts {
             .sort(),
         shelf: shelvesOf(options.store),
         keeping: () => ({ journal, commits }),
-        engine: (embedded) =>
-          process.env["ISTHMUS_TEST_ENGINE"] === "late"
-            ? new LateEngine(embedded, mulberry32(options.seed ?? 1), (run) => this.#deferred.push(run))
-            : embedded,
+        engine: (embedded, { deadlines }) => engineOfRun(embedded, deadlines, this, options),
       },
     );
     this.core = parts.core;
@@ -308,7 +305,7 @@ const BUS: CoreOptions["bus"] = {
   delayed: { messages: 10_000, bytes: 1 << 24 },
 };
 
-const SESSION = {
+export const SESSION = {
   queue: { messages: 1000, bytes: 1 << 24, drop: "oldest", wait: seconds(2) },
   queueQos0: true,
   inboundMax: 100,

@@ -171,7 +171,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|administration|secure-datagrams|open-hooks|dial-servers)\\.ts$)";
+  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|administration|secure-datagrams|open-hooks|dial-servers|upstream-servers).ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

@@ -16,14 +16,18 @@ const MEMBERS_MAX = 30;
  * both sides, and the steps that hooks may stand in the way of; the rest is to be parted.
  */
 const MEMBERS_OF: Readonly<Record<string, number>> = {
-  "src/door/bus-client.ts": 66,
+  "src/door/bus-client.ts": 69,
   "src/drive/channel-loop.ts": 48,
   "gateways/coap/stack/channel.ts": 46,
   "gateways/coap/stack/reliability/datagram-channel.ts": 33,
   "gateways/lwm2m/device.ts": 40,
   "gateways/mqtt-sn/connection.ts": 36,
   "gateways/stomp/connection.ts": 38,
-  "test/support/late-engine.ts": 32,
+  // The engine port, and what a connection to a server tells.
+  "src/session/embedded-engine.ts": 33,
+  "src/upstream/visit.ts": 33,
+  "src/upstream/conversation.ts": 37,
+  "test/support/late-engine.ts": 34,
 };
 
 function sources(folder: string): string[] {

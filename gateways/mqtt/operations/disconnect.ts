@@ -50,6 +50,9 @@ export function stopReason(reason: StopReason, config: MqttConfig): ReasonCode {
       return ReasonCode.notAuthorized;
     case "rate":
       return ReasonCode.messageRateTooHigh;
+    case "unavailable":
+      // Server unavailable is a reason of CONNACK only (MQTT 5 §3.14.2.1).
+      return ReasonCode.serverBusy;
     case "overload":
       return ReasonCode.quotaExceeded;
     default:

@@ -78,7 +78,7 @@ function acknowledged(
   // Two octets are all there is in nearly every answer; the rest takes the slower way.
   if (end - body !== 2 || packetId === 0) {
     const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
-    reason = decodeAcknowledgement(reader, type, connection.version);
+    ({ reason } = decodeAcknowledgement(reader, type, connection.version));
     if (reader.error !== undefined) {
       connection.fail(reader.error);
       return;

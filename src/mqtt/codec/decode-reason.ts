@@ -11,6 +11,9 @@ const FAREWELL: ReadonlySet<number> = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 ]);
 
+/** What an answer says that has nothing but its packet identifier. */
+export const SUCCESS: ReasonPacket = { reason: ReasonCode.success, properties: NO_PROPERTIES };
+
 /** DISCONNECT of a client from behind its fixed header; see `Reader.error`. */
 export function decodeDisconnect(reader: Reader, version: ProtocolVersion): ReasonPacket {
   if (version !== 5) {
@@ -31,18 +34,23 @@ export const decodeAuth = (reader: Reader): ReasonPacket => decodeReason(reader,
 
 /**
  * The body of an answer to PUBLISH or PUBREL: packet identifier, and in MQTT 5 perhaps a reason and
- * properties (MQTT 5 §3.4.2). Returns the reason; the identifier stands in the first two octets.
+ * properties (MQTT 5 §3.4.2). The identifier stands in the first two octets.
  */
-export function decodeAcknowledgement(reader: Reader, packet: number, version: ProtocolVersion): ReasonCode {
+export function decodeAcknowledgement(
+  reader: Reader,
+  packet: number,
+  version: ProtocolVersion,
+): ReasonPacket {
   reader.packetId();
   if (version !== 5) {
     if (!reader.done) reader.malformed("MQTT 3.1.1 §3.4", "octets behind the packet identifier");
-    return ReasonCode.success;
+    return SUCCESS;
   }
-  const { reason } = decodeReason(reader, packet);
+  const answer = decodeReason(reader, packet);
   const receipt = packet === PacketType.PUBACK || packet === PacketType.PUBREC;
-  checkReason(reader, receipt ? RECEIPT : RELEASE, reason, receipt ? "[MQTT-3.4.2-1]" : "[MQTT-3.6.2-1]");
-  return reason;
+  const known = receipt ? RECEIPT : RELEASE;
+  checkReason(reader, known, answer.reason, receipt ? "[MQTT-3.4.2-1]" : "[MQTT-3.6.2-1]");
+  return answer;
 }
 
 function checkReason(reader: Reader, known: ReadonlySet<number>, reason: ReasonCode, clause: string): void {

@@ -1,0 +1,102 @@
+/** What CONNECT says of a session. */
+import type { Will } from "../contract/client.ts";
+import { sameBytes, utf8 } from "../lib/bytes.ts";
+import { type Duration, FOREVER, inSeconds } from "../lib/time.ts";
+import type { ConnectPacket, WillPacket } from "../mqtt/packets.ts";
+import type { Properties } from "../mqtt/properties.ts";
+import { expiryInterval } from "../mqtt/session-expiry.ts";
+import type { UpstreamOptions } from "./options.ts";
+
+export interface Application {
+  readonly clientId: string;
+  readonly cleanStart: boolean;
+  /** How long the server shall keep the session. */
+  readonly expiry: Duration;
+  readonly will: Will | undefined;
+  readonly mountpoint: string;
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+  readonly receiveMaximum: number;
+}
+
+export function connectPacket(
+  application: Application,
+  options: UpstreamOptions,
+  version: 4 | 5,
+): ConnectPacket {
+  const { clientId, cleanStart } = application;
+  return {
+    version,
+    bridge: false,
+    clientId,
+    cleanStart,
+    keepAlive: inSeconds(options.keepAlive),
+    properties: version === 5 ? propertiesOf(application, options) : {},
+    will: willPacket(application, options, version),
+    ...credentialsOf(application, options),
+  };
+}
+
+/** Whose user name and password the server is told. */
+export function credentialsOf(
+  { username, password }: Pick<Application, "username" | "password">,
+  options: UpstreamOptions,
+): Pick<ConnectPacket, "username" | "password"> {
+  return options.credentials === "device" ? { username, password } : serviceCredentials(options);
+}
+
+export const serviceCredentials = ({
+  username,
+  password,
+}: UpstreamOptions): Pick<ConnectPacket, "username" | "password"> => ({
+  username: username === "" ? undefined : username,
+  password: password === "" ? undefined : utf8(password),
+});
+
+function propertiesOf({ expiry, receiveMaximum }: Application, options: UpstreamOptions): Properties {
+  const { packetSize, topicAliases } = options;
+  const properties: Properties = {
+    sessionExpiryInterval: expiryInterval(expiry),
+    receiveMaximum: Math.min(receiveMaximum, 65_535),
+    maximumPacketSize: packetSize,
+  };
+  if (topicAliases > 0) properties.topicAliasMaximum = topicAliases;
+  return properties;
+}
+
+/** A will that shall be delayed by its topic is nothing that a server knows. */
+export const isServersWill = (will: Will | undefined): will is Will =>
+  will !== undefined && !will.topic.startsWith("$delayed/");
+
+function willPacket(
+  { will, mountpoint }: Application,
+  { linger }: UpstreamOptions,
+  version: 4 | 5,
+): WillPacket | undefined {
+  if (!isServersWill(will)) return undefined;
+  const { topic, payload, qos, retain } = will;
+  const properties = version === 5 ? willProperties(will, linger) : {};
+  return { topic: mountpoint + topic, payload, qos, retain, properties };
+}
+
+/** It is held back while a broken connection may be mended. */
+function willProperties({ delay, options }: Will, linger: Duration): Properties {
+  const { properties, expiry = FOREVER } = options;
+  return {
+    ...properties,
+    willDelayInterval: expiryInterval(Math.max(delay, linger) as Duration),
+    ...(expiry === FOREVER ? {} : { messageExpiryInterval: inSeconds(expiry) }),
+  };
+}
+
+export const sameWills = (a: Will | undefined, b: Will | undefined): boolean =>
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.topic === b.topic &&
+    a.qos === b.qos &&
+    a.retain === b.retain &&
+    a.delay === b.delay &&
+    a.options.properties === b.options.properties &&
+    a.options.expiry === b.options.expiry &&
+    sameBytes(a.payload, b.payload));

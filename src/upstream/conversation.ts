@@ -1,0 +1,332 @@
+/** All that one session and its server say to each other, over all connections between them. */
+import type { Message } from "../bus/message.ts";
+import type { PublishAnswer, Ticket } from "../contract/answers.ts";
+import type { Will } from "../contract/client.ts";
+import { between, type Duration, type Instant, ZERO } from "../lib/time.ts";
+import {
+  type Acknowledgement,
+  type CodesPacket,
+  type ConnackPacket,
+  type ConnectPacket,
+  PacketType,
+  type ReasonPacket,
+} from "../mqtt/packets.ts";
+import type { Properties } from "../mqtt/properties.ts";
+import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { expiryDuration, expiryInterval } from "../mqtt/session-expiry.ts";
+import type { Attendance } from "../session/attendance.ts";
+import type { Occupant } from "../session/context.ts";
+import { connectPacket, isServersWill, sameWills } from "./application.ts";
+import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
+import { Asks } from "./asks.ts";
+import type { UpstreamContext } from "./context.ts";
+import { Exchanges, type PublishAsker } from "./exchanges.ts";
+import { HandOut, type HandOutHost } from "./hand-out.ts";
+import type { Arrived, Link } from "./link.ts";
+import { PacketIds } from "./packet-ids.ts";
+import type { SessionInfo } from "./server-choice.ts";
+import { Uplink, type UplinkUser } from "./uplink.ts";
+
+/** The session of which it is talked. */
+export interface ConversationOwner extends Attendance {
+  /** The client id that servers know it by. */
+  readonly upstreamId: string;
+  readonly password: Uint8Array | undefined;
+  readonly client: Occupant | undefined;
+  readonly releases: boolean;
+  readonly failuresMax: number;
+  /** The server has no session: whether we make again what the client takes for granted. */
+  remakes(): boolean;
+  /** Connected. `remade`: the server had no session, and has what there was again. */
+  connected(connack: ConnackPacket, remade: boolean, now: Instant): void;
+  /** The connection broke, and is being made again. */
+  cut(now: Instant): void;
+  /** A try to connect came to nothing, perhaps with a word of the server; there will be another. */
+  missed(connack: ReasonPacket | undefined): void;
+  /** The server refuses this client. */
+  denied(connack: ReasonPacket, now: Instant): void;
+  /** The server has ended the connection, and there will be no other. */
+  dismissed(packet: ReasonPacket, now: Instant): void;
+  /** All that was published has its last answer. */
+  answered(): void;
+}
+
+export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
+  readonly arrivals: Arrivals;
+  readonly exchanges: Exchanges;
+  readonly asks: Asks;
+  readonly handOut: HandOut;
+  readonly #owner: ConversationOwner;
+  readonly #context: UpstreamContext;
+  readonly #ids = new PacketIds();
+  #uplink: Uplink;
+  /** The next CONNECT throws away what the server has. */
+  #clean = false;
+  /** What CONNECT has told the server. */
+  #toldExpiry: Duration = ZERO;
+  #toldWill: Will | undefined = undefined;
+  #toldVersion: 4 | 5 | undefined = undefined;
+  /** The session ends with its connection. */
+  #toldClean = false;
+
+  constructor(context: UpstreamContext, owner: ConversationOwner) {
+    this.#context = context;
+    this.#owner = owner;
+    this.arrivals = new Arrivals(context, this);
+    this.exchanges = new Exchanges(context, this.#ids);
+    this.asks = new Asks(context, owner, () => this.link, this.#ids);
+    this.handOut = new HandOut(context, this);
+    this.#uplink = new Uplink(context, this);
+  }
+
+  get link(): Link | undefined {
+    return this.#uplink.link;
+  }
+
+  get occupant(): Occupant | undefined {
+    return this.#owner.client;
+  }
+
+  get failuresMax(): number {
+    return this.#owner.failuresMax;
+  }
+
+  get releases(): boolean {
+    return this.#owner.releases;
+  }
+
+  get serverName(): string | undefined {
+    return this.#uplink.serverName;
+  }
+
+  get subscribing(): boolean {
+    return this.asks.open;
+  }
+
+  /** Nothing waits here, and nothing is with the device. */
+  get idle(): boolean {
+    return this.arrivals.queued === 0 && this.arrivals.unsettled === 0;
+  }
+
+  get #now(): Instant {
+    return this.#context.clock.now();
+  }
+
+  // ---- from the session
+
+  /** Over a connection of its own, whatever there was before. */
+  begin(cleanStart: boolean, receiveMaximum: number, now: Instant): void {
+    // What is left of an earlier connection is the server's to send again.
+    this.#uplink.detach(now);
+    this.arrivals.clear();
+    this.arrivals.receiveMaximum = receiveMaximum;
+    this.#clean = cleanStart;
+    this.#uplink = new Uplink(this.#context, this);
+    this.#uplink.start(now);
+  }
+
+  /** Connects again after a rest. */
+  resume(now: Instant): void {
+    this.#uplink.start(now);
+  }
+
+  publish(
+    message: Message,
+    asker: PublishAsker,
+    ticket: Ticket,
+    deviceId: number | undefined,
+  ): PublishAnswer | "pending" {
+    const { link } = this;
+    return this.exchanges.publish(message, link, this.#uplink.full, asker, ticket, deviceId, this.#now);
+  }
+
+  /** Says goodbye to the server, which keeps the session for as long as it lives. */
+  bye(reason: ReasonCode, now: Instant): void {
+    const { link } = this;
+    if (link === undefined) this.#uplink.abandon(now);
+    else this.#uplink.stop(reason, this.#farewell(link, now), now);
+  }
+
+  /** Ends without a word: the server finds the client lost. */
+  abandon(now: Instant): void {
+    this.#uplink.abandon(now);
+  }
+
+  /** Another connection is about to take the session. */
+  detach(now: Instant): void {
+    this.#uplink.detach(now);
+    this.arrivals.clear();
+  }
+
+  /** Whether a session of its own outlives the connection at the server. */
+  get stays(): boolean {
+    return !this.#toldClean;
+  }
+
+  /** The server knows no expiry of sessions. */
+  get forgetsNothing(): boolean {
+    return this.#toldVersion === 4;
+  }
+
+  /** The server has this will, and publishes it where the client is lost. */
+  hasTold(will: Will): boolean {
+    return isServersWill(will) && sameWills(will, this.#toldWill);
+  }
+
+  /** Only CONNECT can tell a server of a will: the connection is made anew. */
+  tellWill(will: Will | undefined, now: Instant): void {
+    const { link } = this;
+    if (link === undefined || sameWills(will, this.#toldWill) || this.#toldClean) return;
+    this.#uplink.renew(this.#farewell(link, now), now);
+    this.arrivals.cut();
+    this.handOut.cut();
+  }
+
+  /** How long the session shall stay at the server, where that is not what it was told (MQTT 5 §3.14.2.2.2). */
+  #farewell({ version }: Link, now: Instant): Properties {
+    if (version !== 5) return {};
+    const expiry = Math.max(this.#owner.expiry, this.#expected(now)) as Duration;
+    return expiry === this.#toldExpiry ? {} : { sessionExpiryInterval: expiryInterval(expiry) };
+  }
+
+  #expected(now: Instant): number {
+    const { expectedUntil } = this.#owner;
+    return expectedUntil === undefined ? 0 : between(now, expectedUntil);
+  }
+
+  // ---- CONNECT
+
+  info(): SessionInfo {
+    const { gateway, upstreamId, username, identity } = this.#owner;
+    return {
+      gateway,
+      listener: identity?.listener,
+      clientId: upstreamId,
+      username,
+      address: identity?.peer.address,
+      protocol: undefined,
+    };
+  }
+
+  application(version: 4 | 5, now: Instant): ConnectPacket {
+    const { upstreamId: clientId, expiry: own, will, mountpoint, username, password, durable } = this.#owner;
+    const { options } = this.#context;
+    // A session outlives a broken connection for as long as we try to mend it, whatever its device wants.
+    this.#toldExpiry = Math.max(own, options.linger, this.#expected(now)) as Duration;
+    this.#toldWill = will;
+    this.#toldVersion = version;
+    this.#toldClean = version === 4 && (this.#clean || !durable);
+    const { receiveMaximum } = this.arrivals;
+    const cleanStart = this.#clean || this.#toldClean;
+    const expiry = this.#toldExpiry;
+    return connectPacket(
+      { clientId, cleanStart, expiry, will, mountpoint, username, password, receiveMaximum },
+      options,
+      version,
+    );
+  }
+
+  // ---- the connection comes and goes
+
+  up(link: Link, connack: ConnackPacket, now: Instant): void {
+    const cleaned = this.#clean;
+    this.#clean = false;
+    if (cleaned && link.version === 4 && this.#owner.durable) {
+      // Clean Session 1 also means that the session ends with the connection: it is wiped, and now made to stay.
+      this.#uplink.renew({}, now);
+      return;
+    }
+    this.#grant(connack.properties);
+    const { sessionPresent } = connack;
+    this.exchanges.resume(link, sessionPresent, () => this.#uplink.full, now);
+    const remade = !sessionPresent && this.#owner.remakes();
+    this.asks.resume(link, remade, now);
+    this.#owner.connected(connack, remade, now);
+    this.arrivals.resumed(sessionPresent);
+    this.handOut.look(now);
+    this.#uplink.rearm();
+  }
+
+  /** A server may grant less than was asked for [MQTT-3.2.2-21]. */
+  #grant({ sessionExpiryInterval }: Readonly<Properties>): void {
+    if (sessionExpiryInterval === undefined) return;
+    const granted = expiryDuration(sessionExpiryInterval);
+    const owner = this.#owner;
+    if (granted < this.#toldExpiry) owner.expiry = Math.min(owner.expiry, granted) as Duration;
+  }
+
+  down(_why: string, now: Instant): void {
+    this.arrivals.cut();
+    this.handOut.cut();
+    this.#owner.cut(now);
+  }
+
+  missed(_why: string, connack: ReasonPacket | undefined): void {
+    this.#owner.missed(connack);
+  }
+
+  denied(connack: ReasonPacket, now: Instant): void {
+    this.#owner.denied(connack, now);
+  }
+
+  dismissed(packet: ReasonPacket, now: Instant): void {
+    this.arrivals.cut();
+    this.handOut.cut();
+    this.#owner.dismissed(packet, now);
+  }
+
+  writable(now: Instant): void {
+    const { link } = this;
+    if (link !== undefined) this.exchanges.flush(link, () => this.#uplink.full, now);
+  }
+
+  congested(congested: boolean): void {
+    if (congested) this.#uplink.pauseReading(this.#now);
+    else this.#uplink.resumeReading(this.#now);
+  }
+
+  // ---- packets
+
+  challenged(_auth: ReasonPacket, now: Instant): void {
+    // Nobody has begun an exchange of this kind.
+    this.#uplink.stop(ReasonCode.protocolError, {}, now);
+    this.#owner.denied({ reason: ReasonCode.badAuthenticationMethod, properties: {} }, now);
+  }
+
+  arrived(publish: Arrived, now: Instant): void {
+    const { link } = this;
+    if (link === undefined) return;
+    this.handOut.arrived();
+    const { mountpoint } = this.#owner;
+    const { topic } = publish.message;
+    this.arrivals.arrived(publish, mountpoint === "" ? topic : this.#owner.unmounted(topic), link, now);
+  }
+
+  acknowledged(type: Acknowledgement, packetId: number, answer: ReasonPacket, now: Instant): void {
+    const { link } = this;
+    if (link === undefined) return;
+    if (type === PacketType.PUBREL) {
+      this.arrivals.released(packetId, link, now);
+      return;
+    }
+    this.exchanges.acknowledged(type, packetId, answer, link, now);
+    if (this.exchanges.waiting > 0) this.exchanges.flush(link, () => this.#uplink.full, now);
+    if (this.exchanges.count === 0) this.#owner.answered();
+  }
+
+  subscribed(suback: CodesPacket): void {
+    this.asks.subscribed(suback);
+  }
+
+  unsubscribed(unsuback: CodesPacket): void {
+    this.asks.unsubscribed(unsuback);
+  }
+
+  pinged(): void {
+    this.#uplink.rearm();
+  }
+
+  ponged(now: Instant): void {
+    this.handOut.ponged(now);
+  }
+}

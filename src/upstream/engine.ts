@@ -1,0 +1,265 @@
+/** Sessions at the servers of a cluster: each is a connection of its own, and what a device is told comes from there. */
+import {
+  type DelayedJournal,
+  type DelayedLimits,
+  DelayedMessages,
+  parseDelayedTopic,
+} from "../bus/delayed.ts";
+import { Message } from "../bus/message.ts";
+import type { ClientId, Pending, PublishAnswer, Ticket } from "../contract/answers.ts";
+import type { SubscribeOptions, Will } from "../contract/client.ts";
+import { NO_BYTES } from "../lib/bytes.ts";
+import { after, type Duration, type Instant, milliseconds, ZERO } from "../lib/time.ts";
+import { Aggregate } from "../session/aggregate.ts";
+import type { Attendance } from "../session/attendance.ts";
+import { sessionKey } from "../session/context.ts";
+import type { EngineClient, EngineSession, OpenAnswer, Opening, SessionEngine } from "../session/engine.ts";
+import type { SessionsOptions } from "../session/sessions.ts";
+import { credentialsOf } from "./application.ts";
+import { clientIdBy, type Named } from "./client-id.ts";
+import type { UpstreamContext } from "./context.ts";
+import { Pool } from "./pool.ts";
+import { type SessionHost, UpstreamSession } from "./session.ts";
+import { Visit } from "./visit.ts";
+import { Wiper } from "./wiper.ts";
+
+export interface UpstreamEngineParts {
+  readonly context: UpstreamContext;
+  /** Of this gateway's own connections: no other gateway has it. */
+  readonly name: string;
+  readonly sessions: SessionsOptions & { readonly failuresMax: number; readonly inboundMax: number };
+  readonly delayed: DelayedLimits;
+  readonly journal?: DelayedJournal | undefined;
+}
+
+type Opened = { readonly session: UpstreamSession; readonly known: boolean };
+type Refused = OpenAnswer & { readonly ok: false };
+
+const NO_SESSION: Refused = { ok: false, refusal: "unavailable", reason: "no session to resume" };
+const ANOTHER_USERS: Refused = {
+  ok: false,
+  refusal: "forbidden",
+  reason: "this client id has a session of another user",
+};
+const FULL: Refused = { ok: false, refusal: "quota", reason: "session limit reached" };
+
+export class UpstreamEngine implements SessionEngine, SessionHost {
+  readonly context: UpstreamContext;
+  readonly pool: Pool;
+  readonly delayed: DelayedMessages;
+  mayPublishWill: SessionEngine["mayPublishWill"] = undefined;
+  watcher: SessionEngine["watcher"] = undefined;
+  readonly #sessions = new Map<string, UpstreamSession>();
+  readonly #aggregates = new Map<string, Aggregate>();
+  readonly #options: UpstreamEngineParts["sessions"];
+  readonly #idOf: (named: Named) => string;
+  takenOver = 0;
+
+  constructor({ context, name, sessions, delayed, journal }: UpstreamEngineParts) {
+    this.context = context;
+    this.#options = sessions;
+    this.#idOf = clientIdBy(context.options.clientId);
+    this.pool = new Pool(context, name);
+    const publish = (message: Message): void => {
+      this.pool.publish(message.publisher, message, NOBODY, 0);
+    };
+    this.delayed = new DelayedMessages(context.alarms, delayed, publish, journal);
+  }
+
+  start(): void {
+    this.pool.start(this.context.clock.now());
+  }
+
+  /** Every device finds its session again, at this gateway or another. */
+  stop(): void {
+    for (const session of this.#sessions.values()) session.shutDown();
+    this.pool.stop(this.context.clock.now());
+  }
+
+  get healthy(): boolean {
+    return !this.context.outage.isOver(this.context.options.grace, this.context.clock.now());
+  }
+
+  get failuresMax(): number {
+    return this.#options.failuresMax;
+  }
+
+  get expiryMax(): Duration {
+    return this.#options.expiryMax;
+  }
+
+  get inboundMax(): number {
+    return this.#options.inboundMax;
+  }
+
+  sessions(): IterableIterator<UpstreamSession> {
+    return this.#sessions.values();
+  }
+
+  // ---- SessionEngine
+
+  enter(client: EngineClient, single: boolean): EngineSession {
+    return new Visit(this, client, single);
+  }
+
+  /** The session that goes by this client's id, whichever gateway it came through: for a server it is one. */
+  #of({ gateway, sessionId, username }: EngineClient): UpstreamSession | undefined {
+    return this.#sessions.get(this.#idOf({ gateway, clientId: sessionId, username }));
+  }
+
+  refuses(client: EngineClient): boolean {
+    const session = this.#of(client);
+    if (session === undefined || session.belongsTo(client.proven)) return false;
+    return session.proven !== undefined && this.#options.otherUser === "refuse";
+  }
+
+  aggregate(gateway: string, clientId: ClientId): Aggregate {
+    const key = sessionKey(gateway, clientId);
+    let aggregate = this.#aggregates.get(key);
+    if (aggregate === undefined) {
+      aggregate = new Aggregate(key, clientId);
+      this.#aggregates.set(key, aggregate);
+    }
+    return aggregate;
+  }
+
+  *absent(): Generator<Attendance> {
+    for (const session of this.#sessions.values()) if (session.client === undefined) yield session;
+  }
+
+  grant(attendance: Attendance, filter: string, options: SubscribeOptions): void {
+    (attendance as UpstreamSession).server.asks.want(filter, options, this.context.clock.now());
+  }
+
+  revoke(attendance: Attendance, filter: string): void {
+    (attendance as UpstreamSession).server.asks.unwant(filter, this.context.clock.now());
+  }
+
+  discard(attendance: Attendance): void {
+    (attendance as UpstreamSession).discard();
+  }
+
+  *memos(gateway: string): Generator<{ readonly clientId: ClientId; readonly memo: unknown }> {
+    for (const session of this.#sessions.values()) {
+      if (session.gateway !== gateway || session.memo === undefined) continue;
+      yield { clientId: session.clientId, memo: session.memo };
+    }
+  }
+
+  clearRetained(topic: string): void {
+    const empty = new Message(topic, NO_BYTES, 1, true, this.context.clock.now());
+    this.pool.publish(topic, empty, NOBODY, 0);
+  }
+
+  lastWord(
+    gateway: string,
+    clientId: ClientId,
+    word: Omit<Will, "delay"> | undefined,
+    memo: (memo: unknown) => unknown,
+    said: () => void,
+  ): void {
+    const session = this.#find(gateway, clientId);
+    if (session === undefined || session.client !== undefined) return;
+    session.memo = memo(session.memo);
+    if (word === undefined) {
+      said();
+      return;
+    }
+    const { topic, payload, qos, retain, options } = word;
+    const now = this.context.clock.now();
+    const { properties, expiry } = options;
+    const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
+    const answer = this.publishFor(session, message, said);
+    if (answer === "accepted") said();
+  }
+
+  #find(gateway: string, clientId: ClientId): UpstreamSession | undefined {
+    for (const session of this.#sessions.values()) {
+      if (session.gateway === gateway && session.clientId === clientId) return session;
+    }
+    return undefined;
+  }
+
+  // ---- for visits
+
+  open(client: EngineClient, opening: Opening): Opened | Refused {
+    const { gateway, sessionId, username, proven } = client;
+    const known = this.#of(client);
+    if (opening.kind === "resume" && !this.#resumable(known, client, opening)) return NO_SESSION;
+    if (this.refuses(client)) return ANOTHER_USERS;
+    if (known?.client !== undefined) {
+      this.takenOver++;
+      known.supersede();
+    }
+    const id = this.#idOf({ gateway, clientId: sessionId, username });
+    // Eviction may have ended it, when it was not to outlive its connection.
+    const left = this.#sessions.get(id);
+    if (left !== undefined && !opening.cleanStart && left.gateway === gateway && left.belongsTo(proven)) {
+      return { session: left, known: true };
+    }
+    left?.replace();
+    if (this.#sessions.size >= this.#options.sessions) return FULL;
+    const session = new UpstreamSession(this, gateway, sessionId, id);
+    this.#sessions.set(id, session);
+    return { session, known: false };
+  }
+
+  #resumable(session: UpstreamSession | undefined, { gateway, proven }: EngineClient, { expected }: Opening) {
+    if (session === undefined || session.client !== undefined || session.gateway !== gateway) return false;
+    if (!session.belongsTo(proven)) return false;
+    if (expected === undefined) return true;
+    return (session.expectedUntil ?? ZERO) > this.context.clock.now() && expected(session.memo);
+  }
+
+  publishLater(
+    message: Message,
+    due: Instant,
+    client: EngineClient,
+    ticket: Ticket,
+  ): PublishAnswer | Pending {
+    void client;
+    void ticket;
+    return this.delayed.add(message, due) ? "accepted" : "quota";
+  }
+
+  // ---- SessionHost
+
+  mayPublishWillFor(session: UpstreamSession, will: Will): boolean {
+    return this.mayPublishWill?.(session, will) !== false;
+  }
+
+  ended(session: UpstreamSession): void {
+    if (this.#sessions.get(session.upstreamId) !== session) return;
+    this.#sessions.delete(session.upstreamId);
+    this.watcher?.ended(session);
+  }
+
+  wipe(session: UpstreamSession): void {
+    const { options, clock } = this.context;
+    const credentials = { clientId: session.upstreamId, ...credentialsOf(session, options) };
+    new Wiper(this.context, session.server.info(), credentials).start(clock.now());
+  }
+
+  publishApart(session: UpstreamSession, message: Message): void {
+    this.publishFor(session, message, () => {});
+  }
+
+  /** Over a connection of the gateway itself: its client has none. */
+  publishFor(session: UpstreamSession, message: Message, said: () => void): PublishAnswer | Pending {
+    const delayed = parseDelayedTopic(message.topic);
+    message.publisher = session.key;
+    if (typeof delayed === "object") {
+      const now = this.context.clock.now();
+      const due = after(now, milliseconds(delayed.seconds * 1000));
+      return this.delayed.add(message.withTopic(delayed.topic), due) ? "accepted" : "quota";
+    }
+    const asker = {
+      answered: (_: Ticket, answer: PublishAnswer) => {
+        if (answer === "accepted" || answer === "no-subscribers") said();
+      },
+    };
+    return this.pool.publish(session.clientId, message, asker, 0);
+  }
+}
+
+const NOBODY = { answered: () => {} };

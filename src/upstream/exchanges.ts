@@ -1,0 +1,450 @@
+/**
+ * What one session publishes to its server and has no last answer for (MQTT 5 §4.3, §4.4). It outlives connections to
+ * the server: what was sent on one is sent again on the next.
+ *
+ * A QoS 2 message goes under the device's own packet id, and its PUBREL goes when the device's has come. So device and
+ * server have all that must not be lost, and a gateway that dies between them has lost nothing: whichever gateway the
+ * device repeats itself to, the server knows the message again.
+ */
+import type { Message, QoS } from "../bus/message.ts";
+import type { PublishAnswer, Ticket } from "../contract/answers.ts";
+import { Ring } from "../lib/ring.ts";
+import { type Instant, NEVER } from "../lib/time.ts";
+import { publishHeader } from "../mqtt/codec/encode-publish.ts";
+import { type Acknowledgement, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
+import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
+import type { UpstreamContext } from "./context.ts";
+import type { Link } from "./link.ts";
+import type { PacketIds } from "./packet-ids.ts";
+import { publishAnswerOf } from "./reasons.ts";
+
+/** Who asked, and hears what became of it. */
+export interface PublishAsker {
+  answered(ticket: Ticket, answer: PublishAnswer): void;
+}
+
+interface Exchange {
+  packetId: number;
+  readonly message: Message | undefined;
+  readonly qos: QoS;
+  /** `received`: the server has it, and the device has still to release it. */
+  stage: "waiting" | "sent" | "received" | "released";
+  /** It was sent on some connection. */
+  tried: boolean;
+  /** Its packet id is taken. */
+  identified: boolean;
+  /** The packet id is the device's, and so is the release. */
+  readonly own: boolean;
+  asker: PublishAsker | undefined;
+  readonly ticket: Ticket;
+  /** Place in the order of what `committed` waits for. */
+  sequence: number;
+}
+
+/** An answer that is not coming any more. */
+interface Unheard {
+  readonly asker: PublishAsker;
+  readonly ticket: Ticket;
+}
+
+interface Committing extends Unheard {
+  readonly sequence: number;
+}
+
+export class Exchanges {
+  readonly #context: UpstreamContext;
+  readonly #ids: PacketIds;
+  /** Sent and not done, in order. Made at the first use. */
+  #open: Map<number, Exchange> | undefined = undefined;
+  #waiting: Ring<Exchange> | undefined = undefined;
+  #waitingBytes = 0;
+  #inFlight = 0;
+  #sequence = 0;
+  #committing: Committing[] | undefined = undefined;
+
+  constructor(context: UpstreamContext, ids: PacketIds) {
+    this.#context = context;
+    this.#ids = ids;
+  }
+
+  /** Publishes at QoS 1 and 2 without their last answer, and what waits to be sent. */
+  get count(): number {
+    return (this.#open?.size ?? 0) + this.waiting;
+  }
+
+  get waiting(): number {
+    return this.#waiting?.length ?? 0;
+  }
+
+  get told(): number {
+    return this.#sequence;
+  }
+
+  /** `full`: the transport takes no more. `deviceId`: the device's own packet id, of a QoS 2 message. */
+  publish(
+    message: Message,
+    link: Link | undefined,
+    full: boolean,
+    asker: PublishAsker,
+    ticket: Ticket,
+    deviceId: number | undefined,
+    now: Instant,
+  ): PublishAnswer | "pending" {
+    const ready = link !== undefined && !full && this.waiting === 0;
+    if (link !== undefined && message.retain && !link.limits.retain) return "forbidden";
+    if (message.qos === 0) {
+      if (!ready) return this.#wait(message, 0, undefined, ticket, undefined);
+      if (!link.publish(message, publishHeader(0, message.retain, false), 0, now)) return "too-large";
+      this.#context.counters.published[0].value++;
+      return "accepted";
+    }
+    const qos = this.#level(message.qos, link);
+    if (qos === 0) {
+      // The server has no acknowledgement to give: that it was sent is all that will ever be known.
+      const answer = this.publish(message.at(0), link, full, asker, ticket, undefined, now);
+      return answer === "pending" ? "accepted" : answer;
+    }
+    if (!ready || this.#inFlight >= link.limits.receiveMaximum) {
+      return this.#wait(message, qos, asker, ticket, qos === 2 ? deviceId : undefined);
+    }
+    const exchange = this.#exchange(message.kept(), qos, asker, ticket, qos === 2 ? deviceId : undefined);
+    if (!this.#identify(exchange)) return this.#enqueue(exchange);
+    if (this.#send(exchange, link, now)) return "pending";
+    this.#close(exchange);
+    return "too-large";
+  }
+
+  #level(qos: QoS, link: Link | undefined): QoS {
+    const most = link?.limits.maximumQoS ?? 2;
+    if (qos <= most) return qos;
+    this.#context.counters.lowered.value++;
+    return most;
+  }
+
+  #exchange(
+    message: Message | undefined,
+    qos: QoS,
+    asker: PublishAsker | undefined,
+    ticket: Ticket,
+    deviceId: number | undefined,
+  ): Exchange {
+    const own = deviceId !== undefined;
+    const packetId = deviceId ?? 0;
+    const sequence = ++this.#sequence;
+    return {
+      packetId,
+      message,
+      qos,
+      stage: "waiting",
+      tried: false,
+      identified: false,
+      own,
+      asker,
+      ticket,
+      sequence,
+    };
+  }
+
+  #wait(
+    message: Message,
+    qos: QoS,
+    asker: PublishAsker | undefined,
+    ticket: Ticket,
+    deviceId: number | undefined,
+  ): PublishAnswer | "pending" {
+    const { messages, bytes } = this.#context.options.buffer;
+    if (this.waiting >= messages || this.#waitingBytes + message.weight > bytes) {
+      const { droppedQos0, refused } = this.#context.counters;
+      (qos === 0 ? droppedQos0 : refused).value++;
+      return qos === 0 ? "accepted" : "congested";
+    }
+    const answer = this.#enqueue(this.#exchange(message.kept(), qos, asker, ticket, deviceId));
+    return qos === 0 ? "accepted" : answer;
+  }
+
+  #enqueue(exchange: Exchange): "pending" {
+    this.#waiting ??= new Ring();
+    this.#waiting.push(exchange);
+    this.#waitingBytes += exchange.message?.weight ?? 0;
+    return "pending";
+  }
+
+  /** False while its packet id is in use. */
+  #identify(exchange: Exchange): boolean {
+    if (exchange.identified) return true;
+    if (exchange.own) {
+      exchange.identified = this.#ids.claim(exchange.packetId);
+      return exchange.identified;
+    }
+    const id = this.#ids.take();
+    if (id === undefined) return false;
+    exchange.packetId = id;
+    exchange.identified = true;
+    return true;
+  }
+
+  /** False when it is too large for the server. */
+  #send(exchange: Exchange, link: Link, now: Instant): boolean {
+    const { qos, packetId, tried } = exchange;
+    const message = exchange.message as Message;
+    if (!link.publish(message, publishHeader(qos, message.retain, tried), packetId, now)) return false;
+    exchange.stage = "sent";
+    exchange.tried = true;
+    this.#inFlight++;
+    this.#open ??= new Map();
+    this.#open.set(packetId, exchange);
+    this.#context.counters.published[qos].value++;
+    return true;
+  }
+
+  /** Sends what waits, as far as the server and the transport take it. */
+  flush(link: Link, full: () => boolean, now: Instant): void {
+    const waiting = this.#waiting;
+    while (waiting !== undefined && !full()) {
+      const next = waiting.peek();
+      if (next === undefined || !this.#mayGo(next, link)) return;
+      waiting.shift();
+      this.#waitingBytes -= next.message?.weight ?? 0;
+      this.#sendLate(next, link, now);
+    }
+  }
+
+  #mayGo(exchange: Exchange, link: Link): boolean {
+    if (exchange.qos === 0) return true;
+    if (this.#inFlight >= link.limits.receiveMaximum) return false;
+    return this.#identify(exchange);
+  }
+
+  #sendLate(exchange: Exchange, link: Link, now: Instant): void {
+    const message = exchange.message as Message;
+    if (message.expiresAt !== NEVER && message.expiresAt <= now) {
+      this.#context.counters.expired.value++;
+      this.#settle(exchange, "accepted");
+    } else if (message.retain && !link.limits.retain) {
+      this.#settle(exchange, "forbidden");
+    } else if (exchange.qos === 0) {
+      if (link.publish(message, publishHeader(0, message.retain, false), 0, now)) {
+        this.#context.counters.published[0].value++;
+      }
+    } else if (!this.#send(exchange, link, now)) {
+      this.#settle(exchange, "too-large");
+    }
+  }
+
+  // ---- answers
+
+  acknowledged(
+    type: Acknowledgement,
+    packetId: number,
+    answer: ReasonPacket,
+    link: Link,
+    now: Instant,
+  ): void {
+    const exchange = this.#open?.get(packetId);
+    const { reason } = answer;
+    if (type === PacketType.PUBACK) {
+      // There are servers that answer a QoS 2 message so: it is theirs, and there will be no more.
+      if (exchange?.stage === "sent") this.#settle(exchange, publishAnswerOf(reason));
+    } else if (type === PacketType.PUBREC) {
+      this.#received(exchange, packetId, reason, link, now);
+    } else if (type === PacketType.PUBCOMP && exchange?.stage === "released") {
+      this.#settle(exchange, "accepted");
+    }
+  }
+
+  #received(
+    exchange: Exchange | undefined,
+    packetId: number,
+    reason: ReasonCode,
+    link: Link,
+    now: Instant,
+  ): void {
+    if (exchange === undefined || exchange.qos !== 2) {
+      if (!isFailure(reason)) {
+        link.acknowledge(PacketType.PUBREL, packetId, now, ReasonCode.packetIdentifierNotFound);
+      }
+    } else if (isFailure(reason)) {
+      this.#settle(exchange, publishAnswerOf(reason));
+    } else if (exchange.stage === "released") {
+      link.acknowledge(PacketType.PUBREL, packetId, now);
+    } else if (exchange.stage === "sent") {
+      exchange.stage = exchange.own ? "received" : "released";
+      if (!exchange.own) link.acknowledge(PacketType.PUBREL, packetId, now);
+      this.#answer(exchange, publishAnswerOf(reason));
+      this.#commit();
+    }
+  }
+
+  /** The device's PUBREL. Also one that we know nothing of: what came before it went through another gateway. */
+  release(packetId: number, known: boolean, link: Link | undefined, now: Instant): void {
+    let exchange = this.#open?.get(packetId);
+    if (exchange === undefined) {
+      // Of what was refused, or is done without a release, a server expects none.
+      if (known || !this.#ids.claim(packetId)) return;
+      exchange = this.#exchange(undefined, 2, undefined, 0, packetId);
+      exchange.identified = true;
+      this.#inFlight++;
+    } else if (exchange.stage !== "received" || !exchange.own) {
+      return;
+    }
+    exchange.stage = "released";
+    exchange.sequence = ++this.#sequence;
+    this.#open ??= new Map();
+    this.#open.delete(packetId);
+    this.#open.set(packetId, exchange);
+    link?.acknowledge(PacketType.PUBREL, packetId, now);
+  }
+
+  #settle(exchange: Exchange, answer: PublishAnswer): void {
+    this.#close(exchange);
+    this.#answer(exchange, answer);
+    this.#commit();
+  }
+
+  #close(exchange: Exchange): void {
+    const { packetId } = exchange;
+    if (this.#open?.get(packetId) === exchange) {
+      this.#open.delete(packetId);
+      this.#inFlight--;
+    }
+    if (exchange.identified) this.#ids.free(packetId);
+    exchange.identified = false;
+  }
+
+  #answer(exchange: Exchange, answer: PublishAnswer): void {
+    const { asker, ticket } = exchange;
+    exchange.asker = undefined;
+    asker?.answered(ticket, answer);
+  }
+
+  // ---- what the device's own acknowledgements wait for
+
+  /** Whether the server has answered all of the device's QoS 2 messages and releases so far. */
+  committed(asker: PublishAsker, ticket: Ticket, since: number): "accepted" | "pending" {
+    if (since === this.#sequence || this.#oldest() > this.#sequence) return "accepted";
+    this.#committing ??= [];
+    this.#committing.push({ asker, ticket, sequence: this.#sequence });
+    return "pending";
+  }
+
+  #oldest(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const exchange of this.#open?.values() ?? []) {
+      if (exchange.own && exchange.stage !== "received") oldest = Math.min(oldest, exchange.sequence);
+    }
+    for (const exchange of this.#waiting ?? []) {
+      if (exchange.own) oldest = Math.min(oldest, exchange.sequence);
+    }
+    return oldest;
+  }
+
+  #commit(): void {
+    const committing = this.#committing;
+    if (committing === undefined) return;
+    const oldest = this.#oldest();
+    while (committing.length > 0 && (committing[0] as Committing).sequence < oldest) {
+      const { asker, ticket } = committing.shift() as Committing;
+      asker.answered(ticket, "accepted");
+    }
+    if (committing.length === 0) this.#committing = undefined;
+  }
+
+  // ---- connections come and go
+
+  /** A new connection. What was sent goes again first, in its order [MQTT-4.4.0-1], [MQTT-4.6.0-1]. */
+  resume(link: Link, sessionPresent: boolean, full: () => boolean, now: Instant): void {
+    const open = [...(this.#open?.values() ?? [])];
+    this.#open = undefined;
+    this.#inFlight = 0;
+    const later: Exchange[] = [];
+    for (const exchange of open) {
+      if (exchange.stage === "sent") {
+        if (this.#inFlight < link.limits.receiveMaximum) this.#again(exchange, link, sessionPresent, now);
+        else later.push(exchange);
+      } else if (exchange.stage === "released" && !sessionPresent) {
+        this.#ids.free(exchange.packetId);
+      } else {
+        this.#keep(exchange, link, now);
+      }
+    }
+    for (const exchange of later.reverse()) this.#putBack(exchange, sessionPresent);
+    this.flush(link, full, now);
+    this.#commit();
+  }
+
+  #again(exchange: Exchange, link: Link, sessionPresent: boolean, now: Instant): void {
+    this.#context.counters.resent.value++;
+    // A server that has no session knows nothing of it: it is a new message there.
+    exchange.tried = sessionPresent;
+    if (!this.#send(exchange, link, now)) this.#settle(exchange, "too-large");
+  }
+
+  #keep(exchange: Exchange, link: Link, now: Instant): void {
+    this.#inFlight++;
+    this.#open ??= new Map();
+    this.#open.set(exchange.packetId, exchange);
+    if (exchange.stage === "released") link.acknowledge(PacketType.PUBREL, exchange.packetId, now);
+  }
+
+  #putBack(exchange: Exchange, sessionPresent: boolean): void {
+    exchange.stage = "waiting";
+    exchange.tried = sessionPresent;
+    this.#waiting ??= new Ring();
+    this.#waiting.unshift(exchange);
+    this.#waitingBytes += exchange.message?.weight ?? 0;
+  }
+
+  /**
+   * Nobody waits any longer for a server: all that has no answer is refused, but for QoS 2 messages that a server may
+   * have, of which nobody can say anything before it is back.
+   */
+  giveUp(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#waitingBytes = 0;
+    for (const exchange of waiting ?? []) {
+      if (exchange.identified) this.#ids.free(exchange.packetId);
+      if (exchange.asker !== undefined) this.#context.counters.refused.value++;
+      this.#answer(exchange, "unavailable");
+    }
+    for (const exchange of [...(this.#open?.values() ?? [])]) {
+      if (exchange.qos === 1) this.#settle(exchange, "unavailable");
+    }
+  }
+
+  /** The client has left, and the connection stays: what it asked for goes on, and it hears no more of it. */
+  disown(): (() => void)[] {
+    const unheard: Unheard[] = [...(this.#committing ?? [])];
+    this.#committing = undefined;
+    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+      const { asker, ticket } = exchange;
+      if (asker !== undefined) unheard.push({ asker, ticket });
+      exchange.asker = undefined;
+    }
+    return unheard.map(
+      ({ asker, ticket }) =>
+        () =>
+          asker.answered(ticket, "unavailable"),
+    );
+  }
+
+  /** The client has left for good: what it did not hear of it will ask again. */
+  clear(): (() => void)[] {
+    const tell = this.disown();
+    this.#open = undefined;
+    this.#waiting = undefined;
+    this.#waitingBytes = 0;
+    this.#inFlight = 0;
+    this.#ids.clear();
+    return tell;
+  }
+
+  /** The device's own packet ids that no server has answered: what comes under them has still to go there. */
+  unreceived(): number[] {
+    const ids: number[] = [];
+    for (const { own, stage, packetId } of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+      if (own && (stage === "waiting" || stage === "sent")) ids.push(packetId);
+    }
+    return ids;
+  }
+}

@@ -1,0 +1,47 @@
+import type { Message } from "../bus/message.ts";
+import type { PublishAnswer, RetainedAnswer, Ticket } from "../contract/answers.ts";
+import type { Instant } from "../lib/time.ts";
+import type { UpstreamContext } from "./context.ts";
+import type { PublishAsker } from "./exchanges.ts";
+import { hashOf } from "./hash.ts";
+import { ServiceConnection } from "./service-connection.ts";
+
+/** The connections of the gateway itself. A device is always served by the same one, so that its order holds. */
+export class Pool {
+  readonly connections: readonly ServiceConnection[];
+
+  /** `name`: no other gateway has it. */
+  constructor(context: UpstreamContext, name: string) {
+    const { connections } = context.options.pool;
+    this.connections = Array.from(
+      { length: connections },
+      (_, index) => new ServiceConnection(context, `${name}-${index + 1}`),
+    );
+  }
+
+  /** One is always there: it tells whether the cluster is. */
+  start(now: Instant): void {
+    this.connections[0]?.start(now);
+  }
+
+  stop(now: Instant): void {
+    for (const connection of this.connections) connection.stop(now);
+  }
+
+  publish(device: string, message: Message, asker: PublishAsker, ticket: Ticket): PublishAnswer | "pending" {
+    return this.#of(device).publish(message, asker, ticket);
+  }
+
+  lookUp(
+    device: string,
+    filter: string,
+    limit: number,
+    answer: (found: RetainedAnswer) => void,
+  ): RetainedAnswer | "pending" {
+    return this.#of(device).lookUp(filter, limit, answer);
+  }
+
+  #of(device: string): ServiceConnection {
+    return this.connections[hashOf(device) % this.connections.length] as ServiceConnection;
+  }
+}

@@ -1,0 +1,214 @@
+import type { Message, QoS } from "../bus/message.ts";
+import type {
+  Pending,
+  PublishAnswer,
+  RetainedAnswer,
+  SubscribeAnswer,
+  Ticket,
+  UnsubscribeAnswer,
+  WillAnswer,
+} from "../contract/answers.ts";
+import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import type { Duration, Instant } from "../lib/time.ts";
+import { sessionKey } from "../session/context.ts";
+import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening } from "../session/engine.ts";
+import type { Departure } from "../session/sessions.ts";
+import type { UpstreamEngine } from "./engine.ts";
+import type { UpstreamSession } from "./session.ts";
+
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
+
+/** One client's way to its session; without one it publishes and reads over the connections of the gateway itself. */
+export class Visit implements EngineSession {
+  readonly #engine: UpstreamEngine;
+  readonly #client: EngineClient;
+  readonly #single: boolean;
+  #session: UpstreamSession | undefined = undefined;
+  readonly publisher: string;
+  /** The packet id under which the next QoS 2 message came. */
+  #inbound: number | undefined = undefined;
+
+  constructor(engine: UpstreamEngine, client: EngineClient, single: boolean) {
+    this.#engine = engine;
+    this.#client = client;
+    this.#single = single;
+    this.publisher = client.aggregate?.key ?? sessionKey(client.gateway, client.sessionId);
+  }
+
+  // ---- coming and going
+
+  open(opening: Opening, ticket: Ticket): OpenAnswer | Pending {
+    const opened = this.#engine.open(this.#client, opening);
+    if ("refusal" in opened) return opened;
+    this.#session = opened.session;
+    return opened.session.enter(this.#client, opening, ticket, opened.known);
+  }
+
+  leave(how: Departure): void {
+    const session = this.#session;
+    if (session?.client === this.#client) session.leave(how);
+  }
+
+  // ---- asks
+
+  publish(message: Message, ticket: Ticket): PublishAnswer | Pending {
+    const inbound = this.#inbound;
+    this.#inbound = undefined;
+    message.publisher = this.publisher;
+    const session = this.#session;
+    if (session === undefined) {
+      if (!this.#single) return "unavailable";
+      return this.#engine.pool.publish(this.#client.sessionId, message, this.#client, ticket);
+    }
+    return session.publish(message, this.#client, ticket, message.qos === 2 ? inbound : undefined);
+  }
+
+  publishLater(message: Message, due: Instant, ticket: Ticket): PublishAnswer | Pending {
+    this.#inbound = undefined;
+    message.publisher = this.publisher;
+    return this.#engine.publishLater(message, due, this.#client, ticket);
+  }
+
+  subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
+    return this.#session?.subscribe(filter, options, this.#client, ticket) ?? "forbidden";
+  }
+
+  unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+    return this.#session?.unsubscribe(filter, this.#client, ticket) ?? "no-subscription";
+  }
+
+  retained(filter: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
+    const { mountpoint, sessionId } = this.#client;
+    return this.#engine.pool.lookUp(sessionId, mountpoint + filter, limit, (found) => {
+      this.#client.found(ticket, typeof found === "string" ? found : unmounted(found, mountpoint));
+    });
+  }
+
+  setWill(will: Will | undefined): WillAnswer {
+    const session = this.#session;
+    if (session === undefined) return "unavailable";
+    session.setWill(will);
+    return "accepted";
+  }
+
+  get told(): number {
+    return this.#session?.server.exchanges.told ?? 0;
+  }
+
+  committed(ticket: Ticket, since: number): "accepted" | Pending {
+    return this.#session?.server.exchanges.committed(this.#client, ticket, since) ?? "accepted";
+  }
+
+  // ---- what is known here
+
+  get attendance(): UpstreamSession | undefined {
+    return this.#session;
+  }
+
+  get expiry(): Duration | undefined {
+    return this.#session?.expiry;
+  }
+
+  setExpiry(expiry: Duration): void {
+    const session = this.#session;
+    if (session !== undefined) session.expiry = Math.min(expiry, this.#engine.expiryMax) as Duration;
+  }
+
+  get expectedUntil(): Instant | undefined {
+    return this.#session?.expectedUntil;
+  }
+
+  expectUntil(until: Instant | undefined): void {
+    if (this.#session !== undefined) this.#session.expectedUntil = until;
+  }
+
+  get subscriptions(): ReadonlyMap<string, SubscribeOptions> {
+    return this.#session?.subscriptions ?? NO_SUBSCRIPTIONS;
+  }
+
+  get memo(): unknown {
+    return this.#session?.memo;
+  }
+
+  remember(memo: unknown): void {
+    if (this.#session !== undefined) this.#session.memo = memo;
+  }
+
+  acceptInbound(packetId: number): Receipt {
+    const session = this.#session;
+    if (session === undefined) return "full";
+    const receipt = session.takeInbound(packetId, this.#engine.inboundMax);
+    this.#inbound = receipt === "new" ? packetId : undefined;
+    return receipt;
+  }
+
+  get inboundLeft(): number {
+    const session = this.#session;
+    if (session === undefined) return 0;
+    const server = session.server.link?.limits.receiveMaximum ?? Number.POSITIVE_INFINITY;
+    return Math.min(server, Math.max(0, this.#engine.inboundMax - session.inboundCount));
+  }
+
+  releaseInbound(packetId: number): boolean {
+    const session = this.#session;
+    if (session === undefined) return false;
+    const known = session.dropInbound(packetId);
+    session.release(packetId, known);
+    return known;
+  }
+
+  // ---- deliveries
+
+  credit(window: number): void {
+    this.#session?.server.arrivals.credit(window);
+  }
+
+  settle(id: DeliveryId, outcome: Outcome): void {
+    const session = this.#session;
+    session?.server.arrivals.settle(id, outcome);
+    session?.server.handOut.look(this.#engine.context.clock.now());
+  }
+
+  received(id: DeliveryId): "accepted" | Pending {
+    return this.#session?.server.arrivals.received(id) ?? "accepted";
+  }
+
+  failed(at: DeliveryId | undefined): GivenUp | undefined {
+    return this.#session?.server.arrivals.failed(at);
+  }
+
+  flush(): void {
+    this.#session?.server.arrivals.flush();
+  }
+
+  get queued(): number {
+    return this.#session?.server.arrivals.queued ?? 0;
+  }
+
+  get unsettled(): number {
+    return this.#session?.server.arrivals.unsettled ?? 0;
+  }
+
+  unsettledQos(id: DeliveryId): QoS | undefined {
+    return this.#session?.server.arrivals.unsettledQos(id);
+  }
+
+  get uncounted(): number {
+    return this.#engine.context.options.flushMax;
+  }
+
+  handedOut(ticket: Ticket): "accepted" | Pending {
+    const now = this.#engine.context.clock.now();
+    return this.#session?.server.handOut.ask(this.#client, ticket, now) ?? "accepted";
+  }
+
+  rest(until: Instant | undefined): void {
+    this.#session?.rest(until);
+  }
+}
+
+function unmounted(found: readonly Message[], mountpoint: string): readonly Message[] {
+  if (mountpoint === "") return found;
+  return found.map((message) => message.withTopic(message.topic.slice(mountpoint.length)));
+}

@@ -1,0 +1,40 @@
+import type { Deadlines } from "#core/drive/deadlines.ts";
+import { days } from "#core/lib/time.ts";
+import type { EmbeddedEngine } from "#core/session/embedded-engine.ts";
+import type { SessionEngine } from "#core/session/engine.ts";
+import { LateEngine } from "./late-engine.ts";
+import { mulberry32 } from "./random.ts";
+import { onlyServer, upstreamContext, upstreamEngine, VirtualBroker } from "./upstream-world.ts";
+import { permissive, SESSION, type World, type WorldOptions } from "./world.ts";
+
+/** The brokers behind worlds, in the runs whose gateways have one. */
+export const brokers = new WeakMap<World, VirtualBroker>();
+
+/** The engine that the tests of this run are about: the embedded one, or one that stands before it. */
+export function engineOfRun(
+  embedded: EmbeddedEngine,
+  deadlines: Deadlines,
+  world: World,
+  options: WorldOptions,
+): SessionEngine {
+  const { seed = 1, expiryMax = days(3650), sessions = 1_000_000, otherUser = "refuse" } = options;
+  const defer = (run: () => void) => world.defer(run);
+  switch (process.env["ISTHMUS_TEST_ENGINE"]) {
+    case "late":
+      return new LateEngine(embedded, mulberry32(seed), defer);
+    case "upstream": {
+      const { failuresMax, inboundMax } = { ...SESSION, ...options.session };
+      const now = () => world.now;
+      const policy = permissive("mqtt");
+      const surroundings = { deadlines, random: mulberry32(seed), now, defer, embedded, policy };
+      const broker = new VirtualBroker(surroundings);
+      brokers.set(world, broker);
+      const tick = () => world.core.tick();
+      const context = upstreamContext(surroundings, onlyServer(broker.server), tick);
+      const limits = { expiryMax, sessions, replayMax: 0, otherUser, failuresMax, inboundMax };
+      return upstreamEngine(context, limits);
+    }
+    default:
+      return embedded;
+  }
+}
