@@ -12,7 +12,9 @@ const Retained = Type.Object({
   qos: Type.Integer(),
   publishedAt: time("When it was published."),
   expiresAt: Type.Optional(time("When it ends.")),
-  from: Type.String({ description: "Who published it, as <gateway>:<client id>; empty for the node itself." }),
+  from: Type.String({
+    description: "Who published it, as <gateway>:<client id>; empty for the node itself.",
+  }),
   payload: Type.Optional(Type.String()),
   encoding: Type.Optional(Type.String({ description: "text or base64." })),
   contentType: Type.Optional(Type.String()),
