@@ -7,7 +7,9 @@ import { requestChecker } from "./check-request.ts";
 import { SentEvents } from "./event-stream.ts";
 import type { ApiPorts } from "./ports.ts";
 import { PROBLEM_JSON, type Problem, Refused } from "./problem.ts";
-import { Answer, type Asked, Download, isAudited, Live, type Route } from "./route.ts";
+import { Answer, type Asked, Download, isAudited, type Live, type Route } from "./route.ts";
+
+const EVENT_STREAM = "text/event-stream";
 
 export const API_PREFIX = "/api/v1";
 
@@ -23,31 +25,33 @@ export interface ServeParts {
 /** Live streams that are open, and how many may be: together, and for one who asks. */
 export class Streams {
   readonly #max: number;
-  readonly #open = new Map<SentEvents, string>();
+  /** Places by who has them: taken before anything is made for a stream. */
+  readonly #taken = new Map<object, string>();
+  readonly #open = new Set<SentEvents>();
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  get open(): number {
-    return this.#open.size;
-  }
-
-  /** Throws `Refused` when there is no room. */
-  mayOpen(by: string): void {
+  /** Throws `Refused` when there is no room; returns what gives the place back. */
+  take(by: string): () => void {
     let own = 0;
-    for (const other of this.#open.values()) if (other === by) own++;
-    if (this.#open.size < this.#max && own < Math.max(1, Math.floor(this.#max / 2))) return;
+    for (const other of this.#taken.values()) if (other === by) own++;
+    if (this.#taken.size < this.#max && own < Math.max(1, Math.floor(this.#max / 2))) {
+      const place = {};
+      this.#taken.set(place, by);
+      return () => this.#taken.delete(place);
+    }
     throw new Refused(
       "too-many-requests",
-      `${this.#open.size} event streams are open, ${own} of them yours, and api.streams allows ${this.#max} and half of that`,
+      `${this.#taken.size} event streams are open, ${own} of them yours, and api.streams allows ${this.#max} and half of that`,
       {},
       { "retry-after": "10" },
     );
   }
 
-  opened(stream: SentEvents, by: string): void {
-    this.#open.set(stream, by);
+  opened(stream: SentEvents): void {
+    this.#open.add(stream);
   }
 
   ended(stream: SentEvents): void {
@@ -55,7 +59,7 @@ export class Streams {
   }
 
   closeAll(): void {
-    for (const stream of [...this.#open.keys()]) stream.close();
+    for (const stream of [...this.#open]) stream.close();
   }
 }
 
@@ -121,7 +125,14 @@ export function serveRoute(server: FastifyInstance, route: Route, parts: ServePa
         ports,
         changed: (change) => void Object.assign(noted, change),
       };
-      return answer(route, await route.handle(asked), request, reply, parts);
+      if (route.answerType !== EVENT_STREAM) return answer(route, await route.handle(asked), reply);
+      const leave = parts.streams.take(`${asked.who.name} ${request.ip}`);
+      try {
+        return live((await route.handle(asked)) as Live, leave, request, reply, parts);
+      } catch (error) {
+        leave();
+        throw error;
+      }
     },
     onResponse: async (request, reply) => {
       const noted = judged.get(request);
@@ -143,14 +154,7 @@ export function serveRoute(server: FastifyInstance, route: Route, parts: ServePa
   });
 }
 
-function answer(
-  route: Route,
-  found: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  parts: ServeParts,
-): unknown {
-  if (found instanceof Live) return live(found, request, reply, parts);
+function answer(route: Route, found: unknown, reply: FastifyReply): unknown {
   if (found instanceof Download) {
     reply.type(found.contentType);
     if (found.fileName !== undefined) {
@@ -171,33 +175,40 @@ function answer(
   return reply.send(found);
 }
 
-function live(found: Live, request: FastifyRequest, reply: FastifyReply, parts: ServeParts): FastifyReply {
-  const { streams, access } = parts;
-  const by = `${access.identify(callerOf(request)).name} ${request.ip}`;
-  streams.mayOpen(by);
+/** `leave` gives the stream's place back. */
+function live(
+  found: Live,
+  leave: () => void,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { streams, renew }: ServeParts,
+): FastifyReply {
   const headers = reply.getHeaders() as Record<string, string>;
   reply.hijack();
   const { raw } = reply;
   raw.writeHead(200, {
     ...headers,
-    "content-type": "text/event-stream",
+    "content-type": EVENT_STREAM,
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   });
   const lastSeen = request.headers["last-event-id"];
   const stream = new SentEvents(raw, typeof lastSeen === "string" ? lastSeen : undefined, () =>
-    parts.renew(request),
+    renew(request),
   );
-  streams.opened(stream, by);
+  streams.opened(stream);
   let stop: (() => void) | undefined;
   const end = (): void => {
     stream.ended();
     streams.ended(stream);
+    leave();
     stop?.();
     stop = undefined;
   };
   raw.on("close", end);
   raw.on("error", end);
   stop = found.begin(stream);
+  // Who has gone while its stream was made is not heard going any more.
+  if (raw.closed || raw.destroyed) end();
   return reply;
 }
