@@ -16,6 +16,7 @@ import type { Composition } from "./compose.ts";
 import { locate } from "./config/installation.ts";
 import { effectiveTls } from "./config/listeners.ts";
 import type { Config } from "./config/schema.ts";
+import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
@@ -96,6 +97,10 @@ export function administer(
       retained: retainedOf(running),
       messages: messagesOf(running),
       bans: bansOf(running),
+      upstream:
+        running.upstream === undefined
+          ? undefined
+          : new KeptRoutes(running.upstream.servers, running.kept?.store),
       topics: { walk: (topic) => running.bus.subscribed(topic) },
       operator: running.operator,
       sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
@@ -185,7 +190,7 @@ function healthOf(
       : check("store", false, kept?.store.failure?.message ?? "it cannot write");
   /** Where sessions are at a cluster. */
   const cluster = (): ReadyCheck =>
-    upstream?.healthy !== false
+    upstream?.engine.healthy !== false
       ? { name: "upstream", ok: true }
       : check("upstream", false, "no server of the cluster lets anybody in");
   const files = (): ReadyCheck =>

@@ -38,8 +38,7 @@ import { Restoration, type Restored } from "./session/restore.ts";
 import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
 import type { OpenedStore } from "./store/open.ts";
-import type { UpstreamEngine } from "./upstream/engine.ts";
-import { openUpstream } from "./upstream-servers.ts";
+import { openUpstream, type Upstream } from "./upstream-servers.ts";
 
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
@@ -61,7 +60,7 @@ export interface Composition extends CoreParts {
   readonly metrics: Metrics;
   readonly kept: OpenedStore | undefined;
   /** Where sessions are, if they are at the servers of a cluster. */
-  readonly upstream: UpstreamEngine | undefined;
+  readonly upstream: Upstream | undefined;
   readonly operator: Operator;
   readonly events: Required<CoreEvents>[];
   readonly refusals: Refusals;
@@ -92,7 +91,7 @@ export function compose(
   const policy = policyOf(prepared.settings, clock, kept);
   const events: Required<CoreEvents>[] = [];
   let journal: DurableState | undefined;
-  let upstream: UpstreamEngine | undefined;
+  let upstream: Upstream | undefined;
   const notes = noteBook(log, metrics);
   const refusals = new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS));
   const parts = buildCore(config, {
@@ -104,7 +103,7 @@ export function compose(
     note: (now, gateway, note, about) => notes.write(gateway, note, now, about),
     refused: (now, to, refused) => refusals.note(to, refused, now),
     events: toAll(events),
-    healthy: () => kept?.store.failure === undefined && upstream?.healthy !== false,
+    healthy: () => kept?.store.failure === undefined && upstream?.engine.healthy !== false,
     readFile: (path) => readFileSync(locate(path)),
     listFiles: (folder) => readdirSync(locate(folder)).sort(),
     shelf: shelvesOf(kept?.store),
@@ -117,7 +116,7 @@ export function compose(
     engine(embedded, around) {
       if (config.bus.engine === "embedded") return embedded;
       upstream = openUpstream(config, around, metrics);
-      return upstream;
+      return upstream.engine;
     },
   });
   const { core, deadlines, bus, sessions, doors, gateways, judgement } = parts;
@@ -129,7 +128,7 @@ export function compose(
     defer: setImmediate,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
-  upstream?.start();
+  upstream?.engine.start();
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
       new Restoration(kept.store, journal!, sessions, bus, clock, sessions.context, progress);

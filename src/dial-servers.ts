@@ -1,5 +1,6 @@
 /** Gives the servers of `src/upstream/servers` their connections: sockets, names, certificates. */
 import { lookup } from "node:dns";
+import type { Duration } from "./lib/time.ts";
 import { Dialler } from "./net/dial.ts";
 import type { DialOptions, DialTlsOptions } from "./net/transport.ts";
 import type { Dial, Place } from "./upstream/servers/member.ts";
@@ -9,17 +10,21 @@ import type { GroupSettings, ServerTls } from "./upstream/servers/settings.ts";
 const PORTS: Readonly<Record<DialOptions["transport"], number>> = { tcp: 1883, tls: 8883, ws: 80, wss: 443 };
 
 /** What waits to be written to a server before its session is told to wait, in bytes. */
-const HIGH_WATER_MARK = 65_536;
-/** A server gets so long to take what is left when a session ends, in milliseconds. */
-const LINGER = 2_000;
+const HIGH_WATER_MARK = 1_048_576;
 
-/** Largest packet that may come over a WebSocket in one message, in bytes. */
-const MESSAGE_SIZE_MAX = 268_435_460;
+/** What all connections to servers have in common. */
+export interface Dialled {
+  /** Largest packet that a server may send. */
+  readonly packetSize: number;
+  /** How long a server may take for what is left when a session ends. */
+  readonly pingTimeout: Duration;
+}
 
 /** Where an operator's URL leads. */
 export function dialOptions(
   { url, address, settings }: Place,
   group: GroupSettings,
+  { packetSize, pingTimeout }: Dialled,
   localAddress?: string,
 ): DialOptions {
   const { protocol, port, pathname, search } = new URL(url);
@@ -34,16 +39,16 @@ export function dialOptions(
     localAddress,
     timeout: group.connectTimeout,
     highWaterMark: HIGH_WATER_MARK,
-    linger: LINGER as DialOptions["linger"],
+    linger: pingTimeout,
     noDelay: true,
     tls: secure
       ? tlsOptions(group.tls, address === undefined ? undefined : hostOf(new URL(settings.url)))
       : undefined,
     websocket: web
       ? {
-          path: (pathname === "" ? "/" : pathname) + search,
+          path: (pathname === "" || pathname === "/" ? "/mqtt" : pathname) + search,
           subprotocols: ["mqtt"],
-          messageSizeMax: MESSAGE_SIZE_MAX,
+          messageSizeMax: packetSize,
         }
       : undefined,
   };
@@ -67,15 +72,17 @@ function tlsOptions(tls: ServerTls | undefined, name: string | undefined): DialT
 }
 
 /** Connections come from the group's local addresses in turn: the ports of one do not reach for all. */
-export const dialServer: ServersHost["dial"] = (place, group): Dial => {
-  const from = group.localAddresses.length === 0 ? [undefined] : group.localAddresses;
-  const diallers = from.map((localAddress) => new Dialler(dialOptions(place, group, localAddress)));
-  let next = 0;
-  return (connected, failed) => {
-    const dialler = diallers[next++ % diallers.length] as Dialler;
-    return dialler.dial(connected, failed);
+export const serverDialler =
+  (shared: Dialled): ServersHost["dial"] =>
+  (place, group): Dial => {
+    const from = group.localAddresses.length === 0 ? [undefined] : group.localAddresses;
+    const diallers = from.map((localAddress) => new Dialler(dialOptions(place, group, shared, localAddress)));
+    let next = 0;
+    return (connected, failed) => {
+      const dialler = diallers[next++ % diallers.length] as Dialler;
+      return dialler.dial(connected, failed);
+    };
   };
-};
 
 export const resolveServer: ServersHost["resolve"] = (host, done) =>
   lookup(host, { all: true, verbatim: true }, (error, found) =>

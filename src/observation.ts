@@ -7,6 +7,7 @@ import type { Listening } from "./net/transport.ts";
 import type { Metric, Statistic } from "./observe/sys-names.ts";
 import { packetMetrics } from "./observe/sys-packets.ts";
 import { SysTopics } from "./observe/sys-topics.ts";
+import type { ServerStatus } from "./upstream/servers/settings.ts";
 import type { UpstreamSession } from "./upstream/session.ts";
 
 /** Gauges of what there is at this moment. */
@@ -64,15 +65,16 @@ export function exposeGauges(running: Composition, version: string): void {
 
 function exposeUpstream({ metrics, upstream }: Composition): void {
   if (upstream === undefined) return;
-  const { context, pool } = upstream;
+  const { engine, servers } = upstream;
+  const { context, pool } = engine;
   metrics.labelledGauge("upstream_sessions", "Sessions at the cluster", "state", () => {
     const counts = { up: 0, connecting: 0, resting: 0, away: 0 };
-    for (const { state } of upstream.sessions()) counts[state]++;
+    for (const { state } of engine.sessions()) counts[state]++;
     return Object.entries(counts);
   });
   const sum = (of: (session: UpstreamSession) => number) => (): number => {
     let total = 0;
-    for (const session of upstream.sessions()) total += of(session);
+    for (const session of engine.sessions()) total += of(session);
     return total;
   };
   metrics.gauge(
@@ -107,7 +109,18 @@ function exposeUpstream({ metrics, upstream }: Composition): void {
     () => pool.connections.map(({ clientId, link }) => [clientId, link === undefined ? 0 : 1] as const),
   );
   metrics.gauge("upstream_reachable", "1 while the cluster can be reached, or may be back soon", () =>
-    upstream.healthy ? 1 : 0,
+    engine.healthy ? 1 : 0,
+  );
+  const ofServers = (name: string, help: string, of: (server: ServerStatus) => number): void =>
+    metrics.labelledGauge(name, help, "server", () =>
+      servers.status().map((server): [string, number] => [`${server.group} ${server.url}`, of(server)]),
+    );
+  ofServers("upstream_server_sessions", "Sessions connected to a server", ({ sessions }) => sessions);
+  ofServers("upstream_server_well", "1 while sessions are sent to a server", ({ state }) =>
+    state === "closed" ? 1 : 0,
+  );
+  ofServers("upstream_server_draining", "1 while sessions are moved away from a server", ({ draining }) =>
+    draining ? 1 : 0,
   );
 }
 

@@ -1,39 +1,37 @@
 /** From the configuration to an engine whose sessions are at the servers of a cluster. */
 import { randomBytes } from "node:crypto";
 import type { Config } from "./config/schema.ts";
+import { defaultGroup, groupSettings, routeSettings } from "./config/server-settings.ts";
 import type { UpstreamConfig } from "./config/upstream-schema.ts";
 import type { EngineSurroundings } from "./core.ts";
-import { Dialler } from "./net/dial.ts";
-import { type DialOptions, ListenError } from "./net/transport.ts";
+import { resolveServer, serverDialler } from "./dial-servers.ts";
+import { ListenError } from "./net/transport.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { ConnectBudget } from "./upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "./upstream/context.ts";
 import { UpstreamEngine } from "./upstream/engine.ts";
-import { InOrder } from "./upstream/in-order.ts";
 import type { UpstreamOptions } from "./upstream/options.ts";
-import type { Server } from "./upstream/server-choice.ts";
+import { Servers } from "./upstream/servers/servers.ts";
+import type { GroupSettings } from "./upstream/servers/settings.ts";
 import { FlushSchedule } from "./upstream/wire.ts";
 
-/** Bytes queued towards a server above which no more is handed to its socket. */
-const HIGH_WATER_MARK = 1_048_576;
-const DEFAULT_PORTS = { tcp: 1883, tls: 8883, ws: 8083, wss: 8084 } as const;
-const KEY = "bus.upstream.servers";
+/** The engine, and who knows its servers. */
+export interface Upstream {
+  readonly engine: UpstreamEngine;
+  readonly servers: Servers;
+  stop(): void;
+}
 
 /** Throws `ListenError` where a server's address or a file of its TLS settings is wrong. */
-export function openUpstream(config: Config, around: EngineSurroundings, metrics: Metrics): UpstreamEngine {
+export function openUpstream(config: Config, around: EngineSurroundings, metrics: Metrics): Upstream {
   const { upstream } = config.bus;
-  if (upstream.servers.length === 0) {
-    throw new ListenError("configuration", `${KEY} is empty: bus.engine upstream needs a server`);
-  }
   const { deadlines, turn, note } = around;
   const options = optionsOf(upstream);
+  const servers = serversOf(config, around);
   const schedule = new FlushSchedule(setImmediate);
   const context: UpstreamContext = {
     options,
-    choice: new InOrder(
-      upstream.servers.map((url) => serverOf(url, upstream)),
-      turn,
-    ),
+    choice: servers,
     alarms: deadlines,
     clock: turn,
     tick: () => turn.tick(),
@@ -47,73 +45,68 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     note: (event, client) => note("upstream", event, client === undefined ? undefined : { client }),
   };
   const name = `isthmus-${config.node.name}-${randomBytes(4).toString("hex")}`;
-  return new UpstreamEngine({
+  const engine = new UpstreamEngine({
     context,
     name,
     sessions: config.session,
     delayed: config.bus.delayed,
     journal: around.journal,
   });
+  servers.move = (server) => engine.moveFrom(server);
+  return {
+    engine,
+    servers,
+    stop() {
+      engine.stop();
+      servers.stop();
+    },
+  };
 }
 
 function optionsOf(config: UpstreamConfig): UpstreamOptions {
-  const { sleepers, redirects, ...rest } = config;
+  const { sleepers, redirects, servers: _, groups: __, routes: ___, group: ____, ...rest } = config;
   return { ...rest, sleepers, flushMax: sleepers.flushMax, redirects: redirects.follow };
 }
 
-/** One server by its address. */
-function serverOf(url: string, config: UpstreamConfig): Server {
-  const options = dialOptions(url, config);
-  const dialler = new Dialler(options);
-  return {
-    name: url,
-    version: config.version,
-    caps: { maximumQoS: 2, retain: true, shared: true, wildcards: true },
-    dial: (connected, failed) => dialler.dial(connected, failed),
-    elsewhere: (reference) => elsewhere(options, reference, config),
-  };
+/** `bus.upstream.servers` is short for a group of them, in their order. */
+function groupsOf(config: UpstreamConfig): Record<string, GroupSettings> {
+  const groups = Object.fromEntries(
+    Object.entries(config.groups).map(([name, group]) => [name, groupSettings(group)]),
+  );
+  const { servers, version, tls, connectTimeout } = config;
+  if (servers.length === 0) return groups;
+  const inOrder = {
+    ...defaultGroup(),
+    servers: servers.map((url) => ({ url, weight: 1, priority: 0 })),
+    balance: "primary-backup",
+    version,
+    tls,
+    connectTimeout,
+  } as const;
+  return { [config.group]: inOrder, ...groups };
 }
 
-function dialOptions(url: string, config: UpstreamConfig): DialOptions {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  const transport = parsed?.protocol.slice(0, -1);
-  if (parsed === undefined || !isTransport(transport) || parsed.hostname === "") {
-    throw new ListenError("configuration", `${KEY}: ${url} is no tcp://, tls://, ws:// or wss:// address`);
+function serversOf(config: Config, { deadlines, turn, note }: EngineSurroundings): Servers {
+  const { upstream } = config.bus;
+  const { username, password, redirects } = upstream;
+  const groups = groupsOf(upstream);
+  if (groups[upstream.group] === undefined) {
+    throw new ListenError(
+      "configuration",
+      `bus.upstream.servers is empty, and there is no group ${upstream.group}: bus.engine upstream needs a server`,
+    );
   }
-  const { tls, connectTimeout, packetSize } = config;
-  return {
-    transport,
-    host: parsed.hostname.replace(/^\[|\]$/g, ""),
-    port: parsed.port === "" ? DEFAULT_PORTS[transport] : Number(parsed.port),
-    timeout: connectTimeout,
-    highWaterMark: HIGH_WATER_MARK,
-    linger: config.pingTimeout,
-    noDelay: true,
-    ...(transport === "tls" || transport === "wss" ? { tls } : {}),
-    ...(transport === "ws" || transport === "wss"
-      ? {
-          websocket: {
-            path: parsed.pathname === "/" ? "/mqtt" : parsed.pathname,
-            subprotocols: ["mqtt"],
-            messageSizeMax: packetSize,
-          },
-        }
-      : {}),
-  };
-}
-
-const isTransport = (name: string | undefined): name is keyof typeof DEFAULT_PORTS =>
-  name !== undefined && name in DEFAULT_PORTS;
-
-/** The first of the servers that are named that we may go to; never from TLS to plain. Its form: `host:port`, by blanks. */
-function elsewhere(from: DialOptions, reference: string, config: UpstreamConfig): Server | undefined {
-  const { hosts } = config.redirects;
-  for (const each of reference.split(/[\s,]+/)) {
-    const url = `${from.transport}://${each.replace(/^[a-z]+:\/\//, "")}`;
-    if (!URL.canParse(url)) continue;
-    const { hostname } = new URL(url);
-    if (hostname === "" || (hosts.length > 0 && !hosts.includes(hostname))) continue;
-    return serverOf(url, config);
-  }
-  return undefined;
+  const probe = { clientId: `isthmus-${config.node.name}-probe-`, username, password };
+  const routes = upstream.routes.map(routeSettings);
+  return new Servers(
+    { groups, routes, fallback: upstream.group, probe, redirects: redirects.hosts },
+    {
+      alarms: deadlines,
+      clock: turn,
+      random: Math.random,
+      note: (event) => note("upstream", event),
+      dial: serverDialler(upstream),
+      resolve: resolveServer,
+    },
+  );
 }

@@ -9,7 +9,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["dev"] } },
   test: {
     // Real file systems that get full: `npm run test:disk`.
-    exclude: ["test/disk/**"],
+    exclude: ["test/disk/**", "test/clusters/**"],
     environment: "node",
     globalSetup: "test/support/install-programs.ts",
     pool: "threads",
@@ -32,7 +32,7 @@ export default defineConfig({
             "test/contract/channel.test.ts",
           ],
           // Without gateways.
-          exclude: ["test/simulation/store/**"],
+          exclude: ["test/simulation/store/**", "test/simulation/upstream/reconnect-storm.test.ts"],
           env: { ISTHMUS_TEST_ENGINE: "late" },
         },
       },

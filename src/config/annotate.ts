@@ -61,7 +61,7 @@ function* itemKeys(schema: JsonSchema, indent: string): Generator<string> {
     const { kind: _, ...properties } = of.properties ?? {};
     yield* itemKeys({ ...of, properties }, indent + INDENT);
   }
-  const section = schema.anyOf?.find((branch) => branch.properties) ?? schema;
+  const section = schema.anyOf?.find((branch) => branch.properties) ?? schema.items ?? schema;
   for (const [name, of] of Object.entries(section.properties ?? {})) {
     const usual = of.default === undefined ? "" : ` Default: ${JSON.stringify(of.default)}.`;
     yield `${indent}${name}: ${meaning(of)}${usual}`;
@@ -121,6 +121,10 @@ class Annotation {
   #map(key: string, schema: JsonSchema, values: Tree, indent: string): void {
     const names = Object.keys(values);
     if (names.length === 0) {
+      const [of = {}] = Object.values(schema.patternProperties ?? {});
+      const keys = [...itemKeys(of, INDENT)];
+      if (keys.length > 0) this.lines.push(`${indent}# Keys of each:`);
+      for (const text of keys) this.lines.push(...wrapped(text, indent));
       this.lines.push(`${indent}${key}: {}`);
       return;
     }

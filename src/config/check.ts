@@ -101,6 +101,9 @@ function checkGatewayNames(config: Config, report: Report): void {
   config.hooks.modules.forEach(({ gateways }, index) => {
     check(gateways, ["hooks", "modules", index, "gateways"], known);
   });
+  config.bus.upstream.routes.forEach(({ gateways }, index) => {
+    check(gateways, ["bus", "upstream", "routes", index, "gateways"], known);
+  });
 }
 
 /** Counters and log lines go by the name. */
@@ -109,6 +112,30 @@ function checkHooks(config: Config, report: Report): void {
   modules.forEach(({ name }, index) => {
     const first = modules.findIndex((other) => other.name === name);
     if (first < index) report(["hooks", "modules", index, "name"], name, "a name that no other hook has");
+  });
+}
+
+/** A route that leads nowhere would send its sessions nowhere. */
+function checkServers(config: Config, report: Report): void {
+  const { engine, upstream } = config.bus;
+  const { servers, group, groups, routes } = upstream;
+  const known = [...new Set([...Object.keys(groups), ...(servers.length > 0 ? [group] : [])])];
+  const path: Path = ["bus", "upstream"];
+  if (servers.length > 0 && groups[group] !== undefined) {
+    report([...path, "servers"], servers, `nothing, or no group ${group}: both say which servers it has`);
+  }
+  if (engine === "upstream" && !known.includes(group)) {
+    const allowed =
+      known.length === 0 ? "a server: in bus.upstream.servers, or in a group" : known.join(", ");
+    report([...path, "group"], group, allowed);
+  }
+  routes.forEach((route, index) => {
+    const at: Path = [...path, "routes", index];
+    if (!known.includes(route.group)) report([...at, "group"], route.group, `a group: ${known.join(", ")}`);
+    if (routes.findIndex(({ id }) => id === route.id) < index) {
+      report([...at, "id"], route.id, "a name that no other route has");
+    }
+    checkAddresses(route.addresses, [...at, "addresses"], report);
   });
 }
 
@@ -181,6 +208,7 @@ export function checkMeaning(
   checkRules(config, report);
   checkGatewayNames(config, report);
   checkHooks(config, report);
+  checkServers(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];
     checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);

@@ -2,6 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
 import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { serversProperties } from "./servers-schema.ts";
 
 const UpstreamTls = Type.Object(
   {
@@ -27,13 +28,14 @@ export const Upstream = Type.Object(
   {
     servers: texts({
       description:
-        "Servers of the cluster, the preferred first: tcp://host:1883, tls://host:8883, ws://host:8083/mqtt, wss://host:8084/mqtt.",
+        "Servers of the cluster, the preferred first: tcp://host:1883, tls://host:8883, ws://host:8083/mqtt, wss://host:8084/mqtt. In short for a group named default.",
       default: [],
     }),
     version: choice(["auto", "3.1.1", "5.0"], {
       description: "MQTT version that is spoken. auto: 5.0, and 3.1.1 to servers that do not know it.",
       default: "auto",
     }),
+    ...serversProperties,
     tls: UpstreamTls,
     clientId: text({
       description:

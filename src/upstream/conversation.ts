@@ -24,7 +24,7 @@ import { Exchanges, type PublishAsker } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
 import type { Arrived, Link } from "./link.ts";
 import { PacketIds } from "./packet-ids.ts";
-import type { SessionInfo } from "./server-choice.ts";
+import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";
 
 /** The session of which it is talked. */
@@ -177,6 +177,20 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   tellWill(will: Will | undefined, now: Instant): void {
     const { link } = this;
     if (link === undefined || sameWills(will, this.#toldWill) || this.#toldClean) return;
+    this.#uplink.renew(this.#farewell(link, now), now);
+    this.arrivals.cut();
+    this.handOut.cut();
+  }
+
+  /** Where it is connected. */
+  get server(): Server | undefined {
+    return this.#uplink.server;
+  }
+
+  /** Goes to whichever server is chosen now; the one where it is keeps the session for it. */
+  move(now: Instant): void {
+    const { link } = this;
+    if (link === undefined) return;
     this.#uplink.renew(this.#farewell(link, now), now);
     this.arrivals.cut();
     this.handOut.cut();

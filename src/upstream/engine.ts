@@ -19,6 +19,7 @@ import { credentialsOf } from "./application.ts";
 import { clientIdBy, type Named } from "./client-id.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Pool } from "./pool.ts";
+import type { Server } from "./server-choice.ts";
 import { type SessionHost, UpstreamSession } from "./session.ts";
 import { Visit } from "./visit.ts";
 import { Wiper } from "./wiper.ts";
@@ -50,6 +51,8 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   mayPublishWill: SessionEngine["mayPublishWill"] = undefined;
   watcher: SessionEngine["watcher"] = undefined;
   readonly #sessions = new Map<string, UpstreamSession>();
+  /** How far sessions have been looked at that are moved from a server. */
+  readonly #walks = new Map<Server, IterableIterator<UpstreamSession>>();
   readonly #aggregates = new Map<string, Aggregate>();
   readonly #options: UpstreamEngineParts["sessions"];
   readonly #idOf: (named: Named) => string;
@@ -94,6 +97,20 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
 
   sessions(): IterableIterator<UpstreamSession> {
     return this.#sessions.values();
+  }
+
+  /** Moves one session away from a server, to whichever is chosen now. False: none is there any more. */
+  moveFrom(server: Server): boolean {
+    // One walk over all sessions for all that are moved, not one for each.
+    const walk = this.#walks.get(server) ?? this.#sessions.values();
+    for (let next = walk.next(); next.done !== true; next = walk.next()) {
+      if (next.value.server.server !== server) continue;
+      this.#walks.set(server, walk);
+      next.value.server.move(this.context.clock.now());
+      return true;
+    }
+    this.#walks.delete(server);
+    return this.pool.moveFrom(server, this.context.clock.now());
   }
 
   // ---- SessionEngine

@@ -4,6 +4,7 @@ import type { Instant } from "../lib/time.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PublishAsker } from "./exchanges.ts";
 import { hashOf } from "./hash.ts";
+import type { Server } from "./server-choice.ts";
 import { ServiceConnection } from "./service-connection.ts";
 
 /** The connections of the gateway itself. A device is always served by the same one, so that its order holds. */
@@ -26,6 +27,13 @@ export class Pool {
 
   stop(now: Instant): void {
     for (const connection of this.connections) connection.stop(now);
+  }
+
+  /** Moves one connection away from a server. False: none is there. */
+  moveFrom(server: Server, now: Instant): boolean {
+    const there = this.connections.find((connection) => connection.server === server);
+    there?.move(now);
+    return there !== undefined;
   }
 
   publish(device: string, message: Message, asker: PublishAsker, ticket: Ticket): PublishAnswer | "pending" {

@@ -1,6 +1,6 @@
 /**
  * What servers of a kind cannot do, and no wire tells: an MQTT 3.1.1 server names no limits, and some take what they then
- * lose. The README of this folder has the table, with the test of each row.
+ * lose. `clusters.md` has the table, with the test of each row.
  */
 import type { Server, ServerCaps } from "./server-choice.ts";
 
@@ -23,7 +23,7 @@ export const PROFILES = {
   generic: profile(true, "auto"),
   mosquitto: profile(true, "auto"),
   /** QoS 2 is answered by PUBACK; $share is a topic like any other. 5.0 from 3.13 on. */
-  rabbitmq: profile(true, "auto", { maximumQoS: 1, shared: false }),
+  rabbitmq: profile(false, "auto", { maximumQoS: 1, shared: false }),
   /** A QoS 2 PUBLISH closes the connection (until 2.10), a will of QoS 2 is never sent, $share delivers nothing. */
   nats: profile(true, "3.1.1", { maximumQoS: 1, shared: false }),
   /** $share closes the connection of a 3.1.1 client; 5.0 clients are told that there is none. */

@@ -20,7 +20,7 @@ import { Exchanges, type PublishAsker } from "./exchanges.ts";
 import type { Arrived, Link } from "./link.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { refusalOf } from "./reasons.ts";
-import type { SessionInfo } from "./server-choice.ts";
+import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";
 
 type Found = (found: RetainedAnswer) => void;
@@ -78,6 +78,16 @@ export class ServiceConnection implements UplinkUser {
 
   get serverName(): string | undefined {
     return this.#uplink.serverName;
+  }
+
+  /** Where it is connected. */
+  get server(): Server | undefined {
+    return this.#uplink.server;
+  }
+
+  /** Goes to whichever server is chosen now. */
+  move(now: Instant): void {
+    this.#uplink.renew({}, now);
   }
 
   get subscribing(): boolean {

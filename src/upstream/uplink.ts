@@ -104,6 +104,11 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     return this.#server?.name;
   }
 
+  /** While it is up. */
+  get server(): Server | undefined {
+    return this.#phase === "up" ? this.#server : undefined;
+  }
+
   /** The transport takes no more for now. */
   get full(): boolean {
     return this.#wire?.full === true;

@@ -26,7 +26,9 @@ const MEMBERS_OF: Readonly<Record<string, number>> = {
   // The engine port, and what a connection to a server tells.
   "src/session/embedded-engine.ts": 33,
   "src/upstream/visit.ts": 33,
-  "src/upstream/conversation.ts": 37,
+  "src/upstream/conversation.ts": 39,
+  "src/upstream/engine.ts": 31,
+  "src/upstream/uplink.ts": 31,
   "test/support/late-engine.ts": 34,
 };
 

@@ -29,6 +29,7 @@ export class Member implements Server {
   settings: ServerSettings;
   readonly circuit: Circuit;
   readonly dial: Dial;
+  elsewhere: (reference: string) => Server | undefined = () => undefined;
   /** Sessions that are connected to it. */
   sessions = 0;
   /** Until when sessions are counted that were sent there and are not known to be in: some never say. */

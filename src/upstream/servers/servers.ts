@@ -16,6 +16,8 @@ export interface ServersSettings {
   readonly fallback: string;
   /** What probes say of themselves. */
   readonly probe: { readonly clientId: string; readonly username: string; readonly password: string };
+  /** Hosts to which servers may send sessions; empty: any. */
+  readonly redirects?: readonly string[];
 }
 
 export interface ServersHost {
@@ -185,7 +187,9 @@ export class Servers implements ServerChoice {
 
   #newMember({ name, settings }: Group, place: Place): Member {
     const { random, alarms, clock } = this.#host;
+    const elsewhere = (from: Member, reference: string) => this.#elsewhere(name, settings, from, reference);
     const member = new Member(name, place, settings, this.#host.dial(place, settings), random);
+    member.elsewhere = (reference) => elsewhere(member, reference);
     const { check, timeout } = settings.health;
     if (check === "none") return member;
     const version = settings.version === "5.0" ? 5 : 4;
@@ -194,6 +198,26 @@ export class Servers implements ServerChoice {
     const changed = (changing: Member, well: boolean): void => this.#changed(changing, well);
     this.#checks.set(member, new Checks(member, settings.health, probe, { alarms, clock, random, changed }));
     return member;
+  }
+
+  /**
+   * The first of the servers that are named that we may go to: those of the group, and others where their hosts are
+   * allowed; never from TLS to plain. The form of a Server Reference: `host:port`, by blanks (MQTT 5 §4.11).
+   */
+  #elsewhere(name: string, settings: GroupSettings, from: Member, reference: string): Server | undefined {
+    const { redirects = [] } = this.#settings;
+    const { protocol } = new URL(from.url);
+    for (const each of reference.split(/[\s,]+/)) {
+      const text = `${protocol}//${each.replace(/^[a-z]+:\/\//, "")}`;
+      if (!URL.canParse(text)) continue;
+      const url = new URL(text);
+      const known = this.#groups.get(name)?.member(text);
+      if (known !== undefined) return known;
+      if (url.hostname === "" || (redirects.length > 0 && !redirects.includes(hostOf(url)))) continue;
+      const place = placeOf({ url: text, weight: 1, priority: 0 });
+      return new Member(name, place, settings, this.#host.dial(place, settings), this.#host.random);
+    }
+    return undefined;
   }
 
   #stopChecks(member: Member): void {

@@ -27,6 +27,8 @@ const config = (settings: Partial<ServerGroupConfig> = {}): ServerGroupConfig =>
   ...settings,
 });
 
+const SHARED = { packetSize: 1000, pingTimeout: seconds(10) };
+
 const place = (url: string, name?: string): Place => ({
   url,
   address: name === undefined ? undefined : "10.0.0.1",
@@ -52,7 +54,7 @@ describe("a server's URL", () => {
     ["tls://broker.example:443", "tls", "broker.example", 443],
   ])("%s", (url, transport, host, port) => {
     expect(new RegExp(SERVER_URL).test(url)).toBe(true);
-    expect(dialOptions(place(url), groupSettings(config()))).toMatchObject({ transport, host, port });
+    expect(dialOptions(place(url), groupSettings(config()), SHARED)).toMatchObject({ transport, host, port });
   });
 
   it.each(["broker:1883", "mqtt://broker", "tcp://", "tcp://a b", "tcp://user@broker", "tcp://fd00::1:1"])(
@@ -61,17 +63,21 @@ describe("a server's URL", () => {
   );
 
   it("has a path for a WebSocket, and MQTT's subprotocol [MQTT-6.0.0-3]", () => {
-    const { websocket, port } = dialOptions(place("wss://broker/mqtt?x=1"), groupSettings(config()));
+    const { websocket, port } = dialOptions(place("wss://broker/mqtt?x=1"), groupSettings(config()), SHARED);
     expect([websocket?.path, websocket?.subprotocols, port]).toEqual(["/mqtt?x=1", ["mqtt"], 443]);
   });
 
   it("whose name was looked up still wants a certificate for that name", () => {
-    const options = dialOptions(place("tls://10.0.0.1", "tls://broker.example"), groupSettings(config()));
+    const options = dialOptions(
+      place("tls://10.0.0.1", "tls://broker.example"),
+      groupSettings(config()),
+      SHARED,
+    );
     expect([options.host, options.tls?.serverName]).toEqual(["10.0.0.1", "broker.example"]);
     const named = groupSettings(
       config({ tls: { verify: true, alpn: ["mqtt"], minVersion: "TLSv1.2", serverName: "sni" } }),
     );
-    expect(dialOptions(place("tls://broker"), named).tls).toMatchObject({
+    expect(dialOptions(place("tls://broker"), named, SHARED).tls).toMatchObject({
       serverName: "sni",
       alpn: ["mqtt"],
     });
@@ -79,8 +85,11 @@ describe("a server's URL", () => {
 
   it("takes a shared key in hexadecimal", () => {
     const tls = { verify: true, alpn: [], minVersion: "TLSv1.2", pskIdentity: "me", pskKey: "0a0b" } as const;
-    const { psk } = dialOptions(place("tls://broker"), groupSettings(config({ tls: { ...tls, alpn: [] } })))
-      .tls!;
+    const { psk } = dialOptions(
+      place("tls://broker"),
+      groupSettings(config({ tls: { ...tls, alpn: [] } })),
+      SHARED,
+    ).tls!;
     expect([psk?.identity, [...psk!.key]]).toEqual(["me", [10, 11]]);
   });
 });

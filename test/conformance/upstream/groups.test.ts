@@ -1,0 +1,106 @@
+/** Groups, routes and draining, with two real brokers that know nothing of each other. */
+import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { KeptRoutes } from "#core/kept-routes.ts";
+import { startGateway, type TestGateway } from "../../support/gateway.ts";
+import { lacks } from "../../support/programs.ts";
+import { type Server, startMosquitto } from "../../support/servers.ts";
+
+const PATIENCE = 120_000;
+
+describe.skipIf(lacks("mosquitto"))("groups of servers", { timeout: PATIENCE }, () => {
+  let one: Server;
+  let two: Server;
+  let gateway: TestGateway;
+  const clients: MqttClient[] = [];
+  const urlOf = ({ port }: Server) => `tcp://127.0.0.1:${port}`;
+  const groupOf = (...servers: readonly Server[]) => ({
+    servers: servers.map((server) => ({ url: urlOf(server) })),
+    balance: "primary-backup",
+    health: { failures: 1, retry: { first: "100ms", longest: "1s" } },
+    drainRate: 1000,
+  });
+
+  beforeEach(async () => {
+    [one, two] = await Promise.all([startMosquitto(), startMosquitto()]);
+    gateway = await startGateway({
+      bus: {
+        engine: "upstream",
+        upstream: {
+          groups: { default: groupOf(one, two), other: groupOf(two) },
+          routes: [{ id: "meters", group: "other", username: "meter*" }],
+          reconnect: { first: "50ms", longest: "1s" },
+          grace: "10m",
+          patience: "2m",
+        },
+      },
+      gateways: { mqtt: {} },
+    });
+  }, PATIENCE);
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.end(true);
+    await gateway.stop();
+    await Promise.all([one.stop(), two.stop()]);
+  }, PATIENCE);
+
+  const connect = async (port: number, options: IClientOptions): Promise<MqttClient> => {
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...options });
+    clients.push(client);
+    return client;
+  };
+  const device = (clientId: string, options: IClientOptions = {}) =>
+    connect(gateway.port("mqtt", "tcp"), { clientId, ...options });
+
+  /** Resolves when the server hears a message there, which devices go on publishing. */
+  async function reaches(client: MqttClient, server: Server): Promise<void> {
+    const app = await connect(server.port, {});
+    await app.subscribeAsync("x", { qos: 1 });
+    const heard = new Promise<void>((resolve) => app.once("message", () => resolve()));
+    let arrived = false;
+    void heard.then(() => {
+      arrived = true;
+    });
+    while (!arrived) await client.publishAsync("x", "m", { qos: 1 });
+  }
+
+  it("sends a session where its route leads, and all others to the default group", async () => {
+    await reaches(await device("a", { username: "meter-1" }), two);
+    await reaches(await device("b", { username: "someone" }), one);
+  });
+
+  it("goes to the next server where one is dead, and nobody is disconnected for it", async () => {
+    const client = await device("c", { clean: false });
+    let closed = 0;
+    client.on("close", () => closed++);
+    await reaches(client, one);
+    await one.kill();
+    await reaches(client, two);
+    expect(closed).toBe(0);
+  });
+
+  it("moves sessions off a server that is drained, with what they are subscribed to", async () => {
+    const client = await device("d");
+    await client.subscribeAsync("down", { qos: 1 });
+    const heard = new Promise<string>((resolve) => client.once("message", (topic) => resolve(topic)));
+    const { servers } = gateway.composition.upstream!;
+    expect(servers.drain("default", urlOf(one), true)).toBe(true);
+    await reaches(client, two);
+    const app = await connect(two.port, {});
+    let arrived = false;
+    void heard.then(() => {
+      arrived = true;
+    });
+    while (!arrived) await app.publishAsync("down", "m", { qos: 1 });
+    expect(await heard).toBe("down");
+    expect(servers.status().find(({ url }) => url === urlOf(one))?.sessions).toBe(0);
+  });
+
+  it("takes a route that is made while it runs for who comes next, and leaves who is there", async () => {
+    const stays = await device("stays");
+    await reaches(stays, one);
+    const routes = new KeptRoutes(gateway.composition.upstream!.servers, undefined);
+    routes.put("mine", { clientId: "next*", group: "other", order: 0, balance: "hash" });
+    await reaches(await device("next-1"), two);
+    await reaches(stays, one);
+  });
+});
