@@ -1,6 +1,6 @@
 /** Connects the running parts to the HTTP API: what it may ask of them, and who may ask. */
 
-import { randomBytes, X509Certificate } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -12,15 +12,15 @@ import { SignIns } from "./api/access/sign-ins.ts";
 import type { ApiPorts, BanTarget, HealthPort, ReadyCheck } from "./api/ports.ts";
 import type { ApiOptions } from "./api/server.ts";
 import { Message } from "./bus/message.ts";
+import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
 import { locate } from "./config/installation.ts";
-import { effectiveTls } from "./config/listeners.ts";
 import type { Config } from "./config/schema.ts";
 import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
-import { readTlsFile, readTlsFiles } from "./net/tls-files.ts";
+import { readTlsFiles } from "./net/tls-files.ts";
 import { statistics, sums } from "./observation.ts";
 import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
@@ -104,6 +104,9 @@ export function administer(
       topics: { walk: (topic) => running.bus.subscribed(topic) },
       operator: running.operator,
       sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
+      traces: running.tracing.recordings,
+      refusals: running.refusals,
+      alarms: running.alarms,
       access,
       cookie: { path: config.api.basePath, secure: tls !== undefined },
     },
@@ -230,21 +233,9 @@ function diskCheck(folder: string): ReadyCheck {
   return { name: "disk", ok: free >= DISK_FREE_MIN, detail: `${Math.round(free * 100)} % free` };
 }
 
-/** Every certificate that a listener or this port shows: the one that ends first decides. */
+/** The certificate that ends first decides. */
 function certificateCheck(config: Config, within: number): ReadyCheck {
-  const paths = new Set<string>();
-  if (config.api.tls.cert !== undefined) paths.add(config.api.tls.cert);
-  for (const { enable, listeners } of Object.values(config.gateways)) {
-    for (const listener of Object.values(listeners)) {
-      const { cert } = effectiveTls(config, listener);
-      if (enable && listener.enable !== false && cert !== undefined) paths.add(cert);
-    }
-  }
-  const ends = [...paths].map((path) => {
-    const pem = readTlsFile(path, "certificate");
-    return { path, at: pem === undefined ? 0 : Date.parse(new X509Certificate(pem).validTo) };
-  });
-  const [first] = ends.sort((a, b) => a.at - b.at);
+  const first = firstCertificateToEnd(config);
   if (first === undefined) return { name: "certificates", ok: true, detail: "there are none" };
   const days = Math.floor((first.at - Date.now()) / 86_400_000);
   const detail = `${first.path} is good for ${days} days more`;

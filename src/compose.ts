@@ -20,6 +20,7 @@ import { systemClock } from "./net/clock.ts";
 import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
 import { ListenError } from "./net/transport.ts";
+import { OperatorAlarms } from "./observe/alarms.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { NoteBook } from "./observe/notes.ts";
@@ -64,6 +65,7 @@ export interface Composition extends CoreParts {
   readonly operator: Operator;
   readonly events: Required<CoreEvents>[];
   readonly refusals: Refusals;
+  readonly alarms: OperatorAlarms;
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
@@ -93,7 +95,7 @@ export function compose(
   let journal: DurableState | undefined;
   let upstream: Upstream | undefined;
   const notes = noteBook(log, metrics);
-  const refusals = new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS));
+  const reports = reporting(log, metrics, clock);
   const parts = buildCore(config, {
     clock,
     policy,
@@ -101,7 +103,7 @@ export function compose(
     random: (length) => randomBytes(length),
     counters: (gateway) => metrics.counters(gateway),
     note: (now, gateway, note, about) => notes.write(gateway, note, now, about),
-    refused: (now, to, refused) => refusals.note(to, refused, now),
+    refused: (now, to, refused) => reports.refusals.note(to, refused, now),
     events: toAll(events),
     healthy: () => kept?.store.failure === undefined && upstream?.engine.healthy !== false,
     readFile: (path) => readFileSync(locate(path)),
@@ -153,7 +155,7 @@ export function compose(
     kept,
     upstream,
     events,
-    refusals,
+    ...reports,
     operator: {
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),
@@ -198,6 +200,14 @@ function forgetAssociations(kept: OpenedStore, config: Config, log: Log): void {
   const associations = forgetStrangers(kept, config);
   if (associations === 0) return;
   log.info({ associations }, "forgot DTLS associations of listeners that are no more");
+}
+
+/** What operators are told of. */
+function reporting(log: Log, metrics: Metrics, clock: Clock): Pick<Composition, "refusals" | "alarms"> {
+  return {
+    refusals: new Refusals(log, metrics.family("refusals", "What was refused", REFUSAL_LABELS)),
+    alarms: new OperatorAlarms(log, () => clock.now()),
+  };
 }
 
 /** Brings back what the store has kept, and says how far it is where that takes long. */

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { accountsPath, administer, localKeyPath } from "./administration.ts";
+import { startAlarms } from "./alarms.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { AccountsFile } from "./api/access/accounts.ts";
 import { Credentials } from "./api/access/credentials.ts";
@@ -121,10 +122,12 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
   }
   const sys = startSysTopics(running, version);
   if (administration !== undefined) administration.sys = sys;
+  const alarms = startAlarms(running, () => open);
   return {
     stopTimeout: config.node.shutdownTimeout,
     reload: () => running.reload(() => load(request).config),
     async stop() {
+      alarms.stop();
       open = false;
       sys.stop();
       await running.stop();

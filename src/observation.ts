@@ -1,5 +1,6 @@
 /** Connects what the running parts count to those who read it: gauges for `/metrics`, and the `$SYS` topics. */
 import { Message } from "./bus/message.ts";
+import { sharedPrefix } from "./bus/topic.ts";
 import type { Composition } from "./compose.ts";
 import { inSeconds } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
@@ -60,6 +61,10 @@ export function exposeGauges(running: Composition, version: string): void {
       datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.unsent] as const],
     ),
   );
+  metrics.labelledGauge("alarms", "1 for each alarm that is raised", "alarm", () =>
+    running.alarms.active.map(({ name }) => [name, 1] as const),
+  );
+  metrics.gauge("traces", "Traces that run", () => running.tracing.recordings.running.length);
   metrics.gauge("healthy", "1 while messages are accepted", () => (core.healthy() ? 1 : 0));
 }
 
@@ -172,6 +177,7 @@ export function startSysTopics(running: Composition, version: string): SysTopics
     },
     systemClock,
   );
+  running.alarms.listen((event, alarm) => topics.alarm(event, alarm));
   events.push({
     connected: (event, how) => topics.connected(event, how),
     disconnected: (event, reason) => topics.disconnected(event, reason),
@@ -197,6 +203,18 @@ export function statistics({ sessions, bus, core }: Composition): Partial<Record
     },
     subscriptions,
     suboptions: subscriptions,
+    subscribers: () => {
+      let count = 0;
+      for (const session of sessions.all()) if (session.subscriptions.size > 0) count++;
+      return count;
+    },
+    "subscriptions/shared": () => {
+      let count = 0;
+      for (const session of sessions.all()) {
+        for (const filter of session.subscriptions.keys()) if (sharedPrefix(filter) !== "") count++;
+      }
+      return count;
+    },
     topics: () => bus.filters,
     routes: () => bus.filters,
     retained: () => bus.retainedMessages.count,

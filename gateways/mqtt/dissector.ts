@@ -200,7 +200,8 @@ export class MqttDissector implements Dissector {
   }
 
   #acknowledgement(type: number, reader: Reader, from: Sender): Said {
-    const packetId = reader.packetId();
+    const { bytes, at } = reader;
+    const packetId = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
     const { reason } = decodeAcknowledgement(reader, type, this.#version);
     const sender = type === PacketType.PUBREL ? from : other(from);
     const why = reason === ReasonCode.success ? "" : ` ${reasonText(reason)}`;

@@ -1,7 +1,9 @@
 /** What the API reads and does, by noun; it knows nothing else of the gateway. */
 
 import type { Message } from "../bus/message.ts";
+import type { OperatorAlarms } from "../observe/alarms.ts";
 import type { MetricFamily } from "../observe/metrics.ts";
+import type { Refusals } from "../observe/refusals.ts";
 import type {
   HttpCaller,
   HttpMessage,
@@ -12,6 +14,7 @@ import type {
 } from "../operate/http-clients.ts";
 import type { Operator } from "../operate/operator.ts";
 import type { Ban } from "../policy/settings.ts";
+import type { Recordings } from "../trace/recordings.ts";
 import type { Balance, RouteSettings, ServerSettings, ServerStatus } from "../upstream/servers/settings.ts";
 import type { Access } from "./access/access.ts";
 
@@ -117,6 +120,9 @@ export interface UpstreamPort {
   put(id: string, wish: RouteWish): RouteRow;
   remove(id: string): void;
 }
+export type TracesPort = Pick<Recordings, "list" | "get" | "start" | "stop" | "remove">;
+export type RefusalsPort = Pick<Refusals, "rows">;
+export type AlarmsPort = Pick<OperatorAlarms, "active" | "history" | "dismiss" | "forgetHistory">;
 
 /** What is published under $SYS, by the names that it has there. */
 export interface SysPort {
@@ -138,6 +144,9 @@ export interface ApiPorts {
   /** Undefined while sessions are in this process. */
   readonly upstream?: UpstreamPort | undefined;
   readonly sys: SysPort;
+  readonly traces: TracesPort;
+  readonly refusals: RefusalsPort;
+  readonly alarms: AlarmsPort;
   readonly access: Access;
   /** What cookies are set with. */
   readonly cookie: { readonly path: string; readonly secure: boolean };

@@ -1,5 +1,6 @@
 import type { Route } from "./route.ts";
 import { keyRoutes, userRoutes } from "./routes/accounts.ts";
+import { alarmRoutes } from "./routes/alarms.ts";
 import { banRoutes } from "./routes/bans.ts";
 import { changeRoutes } from "./routes/changes.ts";
 import { clientRoutes } from "./routes/clients.ts";
@@ -9,10 +10,12 @@ import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { nodeRoutes } from "./routes/node.ts";
+import { refusalRoutes } from "./routes/refusals.ts";
 import { retainedRoutes } from "./routes/retained.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
 import { topicRoutes } from "./routes/topics.ts";
+import { traceRoutes } from "./routes/traces.ts";
 import { upstreamRoutes } from "./routes/upstream.ts";
 
 /** Everything that can be asked below `/api/v1`. */
@@ -27,6 +30,9 @@ export const ROUTES: readonly Route[] = [
   ...deviceRoutes,
   ...banRoutes,
   ...upstreamRoutes,
+  ...refusalRoutes,
+  ...traceRoutes,
+  ...alarmRoutes,
   ...metricsRoutes,
   ...sessionRoutes,
   ...signInRoutes,

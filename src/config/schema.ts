@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import type { SettingProblem } from "../contract/gateway.ts";
+import { Alarms, type AlarmsConfig } from "./alarms-schema.ts";
 import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
@@ -62,6 +63,7 @@ export interface Config extends CoreConfig, PolicyConfig {
   readonly tls: TlsConfig;
   readonly dtls: DtlsConfig;
   readonly hooks: HooksConfig;
+  readonly alarms: AlarmsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
 }
 
@@ -99,6 +101,7 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     dtls: Dtls,
     ...policyProperties,
     hooks: HooksSchema,
+    alarms: Alarms,
   }) as unknown as JsonSchema;
   const whole: JsonSchema = {
     type: "object",

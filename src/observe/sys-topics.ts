@@ -2,6 +2,7 @@ import { arch, type } from "node:os";
 import { utf8 } from "../lib/bytes.ts";
 import { between, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import { timerLength } from "../lib/timer-length.ts";
+import type { OperatorAlarm } from "./alarms.ts";
 import { METRICS, type Metric, STATISTICS, type Statistic } from "./sys-names.ts";
 
 /** Where the numbers come from and where the topics go. */
@@ -104,6 +105,30 @@ export class SysTopics {
 
   disconnected(event: PresenceEvent, reason: string): void {
     this.#presence(event, "disconnected", { reason });
+  }
+
+  /**
+   * An alarm that is raised or over, in the forms of all three brokers whose topics these are: `activate` and `deactivate`
+   * (EMQX 5), `alert` and `clear` (EMQ X 4), and these two below the alarm's name (EMQ 2).
+   */
+  alarm(
+    event: "raised" | "cleared",
+    { name, message, details, severity, raisedAt, clearedAt }: OperatorAlarm,
+  ): void {
+    const raised = event === "raised";
+    const text = JSON.stringify({
+      name,
+      message,
+      details,
+      severity,
+      activate_at: Math.round(raisedAt * 1000),
+      deactivate_at: clearedAt === undefined ? "infinity" : Math.round(clearedAt * 1000),
+      activated: raised,
+    });
+    const legacy = raised ? "alert" : "clear";
+    for (const topic of [raised ? "activate" : "deactivate", legacy, `${topicLevel(name)}/${legacy}`]) {
+      this.#ports.publish(`${this.#prefix}/alarms/${topic}`, utf8(text), false);
+    }
   }
 
   #presence(event: PresenceEvent, what: string, more: Readonly<Record<string, unknown>>): void {

@@ -119,8 +119,6 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     {
       from: "^src/operate/",
       to: [
-        "^src/trace/",
-        "^src/observe/refusals\\.ts$",
         "^src/lib/",
         "^src/bus/(topic|message)\\.ts$",
         "^src/contract/",
@@ -138,6 +136,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/bus/(topic|message)\\.ts$",
         "^src/contract/",
         "^src/operate/",
+        "^src/trace/",
         "^src/config/",
         "^src/observe/",
         "^src/authenticate/",
@@ -171,7 +170,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|administration|secure-datagrams|open-hooks|dial-servers|upstream-servers).ts$)";
+  "^(src/(net|store|config|api|authenticate|cli|observe)/|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

@@ -161,3 +161,38 @@ test("packet metrics are the counters of the MQTT gateway, and their sums", () =
   const counted = METRICS.filter((name) => name.startsWith("packets/") && !name.endsWith("/missed"));
   expect(Object.keys(metrics).sort()).toEqual([...counted].sort());
 });
+
+test("an alarm is published as EMQX 5, EMQ X 4 and EMQ 2 publish theirs, and not retained", () => {
+  const { topics, sys } = open();
+  const alarm = {
+    name: "high-cpu",
+    severity: "warning",
+    message: "busy",
+    details: { value: 0.9 },
+    raisedAt: 1_700_000_000_000 as Instant,
+  } as const;
+  sys.alarm("raised", alarm);
+  expect([...topics.keys()]).toEqual([
+    "$SYS/brokers/here/alarms/activate",
+    "$SYS/brokers/here/alarms/alert",
+    "$SYS/brokers/here/alarms/high-cpu/alert",
+  ]);
+  const { text, retain } = topics.get("$SYS/brokers/here/alarms/activate")!;
+  expect([JSON.parse(text), retain]).toEqual([
+    {
+      name: "high-cpu",
+      message: "busy",
+      details: { value: 0.9 },
+      severity: "warning",
+      activate_at: 1_700_000_000_000_000,
+      deactivate_at: "infinity",
+      activated: true,
+    },
+    false,
+  ]);
+  topics.clear();
+  sys.alarm("cleared", { ...alarm, clearedAt: 1_700_000_060_000 as Instant });
+  const over = JSON.parse(topics.get("$SYS/brokers/here/alarms/deactivate")!.text);
+  expect(over).toMatchObject({ deactivate_at: 1_700_000_060_000_000, activated: false });
+  expect([...topics.keys()]).toContain("$SYS/brokers/here/alarms/high-cpu/clear");
+});

@@ -1,0 +1,74 @@
+import { Type } from "@sinclair/typebox";
+import { choice } from "../../config/kinds.ts";
+import type { OperatorAlarm } from "../../observe/alarms.ts";
+import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
+import { Refused } from "../problem.ts";
+import { route } from "../route.ts";
+import { time, timeText } from "../schemas.ts";
+
+const Row = Type.Object({
+  name: Type.String({ description: "One of a name is raised at one time." }),
+  severity: choice(["warning", "error", "critical"], { description: "How bad it is." }),
+  message: Type.String({ description: "What is wrong, and the fix where there is one." }),
+  details: Type.Record(Type.String(), Type.Unknown()),
+  raisedAt: time("When it began."),
+  clearedAt: Type.Optional(time("When it was over; absent while it is raised.")),
+  clearedBy: Type.Optional(Type.String({ description: "Who has cleared it by hand." })),
+});
+
+const rowOf = ({ raisedAt, clearedAt, ...alarm }: OperatorAlarm) => ({
+  ...alarm,
+  raisedAt: timeText(raisedAt),
+  ...(clearedAt === undefined ? {} : { clearedAt: timeText(clearedAt) }),
+});
+
+export const alarmRoutes = [
+  route({
+    method: "GET",
+    path: "/alarms",
+    role: "viewer",
+    tag: "alarms",
+    summary: "Alarms that are raised, or those that are over",
+    query: Type.Object({
+      ...listQuery,
+      sort: sortQuery(["name", "severity", "raisedAt"]),
+      state: Type.Optional(
+        choice(["raised", "cleared"], {
+          description: "cleared: those of the last 24 hours, 1,000 at most, the latest first.",
+          default: "raised",
+        }),
+      ),
+    }),
+    answer: pageOf(Row),
+    example: { query: { state: "cleared" } },
+    handle: ({ ports: { alarms }, query }) => {
+      const { state, ...page } = query as { state?: string };
+      return pageOfArray((state === "cleared" ? alarms.history : alarms.active).map(rowOf), page);
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/alarms/{name}",
+    role: "operator",
+    tag: "alarms",
+    summary: "Clear an alarm by hand; it comes again when its condition has been over in between",
+    params: Type.Object({
+      name: Type.String({ minLength: 1, maxLength: 128, description: "Of the alarm." }),
+    }),
+    refusals: [{ code: "not-found", path: { name: "no-such-alarm" } }],
+    handle: ({ path, ports, who, changed }) => {
+      if (!ports.alarms.dismiss(path.name, who.name))
+        throw new Refused("not-found", `no alarm ${path.name} is raised`);
+      changed({ object: `alarm ${path.name}` });
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/alarms",
+    role: "operator",
+    tag: "alarms",
+    summary: "Forget the alarms that are over",
+    example: {},
+    handle: ({ ports }) => ports.alarms.forgetHistory(),
+  }),
+];

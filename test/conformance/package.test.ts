@@ -1,0 +1,168 @@
+/** The package that `npm pack` makes, installed in an empty folder, and the files that run it elsewhere. */
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import type { Instant } from "#core/lib/time.ts";
+import { exposeGauges } from "#core/observation.ts";
+import { startGateway } from "../support/gateway.ts";
+
+const MINUTES = 60_000;
+const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+
+describe("the package", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "isthmus-package-"));
+    const packed = execFileSync("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [{ filename }] = JSON.parse(packed.toString());
+    const home = join(folder, "node_modules", manifest.name);
+    mkdirSync(home, { recursive: true });
+    execFileSync("tar", ["-xzf", join(folder, filename), "-C", home, "--strip-components=1"]);
+    // What npm would fetch: nothing but what the manifest names.
+    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) {
+      const from = resolve("node_modules", name);
+      if (!existsSync(from)) continue;
+      const to = join(folder, "node_modules", name);
+      mkdirSync(join(to, ".."), { recursive: true });
+      symlinkSync(from, to);
+    }
+    mkdirSync(join(folder, "node_modules", ".bin"));
+    symlinkSync(join(home, manifest.bin.isthmus), join(folder, "node_modules", ".bin", "isthmus"));
+  }, 5 * MINUTES);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const isthmus = (...args: string[]): string =>
+    execFileSync("npx", ["--no-install", "isthmus", ...args], {
+      cwd: folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    }).toString();
+
+  it("holds what runs, and no tests, benchmarks or sources", () => {
+    const top = readdirSync(join(folder, "node_modules", manifest.name)).sort();
+    expect(top).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "dist",
+      "docs",
+      "isthmus.yaml",
+      "package.json",
+      "src",
+      "xml",
+    ]);
+    expect(readdirSync(join(folder, "node_modules", manifest.name, "src"))).toEqual(["hooks"]);
+  });
+
+  it(
+    "runs by npx in an empty folder: version, check of a configuration, and the gateway itself",
+    async () => {
+      expect(isthmus("--version").trim()).toBe(manifest.version);
+      expect(isthmus("check-config")).toContain("is valid");
+      const free = Object.entries({
+        mqtt: ["tcp", "ws"],
+        "mqtt-sn": ["udp"],
+        coap: ["udp", "tcp"],
+        stomp: ["tcp", "ws"],
+      }).flatMap(([gateway, listeners]) =>
+        listeners.map((name) => `gateways.${gateway}.listeners.${name}.port=0`),
+      );
+      const settings = ["api.port=0", ...free].flatMap((setting) => ["--set", setting]);
+      const running = spawn(
+        process.execPath,
+        [join(folder, "node_modules/.bin/isthmus"), "start", "--data", "d", ...settings],
+        {
+          cwd: folder,
+          stdio: ["ignore", "ignore", "pipe"],
+        },
+      );
+      try {
+        let said = "";
+        const url = await new Promise<string>((found, failed) => {
+          running.stderr.on("data", (chunk) => {
+            said += chunk;
+            const port = /HTTP\s+(http:\/\/127\.0\.0\.1:\d+)/.exec(said)?.[1];
+            if (port !== undefined && said.includes("Ctrl+C")) found(port);
+          });
+          running.on("exit", () => failed(new Error(said)));
+        });
+        expect((await fetch(`${url}/ready`)).status).toBe(200);
+      } finally {
+        const gone = new Promise((done) => running.on("exit", done));
+        running.kill("SIGTERM");
+        await gone;
+      }
+    },
+    5 * MINUTES,
+  );
+});
+
+describe("what runs it elsewhere", () => {
+  const file = (name: string): string => readFileSync(join("docs/deploy", name), "utf8");
+
+  it("takes into an image what the package holds, and starts it as a user without rights", () => {
+    const steps = file("Dockerfile");
+    for (const [, from] of steps.matchAll(/^COPY (?!--from)(.+) \S+$/gm)) {
+      for (const name of from!.split(" ")) expect([name, existsSync(name)]).toEqual([name, true]);
+      for (const name of from!.split(" ")) expect(file("Dockerfile.dockerignore")).toContain(`!${name}`);
+    }
+    expect(steps).toMatch(/^USER isthmus$/m);
+    expect(steps.match(/^(VOLUME|HEALTHCHECK|ENTRYPOINT)/gm)).toEqual([
+      "VOLUME",
+      "HEALTHCHECK",
+      "ENTRYPOINT",
+    ]);
+  });
+
+  it("has a unit with enough file descriptors, which stops it later than it stops itself", () => {
+    const unit = file("isthmus.service");
+    expect(unit).toMatch(/^LimitNOFILE=262144$/m);
+    expect(unit).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
+    expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(10);
+  });
+
+  it("mounts files that are there", () => {
+    const { services } = parse(file("compose.yaml"));
+    expect(Object.keys(services)).toEqual(["isthmus", "prometheus"]);
+    const mounted = (services.prometheus.volumes as string[]).filter((each) => each.startsWith("./"));
+    for (const each of mounted) expect(existsSync(join("docs/deploy", each.split(":")[0]!))).toBe(true);
+    expect(parse(file("prometheus.yaml")).scrape_configs[0].static_configs[0].targets).toEqual([
+      "isthmus:18083",
+    ]);
+  });
+
+  it("draws and watches no number that the gateway does not have", async () => {
+    const gateway = await startGateway({ gateways: { mqtt: {} } });
+    exposeGauges(gateway.composition, "0");
+    try {
+      // Refusals are counted by what there was.
+      const to = {
+        gateway: "mqtt",
+        listener: "tcp",
+        address: "10.0.0.1",
+        port: 1,
+        clientId: "a",
+        username: undefined,
+      };
+      gateway.composition.refusals.note(
+        to,
+        { what: "connect", refusal: "banned", by: () => "" },
+        Date.now() as Instant,
+      );
+      const text = await gateway.composition.metrics.text();
+      const known = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+      const drawn = [file("grafana/isthmus.json"), file("alerts.yaml")].flatMap((source) =>
+        [...source.matchAll(/\b((?:isthmus|nodejs|process)_[a-z0-9_]+)\b/g)].map(([, name]) => name!),
+      );
+      // Those of the store are there where something is kept.
+      const missing = drawn.filter((name) => !known.has(name) && !name.startsWith("isthmus_store_"));
+      expect([...new Set(missing)]).toEqual([]);
+    } finally {
+      await gateway.stop();
+    }
+  });
+});
