@@ -11,6 +11,7 @@ export default defineConfig({
     // Real file systems that get full: `npm run test:disk`.
     exclude: ["test/disk/**", "test/clusters/**"],
     environment: "node",
+    setupFiles: "test/support/nothing-left.ts",
     globalSetup: "test/support/install-programs.ts",
     pool: "threads",
     // Many tests wait for sockets and processes: a machine with two cores is kept busy by two workers, not one.

@@ -274,7 +274,8 @@ export class Door {
     };
     return client.open(opening, ticket, (answer) => {
       const entered = this.#letIn(client, answer, request);
-      if (entered.ok) this.#announce(client, request, entered.sessionPresent);
+      // It may have failed at the first that it was given.
+      if (entered.ok && !client.ended) this.#announce(client, request, entered.sessionPresent);
       return entered;
     });
   }

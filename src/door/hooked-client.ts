@@ -44,6 +44,8 @@ export class HookedClient extends BusClient {
   /** It has ended, and its session is left when nothing of it waits any more. */
   #leaving: { readonly how: Departure; readonly reason: string } | undefined = undefined;
   #left = false;
+  /** Rings when its last messages have been waited for long enough. */
+  #limit: CallbackAlarm | undefined = undefined;
   #evicted = false;
   readonly #hearsPublished: boolean;
   readonly #hearsDelivered: boolean;
@@ -313,8 +315,8 @@ export class HookedClient extends BusClient {
       return;
     }
     const { core } = this.loop;
-    const limit = new CallbackAlarm(() => this.#leave());
-    core.alarms.arm(limit, after(core.now, this.#hooks.room.linger));
+    this.#limit = new CallbackAlarm(() => this.#leave());
+    core.alarms.arm(this.#limit, after(core.now, this.#hooks.room.linger));
   }
 
   /** Another connection takes the session: it does not wait, and what is not published yet was not acknowledged. */
@@ -328,6 +330,7 @@ export class HookedClient extends BusClient {
     const leaving = this.#leaving;
     if (leaving === undefined || this.#left) return;
     this.#left = true;
+    if (this.#limit !== undefined) this.loop.core.alarms.disarm(this.#limit);
     this.#line.drop();
     super.depart(leaving.how, leaving.reason);
   }

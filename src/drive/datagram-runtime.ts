@@ -230,11 +230,7 @@ export class DatagramRuntime {
     const claimant = this.peers.claimant(claim, from);
     if (claimant === undefined || claimant === here) return claimant;
     // A new binding of this address: whoever was here before is not here any more (port reuse behind NAT).
-    if (here !== undefined) {
-      this.unproven.remove(here);
-      this.peers.remove(here);
-      here.loop.gone("address taken by another device");
-    }
+    here?.loop.gone("address taken by another device", true);
     this.unproven.remove(claimant);
     this.peers.move(claimant, key, from);
     if (claimant.proof !== undefined) this.unproven.add(claimant);
@@ -272,9 +268,7 @@ export class DatagramRuntime {
       core.note(this.door.gateway, { level: "warn", event: "unproven-displaced", detail }, { peer: key });
     }
     this.#quietUntil = after(core.now, QUIET);
-    peer.loop.gone("unproven, and others came");
-    this.peers.remove(peer);
-    this.unproven.remove(peer);
+    peer.loop.gone("unproven, and others came", true);
   }
 
   #broadcast(bytes: Uint8Array): void {

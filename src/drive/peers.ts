@@ -55,6 +55,11 @@ export class Peers {
     return this.#byAddress.size;
   }
 
+  /** Names that were claimed. */
+  get claims(): number {
+    return this.#byClaim.size;
+  }
+
   at(key: string): Resident | undefined {
     return this.#byAddress.get(key);
   }

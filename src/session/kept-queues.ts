@@ -57,6 +57,10 @@ export class KeptQueues implements QueueKeeper {
     return this.#queues.size;
   }
 
+  *sessions(): Iterable<Session> {
+    for (const { session } of this.#queues.values()) yield session;
+  }
+
   /** Messages that wait, and those that are handed out and not settled. */
   get messages(): number {
     let messages = 0;

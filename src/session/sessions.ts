@@ -87,6 +87,11 @@ export class Sessions {
     return this.#sessions.size;
   }
 
+  /** Sessions whose end, or will, has a time. */
+  get timed(): number {
+    return this.#pending.size;
+  }
+
   get(gateway: string, clientId: string): Session | undefined {
     return this.#sessions.get(sessionKey(gateway, clientId));
   }

@@ -92,6 +92,11 @@ export class GroupCommit implements Store {
     return this.#pending + (this.#committing?.records.length ?? 0);
   }
 
+  /** Records of `put` and `remove` that are on their way. */
+  get named(): number {
+    return this.#named.size;
+  }
+
   put(table: Table, key: Key, value: () => StoredValue): void {
     const record = this.#name(table, key);
     record.make = value;

@@ -168,7 +168,7 @@ function onDatagrams(world: World, endpoint: AnyEndpoint, { gateway, steps }: Ca
     loop,
     send: (bytes) => device.send(bytes),
     heard: () => device.take().reduce((sum, { length }) => sum + length, 0),
-    lose: () => loop.gone("lost"),
+    lose: () => loop.gone("lost", true),
   };
 }
 

@@ -91,7 +91,7 @@ export class Sleeper {
   }
 
   #wait(length: number): void {
-    this.#world.deadlines.arm(this.#timer, after(this.#world.now, length as Duration));
+    this.#world.ring(this.#timer, after(this.#world.now, length as Duration));
   }
 
   #timeout(): void {

@@ -23,8 +23,7 @@ export class SlowStore {
 
   /** Every message that is published in this world is written, from now on. */
   keepAllOf(world: World): void {
-    const grant = { qos: 2, noLocal: false, retainAsPublished: false, identifier: undefined } as const;
-    world.bus.subscribe({ key: "slow-store", available: true, deliver: () => this.#writes++ }, "#", grant);
+    world.attach({ key: "slow-store", available: true, deliver: () => this.#writes++ }, "#", 2);
   }
 
   /** The oldest answer. */

@@ -3,32 +3,31 @@
  * Nothing happens unless a test sends bytes or moves the clock, and then everything that follows has happened
  * before the call returns.
  */
+import type { Subscriber } from "#core/bus/bus.ts";
 import type { Commits } from "#core/bus/commits.ts";
 import type { DelayedJournal } from "#core/bus/delayed.ts";
 import type { EmbeddedBus, EmbeddedBusOptions } from "#core/bus/embedded.ts";
 import type { Gate } from "#core/bus/gate.ts";
 import { Message, type MessageOptions, type QoS } from "#core/bus/message.ts";
 import type { RetainedJournal } from "#core/bus/retained.ts";
-import type { Datagram, Endpoint } from "#core/contract/endpoint.ts";
+import type { Endpoint } from "#core/contract/endpoint.ts";
 import type { Gateway, GatewayModule } from "#core/contract/gateway.ts";
 import type { Counter, Note } from "#core/contract/note.ts";
-import type { Peer, Transport } from "#core/contract/peer.ts";
 import type { Refused, RefusedTo } from "#core/contract/refused.ts";
 import { buildCore, type CoreOptions, type CoreParts } from "#core/core.ts";
 import type { Arrival, ClientEvent, Core } from "#core/door/core.ts";
 import type { Door } from "#core/door/door.ts";
 import type { Doors } from "#core/door/doors.ts";
 import type { Judgement } from "#core/door/judgement.ts";
-import type { ChannelLoop } from "#core/drive/channel-loop.ts";
 import { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
 import type { Deadlines } from "#core/drive/deadlines.ts";
 import type { Gateways } from "#core/drive/gateways.ts";
 import type { Roaming } from "#core/drive/peers.ts";
-import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
+import { FlushSchedule } from "#core/drive/stream-runtime.ts";
 import type { Hook } from "#core/hooks/plugin.ts";
+import type { Alarm } from "#core/lib/alarm.ts";
 import type { MemoryLimits } from "#core/lib/memory.ts";
-import { after, type Duration, days, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
-import type { OutgoingDatagram, StreamConnection, StreamReceiver } from "#core/net/transport.ts";
+import { after, type Duration, days, FOREVER, type Instant, minutes, seconds, ZERO } from "#core/lib/time.ts";
 import type { Identity, ListenerLimits, ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import type { SessionOptions } from "#core/session/context.ts";
 import type { SessionCounters } from "#core/session/counters.ts";
@@ -37,10 +36,17 @@ import type { Sessions, SessionsOptions } from "#core/session/sessions.ts";
 import { shelvesOf } from "#core/session/shelf.ts";
 import type { Store } from "#core/session/store.ts";
 import type { Tracing } from "#core/trace/tracing.ts";
+import { endsWithTest } from "./endings.ts";
 import { engineOfRun } from "./engine-of-run.ts";
 import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
 import { mulberry32 } from "./random.ts";
+
+import { DatagramNetwork } from "./virtual-datagrams.ts";
+import { StreamListener } from "./virtual-stream.ts";
+
+export { DatagramNetwork, VirtualDevice } from "./virtual-datagrams.ts";
+export { StreamListener, VirtualStream } from "./virtual-stream.ts";
 
 export interface WorldOptions {
   readonly seed?: number;
@@ -106,7 +112,11 @@ export class World implements CoreParts {
   /** What tests override for a listener, by its name. */
   readonly #overrides = new Map<string, Partial<ListenerPolicy>>();
   readonly #rules = new Map<string, ListenerPolicy>();
-  #listeners = 0;
+  readonly #attached: [Subscriber, string][] = [];
+  readonly #alarms = new Set<Alarm>();
+  readonly #runtimes: DatagramRuntime[] = [];
+  readonly #endpoints: Endpoint[] = [];
+  #ended = false;
   #now: Instant;
 
   constructor(options: WorldOptions = {}) {
@@ -165,6 +175,7 @@ export class World implements CoreParts {
     this.judgement = parts.judgement;
     this.tracing = parts.tracing;
     this.schedule = new FlushSchedule((run) => this.#deferred.push(run));
+    endsWithTest(this);
   }
 
   get now(): Instant {
@@ -229,19 +240,29 @@ export class World implements CoreParts {
     this.settle();
   }
 
+  /** As an alarm of the test's own. */
+  ring(alarm: Alarm, due: Instant): void {
+    this.#alarms.add(alarm);
+    this.deadlines.arm(alarm, due);
+  }
+
   /** Collects what is published to a filter, as a subscriber that is always ready. */
   listen(filter: string, qos: QoS = 2): Message[] {
     const heard: Message[] = [];
-    this.bus.subscribe(
-      {
-        key: `listener-${this.#listeners++}`,
-        available: true,
-        deliver: (message) => heard.push(message),
-      },
-      filter,
-      { qos, noLocal: false, retainAsPublished: true, identifier: undefined },
-    );
+    const listener = {
+      key: `listener-${this.#attached.length}`,
+      available: true,
+      deliver: (message: Message) => void heard.push(message),
+    };
+    this.attach(listener, filter, qos);
     return heard;
+  }
+
+  /** Subscribes something of the test's own, until this world ends. */
+  attach(subscriber: Subscriber, filter: string, qos: QoS): void {
+    this.#attached.push([subscriber, filter]);
+    const grant = { qos, noLocal: false, retainAsPublished: true, identifier: undefined };
+    this.bus.subscribe(subscriber, filter, grant);
   }
 
   // ---- gateways
@@ -270,6 +291,8 @@ export class World implements CoreParts {
       },
       (run) => this.#deferred.push(run),
     );
+    this.#runtimes.push(runtime);
+    this.#endpoints.push(endpoint);
     const network = new DatagramNetwork(this, runtime);
     runtime.bind(network);
     return network;
@@ -279,6 +302,59 @@ export class World implements CoreParts {
   judge(): void {
     for (const _ of this.judgement.steps());
     this.settle();
+  }
+
+  // ---- the end
+
+  /** The process is gone without a word: nothing of it can be looked at any more. */
+  kill(): void {
+    this.#ended = true;
+  }
+
+  /** Ends as a process that stops, then lets go of what outlives that; what is left should not be. */
+  end(): readonly string[] {
+    if (this.#ended) return [];
+    this.#ended = true;
+    this.settle();
+    for (const { loops } of this.doors) for (const loop of [...loops]) loop.stop("shutdown");
+    this.settle();
+    const left = this.#ofPeers();
+    for (const [name] of [...this.gateways]) this.gateways.close(name);
+    for (const runtime of this.#runtimes) runtime.close();
+    for (const alarm of this.#alarms) this.deadlines.disarm(alarm);
+    const { recordings } = this.tracing;
+    for (const { id } of recordings.running) recordings.stop(id);
+    // Some say goodbye slowly.
+    this.advance(minutes(1));
+    if (this.sessions.connected > 0) left.push(`${this.sessions.connected} sessions in use`);
+    for (const session of [...this.sessions.all()]) this.sessions.discard(session);
+    this.settle();
+    for (const [subscriber, filter] of this.#attached) this.bus.unsubscribe(subscriber, filter);
+    return [...left, ...this.#ofCore()];
+  }
+
+  #ofPeers(): string[] {
+    const counts: [number, string][] = [...this.doors].map(({ loops }) => [loops.size, "channels"]);
+    for (const { peers, unproven } of this.#runtimes) {
+      counts.push([peers.count, "addresses"], [peers.claims, "claims"], [unproven.count, "unproven peers"]);
+    }
+    for (const endpoint of this.#endpoints) {
+      for (const [name, count] of Object.entries((endpoint as { held?: object }).held ?? {}))
+        counts.push([count as number, `${name} of a listener`]);
+    }
+    return said(counts);
+  }
+
+  #ofCore(): string[] {
+    const { sessions, core, bus, gate, deadlines } = this;
+    return said([
+      [sessions.count, "sessions"],
+      [sessions.timed, "timers of sessions"],
+      [core.directory.count, "clients in the directory"],
+      [core.directory.connected, "connected clients in the directory"],
+      [bus.filters, "filters"],
+      [deadlines.armed - gate.delayed.waiting, "alarms"],
+    ]);
   }
 
   #door(gateway: string, policy: Partial<ListenerPolicy>): Door {
@@ -318,6 +394,9 @@ const sessionsOf = ({ expiryMax, sessions, otherUser }: WorldOptions): SessionsO
   replayMax: 100_000,
   otherUser: otherUser ?? "refuse",
 });
+
+const said = (counts: readonly (readonly [number, string])[]): string[] =>
+  counts.filter(([count]) => count !== 0).map(([count, what]) => `${count} ${what}`);
 
 /** A policy that allows everything but what a test overrides. */
 export function permissive(
@@ -360,235 +439,4 @@ export function permissive(
     generation: 0,
     ...overrides,
   };
-}
-
-export class StreamListener {
-  readonly #world: World;
-  readonly #door: Door;
-  readonly #runtime: StreamRuntime;
-  #ports = 40_000;
-
-  constructor(world: World, door: Door, endpoint: Endpoint) {
-    this.#world = world;
-    this.#door = door;
-    this.#runtime = new StreamRuntime(world.core, door, endpoint, world.schedule);
-  }
-
-  /** What drives the open connections, for a test that ends one from the core's side. */
-  loops(): ChannelLoop[] {
-    return [...this.#door.loops] as ChannelLoop[];
-  }
-
-  connect(peer: Partial<Peer> & { transport?: Transport } = {}): VirtualStream {
-    const stream = new VirtualStream(this.#world, {
-      transport: "tcp",
-      address: "127.0.0.1",
-      port: this.#ports++,
-      ...peer,
-    });
-    const receiver = this.#runtime.accept(stream);
-    if (receiver === undefined) stream.refuse();
-    else stream.receiver = receiver;
-    this.#world.settle();
-    return stream;
-  }
-}
-
-/** The device's end of a virtual stream. Reading can be stopped to play a slow reader. */
-export class VirtualStream implements StreamConnection {
-  readonly peer: Peer;
-  receiver: StreamReceiver | undefined = undefined;
-  /** Chunks as written, in order; `takeBytes` empties it. */
-  readonly written: Uint8Array[] = [];
-  /** The gateway has ended the connection, or refused it. */
-  ended = false;
-  destroyed = false;
-  readingPaused = false;
-  /** Bytes that the device lets pile up before it is "slow"; `Infinity` reads all at once. */
-  capacity = Number.POSITIVE_INFINITY;
-  readonly #world: World;
-  readonly #inbox: Uint8Array[] = [];
-  #finished = false;
-  #unread = 0;
-
-  constructor(world: World, peer: Peer) {
-    this.#world = world;
-    this.peer = peer;
-  }
-
-  /** From device to gateway. */
-  send(bytes: Uint8Array): void {
-    this.#inbox.push(bytes);
-    this.#pump();
-  }
-
-  /** The device sends its end of stream, behind what it has sent; it may still read. */
-  finish(): void {
-    this.#finished = true;
-    this.#pump();
-  }
-
-  /** The device drops the connection. */
-  drop(error?: string): void {
-    const receiver = this.receiver;
-    this.receiver = undefined;
-    receiver?.closed(error);
-    this.#world.settle();
-  }
-
-  /** What the gateway has sent since the last call, as one array of bytes. */
-  takeBytes(): Uint8Array {
-    const taken = Buffer.concat(this.written);
-    this.written.length = 0;
-    const wasFull = this.#unread > this.capacity;
-    this.#unread = 0;
-    if (wasFull) this.receiver?.drained();
-    this.#world.settle();
-    return taken;
-  }
-
-  refuse(): void {
-    this.ended = true;
-    this.destroyed = true;
-  }
-
-  get closed(): boolean {
-    return this.ended || this.destroyed;
-  }
-
-  // ---- StreamConnection, the gateway's side
-
-  write(bytes: Uint8Array, written?: () => void): boolean {
-    this.written.push(new Uint8Array(bytes));
-    this.#unread += bytes.length;
-    written?.();
-    return this.#unread <= this.capacity;
-  }
-
-  get backlog(): number {
-    return this.#unread > this.capacity ? this.#unread : 0;
-  }
-
-  pauseReading(): void {
-    this.readingPaused = true;
-  }
-
-  resumeReading(): void {
-    this.readingPaused = false;
-    // Not within the input that resumed it.
-    if (this.#inbox.length > 0 || this.#finished) this.#world.defer(() => this.#pump());
-  }
-
-  end(): void {
-    this.ended = true;
-    const receiver = this.receiver;
-    this.receiver = undefined;
-    receiver?.closed();
-  }
-
-  destroy(): void {
-    this.destroyed = true;
-    this.end();
-  }
-
-  #pump(): void {
-    while (!this.readingPaused && this.receiver !== undefined) {
-      const bytes = this.#inbox.shift();
-      if (bytes === undefined) break;
-      this.receiver.received(bytes);
-    }
-    // As a socket does: what is paused does not hold back an end of stream that has nothing before it.
-    if (this.#finished && this.#inbox.length === 0) {
-      this.#finished = false;
-      this.receiver?.ended();
-    }
-    this.#world.settle();
-  }
-}
-
-/** A network in front of one datagram listener. `deliver` may be replaced to lose, delay or reorder. */
-export class DatagramNetwork {
-  readonly transport = "udp" as const;
-  readonly backlog = 0;
-  readonly runtime: DatagramRuntime;
-  /** What the gateway sent to each `address:port`, unless a device is attached there. */
-  readonly sent = new Map<string, Uint8Array[]>();
-  /** Replaceable: what happens to a datagram of the gateway on its way. */
-  toDevice: (datagram: OutgoingDatagram) => void = (datagram) => this.arrive(datagram);
-  readonly #world: World;
-  readonly #devices = new Map<string, (bytes: Uint8Array) => void>();
-
-  constructor(world: World, runtime: DatagramRuntime) {
-    this.#world = world;
-    this.runtime = runtime;
-  }
-
-  /** From a device to the gateway, at once. */
-  send(batch: readonly OutgoingDatagram[]): void {
-    for (const datagram of batch) this.toDevice(datagram);
-  }
-
-  deliver(bytes: Uint8Array, address: string, port: number): void {
-    this.deliverAll([{ bytes, address, port }]);
-  }
-
-  deliverAll(batch: readonly Datagram[]): void {
-    this.runtime.receive(batch);
-    this.#world.settle();
-  }
-
-  /** Hands a datagram of the gateway to whoever is at its address. */
-  arrive(datagram: OutgoingDatagram): void {
-    const key = `${datagram.address}:${datagram.port}`;
-    const device = this.#devices.get(key);
-    if (device !== undefined) {
-      device(datagram.bytes);
-      return;
-    }
-    const box = this.sent.get(key);
-    if (box === undefined) this.sent.set(key, [datagram.bytes]);
-    else box.push(datagram.bytes);
-  }
-
-  attach(address: string, port: number, receive: (bytes: Uint8Array) => void): void {
-    this.#devices.set(`${address}:${port}`, receive);
-  }
-
-  detach(address: string, port: number): void {
-    this.#devices.delete(`${address}:${port}`);
-  }
-
-  device(port = 10_000, address = "10.0.0.1"): VirtualDevice {
-    return new VirtualDevice(this, address, port);
-  }
-}
-
-/** A sender on the virtual network; `move` gives it another address. */
-export class VirtualDevice {
-  address: string;
-  port: number;
-  readonly #network: DatagramNetwork;
-
-  constructor(network: DatagramNetwork, address: string, port: number) {
-    this.#network = network;
-    this.address = address;
-    this.port = port;
-  }
-
-  send(bytes: Uint8Array): void {
-    this.#network.deliver(bytes, this.address, this.port);
-  }
-
-  /** What the gateway has sent to the present address since the last call. */
-  take(): Uint8Array[] {
-    const key = `${this.address}:${this.port}`;
-    const taken = this.#network.sent.get(key) ?? [];
-    this.#network.sent.delete(key);
-    return taken;
-  }
-
-  move(port: number, address = this.address): void {
-    this.port = port;
-    this.address = address;
-  }
 }

@@ -16,6 +16,8 @@ const MEMBERS_MAX = 30;
  * both sides, and the steps that hooks may stand in the way of; the rest is to be parted.
  */
 const MEMBERS_OF: Readonly<Record<string, number>> = {
+  // What it does for tests, and what it asks of itself at its end.
+  "test/support/world.ts": 34,
   "src/door/bus-client.ts": 69,
   "src/drive/channel-loop.ts": 48,
   "gateways/coap/stack/channel.ts": 46,

@@ -21,7 +21,7 @@ interface Network {
 
 /** Runs something later in virtual time. */
 const later = (world: Lwm2mWorld, wait: number, run: () => void): void =>
-  world.core.alarms.arm(new CallbackAlarm(run), after(world.now, wait as Duration));
+  world.ring(new CallbackAlarm(run), after(world.now, wait as Duration));
 
 function overBadNetwork(world: Lwm2mWorld, network: Network, arrive: () => void): void {
   const copies = world.random() < network.duplication ? 2 : 1;

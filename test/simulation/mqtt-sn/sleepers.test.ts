@@ -40,7 +40,7 @@ function simulate({ seed, devices, messages, weather = STORM }: Run) {
     const copies = random() < weather.duplicates ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const delay = milliseconds(Math.round(weather.delay + random() * weather.spread));
-      world.deadlines.arm(new CallbackAlarm(run), after(world.now, delay));
+      world.ring(new CallbackAlarm(run), after(world.now, delay));
     }
   };
   const air: Air = {

@@ -142,6 +142,7 @@ it("a change of the rates reaches who is connected", () => {
   policy.update(settings(Number.POSITIVE_INFINITY));
   world.advance(minutes(1));
   expect(send()).toBe(1);
+  client.end("closed");
 });
 
 describe("the timer wheel", () => {

@@ -108,11 +108,12 @@ describe("stopping", () => {
 
 describe("a listener", () => {
   it("that serves a second gateway asks for that one's rules under its own name", async () => {
-    const { puppets, asked, open, connect } = site();
+    const { lifecycle, puppets, asked, open, connect } = site();
     await open({ stream });
     connect();
     puppets.last.connect("c", { gateway: "guest" });
     expect(asked).toEqual(["puppet l puppet", "guest l puppet"]);
+    await lifecycle.stop(seconds(1));
   });
 
   it("drops and counts datagrams beyond its backlog", async () => {

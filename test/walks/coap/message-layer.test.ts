@@ -306,3 +306,9 @@ it("says nothing where No-Response asks for silence, but acknowledges a CON (RFC
   expect(device.ask({ code: "PUT", path: "t", options: [[258, 2]] }).code).toBe("4.00");
   expect(device.ask({ code: "PUT", path: "t", options: [[258, 8]] }).code).toBe("0.00");
 });
+
+it("answers a ping of a peer that it knows with RST, too (RFC 7252 §4.3)", () => {
+  const { device } = setup();
+  device.ask({ code: "GET", path: "x", id: 8 });
+  expect(device.ask({ code: "0.00", id: 9 })).toMatchObject({ type: "RST", code: "0.00", id: 9 });
+});

@@ -134,12 +134,7 @@ class SlowCommits implements Commits {
 it("answers a CON publish only when what must be kept is committed", () => {
   const commits = new SlowCommits();
   const { world, network } = pubsubWorld({}, { commits });
-  world.bus.subscribe({ key: "durable", available: true, deliver: () => commits.writes++ }, "a", {
-    qos: 2,
-    noLocal: false,
-    retainAsPublished: false,
-    identifier: undefined,
-  });
+  world.attach({ key: "durable", available: true, deliver: () => commits.writes++ }, "a", 2);
   const device = new CoapDevice(network);
   device.send({ code: "PUT", path: "ps/a", id: 1, payload: "kept" });
   expect(device.take()).toEqual([]);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { minutes, seconds } from "#core/lib/time.ts";
+import type { Lwm2m } from "#gateways/lwm2m/index.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 
 function sleeper(settings: object = {}, query: Record<string, string> = { b: "UQ" }) {
@@ -40,6 +41,16 @@ describe("queue mode", () => {
       ]);
     },
   );
+
+  it("a request that fails puts nobody to sleep but by silence: the device has just been heard", () => {
+    const { world, device, read } = sleeper({ stack: { ask: { perPeer: 1 } } });
+    device.on("GET /3/0/1", "acknowledge");
+    read(1);
+    // Sent without waiting for its turn, and there is no room for it.
+    read(2, { mheaders: { ttl: 0 } });
+    expect(world.reports("meter").map(({ msgType }) => msgType)).toEqual(["ack", "queue_full"]);
+    expect((world.gateway as Lwm2m).management.device("meter", world.now)?.state).toBe("awake");
+  });
 
   it("the answer to Update goes out before what has waited", () => {
     const { world, device, read } = sleeper();

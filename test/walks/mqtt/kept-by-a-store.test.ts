@@ -1,5 +1,6 @@
 /** What MQTT acknowledges, over a real store: it waits where something durable has to be kept, and nowhere else. */
 import { expect, it } from "vitest";
+import { seconds } from "#core/lib/time.ts";
 import { KeptWorld } from "../../support/kept-world.ts";
 import { type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
 
@@ -99,4 +100,19 @@ it("a durable subscriber gets a QoS 2 message once that is kept, and PUBREL once
   await waits(reader, { cmd: "pubrec", messageId }, "pubrel");
   reader.send({ cmd: "pubcomp", messageId });
   expect(site.world.sessionCounters.settled.value).toBe(1);
+});
+
+it("a message that expires in the queue of a client that is away leaves no record behind when that is back", async () => {
+  const { kept, site, waits, connected } = open();
+  const reader = await connected("r", true);
+  await waits(reader, { cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] }, "suback");
+  reader.stream.end();
+  const device = await connected("p", false);
+  await waits(device, publish("a", 1, 1, { properties: { messageExpiryInterval: 5 } }), "puback");
+  const deliveries = () => [...kept.engine.entries("queue")].length;
+  expect(deliveries()).toBe(1);
+  site.world.advance(seconds(10));
+  await connected("r", true);
+  await kept.commit();
+  expect(deliveries()).toBe(0);
 });

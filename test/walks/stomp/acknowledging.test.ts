@@ -249,6 +249,24 @@ describe("prefetch", () => {
     expect(bodies(client.heard())).toEqual(["5", "6"]);
   });
 
+  it("counts messages of QoS 0 as well: what is beyond the window stays in the session", () => {
+    const { world, client } = open();
+    client.say("SUBSCRIBE", { id: "0", destination: "a", ack: "client-individual", "prefetch-count": "2" });
+    const waiting = () =>
+      [...world.sessions.all()].map(({ queued, unsettled }) => [queued, unsettled]).sort();
+    publish(world, "a", 1, 2, 0);
+    publish(world, "a", 3, 5, 1);
+    const [first, second] = client.heard();
+    expect(waiting()).toEqual([
+      [0, 0],
+      [3, 0],
+    ]);
+    client.say("ACK", { id: ackOf(second) });
+    expect(bodies(client.heard())).toEqual(["3"]);
+    client.say("ACK", { id: ackOf(first) });
+    expect(bodies(client.heard())).toEqual(["4"]);
+  });
+
   it("is each subscription's own", () => {
     const { world, client } = open({ acknowledgements: { prefetch: 2 } });
     client.say("SUBSCRIBE", { id: "slow", destination: "a", ack: "client" });

@@ -1,0 +1,6 @@
+/** Before and behind each test: what it has begun in virtual time is ended, and leaves nothing behind. */
+import { afterEach, beforeEach } from "vitest";
+import { testBegins, testEnds } from "./endings.ts";
+
+beforeEach(testBegins);
+afterEach(({ task }) => testEnds(task.result?.state !== "fail"));
