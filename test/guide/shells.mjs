@@ -4,7 +4,7 @@ import process from "node:process";
 import { missingLine } from "./page.mjs";
 
 const RUN_LIMIT = 300_000;
-const PRINT_LIMIT = 60_000;
+const PRINT_LIMIT = 300_000;
 const QUIET = 700;
 
 /** One shell: what it has printed so far, and how it ended. */
