@@ -55,7 +55,7 @@ class Shell {
       try {
         process.kill(-(this.#child.pid ?? 0), signal);
       } catch {}
-      const stopped = await Promise.race([this.ended.then(() => true), pause(12_000).then(() => false)]);
+      const stopped = await Promise.race([this.ended.then(() => true), tooLong(12_000)]);
       if (stopped) return;
     }
   }
@@ -63,6 +63,12 @@ class Shell {
 
 /** @param {number} length */
 const pause = (length) => new Promise((resolve) => setTimeout(resolve, length));
+
+/**
+ * False after so long; it keeps no process alive.
+ * @param {number} length
+ */
+const tooLong = (length) => new Promise((resolve) => setTimeout(resolve, length, false).unref());
 
 export class Shells {
   /** @type {Map<string, Shell>} */
@@ -85,7 +91,7 @@ export class Shells {
   async run({ shell, text }) {
     const running = new Shell(shell, text, this.#folder, this.#env);
     this.#last = running;
-    const inTime = await Promise.race([running.ended.then(() => true), pause(RUN_LIMIT).then(() => false)]);
+    const inTime = await Promise.race([running.ended.then(() => true), tooLong(RUN_LIMIT)]);
     if (!inTime) await running.stop();
     if (!inTime) throw new Error(`is still running after ${RUN_LIMIT / 1000} s:\n${running.output}`);
     if (running.code !== 0) throw new Error(`exit code ${running.code}:\n${running.output}`);
