@@ -14,7 +14,6 @@ import type { ApiOptions } from "./api/server.ts";
 import { Message } from "./bus/message.ts";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
-import { locate } from "./config/installation.ts";
 import type { Config } from "./config/schema.ts";
 import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
@@ -26,6 +25,7 @@ import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
 import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
+import { locate } from "./settings/installation.ts";
 
 /** What the API keeps, below the data folder. */
 export const apiFolder = ({ dataFolder }: Pick<Config, "dataFolder">): string => join(dataFolder, "api");

@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
-import { locate } from "./config/installation.ts";
 import { openListeners } from "./config/listeners.ts";
 import { type AuthenticationObserver, policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
@@ -38,6 +37,7 @@ import { ALIVE_PERIOD, DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
 import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
+import { locate } from "./settings/installation.ts";
 import type { OpenedStore } from "./store/open.ts";
 import { openUpstream, type Upstream } from "./upstream-servers.ts";
 

@@ -3,9 +3,9 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { HooksConfig } from "./config/hooks-schema.ts";
-import { ConfigError, problem } from "./config/problem.ts";
 import type { Hook } from "./hooks/plugin.ts";
 import type { Log } from "./observe/log.ts";
+import { ConfigError, problem } from "./settings/problem.ts";
 
 export interface OpenedHook {
   readonly hook: Hook;

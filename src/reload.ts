@@ -5,12 +5,12 @@ import {
   type PreparedPolicy,
   policySettings,
 } from "./config/policy-settings.ts";
-import { ConfigError } from "./config/problem.ts";
 import type { Config } from "./config/schema.ts";
 import type { Core } from "./door/core.ts";
 import type { Log } from "./observe/log.ts";
 import type { Plans } from "./plans.ts";
 import type { ConfiguredPolicy } from "./policy/configured-policy.ts";
+import { ConfigError } from "./settings/problem.ts";
 
 /** The running parts that a reload reaches. */
 export interface Reloadable {

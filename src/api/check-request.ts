@@ -2,9 +2,9 @@
 import type { TSchema } from "@sinclair/typebox";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import formats from "ajv-formats";
-import { describe } from "../config/describe.ts";
-import type { JsonSchema } from "../config/json-schema.ts";
-import { nearest } from "../config/nearest.ts";
+import { describe } from "../settings/describe.ts";
+import type { JsonSchema } from "../settings/json-schema.ts";
+import { nearest } from "../settings/nearest.ts";
 import { type FieldError, Refused } from "./problem.ts";
 import type { Route } from "./route.ts";
 

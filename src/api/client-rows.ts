@@ -1,8 +1,8 @@
 /** Clients of all protocols as rows of one list. */
 import { Type } from "@sinclair/typebox";
-import { choice } from "../config/kinds.ts";
 import type { ClientFilter, ClientSummary, Clients } from "../operate/clients.ts";
 import { AddressSet, isAddressRange } from "../policy/addresses.ts";
+import { choice } from "../settings/kinds.ts";
 import { wrongField } from "./problem.ts";
 import { time, timeText } from "./schemas.ts";
 import type { Keyed } from "./snapshots.ts";

@@ -1,6 +1,6 @@
 /** Parts of requests and answers that several routes have. */
 import { type TSchema, Type } from "@sinclair/typebox";
-import { choice, qos } from "../config/kinds.ts";
+import { choice, qos } from "../settings/kinds.ts";
 import { wrongField } from "./problem.ts";
 
 export const time = (description: string) =>

@@ -1,9 +1,9 @@
 /** A row or hash of a database as a login: what stands in which field, and what a password is compared with. */
 import { Type } from "@sinclair/typebox";
-import { choice, flag, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
+import { choice, flag, text } from "../settings/kinds.ts";
 import { type CheckStored, STORED_FORMS } from "./stored-password.ts";
 
 export type Dialect = "emqx5" | "emqx4";

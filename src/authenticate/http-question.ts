@@ -1,7 +1,7 @@
 /** One question to an HTTP service: where its placeholders go, and how it is sent. */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, SECRET, text } from "../config/kinds.ts";
 import type { Peer } from "../contract/peer.ts";
+import { choice, SECRET, text } from "../settings/kinds.ts";
 import { asFormValue, asText, LoginTemplate, type Subject } from "./template.ts";
 import type { Web, WebAnswer } from "./web.ts";
 

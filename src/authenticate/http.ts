@@ -1,11 +1,10 @@
 /** An HTTP service decides, in EMQX 5's way of asking and answering or in EMQ X 4's (`dialect`). */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, flag, text } from "../config/kinds.ts";
-
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { choice, flag, text } from "../settings/kinds.ts";
 import { HttpQuestion, httpQuestionProperties } from "./http-question.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";

@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import type { JWTPayload } from "jose";
-import { locate } from "../config/installation.ts";
-import { choice, flag, SECRET, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { durationSetting } from "../lib/setting.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { locate } from "../settings/installation.ts";
+import { choice, flag, SECRET, text } from "../settings/kinds.ts";
 import { ASYMMETRIC, JWKS_MAX, JwksKeys, type Keys, publicKeys, SYMMETRIC } from "./jwt-keys.ts";
 import { type AuthenticateHost, type AuthenticatorKind, unusable } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";

@@ -1,8 +1,8 @@
 /** What a kind of authenticator is: its settings beside what opens it, so that a further one is a file and a line in `kinds.ts`. */
 import type { TSchema } from "@sinclair/typebox";
-import { ConfigError } from "../config/problem.ts";
 import type { Instant } from "../lib/time.ts";
 import type { Authenticator } from "../policy/authentication.ts";
+import { ConfigError } from "../settings/problem.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import type { UsersFile } from "./users-file.ts";
 

@@ -1,7 +1,7 @@
 /** The one list of authenticators. Their order here is nothing; that of a chain is the operator's. */
 import { type TUnsafe, Type } from "@sinclair/typebox";
-import { byKind } from "../config/json-schema.ts";
 import type { AuthenticatorAnswer } from "../policy/authentication.ts";
+import { byKind } from "../settings/json-schema.ts";
 import { http } from "./http.ts";
 import { jwt } from "./jwt.ts";
 import type { AuthenticateHost, AuthenticatorKind, OpenedAuthenticator } from "./kind.ts";

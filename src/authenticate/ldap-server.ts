@@ -1,10 +1,10 @@
 /** How an LDAP directory is reached and searched. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Client, ClientOptions, Entry } from "ldapts";
-import { choice, flag, SECRET, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { AccessRule, Action } from "../policy/settings.ts";
+import { choice, flag, SECRET, text } from "../settings/kinds.ts";
 import { needs } from "./packages.ts";
 import { bounded, ruleOf } from "./rules.ts";
 import { authorityOf } from "./sql.ts";

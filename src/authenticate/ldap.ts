@@ -1,9 +1,9 @@
 /** An LDAP directory: its entries' passwords are compared here (`hash`), or tried there (`bind`). */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, flag, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { choice, flag, text } from "../settings/kinds.ts";
 import { isYes } from "./account.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 import { ldapPasswordRight } from "./ldap-password.ts";

@@ -1,10 +1,10 @@
 /** How a MongoDB server is reached, and how documents are found: what a client calls itself is a text there, never an operator. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Db, MongoClient } from "mongodb";
-import { flag, SECRET, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { AccessRule } from "../policy/settings.ts";
+import { flag, SECRET, text } from "../settings/kinds.ts";
 import type { Fields } from "./account.ts";
 import { needs } from "./packages.ts";
 import { bounded, ruleOf, rulesOf } from "./rules.ts";

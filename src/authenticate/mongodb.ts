@@ -1,9 +1,9 @@
 /** Documents of a MongoDB server, as EMQ X 4 and EMQX 5 name and fill them. */
 import { type Static, Type } from "@sinclair/typebox";
-import { text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { text } from "../settings/kinds.ts";
 import { accountProperties, concluded, isYes } from "./account.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 import {

@@ -1,7 +1,7 @@
 /** Settings of whatever asks something outside this process. */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, integer, text } from "../config/kinds.ts";
 import { durationSetting } from "../lib/setting.ts";
+import { choice, integer, text } from "../settings/kinds.ts";
 
 /** How long and how often anything outside is asked. */
 export const patienceProperties = {

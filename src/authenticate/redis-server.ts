@@ -1,7 +1,7 @@
 /** How a Redis server, one behind sentinels, or a cluster is reached. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Cluster, Redis, RedisOptions } from "ioredis";
-import { flag, integer, SECRET, text, texts } from "../config/kinds.ts";
+import { flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
 import { unusable } from "./kind.ts";
 import { needs } from "./packages.ts";
 import { authorityOf } from "./sql.ts";

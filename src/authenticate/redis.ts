@@ -1,10 +1,10 @@
 /** Hashes of a Redis server, as EMQ X 4 and EMQX 5 name and fill them. */
 import { type Static, Type } from "@sinclair/typebox";
-import { text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
+import { text } from "../settings/kinds.ts";
 import { accountProperties, concluded, type Dialect, type Fields, isYes } from "./account.ts";
 import { type AuthenticatorKind, unusable } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";

@@ -1,12 +1,12 @@
 /** What PostgreSQL and MySQL have in common: queries of the manuals, and what their rows mean. */
 import { readFileSync } from "node:fs";
 import { type Static, type TProperties, Type } from "@sinclair/typebox";
-import { locate } from "../config/installation.ts";
-import { flag, integer, SECRET, text } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
+import { locate } from "../settings/installation.ts";
+import { flag, integer, SECRET, text } from "../settings/kinds.ts";
 import { accountProperties, concluded, type Dialect, type Fields, isYes } from "./account.ts";
 import { type AuthenticateHost, type OpenedAuthenticator, unusable } from "./kind.ts";
 import { Outside, type Source } from "./outside.ts";

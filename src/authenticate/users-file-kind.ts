@@ -1,5 +1,5 @@
 import { type Static, Type } from "@sinclair/typebox";
-import { text } from "../config/kinds.ts";
+import { text } from "../settings/kinds.ts";
 import type { AuthenticatorKind } from "./kind.ts";
 
 const schema = Type.Object(

@@ -1,13 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
-import { fillDefaults } from "../config/defaults.ts";
-import { closed, type JsonSchema } from "../config/json-schema.ts";
-import { flag, SECRET, text } from "../config/kinds.ts";
-import type { Path } from "../config/path.ts";
-import { ConfigError, type ConfigProblem, problem } from "../config/problem.ts";
-import { readYaml } from "../config/source.ts";
-import { validate } from "../config/validate.ts";
 import type { Credentials, Exchange } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
@@ -19,6 +12,13 @@ import {
   type AuthenticatorAnswer,
   IGNORED,
 } from "../policy/authentication.ts";
+import { fillDefaults } from "../settings/defaults.ts";
+import { closed, type JsonSchema } from "../settings/json-schema.ts";
+import { flag, SECRET, text } from "../settings/kinds.ts";
+import type { Path } from "../settings/path.ts";
+import { ConfigError, type ConfigProblem, problem } from "../settings/problem.ts";
+import { readYaml } from "../settings/source.ts";
+import { validate } from "../settings/validate.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import { HASH_FORMS, type PasswordHash, parsePasswordHash } from "./password-hash.ts";
 

@@ -22,7 +22,7 @@ import {
   sqlConnection,
 } from "../authenticate/sql.ts";
 import { SqlQuery } from "../authenticate/sql-query.ts";
-import { choice } from "../config/kinds.ts";
+import { choice } from "../settings/kinds.ts";
 import { type Asking, BoundedSource, type SourceKind, sourceProperties } from "./kind.ts";
 
 const dialect = choice(["emqx5", "emqx4"], {

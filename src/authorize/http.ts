@@ -4,8 +4,8 @@ import { HttpQuestion, httpQuestionProperties } from "../authenticate/http-quest
 import { needs } from "../authenticate/packages.ts";
 import { authorityOf } from "../authenticate/sql.ts";
 import { Web } from "../authenticate/web.ts";
-import { choice, text } from "../config/kinds.ts";
 import type { Decision } from "../policy/authorization.ts";
+import { choice, text } from "../settings/kinds.ts";
 import { type Asking, BoundedSource, type Client, type SourceKind, sourceProperties } from "./kind.ts";
 
 const schema = Type.Object(

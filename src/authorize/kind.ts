@@ -3,13 +3,13 @@ import type { TSchema } from "@sinclair/typebox";
 import { Type } from "@sinclair/typebox";
 import { patienceProperties } from "../authenticate/outside-settings.ts";
 import { type Asked, Patience, type PatienceSettings } from "../authenticate/patience.ts";
-import { choice } from "../config/kinds.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import type { AuthorizationSource, Decision, Question } from "../policy/authorization.ts";
 import type { AccessRule } from "../policy/settings.ts";
+import { choice } from "../settings/kinds.ts";
 
 /** What one source said, as it is counted; `rules` where it gave a client's rules. */
 export type SourceResult = "allowed" | "denied" | "ignored" | "rules" | "busy" | "failed";

@@ -1,7 +1,7 @@
 /** The one list of authorisation sources. Their order here is nothing; that of the configuration is the operator's. */
 import { type TUnsafe, Type } from "@sinclair/typebox";
-import { byKind } from "../config/json-schema.ts";
 import type { AuthorizationSource } from "../policy/authorization.ts";
+import { byKind } from "../settings/json-schema.ts";
 import { ldap, mongodb, mysql, postgres, redis } from "./databases.ts";
 import { http } from "./http.ts";
 import type { AuthorizeHost, SourceKind } from "./kind.ts";

@@ -1,6 +1,6 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { durationSetting } from "../lib/setting.ts";
-import { flag, integer } from "./kinds.ts";
+import { flag, integer } from "../settings/kinds.ts";
 
 const share = (description: string, byDefault: number) =>
   Type.Number({ description, default: byDefault, minimum: 0.01, maximum: 1 });

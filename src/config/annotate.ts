@@ -1,8 +1,8 @@
 /** Writes the annotated default configuration from the schema: every key, its meaning, what it takes, its default. */
 import { stringify } from "yaml";
-import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "./defaults.ts";
-import { describe } from "./describe.ts";
-import { type JsonSchema, OPTIONAL } from "./json-schema.ts";
+import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "../settings/defaults.ts";
+import { describe } from "../settings/describe.ts";
+import { type JsonSchema, OPTIONAL } from "../settings/json-schema.ts";
 
 const WIDTH = 110;
 const INDENT = "  ";

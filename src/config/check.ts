@@ -3,11 +3,11 @@ import { topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
 import { accessRuleProblem } from "../policy/access.ts";
 import { isAddressRange } from "../policy/addresses.ts";
 import { unknownPlaceholder } from "../policy/placeholders.ts";
-import { quoted } from "./describe.ts";
+import { quoted } from "../settings/describe.ts";
+import type { Path } from "../settings/path.ts";
+import { type ConfigProblem, type Locate, problem } from "../settings/problem.ts";
 import type { ListenerConfig } from "./listener-schema.ts";
 import { effectiveTls, isDatagram, isSecure, listenerOpens } from "./listeners.ts";
-import type { Path } from "./path.ts";
-import { type ConfigProblem, type Locate, problem } from "./problem.ts";
 import type { Config, ConfigurableModule } from "./schema.ts";
 import { openDoors } from "./warnings.ts";
 

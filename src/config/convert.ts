@@ -1,10 +1,10 @@
 import { UNIT } from "../lib/setting.ts";
 import { parseCount, parseDuration, parseSize } from "../lib/units.ts";
-import { isTree, schemaOfKey } from "./defaults.ts";
-import { describe, quoted } from "./describe.ts";
-import { chosen, type JsonSchema } from "./json-schema.ts";
-import type { Path } from "./path.ts";
-import { type ConfigProblem, type Locate, problem } from "./problem.ts";
+import { isTree, schemaOfKey } from "../settings/defaults.ts";
+import { describe, quoted } from "../settings/describe.ts";
+import { chosen, type JsonSchema } from "../settings/json-schema.ts";
+import type { Path } from "../settings/path.ts";
+import { type ConfigProblem, type Locate, problem } from "../settings/problem.ts";
 
 type Written = string | number;
 

@@ -1,7 +1,7 @@
 /** Settings of the node itself: name, data, log, API, bus and sessions. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
 import { Upstream } from "./upstream-schema.ts";
 
 const Node = Type.Object(

@@ -1,5 +1,5 @@
-import { isTree } from "./defaults.ts";
-import { isWithin, type Path, showPath } from "./path.ts";
+import { isTree } from "../settings/defaults.ts";
+import { isWithin, type Path, showPath } from "../settings/path.ts";
 import type { Config } from "./schema.ts";
 
 /** One value that differs between two configurations. */

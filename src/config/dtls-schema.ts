@@ -1,7 +1,7 @@
 /** Settings of secure datagram listeners, beside their files, which are those of the tls section. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
 
 const ConnectionId = Type.Object(
   {

@@ -1,7 +1,7 @@
 /** Settings of hooks: other people's modules that are asked and told what clients do. */
 import { type Static, Type } from "@sinclair/typebox";
 import { durationSetting } from "../lib/setting.ts";
-import { choice, integer, NAME_PATTERN, text, texts } from "./kinds.ts";
+import { choice, integer, NAME_PATTERN, text, texts } from "../settings/kinds.ts";
 
 const HookModule = Type.Object({
   name: text({ description: "For logs and metrics; no two hooks have the same.", pattern: NAME_PATTERN }),

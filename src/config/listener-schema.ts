@@ -1,7 +1,7 @@
 /** Settings of one listener; the same for every gateway, though a UDP one reads no WebSocket keys. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
 
 const Limits = Type.Object(
   {

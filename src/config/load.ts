@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
+import type { Path } from "../settings/path.ts";
+import { ConfigError, type ConfigProblem } from "../settings/problem.ts";
+import { readYaml, type YamlSource } from "../settings/source.ts";
 import { checkMeaning } from "./check.ts";
 import { environmentOverrides, FILE_VARIABLE, flagOverride, OverriddenValues } from "./overrides.ts";
-import type { Path } from "./path.ts";
-import { ConfigError, type ConfigProblem } from "./problem.ts";
 import { buildSchema, type Config, type ConfigurableModule } from "./schema.ts";
 import { soundPart } from "./sound-part.ts";
-import { readYaml, type YamlSource } from "./source.ts";
 
 /** Read when neither `--config` nor `ISTHMUS_CONFIG` names a file, and only if it is there. */
 export const DEFAULT_FILE = "isthmus.yaml";

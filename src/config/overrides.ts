@@ -1,10 +1,10 @@
 /** Single values from the environment and from `--set`, laid over what the file says. */
 import { parse } from "yaml";
-import { isTree, schemaOfKey, type Tree } from "./defaults.ts";
-import { chosen, type JsonSchema } from "./json-schema.ts";
-import { nearest } from "./nearest.ts";
-import { isWithin, type Path } from "./path.ts";
-import { type ConfigProblem, problem } from "./problem.ts";
+import { isTree, schemaOfKey, type Tree } from "../settings/defaults.ts";
+import { chosen, type JsonSchema } from "../settings/json-schema.ts";
+import { nearest } from "../settings/nearest.ts";
+import { isWithin, type Path } from "../settings/path.ts";
+import { type ConfigProblem, problem } from "../settings/problem.ts";
 
 export const ENVIRONMENT_PREFIX = "ISTHMUS_";
 /** Names the file; no setting. */

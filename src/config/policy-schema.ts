@@ -3,7 +3,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { ChainMemberSchema } from "../authenticate/kinds.ts";
 import { SourceSchema } from "../authorize/kinds.ts";
 import { countSetting, durationSetting } from "../lib/setting.ts";
-import { choice, flag, integer, oneOrMore, qos, text, texts } from "./kinds.ts";
+import { choice, flag, integer, oneOrMore, qos, text, texts } from "../settings/kinds.ts";
 
 const ACTIONS = ["publish", "subscribe", "both"] as const;
 

@@ -1,13 +1,13 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import type { SettingProblem } from "../contract/gateway.ts";
+import { closed, type JsonSchema } from "../settings/json-schema.ts";
+import { flag, NAME_PATTERN, SECRET, text } from "../settings/kinds.ts";
 import { Alarms, type AlarmsConfig } from "./alarms-schema.ts";
 import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
-import { closed, type JsonSchema } from "./json-schema.ts";
-import { flag, NAME_PATTERN, SECRET, text } from "./kinds.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
 

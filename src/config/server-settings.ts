@@ -1,9 +1,10 @@
 /** Groups and routes as the engine takes them, from what the configuration, or a request, says. */
+
+import { fillDefaults } from "../settings/defaults.ts";
+import type { JsonSchema } from "../settings/json-schema.ts";
 import { PROFILES } from "../upstream/profiles.ts";
 import type { GroupSettings, RouteSettings } from "../upstream/servers/settings.ts";
 import { UnitConversion } from "./convert.ts";
-import { fillDefaults } from "./defaults.ts";
-import type { JsonSchema } from "./json-schema.ts";
 import { ServerGroup, type ServerGroupConfig, type ServerRouteConfig } from "./servers-schema.ts";
 
 export function groupSettings(config: ServerGroupConfig): GroupSettings {

@@ -1,9 +1,9 @@
 /** Settings of the servers that sessions are kept on, and of the routes that lead to them (`bus.upstream`). */
 import { type Static, type TUnsafe, Type } from "@sinclair/typebox";
 import { durationSetting } from "../lib/setting.ts";
+import { choice, flag, integer, NAME_PATTERN, qos, SECRET, text, texts } from "../settings/kinds.ts";
 import { PROFILES, type ProfileName } from "../upstream/profiles.ts";
 import { BALANCES } from "../upstream/servers/settings.ts";
-import { choice, flag, integer, NAME_PATTERN, qos, SECRET, text, texts } from "./kinds.ts";
 
 /** `tcp`, `tls`, `ws` or `wss`, a host, and perhaps a port and a path. */
 export const SERVER_URL =

@@ -1,8 +1,8 @@
 /** Writes the guide's page of settings from the schema: every key, its default, and what a reload does with it. */
-import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "./defaults.ts";
+import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "../settings/defaults.ts";
+import type { JsonSchema } from "../settings/json-schema.ts";
+import { type Path, showPath } from "../settings/path.ts";
 import { isLive, type RestartOf } from "./diff.ts";
-import type { JsonSchema } from "./json-schema.ts";
-import { type Path, showPath } from "./path.ts";
 
 const HEADING = `# Settings
 

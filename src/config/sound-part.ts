@@ -1,10 +1,10 @@
+import { fillDefaults, isTree, type Tree } from "../settings/defaults.ts";
+import type { JsonSchema } from "../settings/json-schema.ts";
+import { isWithin, type Path, showPath } from "../settings/path.ts";
+import type { ConfigProblem, Locate } from "../settings/problem.ts";
+import { validate } from "../settings/validate.ts";
 import { UnitConversion } from "./convert.ts";
-import { fillDefaults, isTree, type Tree } from "./defaults.ts";
-import type { JsonSchema } from "./json-schema.ts";
-import { isWithin, type Path, showPath } from "./path.ts";
-import type { ConfigProblem, Locate } from "./problem.ts";
 import type { Config } from "./schema.ts";
-import { validate } from "./validate.ts";
 
 /** Rounds of leaving out what is wrong: what one leaves may show something else. */
 const ROUNDS_MAX = 8;

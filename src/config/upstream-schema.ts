@@ -1,7 +1,7 @@
 /** Settings of sessions on an MQTT cluster elsewhere. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, SECRET, text, texts } from "./kinds.ts";
+import { choice, flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
 import { serversProperties } from "./servers-schema.ts";
 
 const UpstreamTls = Type.Object(

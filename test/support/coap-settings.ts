@@ -1,6 +1,6 @@
 import { UnitConversion } from "#core/config/convert.ts";
-import { fillDefaults } from "#core/config/defaults.ts";
-import type { JsonSchema } from "#core/config/json-schema.ts";
+import { fillDefaults } from "#core/settings/defaults.ts";
+import type { JsonSchema } from "#core/settings/json-schema.ts";
 
 /** Settings as a configuration file gives them, defaults filled in and units converted. */
 export function parseDefaults<Settings>(schema: unknown, given: Record<string, unknown> = {}): Settings {

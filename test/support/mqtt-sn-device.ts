@@ -1,8 +1,8 @@
 /** A scripted MQTT-SN 1.2 device in virtual time: says what a test tells it to, and shows what it hears as text. */
 import { UnitConversion } from "#core/config/convert.ts";
-import { fillDefaults } from "#core/config/defaults.ts";
-import type { JsonSchema } from "#core/config/json-schema.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
+import { fillDefaults } from "#core/settings/defaults.ts";
+import type { JsonSchema } from "#core/settings/json-schema.ts";
 import { type MqttSnConfig, mqttSnSchema } from "#gateways/mqtt-sn/config.ts";
 import { mqttSn } from "#gateways/mqtt-sn/index.ts";
 import * as p from "./mqtt-sn-wire.ts";

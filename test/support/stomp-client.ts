@@ -1,8 +1,8 @@
 import { UnitConversion } from "#core/config/convert.ts";
-import { fillDefaults } from "#core/config/defaults.ts";
-import type { JsonSchema } from "#core/config/json-schema.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
+import { fillDefaults } from "#core/settings/defaults.ts";
+import type { JsonSchema } from "#core/settings/json-schema.ts";
 import { type StompConfig, stompSchema } from "#gateways/stomp/config.ts";
 import { stomp } from "#gateways/stomp/index.ts";
 import { FrameReader, frame, header, type ServerFrame } from "./stomp-frames.ts";

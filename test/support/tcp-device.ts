@@ -1,8 +1,8 @@
 import { UnitConversion } from "#core/config/convert.ts";
-import { fillDefaults } from "#core/config/defaults.ts";
-import type { JsonSchema } from "#core/config/json-schema.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
+import { fillDefaults } from "#core/settings/defaults.ts";
+import type { JsonSchema } from "#core/settings/json-schema.ts";
 import { type TcpConfig, tcpSchema } from "#gateways/tcp/config.ts";
 import { tcp } from "#gateways/tcp/index.ts";
 import type { StreamListener, VirtualStream, World } from "./world.ts";

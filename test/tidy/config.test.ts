@@ -4,11 +4,11 @@
  */
 import { describe, expect, it } from "vitest";
 import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotate.ts";
-import type { JsonSchema } from "#core/config/json-schema.ts";
 import { loadText } from "#core/config/load.ts";
 import { buildSchema } from "#core/config/schema.ts";
 import { settingsPage } from "#core/config/settings-page.ts";
 import { MODULES } from "#core/modules.ts";
+import type { JsonSchema } from "#core/settings/json-schema.ts";
 
 const SCHEMA_FILE = "../../src/config/isthmus.schema.json";
 const DEFAULT_FILE = "../../isthmus.yaml";

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
-import { choice } from "../../config/kinds.ts";
+import { choice } from "../../settings/kinds.ts";
 import { checkerOf } from "../check-request.ts";
 import { ROLES } from "./principal.ts";
 

@@ -1,5 +1,5 @@
 import { Type } from "@sinclair/typebox";
-import { choice } from "../../config/kinds.ts";
+import { choice } from "../../settings/kinds.ts";
 import { NAME_PATTERN } from "../access/accounts.ts";
 import { PASSWORD_LENGTH_MIN } from "../access/credentials.ts";
 import { ROLES } from "../access/principal.ts";

@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
-import { choice } from "../../config/kinds.ts";
 import type { OperatorAlarm } from "../../observe/alarms.ts";
+import { choice } from "../../settings/kinds.ts";
 import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Refused } from "../problem.ts";
 import { route } from "../route.ts";

@@ -1,9 +1,9 @@
 /** Clients of all gateways in one list, one in detail, and what can be done to it. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { QoS } from "../../bus/message.ts";
-import { qos } from "../../config/kinds.ts";
 import type { ClientDetail, ClientSummary, Clients } from "../../operate/clients.ts";
 import type { Done } from "../../operate/done.ts";
+import { qos } from "../../settings/kinds.ts";
 import {
   type ClientQuery,
   ClientRow,

@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
-import { choice } from "../../config/kinds.ts";
 import type { Refusal } from "../../observe/refusals.ts";
+import { choice } from "../../settings/kinds.ts";
 import { listQuery, pageOf, pageOfWalk } from "../lists.ts";
 import { route } from "../route.ts";
 import { time, timeText } from "../schemas.ts";

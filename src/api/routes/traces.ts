@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
-import { choice } from "../../config/kinds.ts";
 import { isAddressRange } from "../../policy/addresses.ts";
+import { choice } from "../../settings/kinds.ts";
 import { rowToJson } from "../../trace/json.ts";
 import { PcapWriter, pcapHeader } from "../../trace/pcapng.ts";
 import type { Recording } from "../../trace/recording.ts";

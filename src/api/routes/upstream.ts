@@ -1,8 +1,8 @@
 /** Servers of the cluster that has the sessions, and the routes that lead sessions to groups of them. */
 import { type Static, Type } from "@sinclair/typebox";
-import { choice, integer, NAME_PATTERN, texts } from "../../config/kinds.ts";
 import { SERVER_URL } from "../../config/servers-schema.ts";
 import { isAddressRange } from "../../policy/addresses.ts";
+import { choice, integer, NAME_PATTERN, texts } from "../../settings/kinds.ts";
 import { BALANCES } from "../../upstream/servers/settings.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import type { ApiPorts, RouteWish, UpstreamPort } from "../ports.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parsePasswordHash } from "#core/authenticate/password-hash.ts";
 import { loadText } from "#core/config/load.ts";
-import { ConfigError } from "#core/config/problem.ts";
+import { ConfigError } from "#core/settings/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 import { fc } from "../../support/property.ts";
 

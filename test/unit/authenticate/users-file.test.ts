@@ -7,10 +7,10 @@ import { hashPassword } from "#core/authenticate/password-hash.ts";
 import { parseUsers, UsersFile } from "#core/authenticate/users-file.ts";
 import { loadText } from "#core/config/load.ts";
 import { policySettings } from "#core/config/policy-settings.ts";
-import { ConfigError } from "#core/config/problem.ts";
 import { type Instant, minutes } from "#core/lib/time.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
 import type { Identity } from "#core/policy/policy.ts";
+import { ConfigError } from "#core/settings/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 import { HandClock, identityOf, peerAt, requestOf } from "../../support/policy.ts";
 

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openListeners } from "#core/config/listeners.ts";
 import { loadConfig, loadText } from "#core/config/load.ts";
-import { ConfigError } from "#core/config/problem.ts";
 import type { Config } from "#core/config/schema.ts";
 import { FOREVER, seconds } from "#core/lib/time.ts";
+import { ConfigError } from "#core/settings/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 
 const load = (text: string): Config => loadText(STUB_MODULES, text, "isthmus.yaml").config;

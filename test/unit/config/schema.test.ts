@@ -1,11 +1,11 @@
 import { Type } from "@sinclair/typebox";
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
-import { editDistance, nearest } from "#core/config/nearest.ts";
 import { buildSchema } from "#core/config/schema.ts";
 import { countSetting, durationSetting } from "#core/lib/setting.ts";
 import { milliseconds } from "#core/lib/time.ts";
 import { formatDuration, formatSize, parseCount, parseDuration, parseSize } from "#core/lib/units.ts";
+import { editDistance, nearest } from "#core/settings/nearest.ts";
 import { fc } from "../../support/property.ts";
 
 const module = (properties: Parameters<typeof Type.Object>[0]) => [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
-import { ConfigError } from "#core/config/problem.ts";
 import { MODULES } from "#core/modules.ts";
+import { ConfigError } from "#core/settings/problem.ts";
 import { tcpListener } from "../../support/tcp-device.ts";
 import { World } from "../../support/world.ts";
 
