@@ -5,6 +5,7 @@ import { defaultGroup, groupSettings, routeSettings } from "./config/server-sett
 import type { UpstreamConfig } from "./config/upstream-schema.ts";
 import type { EngineSurroundings } from "./core.ts";
 import { resolveServer, serverDialler } from "./dial-servers.ts";
+import { FlushSchedule } from "./net/merged-output.ts";
 import { ListenError } from "./net/transport.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { ConnectBudget } from "./upstream/connect-budget.ts";
@@ -13,7 +14,6 @@ import { UpstreamEngine } from "./upstream/engine.ts";
 import type { UpstreamOptions } from "./upstream/options.ts";
 import { Servers } from "./upstream/servers/servers.ts";
 import type { GroupSettings } from "./upstream/servers/settings.ts";
-import { FlushSchedule } from "./upstream/wire.ts";
 
 /** The engine, and who knows its servers. */
 export interface Upstream {

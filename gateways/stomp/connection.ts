@@ -225,11 +225,6 @@ export class Connection {
     return answer;
   }
 
-  /** Ends a subscription of which nobody needs to be told. */
-  dropFilter(client: Client, filter: string): void {
-    client.unsubscribe(filter, ++this.#tickets);
-  }
-
   /** Calls `then` with what is retained under a filter, now or later; not when that is refused. */
   findRetained(filter: string, limit: number, then: (messages: readonly Message[]) => void): void {
     const ticket = ++this.#tickets;

@@ -1,5 +1,5 @@
 /** Parts of requests and answers that several routes have. */
-import { type TSchema, Type } from "@sinclair/typebox";
+import { Type } from "@sinclair/typebox";
 import { choice, qos } from "../settings/kinds.ts";
 import { wrongField } from "./problem.ts";
 
@@ -73,5 +73,3 @@ export function nameIn(name: string, path: unknown, query: unknown): string {
     fix: `write ${BY_QUERY} in the path`,
   });
 }
-
-export const nullable = <Inner extends TSchema>(schema: Inner) => Type.Union([schema, Type.Null()]);

@@ -164,7 +164,5 @@ export const serversProperties = {
   }),
 };
 
-const ServersSchema = Type.Object(serversProperties);
-export type ServersConfig = Static<typeof ServersSchema>;
 export type ServerGroupConfig = Static<typeof ServerGroup>;
 export type ServerRouteConfig = Static<typeof ServerRoute>;

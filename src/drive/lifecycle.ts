@@ -3,6 +3,7 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Doors } from "../door/doors.ts";
 import type { Duration } from "../lib/time.ts";
+import { FlushSchedule } from "../net/merged-output.ts";
 import type {
   AcceptStream,
   DatagramListenerOptions,
@@ -13,7 +14,7 @@ import type {
 } from "../net/transport.ts";
 import { DatagramRuntime, type DatagramRuntimeOptions } from "./datagram-runtime.ts";
 import type { Gateways } from "./gateways.ts";
-import { FlushSchedule, StreamRuntime } from "./stream-runtime.ts";
+import { StreamRuntime } from "./stream-runtime.ts";
 
 /** How listeners are opened: by sockets, given by the composition. */
 export interface Openers {

@@ -1,4 +1,3 @@
-import { NO_BYTES } from "../lib/bytes.ts";
 import type { Instant } from "../lib/time.ts";
 import { ContentType, SEQUENCE_MAX } from "./constants.ts";
 import type { Crypto } from "./crypto.ts";
@@ -127,5 +126,3 @@ export class Association {
     this.terms.material.block.fill(0);
   }
 }
-
-export const NO_CID: Uint8Array = NO_BYTES;

@@ -83,5 +83,4 @@ export const DEFAULT_SUITES: readonly Suite[] = SUITES.filter(({ cipher }) => ci
 
 export const usesPsk = ({ keyExchange }: Suite): boolean =>
   keyExchange === "psk" || keyExchange === "ecdhe-psk";
-export const usesCertificate = (suite: Suite): boolean => !usesPsk(suite);
 export const isEphemeral = ({ keyExchange }: Suite): boolean => keyExchange !== "psk";

@@ -1,10 +1,10 @@
 import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import { between, type Clock, type Duration, type Instant } from "../lib/time.ts";
+import type { FlushSchedule } from "../net/merged-output.ts";
 import type { ConnectBudget } from "./connect-budget.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { Server, ServerChoice } from "./server-choice.ts";
-import type { FlushSchedule } from "./wire.ts";
 
 /** What all connections of this process to servers share. */
 export interface UpstreamContext {

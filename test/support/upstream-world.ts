@@ -7,9 +7,10 @@ import { newCoreCounters } from "#core/door/core.ts";
 import { Directory } from "#core/door/directory.ts";
 import { Door } from "#core/door/door.ts";
 import type { Deadlines } from "#core/drive/deadlines.ts";
-import { FlushSchedule, StreamRuntime } from "#core/drive/stream-runtime.ts";
+import { StreamRuntime } from "#core/drive/stream-runtime.ts";
 import { Memory } from "#core/lib/memory.ts";
 import { type Duration, type Instant, minutes, seconds } from "#core/lib/time.ts";
+import { FlushSchedule } from "#core/net/merged-output.ts";
 import { DialError } from "#core/net/transport.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
@@ -19,7 +20,6 @@ import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from
 import { UpstreamEngine } from "#core/upstream/engine.ts";
 import type { UpstreamOptions } from "#core/upstream/options.ts";
 import type { Server, ServerChoice } from "#core/upstream/server-choice.ts";
-import { FlushSchedule as UpstreamSchedule } from "#core/upstream/wire.ts";
 import type { MqttConfig } from "#gateways/mqtt/config.ts";
 import { mqtt } from "#gateways/mqtt/index.ts";
 import { type PipeEnd, virtualPipe } from "./virtual-pipe.ts";
@@ -173,7 +173,7 @@ export function upstreamContext(
     tick,
     random,
     budget: new ConnectBudget(whole.connects, deadlines),
-    schedule: new UpstreamSchedule((run) => surroundings.defer(run)),
+    schedule: new FlushSchedule((run) => surroundings.defer(run)),
     defer: (run) => surroundings.defer(run),
     counters: newUpstreamCounters(),
     versions: new KnownVersions(),

@@ -52,9 +52,6 @@ const UNFINISHED = ".new";
 
 const nameOf = (number: number): string => `${String(number).padStart(10, "0")}.log`;
 
-/** Whether a folder holds a log. */
-export const holdsLog = (names: readonly string[]): boolean => names.some((name) => NAME.test(name));
-
 export class FolderDisk implements LogDisk {
   readonly #folder: string;
   readonly #sync: boolean;
