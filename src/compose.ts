@@ -109,6 +109,7 @@ export function compose(
     readFile: (path) => readFileSync(locate(path)),
     listFiles: (folder) => readdirSync(locate(folder)).sort(),
     shelf: shelvesOf(kept?.store),
+    defer: setImmediate,
     keeping(turn) {
       if (kept === undefined) return { journal: undefined, commits: undefined };
       const tick = (): void => turn.tick();
@@ -139,8 +140,7 @@ export function compose(
   }
   const plans = new Plans(config, modules, gateways);
   plans.openAll();
-  // The rules may be others than those of the life before.
-  for (const _ of judgement.steps());
+  for (const _ of judgement.steps()); // The rules may be others than those of the life before.
   const judge = (): void => inTurns(core, judgement.steps());
   const reload = new Reload({ log, policy, plans, core, judge, observer }, config, prepared);
   lookAfter(core, bus, sessions);

@@ -26,6 +26,7 @@ import type { SessionEngine } from "./session/engine.ts";
 import type { SessionJournal } from "./session/journal.ts";
 import type { QueueOptions } from "./session/kept-queues.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
+import { Turns } from "./session/turns.ts";
 import { Tracing } from "./trace/tracing.ts";
 
 export interface CoreOptions {
@@ -64,6 +65,8 @@ export interface Surroundings extends GatewaySurroundings {
   refused(now: Instant, ...refused: Parameters<Core["refused"]>): void;
   readonly events: CoreEvents;
   healthy(): boolean;
+  /** Runs something at the end of this turn of the event loop. */
+  defer(run: () => void): void;
   keeping?(turn: Turn): Keeping;
   /** Where sessions are, if not in this process. */
   engine?(embedded: EmbeddedEngine, around: EngineSurroundings): SessionEngine;
@@ -112,6 +115,12 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     counters: sessionCounters,
     gate,
     journal,
+    turns: new Turns((run) =>
+      surroundings.defer(() => {
+        core.tick();
+        run();
+      }),
+    ),
     overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
   };
   const { queues, queuesMax } = options.bus;

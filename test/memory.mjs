@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import mqttPacket from "mqtt-packet";
 
 const LIMITS = { "memory.total": "96MB", "memory.beforeLogin": "16MB", "memory.connection": "8MB" };
@@ -151,6 +152,21 @@ const FORMS = {
     await Promise.all(sockets.map((socket, index) => pour([socket], publish(`n/${index}`, 60_000, 1), 300)));
     return [...readers, ...sockets];
   },
+  "retained messages for readers that do not read": async ({ mqtt }) => {
+    const [publisher] = await many(1, () => attacker(mqtt));
+    logIn([publisher], "p");
+    const retained = Array.from({ length: 20_000 }, (_, index) =>
+      publish(`retained/${index}`, 20, 0, { retain: true }),
+    );
+    await pour([publisher], Buffer.concat(retained), 1);
+    publisher.write(publish("retained/last", 1, 1, { retain: true }));
+    await new Promise((resolve) => publisher.on("data", (bytes) => bytes.includes(0x40) && resolve()));
+    const readers = await many(100, () => attacker(mqtt, false));
+    logIn(readers, "r");
+    const all = packet({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "#", qos: 0 }] });
+    await pour(readers, Buffer.concat(Array(60).fill(all)), 1);
+    return [publisher, ...readers];
+  },
 };
 
 /** The process, once its listeners are open. */
@@ -197,10 +213,9 @@ async function roundTrip(innocent) {
   const heard = new Promise((resolve) => innocent.once("data", resolve));
   innocent.write(publish("innocent", 10));
   const begun = performance.now();
-  const result = await Promise.race([
-    heard,
-    new Promise((resolve) => setTimeout(resolve, 30_000, "nothing")),
-  ]);
+  const patience = new AbortController();
+  const result = await Promise.race([heard, wait(30_000, "nothing", patience).catch(() => "nothing")]);
+  patience.abort();
   return result === "nothing" ? Number.POSITIVE_INFINITY : performance.now() - begun;
 }
 

@@ -12,6 +12,7 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
+import { WAITING_MAX } from "../lib/memory.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { AddressProof } from "./address-proof.ts";
 
@@ -278,6 +279,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     }
     this.#stalledAt = NEVER;
     this.#resume();
+    this.#flush();
+  }
+
+  #flush(): void {
     this.#client?.flush();
     if (this.#others !== undefined) for (const client of [...this.#others]) client.flush();
   }
@@ -477,7 +482,11 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       const reason = this.#endOfStream;
       this.#endOfStream = undefined;
       this.gone(reason, true);
-    } else if (this.#state === "open") this.#rearm();
+    } else if (this.#state === "open") {
+      this.#rearm();
+      // Some client's queue may have had to stop for those that waited.
+      if (waiting !== undefined && waiting.length >= WAITING_MAX) this.#flush();
+    }
   }
 
   #runWaiting(waiting: Waiting[]): void {

@@ -15,6 +15,9 @@ const REFUSE = 0.85;
 /** A delivery without its message. */
 const DELIVERY = 200;
 
+/** Deliveries to one client that wait for what its channel does now, and are in no account: taken from its queue until then. */
+export const WAITING_MAX = 256;
+
 /** Something that several may hold, and that is there once. */
 export interface Shared {
   readonly weight: number;

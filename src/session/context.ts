@@ -2,19 +2,22 @@ import type { Gate } from "../bus/gate.ts";
 import type { StopReason } from "../contract/channel.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
-import type { Memory } from "../lib/memory.ts";
+import { type Memory, WAITING_MAX } from "../lib/memory.ts";
 import type { Clock } from "../lib/time.ts";
 import type { BackPressure, PublisherChannel } from "./back-pressure.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
 import type { Session } from "./session.ts";
+import type { Turns } from "./turns.ts";
 
 /** The client of a session while it is connected: where the session hands its deliveries. */
 export interface Occupant {
   deliver(delivery: Delivery): void;
   /** The transport takes no more for now (a slow reader): nothing may be handed over until `flush`. */
   readonly held: boolean;
+  /** Deliveries that wait for what its channel does now: before they are sent, `held` cannot say anything. */
+  readonly waiting?: number;
   /** Its channel; one that is not read from, because it has itself to wait for somebody, cannot settle anything. */
   readonly loop?: PublisherChannel;
   /**
@@ -23,6 +26,9 @@ export interface Occupant {
    */
   evict(reason?: StopReason): void;
 }
+
+/** No further ones are taken out of the queue: the channel flushes when those are sent. */
+export const isCrowded = ({ waiting = 0 }: Occupant): boolean => waiting >= WAITING_MAX;
 
 export interface SessionOptions {
   readonly queue: QueueLimits;
@@ -64,6 +70,8 @@ export interface SessionContext {
   readonly memory?: Memory;
   /** Makes publishers wait for who reads. */
   readonly pressure?: Pick<BackPressure, "begin" | "end"> | undefined;
+  /** Sessions with retained messages to hand out take turns; absent, each does it at once. */
+  readonly turns?: Turns | undefined;
   /** While a trace runs. */
   watch?: SessionWatch | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */

@@ -1,5 +1,6 @@
 import type { Lent, SharedSubscription } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
+import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import { type Delivery, type DeliveryId, NO_DELIVERY_ID } from "../contract/delivery.ts";
 import type { KeptDelivery } from "./durable-state.ts";
 
@@ -43,4 +44,19 @@ export class Outgoing implements Delivery {
     this.subscriptionIds = subscriptionIds;
     this.group = group;
   }
+}
+
+/** Those that a session has because of this filter, and of none of its subscriptions. */
+export function onlyBy(
+  filter: string,
+  subscriptions: ReadonlyMap<string, unknown>,
+): (delivery: Outgoing) => boolean {
+  const shared = parseSharedFilter(filter);
+  return ({ topic, group }) => {
+    if (typeof shared === "object")
+      return group?.group === shared.group && group.filter.endsWith(shared.filter);
+    if (group !== undefined || !topicMatches(filter, topic)) return false;
+    for (const other of subscriptions.keys()) if (topicMatches(other, topic)) return false;
+    return true;
+  };
 }

@@ -1,6 +1,7 @@
 import type { Grant } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
 import { Outgoing } from "./outgoing.ts";
+import type { Turns, Waiting } from "./turns.ts";
 
 interface Replay {
   readonly filter: string;
@@ -14,11 +15,20 @@ interface Replay {
  * Retained messages that are still to be sent for subscribes. They are not held here, however many they are: each is
  * looked up and made a delivery when its turn comes.
  */
-export class Replays {
+export class Replays implements Waiting {
   readonly #waiting: Replay[] = [];
+  /** So many may be taken in this turn. */
+  #share = 0;
+  readonly #session: { flush(): void };
+  readonly #turns: Turns | undefined;
   /** Taken last, and what could not be handed out of it. */
   #taken: Outgoing | undefined = undefined;
   #back: Outgoing | undefined = undefined;
+
+  constructor(session: { flush(): void }, turns: Turns | undefined) {
+    this.#session = session;
+    this.#turns = turns;
+  }
 
   /** At least so many are left: one of each subscribe. */
   get left(): number {
@@ -36,6 +46,22 @@ export class Replays {
   drop(filter: string): void {
     const index = this.#waiting.findIndex((replay) => replay.filter === filter);
     if (index >= 0) this.#waiting.splice(index, 1);
+  }
+
+  /** One more may be taken. Else they stand in line for their next turn. */
+  mayTake(): boolean {
+    if (this.#turns === undefined || this.left === 0 || this.#share-- > 0) return true;
+    this.#share = 0;
+    this.#turns.wait(this);
+    return false;
+  }
+
+  takeTurn(share: number): number {
+    this.#share = share;
+    this.#session.flush();
+    const left = this.#share;
+    this.#share = 0;
+    return left;
   }
 
   /** The next delivery, or undefined when all are done. */

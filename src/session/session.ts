@@ -1,13 +1,12 @@
 import type { Grant, Lent, Pace, Subscriber } from "../bus/bus.ts";
 import type { Message, QoS } from "../bus/message.ts";
-import { parseSharedFilter, topicMatches } from "../bus/topic.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { Attendance } from "./attendance.ts";
 import { paceOf } from "./back-pressure.ts";
-import type { Occupant, SessionContext, Wait } from "./context.ts";
+import { isCrowded, type Occupant, type SessionContext, type Wait } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
-import { Outgoing } from "./outgoing.ts";
+import { Outgoing, onlyBy } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
 import { Window } from "./window.ts";
@@ -53,7 +52,7 @@ export class Session extends Attendance implements Subscriber {
   }
 
   get available(): boolean {
-    return this.#open && this.queued === 0 && this.unsettled < this.#credit;
+    return this.#open && this.queued === 0 && this.unsettled < this.#credit && !isCrowded(this.occupant!);
   }
 
   /** Its queue has become longer or shorter, or nobody reads from it any more. */
@@ -120,10 +119,10 @@ export class Session extends Attendance implements Subscriber {
 
   /** Retained messages for a new subscription; they go out with RETAIN set [MQTT-3.3.1-8]. */
   replay(filter: string, messages: Iterator<Message>, grant: Grant): void {
-    this.#replays ??= new Replays();
+    this.#replays ??= new Replays(this, this.#context.turns);
     this.#replays.add(filter, messages, grant);
-    this.flush();
-    if (this.#replays?.left === 0) this.#replays = undefined;
+    if (this.#replays.left === 0) this.#replays = undefined;
+    else this.flush();
   }
 
   /** The client does not want them any more [MQTT-3.10.4-2]. */
@@ -194,6 +193,8 @@ export class Session extends Attendance implements Subscriber {
       if (this.#window?.get(delivery.id) === delivery) this.occupant?.deliver(delivery);
     }
     while (this.#open) {
+      if (isCrowded(this.occupant!)) return;
+      if (this.#replays?.mayTake() === false) return;
       const queue = this.#queue;
       const delivery = this.#nextReplay() ?? queue?.peek();
       if (delivery === undefined) {
@@ -364,15 +365,7 @@ export class Session extends Attendance implements Subscriber {
 
   /** Drops what waits only because of a subscription that it has no more. */
   dropUnsubscribed(filter: string): void {
-    const shared = parseSharedFilter(filter);
-    const concerns = ({ topic, group }: Outgoing): boolean => {
-      if (typeof shared === "object")
-        return group?.group === shared.group && group.filter.endsWith(shared.filter);
-      if (group !== undefined || !topicMatches(filter, topic)) return false;
-      for (const other of this.subscriptions.keys()) if (topicMatches(other, topic)) return false;
-      return true;
-    };
-    const left = this.#queue?.remove(concerns) ?? [];
+    const left = this.#queue?.remove(onlyBy(filter, this.subscriptions)) ?? [];
     for (const delivery of left) this.#forget(delivery);
     this.#context.counters.droppedRevoked.value += left.length;
     if (this.pace !== "in-time") this.#keepPace();

@@ -159,6 +159,7 @@ export class World implements CoreParts {
             .map((path) => path.slice(folder.length + 1))
             .sort(),
         shelf: shelvesOf(options.store),
+        defer: (run) => this.defer(run),
         keeping: () => ({ journal, commits }),
         engine: (embedded, { deadlines }) => engineOfRun(embedded, deadlines, this, options),
       },
@@ -200,9 +201,10 @@ export class World implements CoreParts {
     this.#deferred.push(run);
   }
 
-  /** Runs what was put off to the end of the turn. */
-  settle(): void {
-    for (let run = this.#deferred.shift(); run !== undefined; run = this.#deferred.shift()) run();
+  /** Runs what was put off to the end of the turn: of this one alone, or also what that puts off. */
+  settle(how: "one turn" | "all" = "all"): void {
+    if (how === "one turn") for (const run of this.#deferred.splice(0)) run();
+    else for (let run = this.#deferred.shift(); run !== undefined; run = this.#deferred.shift()) run();
   }
 
   /** Moves the clock, stopping at each deadline on the way. */

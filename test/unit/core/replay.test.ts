@@ -77,12 +77,50 @@ it("who subscribes and reads gets all, and once what is published meanwhile", ()
   client.subscribe("#", { qos: 1 }, 1);
   world.advance(1 as never);
   world.publish("t/299", "new", { qos: 1, retain: true });
-  for (let next = 0; next < puppet.delivered.length; next++)
+  for (let next = 0; next < puppet.delivered.length; next++) {
     client.settle(puppet.delivered[next]!.delivery.id, "done");
+    world.settle();
+  }
   const got = puppet.delivered.map(
     ({ delivery }) => `${delivery.topic} ${Buffer.from(delivery.message.payload)}`,
   );
   expect(got.length).toBe(300);
   expect(new Set(got).size).toBe(300);
   expect(got).toContain("t/299 new");
+});
+
+it("retained messages are handed out in turns, and what others publish comes between", () => {
+  const CLIENTS = 20;
+  const RETAINED = 2_000;
+  const world = new World();
+  for (let index = 0; index < RETAINED; index++) {
+    world.bus.retainedMessages.restore(new Message(`t/${index}`, new Uint8Array(10), 0, true, world.now));
+  }
+  const puppets = new Puppets();
+  const listener = world.streams("puppet", puppets);
+  const readers = Array.from({ length: CLIENTS }, (_, index) => {
+    listener.connect();
+    const puppet = puppets.last;
+    puppet.connect(`c${index}`).subscribe("t/#", { qos: 0 }, 1);
+    return puppet;
+  });
+  listener.connect();
+  const innocent = puppets.last;
+  innocent.connect("innocent").subscribe("echo", { qos: 0 }, 1);
+  const got = (): number[] => readers.map(({ delivered }) => delivered.length);
+  for (let turn = 0; got().some((count) => count < RETAINED); turn++) {
+    const before = got();
+    world.settle("one turn");
+    const grown = got().map((count, index) => count - before[index]!);
+    expect(grown.reduce((sum, count) => sum + count)).toBeLessThanOrEqual(1_024);
+    // Nobody is ahead of another by more than one share.
+    expect(Math.max(...got()) - Math.min(...got())).toBeLessThanOrEqual(100);
+    world.gate.publish(new Message("echo", Buffer.from(`${turn}`), 0, false, world.now), undefined, "system");
+    expect(innocent.take()).toEqual([`${turn}`]);
+  }
+  for (const { delivered } of readers) {
+    expect(delivered.map(({ delivery }) => delivery.topic)).toEqual(
+      Array.from({ length: RETAINED }, (_, index) => `t/${index}`),
+    );
+  }
 });
