@@ -1,5 +1,5 @@
 /**
- * `npm run soak [-- --minutes 20 --seed 1 --lives 60 --rest 8]`: churn of all gateways from a seed against a real process,
+ * `npm run soak [-- --minutes 20 --seed 1 --lives 60 --rest 8 --times short]`: churn of all gateways from a seed against a real process,
  * then rest. Afterwards every gauge is back where it began, memory is within a bound, and the loop has not stood still for
  * longer than a bound. A failure names the gauge.
  */
@@ -22,11 +22,25 @@ const { values } = parseArgs({
     rest: { type: "string", default: "8" },
     seed: { type: "string", default: "1" },
     lives: { type: "string", default: "60" },
+    /** CoAP's transmission parameters: `short`, so that its peers are forgotten in seconds, or `real`, those of RFC 7252. */
+    times: { type: "string", default: "short" },
     /** Seconds that the loop may stand still, and megabytes that may stay; wide by default: machines differ. */
     stall: { type: "string", default: "2" },
     memory: { type: "string", default: "300" },
   },
 });
+const TIMES = {
+  // EXCHANGE_LIFETIME: 45 s + 2 x 100 s + 2 s.
+  real: ["gateways.coap.stack.observe.silence=10s"],
+  // 3 s + 2 x 2 s + 0.2 s.
+  short: [
+    "gateways.coap.stack.ackTimeout=200ms",
+    "gateways.coap.stack.maxLatency=2s",
+    "gateways.coap.stack.observe.silence=5s",
+  ],
+};
+const times = TIMES[/** @type {keyof typeof TIMES} */ (values.times)];
+if (times === undefined) throw new Error("--times is short or real");
 const seed = Number(values.seed);
 const LIVES = [mqtt, mqtt, stomp, coap.live, coap.live, coap.liveAsDevice, mqttSn];
 
@@ -52,7 +66,7 @@ const settings = [
   `gateways.mqtt-sn.listeners.udp.port=${ports["mqtt-sn"]}`,
   // Sessions end soon, so that the rest is short.
   "session.expiryMax=10s",
-  "gateways.coap.stack.observe.silence=10s",
+  ...times,
   `api.port=${api}`,
   `dataFolder=${folder}`,
   "log.level=error",
@@ -95,7 +109,7 @@ async function churn(/** @type {number} */ until) {
 
 const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
 const command = [process.execPath, main, "start", ...settings.flatMap((one) => ["--set", one])];
-const gateway = await startProcess("isthmus", command, { tcpPort: api, core: 0 });
+const gateway = await startProcess("isthmus", command, { tcpPort: api, core: 0, limit: 120_000 });
 const failures = [];
 try {
   await sleep(500);
@@ -128,7 +142,8 @@ try {
       .join("\n"),
   );
 
-  const limit = Date.now() + Number(values.rest) * 60_000;
+  const resting = Date.now();
+  const limit = resting + Number(values.rest) * 60_000;
   let left = new Map();
   do {
     await sleep(2000);
@@ -138,7 +153,10 @@ try {
   for (const [name, value] of left)
     failures.push(`${name}is ${value}, and was ${before.get(name) ?? 0} before`);
   const memory = megabytes(await metrics());
-  console.log(`at rest: ${memory.toFixed(0)} MB resident, longest stall ${longest.toFixed(2)} s`);
+  const rested = Math.round((Date.now() - resting) / 1000);
+  console.log(
+    `at rest after ${rested} s: ${memory.toFixed(0)} MB resident, longest stall ${longest.toFixed(2)} s`,
+  );
   if (memory > Number(values.memory))
     failures.push(`${memory.toFixed(0)} MB resident at rest, above --memory ${values.memory}`);
   if (longest > Number(values.stall))

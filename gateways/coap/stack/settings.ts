@@ -23,6 +23,12 @@ export const StackSettings = group("Message layer, block-wise transfer and limit
     maximum: 10,
   }),
   maxRetransmit: count("MAX_RETRANSMIT: how often a CON is sent again (RFC 7252 §4.8).", 4, 0, 20),
+  maxLatency: duration(
+    "MAX_LATENCY: the most that a datagram may take through the network (RFC 7252 §4.8.2). Message ids, and peers, are remembered for twice that and the time of all retransmissions.",
+    "100s",
+    "100ms",
+    "1h",
+  ),
   nstart: count("NSTART: our unacknowledged CONs per peer (RFC 7252 §4.7).", 1, 1, 64),
   processingDelay: duration(
     "After this long without an answer a CON request gets an empty ACK.",

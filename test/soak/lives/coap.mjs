@@ -11,8 +11,9 @@ function endpoint(port, /** @type {import("../random.mjs").Life} */ { random, co
   const heard = [];
   const write = (/** @type {object} */ message) =>
     socket.send(packet.generate(/** @type {any} */ (message)), port, "127.0.0.1", () => {});
-  socket.on("message", (bytes) => {
-    if (vanished) return;
+  socket.on("message", (bytes, from) => {
+    // What is for somebody else, who had this port before, comes from another one of the gateway's.
+    if (vanished || from.port !== port) return;
     const answer = packet.parse(bytes);
     count(`coap ${answer.code}`);
     // A ping, or a request of the server's: a device that has nothing to say resets it.

@@ -28,7 +28,8 @@ export async function live({ ports, random, count, pause, over }) {
   const send = (/** @type {Buffer} */ bytes) =>
     socket.send(bytes, /** @type {number} */ (ports["mqtt-sn"]), "127.0.0.1", () => {});
   const id = text(`soak-s${random.below(100)}`);
-  socket.on("message", (bytes) => {
+  socket.on("message", (bytes, from) => {
+    if (from.port !== ports["mqtt-sn"]) return;
     const type = bytes[1] ?? 0;
     count(`mqtt-sn ${type.toString(16)}`);
     if (type === WILLTOPICREQ) send(message(WILLTOPIC, Buffer.of(0), text("soak/will")));

@@ -3,7 +3,13 @@ import { type Instant, seconds } from "#core/lib/time.ts";
 import { MessageIds } from "#gateways/coap/stack/reliability/message-ids.ts";
 import { transmission } from "#gateways/coap/stack/reliability/transmission.ts";
 
-const DEFAULTS = { ackTimeout: seconds(2), ackRandomFactor: 1.5, maxRetransmit: 4, nstart: 1 };
+const DEFAULTS = {
+  ackTimeout: seconds(2),
+  ackRandomFactor: 1.5,
+  maxRetransmit: 4,
+  nstart: 1,
+  maxLatency: seconds(100),
+};
 
 it("derives the times of RFC 7252 §4.8.2 from the defaults of §4.8", () => {
   const times = transmission(DEFAULTS);
@@ -17,6 +23,12 @@ it("follows a change of ACK_TIMEOUT everywhere", () => {
   const times = transmission({ ...DEFAULTS, ackTimeout: seconds(1) });
   expect(times.MAX_TRANSMIT_SPAN).toBe(seconds(22.5));
   expect(times.EXCHANGE_LIFETIME).toBe(seconds(22.5 + 200 + 1));
+});
+
+it("follows a change of MAX_LATENCY, as short as it is", () => {
+  const times = transmission({ ...DEFAULTS, maxLatency: seconds(1) });
+  expect(times.EXCHANGE_LIFETIME).toBe(seconds(45 + 2 + 2));
+  expect(times.NON_LIFETIME).toBe(seconds(45 + 1));
 });
 
 it("gives no message id twice within EXCHANGE_LIFETIME (RFC 7252 §4.4)", () => {

@@ -34,6 +34,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   #address: string;
   #port: number;
   heardAt: Instant;
+  /** When silence has lasted long enough to forget the peer; `NEVER` once it has, and something keeps it. */
   #forgetAt: Instant;
 
   constructor(listener: Listener, host: ChannelHost, now: Instant) {
@@ -94,6 +95,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   protected read(bytes: Uint8Array, now: Instant): void {
     const { message, counters } = this.listener;
     this.heardAt = now;
+    if (this.#forgetAt === NEVER) this.#forgetAt = after(now, this.listener.transmission.EXCHANGE_LIFETIME);
     const { address, port } = this.host.peer;
     if (port !== this.#port || address !== this.#address) this.#moved();
     const error = this.listener.decodeOnce(bytes);
@@ -392,8 +394,10 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
   }
 
   protected transportDeadline(): Instant {
+    // Looked at again behind each input: what keeps it may end by any.
+    const forgetAt = this.#forgetAt === NEVER && !this.#kept ? this.now : this.#forgetAt;
     return earliest(
-      earliest(this.#outbox?.deadline() ?? NEVER, this.#forgetAt),
+      earliest(this.#outbox?.deadline() ?? NEVER, forgetAt),
       earliest(this.#liveness.deadline(this.heardAt), this.#proof.again),
     );
   }
@@ -405,15 +409,23 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     const reserve = this.server.holds ? HEAD_ESTIMATE : 0;
     if (ping !== undefined && this.#proof.allows(HEADER_LENGTH + reserve)) this.#sendEmpty(Type.CON, ping);
     this.#liveness.due(this.heardAt, now);
-    if (this.#forgetAt > now) return;
-    this.#exchanges.sweep(now);
-    const { EXCHANGE_LIFETIME } = this.listener.transmission;
-    const idleSince = after(this.heardAt, EXCHANGE_LIFETIME);
-    this.#forgetAt = idleSince > now ? idleSince : after(now, EXCHANGE_LIFETIME);
-    if (idleSince <= now && !this.busy && this.#outbox?.busy !== true && this.#exchanges.size === 0) {
-      this.#forgetAt = NEVER;
-      this.shut("idle");
+    this.#forget(now);
+  }
+
+  /** Something is under way with it, or it has something here. */
+  get #kept(): boolean {
+    return this.busy || this.#outbox?.busy === true;
+  }
+
+  /** RFC 7252 §4.5: of a message that came before that, no copy is on its way any more. */
+  #forget(now: Instant): void {
+    if (this.#forgetAt !== NEVER) {
+      if (this.#forgetAt > now) return;
+      this.#exchanges.sweep(now);
+      const silentUntil = after(this.heardAt, this.listener.transmission.EXCHANGE_LIFETIME);
+      this.#forgetAt = silentUntil > now ? silentUntil : NEVER;
     }
+    if (this.#forgetAt === NEVER && !this.#kept) this.shut("idle");
   }
 
   protected farewell(): void {}

@@ -24,6 +24,7 @@ class InFlight {
   /** Grows by doubling (RFC 7252 §4.2). */
   timeout: number;
   due: Instant;
+  readonly begun: Instant;
   retransmissions = 0;
   /** It has not gone out at all: the peer's address has still to be proven. */
   withheld = false;
@@ -33,6 +34,7 @@ class InFlight {
     this.messageId = messageId;
     this.bytes = bytes;
     this.timeout = timeout;
+    this.begun = now;
     this.due = after(now, milliseconds(timeout));
   }
 }
@@ -52,6 +54,8 @@ export interface OutboxHost {
   readonly provingUntil: Instant;
   /** For the next message: random while the address has not been proven. */
   messageId(): number;
+  /** When the peer was heard last. */
+  readonly heardAt: Instant;
   /** 0 up to 1. */
   chance(): number;
 }
@@ -68,6 +72,8 @@ export class Outbox {
   /** At most NSTART; not changed but replaced. */
   #inFlight: readonly InFlight[] = NONE;
   #waiting: Ring<Outgoing> | undefined = undefined;
+  /** What waited for a peer that turned out to be gone, and has still to be told. */
+  #forsaken: Ring<Outgoing> | undefined = undefined;
   #deadline: Instant = NEVER;
 
   constructor(host: OutboxHost, { transmission, counters }: Pick<Listener, "transmission" | "counters">) {
@@ -103,7 +109,7 @@ export class Outbox {
   withdraw(outgoing: Outgoing, now: Instant): void {
     const found = this.#inFlight.find((each) => each.outgoing === outgoing);
     if (found !== undefined) this.#remove(found);
-    else this.#waiting?.filter((each) => each !== outgoing);
+    else for (const line of [this.#waiting, this.#forsaken]) line?.filter((each) => each !== outgoing);
     this.#start(now);
   }
 
@@ -141,6 +147,7 @@ export class Outbox {
         this.#remove(each);
         this.#counters.timeouts.value++;
         each.outgoing.failed("timeout", now);
+        if (this.#host.heardAt <= each.begun) this.#forsake(now);
         continue;
       }
       each.retransmissions++;
@@ -150,6 +157,19 @@ export class Outbox {
       this.#transmit(each);
     }
     this.#start(now);
+  }
+
+  /**
+   * Not a word of the peer in all the time that this one took: then it is gone, for what waits as well. One by one they
+   * would take half an hour.
+   */
+  #forsake(now: Instant): void {
+    const forsaken = this.#waiting;
+    this.#waiting = undefined;
+    this.#forsaken = forsaken;
+    for (let next = forsaken?.shift(); next !== undefined; next = forsaken?.shift())
+      next.failed("timeout", now);
+    this.#forsaken = undefined;
   }
 
   /** The address is proven: what could not go out goes now, with all its time before it. */

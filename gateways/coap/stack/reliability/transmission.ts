@@ -1,8 +1,5 @@
-import { type Duration, seconds } from "#core/lib/time.ts";
+import type { Duration } from "#core/lib/time.ts";
 import type { StackSettings } from "../settings.ts";
-
-/** The most that a datagram is expected to take through the network (RFC 7252 §4.8.2). */
-export const MAX_LATENCY = seconds(100);
 
 /** Transmission parameters and the times that follow from them (RFC 7252 §4.8). */
 export interface Transmission {
@@ -20,10 +17,14 @@ export interface Transmission {
   readonly NON_LIFETIME: Duration;
 }
 
-type Parameters = Pick<StackSettings, "ackTimeout" | "ackRandomFactor" | "maxRetransmit" | "nstart">;
+type Parameters = Pick<
+  StackSettings,
+  "ackTimeout" | "ackRandomFactor" | "maxRetransmit" | "nstart" | "maxLatency"
+>;
 
 export function transmission(settings: Parameters): Transmission {
   const { ackTimeout: ACK_TIMEOUT, ackRandomFactor, maxRetransmit: MAX_RETRANSMIT } = settings;
+  const { maxLatency: MAX_LATENCY } = settings;
   const stretched = ACK_TIMEOUT * ackRandomFactor;
   const MAX_TRANSMIT_SPAN = stretched * (2 ** MAX_RETRANSMIT - 1);
   const PROCESSING_DELAY = ACK_TIMEOUT;
