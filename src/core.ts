@@ -16,10 +16,10 @@ import { MemoryWatch } from "./door/memory-watch.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { type GatewaySurroundings, Gateways } from "./drive/gateways.ts";
 import { Memory, type MemoryLimits } from "./lib/memory.ts";
-import { type Clock, type Instant, ZERO } from "./lib/time.ts";
+import { after, type Clock, type Instant, minutes, ZERO } from "./lib/time.ts";
 import type { Policy } from "./policy/policy.ts";
 import { BackPressure } from "./session/back-pressure.ts";
-import { overflow, type SessionContext, type SessionOptions } from "./session/context.ts";
+import { overflow, type SessionContext, type SessionOptions, UNPROVEN_ENDED } from "./session/context.ts";
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { EmbeddedEngine } from "./session/embedded-engine.ts";
 import type { SessionEngine } from "./session/engine.ts";
@@ -34,6 +34,9 @@ export interface CoreOptions {
   readonly session: SessionOptions & SessionsOptions;
   readonly memory?: MemoryLimits;
 }
+
+/** How long a flood has to be over until the next one is noted. */
+const FLOOD_OVER = minutes(1);
 
 /** What keeps sessions and retained messages, if anything does. */
 export interface Keeping {
@@ -107,6 +110,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
   });
   const { wait = ZERO, bytes } = options.session.queue;
   const pressure = new BackPressure({ gate, alarms: deadlines, counters: sessionCounters, wait, bytes });
+  let quietUntil = clock.now();
   const context: SessionContext = {
     pressure,
     memory,
@@ -121,6 +125,10 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
         run();
       }),
     ),
+    tooManyUnproven: (gateway) => {
+      if (core.now >= quietUntil) core.note(gateway, UNPROVEN_ENDED);
+      quietUntil = after(core.now, FLOOD_OVER);
+    },
     overflowed: (gateway, client, dropped) => core.note(gateway, overflow(dropped), { client }),
   };
   const { queues, queuesMax } = options.bus;

@@ -262,6 +262,11 @@ const Session = Type.Object(
       description: "Sessions at most, connected or not; further clients are refused.",
       default: 1_000_000,
     }),
+    unproven: countSetting({
+      description:
+        "Of them at most, those whose client is away and has never proven its address: a forged datagram can make one. Beyond it one ends, first of clients that were heard only once.",
+      default: 100_000,
+    }),
     expiryMax: durationSetting({
       description: "Longest time that a session outlives its connection; clients that ask for more get this.",
       default: "7d",

@@ -1,3 +1,5 @@
+import type { Shown } from "../contract/peer.ts";
+
 /**
  * What an attacker must not be able to guess, in bits, while nobody has guessed wrong; each wrong guess asks for one bit
  * more, up to the 64 that RFC 9175 §2.3 and §4 ask for. So honest devices are through after one or two round trips,
@@ -17,6 +19,7 @@ export class AddressProof {
   #allowance = 0;
   #evidence = 0;
   #needed = PROOF_BITS_MIN;
+  #shown: Shown | "unheard" = "unheard";
 
   constructor(factor: number) {
     this.#factor = factor;
@@ -31,7 +34,14 @@ export class AddressProof {
     return this.#allowance === Number.POSITIVE_INFINITY;
   }
 
+  /** The most that has shown, here or at an address before, that there is anybody. */
+  get shown(): Shown {
+    return this.#shown === "unheard" ? "nothing" : this.#shown;
+  }
+
   received(bytes: number): void {
+    if (this.#shown === "unheard") this.#shown = "nothing";
+    else if (this.#shown === "nothing") this.#shown = "talk";
     this.#allowance += this.#factor * bytes;
   }
 
@@ -48,6 +58,7 @@ export class AddressProof {
     this.#evidence += bits;
     if (this.#evidence < this.#needed) return false;
     this.#allowance = Number.POSITIVE_INFINITY;
+    this.#shown = "proof";
     return true;
   }
 

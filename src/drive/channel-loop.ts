@@ -333,7 +333,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   evidence(bits: number): boolean {
-    return this.link.proof?.add(bits) === true;
+    if (this.link.proof?.add(bits) !== true) return false;
+    for (const { session } of this.clients())
+      if (session.attendance !== undefined) this.core.engine.proven?.(session.attendance);
+    return true;
   }
 
   doubt(): void {

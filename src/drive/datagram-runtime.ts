@@ -1,6 +1,6 @@
 import type { Refusal } from "../contract/answers.ts";
 import type { Datagram, DatagramAssociation, Endpoint, Route } from "../contract/endpoint.ts";
-import type { Peer, Transport } from "../contract/peer.ts";
+import type { Peer, Shown, Transport } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
@@ -324,6 +324,10 @@ class DatagramLink implements Link, Resident {
 
   get identity(): string | undefined {
     return this.association?.identity;
+  }
+
+  get shown(): Shown | undefined {
+    return this.proof?.shown;
   }
 
   send(bytes: Uint8Array): void {

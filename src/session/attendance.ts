@@ -1,6 +1,7 @@
 import { sharedPrefix } from "../bus/topic.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
+import type { Shown } from "../contract/peer.ts";
 import { SmallMap } from "../lib/small-map.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import { sessionKey } from "./context.ts";
@@ -34,6 +35,8 @@ export class Attendance {
   identity: Identity | undefined = undefined;
   /** Read back from a store that did not know yet whose it is. */
   unclaimed = false;
+  /** The most that has ever shown that its client exists. */
+  shown: Shown = "proof";
   /** What the client shares with others on the bus, if it does. */
   owner: object | undefined = undefined;
   /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */

@@ -76,6 +76,8 @@ export interface SessionContext {
   watch?: SessionWatch | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */
   overflowed?(gateway: string, clientId: string, dropped: number): void;
+  /** A session had to end because too many are of clients that were perhaps never there. */
+  tooManyUnproven?(gateway: string): void;
 }
 
 /**
@@ -93,3 +95,12 @@ export const overflow = (dropped: number): Note => ({
     fix: "the client reads too slowly or is away: raise session.queue.messages and session.queue.bytes, or publish less",
   },
 });
+
+/** What is said of a flood of them, once. */
+export const UNPROVEN_ENDED: Note = {
+  level: "warn",
+  event: "unproven-sessions-ended",
+  detail: {
+    fix: "somebody connects from forged addresses, or many devices on UDP have sessions and never prove theirs: then raise session.unproven",
+  },
+};

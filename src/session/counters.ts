@@ -14,6 +14,7 @@ export interface SessionCounters {
   readonly dead: Counter;
   readonly publishersWaited: Counter;
   readonly readersSlow: Counter;
+  readonly unprovenEnded: Counter;
 }
 
 export const newSessionCounters = (
@@ -47,6 +48,10 @@ export const newSessionCounters = (
   readersSlow: counter(
     "readers_slow",
     "Times that a subscriber did not catch up in time, so that nobody waits for it",
+  ),
+  unprovenEnded: counter(
+    "sessions_unproven_ended",
+    "Sessions ended to make room, whose clients were away and had never proven their address",
   ),
   dead: counter("messages_dead", "Messages that a client could not take and never will"),
 });

@@ -50,6 +50,8 @@ export interface SessionRecord {
   readonly will: Will | undefined;
   /** When its client left; undefined while connected, and so after a crash. */
   readonly leftAt: number | undefined;
+  /** Its client has not proven its address; absent where it has. */
+  readonly unproven?: true | undefined;
   /** Until when a client without a connection counts as connected. */
   readonly expectedUntil?: number | undefined;
   readonly memo: unknown;
@@ -161,11 +163,13 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   saved(session: Session): void {
     this.#store.put("session", this.#number(session), (): SessionRecord => {
       const { gateway, clientId, username, mountpoint, will, leftAt, expectedUntil, memo } = session;
+      const unproven = session.shown === "proof" ? undefined : true;
       const identity = session.identity && plainIdentity(session.identity);
       const proven = session.proven ?? null;
       const expiry = bounded(session.expiry);
       const who = { gateway, clientId, username, proven, identity };
-      return { ...who, mountpoint, expiry, will, leftAt, expectedUntil, memo };
+      const kept = { ...who, mountpoint, expiry, will, leftAt, expectedUntil, memo };
+      return unproven === undefined ? kept : { ...kept, unproven };
     });
   }
 

@@ -13,6 +13,7 @@ import type {
 } from "../contract/answers.ts";
 import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import type { Shown } from "../contract/peer.ts";
 import { type Duration, type Instant, ZERO } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
@@ -21,6 +22,7 @@ import { sessionKey } from "./context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening, SessionEngine } from "./engine.ts";
 import type { Session } from "./session.ts";
 import type { Departure, Sessions } from "./sessions.ts";
+import { stronger } from "./unproven-sessions.ts";
 
 const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
 const NO_SESSION = { ok: false, refusal: "unavailable", reason: "no session to resume" } as const;
@@ -81,6 +83,12 @@ export class EmbeddedEngine implements SessionEngine {
 
   set watcher(watcher: SessionEngine["watcher"]) {
     this.sessions.watcher = watcher;
+  }
+
+  proven(attendance: Attendance): void {
+    if (attendance.shown === "proof") return;
+    attendance.shown = "proof";
+    (attendance as Session).save();
   }
 
   relieve(attendance: Attendance): void {
@@ -178,14 +186,21 @@ class EmbeddedSession implements EngineSession {
     session.mountpoint = mountpoint;
     session.username = username;
     session.identity = identity;
+    session.shown = present ? stronger(session.shown, this.#shown) : this.#shown;
     if (kind === "session") session.will = will;
+  }
+
+  get #shown(): Shown {
+    return this.#client.identity.peer.shown ?? "proof";
   }
 
   leave(how: Departure): void {
     const { sessions } = this.#engine;
     // A will comes behind what was published before it.
     if (how !== "closed") this.#client.loop.line?.finish();
-    if (this.#session !== undefined) sessions.leave(this.#session, how, sessions.context.clock.now());
+    if (this.#session === undefined) return;
+    this.#session.shown = stronger(this.#session.shown, this.#shown);
+    sessions.leave(this.#session, how, sessions.context.clock.now());
   }
 
   // ---- asks

@@ -169,6 +169,8 @@ export interface SessionEngine {
   grant(attendance: Attendance, filter: string, options: SubscribeOptions): void;
   /** Ends a subscription to which its client has no right any more, with what waits because of it. */
   revoke(attendance: Attendance, filter: string): void;
+  /** The address of its client has been proven. */
+  proven?(attendance: Attendance): void;
   /** There is no memory for what waits in it. */
   relieve?(attendance: Attendance): void;
   /** Ends a session to which nobody can come back. */

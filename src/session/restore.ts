@@ -120,6 +120,8 @@ export class Restoration {
       session.proven = record.proven ?? undefined;
       session.unclaimed = record.proven === undefined;
       session.identity = record.identity ?? undefined;
+      // Whoever was connected when the process was killed may have said more than the store was told.
+      session.shown = record.unproven === true ? "talk" : "proof";
       session.mountpoint = record.mountpoint;
       session.will = record.will ?? undefined;
       session.memo = record.memo ?? undefined;

@@ -15,12 +15,15 @@ import { journalWhole } from "./journal.ts";
 import { KeptQueues, type QueueOptions } from "./kept-queues.ts";
 import { plainIdentity } from "./plain-identity.ts";
 import { Session } from "./session.ts";
+import { UnprovenSessions } from "./unproven-sessions.ts";
 
 export interface SessionsOptions extends QueueOptions {
   /** Longest time a session may outlive its connection. */
   readonly expiryMax: Duration;
   /** Sessions that may exist, connected or not. */
   readonly sessions: number;
+  /** Of those whose client is away and may never have been there. Absent: as many as there may be sessions. */
+  readonly unproven?: number;
   /** Retained messages sent for one subscribe. */
   readonly replayMax: number;
   /** What somebody gets who comes with the client id of another proven user's session. */
@@ -60,6 +63,8 @@ export class Sessions {
   readonly gate: Gate;
   /** Sessions without clients of their own. */
   readonly queues: KeptQueues;
+  /** Whose clients are away, and were perhaps never there. */
+  readonly unproven: UnprovenSessions;
   readonly #bus: Bus;
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
@@ -79,7 +84,8 @@ export class Sessions {
     this.#alarms = alarms;
     this.#context = context;
     this.#options = options;
-    const { queues = [], queuesMax = QUEUES_MAX } = options;
+    const { queues = [], queuesMax = QUEUES_MAX, unproven = Number.POSITIVE_INFINITY } = options;
+    this.unproven = new UnprovenSessions(unproven);
     this.queues = new KeptQueues(gate.bus, context, queues, queuesMax);
   }
 
@@ -150,6 +156,7 @@ export class Sessions {
       if (returns) known.will = undefined;
       this.discard(known);
     }
+    if (this.#sessions.size >= this.#options.sessions) this.#endUnproven(this.unproven.first);
     if (this.#sessions.size >= this.#options.sessions) return "full";
     const session = new Session(gateway, clientId, this.#bounded(expiry), this.#context);
     session.proven = proven;
@@ -159,6 +166,7 @@ export class Sessions {
 
   occupy(session: Session, occupant: Occupant, credit: number): void {
     this.connected++;
+    this.unproven.delete(session);
     session.leftAt = undefined;
     session.save();
     session.attach(occupant, credit);
@@ -183,6 +191,16 @@ export class Sessions {
     }
     session.save();
     this.resumeAbsence(session);
+    if (this.#sessions.get(session.key) !== session) return;
+    this.unproven.add(session);
+    this.#endUnproven(this.unproven.excess);
+  }
+
+  #endUnproven(session: Session | undefined): void {
+    if (session === undefined) return;
+    this.#context.counters.unprovenEnded.value++;
+    this.#context.tooManyUnproven?.(session.gateway);
+    this.discard(session);
   }
 
   setExpiry(session: Session, expiry: Duration): void {
@@ -214,6 +232,7 @@ export class Sessions {
     }
     session.subscriptions.clear();
     this.#sessions.delete(session.key);
+    this.unproven.delete(session);
     session.end();
     this.watcher?.ended(session);
   }
@@ -257,6 +276,7 @@ export class Sessions {
     for (const [filter, options] of session.subscriptions) {
       this.#bus.subscribe(session, session.mounted(filter), options);
     }
+    this.unproven.add(session);
     this.watcher?.restored(session);
   }
 

@@ -62,6 +62,10 @@ export class LateEngine implements SessionEngine {
     this.#inner.revoke(attendance, filter);
   }
 
+  proven(attendance: Attendance): void {
+    this.#inner.proven?.(attendance);
+  }
+
   discard(attendance: Attendance): void {
     this.#inner.discard(attendance);
   }

@@ -56,6 +56,8 @@ export interface WorldOptions {
   readonly memory?: MemoryLimits;
   readonly expiryMax?: Duration;
   readonly sessions?: number;
+  /** Sessions of clients that are away and have never proven their address. */
+  readonly unproven?: number;
   readonly otherUser?: SessionsOptions["otherUser"];
   readonly queues?: SessionsOptions["queues"];
   readonly limits?: Partial<ListenerLimits>;
@@ -390,9 +392,10 @@ export const SESSION = {
   failuresMax: 3,
 } as const;
 
-const sessionsOf = ({ expiryMax, sessions, otherUser }: WorldOptions): SessionsOptions => ({
+const sessionsOf = ({ expiryMax, sessions, otherUser, unproven }: WorldOptions): SessionsOptions => ({
   expiryMax: expiryMax ?? days(3650),
   sessions: sessions ?? 1_000_000,
+  unproven: unproven ?? 1_000_000,
   replayMax: 100_000,
   otherUser: otherUser ?? "refuse",
 });
