@@ -108,6 +108,7 @@ export function administer(
       refusals: running.refusals,
       alarms: running.alarms,
       access,
+      memory: running.core.memory,
       cookie: { path: config.api.basePath, secure: tls !== undefined },
     },
     announce: (url) => {

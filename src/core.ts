@@ -53,6 +53,7 @@ export interface Turn extends Clock {
 export interface EngineSurroundings {
   readonly deadlines: Deadlines;
   readonly turn: Turn;
+  readonly memory: Memory;
   readonly journal: DelayedJournal | undefined;
   note(...note: Parameters<Core["note"]>): void;
 }
@@ -135,7 +136,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
   const sessions = new Sessions(gate, deadlines, context, { ...options.session, queues, queuesMax });
   const embedded = new EmbeddedEngine(sessions, commits, pressure);
   const note: Core["note"] = (...note) => core.note(...note);
-  const engine = surroundings.engine?.(embedded, { deadlines, turn, journal, note }) ?? embedded;
+  const engine = surroundings.engine?.(embedded, { deadlines, turn, memory, journal, note }) ?? embedded;
   const core: Core = {
     now: clock.now(),
     tick() {

@@ -42,6 +42,7 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     counters: newUpstreamCounters(metrics.counters("")),
     versions: new KnownVersions(),
     outage: new Outage(),
+    memory: around.memory,
     note: (event, client) => note("upstream", event, client === undefined ? undefined : { client }),
   };
   const name = `isthmus-${config.node.name}-${randomBytes(4).toString("hex")}`;

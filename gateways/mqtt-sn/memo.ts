@@ -22,7 +22,7 @@ export function remember(connection: Connection): void {
     ...(will === undefined ? {} : { will: writtenWill(will) }),
     ...(sleeps ? { patience } : {}),
   };
-  client.remember(memo);
+  client.remember(memo, topics.weight);
 }
 
 const writtenWill = ({ topic, qos, retain, payload }: StoredWill) => ({

@@ -12,6 +12,9 @@ const ASSUMED = 3;
 
 const STATES = ["untold", "known", "refused", "assumed"] as const;
 
+/** A name without its text. */
+const NAME = 32;
+
 const NO_NAMES: readonly string[] = [];
 
 /** Above this many names a scan is slower than an index. */
@@ -26,12 +29,15 @@ const PACKED_MAX = 15;
  */
 export class Topics {
   names: readonly string[];
+  /** Bytes of the names. */
+  weight: number;
   #packed = 0;
   #rest: Uint8Array | undefined = undefined;
   #index: Map<string, number> | undefined = undefined;
 
   constructor(names: readonly string[] = NO_NAMES) {
     this.names = names;
+    this.weight = names.reduce((sum, name) => sum + NAME + name.length, 0);
   }
 
   nameOf(id: number): string | undefined {
@@ -51,6 +57,7 @@ export class Topics {
     if (known !== 0) return known;
     if (this.names.length >= limit || this.names.length >= TOPIC_ID_MAX) return 0;
     this.names = this.names.concat(name);
+    this.weight += NAME + name.length;
     const id = this.names.length;
     this.#index?.set(name, id);
     return id;

@@ -145,7 +145,9 @@ export class MqttChannel implements Channel {
   }
 
   get buffered(): number {
-    return (this.#unfinished?.room ?? 0) + (this.#held?.length ?? 0);
+    const state = this.#state;
+    const aliases = state.kind === "connected" ? state.aliasWeight : 0;
+    return (this.#unfinished?.room ?? 0) + (this.#held?.length ?? 0) + aliases;
   }
 
   deadline(): Instant {

@@ -50,6 +50,8 @@ export class Connection {
   readonly topics = new TopicCache();
   /** Topics by the alias that the client gave them (MQTT 5 §3.3.2.3.4). */
   aliases: Map<number, string> | undefined = undefined;
+  /** Bytes of those topics. */
+  aliasWeight = 0;
   readonly outgoingAliases: OutgoingAliases | undefined;
   /** The client is authenticating again (MQTT 5 §4.12.1). */
   reauthentication: EnhancedLogin | undefined = undefined;

@@ -148,6 +148,8 @@ export interface ApiPorts {
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;
   readonly access: Access;
+  /** The account of what is held: bodies are in it while they are worked on. */
+  readonly memory: { held: number; readonly refuses: boolean };
   /** What cookies are set with. */
   readonly cookie: { readonly path: string; readonly secure: boolean };
 }

@@ -24,7 +24,10 @@ export const PROBLEMS = {
   "header-too-large": [431, "Address and headers are too long."],
   internal: [500, "A bug in Isthmus."],
   "device-failed": [502, "The device answered with an error, or with something that cannot be read."],
-  unavailable: [503, "It cannot be done now: the store does not write, or the gateway is not ready."],
+  unavailable: [
+    503,
+    "It cannot be done now: the store does not write, memory is used up, or the gateway is not ready.",
+  ],
   "device-silent": [504, "The device did not answer in time."],
 } as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -80,6 +80,7 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
   checkHost(server, options.hosts);
   answerErrors(server);
   readBodies(server);
+  weighBodies(server, ports.memory, options.bodyMax);
   addOperatorRoutes(server, ports, options.metricsLogin);
   const document = openApiDocument(ROUTES, ports.node.version);
   server.get(`${API_PREFIX}/openapi.json`, () => document);
@@ -214,6 +215,23 @@ function readBodies(server: FastifyInstance): void {
     else parse(request, body as string, done);
   });
   server.removeContentTypeParser("text/plain");
+}
+
+/** A body is held from its head on, which says how long it is, until it has been answered. */
+function weighBodies(server: FastifyInstance, memory: ApiPorts["memory"], bodyMax: number): void {
+  server.addHook("preParsing", async ({ headers }, reply, payload) => {
+    const length = Number(
+      headers["content-length"] ?? (headers["transfer-encoding"] === undefined ? 0 : bodyMax),
+    );
+    if (!(length > 0)) return payload;
+    if (memory.refuses) throw new Refused("unavailable", "memory is used up (isthmus_memory_bytes)");
+    const bytes = Math.min(length, bodyMax);
+    memory.held += bytes;
+    reply.raw.once("close", () => {
+      memory.held -= bytes;
+    });
+    return payload;
+  });
 }
 
 /** What watches the gateway, for which nobody logs in unless the configuration says so. */

@@ -254,9 +254,10 @@ export interface Client {
    * Small state of the gateway that must live as long as the session: topic ids, sleep state, registration.
    * JSON-serialisable, replaced as a whole; kept by the store where sessions are. An object with `toJSON` is asked for
    * it whenever it is written or read, and a last time when the connection ends; `remember` says that it has changed.
+   * `weight`: the bytes that it holds, where they can be many.
    */
   readonly memo: unknown;
-  remember(memo: unknown): void;
+  remember(memo: unknown, weight?: number): void;
 
   /**
    * Ends the connection. `lost` publishes the will, `closed` takes it back; `expected`: the device knows nothing of it,

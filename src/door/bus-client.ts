@@ -536,8 +536,8 @@ export class BusClient implements Client, EngineClient {
     return this.session.memo;
   }
 
-  remember(memo: unknown): void {
-    if (!this.ended) this.session.remember(memo);
+  remember(memo: unknown, weight?: number): void {
+    if (!this.ended) this.session.remember(memo, weight);
   }
 
   end(how: Departure): void {

@@ -15,6 +15,9 @@ interface Holder {
   end(): void;
 }
 
+const heldBy = (attendance: Attendance | undefined): number =>
+  attendance === undefined ? 0 : attendance.queuedBytes + attendance.subscriptions.weight;
+
 /** Says once when memory becomes scarce, and ends the worst when it is full. */
 export class MemoryWatch {
   readonly #core: Core;
@@ -77,7 +80,7 @@ export class MemoryWatch {
       for (const loop of door.loops) {
         for (const client of loop.clients()) {
           const { attendance } = client.session;
-          const bytes = attendance?.queuedBytes ?? 0;
+          const bytes = heldBy(attendance);
           if (attendance === undefined || bytes === 0) continue;
           holders.push({
             bytes,
@@ -90,7 +93,7 @@ export class MemoryWatch {
       }
     }
     for (const attendance of this.#core.engine.absent()) {
-      const bytes = attendance.queuedBytes;
+      const bytes = heldBy(attendance);
       if (bytes > 0) holders.push({ bytes, end: () => this.#drop(attendance) });
     }
     this.#end(holders, () => memory.held <= memory.limits.total * ROOM);

@@ -26,7 +26,8 @@ export interface Shared {
 
 /**
  * The one account of all that peers make this process hold: messages that wait or are unsettled, retained and delayed
- * ones, packets that are not whole, transactions, what is not read. A number that is added to and subtracted from; what
+ * ones, packets that are not whole, transactions, what is not read, subscriptions, wills, names of topics, bodies of
+ * requests. A number that is added to and subtracted from; what
  * is shared is counted once.
  */
 export class Memory {

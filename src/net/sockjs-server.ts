@@ -100,11 +100,13 @@ export class SockJsServer {
   }
 
   #send(request: IncomingMessage, response: ServerResponse, key: string): void {
-    if (!this.#sessions.has(key)) {
+    const session = this.#sessions.get(key);
+    if (session === undefined) {
       answer(response, 404, "");
       return;
     }
-    readBody(request, SENT_TOGETHER * this.#options.messageSizeMax, (body) => {
+    const gather = (more: number): void => session.gather(more);
+    readBody(request, SENT_TOGETHER * this.#options.messageSizeMax, gather, (body) => {
       if (body === undefined) answer(response, 413, "");
       else if (body.length === 0) answer(response, 500, "Payload expected.");
       else if (this.#sessions.has(key)) this.#sessions.get(key)?.take(body, response);

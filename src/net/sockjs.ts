@@ -72,6 +72,8 @@ export class SockJsSession implements StreamConnection, Expiring {
   #queued = 0;
   #waiting: Waiting | undefined = undefined;
   readonly #inbox: Sending[] = [];
+  /** What has come of bodies, and of messages that wait because reading is paused. */
+  #gathered = 0;
   #paused = false;
   #congested = false;
   #state: "open" | "ending" | "closed" = "open";
@@ -143,6 +145,12 @@ export class SockJsSession implements StreamConnection, Expiring {
     this.#flush();
   }
 
+  /** So much more has come of a body, or less is held of it. */
+  gather(more: number): void {
+    this.#gathered += more;
+    this.receiver?.gathering?.(this.#gathered);
+  }
+
   /** A message of the client. */
   take(bytes: Uint8Array, response: ServerResponse): void {
     if (this.#state !== "open") {
@@ -151,6 +159,7 @@ export class SockJsSession implements StreamConnection, Expiring {
       answer(response, 503, "too many messages at a time");
     } else {
       this.#inbox.push({ bytes, response });
+      this.gather(bytes.length);
       this.#read();
     }
   }
@@ -165,6 +174,8 @@ export class SockJsSession implements StreamConnection, Expiring {
       const next = this.#inbox.shift();
       if (next === undefined) return;
       answer(next.response, 204, "");
+      this.#gathered -= next.bytes.length;
+      this.receiver?.gathering?.(this.#gathered);
       this.receiver?.received(next.bytes);
     }
   }
@@ -246,22 +257,29 @@ export function decline(response: ServerResponse, carriage: Carriage, frame: str
   finish(response, carriage, frame);
 }
 
-/** Reads a body of at most `limit` octets; undefined when it is longer, or the client went away. */
+/** Reads a body of at most `limit` octets; undefined when it is longer, or the client went away. `gather`: so much more is held. */
 export function readBody(
   request: IncomingMessage,
   limit: number,
+  gather: (more: number) => void,
   done: (body: Uint8Array | undefined) => void,
 ): void {
   const chunks: Buffer[] = [];
   let length = 0;
   const stop = (body: Uint8Array | undefined) => {
     request.removeAllListeners("data").removeAllListeners("end").removeAllListeners("close");
+    gather(-length);
     done(body);
   };
   request.on("data", (chunk: Buffer) => {
     length += chunk.length;
-    if (length > limit) stop(undefined);
-    else chunks.push(chunk);
+    if (length > limit) {
+      length -= chunk.length;
+      stop(undefined);
+    } else {
+      chunks.push(chunk);
+      gather(chunk.length);
+    }
   });
   request.on("end", () => stop(new Uint8Array(Buffer.concat(chunks))));
   request.on("close", () => stop(undefined));

@@ -1,13 +1,20 @@
 import { sharedPrefix } from "../bus/topic.ts";
-import type { SubscribeOptions, Will } from "../contract/client.ts";
+import type { Will } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Shown } from "../contract/peer.ts";
-import { SmallMap } from "../lib/small-map.ts";
+import type { Memory } from "../lib/memory.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import { sessionKey } from "./context.ts";
 import { InboundIds } from "./inbound.ts";
 import { valueOfMemo } from "./memo.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+/** A will without its texts. */
+const WILL = 200;
+
+const weightOfWill = (will: Will | undefined): number =>
+  will === undefined ? 0 : WILL + will.topic.length + will.payload.length;
 
 /**
  * What stays on this machine of a client's session, whoever runs its queue: its name, its will, its expiry, a mirror of
@@ -17,7 +24,8 @@ export class Attendance {
   readonly key: string;
   readonly gateway: string;
   readonly clientId: string;
-  readonly subscriptions = new SmallMap<string, SubscribeOptions>();
+  /** These, and with them what else it holds beside its queue. */
+  readonly subscriptions: Subscriptions;
   /** Prefix of this client's topics on the bus; removed again on delivery. */
   mountpoint = "";
   /** How long the session outlives its connection; above zero it is durable. */
@@ -27,7 +35,6 @@ export class Attendance {
    * process: the session is durable for as long.
    */
   expectedUntil: Instant | undefined = undefined;
-  will: Will | undefined = undefined;
   username: string | undefined = undefined;
   /** Whose it is: who was proven when it was made (`Identity.proven`). Nobody else resumes it. */
   proven: string | undefined = undefined;
@@ -42,10 +49,12 @@ export class Attendance {
   /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
   #memo: unknown = undefined;
+  #will: Will | undefined = undefined;
   /** Made at the first use: most devices never publish at QoS 2. */
   #inbound: InboundIds | undefined = undefined;
 
-  constructor(gateway: string, clientId: string, expiry: Duration) {
+  constructor(gateway: string, clientId: string, expiry: Duration, memory?: Memory) {
+    this.subscriptions = new Subscriptions(memory);
     this.gateway = gateway;
     this.clientId = clientId;
     this.key = sessionKey(gateway, clientId);
@@ -75,6 +84,16 @@ export class Attendance {
   /** What waits here, next first: a look, and nothing is taken. */
   waiting(): Iterable<Outgoing> {
     return [];
+  }
+
+  get will(): Will | undefined {
+    return this.#will;
+  }
+
+  set will(will: Will | undefined) {
+    const more = weightOfWill(will) - weightOfWill(this.#will);
+    this.#will = will;
+    if (more !== 0) this.subscriptions.weigh(more);
   }
 
   belongsTo(proven: string | undefined): boolean {

@@ -92,7 +92,13 @@ export class EmbeddedEngine implements SessionEngine {
   }
 
   relieve(attendance: Attendance): void {
-    (attendance as Session).drop(this.sessions.context.counters.droppedMemory);
+    const { sessions } = this;
+    const session = attendance as Session;
+    const { subscriptions, queuedBytes } = session;
+    session.drop(sessions.context.counters.droppedMemory);
+    // What it holds most is the session itself. One that ended with its connection is not there any more.
+    if (subscriptions.weight > queuedBytes && sessions.get(session.gateway, session.clientId) === session)
+      sessions.discard(session);
   }
 
   get mayPublishWill() {
@@ -237,6 +243,7 @@ class EmbeddedSession implements EngineSession {
     const { commits, sessions } = this.#engine;
     if (session === undefined) return "forbidden";
     if (commits?.failing === true && session.durable) return "unavailable";
+    if (session.subscriptions.refuses(filter.length)) return "quota";
     const writes = commits?.writes ?? 0;
     sessions.subscribe(session, filter, options);
     return this.#onceCommitted(ticket, options.qos, writes);
@@ -260,6 +267,7 @@ class EmbeddedSession implements EngineSession {
   setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     const session = this.#session;
     if (session === undefined) return "unavailable";
+    if (will !== undefined && session.subscriptions.refuses(will.payload.length)) return "quota";
     const writes = this.#engine.commits?.writes ?? 0;
     this.#engine.sessions.setWill(session, will);
     return this.#onceCommitted(ticket, "accepted", writes);
@@ -314,10 +322,11 @@ class EmbeddedSession implements EngineSession {
     return this.#session?.memo;
   }
 
-  remember(memo: unknown): void {
+  remember(memo: unknown, weight = 0): void {
     const session = this.#session;
     if (session === undefined) return;
     session.memo = memo;
+    session.subscriptions.memo = weight;
     session.save();
   }
 

@@ -123,7 +123,7 @@ export interface EngineSession {
   expectUntil(until: Instant | undefined): void;
   readonly subscriptions: ReadonlyMap<string, SubscribeOptions>;
   readonly memo: unknown;
-  remember(memo: unknown): void;
+  remember(memo: unknown, weight?: number): void;
   acceptInbound(packetId: number): Receipt;
   readonly inboundLeft: number;
   releaseInbound(packetId: number): boolean;
@@ -171,7 +171,7 @@ export interface SessionEngine {
   revoke(attendance: Attendance, filter: string): void;
   /** The address of its client has been proven. */
   proven?(attendance: Attendance): void;
-  /** There is no memory for what waits in it. */
+  /** There is no memory for what waits in it, nor for itself where that is more. */
   relieve?(attendance: Attendance): void;
   /** Ends a session to which nobody can come back. */
   discard(attendance: Attendance): void;

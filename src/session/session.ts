@@ -47,7 +47,7 @@ export class Session extends Attendance implements Subscriber {
   pace: Pace = "in-time";
 
   constructor(gateway: string, clientId: string, expiry: Duration, context: SessionContext) {
-    super(gateway, clientId, expiry);
+    super(gateway, clientId, expiry, context.memory);
     this.#context = context;
   }
 
@@ -332,6 +332,7 @@ export class Session extends Attendance implements Subscriber {
    */
   end(): void {
     const left = this.#all();
+    this.subscriptions.gone();
     this.#window?.clear();
     this.#queue?.clear();
     this.#queue = undefined;

@@ -230,7 +230,6 @@ export class Sessions {
       this.#bus.unsubscribe(session, session.mounted(filter));
       if (session.durable) this.#context.journal?.unsubscribed(session, filter);
     }
-    session.subscriptions.clear();
     this.#sessions.delete(session.key);
     this.unproven.delete(session);
     session.end();

@@ -1,5 +1,6 @@
 import type { Counter, Note } from "../contract/note.ts";
 import type { Alarms } from "../lib/alarm.ts";
+import type { Memory } from "../lib/memory.ts";
 import { between, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import type { FlushSchedule } from "../net/merged-output.ts";
 import type { ConnectBudget } from "./connect-budget.ts";
@@ -24,6 +25,8 @@ export interface UpstreamContext {
   readonly versions: KnownVersions;
   readonly outage: Outage;
   readonly note: (note: Note, client?: string) => void;
+  /** The account of what is held. */
+  readonly memory?: Memory;
 }
 
 /** Which protocol version a server was found to speak. */

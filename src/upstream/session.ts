@@ -75,7 +75,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #due: (() => void) | undefined = undefined;
 
   constructor(host: SessionHost, gateway: string, clientId: string, upstreamId: string) {
-    super(gateway, clientId, ZERO);
+    super(gateway, clientId, ZERO, host.context.memory);
     this.upstreamId = upstreamId;
     this.#host = host;
     this.#context = host.context;
@@ -493,6 +493,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   #forget(): void {
     this.#disarm();
+    this.subscriptions.gone();
     this.server.abandon(this.#now);
     this.server.arrivals.clear();
     this.#host.ended(this);

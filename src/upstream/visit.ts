@@ -131,8 +131,11 @@ export class Visit implements EngineSession {
     return this.#session?.memo;
   }
 
-  remember(memo: unknown): void {
-    if (this.#session !== undefined) this.#session.memo = memo;
+  remember(memo: unknown, weight = 0): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    session.memo = memo;
+    session.subscriptions.memo = weight;
   }
 
   acceptInbound(packetId: number): Receipt {

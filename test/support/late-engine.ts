@@ -344,8 +344,8 @@ class LateSession implements EngineSession {
     return this.#inner.memo;
   }
 
-  remember(memo: unknown): void {
-    this.#inner.remember(memo);
+  remember(memo: unknown, weight?: number): void {
+    this.#inner.remember(memo, weight);
   }
 
   acceptInbound(packetId: number) {

@@ -27,6 +27,7 @@ export function resolveTopic(
   }
   if (topic !== "") {
     connection.aliases ??= new Map();
+    connection.aliasWeight += topic.length - (connection.aliases.get(alias)?.length ?? 0);
     connection.aliases.set(alias, topic);
     return topic;
   }

@@ -32,6 +32,7 @@ async function open(ports: Partial<ApiPorts> = {}, options: Partial<ApiOptions> 
       speaks: () => false,
     },
     access: newAccess(folder),
+    memory: { held: 0, refuses: false },
     cookie: { path: "/", secure: false },
   } as Partial<ApiPorts> as ApiPorts;
   api = await openApi({ ...API_DEFAULTS, ...options }, { ...defaults, ...ports });
@@ -123,6 +124,34 @@ test("a body over the limit and malformed HTTP are refused, and the port goes on
   expect(answer.toString()).toMatch(/^HTTP\/1.1 400/);
   raw.destroy();
   expect((await fetch(`${base}/health`)).status).toBe(200);
+});
+
+test("a body counts as held memory until it is answered, and none is taken where memory is used up", async () => {
+  const memory = { held: 0, refuses: false };
+  const most: number[] = [];
+  const watched = {
+    get held() {
+      return memory.held;
+    },
+    set held(held: number) {
+      memory.held = held;
+      most.push(held);
+    },
+    get refuses() {
+      return memory.refuses;
+    },
+  };
+  const base = await open({ memory: watched });
+  const login = { method: "POST", headers: { "content-type": "application/json" } };
+  const ask = () =>
+    fetch(`${base}/api/v1/login`, { ...login, body: JSON.stringify({ name: "x".repeat(500) }) });
+  const before = (await ask()).status;
+  expect(most[0]).toBeGreaterThan(500);
+  while (memory.held > 0) await new Promise((resolve) => setImmediate(resolve));
+  memory.refuses = true;
+  expect((await ask()).status).toBe(503);
+  memory.refuses = false;
+  expect((await ask()).status).toBe(before);
 });
 
 test("a port in use rejects with the system's error, and close ends open connections", async () => {
