@@ -26,6 +26,7 @@ import type { Statistic } from "./observe/sys-names.ts";
 import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
 import { locate } from "./settings/installation.ts";
+import { Simulator } from "./simulator.ts";
 
 /** What the API keeps, below the data folder. */
 export const apiFolder = ({ dataFolder }: Pick<Config, "dataFolder">): string => join(dataFolder, "api");
@@ -79,6 +80,7 @@ export function administer(
   delay.enable();
   const tls = tlsOf(config);
   const path = localKeyPath(config);
+  const simulator = new Simulator(running);
   const administration: Administration = {
     sys: undefined,
     tls,
@@ -107,6 +109,7 @@ export function administer(
       traces: running.tracing.recordings,
       refusals: running.refusals,
       alarms: running.alarms,
+      simulator,
       access,
       memory: running.core.memory,
       cookie: { path: config.api.basePath, secure: tls !== undefined },
@@ -116,6 +119,7 @@ export function administer(
     },
     stop: () => {
       delay.disable();
+      simulator.end();
       if (keeps && existsSync(path)) unlinkSync(path);
     },
   };

@@ -178,6 +178,7 @@ process.exitCode = await runCli(
     },
     steering: { localFile: (request) => localKeyPath(load(request).config) },
     addUser,
+    simulate: async (options) => (await import("./sim/simulation.ts")).Simulation.start(options),
   },
   {
     input: process.stdin,

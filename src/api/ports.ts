@@ -14,6 +14,7 @@ import type {
 } from "../operate/http-clients.ts";
 import type { Operator } from "../operate/operator.ts";
 import type { Ban } from "../policy/settings.ts";
+import type { ScenarioName, SimulationStatus } from "../sim/options.ts";
 import type { Recordings } from "../trace/recordings.ts";
 import type { Balance, RouteSettings, ServerSettings, ServerStatus } from "../upstream/servers/settings.ts";
 import type { Access } from "./access/access.ts";
@@ -124,6 +125,37 @@ export type TracesPort = Pick<Recordings, "list" | "get" | "start" | "stop" | "r
 export type RefusalsPort = Pick<Refusals, "rows">;
 export type AlarmsPort = Pick<OperatorAlarms, "active" | "history" | "dismiss" | "forgetHistory">;
 
+export interface SimulatorWish {
+  readonly scenario: ScenarioName;
+  readonly devices: number;
+  /** In percent. */
+  readonly loss: number;
+  /** In seconds, as the next one. */
+  readonly duration: number;
+  readonly interval: number;
+}
+
+export interface SimulatorState {
+  readonly running: boolean;
+  readonly offered: boolean;
+  readonly why?: string;
+  readonly failure?: string;
+  readonly wish?: SimulatorWish;
+  /** Milliseconds since the epoch. */
+  readonly startedAt?: number;
+  readonly until?: number;
+  /** Of the fleet that runs, or of the last one. */
+  readonly status?: SimulationStatus;
+}
+
+export interface SimulatorPort {
+  readonly state: SimulatorState;
+  /** Why it cannot be. */
+  start(wish: SimulatorWish): string | undefined;
+  /** False when there was none. */
+  stop(): Promise<boolean>;
+}
+
 /** What is published under $SYS, by the names that it has there. */
 export interface SysPort {
   statistics(): Readonly<Record<string, { readonly count: number; readonly max: number }>>;
@@ -147,6 +179,7 @@ export interface ApiPorts {
   readonly traces: TracesPort;
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;
+  readonly simulator: SimulatorPort;
   readonly access: Access;
   /** The account of what is held: bodies are in it while they are worked on. */
   readonly memory: { held: number; readonly refuses: boolean };

@@ -14,6 +14,7 @@ import { refusalRoutes } from "./routes/refusals.ts";
 import { retainedRoutes } from "./routes/retained.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
+import { simulatorRoutes } from "./routes/simulator.ts";
 import { topicRoutes } from "./routes/topics.ts";
 import { traceRoutes } from "./routes/traces.ts";
 import { upstreamRoutes } from "./routes/upstream.ts";
@@ -33,6 +34,7 @@ export const ROUTES: readonly Route[] = [
   ...refusalRoutes,
   ...traceRoutes,
   ...alarmRoutes,
+  ...simulatorRoutes,
   ...metricsRoutes,
   ...sessionRoutes,
   ...signInRoutes,

@@ -10,6 +10,7 @@ import { addCompletion } from "./steer/completion.ts";
 import { addLwm2m } from "./steer/device-commands.ts";
 import { addMessages } from "./steer/message-commands.ts";
 import { addNode } from "./steer/node-commands.ts";
+import { addSimulator, type StartSimulation } from "./steer/sim-command.ts";
 import { SteeringCommands, type SteeringIo, type SteeringPorts } from "./steer/steering.ts";
 import { addStore, type StorePorts } from "./store-commands.ts";
 
@@ -34,6 +35,7 @@ export interface CliPorts {
   hashPassword(password: string, kind: HashKind): Promise<string>;
   readonly store: StorePorts;
   readonly steering: SteeringPorts;
+  readonly simulate: StartSimulation;
   addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void>;
 }
 
@@ -106,7 +108,7 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
 /** What asks a running gateway, over its HTTP API. */
 export function addSteering(
   program: Command,
-  ports: Pick<CliPorts, "steering" | "addUser">,
+  ports: Pick<CliPorts, "steering" | "addUser" | "simulate">,
   io: CliIo,
   exit: (code: number) => void,
 ): SteeringCommands {
@@ -128,6 +130,7 @@ export function addSteering(
     addUser: (request, name, password, role) => ports.addUser(request, name, password, role),
     readPassword: () => readSecret(io.input, (prompt) => io.error(prompt)),
   });
+  addSimulator(program, commands, ports.simulate);
   addCompletion(program, (text) => io.out(text));
   return commands;
 }

@@ -24,6 +24,7 @@ export const OPERATOR_ERRORS = {
   "store-import": "The file of an import is no export, or damaged.",
   "api-unreachable": "No gateway answers at the address of the API.",
   "api-refused": "The gateway refuses what a command asks for.",
+  "nobody-listens": "Nobody listens where `sim` was sent.",
   "accounts-file": "The file of users and keys, or of given keys, cannot be used.",
   "node-too-old": "This version of Node cannot run Isthmus.",
   "internal-error": "A bug in Isthmus.",

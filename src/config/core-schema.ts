@@ -102,6 +102,11 @@ const Api = Type.Object(
         "Answer the HTTP forms of EMQ 2, EMQ X 3 and 4 and Easegress too: /api/v2, /api/v3, /mqtt/publish, /status, /apis.",
       default: true,
     }),
+    simulator: choice(["when-empty", "always", "never"], {
+      description:
+        "Whether a simulated fleet may be started over HTTP; when-empty: only where no real client is connected or has a session.",
+      default: "when-empty",
+    }),
     keysFile: Type.Optional(
       text({
         description:

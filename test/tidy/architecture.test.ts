@@ -110,6 +110,17 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "a trace is told of by the door and the sessions, and knows no gateway and no driver",
     },
     {
+      from: "^src/sim/",
+      to: [
+        "^src/lib/",
+        "^src/bus/message\\.ts$",
+        "^src/mqtt/",
+        "^src/net/(dial|transport|udp)\\.ts$",
+        "^gateways/(mqtt-sn/(codec|encode|packets)|coap/stack/message/|lwm2m/(content|objects)/|stomp/codec/escapes)",
+      ],
+      instead: "simulated clients share the codecs with the gateways, and nothing else",
+    },
+    {
       from: "^src/operate/",
       to: [
         "^src/lib/",
@@ -136,6 +147,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/authenticate/",
         "^src/policy/(addresses|settings)\\.ts$",
         "^src/net/transport\\.ts$",
+        "^src/sim/options\\.ts$",
         "^src/upstream/servers/settings\\.ts$",
       ],
       instead: "what may be seen and done while the gateway runs is in src/operate",
@@ -155,6 +167,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/authenticate/",
         "^src/authorize/",
         "^src/net/transport\\.ts$",
+        "^src/sim/options\\.ts$",
         "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
       ],
       instead: "operators' code reads through ports and knows no gateway and no socket",
@@ -165,7 +178,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|settings|config|api|authenticate|cli|observe)/|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers)\\.ts$)";
+  "^(src/(net|store|settings|config|api|authenticate|cli|observe|sim)/|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

@@ -15,6 +15,8 @@ import { AccountsFile } from "#core/api/access/accounts.ts";
 import { Credentials } from "#core/api/access/credentials.ts";
 import type { Role } from "#core/api/access/principal.ts";
 import { addSteering, type CliPorts, runCli } from "#core/cli/cli.ts";
+import type { SimulationOptions } from "#core/sim/options.ts";
+import { Simulation } from "#core/sim/simulation.ts";
 import { startApi, type TestApi } from "../../support/api.ts";
 import { freeTcpPort } from "../../support/free-ports.ts";
 
@@ -113,7 +115,12 @@ afterAll(async () => {
 const documented = (): readonly string[] => {
   const nothing = { localFile: () => "" };
   const io = { input: new PassThrough(), out: () => {}, error: () => {}, signals: process };
-  return addSteering(new Command(), { steering: nothing, addUser: async () => {} }, io, () => {}).examples;
+  const ports = {
+    steering: nothing,
+    addUser: async () => {},
+    simulate: (options: SimulationOptions) => Simulation.start(options),
+  };
+  return addSteering(new Command(), ports, io, () => {}).examples;
 };
 
 /** In this process: so many programs started one after the other would take a minute. */
@@ -127,6 +134,7 @@ async function runHere(line: string): Promise<Ran> {
       version: "0",
       store: { kinds: [] } as Partial<CliPorts["store"]> as CliPorts["store"],
       steering: { localFile: () => localKeyPath(request("data")) },
+      simulate: (options) => Simulation.start(options),
       addUser: (_request, name, password, role) =>
         new Credentials(new AccountsFile(accountsPath(request("data")))).addUser(
           name,

@@ -38,6 +38,7 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
     hashPassword: (password, kind) => Promise.resolve(`${kind}:${password.length}`),
     steering: { localFile: () => "/nowhere" },
     addUser: () => Promise.resolve(),
+    simulate: () => Promise.reject(new Error("not expected")),
     store: {
       check: () => Promise.resolve({ records: new Map(), problems: [] }),
       stats: () => Promise.resolve({ records: new Map(), size: 0, used: 0 }),
