@@ -37,6 +37,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "hooks are asked about messages and clients, and reach neither",
     },
     {
+      from: "^src/rules/",
+      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/settings/"],
+      instead: "rules compute with messages and events, and hand their outputs to sessions",
+    },
+    {
       from: "^src/authenticate/",
       to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/policy/", "^src/settings/"],
       instead: "an authenticator answers the policy and reads its own settings",
@@ -178,7 +183,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|settings|config|api|authenticate|cli|observe|sim)/|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/(net|store|settings|config|api|authenticate|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {
