@@ -32,6 +32,7 @@ import { type AnyGatewayModule, Plans } from "./plans.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import type { PolicySettings } from "./policy/settings.ts";
 import { Reload } from "./reload.ts";
+import { RulesRoom } from "./rules-room.ts";
 import { datagramOpener, forgetStrangers } from "./secure-datagrams.ts";
 import { ALIVE_PERIOD, DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
@@ -66,6 +67,7 @@ export interface Composition extends CoreParts {
   readonly events: Required<CoreEvents>[];
   readonly refusals: Refusals;
   readonly alarms: OperatorAlarms;
+  readonly rules: RulesRoom;
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
@@ -131,18 +133,29 @@ export function compose(
     defer: setImmediate,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
+  const random = (length: number): Uint8Array => randomBytes(length);
+  const rules = new RulesRoom(config, {
+    ...parts,
+    clock,
+    log,
+    metrics,
+    random,
+    events,
+    alarms: reports.alarms,
+  });
   upstream?.engine.start();
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
-      new Restoration(kept.store, journal!, sessions, bus, clock, sessions.context, progress);
+      new Restoration(kept.store, journal!, sessions, bus, clock, progress);
     if (upstream === undefined) restore(from, clock, log);
     forgetAssociations(kept, config, log);
   }
+  rules.begin(config);
   const plans = new Plans(config, modules, gateways);
   plans.openAll();
   for (const _ of judgement.steps()); // The rules may be others than those of the life before.
   const judge = (): void => inTurns(core, judgement.steps());
-  const reload = new Reload({ log, policy, plans, core, judge, observer }, config, prepared);
+  const reload = new Reload({ log, policy, plans, core, rules, judge, observer }, config, prepared);
   lookAfter(core, bus, sessions);
   if (journal !== undefined) sayAlive(core, sessions, journal, events);
   const patience = config.node.shutdownTimeout;
@@ -156,6 +169,7 @@ export function compose(
     upstream,
     events,
     ...reports,
+    rules,
     operator: {
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),
@@ -171,6 +185,7 @@ export function compose(
     judge,
     async stop(within = patience) {
       await lifecycle.stop(within);
+      await rules.close();
       upstream?.stop();
       await core.hooks?.close();
       reload.stop();

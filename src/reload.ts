@@ -18,6 +18,7 @@ export interface Reloadable {
   readonly policy: ConfiguredPolicy;
   readonly plans: Plans;
   readonly core: Pick<Core, "note">;
+  readonly rules?: { reload(config: Config): void };
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
   readonly observer?: AuthenticationObserver;
@@ -43,7 +44,7 @@ export class Reload {
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
   run(load: () => Config): void {
-    const { log, policy, plans, core, observer } = this.#parts;
+    const { log, policy, plans, core, rules, observer } = this.#parts;
     try {
       const next = load();
       const prepared = policySettings(next, observer);
@@ -56,6 +57,7 @@ export class Reload {
       plans.reload((gateway, error) => {
         core.note(gateway, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
       });
+      rules?.reload(next);
       this.#report(next);
       this.#current = next;
     } catch (error) {

@@ -7,6 +7,8 @@ export type Committed = "accepted" | "no-subscribers" | "unsubscribed" | 0 | 1 |
 export interface Asker {
   /** It is not there any more: nothing is said to it. */
   readonly closed: boolean;
+  /** Who it is, where that is known. */
+  readonly identity?: object;
   answered(ticket: number, answer: Committed | "unavailable" | "quota"): void;
 }
 

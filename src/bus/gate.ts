@@ -15,14 +15,40 @@ export type Origin =
   | "last-word" // a gateway speaks for a client that stays away
   | "delayed" // its time has come
   | "redelivery" // a member of a shared subscription has left it behind
+  | "rule" // a rule has made it of something else
   | "system"; // the gateway says something of itself
 
-/** What may be attached to the gate: hooks, rules, a trace. It sees every message, whoever published it. */
+/** What may be attached to the gate: a trace. It sees every message, whoever published it. */
 export interface Inspection {
   /** Returns what shall be routed: this message, another in its place, or nothing. */
   entering(message: Message, from: object | undefined, origin: Origin): Message | undefined;
   /** It has been routed. */
   routed?(message: Message, origin: Origin, routed: Routed): void;
+}
+
+/** What an answer has to wait for beside the store. */
+export interface Hold {
+  /** Runs, once, when nothing is waited for any more. */
+  whenOver(run: () => void): void;
+}
+
+/** Who does something of its own for each message that has been routed: rules. */
+export interface Follower {
+  /** Something durable of it would have to keep what follows of this message. */
+  keeps(message: Message): boolean;
+  /** What follows of this message would find no room. */
+  full(message: Message): boolean;
+  passed(
+    message: Message,
+    from: object | undefined,
+    origin: Origin,
+    by: Asker | undefined,
+    routed: Routed,
+  ): void;
+  /** Messages that follow: they are routed next, and what they write is waited for with what caused them. */
+  next(): Message | undefined;
+  /** What the answer to the publisher has to wait for. Asked once a message. */
+  held(): Hold | undefined;
 }
 
 /**
@@ -49,6 +75,8 @@ interface InLine {
   readonly from: object | undefined;
   readonly origin: Origin;
   readonly asker?: Asker | undefined;
+  /** Who publishes, also where nobody waits for an answer. */
+  readonly by?: Asker | undefined;
   readonly ticket?: number;
   readonly since?: number;
   readonly group?: SharedSubscription;
@@ -64,6 +92,8 @@ export class Gate {
   readonly delayed: DelayedMessages;
   /** Without it a message costs one look at this field. */
   inspection: Inspection | undefined = undefined;
+  /** So does a message without this. */
+  follower: Follower | undefined = undefined;
   readonly #commits: Commits | undefined;
   readonly #unheard: { value: number };
   readonly #line = new Ring<InLine>();
@@ -104,7 +134,10 @@ export class Gate {
   ask(message: Message, from: object | undefined, asker: Asker, ticket: number, since: number): Passed {
     if (this.#passing) {
       const waits = message.qos > 0;
-      this.#line.push({ message, from, origin: "client", asker: waits ? asker : undefined, ticket, since });
+      this.#line.push({
+        ...{ message, from, origin: "client", by: asker },
+        ...{ asker: waits ? asker : undefined, ticket, since },
+      });
       return waits ? "pending" : "accepted";
     }
     this.#passing = true;
@@ -151,16 +184,33 @@ export class Gate {
   // ---- inside
 
   #answer(message: Message, from: object | undefined, asker: Asker, ticket: number, since: number): Passed {
+    const { follower } = this;
     const commits = this.#commits;
-    if (commits === undefined || message.qos === 0) return this.#count(this.#route(message, from, "client"));
-    const writes = since >= 0 ? since : commits.writes;
+    if (message.qos === 0) return this.#count(this.#route(message, from, "client", asker));
+    const writes = since >= 0 ? since : (commits?.writes ?? 0);
     // What cannot be kept must not be half done: it would come twice when the client repeats it.
-    if (commits.failing === true && (commits.writes !== writes || this.bus.keeps(message)))
+    if (commits?.failing === true && (commits.writes !== writes || this.#keeps(message)))
       return "unavailable";
-    const passed = this.#count(this.#route(message, from, "client"));
-    if (commits.writes === writes) return passed;
+    if (follower?.full(message) === true) return "quota";
+    const passed = this.#count(this.#route(message, from, "client", asker));
+    const hold = follower?.held();
+    if (hold !== undefined) {
+      hold.whenOver(() => this.#answerHeld(asker, ticket, passed, writes));
+      return "pending";
+    }
+    if (commits === undefined || commits.writes === writes) return passed;
     commits.await(asker, ticket, passed, writes);
     return "pending";
+  }
+
+  #keeps(message: Message): boolean {
+    return this.bus.keeps(message) || this.follower?.keeps(message) === true;
+  }
+
+  #answerHeld(asker: Asker, ticket: number, passed: "accepted" | "no-subscribers", writes: number): void {
+    const commits = this.#commits;
+    if (commits !== undefined && commits.writes !== writes) commits.await(asker, ticket, passed, writes);
+    else if (!asker.closed) asker.answered(ticket, passed);
   }
 
   #count(routed: Routed): "accepted" | "no-subscribers" {
@@ -169,7 +219,18 @@ export class Gate {
     return "no-subscribers";
   }
 
-  #route(message: Message, from: object | undefined, origin: Origin): Routed {
+  #route(message: Message, from: object | undefined, origin: Origin, by?: Asker): Routed {
+    const { follower } = this;
+    if (follower === undefined) return this.#pass(message, from, origin);
+    const routed = this.#pass(message, from, origin);
+    follower.passed(message, from, origin, by, routed);
+    for (let next = follower.next(); next !== undefined; next = follower.next()) {
+      follower.passed(next, undefined, "rule", undefined, this.#pass(next, undefined, "rule"));
+    }
+    return routed;
+  }
+
+  #pass(message: Message, from: object | undefined, origin: Origin): Routed {
     const { inspection } = this;
     if (inspection === undefined) return this.bus.route(message, from);
     const entered = inspection.entering(message, from, origin);
@@ -197,9 +258,9 @@ export class Gate {
 
   #letThrough(): void {
     for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
-      const { message, from, origin, asker, ticket = 0, since = -1, group } = next;
+      const { message, from, origin, asker, by, ticket = 0, since = -1, group } = next;
       if (group !== undefined) this.#routeAgain(group, message, from as Subscriber);
-      else if (asker === undefined) this.#routeUnasked(message, from, origin);
+      else if (asker === undefined) this.#routeUnasked(message, from, origin, by);
       else {
         const passed = this.#answer(message, from, asker, ticket, since);
         if (passed !== "pending" && !asker.closed) asker.answered(ticket, passed);
@@ -207,8 +268,8 @@ export class Gate {
     }
   }
 
-  #routeUnasked(message: Message, from: object | undefined, origin: Origin): void {
-    const routed = this.#route(message, from, origin);
+  #routeUnasked(message: Message, from: object | undefined, origin: Origin, by?: Asker): void {
+    const routed = this.#route(message, from, origin, by);
     if (origin === "client") this.#count(routed);
   }
 }

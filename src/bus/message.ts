@@ -43,6 +43,8 @@ export class Message {
   redelivered = false;
   /** What set it off, by its number in a trace; 0 while none runs. */
   cause = 0;
+  /** Rules that it came through: none of them sees it again. */
+  through: readonly string[] | undefined = undefined;
   /** Deliveries and tables that hold it: the account of memory has it once (`Memory`). */
   holders = 0;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
@@ -129,6 +131,7 @@ export class Message {
     copy.declinable = this.declinable;
     copy.redelivered = this.redelivered;
     copy.cause = this.cause;
+    copy.through = this.through;
     return copy;
   }
 }

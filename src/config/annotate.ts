@@ -56,7 +56,7 @@ function meaning(schema: JsonSchema): string {
 
 /** The keys of a list's items, or of a section that stands for one word, as lines of text. */
 function* itemKeys(schema: JsonSchema, indent: string): Generator<string> {
-  for (const of of schema.oneOf ?? []) {
+  for (const of of schema.oneOf ?? schema.items?.oneOf ?? []) {
     yield `${indent}kind: ${of.properties?.["kind"]?.const}. ${of.description}`;
     const { kind: _, ...properties } = of.properties ?? {};
     yield* itemKeys({ ...of, properties }, indent + INDENT);

@@ -1,8 +1,10 @@
 /** What a schema cannot say: names that must exist, rules that must make sense, doors that stand open. */
 import { topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
+import { checking } from "../connect/actions.ts";
 import { accessRuleProblem } from "../policy/access.ts";
 import { isAddressRange } from "../policy/addresses.ts";
 import { unknownPlaceholder } from "../policy/placeholders.ts";
+import { compileRule, RuleError } from "../rules/rule.ts";
 import { quoted } from "../settings/describe.ts";
 import type { Path } from "../settings/path.ts";
 import { type ConfigProblem, type Locate, problem } from "../settings/problem.ts";
@@ -115,6 +117,29 @@ function checkHooks(config: Config, report: Report): void {
   });
 }
 
+/** A statement that cannot be read, a template that is none, a connector that is not there. */
+function checkRulesOfBus(config: Config, report: Report, wrong: (path: Path, says: string) => void): void {
+  const { rules, connectors } = config;
+  const action = checking((name) => (Object.hasOwn(connectors, name) ? connectors[name]!.kind : undefined));
+  for (const [id, rule] of Object.entries(rules)) {
+    const path: Path = ["rules", id];
+    try {
+      compileRule(id, rule, action);
+    } catch (error) {
+      if (!(error instanceof RuleError)) throw error;
+      wrong([...path, ...error.at], `is wrong: ${error.message}`);
+    }
+  }
+  const where = Object.keys(rules).length > 0 ? "rules" : "connectors";
+  const isUsed = Object.keys(rules).length + Object.keys(connectors).length > 0;
+  if (isUsed && config.bus.engine === "upstream")
+    report(
+      [where],
+      where,
+      "nothing where bus.engine is upstream: messages pass the cluster's bus, and no rule sees them",
+    );
+}
+
 /** A route that leads nowhere would send its sessions nowhere. */
 function checkServers(config: Config, report: Report): void {
   const { engine, upstream } = config.bus;
@@ -208,6 +233,7 @@ export function checkMeaning(
   checkRules(config, report);
   checkGatewayNames(config, report);
   checkHooks(config, report);
+  checkRulesOfBus(config, report, (path, says) => problems.push(problem(locate, { path, says })));
   checkServers(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];

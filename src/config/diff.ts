@@ -21,6 +21,8 @@ const LIVE: readonly Path[] = [
   ["flapping"],
   ["rewrite"],
   ["subscriptions"],
+  ["rules"],
+  ["connectors"],
   ["gateways", "*", "mountpoint"],
   ["gateways", "*", "presents"],
   ["gateways", "*", "authentication"],

@@ -10,6 +10,7 @@ import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
+import { type ConnectorsConfig, ConnectorsSchema, type RulesConfig, RulesSchema } from "./rules-schema.ts";
 
 /** What this folder needs to know of a gateway module. */
 export interface ConfigurableModule {
@@ -63,6 +64,8 @@ export interface Config extends CoreConfig, PolicyConfig {
   readonly tls: TlsConfig;
   readonly dtls: DtlsConfig;
   readonly hooks: HooksConfig;
+  readonly rules: RulesConfig;
+  readonly connectors: ConnectorsConfig;
   readonly alarms: AlarmsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
 }
@@ -101,6 +104,8 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     dtls: Dtls,
     ...policyProperties,
     hooks: HooksSchema,
+    rules: RulesSchema,
+    connectors: ConnectorsSchema,
     alarms: Alarms,
   }) as unknown as JsonSchema;
   const whole: JsonSchema = {

@@ -337,6 +337,9 @@ export class BusClient implements Client, EngineClient {
       this.#refusedFilter("subscribe", answer, asked, options.qos, forbids);
     }
     this.loop.core.trace?.stepped(this, "subscribe", asked, answer);
+    const { follower } = this.loop.core;
+    if (follower !== undefined && (answer === "pending" || typeof answer === "number"))
+      follower.subscribed(this.identity, asked, options.qos);
     return this.#due(answer, ticket);
   }
 
@@ -354,6 +357,8 @@ export class BusClient implements Client, EngineClient {
     if (this.ended) return "unavailable";
     const answer = this.withdraw(asked, ticket);
     this.loop.core.trace?.stepped(this, "unsubscribe", asked, answer);
+    if (answer === "pending" || answer === "unsubscribed")
+      this.loop.core.follower?.unsubscribed(this.identity, asked);
     return this.#due(answer, ticket);
   }
 

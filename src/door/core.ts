@@ -1,3 +1,5 @@
+import type { QoS } from "../bus/message.ts";
+import type { Identity } from "../contract/identity.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { HooksOfAll } from "../hooks/hooks.ts";
@@ -33,6 +35,13 @@ export interface Core {
   readonly memory: Memory;
   /** What operators have plugged in; undefined where there is nothing. */
   hooks?: HooksOfAll | undefined;
+  /** Who wants to know of subscriptions: rules. */
+  follower?: ClientFollower | undefined;
+}
+
+export interface ClientFollower {
+  subscribed(identity: Identity, filter: string, qos: QoS): void;
+  unsubscribed(identity: Identity, filter: string): void;
 }
 
 export interface CoreCounters {

@@ -58,6 +58,14 @@ export interface SessionWatch {
   dropped(session: Session, delivery: Delivery, why: Drop): void;
 }
 
+/** What rules are told of deliveries. */
+export interface SessionFollower {
+  /** Handed to the client; again where it had not settled it. */
+  handed(session: Session, delivery: Delivery): void;
+  settled(session: Session, delivery: Delivery, outcome: Outcome): void;
+  dropped(session: Session, delivery: Delivery, why: Drop): void;
+}
+
 /** What sessions need of their surroundings, one object for all. */
 export interface SessionContext {
   readonly options: SessionOptions;
@@ -74,6 +82,8 @@ export interface SessionContext {
   readonly turns?: Turns | undefined;
   /** While a trace runs. */
   watch?: SessionWatch | undefined;
+  /** While a rule is for what happens to deliveries. */
+  follower?: SessionFollower | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */
   overflowed?(gateway: string, clientId: string, dropped: number): void;
   /** A session had to end because too many are of clients that were perhaps never there. */

@@ -1,7 +1,6 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
 import { after, type Clock, type Duration, earliest, type Instant } from "../lib/time.ts";
-import type { SessionContext } from "./context.ts";
 import {
   ALIVE,
   ALIVE_PERIOD,
@@ -16,7 +15,7 @@ import {
   unbounded,
 } from "./durable-state.ts";
 import { KEPT_QUEUE } from "./kept-queues.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Key, Store, StoredValue, Table } from "./store.ts";
 
@@ -40,7 +39,6 @@ export class Restoration {
   readonly #state: DurableState;
   readonly #sessions: Sessions;
   readonly #bus: EmbeddedBus;
-  readonly #context: SessionContext;
   readonly #now: Instant;
   readonly #byNumber = new Map<number, { readonly session: Session; readonly record: SessionRecord }>();
   readonly #messages = new Map<number, { readonly message: Message; readonly deliveries: KeptDelivery[] }>();
@@ -63,7 +61,6 @@ export class Restoration {
     sessions: Sessions,
     bus: EmbeddedBus,
     clock: Clock,
-    context: SessionContext,
     progress: (restored: Restored) => void = () => {},
   ) {
     this.#store = store;
@@ -71,7 +68,6 @@ export class Restoration {
     this.#sessions = sessions;
     this.#bus = bus;
     this.#now = clock.now();
-    this.#context = context;
     this.#progress = progress;
   }
 
@@ -115,7 +111,7 @@ export class Restoration {
       const session =
         record.gateway === KEPT_QUEUE
           ? this.#sessions.queues.restore(record.clientId)
-          : new Session(record.gateway, record.clientId, expiry, this.#context);
+          : this.#sessions.make(record.gateway, record.clientId, expiry);
       session.username = record.username ?? undefined;
       session.proven = record.proven ?? undefined;
       session.unclaimed = record.proven === undefined;

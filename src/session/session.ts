@@ -106,6 +106,7 @@ export class Session extends Attendance implements Subscriber {
       if (qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
+        this.#context.follower?.handed(this, delivery);
         lent?.done();
         return;
       }
@@ -206,6 +207,7 @@ export class Session extends Attendance implements Subscriber {
         if (fromQueue) queue.shift();
         this.#context.counters.droppedExpired.value++;
         this.#context.watch?.dropped(this, delivery, "expired");
+        this.#context.follower?.dropped(this, delivery, "expired");
         this.#finish(delivery);
         continue;
       }
@@ -217,6 +219,7 @@ export class Session extends Attendance implements Subscriber {
       if (delivery.qos === 0) {
         this.#context.counters.delivered[0].value++;
         this.occupant!.deliver(delivery);
+        this.#context.follower?.handed(this, delivery);
       } else {
         this.#hand(delivery);
       }
@@ -252,6 +255,7 @@ export class Session extends Attendance implements Subscriber {
     const delivery = this.#window?.remove(id);
     if (delivery === undefined) return;
     this.#context.watch?.settled(this, delivery, outcome);
+    this.#context.follower?.settled(this, delivery, outcome);
     this.#noMoreAgain(delivery);
     if (outcome === "again") {
       // Not handed out in the same breath: the client has just said that it cannot take it.
@@ -431,7 +435,9 @@ export class Session extends Attendance implements Subscriber {
     counters.droppedExpired.value += expired;
     this.#overflowed(dropped.length - expired, now);
     for (const each of dropped) {
-      this.#context.watch?.dropped(this, each, each.message.expiresAt <= now ? "expired" : "full");
+      const why = each.message.expiresAt <= now ? "expired" : "full";
+      this.#context.watch?.dropped(this, each, why);
+      this.#context.follower?.dropped(this, each, why);
       if (each.sequence !== 0) this.#forget(each);
     }
     this.#giveLentBack(dropped);
@@ -480,6 +486,7 @@ export class Session extends Attendance implements Subscriber {
     if (isNew) delivery.sequence = this.#sequence++;
     this.#window.add(delivery);
     this.#context.counters.delivered[delivery.qos].value++;
+    this.#context.follower?.handed(this, delivery);
     const journal = this.durable ? this.#context.journal : undefined;
     if (journal !== undefined) {
       if (isNew) journal.queued(this, delivery);
@@ -520,6 +527,7 @@ export class Session extends Attendance implements Subscriber {
     if (delivery.qos === 0 && this.occupant === undefined && !this.#context.options.queueQos0) {
       this.#context.counters.droppedAway.value++;
       this.#context.watch?.dropped(this, delivery, "away");
+      this.#context.follower?.dropped(this, delivery, "away");
       return;
     }
     // A queued message must not hold on to the read buffer that it came in.

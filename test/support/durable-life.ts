@@ -67,7 +67,7 @@ export class Life {
       replayMax: 1000,
       otherUser: "refuse",
     });
-    this.restored = new Restoration(this.store, state, this.sessions, this.bus, clock, context).run();
+    this.restored = new Restoration(this.store, state, this.sessions, this.bus, clock).run();
   }
 
   /** Ends windows and retry times that run. */

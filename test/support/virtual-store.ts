@@ -47,7 +47,7 @@ export class VirtualStore {
 
   /** Puts back what was kept. */
   restore({ sessions, bus, now }: World): Restored {
-    return new Restoration(this.store, this.state, sessions, bus, { now: () => now }, sessions.context).run();
+    return new Restoration(this.store, this.state, sessions, bus, { now: () => now }).run();
   }
 
   /** The world ends, and what it leaves in the store is looked at before and after. */

@@ -42,6 +42,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "rules compute with messages and events, and hand their outputs to sessions",
     },
     {
+      from: "^src/connect/",
+      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/rules/"],
+      instead: "a connector is the client of a session, and is given what it needs of files and time",
+    },
+    {
       from: "^src/authenticate/",
       to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/policy/", "^src/settings/"],
       instead: "an authenticator answers the policy and reads its own settings",
@@ -171,6 +176,8 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/(config|cli|observe)/",
         "^src/authenticate/",
         "^src/authorize/",
+        "^src/connect/",
+        "^src/rules/",
         "^src/net/transport\\.ts$",
         "^src/sim/options\\.ts$",
         "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
@@ -183,7 +190,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|settings|config|api|authenticate|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|compose|administration|alarms|certificates|secure-datagrams|open-hooks|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

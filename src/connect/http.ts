@@ -1,0 +1,304 @@
+/** HTTP: webhooks, and any service that takes a request for an event. The library is undici 7. */
+import { createHmac } from "node:crypto";
+import { type Static, Type } from "@sinclair/typebox";
+import type { Dispatcher } from "undici";
+import { ActionError } from "../rules/action.ts";
+import { Template } from "../rules/template.ts";
+import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
+import { choice, flag, SECRET, text } from "../settings/kinds.ts";
+import {
+  type ConnectHost,
+  type Connector,
+  type ConnectorKind,
+  type Item,
+  SinkFailure,
+  secretOf,
+} from "./connector.ts";
+import { actionProperties, connectorProperties } from "./settings.ts";
+
+const schema = Type.Object(
+  {
+    kind: Type.Literal("http", { description: "An HTTP service." }),
+    ...connectorProperties(1),
+    url: text({
+      description: "Where the service is; paths of actions are put behind it.",
+      pattern: "^https?://[^?#]+$",
+    }),
+    headers: Type.Record(
+      Type.String(),
+      text({ description: "A value; file:<path> or env:<name> says where it is.", [SECRET]: true }),
+      {
+        description: "Sent with every request.",
+        default: {},
+      },
+    ),
+    signature: Type.Optional(
+      Type.Object(
+        {
+          secret: text({
+            description:
+              "Key of the signature; whsec_ and base64, or any text; file:<path> or env:<name> says where it is.",
+            minLength: 1,
+            [SECRET]: true,
+          }),
+        },
+        {
+          description:
+            "Sign each request as Standard Webhooks does: webhook-id, webhook-timestamp, and webhook-signature with HMAC-SHA256 of both and the body.",
+        },
+      ),
+    ),
+    ca: Type.Optional(
+      text({ description: "PEM file of the authorities that sign the service's certificate." }),
+    ),
+    verify: flag({ description: "Check that its certificate is valid and bears its name.", default: true }),
+  },
+  { description: "Requests to an HTTP service: acknowledged by 2xx." },
+);
+type Config = Static<typeof schema>;
+
+const action = Type.Object(
+  {
+    kind: Type.Literal("http", { description: "Send a request." }),
+    ...actionProperties,
+    method: choice(["POST", "PUT", "PATCH", "GET", "DELETE"], { description: "Method.", default: "POST" }),
+    path: text({
+      description: "Put behind the connector's url; a template, whose values are percent-encoded.",
+      default: "",
+    }),
+    headers: Type.Record(Type.String(), text({ description: "A template." }), {
+      description: "Beside those of the connector.",
+      default: {},
+    }),
+    body: text({ description: "A template; ${.} is the whole output as JSON.", default: "${.}" }),
+  },
+  { description: "A request to an HTTP service for each output." },
+);
+type ActionConfig = Static<typeof action>;
+
+/** RFC 9110 §5.1. */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const BODILESS: readonly string[] = ["GET", "DELETE"];
+/** Of an answer that nobody reads. */
+const ANSWER_MAX = 64 * 1024;
+
+/** What a request is. */
+interface Parameters {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+/** Segments that lead elsewhere, in whatever way they are written (URL standard, "double-dot URL path segment"). */
+const ELSEWHERE = /(^|\/)(\.|%2e){1,2}(\/|$)/i;
+
+/** What was put together of values stays below the connector's url. */
+function within(path: string): string {
+  if (ELSEWHERE.test(path)) throw new RuleFailure(`http: the path ${path} would lead elsewhere`);
+  return path;
+}
+
+function compile({ method, path, headers, body }: ActionConfig) {
+  const where = new Template(path).between;
+  const lines = Object.entries(headers).map(([name, text]) => {
+    if (!HEADER_NAME.test(name)) throw new ActionError(`'${name}' is no name of a header`);
+    return [name.toLowerCase(), new Template(text)] as const;
+  });
+  const content = new Template(body);
+  return (output: Value) => {
+    const values = where.bind(output);
+    const filled = where.texts.map(
+      (part, index) =>
+        part + (index < values.length ? encodeURIComponent(asText(values[index]).toWellFormed()) : ""),
+    );
+    return {
+      method,
+      path: within(filled.join("")),
+      headers: Object.fromEntries(lines.map(([name, text]) => [name, headerValue(name, text.fill(output))])),
+      body: BODILESS.includes(method) ? "" : content.content(output),
+    };
+  };
+}
+
+function headerValue(name: string, value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a header must not have
+  if (/[\0-\x08\x0a-\x1f\x7f]/.test(value))
+    throw new RuleFailure(`http: the header ${name} would have a control character`);
+  return value;
+}
+
+class Http implements Connector {
+  readonly #config: Config;
+  readonly #host: ConnectHost;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #key: Uint8Array | undefined;
+  readonly #ca: Uint8Array | undefined;
+  #agent: Promise<Dispatcher> | undefined = undefined;
+  #request: typeof import("undici").request | undefined = undefined;
+
+  constructor(config: Config, host: ConnectHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#headers = Object.fromEntries(
+      Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), secretOf(value, host)]),
+    );
+    this.#key = config.signature && keyOf(secretOf(config.signature.secret, host));
+    this.#ca = config.ca === undefined ? undefined : host.readFile(config.ca);
+  }
+
+  async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
+    if (items.length === 1)
+      await this.#ask(items[0]!.parameters as unknown as Parameters, items[0]!.id, signal);
+    else for (const group of sameRequests(items)) await this.#ask(together(group), idOf(group), signal);
+  }
+
+  async #ask({ method, path, headers, body }: Parameters, id: string, signal: AbortSignal): Promise<void> {
+    const { status, retryAfter, said } = await this.#exchange(
+      method,
+      path,
+      this.#allHeaders(headers, id, body),
+      body,
+      signal,
+    );
+    if (status >= 200 && status < 300) return;
+    throw new SinkFailure(
+      `the service answers ${status}${said === "" ? "" : `: ${said}`}`,
+      heals(status),
+      retryAfter,
+    );
+  }
+
+  #allHeaders(headers: Parameters["headers"], id: string, body: string | Uint8Array): Record<string, string> {
+    const content = body.length === 0 ? {} : { "content-type": contentType(body) };
+    return { ...content, "idempotency-key": id, ...this.#headers, ...headers, ...this.#signed(id, body) };
+  }
+
+  /** Standard Webhooks 1.0: a receiver knows from whom it is, and that it is not an old one sent again. */
+  #signed(id: string, body: string | Uint8Array): Record<string, string> {
+    if (this.#key === undefined) return {};
+    const time = String(Math.floor(this.#host.now() / 1000));
+    const hmac = createHmac("sha256", this.#key).update(`${id}.${time}.`).update(octetsOf(body));
+    return {
+      "webhook-id": id,
+      "webhook-timestamp": time,
+      "webhook-signature": `v1,${hmac.digest("base64")}`,
+    };
+  }
+
+  async #exchange(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body: string | Uint8Array,
+    signal: AbortSignal,
+  ) {
+    this.#agent ??= this.#open();
+    const dispatcher = await this.#agent;
+    const content = body.length === 0 ? {} : { body: typeof body === "string" ? body : Buffer.from(body) };
+    const options = { dispatcher, method: method as Dispatcher.HttpMethod, headers, signal, ...content };
+    const answer = await this.#request!(this.#config.url + path, options);
+    const said = await beginning(answer.body);
+    return {
+      status: answer.statusCode,
+      retryAfter: pauseOf(answer.headers["retry-after"], this.#host.now()),
+      said,
+    };
+  }
+
+  /** Nothing is asked of a service that may take every request for an event: it is there when it lets us connect. */
+  async check(signal: AbortSignal): Promise<void> {
+    await this.#exchange("HEAD", "", { ...this.#headers }, "", signal);
+  }
+
+  async close(): Promise<void> {
+    const agent = await this.#agent?.catch(() => undefined);
+    await agent?.destroy();
+  }
+
+  async #open(): Promise<Dispatcher> {
+    const { Agent, request } = await import("undici");
+    const { concurrency, verify, timeout } = this.#config;
+    this.#request = request;
+    return new Agent({
+      connections: concurrency,
+      pipelining: 1,
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      connect: {
+        timeout,
+        rejectUnauthorized: verify,
+        ...(this.#ca === undefined ? {} : { ca: Buffer.from(this.#ca) }),
+      },
+    });
+  }
+}
+
+/** Later it may be otherwise: too busy, not now, its own trouble. */
+const heals = (status: number): boolean => status >= 500 || [408, 423, 425, 429].includes(status);
+
+const keyOf = (secret: string): Uint8Array =>
+  secret.startsWith("whsec_") ? Buffer.from(secret.slice(6), "base64") : octetsOf(secret);
+
+const contentType = (body: string | Uint8Array): string =>
+  typeof body !== "string"
+    ? "application/octet-stream"
+    : /^\s*[[{"]/.test(body)
+      ? "application/json"
+      : "text/plain; charset=utf-8";
+
+/** Seconds, or a date (RFC 9110 §10.2.3). */
+function pauseOf(header: string | string[] | undefined, now: number): number {
+  if (typeof header !== "string") return 0;
+  const pause = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return Number.isNaN(pause) ? 0 : Math.max(0, Math.min(pause, PAUSE_MAX));
+}
+
+/** However long a service asks to be left alone. */
+const PAUSE_MAX = 3_600_000;
+const SAID_MAX = 200;
+
+/** For the log; the rest is read so that the connection can be used again, or not at all. */
+async function beginning(body: Dispatcher.ResponseData["body"]): Promise<string> {
+  let said = "";
+  let length = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (said.length < SAID_MAX) said += chunk.toString("utf8");
+    if (length > ANSWER_MAX) break;
+  }
+  return said.slice(0, SAID_MAX).replaceAll(/\s+/g, " ").trim();
+}
+
+/** Requests that differ in their bodies only, in their order. */
+function sameRequests(items: readonly Item[]): readonly (readonly Item[])[] {
+  const groups: Item[][] = [];
+  let former = "";
+  for (const item of items) {
+    const { method, path, headers } = item.parameters as unknown as Parameters;
+    const key = JSON.stringify([method, path, headers]);
+    if (key === former && !BODILESS.includes(method)) groups.at(-1)!.push(item);
+    else groups.push([item]);
+    former = key;
+  }
+  return groups;
+}
+
+/** A JSON array of what are JSON texts by themselves. */
+function together(items: readonly Item[]): Parameters {
+  const first = items[0]!.parameters as unknown as Parameters;
+  if (BODILESS.includes(first.method)) return first;
+  return { ...first, body: `[${items.map(({ parameters }) => asText(parameters["body"])).join(",")}]` };
+}
+
+const idOf = (items: readonly Item[]): string =>
+  items.length === 1 ? items[0]!.id : `${items[0]!.id}+${items.length - 1}`;
+
+export const http: ConnectorKind<Config, ActionConfig> = {
+  kind: "http",
+  schema,
+  action,
+  library: "undici",
+  open: (config, host) => new Http(config, host),
+  compile,
+};
