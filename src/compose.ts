@@ -133,16 +133,7 @@ export function compose(
     defer: setImmediate,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
-  const random = (length: number): Uint8Array => randomBytes(length);
-  const rules = new RulesRoom(config, {
-    ...parts,
-    clock,
-    log,
-    metrics,
-    random,
-    events,
-    alarms: reports.alarms,
-  });
+  const rules = new RulesRoom(config, parts, { clock, log, metrics, events, alarms: reports.alarms });
   upstream?.engine.start();
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
@@ -174,13 +165,7 @@ export function compose(
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),
     },
-    async open() {
-      for (const { gateway, name } of openListeners(config)) {
-        await lifecycle
-          .open(plans.plan(gateway, name))
-          .catch((error: unknown) => throwNamed(error, gateway, name));
-      }
-    },
+    open: () => openEach(config, lifecycle, plans),
     reload: (load) => reload.run(load),
     judge,
     async stop(within = patience) {
@@ -193,6 +178,14 @@ export function compose(
       await kept?.store.close();
     },
   };
+}
+
+async function openEach(config: Config, lifecycle: Lifecycle, plans: Plans): Promise<void> {
+  for (const { gateway, name } of openListeners(config)) {
+    await lifecycle
+      .open(plans.plan(gateway, name))
+      .catch((error: unknown) => throwNamed(error, gateway, name));
+  }
 }
 
 /** Rings the deadlines when they have come. */

@@ -1,4 +1,5 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
@@ -24,48 +25,50 @@ import { ConfigError, problem } from "./settings/problem.ts";
 /** How often it is said that a rule fails. */
 const SAY_AGAIN_MS = 60_000;
 
-export interface RulesRoomParts extends Pick<CoreParts, "core" | "gate" | "sessions"> {
+type Parts = Pick<CoreParts, "core" | "gate" | "sessions"> & RulesRoomParts;
+
+export interface RulesRoomParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly alarms: OperatorAlarms;
   readonly events: Required<CoreEvents>[];
-  random(length: number): Uint8Array;
 }
 
 export class RulesRoom {
   readonly rules: Rules;
   readonly connectors: Connectors;
-  readonly #parts: RulesRoomParts;
+  readonly #parts: Parts;
   readonly #happenings: Happenings;
   readonly #action: CompileAction;
   readonly #counters = new Map<string, ActionCounters>();
   readonly #failedAt = new Map<string, { at: number; unsaid: number }>();
 
   /** Before sessions are restored. */
-  constructor(config: Config, parts: RulesRoomParts) {
+  constructor(config: Config, core: Pick<CoreParts, "core" | "gate" | "sessions">, own: RulesRoomParts) {
+    const parts: Parts = { ...core, ...own };
     this.#parts = parts;
-    const { core, gate, clock } = parts;
+    const { gate, clock } = parts;
     const now = () => clock.now();
-    const newId = eventIds(now, parts.random);
+    const newId = eventIds(now, randomBytes);
     const node = config.node.name;
     this.rules = new Rules({ gate, node, now, newId, failed: (rule, error) => this.#failed(rule, error) });
     this.#happenings = new Happenings(this.rules, node, newId);
     this.connectors = new Connectors({
       gate,
       sessions: parts.sessions,
-      alarms: core.alarms,
+      alarms: parts.core.alarms,
       host: {
         readFile: (path) => readFileSync(locate(path)),
         environment: (name) => process.env[name],
         now,
       },
       now,
-      tick: () => core.tick(),
+      tick: () => parts.core.tick(),
       chance: Math.random,
       told: (item, fate) => this.#told(item, fate),
       changed: (connector, state, reason) => this.#changed(connector, state, reason),
-      note: (event, detail) => core.note("rules", { level: "warn", event, detail: { ...detail } }),
+      note: (event, detail) => parts.core.note("rules", { level: "warn", event, detail: { ...detail } }),
     });
     this.#action = compileWith({
       emit: this.rules.emit,

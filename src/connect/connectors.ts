@@ -54,7 +54,7 @@ export class Connectors {
   prepare(configured: Configured): void {
     this.#configured = configured;
     const { sessions } = this.#parts;
-    sessions.contextFor = (gateway, name) => {
+    sessions.context.ownOf = (gateway, name) => {
       const settings = gateway === CONNECTORS ? this.#configured[name] : undefined;
       return settings && this.#contextOf(name, settings);
     };

@@ -84,11 +84,16 @@ export interface SessionContext {
   watch?: SessionWatch | undefined;
   /** While a rule is for what happens to deliveries. */
   follower?: SessionFollower | undefined;
+  /** What a session has in place of this, where it is not a client's and has limits of its own. */
+  ownOf?: ((gateway: string, clientId: string) => SessionContext | undefined) | undefined;
   /** A session's queue was full, and so many messages were dropped since this was last said of it. */
   overflowed?(gateway: string, clientId: string, dropped: number): void;
   /** A session had to end because too many are of clients that were perhaps never there. */
   tooManyUnproven?(gateway: string): void;
 }
+
+export const contextFor = (context: SessionContext, gateway: string, clientId: string): SessionContext =>
+  context.ownOf?.(gateway, clientId) ?? context;
 
 /**
  * Client ids are namespaces of their gateway: a CoAP and an MQTT client of one name are two sessions. By `join`,

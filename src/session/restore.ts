@@ -1,6 +1,7 @@
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
 import { after, type Clock, type Duration, earliest, type Instant } from "../lib/time.ts";
+import { contextFor } from "./context.ts";
 import {
   ALIVE,
   ALIVE_PERIOD,
@@ -15,7 +16,7 @@ import {
   unbounded,
 } from "./durable-state.ts";
 import { KEPT_QUEUE } from "./kept-queues.ts";
-import type { Session } from "./session.ts";
+import { Session } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Key, Store, StoredValue, Table } from "./store.ts";
 
@@ -111,7 +112,7 @@ export class Restoration {
       const session =
         record.gateway === KEPT_QUEUE
           ? this.#sessions.queues.restore(record.clientId)
-          : this.#sessions.make(record.gateway, record.clientId, expiry);
+          : this.#newSession(record, expiry);
       session.username = record.username ?? undefined;
       session.proven = record.proven ?? undefined;
       session.unclaimed = record.proven === undefined;
@@ -126,6 +127,10 @@ export class Restoration {
       this.#byNumber.set(key as number, { session, record });
       this.#restored.sessions++;
     });
+  }
+
+  #newSession({ gateway, clientId }: SessionRecord, expiry: Duration): Session {
+    return new Session(gateway, clientId, expiry, contextFor(this.#sessions.context, gateway, clientId));
   }
 
   #readSubscriptions(): void {

@@ -9,7 +9,7 @@ import { after, type Duration, type Instant, latest, milliseconds, NEVER, ZERO }
 import { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Occupant, SessionContext } from "./context.ts";
-import { sessionKey } from "./context.ts";
+import { contextFor, sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
 import { journalWhole } from "./journal.ts";
 import { KeptQueues, type QueueOptions } from "./kept-queues.ts";
@@ -72,8 +72,6 @@ export class Sessions {
   /** Asked before a will is published: it was allowed when the client came, which may be long ago. */
   mayPublishWill: ((session: Attendance, will: Will) => boolean) | undefined = undefined;
   watcher: AttendanceWatcher | undefined = undefined;
-  /** Those of other surroundings than clients have, such as limits of their own. */
-  contextFor: ((gateway: string, clientId: string) => SessionContext | undefined) | undefined = undefined;
   /** Sessions that ended because their expiry passed. */
   expired = 0;
   takenOver = 0;
@@ -160,7 +158,8 @@ export class Sessions {
     }
     if (this.#sessions.size >= this.#options.sessions) this.#endUnproven(this.unproven.first);
     if (this.#sessions.size >= this.#options.sessions) return "full";
-    const session = this.make(gateway, clientId, this.#bounded(expiry));
+    const context = contextFor(this.#context, gateway, clientId);
+    const session = new Session(gateway, clientId, this.#bounded(expiry), context);
     session.proven = proven;
     this.#sessions.set(session.key, session);
     return { session, present: false };
@@ -300,12 +299,6 @@ export class Sessions {
     if (willDue <= now) this.#publishWill(session);
     // A session that ends before publishes it then.
     else if (willDue < awayUntil) this.#timers(session).armWill(willDue);
-  }
-
-  /** A new session, which is not known here yet. */
-  make(gateway: string, clientId: string, expiry: Duration): Session {
-    const context = this.contextFor?.(gateway, clientId) ?? this.#context;
-    return new Session(gateway, clientId, expiry, context);
   }
 
   /** For a new session that is built before it is known here. */

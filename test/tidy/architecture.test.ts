@@ -43,7 +43,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/connect/",
-      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/rules/"],
+      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/rules/", "^src/settings/"],
       instead: "a connector is the client of a session, and is given what it needs of files and time",
     },
     {
