@@ -11,6 +11,7 @@ import type { Shared } from "./shared.ts";
 
 export class Lwm2mSite implements Site {
   readonly name = "lwm2m";
+  readonly gateway = "lwm2m";
   readonly prefixes: readonly string[] = ["rd", "dp", "bs", "bspack", "fw"];
   readonly #shared: Shared;
 

@@ -164,7 +164,7 @@ export class Downlink {
     const announcement = this.#announcement;
     if (announcement === undefined || announcement.messageId !== packet.messageId) {
       // An answer to no question is a guess.
-      this.#of.host.doubt();
+      this.#of.host.reachability.doubt();
       return;
     }
     const accepted = packet.returnCode === p.ACCEPTED;
@@ -293,7 +293,7 @@ export class Downlink {
 
   /** `answered`: the client acknowledges it. */
   #affords(length: number, answered = true): boolean {
-    if (this.#of.host.allowance === Number.POSITIVE_INFINITY) return true;
+    if (this.#of.host.reachability.allowance === Number.POSITIVE_INFINITY) return true;
     this.#proof ??= new Proof(this.#of, (id) => this.#find(id) !== undefined);
     return this.#proof.affords(length, answered);
   }

@@ -52,7 +52,7 @@ export class Proof {
   affords(length: number, answered: boolean): boolean {
     const { host, wrapping } = this.#of;
     const reserve = answered || this.hopeless ? 0 : QUESTIONS * (LENGTH + wrapping);
-    return length + wrapping + reserve <= host.allowance;
+    return length + wrapping + reserve <= host.reachability.allowance;
   }
 
   /** Asks the question that waits, or a new one, as soon as it is not too long for what is left. */
@@ -61,7 +61,7 @@ export class Proof {
     while (!this.#isFree(this.#topicId)) this.#topicId = random16(host);
     while (this.#messageId === 0 || this.#isInUse(this.#messageId)) this.#messageId = random16(host);
     this.dueAt = after(now, setup.config.retryInterval);
-    this.unsent = host.allowance < LENGTH + wrapping;
+    this.unsent = host.reachability.allowance < LENGTH + wrapping;
     if (this.unsent) return;
     this.#unanswered++;
     this.#of.send(encodeRegister(this.#topicId, this.#messageId, NAME));
@@ -75,7 +75,7 @@ export class Proof {
   /** It was answered; true when that proves the address. */
   take(): boolean {
     this.forget();
-    return this.#of.host.evidence(BITS);
+    return this.#of.host.reachability.evidence(BITS);
   }
 
   /** Of a client that has not answered for so long that nothing is asked of it any more. */

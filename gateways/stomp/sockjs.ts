@@ -69,16 +69,8 @@ class SockJsHost implements ChannelHost {
     this.#host.resumeReading();
   }
 
-  get allowance(): number {
-    return this.#host.allowance;
-  }
-
-  evidence(bits: number): boolean {
-    return this.#host.evidence(bits);
-  }
-
-  doubt(): void {
-    this.#host.doubt();
+  get reachability() {
+    return this.#host.reachability;
   }
 
   turn(run: (now: Instant) => void): void {

@@ -16,7 +16,8 @@ export const patienceProperties = {
   }),
   concurrent: integer(1, 1024, { description: "Questions asked at the same time.", default: 16 }),
   waiting: integer(0, 1_000_000, {
-    description: "Questions that may wait for their turn; further ones are refused as congested.",
+    description:
+      "Questions that may wait for their turn, which addresses take; beyond it who has most of them waiting is refused as congested.",
     default: 10_000,
   }),
   breaker: Type.Object(

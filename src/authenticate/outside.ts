@@ -3,6 +3,7 @@ import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
 import { type Applicant, type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
+import { askedBy } from "./asked-by.ts";
 import type { AuthenticateHost, OpenedAuthenticator } from "./kind.ts";
 import { KnownLogins } from "./known-logins.ts";
 import type { OutsideSettings } from "./outside-settings.ts";
@@ -50,13 +51,18 @@ export class Outside implements OpenedAuthenticator {
     this.#patience = new Patience(name, settings, host, secrets);
     this.#known = settings.onError === "allow-known" ? new KnownLogins(settings.known) : undefined;
     if (source.presharedKey !== undefined) {
-      this.presharedKey = (identity) => this.#key((signal) => source.presharedKey!(identity, signal));
+      // DTLS asks for keys of addresses that are proven, one handshake at a time each.
+      this.presharedKey = (identity) =>
+        this.#key((signal) => source.presharedKey!(identity, signal), `key of ${identity}`);
     }
     if (source.rawKeyHolder !== undefined) {
       this.rawKeyHolder = (publicKey) => {
         // The octets are the handshake's.
         const own = publicKey.slice();
-        return this.#key((signal) => source.rawKeyHolder!(own, signal));
+        return this.#key(
+          (signal) => source.rawKeyHolder!(own, signal),
+          `holder of ${Buffer.from(own).toString("base64")}`,
+        );
       };
     }
   }
@@ -67,9 +73,7 @@ export class Outside implements OpenedAuthenticator {
     now: Instant,
     applicant?: Applicant,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
-    const { refusal } = this.#patience;
-    if (refusal === "away") return this.#withoutSource(request, peer, now);
-    if (refusal === "busy") return this.#counted("busy", BUSY);
+    if (this.#patience.away) return this.#withoutSource(request, peer, now);
     // What a channel passes is good until it reads on.
     const { password } = request;
     const own = password === undefined ? request : { ...request, password: password.slice() };
@@ -85,7 +89,8 @@ export class Outside implements OpenedAuthenticator {
     peer: Peer,
     applicant: Applicant | undefined,
   ): Promise<AuthenticatorAnswer> {
-    const asked = await this.#patience.ask((signal) => this.#source.ask(request, peer, signal), applicant);
+    const by = askedBy(request, peer, applicant);
+    const asked = await this.#patience.ask((signal) => this.#source.ask(request, peer, signal), by);
     if (asked === "gone") return BUSY;
     if (asked === "busy") return this.#counted("busy", BUSY);
     if (asked === "away") return this.#withoutSource(request, peer, this.#host.now());
@@ -105,8 +110,11 @@ export class Outside implements OpenedAuthenticator {
   }
 
   /** Undefined where it knows no key: the next is asked. Where it cannot be asked, no handshake goes on, unless by `next`. */
-  async #key<Value>(ask: (signal: AbortSignal) => Promise<Value | undefined>): Promise<Value | undefined> {
-    const asked = await this.#patience.ask(ask);
+  async #key<Value>(
+    ask: (signal: AbortSignal) => Promise<Value | undefined>,
+    address: string,
+  ): Promise<Value | undefined> {
+    const asked = await this.#patience.ask(ask, { address, name: "" });
     if (typeof asked === "object") {
       this.#host.count(this.name, asked.value === undefined ? "ignored" : "accepted");
       return asked.value;

@@ -1,21 +1,11 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { FairLine } from "../lib/fair-line.ts";
 import { after, type Duration, type Instant } from "../lib/time.ts";
-import type { Applicant } from "../policy/authentication.ts";
+import { ANYBODY, type AskedBy } from "./asked-by.ts";
 import { isSlow, type PasswordHash, verifyFast, verifyPassword } from "./password-hash.ts";
 
-/** Who asks for a check. */
-export interface CheckedBy {
-  /** The block of addresses it comes from, and the name it gives: those take turns. */
-  readonly address: string;
-  readonly name: string;
-  readonly applicant?: Applicant | undefined;
-}
-
-const ANYBODY: CheckedBy = { address: "", name: "" };
-
 interface Waiting {
-  readonly by: CheckedBy;
+  readonly by: AskedBy;
   /** Whether it is its turn, or has to go. */
   readonly called: (turn: boolean) => void;
 }
@@ -49,7 +39,7 @@ export class PasswordCheck {
     hash: PasswordHash,
     password: Uint8Array,
     now: Instant,
-    by: CheckedBy = ANYBODY,
+    by: AskedBy = ANYBODY,
   ): boolean | "busy" | Promise<boolean | "busy"> {
     if (!isSlow(hash)) return verifyFast(hash, password);
     const digest = this.#digest(password, hash);
@@ -72,7 +62,7 @@ export class PasswordCheck {
     password: Uint8Array,
     digest: string,
     now: Instant,
-    by: CheckedBy,
+    by: AskedBy,
   ): Promise<boolean | "busy"> {
     const turn = await new Promise<boolean>((called) => this.#line.push(by.address, by.name, { by, called }));
     return turn ? this.#check(hash, password, digest, now) : "busy";

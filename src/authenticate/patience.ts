@@ -1,5 +1,7 @@
 /** The one way to ask anything outside this process: bounded in time, number and patience. */
+import { FairLine } from "../lib/fair-line.ts";
 import { after, type Instant, ZERO } from "../lib/time.ts";
+import { ANYBODY, type AskedBy } from "./asked-by.ts";
 import type { AuthenticateHost } from "./kind.ts";
 import type { OutsideSettings } from "./outside-settings.ts";
 
@@ -11,15 +13,19 @@ export type Asked<Value> = { readonly value: Value } | "busy" | "gone" | "away";
 /** The same trouble is noted again after this many milliseconds. */
 const NOTE_AGAIN = 10_000;
 
-/** Ends a wait; says whether the turn has come. */
-type Turn = (come: boolean) => void;
+interface Waiting {
+  /** Ends the wait; says whether the turn has come. */
+  readonly called: (turn: boolean) => void;
+  /** It has waited for too long, and is nobody any more. */
+  left: boolean;
+}
 
 export class Patience {
   readonly name: string;
   readonly #settings: PatienceSettings;
   readonly #host: Pick<AuthenticateHost, "now" | "note">;
   readonly #secrets: readonly string[];
-  readonly #line = new Set<Turn>();
+  readonly #line = new FairLine<Waiting>();
   #running = 0;
   /** Circuit breaker: failures in a row, and until when nobody is asked after too many. */
   #failures = 0;
@@ -39,27 +45,24 @@ export class Patience {
     this.#secrets = secrets.filter((secret): secret is string => secret !== undefined && secret !== "");
   }
 
-  /** What would come of asking now, without asking: the source is left alone, or too many wait. */
-  get refusal(): "away" | "busy" | undefined {
-    if (this.#host.now() < this.#closedUntil) return "away";
-    const { concurrent, waiting } = this.#settings;
-    return this.#running >= concurrent && this.#line.size >= waiting ? "busy" : undefined;
+  /** The source is left alone for now. */
+  get away(): boolean {
+    return this.#host.now() < this.#closedUntil;
   }
 
   async ask<Value>(
     run: (signal: AbortSignal) => Promise<Value>,
-    gone?: { readonly closed: boolean },
+    by: AskedBy = ANYBODY,
   ): Promise<Asked<Value>> {
-    const refusal = this.refusal;
-    if (refusal !== undefined) return refusal;
-    if (!(await this.#turn())) return "busy";
+    if (this.away) return "away";
+    if (!(await this.#turn(by))) return "busy";
     const { timeout } = this.#settings;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), timeout);
     try {
-      if (gone?.closed === true) return "gone";
+      if (by.applicant?.closed === true) return "gone";
       // Whoever waited for his turn may find the source given up meanwhile.
-      if (this.#host.now() < this.#closedUntil) return "away";
+      if (this.away) return "away";
       const value = await inTime(run(patience.signal), patience.signal);
       this.#answered();
       return { value };
@@ -72,27 +75,39 @@ export class Patience {
     }
   }
 
-  #turn(): true | Promise<boolean> {
-    if (this.#running < this.#settings.concurrent) {
+  #turn({ address, name }: AskedBy): boolean | Promise<boolean> {
+    const { concurrent, waiting, timeout } = this.#settings;
+    if (this.#running < concurrent) {
       this.#running++;
       return true;
     }
+    if (this.#line.length >= waiting) {
+      const other = this.#line.makeRoomFor(address);
+      if (other === undefined) return false;
+      other.called(false);
+    }
     return new Promise((resolve) => {
-      const turn: Turn = (come) => {
-        this.#line.delete(turn);
-        clearTimeout(tooLate);
-        resolve(come);
+      const here: Waiting = {
+        left: false,
+        called(turn) {
+          clearTimeout(tooLate);
+          here.left = true;
+          resolve(turn);
+        },
       };
-      const tooLate = setTimeout(turn, this.#settings.timeout, false);
-      this.#line.add(turn);
+      const tooLate = setTimeout(here.called, timeout, false);
+      this.#line.push(address, name, here);
     });
   }
 
-  /** The place goes to the next in line, or becomes free. */
+  /** The place goes to the next in line that still waits, or becomes free. */
   #next(): void {
-    const next = this.#line.values().next();
-    if (next.done === true) this.#running--;
-    else next.value(true);
+    for (let next = this.#line.shift(); next !== undefined; next = this.#line.shift()) {
+      if (next.left) continue;
+      next.called(true);
+      return;
+    }
+    this.#running--;
   }
 
   #answered(): void {

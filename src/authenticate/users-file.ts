@@ -4,7 +4,6 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { Credentials, Exchange } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
-import { addressBlock } from "../lib/address-block.ts";
 import type { Instant } from "../lib/time.ts";
 import {
   type Applicant,
@@ -19,6 +18,7 @@ import type { Path } from "../settings/path.ts";
 import { ConfigError, type ConfigProblem, problem } from "../settings/problem.ts";
 import { readYaml } from "../settings/source.ts";
 import { validate } from "../settings/validate.ts";
+import { askedBy } from "./asked-by.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import { HASH_FORMS, type PasswordHash, parsePasswordHash } from "./password-hash.ts";
 
@@ -308,14 +308,14 @@ export class UsersFile implements Authenticator {
 
   #check(
     hash: PasswordHash,
-    { username, clientId, password = NO_PASSWORD }: Credentials,
-    { address }: Peer,
+    request: Credentials,
+    peer: Peer,
     now: Instant,
     applicant: Applicant | undefined,
     right: AuthenticatorAnswer,
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer> {
-    const by = { address: addressBlock(address, 32), name: username ?? clientId, applicant };
-    const outcome = this.#passwords.verify(hash, password, now, by);
+    const { password = NO_PASSWORD } = request;
+    const outcome = this.#passwords.verify(hash, password, now, askedBy(request, peer, applicant));
     const conclude = (answer: boolean | "busy"): AuthenticatorAnswer =>
       answer === "busy" ? { answer: "busy" } : answer ? right : WRONG_PASSWORD;
     return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);

@@ -1,6 +1,7 @@
 /** What a kind of authorisation source is: its settings beside what opens it. */
 import type { TSchema } from "@sinclair/typebox";
 import { Type } from "@sinclair/typebox";
+import { askedBy } from "../authenticate/asked-by.ts";
 import { patienceProperties } from "../authenticate/outside-settings.ts";
 import { type Asked, Patience, type PatienceSettings } from "../authenticate/patience.ts";
 import type { Credentials } from "../contract/client.ts";
@@ -96,13 +97,19 @@ export class BoundedSource implements AuthorizationSource {
   }
 
   async #rules(identity: Identity): Promise<readonly AccessRule[] | undefined> {
-    const asked = await this.#patience.ask((signal) => this.#asking.rules!(clientOf(identity), signal));
+    const asked = await this.#patience.ask(
+      (signal) => this.#asking.rules!(clientOf(identity), signal),
+      askedBy(identity, identity.peer),
+    );
     return this.#counted(asked, () => "rules");
   }
 
   async #decide(identity: Identity, question: Question): Promise<Decision | undefined> {
     const client = clientOf(identity, question);
-    const asked = await this.#patience.ask((signal) => this.#asking.decide!(client, signal));
+    const asked = await this.#patience.ask(
+      (signal) => this.#asking.decide!(client, signal),
+      askedBy(identity, identity.peer),
+    );
     return this.#counted(asked, (decision) => RESULTS[decision]);
   }
 

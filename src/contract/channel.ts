@@ -36,6 +36,24 @@ export interface PacketLimits {
   readonly connectTimeout: Duration;
 }
 
+/** Proven are streams, datagram peers where the endpoint sets no bound (`Endpoint.unprovenFactor`), and who has proven it. */
+export interface Reachability {
+  /** Bytes that may still be sent to the address; what is above is dropped. Infinite once it is proven. */
+  readonly allowance: number;
+  /**
+   * The peer has repeated what we sent it, of so many bits that nobody can know who has not read it: an id drawn at
+   * random. 32 bits prove its address, more after wrong guesses; true when these complete them.
+   */
+  evidence(bits: number): boolean;
+  /** It has repeated something that we did not send: a guess, so that all evidence before counts for nothing. */
+  doubt(): void;
+  /**
+   * Who logs in at this gateway would be asked about, and the address may be forged. A gateway that can prove addresses
+   * does that before it connects anybody: a forged login costs no look-up then, and counts against nobody.
+   */
+  missedAtLogin(gateway?: string): boolean;
+}
+
 /** What the core does for one channel. */
 export interface ChannelHost {
   readonly peer: Peer;
@@ -64,18 +82,8 @@ export interface ChannelHost {
   resumeReading(): void;
   /** Nothing is read at present, for this channel's reasons or the core's: the peer's silence is not its own. */
   readonly paused?: boolean;
-  /**
-   * Datagrams: bytes that may still be sent to the peer's present address; what is above is dropped. Infinite once the
-   * address is proven, on streams, and where the endpoint sets no bound (`Endpoint.unprovenFactor`).
-   */
-  readonly allowance: number;
-  /**
-   * The peer has repeated what we sent it, of so many bits that nobody can know who has not read it: an id drawn at
-   * random. 32 bits prove its address, more after wrong guesses; true when these complete them.
-   */
-  evidence(bits: number): boolean;
-  /** It has repeated something that we did not send: a guess, so that all evidence before counts for nothing. */
-  doubt(): void;
+  /** Whether the peer's present address is real. */
+  readonly reachability: Reachability;
   /** Runs as an input of this channel, now or behind the one that runs: for what another channel causes here. */
   turn(run: (now: Instant) => void): void;
   note(note: Note): void;

@@ -20,6 +20,8 @@ export interface Peer {
   readonly identity?: string | undefined;
   /** The most that it has shown so far; absent where nobody can be made up. */
   readonly shown?: Shown | undefined;
+  /** A datagram's sender that has not proven its present address. */
+  readonly forgeable?: boolean | undefined;
   /** WebSocket: the request path. */
   readonly path?: string | undefined;
   /** The application protocol that was agreed: WebSocket's subprotocol, or by ALPN in TLS. */

@@ -73,6 +73,12 @@ export class Door {
     this.#loops.delete(loop);
   }
 
+  /** Whether somebody is asked about who logs in at this gateway, or at another that is served here. */
+  checksLogins(gateway = this.gateway): boolean {
+    const door = gateway === this.gateway ? this : this.#of(gateway);
+    return door.policy.checks === true;
+  }
+
   connect(loop: ChannelDriver, request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending {
     if (request.kind !== "further" && request.gateway !== undefined && request.gateway !== this.gateway) {
       return this.#of(request.gateway).connect(loop, request, ticket);

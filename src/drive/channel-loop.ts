@@ -1,5 +1,5 @@
 import type { Answer, Pending, RetainedAnswer, Ticket } from "../contract/answers.ts";
-import type { Channel, ChannelHost, PacketLimits, StopReason } from "../contract/channel.ts";
+import type { Channel, ChannelHost, PacketLimits, Reachability, StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Endpoint } from "../contract/endpoint.ts";
@@ -14,7 +14,7 @@ import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
 import { WAITING_MAX } from "../lib/memory.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
-import type { AddressProof } from "./address-proof.ts";
+import { type AddressProof, PROVEN } from "./address-proof.ts";
 
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
@@ -328,19 +328,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     return this.link.roaming;
   }
 
-  get allowance(): number {
-    return this.link.proof?.allowance ?? Number.POSITIVE_INFINITY;
-  }
-
-  evidence(bits: number): boolean {
-    if (this.link.proof?.add(bits) !== true) return false;
-    for (const { session } of this.clients())
-      if (session.attendance !== undefined) this.core.engine.proven?.(session.attendance);
-    return true;
-  }
-
-  doubt(): void {
-    this.link.proof?.doubt();
+  get reachability(): Reachability {
+    return this.link.proof ?? PROVEN;
   }
 
   turn(run: (now: Instant) => void): void {

@@ -7,7 +7,7 @@ import { CallbackAlarm } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
 import { after, type Instant, minutes } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
-import { AddressProof } from "./address-proof.ts";
+import { AddressProof, type Proving } from "./address-proof.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 import { addressKey, Peers, type Resident, type Roaming, residentKey } from "./peers.ts";
 import { UnprovenPeers } from "./unproven-peers.ts";
@@ -207,11 +207,6 @@ export class DatagramRuntime {
   }
 
   /** Who sends over a transport that proves the address itself has nothing to prove here. */
-  #proof(): AddressProof | undefined {
-    const factor = this.#unprovenFactor;
-    return factor === undefined ? undefined : new AddressProof(factor);
-  }
-
   get #unprovenFactor(): number | undefined {
     return this.#transport === "udp" ? this.#endpoint.unprovenFactor : undefined;
   }
@@ -239,7 +234,7 @@ export class DatagramRuntime {
 
   #admit(datagram: Datagram, key: string, node: string | undefined): Resident | undefined {
     const { core } = this;
-    const link = new DatagramLink(this, this.#transport, datagram, key, node, this.#proof());
+    const link = new DatagramLink(this, this.#transport, datagram, key, node, this.#unprovenFactor);
     if (link.proof !== undefined) this.#makeRoom(link);
     const full = this.door.loops.size >= this.door.policy.limits.connections || core.memory.refuses;
     const refusal = full ? "quota" : this.door.policy.admit(link, core.now);
@@ -287,7 +282,7 @@ const QUIET = minutes(1);
 const TO_CHANNEL: Route = { to: "channel" };
 
 /** One device: where it is, and the way to it. */
-class DatagramLink implements Link, Resident {
+class DatagramLink implements Link, Resident, Proving {
   readonly transport: Transport;
   address: string;
   port: number;
@@ -306,9 +301,9 @@ class DatagramLink implements Link, Resident {
     { address, port, association }: Datagram,
     key: string,
     node: string | undefined,
-    proof: AddressProof | undefined,
+    unprovenFactor: number | undefined,
   ) {
-    this.proof = proof;
+    this.proof = unprovenFactor === undefined ? undefined : new AddressProof(unprovenFactor, this);
     this.#runtime = runtime;
     this.transport = transport;
     this.address = address;
@@ -328,6 +323,21 @@ class DatagramLink implements Link, Resident {
 
   get shown(): Shown | undefined {
     return this.proof?.shown;
+  }
+
+  get forgeable(): boolean {
+    return this.proof?.proven === false;
+  }
+
+  /** Sessions of who was here are no more to be had by forging. */
+  proven(): void {
+    const { engine } = this.#runtime.core;
+    for (const { session } of this.loop.clients())
+      if (session.attendance !== undefined) engine.proven?.(session.attendance);
+  }
+
+  checksLogins(gateway: string | undefined): boolean {
+    return this.#runtime.door.checksLogins(gateway);
   }
 
   send(bytes: Uint8Array): void {

@@ -131,7 +131,11 @@ export class ConfiguredListener implements ListenerPolicy {
       return this.#prepared(this.#conclude(anonymousLogin(request), request, peer, now));
     }
     const { attempts } = this.#policy.rules.settings;
-    if (this.#policy.attempts.refuses(attempts, peer.address, asked.username, now)) {
+    // What may come from anybody says nothing of who has this address, or this name.
+    if (
+      peer.forgeable !== true &&
+      this.#policy.attempts.refuses(attempts, peer.address, asked.username, now)
+    ) {
       return {
         ok: false,
         refusal: "congested",
@@ -139,24 +143,25 @@ export class ConfiguredListener implements ListenerPolicy {
         by: "authentication.attempts",
       };
     }
+    // As it is now: by the time the answer is here the device may be elsewhere.
+    const counted = peer.forgeable === true ? undefined : { address: peer.address, username: asked.username };
     const login = runChain(authentication, asked, peer, now, applicant);
-    if (!(login instanceof Promise))
-      return this.#prepared(this.#concludeFirst(login, asked, request, peer, now));
-    return login.then((later) => this.#prepared(this.#concludeFirst(later, asked, request, peer, now)));
+    const conclude = (verdict: Login): Verdict | Promise<Verdict> => {
+      if (!verdict.ok && verdict.refusal === "unauthenticated" && counted !== undefined)
+        this.#policy.attempts.failed(
+          this.#policy.rules.settings.attempts,
+          counted.address,
+          counted.username,
+          now,
+        );
+      return this.#prepared(this.#conclude(verdict, request, peer, now));
+    };
+    return login instanceof Promise ? login.then(conclude) : conclude(login);
   }
 
-  /** Counts what has failed, by the name that was asked about. */
-  #concludeFirst(
-    login: Login,
-    { username }: Credentials,
-    request: Credentials,
-    peer: Peer,
-    now: Instant,
-  ): Verdict {
-    if (!login.ok && login.refusal === "unauthenticated") {
-      this.#policy.attempts.failed(this.#policy.rules.settings.attempts, peer.address, username, now);
-    }
-    return this.#conclude(login, request, peer, now);
+  get checks(): boolean {
+    const { settings, authentication } = this.#current();
+    return settings.authenticate && authentication.chain.length > 0;
   }
 
   /** Sources that know a client's rules are asked for them before it comes in: then they are at hand. */

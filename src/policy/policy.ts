@@ -79,6 +79,8 @@ export interface ListenerPolicy {
     now: Instant,
     applicant?: { readonly closed: boolean },
   ): Verdict | Promise<Verdict>;
+  /** Somebody is asked about who logs in. */
+  readonly checks?: boolean;
   /** Methods of logins of several messages that the chain knows. */
   readonly methods?: readonly string[];
   /** Whether who came in before would still be let in: access rules, bans, and whether its user is still there. */

@@ -119,6 +119,13 @@ const gateways: readonly Gateway[] = [
     runs: 150,
   },
   {
+    name: "coap, where logins wait for a proof,",
+    open: (seed) => pubsubWorld(STACK, { seed, policy: { checks: true } }),
+    datagrams: coapDatagrams,
+    topics: ["a", "large", "b"],
+    runs: 100,
+  },
+  {
     name: "lwm2m",
     open: (seed) => {
       const world = new Lwm2mWorld(STACK, { seed });

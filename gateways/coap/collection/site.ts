@@ -9,6 +9,7 @@ import type { Topics } from "./topics.ts";
 export class CollectionSite implements Site {
   readonly observable = true;
   readonly name = "collection";
+  readonly gateway = "coap";
   readonly prefixes = ["pubsub"];
   readonly #config: CoapConfig;
   readonly #topics: Topics;

@@ -121,7 +121,7 @@ export class ObservingClient {
   }
 
   #isReal(): boolean {
-    this.#real ||= this.#of.peer.host.allowance === Number.POSITIVE_INFINITY;
+    this.#real ||= this.#of.peer.host.reachability.allowance === Number.POSITIVE_INFINITY;
     return this.#real;
   }
 

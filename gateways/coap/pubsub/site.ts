@@ -8,6 +8,7 @@ import { PubSubPeer } from "./peer.ts";
 export class PubSubSite implements Site {
   readonly observable = true;
   readonly name = "pubsub";
+  readonly gateway = "coap";
   readonly prefixes: readonly string[];
   readonly #config: CoapConfig;
   readonly #connections: Connections;

@@ -28,8 +28,8 @@ export interface Carrier extends Capacity {
    * and it comes back through `Server.answer` once the address is proven.
    */
   respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
-  /** Sends a ping whose answer proves the address, if one is needed. */
-  probe(): void;
+  /** Sends a ping whose answer proves the address, if one is needed; returns when that is late. */
+  probe(): Instant;
   /** Whether a reply is small enough for an unproven address. */
   fits(exchange: Exchange, reply: Reply): boolean;
   /** Exponent of the largest block for a notification: small while the address is not proven. */

@@ -54,7 +54,7 @@ export abstract class CoapChannel implements Channel, Carrier {
   abstract readonly szxMax: number;
   abstract readonly idReady: boolean;
   abstract respond(exchange: Exchange, reply: Reply, response: CoapResponse): void;
-  abstract probe(): void;
+  abstract probe(): Instant;
   abstract fits(exchange: Exchange, reply: Reply): boolean;
   abstract notificationSzx(observation: PeerObservation): number;
   abstract challenge(exchange: Exchange): void;

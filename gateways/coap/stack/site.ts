@@ -14,8 +14,8 @@
  * Rules of the house apply: no clock (every input has `now`), nothing kept of a view beyond the call, inputs are
  * never nested. What the stack does alone, so that a site never sees it: format errors, unknown critical
  * options (4.02), proxy options (5.05), duplicates, acknowledgements and separate responses, retransmission and
- * NSTART, block-wise both ways, No-Response, Echo and amplification, `.well-known/core`, 4.04 for paths that no
- * site serves.
+ * NSTART, block-wise both ways, No-Response, Echo and amplification, proof of the address before logins that somebody is
+ * asked about, `.well-known/core`, 4.04 for paths that no site serves.
  *
  * A site's life for one peer: `open` at the first request whose path starts with one of its prefixes, then
  * `request` for each request. It answers each exactly once with `request.respond`, in the call or later (while
@@ -42,6 +42,8 @@ export interface Site {
   readonly name: string;
   /** First path segments that it serves, ASCII; `""` serves the empty path. Must not overlap other sites'. */
   readonly prefixes: readonly string[];
+  /** As clients of which gateway its peers log in; absent where nobody has to. */
+  readonly gateway?: string;
   /** Accepts observers (`CoapRequest.accept`). */
   readonly observable?: boolean;
   /** What `/.well-known/core` lists; read at each such request. */

@@ -173,3 +173,20 @@ it("publishes and observes in the form /mqtt/{topic}?c=&u=&p=", async () => {
   await run(COAP, ["-B", "60", "-m", "put", "-e", "old form", `${udp}/mqtt/old/topic?c=c2&u=u&p=p`]);
   expect((await observer.stopAfter("old form")).stdout).toContain("old form");
 });
+
+it("proves the address of a coap-client whose login is checked", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "users.yaml");
+    writeFileSync(file, "{ users: [{ username: ann, password: 'plain:right' }] }");
+    const secured = await startGateway({
+      authentication: { anonymous: false, chain: [{ kind: "users-file", file }] },
+      gateways: { coap: {} },
+    });
+    const topic = `coap://127.0.0.1:${secured.port("coap", "udp")}/ps/room/7`;
+    const as = (password: string, ...how: string[]) =>
+      run(COAP, ["-B", "60", ...how, `${topic}?c=d1&u=ann&p=${password}&retain=1`]);
+    expect(await as("right", "-m", "put", "-e", "21.5")).toMatchObject({ stderr: "", code: 0 });
+    expect((await as("right")).stdout).toContain("21.5");
+    expect((await as("wrong")).stderr).toContain("4.01");
+    await secured.stop();
+  }));

@@ -85,3 +85,18 @@ it("a flood from one address makes no other address wait for more than its turn,
   expect(order).toContain("innocent rejected");
   expect(order.filter((each) => each.endsWith("busy")).sort()).toEqual(["flood-2 busy", "flood-5 busy"]);
 });
+
+it("a flood from addresses that may be forged has one turn together, and a file or service is kept from nobody", async () => {
+  const file = new UsersFile(paths[0]!, new PasswordCheck({ ...limits, waiting: 6 }));
+  const order: string[] = [];
+  const login = (address: string, forgeable: boolean) => {
+    const request = requestOf({ username: "ann", password: Buffer.from(`no ${address}`) });
+    const answer = file.authenticate(request, peerAt(address, { forgeable }), 0 as never);
+    return Promise.resolve(answer).then(({ answer }) => order.push(`${address} ${answer}`));
+  };
+  const forged = Array.from({ length: 20 }, (_, each) => login(`192.0.2.${each}`, true));
+  await Promise.all([...forged, login("203.0.113.1", false)]);
+  expect(order).toContain("203.0.113.1 rejected");
+  const later = order.slice(order.indexOf("203.0.113.1 rejected"));
+  expect(later.filter((each) => each.endsWith("rejected")).length).toBeGreaterThan(3);
+});

@@ -19,7 +19,7 @@ function setup() {
 it("sends an unproven address three times what came from it in all, and no byte more (RFC 9175 §2.4)", () => {
   const { world, puppets, send, sent, give } = setup();
   send(10);
-  expect(puppets.last.host.allowance).toBe(30);
+  expect(puppets.last.host.reachability.allowance).toBe(30);
   give(20);
   give(11);
   give(10);
@@ -35,10 +35,10 @@ it("takes 32 bits for a proof, and sends whatever it likes then", () => {
   const { puppets, send, sent, give } = setup();
   send(1);
   const { host } = puppets.last;
-  expect([host.evidence(16), host.evidence(15)]).toEqual([false, false]);
-  expect(host.evidence(1)).toBe(true);
-  expect(host.evidence(64)).toBe(false);
-  expect(host.allowance).toBe(Number.POSITIVE_INFINITY);
+  expect([host.reachability.evidence(16), host.reachability.evidence(15)]).toEqual([false, false]);
+  expect(host.reachability.evidence(1)).toBe(true);
+  expect(host.reachability.evidence(64)).toBe(false);
+  expect(host.reachability.allowance).toBe(Number.POSITIVE_INFINITY);
   give(1000);
   expect(sent()).toEqual([1000]);
 });
@@ -47,23 +47,23 @@ it("asks for one bit more after each wrong guess, up to 64, none of which may li
   const { puppets, send } = setup();
   send(1);
   const { host } = puppets.last;
-  expect(host.evidence(31)).toBe(false);
-  host.doubt();
-  expect(host.evidence(32)).toBe(false);
-  for (let guess = 0; guess < 100; guess++) host.doubt();
-  expect([host.evidence(32), host.evidence(31)]).toEqual([false, false]);
-  expect(host.evidence(1)).toBe(true);
+  expect(host.reachability.evidence(31)).toBe(false);
+  host.reachability.doubt();
+  expect(host.reachability.evidence(32)).toBe(false);
+  for (let guess = 0; guess < 100; guess++) host.reachability.doubt();
+  expect([host.reachability.evidence(32), host.reachability.evidence(31)]).toEqual([false, false]);
+  expect(host.reachability.evidence(1)).toBe(true);
 });
 
 it("begins anew at another address", () => {
   const { puppets, network, send } = setup();
   send(1);
   puppets.last.host.claim("me");
-  puppets.last.host.evidence(64);
+  puppets.last.host.reachability.evidence(64);
   puppets.route = () => ({ to: "channel", claim: "me" });
   network.device(20_000).send(new Uint8Array(5));
   expect(puppets.all).toHaveLength(1);
-  expect(puppets.last.host.allowance).toBe(15);
+  expect(puppets.last.host.reachability.allowance).toBe(15);
 });
 
 it("holds what is answered past all channels to the same bound", () => {
@@ -84,8 +84,8 @@ it("bounds nothing where the endpoint does not ask for it, and nothing on stream
   const world = new World();
   const puppets = new Puppets();
   world.datagrams("test", puppets).device().send(new Uint8Array(1));
-  expect(puppets.last.host.allowance).toBe(Number.POSITIVE_INFINITY);
+  expect(puppets.last.host.reachability.allowance).toBe(Number.POSITIVE_INFINITY);
   const streams = Object.assign(new Puppets(), { unprovenFactor: 3 });
   world.streams("test", streams).connect();
-  expect(streams.last.host.allowance).toBe(Number.POSITIVE_INFINITY);
+  expect(streams.last.host.reachability.allowance).toBe(Number.POSITIVE_INFINITY);
 });

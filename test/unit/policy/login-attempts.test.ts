@@ -28,9 +28,16 @@ function enter() {
     }),
     clock,
   );
-  const login = async (username: string, password: string, address: string, gateway = "mqtt") => {
+  const login = async (
+    username: string,
+    password: string,
+    address: string,
+    gateway = "mqtt",
+    forgeable = false,
+  ) => {
     const request = requestOf({ clientId: "c", username, password: Buffer.from(password) });
-    const verdict = await policy.listener(gateway, "l").authenticate(request, peerAt(address), clock.now());
+    const peer = peerAt(address, { forgeable });
+    const verdict = await policy.listener(gateway, "l").authenticate(request, peer, clock.now());
     return verdict.ok ? "in" : verdict.refusal;
   };
   return { clock, source, login };
@@ -63,6 +70,15 @@ describe("failed logins", () => {
       expect(await login("ann", "right", other)).toBe("congested");
       expect(await login("ann", "right", far)).toBe("in");
     }
+  });
+
+  it("from an address that may be forged count against nobody", async () => {
+    const { login } = enter();
+    for (let count = 0; count < 20; count++)
+      expect(await login("ann", "wrong", "192.0.2.1", "mqtt-sn", true)).toBe("unauthenticated");
+    expect(await login("ann", "right", "192.0.2.1")).toBe("in");
+    for (let count = 0; count < 3; count++) await login("ann", "wrong", "192.0.2.1");
+    expect(await login("ann", "right", "192.0.2.1")).toBe("congested");
   });
 
   it("are told apart by neither an unknown name nor a wrong password", async () => {

@@ -281,14 +281,14 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
     this.listener.counters.heldBack.value++;
     exchange.state = "held";
     exchange.held = response;
-    this.probe();
-    exchange.due = this.#proof.due;
+    exchange.due = this.probe();
   }
 
-  probe(): void {
-    if (this.#proof.given) return;
+  probe(): Instant {
+    if (this.#proof.given) return NEVER;
     const messageId = this.#proof.ask(this.now);
     if (messageId !== undefined) this.#sendEmpty(Type.CON, messageId);
+    return this.#proof.due;
   }
 
   fits(exchange: Exchange, reply: Reply): boolean {
@@ -301,7 +301,7 @@ export class DatagramChannel extends CoapChannel implements OutboxHost {
 
   notificationSzx(observation: PeerObservation): number {
     if (this.#proof.given) return observation.szx;
-    return Math.min(observation.szx, szxFor(this.host.allowance - HEAD_ESTIMATE));
+    return Math.min(observation.szx, szxFor(this.host.reachability.allowance - HEAD_ESTIMATE));
   }
 
   challenge(exchange: Exchange): void {

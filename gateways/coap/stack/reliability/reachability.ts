@@ -34,7 +34,7 @@ export class ReachabilityProof {
   }
 
   get given(): boolean {
-    return this.#host.allowance === Number.POSITIVE_INFINITY;
+    return this.#host.reachability.allowance === Number.POSITIVE_INFINITY;
   }
 
   /** A new address starts anew. */
@@ -45,7 +45,7 @@ export class ReachabilityProof {
   }
 
   allows(bytes: number): boolean {
-    return bytes <= this.#host.allowance;
+    return bytes <= this.#host.reachability.allowance;
   }
 
   /** The id of a CON to an unproven address. */
@@ -62,17 +62,17 @@ export class ReachabilityProof {
    */
   repeated(messageId: number, outstanding: number): boolean {
     if (!this.#drawn.includes(messageId)) return false;
-    return this.#host.evidence(ID_BITS - Math.ceil(Math.log2(outstanding)));
+    return this.#host.reachability.evidence(ID_BITS - Math.ceil(Math.log2(outstanding)));
   }
 
   /** A secret of 64 bits and more was repeated: true when the address was not proven before. */
   unguessable(length: number): boolean {
-    return this.#host.evidence(8 * length);
+    return this.#host.reachability.evidence(8 * length);
   }
 
   /** An ACK or RST of nothing that waits for one: unless it comes late, somebody is trying ids. */
   stray(messageId: number): void {
-    if (!this.#drawn.includes(messageId)) this.#host.doubt();
+    if (!this.#drawn.includes(messageId)) this.#host.reachability.doubt();
   }
 
   /**

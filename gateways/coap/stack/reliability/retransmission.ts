@@ -49,7 +49,7 @@ export interface OutboxHost {
   sendView(bytes: Uint8Array): void;
   /** Whether so much may be sent to the peer's address yet; else it is to be proven by `probe`. */
   allows(bytes: number): boolean;
-  probe(): void;
+  probe(): Instant;
   /** Until then the address is being proven; not after now when it is not. */
   readonly provingUntil: Instant;
   /** For the next message: random while the address has not been proven. */

@@ -1,6 +1,6 @@
 import type { ChannelHost, StopReason } from "#core/contract/channel.ts";
 import { concat, NO_BYTES, utf8 } from "#core/lib/bytes.ts";
-import { after, earliest, type Instant } from "#core/lib/time.ts";
+import { after, earliest, type Instant, NEVER } from "#core/lib/time.ts";
 import { SZX_BERT, SZX_MAX } from "../blockwise/block.ts";
 import type { Reply } from "../blockwise/reply.ts";
 import { CoapChannel } from "../channel.ts";
@@ -195,7 +195,9 @@ export class StreamChannel extends CoapChannel {
     this.#sendReply(exchange.token, reply);
   }
 
-  probe(): void {}
+  probe(): Instant {
+    return NEVER;
+  }
   fits(): boolean {
     return true;
   }

@@ -19,7 +19,7 @@ export interface Answering {
 /**
  * - `open`: nothing was sent yet; the response goes into the ACK.
  * - `acknowledged`: an empty ACK went out; the response comes in a message of its own.
- * - `held`: the response waits until the peer has proven its address.
+ * - `held`: the response, or the request itself, waits until the peer has proven its address.
  * - `answered`: the response was handed to the transport, or there is none to send.
  */
 export type ExchangeState = "open" | "acknowledged" | "held" | "answered";
@@ -27,7 +27,7 @@ export type ExchangeState = "open" | "acknowledged" | "held" | "answered";
 /** One request of the peer, from its arrival to its answer. */
 export class Exchange implements CoapRequest {
   readonly #channel: Answering;
-  readonly message: CoapMessage;
+  message: CoapMessage;
   readonly method: Code;
   readonly confirmable: boolean;
   readonly messageId: number;
@@ -49,6 +49,8 @@ export class Exchange implements CoapRequest {
   /** A response that waits for the proof of the address. */
   held: CoapResponse | undefined = undefined;
   heldObserve = -1;
+  /** Index of the site that the request is for, while it waits for that proof. */
+  heldFor = -1;
   /** The observation that this request registered. */
   opened: PeerObservation | undefined = undefined;
   #token: Uint8Array | undefined = undefined;
@@ -116,6 +118,14 @@ export class Exchange implements CoapRequest {
   get key(): string {
     this.#key ??= transferKey(this.message, "out");
     return this.#key;
+  }
+
+  /** The request itself has to wait for the proof. */
+  holdFor(site: number): void {
+    this.state = "held";
+    this.heldFor = site;
+    this.message = this.message.copy();
+    this.#payload = this.#payload?.slice();
   }
 
   /** The request's views end: keeps what a later answer needs. */

@@ -108,8 +108,12 @@ export class Server implements Answering {
       exchange.respond(TOO_MANY);
       return;
     }
-    if (this.#blocks(exchange, message))
-      this.#sites.at(site, this.#carrier.now).request(exchange, this.#carrier.now);
+    if (!this.#blocks(exchange, message)) return;
+    if (this.#sites.missesProof(site)) {
+      listener.counters.heldBack.value++;
+      exchange.holdFor(site);
+      exchange.due = this.#carrier.probe();
+    } else this.#sites.at(site, this.#carrier.now).request(exchange, this.#carrier.now);
   }
 
   /** True when the request is whole and the site shall have it. */
@@ -241,10 +245,17 @@ export class Server implements Answering {
   release(): void {
     this.#observations?.leaveUnproven();
     for (const exchange of this.#open) {
-      if (exchange.state !== "held" || exchange.held === undefined) continue;
+      if (exchange.state !== "held") continue;
       exchange.state = "open";
-      this.#answer(exchange, exchange.held, exchange.heldObserve);
+      if (exchange.held !== undefined) this.#answer(exchange, exchange.held, exchange.heldObserve);
+      else this.#resume(exchange);
     }
+  }
+
+  #resume(exchange: Exchange): void {
+    const { now, listener } = this.#carrier;
+    exchange.due = exchange.confirmable ? after(now, listener.settings.processingDelay) : NEVER;
+    this.#sites.at(exchange.heldFor, now).request(exchange, now);
   }
 
   accept(exchange: Exchange, response: CoapResponse, observer: Observer): Observation | undefined {

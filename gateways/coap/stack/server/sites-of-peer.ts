@@ -76,6 +76,12 @@ export class SitesOfPeer {
     return opened.site;
   }
 
+  /** Who sends this site a request may have to log in, and has to be there for that. */
+  missesProof(index: number): boolean {
+    const { gateway } = this.#carrier.listener.sites[index] as Site;
+    return gateway !== undefined && this.#carrier.host.reachability.missedAtLogin(gateway);
+  }
+
   #find(index: number): PeerOfSite | undefined {
     for (const each of this.#open) if (each.index === index) return each;
     return undefined;
