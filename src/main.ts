@@ -14,14 +14,16 @@ import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import { type ConfigRequest, runCli } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { ApiError } from "./cli/steer/api-client.ts";
-import { compose } from "./compose.ts";
+import { type Composition, compose } from "./compose.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
+import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
-import { ZERO } from "./lib/time.ts";
+import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { openHooks } from "./open-hooks.ts";
+import type { AnyGatewayModule } from "./plans.ts";
 import { INSTALLATION } from "./settings/installation.ts";
 import { convertStore } from "./store/convert.ts";
 import { requireFolder } from "./store/data-folder.ts";
@@ -39,8 +41,19 @@ import { type OpenedStore, openStore } from "./store/open.ts";
 const version = (JSON.parse(readFileSync(join(INSTALLATION, "package.json"), "utf8")) as { version: string })
   .version;
 
-const load = (request: ConfigRequest): LoadedConfig =>
-  loadConfig({ modules: MODULES, environment: process.env, file: request.file, set: request.set });
+interface Loaded extends LoadedConfig {
+  /** The gateways that there are: those that come along, and those that the configuration names. */
+  readonly modules: readonly AnyGatewayModule[];
+}
+
+async function load(request: ConfigRequest): Promise<Loaded> {
+  const sources = { modules: MODULES, environment: process.env, file: request.file, set: request.set };
+  const named = namedPlugIns(sources);
+  if (named.length === 0) return { ...loadConfig(sources), modules: MODULES };
+  const { openPlugIns } = await import("./open-plug-ins.ts");
+  const modules = [...MODULES, ...(await openPlugIns(named))];
+  return { ...loadConfig({ ...sources, modules }), modules };
+}
 
 /** Opens the store, if the configuration wants one. What was acknowledged before is in it. */
 async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> {
@@ -61,14 +74,14 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
 }
 
 /** Of a store that is there: a mistyped folder is said, not made. */
-function storeOptions(request: ConfigRequest): StoreOptions {
-  const options = newStoreOptions(request);
+async function storeOptions(request: ConfigRequest): Promise<StoreOptions> {
+  const options = await newStoreOptions(request);
   requireFolder(options.folder);
   return options;
 }
 
-function newStoreOptions(request: ConfigRequest): StoreOptions {
-  const { config } = load(request);
+async function newStoreOptions(request: ConfigRequest): Promise<StoreOptions> {
+  const { config } = await load(request);
   const { engine, ...options } = config.store;
   // What lies in a folder can be looked after whatever the gateway would use.
   return { ...options, engine: engine === "memory" ? "embedded" : engine, folder: config.dataFolder };
@@ -84,7 +97,7 @@ function guestsOf(config: Config, gateway: string): readonly string[] {
 
 /** Straight into the file of the data folder: who may write there is trusted, whether a node runs on it or not. */
 async function addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void> {
-  const credentials = new Credentials(new AccountsFile(accountsPath(load(request).config)));
+  const credentials = new Credentials(new AccountsFile(accountsPath((await load(request)).config)));
   try {
     await credentials.addUser(name, password, role as Role, Date.now());
   } catch (error) {
@@ -93,13 +106,41 @@ async function addUser(request: ConfigRequest, name: string, password: string, r
   }
 }
 
+/** Code that others wrote is watched from outside; nothing of this is loaded where there is none. */
+async function watchPlugIns(
+  { config, core }: Composition,
+  modules: readonly AnyGatewayModule[],
+): Promise<void> {
+  const plugIns = modules.filter(
+    ({ name, plugIn }) => plugIn !== undefined && config.gateways[name]?.enable === true,
+  );
+  if (plugIns.length === 0) return;
+  const { plugInWatch, watchOver } = await import("./open-plug-ins.ts");
+  plugInWatch.start(
+    plugIns.map(({ name, plugIn = "" }) => {
+      const stuckAfter = config.gateways[name]?.["stuckAfter"] as Duration;
+      return { gateway: name, module: plugIn, stuckAfter };
+    }),
+  );
+  watchOver(plugIns, (gateway, error) => {
+    const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    core.note(gateway, {
+      level: "warn",
+      event: "plug-in-failure",
+      detail: { input: "its own", error: says },
+    });
+  });
+}
+
 async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
-  const { config, file, warnings } = load(request);
+  const { config, file, warnings, modules } = await load(request);
   const log = openLog(config.log);
   const hooks = await openHooks(config.hooks, log);
-  const running = compose(config, MODULES, log, await keep(config, log), hooks);
+  const running = compose(config, modules, log, await keep(config, log), hooks);
+  await watchPlugIns(running, modules);
   exposeGauges(running, version);
   let open = false;
+  let reloaded = Promise.resolve();
   const abandon = async (error: unknown): Promise<never> => {
     await running.stop(ZERO);
     throw error;
@@ -125,7 +166,20 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
   const alarms = startAlarms(running, () => open);
   return {
     stopTimeout: config.node.shutdownTimeout,
-    reload: () => running.reload(() => load(request).config),
+    reload() {
+      // One after the other, so that the last one wins.
+      reloaded = reloaded.then(async () => {
+        const next = await load(request).then(
+          ({ config }) =>
+            () =>
+              config,
+          (error: unknown) => () => {
+            throw error;
+          },
+        );
+        running.reload(next);
+      });
+    },
     async stop() {
       alarms.stop();
       open = false;
@@ -168,15 +222,16 @@ process.exitCode = await runCli(
     checkConfig: (request) => load(request),
     hashPassword,
     store: {
-      check: (request) => checkStore(storeOptions(request)),
-      stats: (request) => storeStats(storeOptions(request)),
-      export: (request, path) => exportStore(storeOptions(request), path),
-      import: (request, path) => importStore(newStoreOptions(request), path),
-      compact: (request) => compactStore(storeOptions(request)),
+      check: async (request) => checkStore(await storeOptions(request)),
+      stats: async (request) => storeStats(await storeOptions(request)),
+      export: async (request, path) => exportStore(await storeOptions(request), path),
+      import: async (request, path) => importStore(await newStoreOptions(request), path),
+      compact: async (request) => compactStore(await storeOptions(request)),
       kinds: KIND_NAMES,
-      convert: (request, to) => convertStore(storeOptions(request), to as (typeof KIND_NAMES)[number]),
+      convert: async (request, to) =>
+        convertStore(await storeOptions(request), to as (typeof KIND_NAMES)[number]),
     },
-    steering: { localFile: (request) => localKeyPath(load(request).config) },
+    steering: { localFile: async (request) => localKeyPath((await load(request)).config) },
     addUser,
     simulate: async (options) => (await import("./sim/simulation.ts")).Simulation.start(options),
   },

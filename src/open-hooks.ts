@@ -1,10 +1,8 @@
 /** Imports the hooks that the configuration names. */
-import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { HooksConfig } from "./config/hooks-schema.ts";
 import type { Hook } from "./hooks/plugin.ts";
 import type { Log } from "./observe/log.ts";
+import { moduleAddress } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
 
 export interface OpenedHook {
@@ -42,7 +40,7 @@ export async function openHooks({ modules }: HooksConfig, log: Log): Promise<rea
 }
 
 async function openHook({ name, module, options }: OpenedHook["settings"], log: Log): Promise<Hook> {
-  const imported = (await import(addressOf(module))) as { readonly default?: unknown };
+  const imported = (await import(moduleAddress(module))) as { readonly default?: unknown };
   const open = imported.default;
   if (typeof open !== "function") throw new TypeError("it has no function as its default export");
   const say = (level: "debug" | "info" | "warn" | "error") => (detail: object, message: string) =>
@@ -64,11 +62,4 @@ function hookIn(made: unknown): Hook {
     throw new TypeError(`it implements none of ${MEMBERS.join(", ")}`);
   }
   return made as Hook;
-}
-
-/** A file, or a package as it is found from the working directory. */
-function addressOf(module: string): string {
-  const isFile = /^\.{0,2}[/\\]/.test(module) || /^[A-Za-z]:\\/.test(module);
-  const path = isFile ? resolve(module) : createRequire(join(process.cwd(), "package.json")).resolve(module);
-  return pathToFileURL(path).href;
 }

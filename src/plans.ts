@@ -17,7 +17,10 @@ import type { GatewayPlans, PlannedListener } from "./operate/gateways.ts";
 
 /** A gateway of any configuration type; its options were validated against its schema. */
 // biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
-export type AnyGatewayModule = GatewayModule<any>;
+export type AnyGatewayModule = GatewayModule<any> & {
+  /** It comes from outside: what was imported. */
+  readonly plugIn?: string;
+};
 
 export class Plans implements GatewayPlans {
   /** As it was read last. */

@@ -27,11 +27,11 @@ export type HashKind = "scrypt" | "sha256" | "scram-sha-256" | "scram-sha-512";
 export interface CliPorts {
   readonly version: string;
   start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }>;
-  /** Throws when the configuration cannot be used. */
-  checkConfig(request: ConfigRequest): {
+  /** Rejects when the configuration cannot be used. */
+  checkConfig(request: ConfigRequest): Promise<{
     readonly file: string | undefined;
     readonly warnings: readonly string[];
-  };
+  }>;
   hashPassword(password: string, kind: HashKind): Promise<string>;
   readonly store: StorePorts;
   readonly steering: SteeringPorts;
@@ -176,8 +176,8 @@ function addCheckConfig(program: Command, ports: CliPorts, io: CliIo): void {
     .argument("[file]", "configuration file (default: isthmus.yaml, if it is there)")
     .addOption(setOption())
     .addHelpText("after", CHECK_EXAMPLES)
-    .action((file: string | undefined, options: { readonly set: readonly string[] }) => {
-      const checked = ports.checkConfig({ file, set: options.set });
+    .action(async (file: string | undefined, options: { readonly set: readonly string[] }) => {
+      const checked = await ports.checkConfig({ file, set: options.set });
       for (const warning of checked.warnings) io.error(`warning: ${warning}\n`);
       io.out(`${checked.file ?? "the built-in configuration"} is valid\n`);
     });

@@ -36,6 +36,9 @@ function fileName(sources: ConfigSources): string | undefined {
   return existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined;
 }
 
+/** What the file says, before anything is laid over it. Throws `ConfigError` where it cannot be read. */
+export const readSource = (sources: ConfigSources): YamlSource => readFile(fileName(sources));
+
 function readFile(name: string | undefined): YamlSource {
   if (name === undefined) return EMPTY;
   try {

@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from "@sinclair/typebox";
 import type { SettingProblem } from "../contract/gateway.ts";
+import { durationSetting } from "../lib/setting.ts";
 import { closed, type JsonSchema } from "../settings/json-schema.ts";
 import { flag, NAME_PATTERN, SECRET, text } from "../settings/kinds.ts";
 import { Alarms, type AlarmsConfig } from "./alarms-schema.ts";
@@ -18,6 +19,8 @@ export interface ConfigurableModule {
   readonly schema: TSchema;
   readonly transports?: readonly string[];
   readonly enabledByDefault?: boolean;
+  /** It comes from outside: what was imported. */
+  readonly plugIn?: string;
   check?(config: never): readonly SettingProblem[];
 }
 
@@ -55,6 +58,28 @@ const gatewayProperties = (name: string, enabled = true) => ({
   }),
 });
 
+/** Beside them, of a gateway that comes from outside. */
+const plugInProperties = {
+  module: text({
+    description:
+      "The gateway's own module: a file, or the name of an installed package. A relative path begins with a dot and counts from the working directory.",
+  }),
+  slowAfter: durationSetting({
+    description: "An input that takes the plug-in longer is counted, and noted in the log.",
+    default: "100ms",
+  }),
+  closeAfter: durationSetting({
+    description: "An input that takes the plug-in longer costs the connection that it belongs to.",
+    default: "1s",
+  }),
+  stuckAfter: durationSetting({
+    description:
+      "When the plug-in does not return for so long, everything stands still: the process says so and where, and ends, for whatever looks after it to start it again. forever: never.",
+    default: "30s",
+    minimum: "1s",
+  }),
+};
+
 const GatewayCore = Type.Object(gatewayProperties(""));
 /** A gateway's configuration: the core's keys, and beside them the gateway's own. */
 export type GatewayConfig = Static<typeof GatewayCore> & Readonly<Record<string, unknown>>;
@@ -72,7 +97,10 @@ export interface Config extends CoreConfig, PolicyConfig {
 
 function gatewaySchema(module: ConfigurableModule): JsonSchema {
   const own = (module.schema as JsonSchema).properties ?? {};
-  const core = Type.Object(gatewayProperties(module.name, module.enabledByDefault)) as unknown as JsonSchema;
+  const core = Type.Object({
+    ...(module.plugIn === undefined ? {} : plugInProperties),
+    ...gatewayProperties(module.name, module.enabledByDefault),
+  }) as unknown as JsonSchema;
   for (const key of Object.keys(own)) {
     if (key in core.properties!)
       throw new TypeError(`gateway ${module.name}: the core owns the key "${key}"`);

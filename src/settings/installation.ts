@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** The folder of this installation: where its `package.json` lies, whether sources or the build are run. */
 export const INSTALLATION = findUp(dirname(fileURLToPath(import.meta.url)));
@@ -17,4 +18,11 @@ export function locate(path: string): string {
   if (isAbsolute(path) || existsSync(path)) return path;
   const installed = join(INSTALLATION, path);
   return existsSync(installed) ? installed : path;
+}
+
+/** What is imported for a module that the configuration names: a file, or a package as it is found from the working directory. */
+export function moduleAddress(module: string): string {
+  const isFile = /^\.{0,2}[/\\]/.test(module) || /^[A-Za-z]:\\/.test(module);
+  const path = isFile ? resolve(module) : createRequire(join(process.cwd(), "package.json")).resolve(module);
+  return pathToFileURL(path).href;
 }

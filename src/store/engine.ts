@@ -7,6 +7,10 @@ export interface Change {
   readonly value: (() => StoredValue) | undefined;
 }
 
+/** What the log says of a value that no store can keep: the others of its commit are kept, and what stood there stays. */
+export const unwritable = ({ table, key }: Change, error: unknown): string =>
+  `a value for ${table} ${typeof key === "object" ? key.join(" ") : key} cannot be kept, and what was there stays: ${String(error)}`;
+
 /** A record that cannot be read, as it lay there. */
 export interface Damage {
   readonly problem: string;

@@ -1,16 +1,46 @@
 /** The package that `npm pack` makes, installed in an empty folder, and the files that run it elsewhere. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { Instant } from "#core/lib/time.ts";
 import { exposeGauges } from "#core/observation.ts";
+import { stepsOf } from "../guide/page.mjs";
 import { startGateway } from "../support/gateway.ts";
 
 const MINUTES = 60_000;
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+
+const TYPED = `
+import { type Channel, type ChannelHost, type GatewayPlugIn, durationSetting, Message, NEVER } from "isthmus/gateway";
+import { openPlugIn, World } from "isthmus/testing";
+
+class Mine implements Channel {
+  constructor(readonly host: ChannelHost) {}
+  receive(bytes: Uint8Array, now: Parameters<Channel["wake"]>[0]) { this.host.send(new Message("a", bytes, 0, false, now).payload); }
+  deliver() {} answered() {} connected() {} wake() {} stop() {} closed() {}
+  deadline() { return NEVER; }
+  status() { return "there"; }
+  describe() { return {}; }
+}
+export const plugIn: GatewayPlugIn<{ readonly silence: number }> = {
+  contract: 1,
+  schema: { type: "object", properties: { silence: durationSetting({ description: "How long.", default: "1m" }) } },
+  open: ({ silence }) => ({ endpoint: () => ({ open: (_peer, host) => (silence > 0 ? new Mine(host) : new Mine(host)) }) }),
+};
+openPlugIn(new World(), "mine", plugIn);
+`;
 
 describe("the package", () => {
   let folder: string;
@@ -57,6 +87,34 @@ describe("the package", () => {
     ]);
     expect(readdirSync(join(folder, "node_modules", manifest.name, "src"))).toEqual(["hooks"]);
   });
+
+  it(
+    "brings what a gateway of one's own needs: the guide's plug-in is tested in virtual time, and is a gateway",
+    () => {
+      for (const step of stepsOf(readFileSync("docs/plug-ins.md", "utf8"))) {
+        if (step.kind === "file") writeFileSync(join(folder, step.name), step.text);
+      }
+      const tested = execFileSync(process.execPath, ["--test", "lines.test.mjs"], { cwd: folder }).toString();
+      expect(tested).toMatch(/pass 1\n.*fail 0/);
+      expect(isthmus("check-config", "plug-in.yaml")).toContain("is valid");
+      // And its types, as whoever writes one in TypeScript has them.
+      writeFileSync(join(folder, "typed.mts"), TYPED);
+      const options = [
+        "--noEmit",
+        "--strict",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2023",
+        "--skipLibCheck",
+      ];
+      execFileSync(process.execPath, [resolve("node_modules/typescript/bin/tsc"), ...options, "typed.mts"], {
+        cwd: folder,
+        stdio: ["ignore", "inherit", "inherit"],
+      });
+    },
+    5 * MINUTES,
+  );
 
   it(
     "runs by npx in an empty folder: version, check of a configuration, and the gateway itself",

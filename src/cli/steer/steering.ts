@@ -6,7 +6,7 @@ import { type Column, facts, table } from "./table.ts";
 
 export interface SteeringPorts {
   /** Where a node with this configuration writes the key for this machine. */
-  localFile(request: ConfigRequest): string;
+  localFile(request: ConfigRequest): Promise<string>;
 }
 
 export interface SteeringIo {
@@ -90,12 +90,15 @@ export class SteeringCommands {
         .slice(0, -2)
         .flat()
         .filter((arg) => arg !== undefined) as string[];
-      const code = await run(this.#steering(options, args));
+      const code = await run(await this.#steering(options, args));
       if (typeof code === "number") this.#exit(code);
     });
   }
 
-  #steering<Options>(options: Options & CommonOptions, args: readonly string[]): Steering<Options> {
+  async #steering<Options>(
+    options: Options & CommonOptions,
+    args: readonly string[],
+  ): Promise<Steering<Options>> {
     const io = this.#io;
     const { environment } = io;
     const url = options.url ?? environment["ISTHMUS_URL"];
@@ -105,7 +108,7 @@ export class SteeringCommands {
     const api = new ApiClient({
       url,
       key,
-      localFile: url !== undefined && key !== undefined ? "" : this.#ports.localFile(request),
+      localFile: url !== undefined && key !== undefined ? "" : await this.#ports.localFile(request),
     });
     const json = options.json === true;
     const print = (value: unknown): void =>

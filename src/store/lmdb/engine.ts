@@ -7,7 +7,7 @@ import { asideChanges } from "../aside.ts";
 import { encodeKey, tableByte } from "../codec/key.ts";
 import { decodeRecord, encodeRecord } from "../codec/record.ts";
 import { closeToOthers, prepareFolder } from "../data-folder.ts";
-import type { Change, Damage, DiskEngine, EngineOptions } from "../engine.ts";
+import { type Change, type Damage, type DiskEngine, type EngineOptions, unwritable } from "../engine.ts";
 import { FolderLock } from "../folder-lock.ts";
 import { FORMAT, FORMAT_KEY, MIGRATIONS, type Migration } from "../migrations.ts";
 import { StoreError } from "../store-error.ts";
@@ -115,7 +115,7 @@ export class LmdbEngine implements DiskEngine {
   /** All or nothing; but when the store is full, removals are made, so that there is room again some time. */
   async commit(changes: readonly Change[]): Promise<void> {
     const damages = [...this.#unreadable.values()].map(({ damage }) => damage);
-    const made = [...asideChanges(damages), ...changes].map(stored);
+    const made = [...asideChanges(damages), ...changes].flatMap((change) => this.#stored(change));
     const full = this.#full;
     if (!full && (await this.#hasRoom(made))) {
       await this.#write(made);
@@ -126,10 +126,19 @@ export class LmdbEngine implements DiskEngine {
       if (!(await this.#hasRoomToRemove())) throw this.#diskFull();
       await this.#write(removals.slice(from, from + REMOVALS));
     }
-    if (removals.length === changes.length) return;
+    if (removals.length === made.length) return;
     if (!full) throw this.#diskFull();
     const { sizeMax } = this.#options;
     throw new StoreError("store-full", `the store has reached store.sizeMax (${sizeMax} bytes)`);
+  }
+
+  #stored(change: Change): readonly Stored[] {
+    try {
+      return [stored(change)];
+    } catch (error) {
+      this.#options.note?.(unwritable(change, error));
+      return [];
+    }
   }
 
   *entries(table: Table): Iterable<readonly [Key, StoredValue]> {

@@ -36,6 +36,7 @@ export class Batch {
     return this.#sink.length;
   }
 
+  /** Throws where the value is none that can be kept; the batch is then as it was. */
   add({ table, key, value }: Change): void {
     const bytes = encodeKey(table, key);
     const frame = this.#frame();
@@ -48,7 +49,13 @@ export class Batch {
     const keyAt = sink.length;
     sink.raw(bytes);
     const valueAt = sink.length;
-    if (value !== undefined) encodeValue(sink, value());
+    try {
+      if (value !== undefined) encodeValue(sink, value());
+    } catch (error) {
+      sink.length = start;
+      if (start === frame.start + FRAME_HEADER) this.#discard(frame);
+      throw error;
+    }
     sink.bytes.writeUInt32LE(value === undefined ? 0 : sink.length - valueAt + 1, lengthAt);
     this.#note(frame, start, keyAt, valueAt, value === undefined);
   }
@@ -119,6 +126,13 @@ export class Batch {
       this.#skip(FRAME_HEADER);
     }
     return this.#open;
+  }
+
+  /** The last frame, which holds nothing. */
+  #discard(frame: BatchFrame): void {
+    this.#sink.length = frame.start;
+    this.frames.pop();
+    this.#open = undefined;
   }
 
   #close(frame: BatchFrame): void {

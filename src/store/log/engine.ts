@@ -4,7 +4,7 @@ import { asideChanges } from "../aside.ts";
 import { decodeKey, tableByte } from "../codec/key.ts";
 import { decodeValue } from "../codec/value.ts";
 import { closeToOthers, prepareFolder } from "../data-folder.ts";
-import type { Change, Damage, DiskEngine } from "../engine.ts";
+import { type Change, type Damage, type DiskEngine, unwritable } from "../engine.ts";
 import { FolderLock } from "../folder-lock.ts";
 import { FORMAT, FORMAT_KEY } from "../migrations.ts";
 import { StoreError } from "../store-error.ts";
@@ -229,7 +229,7 @@ export class LogEngine implements DiskEngine {
     const batch = this.#newBatch();
     const cleaned = this.#isLong && this.#copyOldest(CLEANING_MIN + CLEANING * 100 * changes.length);
     for (const change of asideChanges(this.#damages)) batch.add(change);
-    for (const change of changes) batch.add(change);
+    for (const change of changes) this.#add(batch, change);
     batch.end();
     if (batch.frames.length === 0) return true;
     if (!(await this.#place(reserve))) return false;
@@ -238,6 +238,14 @@ export class LogEngine implements DiskEngine {
     if (cleaned) this.#leave();
     this.#space.prepare();
     return true;
+  }
+
+  #add(batch: Batch, change: Change): void {
+    try {
+      batch.add(change);
+    } catch (error) {
+      this.#options.note?.(unwritable(change, error));
+    }
   }
 
   #newBatch(): Batch {

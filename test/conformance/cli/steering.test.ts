@@ -113,7 +113,7 @@ afterAll(async () => {
 });
 
 const documented = (): readonly string[] => {
-  const nothing = { localFile: () => "" };
+  const nothing = { localFile: async () => "" };
   const io = { input: new PassThrough(), out: () => {}, error: () => {}, signals: process };
   const ports = {
     steering: nothing,
@@ -133,7 +133,7 @@ async function runHere(line: string): Promise<Ran> {
       ...({} as CliPorts),
       version: "0",
       store: { kinds: [] } as Partial<CliPorts["store"]> as CliPorts["store"],
-      steering: { localFile: () => localKeyPath(request("data")) },
+      steering: { localFile: async () => localKeyPath(request("data")) },
       simulate: (options) => Simulation.start(options),
       addUser: (_request, name, password, role) =>
         new Credentials(new AccountsFile(accountsPath(request("data")))).addUser(

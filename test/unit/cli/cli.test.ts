@@ -33,10 +33,10 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
     start: () => Promise.reject(new Error("not expected")),
     checkConfig: (request) => {
       requests.push(request);
-      return { file: request.file, warnings: ["anyone may connect"] };
+      return Promise.resolve({ file: request.file, warnings: ["anyone may connect"] });
     },
     hashPassword: (password, kind) => Promise.resolve(`${kind}:${password.length}`),
-    steering: { localFile: () => "/nowhere" },
+    steering: { localFile: () => Promise.resolve("/nowhere") },
     addUser: () => Promise.resolve(),
     simulate: () => Promise.reject(new Error("not expected")),
     store: {

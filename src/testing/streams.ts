@@ -1,10 +1,10 @@
 /** Connections of the virtual world: what a device writes is read in the same turn. */
-import type { Endpoint } from "#core/contract/endpoint.ts";
-import type { Peer, Transport } from "#core/contract/peer.ts";
-import type { Door } from "#core/door/door.ts";
-import type { ChannelLoop } from "#core/drive/channel-loop.ts";
-import { StreamRuntime } from "#core/drive/stream-runtime.ts";
-import type { StreamConnection, StreamReceiver } from "#core/net/transport.ts";
+import type { Endpoint } from "../contract/endpoint.ts";
+import type { Peer, Transport } from "../contract/peer.ts";
+import type { Door } from "../door/door.ts";
+import type { ChannelLoop } from "../drive/channel-loop.ts";
+import { StreamRuntime } from "../drive/stream-runtime.ts";
+import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import type { World } from "./world.ts";
 
 export class StreamListener {

@@ -1,7 +1,7 @@
 /** Datagrams of the virtual world, and the devices that send them. */
-import type { Datagram } from "#core/contract/endpoint.ts";
-import type { DatagramRuntime } from "#core/drive/datagram-runtime.ts";
-import type { OutgoingDatagram } from "#core/net/transport.ts";
+import type { Datagram } from "../contract/endpoint.ts";
+import type { DatagramRuntime } from "../drive/datagram-runtime.ts";
+import type { OutgoingDatagram } from "../net/transport.ts";
 import type { World } from "./world.ts";
 
 /** A network in front of one datagram listener. `deliver` may be replaced to lose, delay or reorder. */
