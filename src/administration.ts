@@ -15,6 +15,7 @@ import { Message } from "./bus/message.ts";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
 import type { Config } from "./config/schema.ts";
+import { accountsPath, apiFolder, localKeyPath } from "./data-files.ts";
 import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
@@ -27,14 +28,6 @@ import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
 import { locate } from "./settings/installation.ts";
 import { Simulator } from "./simulator.ts";
-
-/** What the API keeps, below the data folder. */
-export const apiFolder = ({ dataFolder }: Pick<Config, "dataFolder">): string => join(dataFolder, "api");
-export const accountsPath = (config: Pick<Config, "dataFolder">): string =>
-  join(apiFolder(config), "accounts.json");
-/** The node's own key, for who may read the data folder: the command line on this machine. */
-export const localKeyPath = (config: Pick<Config, "dataFolder">): string =>
-  join(apiFolder(config), "local.json");
 
 /** A disk with less than this part free is nearly full. */
 const DISK_FREE_MIN = 0.05;

@@ -9,6 +9,6 @@ if (major < 20 || (major === 20 && minor < 12)) {
 }
 // One that comes while the modules are loaded would end the process; what it asks for is done by starting anyway.
 if ([undefined, "start"].includes(process.argv[2])) process.on("SIGHUP", () => {});
-await import("./main.ts");
+await import("./commands.ts");
 
 export {};

@@ -1,7 +1,5 @@
-/** The composition root: commands, configuration, gateways, and what makes a process of them. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { accountsPath, administer, localKeyPath } from "./administration.ts";
+/** The composition root: configuration, gateways, and what makes a process of them. Commands load it when they need it. */
+import { administer } from "./administration.ts";
 import { startAlarms } from "./alarms.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { AccountsFile } from "./api/access/accounts.ts";
@@ -9,25 +7,24 @@ import { Credentials } from "./api/access/credentials.ts";
 import type { Role } from "./api/access/principal.ts";
 import { Refused } from "./api/problem.ts";
 import { openApi } from "./api/server.ts";
-import { hashPassword } from "./authenticate/password-hash.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
-import { type ConfigRequest, runCli } from "./cli/cli.ts";
+import type { ConfigRequest } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { ApiError } from "./cli/steer/api-client.ts";
 import { type Composition, compose } from "./compose.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
+import { accountsPath } from "./data-files.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { openHooks } from "./open-hooks.ts";
 import type { AnyGatewayModule } from "./plans.ts";
-import { INSTALLATION } from "./settings/installation.ts";
 import { convertStore } from "./store/convert.ts";
 import { requireFolder } from "./store/data-folder.ts";
-import { KIND_NAMES } from "./store/kinds.ts";
+import type { KindName } from "./store/kinds.ts";
 import {
   checkStore,
   compactStore,
@@ -37,16 +34,14 @@ import {
   storeStats,
 } from "./store/maintenance.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
-
-const version = (JSON.parse(readFileSync(join(INSTALLATION, "package.json"), "utf8")) as { version: string })
-  .version;
+import { version } from "./version.ts";
 
 interface Loaded extends LoadedConfig {
   /** The gateways that there are: those that come along, and those that the configuration names. */
   readonly modules: readonly AnyGatewayModule[];
 }
 
-async function load(request: ConfigRequest): Promise<Loaded> {
+export async function load(request: ConfigRequest): Promise<Loaded> {
   const sources = { modules: MODULES, environment: process.env, file: request.file, set: request.set };
   const named = namedPlugIns(sources);
   if (named.length === 0) return { ...loadConfig(sources), modules: MODULES };
@@ -96,7 +91,12 @@ function guestsOf(config: Config, gateway: string): readonly string[] {
 }
 
 /** Straight into the file of the data folder: who may write there is trusted, whether a node runs on it or not. */
-async function addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void> {
+export async function addUser(
+  request: ConfigRequest,
+  name: string,
+  password: string,
+  role: string,
+): Promise<void> {
   const credentials = new Credentials(new AccountsFile(accountsPath((await load(request)).config)));
   try {
     await credentials.addUser(name, password, role as Role, Date.now());
@@ -132,7 +132,9 @@ async function watchPlugIns(
   });
 }
 
-async function start(request: ConfigRequest): Promise<RunningGateway & { readonly banner: BannerFacts }> {
+export async function start(
+  request: ConfigRequest,
+): Promise<RunningGateway & { readonly banner: BannerFacts }> {
   const { config, file, warnings, modules } = await load(request);
   const log = openLog(config.log);
   const hooks = await openHooks(config.hooks, log);
@@ -211,38 +213,13 @@ async function start(request: ConfigRequest): Promise<RunningGateway & { readonl
   };
 }
 
-// `isthmus --help | head` closes the pipe early.
-process.stdout.on("error", () => {});
-
-process.exitCode = await runCli(
-  process.argv.slice(2),
-  {
-    version,
-    start,
-    checkConfig: (request) => load(request),
-    hashPassword,
-    store: {
-      check: async (request) => checkStore(await storeOptions(request)),
-      stats: async (request) => storeStats(await storeOptions(request)),
-      export: async (request, path) => exportStore(await storeOptions(request), path),
-      import: async (request, path) => importStore(await newStoreOptions(request), path),
-      compact: async (request) => compactStore(await storeOptions(request)),
-      kinds: KIND_NAMES,
-      convert: async (request, to) =>
-        convertStore(await storeOptions(request), to as (typeof KIND_NAMES)[number]),
-    },
-    steering: { localFile: async (request) => localKeyPath((await load(request)).config) },
-    addUser,
-    simulate: async (options) => (await import("./sim/simulation.ts")).Simulation.start(options),
-  },
-  {
-    input: process.stdin,
-    terminal: process.stdout.isTTY === true,
-    environment: process.env,
-    out: (text) => process.stdout.write(text),
-    error: (text) => process.stderr.write(text),
-    signals: process,
-  },
-);
-// Whatever timer or socket a library may still hold: a stop is a stop.
-process.exit();
+/** What commands do with a data folder while no gateway runs on it. */
+export const store = {
+  check: async (request: ConfigRequest) => checkStore(await storeOptions(request)),
+  stats: async (request: ConfigRequest) => storeStats(await storeOptions(request)),
+  export: async (request: ConfigRequest, path: string) => exportStore(await storeOptions(request), path),
+  import: async (request: ConfigRequest, path: string) => importStore(await newStoreOptions(request), path),
+  compact: async (request: ConfigRequest) => compactStore(await storeOptions(request)),
+  convert: async (request: ConfigRequest, to: string) =>
+    convertStore(await storeOptions(request), to as KindName),
+};

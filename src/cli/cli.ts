@@ -12,6 +12,8 @@ import { addMessages } from "./steer/message-commands.ts";
 import { addNode } from "./steer/node-commands.ts";
 import { addSimulator, type StartSimulation } from "./steer/sim-command.ts";
 import { SteeringCommands, type SteeringIo, type SteeringPorts } from "./steer/steering.ts";
+import { addTrace } from "./steer/trace-commands.ts";
+import { addTrouble } from "./steer/trouble-commands.ts";
 import { addStore, type StorePorts } from "./store-commands.ts";
 
 /** Where the configuration comes from, as given on the command line. */
@@ -130,6 +132,8 @@ export function addSteering(
     addUser: (request, name, password, role) => ports.addUser(request, name, password, role),
     readPassword: () => readSecret(io.input, (prompt) => io.error(prompt)),
   });
+  addTrace(program, commands);
+  addTrouble(program, commands);
   addSimulator(program, commands, ports.simulate);
   addCompletion(program, (text) => io.out(text));
   return commands;

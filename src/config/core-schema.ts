@@ -2,6 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
 import { choice, flag, integer, SECRET, text, texts } from "../settings/kinds.ts";
+import { DATA_FOLDER } from "./data-folder.ts";
 import { Upstream } from "./upstream-schema.ts";
 
 const Node = Type.Object(
@@ -332,7 +333,7 @@ export const coreProperties = {
   node: Node,
   dataFolder: text({
     description: "Folder for everything that is kept. A relative path counts from the working directory.",
-    default: "./data",
+    default: DATA_FOLDER,
   }),
   store: Store,
   log: Log,

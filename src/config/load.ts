@@ -1,24 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
 import type { Path } from "../settings/path.ts";
 import { ConfigError, type ConfigProblem } from "../settings/problem.ts";
 import { readYaml, type YamlSource } from "../settings/source.ts";
 import { checkMeaning } from "./check.ts";
-import { environmentOverrides, FILE_VARIABLE, flagOverride, OverriddenValues } from "./overrides.ts";
+import { type ConfigSources, fileName, readFile } from "./file.ts";
+import { environmentOverrides, flagOverride, OverriddenValues } from "./overrides.ts";
 import { buildSchema, type Config, type ConfigurableModule } from "./schema.ts";
 import { soundPart } from "./sound-part.ts";
-
-/** Read when neither `--config` nor `ISTHMUS_CONFIG` names a file, and only if it is there. */
-export const DEFAULT_FILE = "isthmus.yaml";
-
-/** Where the configuration comes from. Later sources win: file, environment, `--set`. */
-export interface ConfigSources {
-  readonly modules: readonly ConfigurableModule[];
-  /** `--config`. */
-  readonly file?: string | undefined;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Each `--set`, as `key.key=value`. */
-  readonly set?: readonly string[];
-}
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -26,29 +13,6 @@ export interface LoadedConfig {
   readonly file: string | undefined;
   /** What an operator should know: open doors, rules without effect. */
   readonly warnings: readonly string[];
-}
-
-const EMPTY: YamlSource = { values: {}, problems: [], lineOf: () => undefined };
-
-function fileName(sources: ConfigSources): string | undefined {
-  const named = sources.file ?? sources.environment?.[FILE_VARIABLE];
-  if (named !== undefined && named !== "") return named;
-  return existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined;
-}
-
-/** What the file says, before anything is laid over it. Throws `ConfigError` where it cannot be read. */
-export const readSource = (sources: ConfigSources): YamlSource => readFile(fileName(sources));
-
-function readFile(name: string | undefined): YamlSource {
-  if (name === undefined) return EMPTY;
-  try {
-    return readYaml(readFileSync(name, "utf8"), name);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
-    const message = `${name}: ${why}; name another with --config or ${FILE_VARIABLE}`;
-    throw new ConfigError([{ key: "", path: [], where: name, message }]);
-  }
 }
 
 /** Reads, merges and checks the configuration. Throws `ConfigError`, which names every problem that it found. */

@@ -1,5 +1,5 @@
 import { isTree, type Tree } from "../settings/defaults.ts";
-import { type ConfigSources, readSource } from "./load.ts";
+import { type ConfigSources, readSource } from "./file.ts";
 import { environmentOverrides, flagOverride } from "./overrides.ts";
 
 /** A gateway that comes from outside, as the configuration names it. */

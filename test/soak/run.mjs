@@ -107,7 +107,7 @@ async function churn(/** @type {number} */ until) {
   return born;
 }
 
-const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../dist/src/bin.js", import.meta.url));
 const command = [process.execPath, main, "start", ...settings.flatMap((one) => ["--set", one])];
 const gateway = await startProcess("isthmus", command, { tcpPort: api, core: 0, limit: 120_000 });
 const failures = [];

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freeTcpPort, freeUdpPort } from "./free-ports.ts";
 
-const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../dist/src/bin.js", import.meta.url));
 /** An event that comes, however slow the machine is. */
 const START_TIMEOUT = 240_000;
 

@@ -64,6 +64,18 @@ export class ApiClient {
     return (text === "" ? undefined : isJson ? JSON.parse(text) : text) as Found;
   }
 
+  /** Something that is saved as a file. */
+  async download(path: string, query: AskOptions["query"]): Promise<AsyncIterable<Uint8Array>> {
+    const answer = await this.#send(
+      "GET",
+      path,
+      query === undefined ? {} : { query },
+      AbortSignal.timeout(TIMEOUT_MS),
+    );
+    if (!answer.ok || answer.body === null) throw refusalOf(answer.status, await answer.text());
+    return answer.body as AsyncIterable<Uint8Array>;
+  }
+
   /** All pages of a list, one after the other. */
   async *pages<Row>(
     path: string,

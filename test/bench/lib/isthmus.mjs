@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BROKER_CORE, startProcess } from "./processes.mjs";
 
-const main = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../../dist/src/bin.js", import.meta.url));
 const modules = fileURLToPath(new URL("../../../dist/src/modules.js", import.meta.url));
 
 /** Why Isthmus cannot run, or undefined. */
 export function isthmusMissing() {
-  return existsSync(main) ? undefined : "dist/src/main.js is not built: npm run build";
+  return existsSync(main) ? undefined : "dist/src/bin.js is not built: npm run build";
 }
 
 /**

@@ -10,17 +10,17 @@ import { Agent, createServer, type Server } from "coap";
 import { Command } from "commander";
 import mqtt from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { accountsPath, localKeyPath } from "#core/administration.ts";
 import { AccountsFile } from "#core/api/access/accounts.ts";
 import { Credentials } from "#core/api/access/credentials.ts";
 import type { Role } from "#core/api/access/principal.ts";
 import { addSteering, type CliPorts, runCli } from "#core/cli/cli.ts";
+import { accountsPath, localKeyPath } from "#core/data-files.ts";
 import type { SimulationOptions } from "#core/sim/options.ts";
 import { Simulation } from "#core/sim/simulation.ts";
 import { startApi, type TestApi } from "../../support/api.ts";
 import { freeTcpPort } from "../../support/free-ports.ts";
 
-const MAIN = fileURLToPath(new URL("../../../dist/src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../dist/src/bin.js", import.meta.url));
 const PASSWORD = "a sentence that nobody else has";
 
 let api: TestApi;
@@ -159,15 +159,20 @@ async function runHere(line: string): Promise<Ran> {
 }
 
 /** Lists and single things have a form for machines. */
-const LOOKS = /^(status|changes|(\w+ (list|show|objects|waiting)))\b/;
+const LOOKS = /^(status|changes|refusals|(\w+ (list|show|objects|waiting)))\b/;
 
 describe("every example of the help texts", () => {
   test("runs, in the order in which they stand there, and answers JSON where it looks", async () => {
     const failed: string[] = [];
     for (const example of documented()) {
-      const line = example.replace("/var/lib/isthmus", "./data");
+      const line = example
+        .replace("/var/lib/isthmus", "./data")
+        .replace("pump-7.pcapng", join(folder, "pump-7.pcapng"));
       const ran = await runHere(line);
-      if (ran.code !== 0 || ran.out === "") failed.push(`${line}: ${ran.code} ${ran.errors}${ran.out}`);
+      // On a busy machine the event loop is late, and status ends with 1; a trace of nothing prints nothing.
+      const well = ran.code === 0 || (example.startsWith("status") && ran.code === 1);
+      if (!well || (ran.out === "" && !example.startsWith("trace ")))
+        failed.push(`${line}: ${ran.code} ${ran.errors}${ran.out}`);
       if (!LOOKS.test(line) || line.includes("--json")) continue;
       const json = await runHere(`${line} --json`);
       try {

@@ -1,0 +1,48 @@
+/** The command line of this process. What a command works with is loaded when it is used: most need nothing of a gateway. */
+import { runCli } from "./cli/cli.ts";
+import { localKeyPath } from "./data-files.ts";
+import { KIND_NAMES } from "./store/kinds.ts";
+import { version } from "./version.ts";
+
+const gateway = () => import("./main.ts");
+
+// `isthmus --help | head` closes the pipe early.
+process.stdout.on("error", () => {});
+
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  {
+    version,
+    start: async (request) => (await gateway()).start(request),
+    checkConfig: async (request) => (await gateway()).load(request),
+    hashPassword: async (password, kind) =>
+      (await import("./authenticate/password-hash.ts")).hashPassword(password, kind),
+    store: {
+      check: async (request) => (await gateway()).store.check(request),
+      stats: async (request) => (await gateway()).store.stats(request),
+      export: async (request, path) => (await gateway()).store.export(request, path),
+      import: async (request, path) => (await gateway()).store.import(request, path),
+      compact: async (request) => (await gateway()).store.compact(request),
+      kinds: KIND_NAMES,
+      convert: async (request, to) => (await gateway()).store.convert(request, to),
+    },
+    steering: {
+      localFile: async ({ file, set }) => {
+        const { dataFolderOf } = await import("./config/data-folder.ts");
+        return localKeyPath({ dataFolder: dataFolderOf({ file, set, environment: process.env }) });
+      },
+    },
+    addUser: async (...user) => (await gateway()).addUser(...user),
+    simulate: async (options) => (await import("./sim/simulation.ts")).Simulation.start(options),
+  },
+  {
+    input: process.stdin,
+    terminal: process.stdout.isTTY === true,
+    environment: process.env,
+    out: (text) => process.stdout.write(text),
+    error: (text) => process.stderr.write(text),
+    signals: process,
+  },
+);
+// Whatever timer or socket a library may still hold: a stop is a stop.
+process.exit();

@@ -1,0 +1,20 @@
+/** Where a node of this machine keeps what it keeps: this one key, without reading all the others. */
+import { type ConfigSources, readSource } from "./file.ts";
+import { environmentOverrides, flagOverride, type Override } from "./overrides.ts";
+
+export const DATA_FOLDER = "./data";
+
+const isIt = ({ steps }: Override): boolean =>
+  steps.length === 1 && steps[0]?.replaceAll(/[_-]/g, "").toLowerCase() === "datafolder";
+
+/** As `loadConfig` would find it. A file that is wrong elsewhere is no matter; one that is missing throws `ConfigError`. */
+export function dataFolderOf(sources: Omit<ConfigSources, "modules">): string {
+  const overrides = [
+    ...environmentOverrides(sources.environment ?? {}),
+    ...(sources.set ?? []).map((flag) => flagOverride(flag)),
+  ];
+  const given = overrides.findLast(isIt)?.value;
+  if (given !== undefined && given !== "") return given;
+  const { dataFolder } = readSource(sources).values;
+  return typeof dataFolder === "string" && dataFolder !== "" ? dataFolder : DATA_FOLDER;
+}

@@ -1,0 +1,43 @@
+/** Which file the configuration is in, and what it says. */
+import { existsSync, readFileSync } from "node:fs";
+import { ConfigError } from "../settings/problem.ts";
+import { readYaml, type YamlSource } from "../settings/source.ts";
+import { FILE_VARIABLE } from "./overrides.ts";
+import type { ConfigurableModule } from "./schema.ts";
+
+/** Read when neither `--config` nor `ISTHMUS_CONFIG` names a file, and only if it is there. */
+export const DEFAULT_FILE = "isthmus.yaml";
+
+/** Where the configuration comes from. Later sources win: file, environment, `--set`. */
+export interface ConfigSources {
+  readonly modules: readonly ConfigurableModule[];
+  /** `--config`. */
+  readonly file?: string | undefined;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Each `--set`, as `key.key=value`. */
+  readonly set?: readonly string[];
+}
+
+const EMPTY: YamlSource = { values: {}, problems: [], lineOf: () => undefined };
+
+export function fileName(sources: Pick<ConfigSources, "file" | "environment">): string | undefined {
+  const named = sources.file ?? sources.environment?.[FILE_VARIABLE];
+  if (named !== undefined && named !== "") return named;
+  return existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined;
+}
+
+export function readFile(name: string | undefined): YamlSource {
+  if (name === undefined) return EMPTY;
+  try {
+    return readYaml(readFileSync(name, "utf8"), name);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
+    const message = `${name}: ${why}; name another with --config or ${FILE_VARIABLE}`;
+    throw new ConfigError([{ key: "", path: [], where: name, message }]);
+  }
+}
+
+/** What the file says, before anything is laid over it. Throws `ConfigError` where it cannot be read. */
+export const readSource = (sources: Pick<ConfigSources, "file" | "environment">): YamlSource =>
+  readFile(fileName(sources));
