@@ -31,7 +31,7 @@ const schema = Type.Object(
     pskAttribute: Type.Optional(
       text({
         description:
-          "Where the pre-shared key of a TLS or DTLS identity (%u) is, in hexadecimal; with dtls.keysFromAuthentication.",
+          "Where the pre-shared key of a DTLS identity (%u) is, in hexadecimal; with dtls.keysFromAuthentication.",
       }),
     ),
     readRules: flag({

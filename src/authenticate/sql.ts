@@ -53,7 +53,7 @@ export const sqlProperties = (port: number) =>
     pskQuery: Type.Optional(
       text({
         description:
-          "Finds the pre-shared key of a TLS or DTLS identity (%u), as octets or in hexadecimal, with dtls.keysFromAuthentication: SELECT psk FROM mqtt_user WHERE username = '%u'.",
+          "Finds the pre-shared key of a DTLS identity (%u), as octets or in hexadecimal, with dtls.keysFromAuthentication: SELECT psk FROM mqtt_user WHERE username = '%u'.",
       }),
     ),
     rawKeyQuery: Type.Optional(

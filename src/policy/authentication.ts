@@ -61,7 +61,7 @@ export interface Authenticator {
   ): AuthenticatorAnswer | Promise<AuthenticatorAnswer>;
   /** Whether it would still vouch for somebody with the rights that it was given. Absent: who knows. */
   knows?(identity: Identity): boolean;
-  /** For TLS and DTLS: the pre-shared key of an identity; undefined where it knows none, and the next is asked. */
+  /** For DTLS: the pre-shared key of an identity; undefined where it knows none, and the next is asked. */
   readonly presharedKey?:
     | ((identity: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>)
     | undefined;

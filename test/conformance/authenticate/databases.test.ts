@@ -291,7 +291,7 @@ for (const [source, missing] of SOURCES) {
       expect([await overStomp("public"), await overStomp("wrong")]).toEqual(["in", "out"]);
     });
 
-    it("holds the pre-shared keys of DTLS and TLS identities, and the names of raw public keys", async () => {
+    it("holds the pre-shared keys of DTLS identities, and the names of raw public keys", async () => {
       await source.fill(server.port, "emqx5", [
         { username: "meter", hash: "0102030405" },
         { username: KEY_OF_ANN, hash: "ann" },
