@@ -1,9 +1,11 @@
 /** Gateways from outside in a real process: what the configuration names is imported, watched, and costs itself. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { connectAsync } from "mqtt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ConfigSources } from "#core/config/file.ts";
 import { loadConfig } from "#core/config/load.ts";
@@ -12,11 +14,15 @@ import type { Config } from "#core/config/schema.ts";
 import { MODULES } from "#core/modules.ts";
 import { openPlugIns } from "#core/open-plug-ins.ts";
 import { ConfigError } from "#core/settings/problem.ts";
+import { stepsOf } from "../guide/page.mjs";
+import { freeTcpPort, freeUdpPort } from "../support/free-ports.ts";
 
 let folder: string;
 let running: ChildProcess | undefined;
 let said = "";
 const sockets: Socket[] = [];
+const udpSockets: UdpSocket[] = [];
+const BIN = resolve("dist/src/bin.js");
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "isthmus-plug-in-"));
@@ -24,6 +30,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
+  for (const socket of udpSockets.splice(0)) socket.close();
   const child = running;
   running = undefined;
   if (child !== undefined && child.exitCode === null && child.signalCode === null) {
@@ -79,7 +86,13 @@ ${settings}`,
 }
 
 async function start(): Promise<number> {
-  const child = spawn(process.execPath, [resolve("dist/src/bin.js"), "start", "--log-format", "json"], {
+  await begin();
+  return Number(/mine +tcp +127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+}
+
+async function begin(): Promise<void> {
+  said = "";
+  const child = spawn(process.execPath, [BIN, "start", "--log-format", "json"], {
     cwd: folder,
   });
   running = child;
@@ -89,7 +102,33 @@ async function start(): Promise<number> {
   child.stdout!.on("data", listen);
   child.stderr!.on("data", listen);
   await until("Stop with Ctrl+C");
-  return Number(/mine +tcp +127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+}
+
+/** Datagrams as lines; what has not been asked for yet waits. */
+async function lineDevice(port: number) {
+  const socket = createSocket("udp4");
+  udpSockets.push(socket);
+  const lines: string[] = [];
+  let wanting: ((line: string) => void) | undefined;
+  socket.on("message", (bytes) => {
+    lines.push(bytes.toString().trimEnd());
+    if (wanting !== undefined) wanting(lines.shift()!);
+    wanting = undefined;
+  });
+  await new Promise<void>((done) => socket.connect(port, "127.0.0.1", done));
+  const next = (): Promise<string> =>
+    new Promise((done) => {
+      const line = lines.shift();
+      if (line === undefined) wanting = done;
+      else done(line);
+    });
+  return {
+    next,
+    ask(line: string): Promise<string> {
+      socket.send(line);
+      return next();
+    },
+  };
 }
 
 async function until(words: string | RegExp): Promise<void> {
@@ -123,7 +162,7 @@ async function device(port: number) {
 
 describe("a gateway that gateways.<name>.module names", () => {
   it("costs itself, named in the log, when it throws, also from a timer or a promise of its own, or is slow", async () => {
-    write("");
+    write("", "    closeAfter: 1m\n");
     const port = await start();
     const good = await device(port);
     expect(await good.ask("hello")).toBe("echo hello");
@@ -157,6 +196,73 @@ describe("a gateway that gateways.<name>.module names", () => {
     expect(await (await device(port)).ask("a")).toBe("echo a");
     expect(await (await device(port)).ask("b")).toBe("echo b");
     expect(await (await device(port)).ask("c")).toBeUndefined();
+  });
+
+  it("gets logins, rules, a mountpoint, metrics and durable sessions as those that come along", async () => {
+    const page = stepsOf(readFileSync("docs/plug-ins.md", "utf8"));
+    const lines = page.find((step) => step.kind === "file" && step.name === "lines.mjs");
+    writeFileSync(join(folder, "lines.mjs"), lines!.text);
+    const hash = (password: string): string =>
+      execFileSync(process.execPath, [BIN, "hash-password", "--kind", "sha256"], { input: password })
+        .toString()
+        .trim();
+    const users = ["meter-1", "backend"].map((name) => ({
+      username: name,
+      password: hash(`${name}-secret`),
+    }));
+    writeFileSync(join(folder, "users.yaml"), JSON.stringify({ users }));
+    const [udp, mqtt, api] = await Promise.all([freeUdpPort(), freeTcpPort(), freeTcpPort()]);
+    writeFileSync(
+      join(folder, "isthmus.yaml"),
+      `dataFolder: ./data
+api: { port: ${api} }
+authentication: { anonymous: false, chain: [{ kind: users-file, file: users.yaml }] }
+authorization:
+  noMatch: deny
+  rules:
+    - { permission: allow, who: { user: backend }, topics: ["#"] }
+    - { permission: allow, who: { user: meter-1 }, topics: ["lines/meter-1/down", "lines/meter-1/level"] }
+gateways:
+  mqtt: { listeners: { tcp: { bind: 127.0.0.1, port: ${mqtt} }, ws: { enable: false } } }
+  mqtt-sn: { enable: false }
+  coap: { enable: false }
+  lwm2m: { enable: false }
+  stomp: { enable: false }
+  lines:
+    module: ./lines.mjs
+    mountpoint: site-7/
+    listeners:
+      udp: { transport: udp, bind: 127.0.0.1, port: ${udp} }
+`,
+    );
+    await begin();
+    const login = { username: "backend", password: "backend-secret" };
+    const backend = await connectAsync(`mqtt://127.0.0.1:${mqtt}`, { ...login, clientId: "backend" });
+    await backend.subscribeAsync("site-7/#", { qos: 1 });
+    const heard = new Promise<string>((done) => {
+      backend.on("message", (topic, payload) => done(`${topic} ${payload}`));
+    });
+    const meter = await lineDevice(udp);
+    expect(await meter.ask("HELLO meter-1 wrong")).toBe("REFUSED unauthenticated");
+    const proven = await lineDevice(udp);
+    expect(await proven.ask("HELLO meter-1 meter-1-secret")).toBe("WELCOME");
+    expect(await proven.ask("SAY secret 1")).toBe("REFUSED forbidden");
+    expect(await proven.ask("SAY level 42")).toBe("OK");
+    expect(await heard).toBe("site-7/lines/meter-1/level 42");
+    const metrics = await (await fetch(`http://127.0.0.1:${api}/metrics`)).text();
+    expect(metrics).toMatch(/isthmus_refusals_total\{.*gateway="lines".*\} [1-9]/);
+    expect(await proven.ask("SLEEP 3600")).toBe("GOODNIGHT");
+    await backend.publishAsync("site-7/lines/meter-1/down", "open", { qos: 1 });
+    await backend.endAsync();
+
+    // What was acknowledged to the backend waits for the device over the end of the process.
+    const gone = new Promise((done) => running!.once("exit", done));
+    running!.kill("SIGKILL");
+    await gone;
+    await begin();
+    const later = await lineDevice(udp);
+    expect(await later.ask("HELLO meter-1 meter-1-secret")).toBe("WELCOME back");
+    expect(await later.next()).toMatch(/^MSG \d+ lines\/meter-1\/down open$/);
   });
 
   /** As a start does, in this process. */
