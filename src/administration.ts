@@ -26,6 +26,7 @@ import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
 import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
+import { rulesPort } from "./rules-port.ts";
 import { locate } from "./settings/installation.ts";
 import { Simulator } from "./simulator.ts";
 
@@ -99,6 +100,7 @@ export function administer(
       topics: { walk: (topic) => running.bus.subscribed(topic) },
       operator: running.operator,
       sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
+      rules: rulesPort(running.rules, () => systemClock.now()),
       traces: running.tracing.recordings,
       refusals: running.refusals,
       alarms: running.alarms,
@@ -181,7 +183,7 @@ function healthOf(
   isOpen: () => boolean,
   delay: ReturnType<typeof monitorEventLoopDelay>,
 ): HealthPort {
-  const { kept, upstream, lifecycle, config } = running;
+  const { kept, upstream, lifecycle, config, rules } = running;
   const check = (name: string, ok: boolean, detail: string): ReadyCheck => ({ name, ok, detail });
   const listeners = (): ReadyCheck =>
     isOpen() ? { name: "listeners", ok: true } : check("listeners", false, "not all listeners are open");
@@ -194,14 +196,25 @@ function healthOf(
     upstream?.engine.healthy !== false
       ? { name: "upstream", ok: true }
       : check("upstream", false, "no server of the cluster lets anybody in");
+  /** Those that are to be waited for. */
+  const sinks = (): ReadyCheck => {
+    const away = Array.from(rules.connectors.all).filter(
+      ({ settings, state }) => settings.ready && state !== "connected",
+    );
+    const detail = away.map(({ name, reason }) => `${name}: ${reason ?? "not connected yet"}`).join("; ");
+    return away.length === 0 ? { name: "connectors", ok: true } : check("connectors", false, detail);
+  };
   const files = (): ReadyCheck =>
     descriptors.short
       ? check("file-descriptors", false, descriptors.fix)
       : { name: "file-descriptors", ok: true };
+  const waitedFor = (): ReadyCheck[] =>
+    Array.from(rules.connectors.all).some(({ settings }) => settings.ready) ? [sinks()] : [];
   const questions: Readonly<Record<string, (within: number) => ReadyCheck>> = {
     listeners,
     store,
     ...(upstream === undefined ? {} : { upstream: cluster }),
+    connectors: sinks,
     "file-descriptors": files,
     disk: () => diskCheck(config.dataFolder),
     "event-loop": () => {
@@ -216,7 +229,13 @@ function healthOf(
     certificates: (within) => certificateCheck(config, within),
   };
   return {
-    readiness: () => [listeners(), store(), ...(upstream === undefined ? [] : [cluster()]), files()],
+    readiness: () => [
+      listeners(),
+      store(),
+      ...(upstream === undefined ? [] : [cluster()]),
+      ...waitedFor(),
+      files(),
+    ],
     questions: () => Object.keys(questions),
     answer: (question, within) => questions[question]!(within),
     listensOn: (port) => lifecycle.listeners.some(({ listening }) => listening.port === port),

@@ -162,6 +162,27 @@ export interface SysPort {
   metrics(): Readonly<Record<string, number>>;
 }
 
+/** What is tried: a statement, an event, actions. */
+export interface RuleWish {
+  readonly sql?: string;
+  readonly actions?: readonly Readonly<Record<string, unknown>>[];
+  readonly event?: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** What would come of it, or what is wrong with the wish and where. */
+export type RuleTest =
+  | { readonly outputs: readonly unknown[]; readonly actions: readonly unknown[]; readonly failure?: string }
+  | { readonly field: string; readonly refusal: string };
+
+export interface RulesPort {
+  rules(): readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
+  connectors(): readonly Readonly<Record<string, unknown>>[];
+  /** Undefined where there is no rule of that id. */
+  test(id: string, wish: RuleWish): RuleTest | undefined;
+  test(id: undefined, wish: RuleWish): RuleTest;
+}
+
 export interface ApiPorts {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -176,6 +197,7 @@ export interface ApiPorts {
   /** Undefined while sessions are in this process. */
   readonly upstream?: UpstreamPort | undefined;
   readonly sys: SysPort;
+  readonly rules: RulesPort;
   readonly traces: TracesPort;
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;

@@ -12,6 +12,7 @@ import { metricsRoutes } from "./routes/metrics.ts";
 import { nodeRoutes } from "./routes/node.ts";
 import { refusalRoutes } from "./routes/refusals.ts";
 import { retainedRoutes } from "./routes/retained.ts";
+import { ruleRoutes } from "./routes/rules.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
 import { simulatorRoutes } from "./routes/simulator.ts";
@@ -31,6 +32,7 @@ export const ROUTES: readonly Route[] = [
   ...deviceRoutes,
   ...banRoutes,
   ...upstreamRoutes,
+  ...ruleRoutes,
   ...refusalRoutes,
   ...traceRoutes,
   ...alarmRoutes,

@@ -10,6 +10,7 @@ import { addCompletion } from "./steer/completion.ts";
 import { addLwm2m } from "./steer/device-commands.ts";
 import { addMessages } from "./steer/message-commands.ts";
 import { addNode } from "./steer/node-commands.ts";
+import { addRules } from "./steer/rule-commands.ts";
 import { addSimulator, type StartSimulation } from "./steer/sim-command.ts";
 import { SteeringCommands, type SteeringIo, type SteeringPorts } from "./steer/steering.ts";
 import { addTrace } from "./steer/trace-commands.ts";
@@ -127,6 +128,7 @@ export function addSteering(
   addClients(program, commands);
   addSubscriptions(program, commands);
   addMessages(program, commands);
+  addRules(program, commands);
   addLwm2m(program, commands);
   addAccess(program, commands, {
     addUser: (request, name, password, role) => ports.addUser(request, name, password, role),

@@ -3,7 +3,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import { ActionSchema, ConnectorSchema } from "../connect/kinds.ts";
 import { choice, flag, NAME_PATTERN, text } from "../settings/kinds.ts";
 
-const RuleSchema = Type.Object(
+export const RuleSchema = Type.Object(
   {
     enable: flag({ description: "Run this rule.", default: true }),
     description: text({ description: "For people.", default: "" }),
