@@ -10,7 +10,8 @@ import { AuditLog } from "./api/access/audit-log.ts";
 import { Credentials, readKeysFile } from "./api/access/credentials.ts";
 import { SignIns } from "./api/access/sign-ins.ts";
 import type { ApiPorts, BanTarget, HealthPort, ReadyCheck } from "./api/ports.ts";
-import type { ApiOptions } from "./api/server.ts";
+import type { Api, ApiOptions } from "./api/server.ts";
+import { ApiCertificate } from "./api-certificate.ts";
 import { Message } from "./bus/message.ts";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
@@ -20,7 +21,6 @@ import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
-import { readTlsFiles } from "./net/tls-files.ts";
 import { statistics, sums } from "./observation.ts";
 import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
@@ -42,6 +42,8 @@ export interface Administration {
   readonly setupCode: string | undefined;
   /** Who knows the highest numbers since the start; it comes when listeners are open. */
   sys: Pick<SysTopics, "highest"> | undefined;
+  /** Renewed certificates are taken without a restart. */
+  follow(api: Pick<Api, "renew">): void;
   /** Tells the command line on this machine where the API is. */
   announce(url: string): void;
   stop(): void;
@@ -72,7 +74,8 @@ export function administer(
   });
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const tls = tlsOf(config);
+  const certificate = new ApiCertificate(config.api.tls, log);
+  const tls = certificate.pair;
   const path = localKeyPath(config);
   const simulator = new Simulator(running);
   const administration: Administration = {
@@ -112,9 +115,11 @@ export function administer(
     announce: (url) => {
       if (keeps) writeLocalKey(path, JSON.stringify({ url, key: localKey, pid: process.pid }), log);
     },
+    follow: (api) => certificate.follow(api),
     stop: () => {
       delay.disable();
       simulator.end();
+      certificate.stop();
       if (keeps && existsSync(path)) unlinkSync(path);
     },
   };
@@ -148,16 +153,6 @@ function writeLocalKey(path: string, text: string, log: Log): void {
   } catch (error) {
     log.warn({ error }, "the key for the command line on this machine cannot be written");
   }
-}
-
-function tlsOf({ api: { tls } }: Config): ApiOptions["tls"] {
-  if (tls.cert === undefined || tls.key === undefined) return undefined;
-  const { cert, key } = readTlsFiles({
-    cert: tls.cert,
-    key: tls.key,
-    keyPassphrase: tls.keyPassphrase,
-  } as Parameters<typeof readTlsFiles>[0]);
-  return { cert: cert!, key: key!, passphrase: tls.keyPassphrase, minVersion: tls.minVersion };
 }
 
 function numbersOf({ core, sessions, bus, lifecycle }: Composition): Readonly<Record<string, number>> {

@@ -160,6 +160,7 @@ export async function start(
   const scheme = administration?.tls === undefined ? "http" : "https";
   const url = api === undefined ? undefined : `${scheme}://${hostPort(api.address, api.port)}`;
   if (url !== undefined) administration?.announce(url);
+  if (api !== undefined) administration?.follow(api);
   if (administration?.setupCode !== undefined) {
     log.info({ code: administration.setupCode }, `nobody has an account yet: ${HOW_TO_BEGIN}`);
   }
