@@ -1,12 +1,14 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { Message } from "./bus/message.ts";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
 import type { Item } from "./connect/connector.ts";
 import { Connectors } from "./connect/connectors.ts";
 import type { Fate, Sink, SinkCounters, SinkState } from "./connect/sink.ts";
 import type { CoreParts } from "./core.ts";
+import { dialBroker } from "./dial-broker.ts";
 import type { CoreEvents } from "./door/core.ts";
 import type { Clock } from "./lib/time.ts";
 import type { OperatorAlarms } from "./observe/alarms.ts";
@@ -62,6 +64,8 @@ export class RulesRoom {
         readFile: (path) => readFileSync(locate(path)),
         environment: (name) => process.env[name],
         now,
+        dial: dialBroker,
+        publish: (message, taken) => publishFrom(parts, message, taken),
       },
       now,
       tick: () => parts.core.tick(),
@@ -201,6 +205,14 @@ export class RulesRoom {
     } else alarms.clear(name);
     if (state === "connected") log.info({ connector }, "the sink of a connector is there");
   }
+}
+
+/** Of a connector: kept where it must be before it is taken. */
+function publishFrom({ core, gate }: Parts, message: Message, taken: (ok: boolean) => void): void {
+  core.tick();
+  const heard = (answer: unknown): void => taken(answer === "accepted" || answer === "no-subscribers");
+  const answer = gate.ask(message, undefined, { closed: false, answered: (_, late) => heard(late) }, 0, -1);
+  if (answer !== "pending") heard(answer);
 }
 
 const SINK_HELP: Readonly<Record<keyof SinkCounters, string>> = {

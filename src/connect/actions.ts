@@ -10,6 +10,7 @@ import {
 import { type Emit, type RepublishSettings, republish } from "../rules/republish.ts";
 import { isMap, type Value } from "../rules/value.ts";
 import { kindOf } from "./kinds.ts";
+import { cameFrom } from "./mqtt.ts";
 import type { Sink } from "./sink.ts";
 
 export interface ActionHost {
@@ -78,9 +79,10 @@ function toConnector(
       return {
         parameters,
         perform(hold) {
-          const { rule, client, now } = occasion;
+          const { rule, client, now, through } = occasion;
           const sink = host.sink(connector);
-          if (sink === undefined) counters.dropped++;
+          // What a broker has sent does not go back to it.
+          if (sink === undefined || through.includes(cameFrom(connector))) counters.dropped++;
           else sink.take({ id, rule, place, client, at: now, parameters }, hold?.add());
         },
       };

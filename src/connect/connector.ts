@@ -1,5 +1,8 @@
 /** What a kind of connector is: its settings beside what opens it, so that a further one is a file and a line in `kinds.ts`. */
 import type { TSchema } from "@sinclair/typebox";
+import type { Message } from "../bus/message.ts";
+import type { Duration } from "../lib/time.ts";
+import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
 import type { ActionSettings } from "../rules/action.ts";
 import type { Value, ValueMap } from "../rules/value.ts";
 
@@ -47,8 +50,29 @@ export interface Connector {
   close(): Promise<void>;
 }
 
+/** Where an MQTT broker is. */
+export interface BrokerPlace {
+  readonly url: string;
+  readonly timeout: Duration;
+  readonly packetSize: number;
+  readonly tls: {
+    readonly ca: string | undefined;
+    readonly cert: string | undefined;
+    readonly key: string | undefined;
+    readonly verify: boolean;
+  };
+}
+
 /** What opens connectors is given. */
 export interface ConnectHost {
+  /** Exactly one of the two is called, once and later. */
+  dial(
+    place: BrokerPlace,
+    connected: (stream: StreamConnection) => StreamReceiver,
+    failed: (says: string) => void,
+  ): void;
+  /** `taken`: it is safe where it must be, or cannot be taken now. */
+  publish(message: Message, taken: (ok: boolean) => void): void;
   /** Of a file that the configuration names. */
   readFile(path: string): Uint8Array;
   environment(name: string): string | undefined;

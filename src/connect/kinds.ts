@@ -4,13 +4,15 @@ import type { ActionSettings } from "../rules/action.ts";
 import { byKind } from "../settings/json-schema.ts";
 import type { ConnectorKind, ConnectorSettings } from "./connector.ts";
 import { http } from "./http.ts";
+import { mqtt } from "./mqtt.ts";
 import { postgres } from "./postgres.ts";
+import { redis } from "./redis.ts";
 import { CONSOLE_ACTION, REPUBLISH_ACTION } from "./rule-actions.ts";
 import type { CommonSettings } from "./settings.ts";
 
 /** Each kind takes the configuration that its own schema has passed. */
 // biome-ignore lint/suspicious/noExplicitAny: kinds of different configuration types stand in one list
-export const KINDS: readonly ConnectorKind<any, any>[] = [http, postgres];
+export const KINDS: readonly ConnectorKind<any, any>[] = [http, postgres, mqtt, redis];
 
 export const kindOf = (kind: string) => KINDS.find((each) => each.kind === kind);
 

@@ -43,7 +43,17 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/connect/",
-      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/rules/", "^src/settings/"],
+      to: [
+        "^src/lib/",
+        "^src/bus/",
+        "^src/contract/",
+        "^src/mqtt/",
+        "^src/session/",
+        "^src/settings/",
+        "^src/rules/",
+        "^src/upstream/link\\.ts$",
+        "^src/net/transport\\.ts$",
+      ],
       instead: "a connector is the client of a session, and is given what it needs of files and time",
     },
     {
