@@ -1,6 +1,7 @@
 import type { Route } from "./route.ts";
 import { keyRoutes, userRoutes } from "./routes/accounts.ts";
 import { alarmRoutes } from "./routes/alarms.ts";
+import { backupRoutes } from "./routes/backup.ts";
 import { banRoutes } from "./routes/bans.ts";
 import { changeRoutes } from "./routes/changes.ts";
 import { clientRoutes } from "./routes/clients.ts";
@@ -43,4 +44,5 @@ export const ROUTES: readonly Route[] = [
   ...changeRoutes,
   ...userRoutes,
   ...keyRoutes,
+  ...backupRoutes,
 ];

@@ -5,6 +5,7 @@ import { CHECK_EXAMPLES, EXAMPLES, HASH_EXAMPLES, START_EXAMPLES } from "./examp
 import { readSecret, type SecretInput } from "./read-secret.ts";
 import { type RunningGateway, runUntilStopped, type SignalSource, startAndReload } from "./signals.ts";
 import { addAccess } from "./steer/access-commands.ts";
+import { addBackup } from "./steer/backup-commands.ts";
 import { addClients, addSubscriptions } from "./steer/client-commands.ts";
 import { addCompletion } from "./steer/completion.ts";
 import { addLwm2m } from "./steer/device-commands.ts";
@@ -136,6 +137,7 @@ export function addSteering(
   });
   addTrace(program, commands);
   addTrouble(program, commands);
+  addBackup(program, commands);
   addSimulator(program, commands, ports.simulate);
   addCompletion(program, (text) => io.out(text));
   return commands;

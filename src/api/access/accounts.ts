@@ -29,13 +29,13 @@ const LOCK_WAIT_MS = 25;
 
 export const NAME_PATTERN = "^[^\\u0000-\\u001f\\u007f:]{1,128}$";
 
-const User = Type.Object({
+export const UserAccount = Type.Object({
   name: Type.String({ pattern: NAME_PATTERN }),
   role: choice(ROLES, { description: "What the user may do." }),
   password: Type.String(),
   createdAt: Type.Number(),
 });
-const Key = Type.Object({
+export const KeyAccount = Type.Object({
   id: Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" }),
   name: Type.String({ maxLength: 128 }),
   role: choice(ROLES, { description: "What the key may do." }),
@@ -45,12 +45,12 @@ const Key = Type.Object({
   expiresAt: Type.Optional(Type.Number()),
 });
 const Document = Type.Object({
-  users: Type.Array(User, { maxItems: USERS_MAX }),
-  keys: Type.Array(Key, { maxItems: KEYS_MAX }),
+  users: Type.Array(UserAccount, { maxItems: USERS_MAX }),
+  keys: Type.Array(KeyAccount, { maxItems: KEYS_MAX }),
 });
 
-export type UserAccount = Static<typeof User>;
-export type KeyAccount = Static<typeof Key>;
+export type UserAccount = Static<typeof UserAccount>;
+export type KeyAccount = Static<typeof KeyAccount>;
 type Accounts = Static<typeof Document>;
 
 const check = checkerOf(Document, "body");
@@ -114,6 +114,29 @@ export class AccountsFile {
     } finally {
       lock();
     }
+  }
+
+  /**
+   * Puts back what is given; who has the same name or id is replaced, all others stay. Keys of the configuration are not
+   * touched. Throws `AccountsError` when there would be too many.
+   */
+  restore(given: {
+    readonly users: readonly UserAccount[];
+    readonly keys: readonly KeyAccount[];
+  }): Promise<void> {
+    return this.change((accounts) => {
+      const users = [
+        ...accounts.users.filter(({ name }) => !given.users.some((user) => user.name === name)),
+        ...given.users,
+      ];
+      const keys = [
+        ...accounts.keys.filter(({ id }) => !given.keys.some((key) => key.id === id)),
+        ...given.keys.filter(({ id }) => !this.isGiven(id)),
+      ];
+      if (users.length > USERS_MAX || keys.length > KEYS_MAX)
+        throw new AccountsError(`there may be ${USERS_MAX} users and ${KEYS_MAX} keys`);
+      return { accounts: { users, keys }, found: undefined };
+    });
   }
 
   /** One look at the file; what is in it is read only when it has changed. */

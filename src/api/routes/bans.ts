@@ -27,7 +27,7 @@ const Row = Type.Object({
   configured: Type.Boolean({ description: "It stands in the configuration, and is lifted there." }),
 });
 
-const Wish = Type.Object({
+export const BanWish = Type.Object({
   ...target,
   reason: Type.Optional(
     Type.String({ maxLength: 1_024, description: "Why; clients of MQTT 5 hear it.", default: "banned" }),
@@ -45,12 +45,16 @@ const rowOf = ({ clientId, user, address, until, reason, configured }: Ban & { c
 });
 
 /** At least one condition, and an address that is one. */
-function targetOf({ clientId, user, address }: Static<typeof Wish>, part: "body" | "query"): BanTarget {
+export function targetOf(
+  { clientId, user, address }: Static<typeof BanWish>,
+  part: "body" | "query",
+  at = "",
+): BanTarget {
   if (clientId === undefined && user === undefined && address === undefined) {
-    throw wrongField({ in: part, field: "", detail: "bans nobody", fix: "give clientId, user or address" });
+    throw wrongField({ in: part, field: at, detail: "bans nobody", fix: "give clientId, user or address" });
   }
   if (address !== undefined && !isAddressRange(address)) {
-    const field = part === "body" ? "/address" : "address";
+    const field = part === "body" ? `${at}/address` : "address";
     throw wrongField({
       in: part,
       field,
@@ -84,7 +88,7 @@ export const banRoutes = [
     role: "operator",
     tag: "bans",
     summary: "Ban a client, a user or an address; who is connected and concerned is disconnected",
-    body: Wish,
+    body: BanWish,
     status: 201,
     answer: Row,
     example: { body: { clientId: "pump-9", reason: "firmware 1.0 floods", until: "2030-01-31T12:00:00Z" } },

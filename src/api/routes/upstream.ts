@@ -62,6 +62,15 @@ const Row = Type.Object({
   configured: Type.Boolean({ description: "It stands in the configuration, and is changed there." }),
 });
 
+/** A route that was made over the API, as a backup has it. */
+export const SavedRoute = Type.Object({
+  id: Type.String({ pattern: NAME_PATTERN }),
+  ...conditions,
+  group: Type.Optional(Type.String({ minLength: 1 })),
+  servers: Type.Optional(Type.Array(Server, { minItems: 1 })),
+  balance: Type.Optional(choice(BALANCES, { description: "Among its own servers." })),
+});
+
 const Node = Type.Object({
   host: Type.String({ minLength: 1 }),
   port: Type.Optional(integer(1, 65_535, { description: "Port.", default: 1883 })),
@@ -114,7 +123,7 @@ const Wish = Type.Object({
     ),
   ),
 });
-type Wish = Static<typeof Wish>;
+export type Wish = Static<typeof Wish>;
 
 const wrong = (field: string, detail: string, fix: string, value?: unknown) =>
   wrongField({ in: "body", field, detail, fix, ...(value === undefined ? {} : { value }) });

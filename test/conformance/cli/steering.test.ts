@@ -167,6 +167,7 @@ describe("every example of the help texts", () => {
     for (const example of documented()) {
       const line = example
         .replace("/var/lib/isthmus", "./data")
+        .replace("isthmus-backup.json", join(folder, "isthmus-backup.json"))
         .replace("pump-7.pcapng", join(folder, "pump-7.pcapng"));
       const ran = await runHere(line);
       // On a busy machine the event loop is late, and status ends with 1; a trace of nothing prints nothing.

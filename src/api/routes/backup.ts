@@ -1,0 +1,126 @@
+/** What operators have made at this node, as one document: to be kept, and put back, here or at another node. */
+import { type Static, Type } from "@sinclair/typebox";
+import { type Instant, NEVER } from "../../lib/time.ts";
+import { AccountsError, KeyAccount, UserAccount } from "../access/accounts.ts";
+import { Refused, wrongField } from "../problem.ts";
+import { route } from "../route.ts";
+import { time, timeText } from "../schemas.ts";
+import { BanWish, targetOf } from "./bans.ts";
+import { SavedRoute, type Wish, wishOf } from "./upstream.ts";
+
+const FORMAT = 1;
+const BODY_MAX = 16 * 1024 * 1024;
+const BANS_MAX = 100_000;
+
+const Backup = Type.Object({
+  format: Type.Literal(FORMAT, { description: "Of this document." }),
+  node: Type.Optional(Type.String({ description: "Where it was made." })),
+  madeAt: Type.Optional(time("When.")),
+  users: Type.Array(UserAccount, { description: "With their password hashes." }),
+  keys: Type.Array(KeyAccount, {
+    description: "With digests of their secrets; those of the configuration are left out.",
+  }),
+  bans: Type.Array(BanWish, { maxItems: BANS_MAX, description: "Without those of the configuration." }),
+  routes: Type.Optional(
+    Type.Array(SavedRoute, { description: "To servers of a cluster; without those of the configuration." }),
+  ),
+});
+type Backup = Static<typeof Backup>;
+
+const Restored = Type.Object({
+  users: Type.Integer({ description: "Users that were put back." }),
+  keys: Type.Integer({ description: "Keys that were put back." }),
+  routes: Type.Integer({ description: "Routes to servers that were put back." }),
+  bans: Type.Integer({ description: "Bans that were put back; those that are over are left out." }),
+});
+
+export const backupRoutes = [
+  route({
+    method: "GET",
+    path: "/backup",
+    role: "administrator",
+    tag: "backup",
+    summary: "Users, keys, bans and routes that were made at this node, as one document",
+    description:
+      "Keep it as you keep passwords. Sessions and messages are not in it: they are in the store (isthmus store export).",
+    audited: true,
+    answer: Backup,
+    example: {},
+    handle: ({ ports, changed }) => {
+      const { accounts } = ports.access.credentials;
+      changed({ object: "backup" });
+      return {
+        ...{ format: FORMAT, node: ports.node.name, madeAt: timeText(ports.now()), users: accounts.users },
+        keys: accounts.keys.filter(({ id }) => !accounts.isGiven(id)),
+        ...(ports.upstream === undefined
+          ? {}
+          : {
+              routes: ports.upstream
+                .routes()
+                .filter(({ configured }) => !configured)
+                .map(({ configured: _, ...saved }) => saved),
+            }),
+        bans: ports.bans
+          .list()
+          .filter(({ configured }) => !configured)
+          .map(({ clientId, user, address, reason, until }) => ({
+            ...(clientId === undefined ? {} : { clientId }),
+            ...(user === undefined ? {} : { user }),
+            ...(address === undefined ? {} : { address }),
+            ...{ reason, ...(until === NEVER ? {} : { until: timeText(until) }) },
+          })),
+      };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/restore",
+    role: "administrator",
+    tag: "backup",
+    summary: "Put a backup back: what has the same name is replaced, everything else stays",
+    body: Backup,
+    bodyMax: BODY_MAX,
+    answer: Restored,
+    example: { body: { format: FORMAT, users: [], keys: [], bans: [{ clientId: "pump-9" }] } },
+    refusals: [
+      { code: "invalid-request", body: { format: 2, users: [], keys: [], bans: [] } },
+      { code: "invalid-request", body: { format: FORMAT, users: [], keys: [], bans: [{ address: "10.0" }] } },
+    ],
+    handle: async ({ ports, body, changed }) => {
+      const { users, keys, bans, routes = [] } = body as Backup;
+      const wishes = routes.map(({ id, group, servers, ...rest }) => {
+        // A route with servers of its own has a group of that name, which comes and goes with it.
+        const wish = wishOf({ ...rest, ...(servers === undefined ? { group } : { servers }) } as Wish);
+        return { id, wish };
+      });
+      if (wishes.length > 0 && ports.upstream === undefined)
+        throw new Refused(
+          "conflict",
+          "the backup has routes to servers, and here sessions are in this process",
+        );
+      for (const [index, { wish }] of wishes.entries()) {
+        const groups = ports.upstream?.groups() ?? [];
+        if (wish.group === undefined || groups.includes(wish.group)) continue;
+        const fix = `one of ${groups.join(", ")}`;
+        throw wrongField({ in: "body", field: `/routes/${index}/group`, detail: "is no group here", fix });
+      }
+      // All of it is looked at before any of it is put back.
+      const targets = bans.map((ban, index) => targetOf(ban, "body", `/bans/${index}`));
+      try {
+        await ports.access.credentials.accounts.restore({ users, keys });
+      } catch (error) {
+        if (error instanceof AccountsError) throw new Refused("conflict", error.message);
+        throw error;
+      }
+      let banned = 0;
+      for (const [index, { reason = "banned", until }] of bans.entries()) {
+        const end = until === undefined ? NEVER : (Date.parse(until) as Instant);
+        if (end > ports.now() && ports.bans.add({ ...targets[index], reason, until: end })) banned++;
+      }
+      for (const { id, wish } of wishes) ports.upstream?.put(id, wish);
+      const restored = { users: users.length, keys: keys.length, bans: banned, routes: wishes.length };
+      changed({ object: "backup", after: restored });
+      return restored;
+    },
+  }),
+];
