@@ -31,6 +31,12 @@ const Caps = Type.Object(
     retain: Type.Optional(flag({ description: "They keep retained messages." })),
     shared: Type.Optional(flag({ description: "They know shared subscriptions ($share)." })),
     wildcards: Type.Optional(flag({ description: "They know filters with + and #." })),
+    notInTopics: Type.Optional(
+      text({
+        description:
+          "Characters over which they close the connection where they are in the topic of a PUBLISH, as NATS does over dots and blanks: such a publish is refused here.",
+      }),
+    ),
   },
   { description: "What they cannot do and do not tell, where it differs from the profile.", default: {} },
 );

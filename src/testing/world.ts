@@ -68,6 +68,8 @@ export interface WorldOptions {
   readonly files?: Readonly<Record<string, Uint8Array>>;
   /** Where sessions are, if not in this world's own bus. */
   readonly engine?: (embedded: EmbeddedEngine, deadlines: Deadlines, world: World) => SessionEngine;
+  /** What such an engine keeps for longer than its devices are there goes with the world. */
+  readonly endEngine?: (world: World) => void;
 }
 
 const UNLIMITED: ListenerLimits = {
@@ -323,6 +325,7 @@ export class World implements CoreParts {
     for (const { id } of recordings.running) recordings.stop(id);
     // Some say goodbye slowly.
     this.advance(minutes(1));
+    this.#options.endEngine?.(this);
     if (this.sessions.connected > 0) left.push(`${this.sessions.connected} sessions in use`);
     for (const session of [...this.sessions.all()]) this.sessions.discard(session);
     this.settle();

@@ -81,6 +81,7 @@ export interface UpstreamCounters {
   readonly repeats: Counter;
   readonly droppedQos0: Counter;
   readonly refused: Counter;
+  readonly unfit: Counter;
   readonly resent: Counter;
   readonly lowered: Counter;
   readonly dead: Counter;
@@ -107,6 +108,10 @@ export const newUpstreamCounters = (
   repeats: counter("upstream_repeats", "Messages that a server sent again and the device had already"),
   droppedQos0: counter("upstream_dropped_qos0", "QoS 0 messages dropped because a buffer was full"),
   refused: counter("upstream_refused", "Publishes refused because a buffer was full or no server was there"),
+  unfit: counter(
+    "upstream_unfit",
+    "Publishes refused because a server closes the connection over them: by its profile, or because it did so again and again",
+  ),
   resent: counter("upstream_resent", "Publishes sent again because a connection broke"),
   lowered: counter(
     "upstream_lowered",

@@ -120,6 +120,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     this.#uplink.detach(now);
     this.arrivals.clear();
     this.arrivals.receiveMaximum = receiveMaximum;
+    if (cleanStart) this.exchanges.clear(true);
     this.#clean = cleanStart;
     this.#uplink = new Uplink(this.#context, this);
     this.#uplink.start(now);

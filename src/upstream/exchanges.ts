@@ -14,6 +14,7 @@ import { publishHeader } from "../mqtt/codec/encode-publish.ts";
 import { type Acknowledgement, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
+import { isUnfit } from "./limits.ts";
 import type { Link } from "./link.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { publishAnswerOf } from "./reasons.ts";
@@ -37,6 +38,10 @@ interface Exchange {
   readonly own: boolean;
   asker: PublishAsker | undefined;
   readonly ticket: Ticket;
+  /** It was under way when a server closed the connection: it may be why. */
+  suspect: boolean;
+  /** Times that it was the only one. */
+  closes: number;
   /** Place in the order of what `committed` waits for. */
   sequence: number;
 }
@@ -51,6 +56,8 @@ interface Committing extends Unheard {
   readonly sequence: number;
 }
 
+const CLOSES_MAX = 3;
+
 export class Exchanges {
   readonly #context: UpstreamContext;
   readonly #ids: PacketIds;
@@ -59,6 +66,7 @@ export class Exchanges {
   #waiting: Ring<Exchange> | undefined = undefined;
   #waitingBytes = 0;
   #inFlight = 0;
+  #suspects = 0;
   #sequence = 0;
   #committing: Committing[] | undefined = undefined;
 
@@ -74,6 +82,12 @@ export class Exchanges {
 
   get waiting(): number {
     return this.#waiting?.length ?? 0;
+  }
+
+  /** Something was sent and has no answer. */
+  get underWay(): boolean {
+    for (const { stage } of this.#open?.values() ?? []) if (stage === "sent") return true;
+    return false;
   }
 
   get told(): number {
@@ -92,6 +106,7 @@ export class Exchanges {
   ): PublishAnswer | "pending" {
     const ready = link !== undefined && !full && this.waiting === 0;
     if (link !== undefined && message.retain && !link.limits.retain) return "forbidden";
+    if (link !== undefined && isUnfit(link.limits, message.topic)) return this.#unfit();
     if (message.qos === 0) {
       if (!ready) return this.#wait(message, 0, undefined, ticket, undefined);
       if (!link.publish(message, publishHeader(0, message.retain, false), 0, now)) return "too-large";
@@ -104,7 +119,7 @@ export class Exchanges {
       const answer = this.publish(message.at(0), link, full, asker, ticket, undefined, now);
       return answer === "pending" ? "accepted" : answer;
     }
-    if (!ready || this.#inFlight >= link.limits.receiveMaximum) {
+    if (!ready || this.#inFlight >= this.#window(link)) {
       return this.#wait(message, qos, asker, ticket, qos === 2 ? deviceId : undefined);
     }
     const exchange = this.#exchange(message.kept(), qos, asker, ticket, qos === 2 ? deviceId : undefined);
@@ -112,6 +127,16 @@ export class Exchanges {
     if (this.#send(exchange, link, now)) return "pending";
     this.#close(exchange);
     return "too-large";
+  }
+
+  #unfit(): "forbidden" {
+    this.#context.counters.unfit.value++;
+    return "forbidden";
+  }
+
+  /** How many may be under way: one, while it has to be found out which of them a server closes the connection over. */
+  #window(link: Link): number {
+    return this.#suspects > 0 ? 1 : link.limits.receiveMaximum;
   }
 
   #level(qos: QoS, link: Link | undefined): QoS {
@@ -137,6 +162,8 @@ export class Exchanges {
       qos,
       stage: "waiting",
       tried: false,
+      suspect: false,
+      closes: 0,
       identified: false,
       own,
       asker,
@@ -211,7 +238,7 @@ export class Exchanges {
 
   #mayGo(exchange: Exchange, link: Link): boolean {
     if (exchange.qos === 0) return true;
-    if (this.#inFlight >= link.limits.receiveMaximum) return false;
+    if (this.#inFlight >= this.#window(link)) return false;
     return this.#identify(exchange);
   }
 
@@ -222,6 +249,8 @@ export class Exchanges {
       this.#settle(exchange, "accepted");
     } else if (message.retain && !link.limits.retain) {
       this.#settle(exchange, "forbidden");
+    } else if (isUnfit(link.limits, message.topic)) {
+      this.#settle(exchange, this.#unfit());
     } else if (exchange.qos === 0) {
       if (link.publish(message, publishHeader(0, message.retain, false), 0, now)) {
         this.#context.counters.published[0].value++;
@@ -268,6 +297,7 @@ export class Exchanges {
     } else if (exchange.stage === "released") {
       link.acknowledge(PacketType.PUBREL, packetId, now);
     } else if (exchange.stage === "sent") {
+      this.#clear(exchange);
       exchange.stage = exchange.own ? "received" : "released";
       if (!exchange.own) link.acknowledge(PacketType.PUBREL, packetId, now);
       this.#answer(exchange, publishAnswerOf(reason));
@@ -303,12 +333,18 @@ export class Exchanges {
 
   #close(exchange: Exchange): void {
     const { packetId } = exchange;
+    this.#clear(exchange);
     if (this.#open?.get(packetId) === exchange) {
       this.#open.delete(packetId);
       this.#inFlight--;
     }
     if (exchange.identified) this.#ids.free(packetId);
     exchange.identified = false;
+  }
+
+  #clear(exchange: Exchange): void {
+    if (exchange.suspect) this.#suspects--;
+    exchange.suspect = false;
   }
 
   #answer(exchange: Exchange, answer: PublishAnswer): void {
@@ -351,6 +387,23 @@ export class Exchanges {
 
   // ---- connections come and go
 
+  /**
+   * The server has closed the connection without a word. That is how MQTT 3.1.1 refuses a PUBLISH, and what is sent again
+   * is refused again: from now on one at a time, and which is alone at the third close was the reason. True: it has been found, and refused.
+   */
+  closed(): boolean {
+    const sent = [...(this.#open?.values() ?? [])].filter(({ stage }) => stage === "sent");
+    for (const exchange of sent) {
+      if (!exchange.suspect) this.#suspects++;
+      exchange.suspect = true;
+    }
+    const [only] = sent;
+    if (only === undefined || sent.length > 1 || ++only.closes < CLOSES_MAX) return false;
+    this.#context.note({ level: "warn", event: "upstream-unfit", detail: { topic: only.message?.topic } });
+    this.#settle(only, this.#unfit());
+    return true;
+  }
+
   /** A new connection. What was sent goes again first, in its order [MQTT-4.4.0-1], [MQTT-4.6.0-1]. */
   resume(link: Link, sessionPresent: boolean, full: () => boolean, now: Instant): void {
     const open = [...(this.#open?.values() ?? [])];
@@ -359,7 +412,7 @@ export class Exchanges {
     const later: Exchange[] = [];
     for (const exchange of open) {
       if (exchange.stage === "sent") {
-        if (this.#inFlight < link.limits.receiveMaximum) this.#again(exchange, link, sessionPresent, now);
+        if (this.#inFlight < this.#window(link)) this.#again(exchange, link, sessionPresent, now);
         else later.push(exchange);
       } else if (exchange.stage === "released" && !sessionPresent) {
         this.#ids.free(exchange.packetId);
@@ -403,6 +456,7 @@ export class Exchanges {
     this.#waiting = undefined;
     this.#waitingBytes = 0;
     for (const exchange of waiting ?? []) {
+      this.#clear(exchange);
       if (exchange.identified) this.#ids.free(exchange.packetId);
       if (exchange.asker !== undefined) this.#context.counters.refused.value++;
       this.#answer(exchange, "unavailable");
@@ -428,14 +482,28 @@ export class Exchanges {
     );
   }
 
-  /** The client has left for good: what it did not hear of it will ask again. */
-  clear(): (() => void)[] {
+  /**
+   * The client has left: what it did not hear of it will ask again. What the server has received under the device's own id
+   * still wants the device's release, or its next message of that id would be taken for a repeat; not where the session
+   * ends, too.
+   */
+  clear(sessionEnds = false): (() => void)[] {
     const tell = this.disown();
+    const unreleased = [...(this.#open?.values() ?? [])].filter(
+      ({ own, stage }) => own && (stage === "received" || stage === "released") && !sessionEnds,
+    );
     this.#open = undefined;
     this.#waiting = undefined;
     this.#waitingBytes = 0;
     this.#inFlight = 0;
+    this.#suspects = 0;
     this.#ids.clear();
+    for (const exchange of unreleased) {
+      this.#ids.claim(exchange.packetId);
+      this.#open ??= new Map();
+      this.#open.set(exchange.packetId, exchange);
+      this.#inFlight++;
+    }
     return tell;
   }
 

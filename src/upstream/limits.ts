@@ -14,6 +14,7 @@ export interface ServerLimits {
   readonly wildcards: boolean;
   readonly subscriptionIds: boolean;
   readonly shared: boolean;
+  readonly notInTopics: string;
   /** Subscription options of MQTT 5 (MQTT 5 §3.8.3.1). */
   readonly options: boolean;
 }
@@ -32,8 +33,16 @@ export function limitsOf(
     wildcards: properties.wildcardSubscriptionAvailable !== 0 && caps.wildcards,
     subscriptionIds: version === 5 && properties.subscriptionIdentifiersAvailable !== 0,
     shared: properties.sharedSubscriptionAvailable !== 0 && caps.shared,
+    notInTopics: caps.notInTopics,
     options: version === 5,
   };
+}
+
+/** It is not sent: the server would close the connection over it. */
+export function isUnfit({ notInTopics }: ServerLimits, topic: string): boolean {
+  for (let index = 0; index < notInTopics.length; index++)
+    if (topic.includes(notInTopics[index] as string)) return true;
+  return false;
 }
 
 /** Why a server would not take a subscription, so that it is not asked for it (MQTT 5 §3.2.2.3.11 to §3.2.2.3.13). */

@@ -11,7 +11,7 @@ export interface Profile {
   readonly tested: boolean;
 }
 
-const ALL: ServerCaps = { maximumQoS: 2, retain: true, shared: true, wildcards: true };
+const ALL: ServerCaps = { maximumQoS: 2, retain: true, shared: true, wildcards: true, notInTopics: "" };
 
 const profile = (tested: boolean, version: Server["version"], caps: Partial<ServerCaps> = {}): Profile => ({
   caps: { ...ALL, ...caps },
@@ -24,8 +24,11 @@ export const PROFILES = {
   mosquitto: profile(true, "auto"),
   /** QoS 2 is answered by PUBACK; $share is a topic like any other. 5.0 from 3.13 on. */
   rabbitmq: profile(false, "auto", { maximumQoS: 1, shared: false }),
-  /** A QoS 2 PUBLISH closes the connection (until 2.10), a will of QoS 2 is never sent, $share delivers nothing. */
-  nats: profile(true, "3.1.1", { maximumQoS: 1, shared: false }),
+  /**
+   * A QoS 2 PUBLISH closes the connection (until 2.10), a will of QoS 2 is never sent, $share delivers nothing, nor is a
+   * topic with a dot or a blank taken.
+   */
+  nats: profile(true, "3.1.1", { maximumQoS: 1, shared: false, notInTopics: ". " }),
   /** $share closes the connection of a 3.1.1 client; 5.0 clients are told that there is none. */
   ejabberd: profile(true, "auto", { shared: false }),
   emqx: profile(false, "auto"),

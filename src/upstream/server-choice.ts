@@ -25,6 +25,8 @@ export interface ServerCaps {
   readonly retain: boolean;
   readonly shared: boolean;
   readonly wildcards: boolean;
+  /** It closes the connection over a PUBLISH whose topic holds one of these characters. */
+  readonly notInTopics: string;
 }
 
 /** One server of a cluster. The same object for as long as its configuration is the same. */

@@ -71,6 +71,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #departing: (() => void) | undefined = undefined;
   /** Another connection has the session. */
   #superseded = false;
+  /** The device is lost, and its will is published when it does not come back in time. */
+  #willWaits = false;
   #alarm: CallbackAlarm | undefined = undefined;
   #due: (() => void) | undefined = undefined;
 
@@ -157,6 +159,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#resting = false;
     this.#sleepsUntil = undefined;
     this.#superseded = false;
+    this.#willWaits = false;
   }
 
   #outOfPatience(): void {
@@ -189,8 +192,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const { known, opening } = entering;
     // A client that is told so makes its subscriptions anew.
     if (known && !opening.cleanStart && !opening.committed) return true;
-    this.subscriptions.clear();
+    for (const filter of [...this.subscriptions.keys()]) this.subscriptions.delete(filter);
     for (const id of this.inboundIds) this.dropInbound(id);
+    this.server.exchanges.clear(true);
     return false;
   }
 
@@ -220,6 +224,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   cut(now: Instant): void {
     if (this.#departing !== undefined) {
       this.#depart();
+    } else if (this.#willWaits) {
+      // The server has found it lost by now.
+      this.#goLost(now);
     } else if (this.client === undefined) {
       // Its device is expected, and connects it again when it comes.
       this.#resting = true;
@@ -365,7 +372,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       this.leftAt = now;
       if (this.expiry > ZERO) this.expectedUntil = undefined;
       if (this.#superseded) this.#goSilently(now);
-      else if (how === "lost") this.#goLost(now);
+      else if (how === "lost") this.#lose(now);
       else this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     }
   }
@@ -394,7 +401,24 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (this.expiry === ZERO) this.#forget();
   }
 
+  /** Its will may have to wait, and is taken back if the device returns meanwhile [MQTT-3.1.3-9]. */
+  #lose(now: Instant): void {
+    const { will, expiry } = this;
+    const { link } = this.server;
+    const wait = Math.min(will?.delay ?? 0, expiry) as Duration;
+    // A server that is told of a longer delay than `linger` holds it back for as long itself.
+    if (link === undefined || wait === ZERO || wait >= this.#context.options.linger) {
+      this.#goLost(now);
+      return;
+    }
+    this.#sayNothing(this.server.asks.drop());
+    this.#sayNothing(this.server.exchanges.disown());
+    this.#willWaits = true;
+    this.#arm(after(now, wait), () => this.#goLost(this.#now));
+  }
+
   #goLost(now: Instant): void {
+    this.#willWaits = false;
     const { will } = this;
     const { link } = this.server;
     this.will = undefined;
@@ -502,6 +526,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   /** Another session takes its client id. */
   replace(): void {
     this.#depart();
+    // The session ends, and its will waits no longer [MQTT-3.1.2-8].
+    if (this.#willWaits && this.will !== undefined) this.#publishApart(this.will, this.#now);
     this.#dropAsks();
     this.#disarm();
     this.server.detach(this.#now);
@@ -517,7 +543,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   /** This process ends: what the device expects to find is at the server. */
   shutDown(): void {
-    this.server.bye(ReasonCode.success, this.#now);
+    if (this.#willWaits) this.server.abandon(this.#now);
+    else this.server.bye(ReasonCode.success, this.#now);
     this.#disarm();
   }
 

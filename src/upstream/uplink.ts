@@ -22,6 +22,7 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { DialError, Dialling, StreamConnection, StreamReceiver } from "../net/transport.ts";
 import type { Applicant } from "./connect-budget.ts";
 import type { UpstreamContext } from "./context.ts";
+import type { Exchanges } from "./exchanges.ts";
 import { type Arrived, Link, type LinkUser } from "./link.ts";
 import { blamesServer, isElsewhere } from "./reasons.ts";
 import type { Server, ServerFailure, SessionInfo } from "./server-choice.ts";
@@ -46,6 +47,8 @@ export interface UplinkUser {
   writable(now: Instant): void;
   /** An ask is on its way whose answer may be that the server closes the connection. */
   readonly subscribing: boolean;
+  /** What it publishes, which a server may refuse in the same way. */
+  readonly exchanges: Pick<Exchanges, "closed" | "underWay"> | undefined;
 
   challenged(auth: ReasonPacket, now: Instant): void;
   arrived(publish: Arrived, now: Instant): void;
@@ -453,7 +456,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     const server = this.#server as Server;
     const stable = between(this.#upAt, now) >= STABLE;
     if (stable) this.#strikes = 0;
-    if (orderly && !this.#user.subscribing) this.#strikes++;
+    if (orderly && !this.#user.subscribing) this.#strike();
     if (this.#strikes >= STRIKES_MAX) {
       this.#context.counters.takeovers.value++;
       this.#drop();
@@ -464,6 +467,14 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     if (!orderly) this.#context.choice.failed(server, { kind: "broken", detail: why });
     this.#dropped(why, now);
     this.#rest(now);
+  }
+
+  /** What was published may be why, and is found out by further closes. */
+  #strike(): void {
+    const { exchanges } = this.#user;
+    const publishing = exchanges?.underWay === true;
+    if (exchanges?.closed() === true) this.#strikes = 0;
+    else this.#strikes += publishing ? 0.5 : 1;
   }
 
   /** Was up, and is not any more. */

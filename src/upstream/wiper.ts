@@ -11,6 +11,7 @@ export type Credentials = Pick<ConnectPacket, "clientId" | "username" | "passwor
 /** Connects once as somebody who is gone, so that the server forgets the session. */
 export class Wiper implements UplinkUser {
   readonly subscribing = false;
+  readonly exchanges = undefined;
   readonly #context: UpstreamContext;
   readonly #info: SessionInfo;
   readonly #credentials: Credentials;

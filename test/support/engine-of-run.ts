@@ -1,7 +1,8 @@
 import type { Deadlines } from "#core/drive/deadlines.ts";
-import { days } from "#core/lib/time.ts";
+import { days, minutes } from "#core/lib/time.ts";
 import type { EmbeddedEngine } from "#core/session/embedded-engine.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
+import type { UpstreamEngine } from "#core/upstream/engine.ts";
 import { LateEngine } from "./late-engine.ts";
 import { mulberry32 } from "./random.ts";
 import { onlyServer, upstreamContext, upstreamEngine, VirtualBroker } from "./upstream-world.ts";
@@ -9,6 +10,20 @@ import { permissive, SESSION, type World, type WorldOptions } from "./world.ts";
 
 /** The brokers behind worlds, in the runs whose gateways have one. */
 export const brokers = new WeakMap<World, VirtualBroker>();
+
+const engines = new WeakMap<World, UpstreamEngine>();
+
+/** Ends what an engine before a broker leaves behind by design: sessions that wait for their devices, and its own connections. */
+export function endEngine(world: World): void {
+  const engine = engines.get(world);
+  if (engine === undefined) return;
+  const broker = brokers.get(world);
+  if (broker !== undefined) broker.closesOver = undefined;
+  for (const attendance of [...engine.absent()]) engine.discard(attendance);
+  world.advance(minutes(1));
+  engine.stop();
+  world.advance(minutes(1));
+}
 
 /** The engine that the tests of this run are about: the embedded one, or one that stands before it. */
 export function engineOfRun(
@@ -32,7 +47,9 @@ export function engineOfRun(
       const tick = () => world.core.tick();
       const context = upstreamContext(surroundings, onlyServer(broker.server), tick);
       const limits = { expiryMax, sessions, replayMax: 0, otherUser, failuresMax, inboundMax };
-      return upstreamEngine(context, limits);
+      const engine = upstreamEngine(context, limits);
+      engines.set(world, engine);
+      return engine;
     }
     default:
       return embedded;

@@ -11,7 +11,7 @@ import { StreamRuntime } from "#core/drive/stream-runtime.ts";
 import { Memory } from "#core/lib/memory.ts";
 import { type Duration, type Instant, minutes, seconds } from "#core/lib/time.ts";
 import { FlushSchedule } from "#core/net/merged-output.ts";
-import { DialError } from "#core/net/transport.ts";
+import { DialError, type StreamReceiver } from "#core/net/transport.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionsOptions } from "#core/session/sessions.ts";
@@ -68,6 +68,8 @@ export class VirtualBroker {
   readonly core: Core;
   /** Nobody is there: connections are refused. */
   down = false;
+  /** It closes the connection over what holds this text, without a word. */
+  closesOver: string | undefined = undefined;
   readonly #surroundings: Surroundings;
   readonly #open = new Set<PipeEnd>();
   #ports = 1;
@@ -123,7 +125,7 @@ export class VirtualBroker {
   readonly server: Server = {
     name: "tcp://broker:1883",
     version: "auto",
-    caps: { maximumQoS: 2, retain: true, shared: true, wildcards: true },
+    caps: { maximumQoS: 2, retain: true, shared: true, wildcards: true, notInTopics: "" },
     dial: (connected, failed) => {
       let cancelled = false;
       this.#surroundings.defer(() => {
@@ -144,10 +146,22 @@ export class VirtualBroker {
     const there: Peer = { transport: "tcp", address: "10.8.8.8", port: 1883 };
     const [ours, theirs] = virtualPipe(there, here, (run) => this.#surroundings.defer(run));
     const receiver = this.runtime.accept(theirs);
-    theirs.receiver = receiver;
+    theirs.receiver = receiver === undefined ? undefined : this.#closing(theirs, receiver);
     ours.receiver = connected(ours);
     this.#open.add(ours);
     if (receiver === undefined || ours.receiver === undefined) ours.end();
+  }
+
+  #closing(end: PipeEnd, receiver: StreamReceiver): StreamReceiver {
+    return {
+      received: (bytes) => {
+        if (this.closesOver !== undefined && Buffer.from(bytes).includes(this.closesOver)) end.end();
+        else receiver.received(bytes);
+      },
+      drained: () => receiver.drained(),
+      ended: () => receiver.ended(),
+      closed: (error) => receiver.closed(error),
+    };
   }
 
   /** Breaks all connections. */

@@ -5,7 +5,7 @@ import type { ListenerPolicy } from "#core/policy/policy.ts";
 import type { StreamListener } from "#core/testing/streams.ts";
 import { type WorldOptions as VirtualOptions, World as VirtualWorld } from "#core/testing/world.ts";
 import { endsWithTest } from "./endings.ts";
-import { engineOfRun } from "./engine-of-run.ts";
+import { endEngine, engineOfRun } from "./engine-of-run.ts";
 import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
 
@@ -23,6 +23,7 @@ export class World extends VirtualWorld {
     super({
       ...options,
       engine: (embedded, deadlines, world) => engineOfRun(embedded, deadlines, world as World, options),
+      endEngine: (world) => endEngine(world as World),
     });
     if (options.hooks !== undefined) this.core.hooks = plugIn(options.hooks, this);
     endsWithTest(this);

@@ -178,6 +178,7 @@ function openSession(channel: MqttSnChannel, { packet, clientId, will }: Handsha
   channel.connection?.client.end("closed");
   const request: ConnectRequest = {
     kind: "session",
+    releases: true,
     clientId,
     username: login.username,
     password: login.password,

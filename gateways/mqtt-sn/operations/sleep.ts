@@ -59,6 +59,7 @@ export function resumeSleeper(channel: MqttSnChannel, packet: p.PingReq, now: In
   }
   const request = {
     kind: "resume",
+    releases: true,
     clientId,
     username: login.username,
     password: login.password,

@@ -73,6 +73,7 @@ export function connectRequest(
   const kept = version === 5 ? expiryDuration(properties.sessionExpiryInterval ?? 0) : FOREVER;
   return {
     kind: "session",
+    releases: true,
     clientId,
     username,
     password,
