@@ -18,7 +18,7 @@ export interface MqttConnectionParts {
   ended(): void;
 }
 
-const CAPS = { maximumQoS: 2, retain: true, shared: true, wildcards: true } as const;
+const CAPS = { maximumQoS: 2, retain: true, shared: true, wildcards: true, notInTopics: "" } as const;
 const BEAT_MS = 1_000;
 const PACKET_IDS = 65_535;
 

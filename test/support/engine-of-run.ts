@@ -1,5 +1,6 @@
 import type { Deadlines } from "#core/drive/deadlines.ts";
 import { days, minutes } from "#core/lib/time.ts";
+import type { Attendance } from "#core/session/attendance.ts";
 import type { EmbeddedEngine } from "#core/session/embedded-engine.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
 import type { UpstreamEngine } from "#core/upstream/engine.ts";
@@ -23,6 +24,15 @@ export function endEngine(world: World): void {
   world.advance(minutes(1));
   engine.stop();
   world.advance(minutes(1));
+}
+
+/** What is here of a client's session, whoever has its queue. */
+export function sessionOf(world: World, gateway: string, clientId: string): Attendance | undefined {
+  const engine = engines.get(world);
+  if (engine === undefined) return world.sessions.get(gateway, clientId);
+  for (const session of engine.sessions())
+    if (session.gateway === gateway && session.clientId === clientId) return session;
+  return undefined;
 }
 
 /** The engine that the tests of this run are about: the embedded one, or one that stands before it. */

@@ -1,6 +1,7 @@
 /** Commands over MQTT and what becomes of them, in the JSON that applications already speak. */
 import { describe, expect, it } from "vitest";
 import { MESSAGE_TYPES } from "#gateways/lwm2m/commands/command.ts";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { read, registered, values } from "../../support/lwm2m-asking.ts";
 import { hex, type Reaction } from "../../support/lwm2m-device.ts";
 
@@ -386,9 +387,9 @@ describe("settling", () => {
     const { world, device } = registered();
     device.on("GET /3/0/0", "acknowledge");
     world.command("meter", read("/3/0/0"), 1);
-    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(1);
+    expect(sessionOf(world, "lwm2m", "meter")?.unsettled).toBe(1);
     device.respond(device.lastAsked(), { code: "2.05", payload: "x" });
-    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(0);
+    expect(sessionOf(world, "lwm2m", "meter")?.unsettled).toBe(0);
   });
 
   it("correlation data of an MQTT 5 request comes back with the answer", () => {
@@ -418,7 +419,7 @@ describe("a command that nests without end", () => {
     world.watch("neighbour");
     world.command("meter", `{"msgType":"read","data":{"path":"/3/0/0"},"x":${brackets}}`);
     expect(world.reports("meter").map(({ data }) => data["code"])).toEqual(["4.00"]);
-    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(0);
+    expect(sessionOf(world, "lwm2m", "meter")?.unsettled).toBe(0);
     neighbour.on("GET /3/0/0", { code: "2.05", payload: "npm" });
     world.reports("neighbour");
     for (const ep of ["meter", "neighbour"]) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { minutes, seconds } from "#core/lib/time.ts";
 import type { Lwm2m } from "#gateways/lwm2m/index.ts";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 
 function sleeper(settings: object = {}, query: Record<string, string> = { b: "UQ" }) {
@@ -164,7 +165,7 @@ describe("queue mode", () => {
     const send = (reqID: number, qos: 0 | 1) =>
       world.command("meter", { reqID, msgType: "read", data: { path: `/3/0/${reqID}` } }, qos);
     for (let id = 1; id <= 6; id++) send(id, 1);
-    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(3);
+    expect(sessionOf(world, "lwm2m", "meter")?.unsettled).toBe(3);
     send(7, 0);
     expect(world.reports("meter")).toEqual([]);
     device.update();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { days, seconds } from "#core/lib/time.ts";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { hex, type Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 import type { WorldOptions } from "../../support/world.ts";
@@ -147,7 +148,7 @@ describe("Register", () => {
     world.command("meter", { reqID: 1, msgType: "read", data: { path: "/3/0/0" } }, 1);
     expect(device.lines()).toEqual(["GET /3/0/0"]);
     expect(world.reports("meter")).toEqual([]);
-    expect(world.sessions.get("lwm2m", "meter")?.unsettled).toBe(0);
+    expect(sessionOf(world, "lwm2m", "meter")?.unsettled).toBe(0);
     const refused = world.notes.filter(({ note }) => note.event === "report-refused");
     expect(refused).toMatchObject([
       { note: { detail: { topic: "lwm2m/meter/up/resp", refusal: "forbidden" } } },
@@ -386,6 +387,7 @@ describe("an operator", () => {
     world.reports("meter");
     for (const loop of [...world.network.runtime.door.loops])
       for (const client of loop.clients()) loop.stopClient(client, "kicked");
+    world.settle();
     expect(world.reports("meter")).toMatchObject([
       { msgType: "deregister", data: { ep: "meter", reason: "kicked" } },
       { reqID: 1, msgType: "cancelled" },

@@ -3,6 +3,7 @@ import { loadText } from "#core/config/load.ts";
 import type { CoapConfig } from "#gateways/coap/config.ts";
 import { coap } from "#gateways/coap/index.ts";
 import { lwm2m } from "#gateways/lwm2m/index.ts";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { definitionFiles, lwm2mConfig } from "../../support/lwm2m-config.ts";
 import { Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
@@ -32,8 +33,8 @@ describe("one socket for CoAP and LwM2M", () => {
   it("the device is a client of the LwM2M gateway, whatever listener it came through", () => {
     const { world, device } = shared();
     device.register();
-    expect(world.sessions.get("lwm2m", "meter")).toBeDefined();
-    expect(world.sessions.get("coap", "meter")).toBeUndefined();
+    expect(sessionOf(world, "lwm2m", "meter")).toBeDefined();
+    expect(sessionOf(world, "coap", "meter")).toBeUndefined();
   });
 
   it("by setting the CoAP listeners know nothing of LwM2M", () => {

@@ -3,6 +3,7 @@
  * sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { TRUSTED } from "../../support/mqtt-sn-device.ts";
 import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
@@ -87,7 +88,7 @@ describe("mqtt-sn-tools", () => {
     expect(heard).not.toContain("02 18");
     expect(world.sessionCounters.dead.value).toBe(1);
     expect(client.say("07 0D 00 01 00 02 00")).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "sub")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "sub")?.unsettled).toBe(0);
   });
 });
 
@@ -135,7 +136,7 @@ describe("Paho MQTTSNPacket and its samples", () => {
   it("a client that sends its whole buffer: what is behind the length is no part of the message (§5.2.1)", () => {
     const { client, world, heard } = meet();
     expect(client.say("09 04 00 01 00 00 'pad' A5 A5 A5")).toEqual(hex("03 05 00"));
-    expect(world.sessions.get("mqtt-sn", "pad")).toBeDefined();
+    expect(sessionOf(world, "mqtt-sn", "pad")).toBeDefined();
     expect(client.say("0B 0A 00 00 00 01 'topic' 00 00 00")).toEqual(hex("07 0B 00 01 00 01 00"));
     expect(client.say("08 0C 20 00 01 00 02 'x' 00 7F")).toEqual(hex("07 0D 00 01 00 02 00"));
     expect(last(heard)).toBe("topic x");
@@ -192,7 +193,7 @@ describe("Paho LMqttsnClient, the gateway's own test client", () => {
     for (const payload of ["1", "2"]) world.publish("n/1", payload, { qos: 1 });
     expect(client.hear()).toEqual(hex("09 0A 00 01 00 01 'n/1'"));
     expect(client.say("07 0B 00 01 00 01 02")).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "GwTest")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "GwTest")?.unsettled).toBe(0);
   });
 
   it("wakes up with a PINGREQ that names nobody, from the port it fell asleep at", () => {
@@ -231,7 +232,7 @@ describe("Paho's Python client and its descendants", () => {
     world.publish("k ", "1", { qos: 1 });
     expect(client.hear()).toEqual(hex("08 0C 22 'k ' 00 01 '1'"));
     expect(client.say("07 0D 00 00 00 01 00")).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "linh")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "linh")?.unsettled).toBe(0);
   });
 
   it("never answers REGISTER: it stays connected, and gets the message under that id", () => {

@@ -3,6 +3,7 @@
  * their sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { TRUSTED } from "../../support/mqtt-sn-device.ts";
 import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
@@ -116,7 +117,7 @@ describe("RIOT asymcute", () => {
         expect(client.say("02 16")).toContain(hex("02 17")[0]);
       }
     }
-    expect(world.sessions.get("mqtt-sn", "async")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "async")?.unsettled).toBe(0);
     expect(world.sessionCounters.dead.value).toBe(8);
     expect(world.sessions.connected).toBe(1);
     client.hear();
@@ -294,7 +295,7 @@ describe("Arduino (Donovan) and what became of it", () => {
   it("S3ler: a NUL ends each name, numbers come with the low octet first, a registered id is called short", () => {
     const { client, heard, world } = meet();
     expect(client.say("0C 04 04 01 3C 00 'S3ler' 00")).toEqual(hex("03 05 00"));
-    expect(world.sessions.get("mqtt-sn", "S3ler")).toBeDefined();
+    expect(sessionOf(world, "mqtt-sn", "S3ler")).toBeDefined();
     expect(client.say("0C 0A 00 00 01 00 'topic' 00")).toEqual(hex("07 0B 00 01 01 00 00"));
     expect(client.say("09 0C 22 00 01 02 00 'hi'")).toEqual(hex("07 0D 00 01 02 00 00"));
     expect(last(heard)).toBe("topic hi");

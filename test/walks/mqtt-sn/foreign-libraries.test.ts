@@ -3,6 +3,7 @@
  * their sources; the table in the gateway's README says where each of them leaves the specification.
  */
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { hex, last, meet } from "../../support/mqtt-sn-octets.ts";
 
 describe("cc.mqttsn client library", () => {
@@ -66,7 +67,7 @@ describe("wolfMQTT", () => {
     world.publish("topic", "x", { qos: 1 });
     expect(client.hear()).toEqual(hex("08 0C 20 00 01 00 01 'x'"));
     expect(client.say("07 0D 00 00 00 01 00")).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "WolfMQTTClient")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "WolfMQTTClient")?.unsettled).toBe(0);
     expect(client.say("0A 14 20 00 03 'topic'")).toEqual(hex("04 15 00 03"));
     expect(client.say("02 16")).toEqual(hex("02 17"));
     expect(client.say("04 18 00 3C")).toEqual(hex("02 18"));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
 
 describe("MQTT-SN 1.2 §5.5, devices behind a forwarder", () => {
@@ -32,8 +33,8 @@ describe("MQTT-SN 1.2 §5.5, devices behind a forwarder", () => {
       '[02] PUBLISH 1 #1 qos1 "for 1"',
     ]);
     expect(devices[1]?.puback(1, 1)).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
-    expect(world.sessions.get("mqtt-sn", "d0")?.unsettled).toBe(1);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "d0")?.unsettled).toBe(1);
   });
 
   it("E1 lets devices behind a forwarder sleep and wake", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { snWorld, TRUSTED } from "../../support/mqtt-sn-device.ts";
 
 function subscribed(config = {}, qos: 0 | 1 | 2 = 2) {
@@ -82,7 +83,7 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
     wait(10_000);
     expect(d1.hear()).toEqual(['PUBLISH 1 #1 qos1 dup "x"']);
     expect(d1.puback(1, 1)).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
   it("O4 repeats PUBREL without asking for the message again, also after a reconnect", () => {
@@ -96,7 +97,7 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
     d1.disconnect();
     expect(d1.connect("d1", { clean: false })).toEqual(["CONNACK code 0", "PUBREL #1"]);
     expect(d1.pubcomp(1)).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
   it("O4 says DUP only when it repeats", () => {
@@ -118,7 +119,7 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
     expect(d1.puback(1, 2)).toEqual(['PUBLISH 1 #3 qos1 "fits"']);
     expect(world.counter("too_long").value).toBe(1);
     expect(world.notes.map(({ note }) => note.event)).toContain("too-long");
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(1);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(1);
   });
 
   it("O5 drops a message whose topic does not fit into REGISTER", () => {
@@ -189,6 +190,6 @@ describe("MQTT-SN 1.2 §6.10, PUBLISH to a client", () => {
     d1.hear();
     expect(d1.puback(1, 1)).toEqual([]);
     expect(d1.pubcomp(1)).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(1);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(1);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { snWorld, TRUSTED } from "../../support/mqtt-sn-device.ts";
 
 describe("MQTT-SN 1.2 §6.5, topic registration", () => {
@@ -111,7 +112,7 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     world.publish("a/b", "4", { qos: 1 });
     expect(d1.hear()).toEqual([]);
     expect(world.sessionCounters.dead.value).toBe(3);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
   it("R6 offers a rejected name again in the next connection, or when the client subscribes it by name", () => {
@@ -171,7 +172,7 @@ describe("MQTT-SN 1.2 §6.10, REGISTER by the gateway", () => {
     expect(d1.puback(1, 1, 2)).toEqual(['REGISTER 1 #1 "a/b"']);
     expect(d1.regack(1, 1)).toEqual(['PUBLISH 1 #1 qos1 "1"']);
     expect(d1.puback(1, 1)).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.unsettled).toBe(0);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.unsettled).toBe(0);
   });
 
   it("R8 gives a message up that a client goes on rejecting", () => {

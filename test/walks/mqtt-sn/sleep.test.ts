@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sessionOf } from "../../support/engine-of-run.ts";
 import { type SnDevice, snWorld } from "../../support/mqtt-sn-device.ts";
 
 const T_RETRY = 10_000;
@@ -7,7 +8,7 @@ function sleeper(config = {}, options: { clean?: boolean; sleep?: number; filter
   const made = snWorld(config);
   const { filter = "a/b", ...rest } = options;
   const d1 = made.device().asleep("d1", filter, rest);
-  return { ...made, d1, session: () => made.world.sessions.get("mqtt-sn", "d1") };
+  return { ...made, d1, session: () => sessionOf(made.world, "mqtt-sn", "d1") };
 }
 
 /** Acknowledges everything; answers what was published, and says where PINGRESP came. */
@@ -36,7 +37,7 @@ describe("MQTT-SN 1.2 §6.14, falling asleep", () => {
     world.publish("a/b", "x", { qos: 1 });
     world.publish("a/b", "y");
     expect(d1.hear()).toEqual([]);
-    expect(world.sessions.get("mqtt-sn", "d1")?.queued).toBe(2);
+    expect(sessionOf(world, "mqtt-sn", "d1")?.queued).toBe(2);
   });
 
   it("Z1 supervises a sleeper by its sleep duration and not by its keep-alive", () => {
@@ -410,7 +411,7 @@ describe("MQTT-SN 1.2 §6.14, waking up elsewhere", () => {
     wait(120_000);
     d1.move(30_000);
     expect(d1.ping("d1")).toEqual(["DISCONNECT"]);
-    expect(world.sessions.get("mqtt-sn", "d1")).toBeUndefined();
+    expect(sessionOf(world, "mqtt-sn", "d1")).toBeUndefined();
   });
 
   it("publishes the will of such a sleeper when its time is over, and not before", () => {
