@@ -14,7 +14,7 @@ process.exitCode = await runCli(
   {
     version,
     start: async (request) => (await gateway()).start(request),
-    checkConfig: async (request) => (await gateway()).load(request),
+    checkConfig: async (request) => (await gateway()).check(request),
     hashPassword: async (password, kind) =>
       (await import("./authenticate/password-hash.ts")).hashPassword(password, kind),
     store: {

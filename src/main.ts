@@ -50,6 +50,14 @@ export async function load(request: ConfigRequest): Promise<Loaded> {
   return { ...loadConfig({ ...sources, modules }), modules };
 }
 
+/** As `load`, and every file that the configuration names is opened too. */
+export async function check(request: ConfigRequest): Promise<Loaded> {
+  const loaded = await load(request);
+  const { checkFiles } = await import("./check-files.ts");
+  await checkFiles(loaded.config, loaded.modules, loaded.locate);
+  return loaded;
+}
+
 /** Opens the store, if the configuration wants one. What was acknowledged before is in it. */
 async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> {
   const { engine, ...options } = config.store;

@@ -116,12 +116,12 @@ function readProfiles(host: GatewayHost, file: string, definitions: Definitions)
   if (file === "") return NO_PROFILES;
   const profiles = parseProfiles(host.readFile(file), definitions.typesFor(new Map()));
   if (profiles.ok) return profiles.value;
-  host.note({
-    level: "warn",
-    event: "bootstrap-profiles-refused",
-    detail: { file, problem: profiles.error },
-  });
-  return NO_PROFILES;
+  throw new FileError(`${file}: ${profiles.error}`);
+}
+
+/** What an operator reads; its code is that of the error table. */
+class FileError extends Error {
+  readonly code = "bad-configuration";
 }
 
 export const lwm2m: GatewayModule<Lwm2mConfig> = {

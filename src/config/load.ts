@@ -1,5 +1,5 @@
 import type { Path } from "../settings/path.ts";
-import { ConfigError, type ConfigProblem } from "../settings/problem.ts";
+import { ConfigError, type ConfigProblem, type Locate } from "../settings/problem.ts";
 import { readYaml, type YamlSource } from "../settings/source.ts";
 import { checkMeaning } from "./check.ts";
 import { type ConfigSources, fileName, readFile } from "./file.ts";
@@ -11,6 +11,8 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The file that was read, if any. */
   readonly file: string | undefined;
+  /** Where a value comes from. */
+  readonly locate: Locate;
   /** What an operator should know: open doors, rules without effect. */
   readonly warnings: readonly string[];
 }
@@ -45,7 +47,12 @@ function assemble(sources: ConfigSources, yaml: YamlSource, file: string | undef
     sound.config === undefined ? undefined : checkMeaning(sound.config, sources.modules, sound.locate);
   failOn([...values.problems, ...sound.problems, ...(checked?.problems ?? [])]);
   if (sound.config === undefined) throw new TypeError("a configuration without problems has values");
-  return { config: sound.config, file, warnings: [...values.warnings, ...(checked?.warnings ?? [])] };
+  return {
+    config: sound.config,
+    file,
+    locate: sound.locate,
+    warnings: [...values.warnings, ...(checked?.warnings ?? [])],
+  };
 }
 
 function failOn(problems: readonly ConfigProblem[]): void {

@@ -9,6 +9,7 @@ import { NEVER } from "../lib/time.ts";
 import type { AuthorizationSource } from "../policy/authorization.ts";
 import type { AuthenticationSettings, Ban, GatewaySettings, PolicySettings } from "../policy/settings.ts";
 import { UNLIMITED } from "../policy/unlimited.ts";
+import type { Path } from "../settings/path.ts";
 import type { Config, GatewayConfig } from "./schema.ts";
 
 interface AuthenticationConfig {
@@ -128,3 +129,35 @@ export function policySettings(
   };
   return { settings, usersFiles: preparation.usersFiles, close: preparation.close };
 }
+
+/** Opens each authenticator and source of rules by itself, and closes it again; `failed` hears of what cannot be used. */
+export function tryPolicy(config: Config, failed: (path: Path, error: unknown) => void): void {
+  const preparation = new Preparation(config, UNOBSERVED);
+  const attempt = (path: Path, open: () => void): void => {
+    try {
+      open();
+    } catch (error) {
+      failed(path, error);
+    }
+  };
+  const { anonymous } = config.authentication;
+  for (const [path, { chain }] of chainsOf(config)) {
+    chain.forEach((member, index) => {
+      attempt([...path, "chain", index], () => preparation.authentication({ anonymous, chain: [member] }));
+    });
+  }
+  config.authorization.sources.forEach((source, index) => {
+    attempt(["authorization", "sources", index], () => preparation.source(source));
+  });
+  preparation.close();
+}
+
+const chainsOf = (config: Config): (readonly [Path, Pick<AuthenticationConfig, "chain">])[] => [
+  [["authentication"], config.authentication],
+  ...Object.entries(config.authentication.chains).map(
+    ([name, own]) => [["authentication", "chains", name], own] as const,
+  ),
+  ...Object.entries(config.gateways).flatMap(([name, { authentication }]) =>
+    authentication === undefined ? [] : [[["gateways", name, "authentication"], authentication] as const],
+  ),
+];

@@ -215,7 +215,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|open-plug-ins|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

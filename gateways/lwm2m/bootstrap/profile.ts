@@ -55,6 +55,8 @@ export function parseProfiles(bytes: Uint8Array, types: Types): Result<Bootstrap
   const json = source === undefined ? undefined : parseExactJson(source);
   if (json === undefined || !json.ok || !isJsonObject(json.value))
     return err("the file is not a JSON object");
+  const strange = strangerIn(json.value, ["default", "endpoints"]);
+  if (strange !== undefined) return err(strange);
   const { default: byDefault, endpoints = {} } = json.value as { [name: string]: Json };
   if (!isJsonObject(endpoints)) return err("endpoints must be an object");
   const byEndpoint = new Map<string, BootstrapProfile>();
@@ -68,8 +70,16 @@ export function parseProfiles(bytes: Uint8Array, types: Types): Result<Bootstrap
   return profile.ok ? ok({ byEndpoint, byDefault: profile.value }) : err(`profile default: ${profile.error}`);
 }
 
+/** A key that means nothing here: probably a misspelt one. */
+function strangerIn(object: JsonObject, known: readonly string[]): string | undefined {
+  const strange = Object.keys(object).find((key) => !known.includes(key));
+  return strange === undefined ? undefined : `${strange} is not a known key; allowed: ${known.join(", ")}`;
+}
+
 function parseProfile(item: Json, types: Types): Result<BootstrapProfile, string> {
   if (!isJsonObject(item)) return err("not an object");
+  const strange = strangerIn(item, ["format", "steps", "discover", "delete", "read", "write"]);
+  if (strange !== undefined) return err(strange);
   const { format } = item;
   if (format !== undefined && !(typeof format === "number" && PROFILE_FORMATS.includes(format)))
     return err(`format must be one of ${PROFILE_FORMATS.join(", ")}`);
@@ -115,7 +125,9 @@ function listedSteps(item: JsonObject, types: Types): Result<BootstrapStep[], st
 function parseSteps(list: readonly Json[], types: Types): Result<BootstrapStep[], string> {
   const steps: BootstrapStep[] = [];
   for (const item of list) {
-    const [[kind, argument] = []] = isJsonObject(item) ? Object.entries(item) : [];
+    const [[kind, argument] = [], ...more] = isJsonObject(item) ? Object.entries(item) : [];
+    if (more.length > 0)
+      return err(`a step is one operation, and this one has ${more[0]![0]} beside ${kind}`);
     if (kind === "write") {
       const write = parseWrite(argument as Json, types);
       if (!write.ok) return write;
@@ -142,6 +154,8 @@ function standing(steps: readonly BootstrapStep[]): BootstrapWrite[] {
 /** `{"path": "/0/1", "content": [{"path": "0", "value": "coap://..."}]}`, as a write command. */
 function parseWrite(item: Json, types: Types): Result<BootstrapWrite, string> {
   if (!isJsonObject(item) || !Array.isArray(item["content"])) return err("a write needs path and content");
+  const strange = strangerIn(item, ["path", "content", "encoding"]);
+  if (strange !== undefined) return err(strange);
   const path = typeof item["path"] === "string" ? parsePath(item["path"]) : undefined;
   if (path?.ok !== true || path.value.kind !== "instance")
     return err("a write needs the path of an instance");

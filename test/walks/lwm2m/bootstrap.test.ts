@@ -235,10 +235,20 @@ describe("profiles are checked before anything is sent (LwM2M 1.1 §6.1.6)", () 
     ["a value of the wrong type", [changed(ACCOUNT, "2", "NoSec"), SERVER], "not a valid integer"],
     ["a path that is no instance", [{ ...ACCOUNT, path: "/0" }], "path of an instance"],
   ])("%s", (_what, write, problem) => {
-    const { world, device } = factory({ default: { write } });
-    const note = world.notes.find((each) => each.note.event === "bootstrap-profiles-refused")?.note;
-    expect(String(note?.detail?.["problem"])).toContain(problem);
-    expect(device.request("0.02", "bs", ["ep=meter"]).code).toBe("4.00");
+    expect(() => factory({ default: { write } })).toThrow(problem);
+  });
+
+  it.each([
+    ["of the file", { defaults: {} }, "defaults is not a known key; allowed: default, endpoints"],
+    ["of a profile", { default: { writes: [] } }, "profile default: writes is not a known key"],
+    [
+      "of a write",
+      { default: { write: [{ ...ACCOUNT, encodings: "hex" }, SERVER] } },
+      "profile default: encodings is not a known key",
+    ],
+    ["of a step", { default: { steps: [{ delete: "/", read: "/1" }] } }, "has read beside delete"],
+  ])("a misspelt key %s is named", (_what, profiles, problem) => {
+    expect(() => factory(profiles as never)).toThrow(problem);
   });
 
   it("a correct one with OSCORE and a bootstrap account of its own is taken", () => {

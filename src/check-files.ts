@@ -1,0 +1,105 @@
+/** Opens what a configuration names as a start would, and no socket: all that is wrong with its files, at once. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { compose } from "./compose.ts";
+import { isDatagram, openListeners } from "./config/listeners.ts";
+import { tryPolicy } from "./config/policy-settings.ts";
+import type { Config } from "./config/schema.ts";
+import { ZERO } from "./lib/time.ts";
+import { FileCredentials, type KeyAuthority } from "./net/dtls-credentials.ts";
+import { readTlsFiles } from "./net/tls-files.ts";
+import type { Log } from "./observe/log.ts";
+import type { AnyGatewayModule } from "./plans.ts";
+import { moduleAddress } from "./settings/installation.ts";
+import type { Path } from "./settings/path.ts";
+import { ConfigError, type ConfigProblem, type Locate, problem } from "./settings/problem.ts";
+
+/** What gateways have to say while they are opened on trial concerns nobody. */
+const DEAF: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };
+
+type Report = (path: Path, error: unknown) => void;
+
+/** Throws `ConfigError`. Nothing is connected to and nothing is kept. */
+export async function checkFiles(
+  config: Config,
+  modules: readonly AnyGatewayModule[],
+  locate: Locate,
+): Promise<void> {
+  const problems: ConfigProblem[] = [];
+  const report: Report = (path, error) => {
+    if (error instanceof ConfigError) problems.push(...error.problems);
+    else
+      problems.push(
+        problem(locate, { path, says: `cannot be used: ${String((error as Error).message ?? error)}` }),
+      );
+  };
+  tryPolicy(config, report);
+  checkCertificates(config, report);
+  checkHooks(config, report);
+  for (const { name } of modules) {
+    if (config.gateways[name]?.enable === true) await checkGateway(config, name, modules, report);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/** The files of each listener that opens. */
+function checkCertificates(config: Config, report: Report): void {
+  for (const { gateway, name, config: listener, tls } of openListeners(config)) {
+    if (tls === undefined) continue;
+    const secure = { name: `${gateway}:${name}`, tls, dtls: config.dtls, protocols: [] };
+    tried(["gateways", gateway, "listeners", name], report, () => {
+      if (isDatagram(listener.transport)) new FileCredentials(secure, KEYS_ELSEWHERE);
+      else readTlsFiles(tls);
+    });
+  }
+}
+
+/** The chain's keys may be all that a DTLS listener has. */
+const KEYS_ELSEWHERE: KeyAuthority = {
+  presharedKey: async () => undefined,
+  rawKeyHolder: async () => undefined,
+};
+
+function checkHooks({ hooks }: Config, report: Report): void {
+  for (const [index, { module }] of hooks.modules.entries()) {
+    tried(["hooks", "modules", index, "module"], report, () => {
+      const path = fileURLToPath(moduleAddress(module));
+      if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+    });
+  }
+}
+
+/** A gateway reads its own files when it is opened; on trial it is alone, in memory, and nobody can reach it. */
+async function checkGateway(
+  config: Config,
+  name: string,
+  modules: readonly AnyGatewayModule[],
+  report: Report,
+): Promise<void> {
+  const alone: Config = {
+    ...config,
+    bus: { ...config.bus, engine: "embedded" },
+    store: { ...config.store, engine: "memory" },
+    authentication: { ...config.authentication, chain: [], chains: {} },
+    authorization: { ...config.authorization, sources: [] },
+    gateways: Object.fromEntries(
+      Object.entries(config.gateways).map(([key, { authentication: _, ...gateway }]) => [
+        key,
+        { ...gateway, enable: key === name, listeners: {} },
+      ]),
+    ),
+  };
+  try {
+    await compose(alone, modules, DEAF).stop(ZERO);
+  } catch (error) {
+    report(["gateways", name], error);
+  }
+}
+
+function tried(path: Path, report: Report, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    report(path, error);
+  }
+}
