@@ -9,13 +9,15 @@ import { AccountsFile } from "./api/access/accounts.ts";
 import { AuditLog } from "./api/access/audit-log.ts";
 import { Credentials, readKeysFile } from "./api/access/credentials.ts";
 import { SignIns } from "./api/access/sign-ins.ts";
-import type { ApiPorts, BanTarget, HealthPort, ReadyCheck } from "./api/ports.ts";
+import type { ApiPorts, BanTarget, HealthPort, ReadyCheck, ReloadOutcome } from "./api/ports.ts";
 import type { Api, ApiOptions } from "./api/server.ts";
 import { ApiCertificate } from "./api-certificate.ts";
 import { Message } from "./bus/message.ts";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
-import type { Config } from "./config/schema.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import { buildSchema, type Config } from "./config/schema.ts";
+import { shownConfig } from "./config/shown-config.ts";
 import { accountsPath, apiFolder, localKeyPath } from "./data-files.ts";
 import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
@@ -26,6 +28,8 @@ import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
 import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
+import type { AnyGatewayModule } from "./plans.ts";
+import { startPlotted } from "./plotted.ts";
 import { rulesPort } from "./rules-port.ts";
 import { locate } from "./settings/installation.ts";
 import { Simulator } from "./simulator.ts";
@@ -49,12 +53,30 @@ export interface Administration {
   stop(): void;
 }
 
+/** The configuration that was read last, with the gateways that there are; and reading it again. */
+export interface ConfigSource {
+  loaded: LoadedConfig & { readonly modules: readonly AnyGatewayModule[] };
+  reload(): Promise<ReloadOutcome>;
+}
+
+function configOf(source: ConfigSource): ApiPorts["config"] {
+  return {
+    settings() {
+      const { config, modules, originOf } = source.loaded;
+      const restartOf = (gateway: string) => modules.find((module) => module.name === gateway)?.restart;
+      return [...shownConfig(buildSchema(modules), config, { originOf, restartOf })];
+    },
+    reload: () => source.reload(),
+  };
+}
+
 /** Throws `ListenError` and `AccountsError` for files that cannot be used. */
 export function administer(
   running: Composition,
   log: Log,
   version: string,
   isOpen: () => boolean,
+  source: ConfigSource,
 ): Administration {
   const { config } = running;
   const startedAt = systemClock.now();
@@ -76,6 +98,7 @@ export function administer(
   delay.enable();
   const certificate = new ApiCertificate(config.api.tls, log);
   const tls = certificate.pair;
+  const plotted = startPlotted(running);
   const path = localKeyPath(config);
   const simulator = new Simulator(running);
   const administration: Administration = {
@@ -100,10 +123,12 @@ export function administer(
         running.upstream === undefined
           ? undefined
           : new KeptRoutes(running.upstream.servers, running.kept?.store),
-      topics: { walk: (topic) => running.bus.subscribed(topic) },
+      topics: { walk: (topic) => running.bus.subscribed(topic), directory: plotted.topics },
       operator: running.operator,
       sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
       rules: rulesPort(running.rules, () => systemClock.now()),
+      config: configOf(source),
+      series: plotted.series,
       traces: running.tracing.recordings,
       refusals: running.refusals,
       alarms: running.alarms,
@@ -117,6 +142,7 @@ export function administer(
     },
     follow: (api) => certificate.follow(api),
     stop: () => {
+      plotted.stop();
       delay.disable();
       simulator.end();
       certificate.stop();

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
+import type { ReloadOutcome } from "./api/ports.ts";
 import { openListeners } from "./config/listeners.ts";
 import { type AuthenticationObserver, policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
@@ -71,7 +72,7 @@ export interface Composition extends CoreParts {
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
-  reload(load: () => Config): void;
+  reload(load: () => Config): ReloadOutcome;
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
   stop(within?: Duration): Promise<void>;

@@ -13,6 +13,7 @@ import { Directory } from "./door/directory.ts";
 import { Doors } from "./door/doors.ts";
 import { Judgement } from "./door/judgement.ts";
 import { MemoryWatch } from "./door/memory-watch.ts";
+import { Traffic } from "./door/traffic.ts";
 import { Deadlines } from "./drive/deadlines.ts";
 import { type GatewaySurroundings, Gateways } from "./drive/gateways.ts";
 import { Memory, type MemoryLimits } from "./lib/memory.ts";
@@ -146,6 +147,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     directory: new Directory(engine),
     alarms: deadlines,
     counters,
+    traffic: new Traffic(),
     random: surroundings.random,
     note(...note) {
       surroundings.note(this.now, ...note);

@@ -1,10 +1,11 @@
 /** The composition root: configuration, gateways, and what makes a process of them. Commands load it when they need it. */
-import { administer } from "./administration.ts";
+import { administer, type ConfigSource } from "./administration.ts";
 import { startAlarms } from "./alarms.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { AccountsFile } from "./api/access/accounts.ts";
 import { Credentials } from "./api/access/credentials.ts";
 import type { Role } from "./api/access/principal.ts";
+import type { ReloadOutcome } from "./api/ports.ts";
 import { Refused } from "./api/problem.ts";
 import { openApi } from "./api/server.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
@@ -143,19 +144,38 @@ async function watchPlugIns(
 export async function start(
   request: ConfigRequest,
 ): Promise<RunningGateway & { readonly banner: BannerFacts }> {
-  const { config, file, warnings, modules } = await load(request);
+  const source: ConfigSource = { loaded: await load(request), reload: () => reload() };
+  const { config, file, warnings, modules } = source.loaded;
   const log = openLog(config.log);
   const hooks = await openHooks(config.hooks, log);
   const running = compose(config, modules, log, await keep(config, log), hooks);
   await watchPlugIns(running, modules);
   exposeGauges(running, version);
   let open = false;
-  let reloaded = Promise.resolve();
+  let reloaded: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<ReloadOutcome> => {
+    // One after the other, so that the last one wins.
+    const outcome = reloaded.then(async () => {
+      const next = await load(request).then(
+        (loaded) => () => loaded,
+        (error: unknown) => (): Loaded => {
+          throw error;
+        },
+      );
+      const found = running.reload(() => next().config);
+      if (!("problem" in found)) source.loaded = next();
+      return found;
+    });
+    reloaded = outcome;
+    return outcome;
+  };
   const abandon = async (error: unknown): Promise<never> => {
     await running.stop(ZERO);
     throw error;
   };
-  const administration = config.api.enable ? administer(running, log, version, () => open) : undefined;
+  const administration = config.api.enable
+    ? administer(running, log, version, () => open, source)
+    : undefined;
   const api =
     administration === undefined
       ? undefined
@@ -177,20 +197,7 @@ export async function start(
   const alarms = startAlarms(running, () => open);
   return {
     stopTimeout: config.node.shutdownTimeout,
-    reload() {
-      // One after the other, so that the last one wins.
-      reloaded = reloaded.then(async () => {
-        const next = await load(request).then(
-          ({ config }) =>
-            () =>
-              config,
-          (error: unknown) => () => {
-            throw error;
-          },
-        );
-        running.reload(next);
-      });
-    },
+    reload: () => void reload(),
     async stop() {
       alarms.stop();
       open = false;

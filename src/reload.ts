@@ -1,4 +1,6 @@
 /** A configuration that is read again while running: what may change takes effect, the rest is named. */
+
+import type { ReloadOutcome } from "./api/ports.ts";
 import { type ConfigChange, diffConfig } from "./config/diff.ts";
 import {
   type AuthenticationObserver,
@@ -43,7 +45,7 @@ export class Reload {
   }
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
-  run(load: () => Config): void {
+  run(load: () => Config): ReloadOutcome {
     const { log, policy, plans, core, rules, observer } = this.#parts;
     try {
       const next = load();
@@ -58,14 +60,15 @@ export class Reload {
         core.note(gateway, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
       });
       rules?.reload(next);
-      this.#report(next);
+      const outcome = this.#report(next);
       this.#current = next;
+      this.#parts.judge();
+      return outcome;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       log.warn({ problem: error.message }, "configuration not read again: what was in force stays");
-      return;
+      return { problem: error.message };
     }
-    this.#parts.judge();
   }
 
   stop(): void {
@@ -79,7 +82,7 @@ export class Reload {
   }
 
   /** Keys only: a value may be a secret. */
-  #report(next: Config): void {
+  #report(next: Config): Exclude<ReloadOutcome, { problem: string }> {
     const { log, plans } = this.#parts;
     const diff = (before: Config) => diffConfig(before, next, (gateway) => plans.restartOf(gateway));
     const changed = keysOf(diff(this.#current).filter(({ live }) => live));
@@ -90,6 +93,7 @@ export class Reload {
         { restart },
         "these changes take effect after a restart, of the gateway or listener where they are its own",
       );
+    return { changed, restart };
   }
 
   #watch(usersFiles: PreparedPolicy["usersFiles"]): void {

@@ -1,14 +1,12 @@
 /** Clients of all protocols as rows of one list. */
 import { Type } from "@sinclair/typebox";
+import { type ClientState, STATES, stateOf } from "../operate/client-state.ts";
 import type { ClientFilter, ClientSummary, Clients } from "../operate/clients.ts";
 import { AddressSet, isAddressRange } from "../policy/addresses.ts";
 import { choice } from "../settings/kinds.ts";
 import { wrongField } from "./problem.ts";
 import { time, timeText } from "./schemas.ts";
 import type { Keyed } from "./snapshots.ts";
-
-export const STATES = ["overdue", "asleep", "awake", "away"] as const;
-export type State = (typeof STATES)[number];
 
 export const ClientRow = Type.Object({
   clientId: Type.String(),
@@ -34,16 +32,10 @@ export const ClientRow = Type.Object({
   waiting: Type.Integer({ description: "Messages that wait for it." }),
   waitingBytes: Type.Integer(),
   onItsWay: Type.Integer({ description: "Messages handed out and not settled." }),
+  lost: Type.Integer({
+    description: "Messages dropped or given up on the way to it, since the start of this process.",
+  }),
 });
-
-/** Words of gateways for devices that have said that they sleep. */
-const ASLEEP = new Set(["asleep", "sleeping"]);
-
-export function stateOf({ dueAt, presence, state }: ClientSummary, now: number): State {
-  if (dueAt !== undefined && dueAt < now) return "overdue";
-  if (ASLEEP.has(state)) return "asleep";
-  return presence === "connected" ? "awake" : "away";
-}
 
 const at = (name: string, value: number | undefined): object =>
   value === undefined || !Number.isFinite(value) ? {} : { [name]: timeText(value) };
@@ -70,9 +62,10 @@ export const rowOf = (client: ClientSummary, now: number) => ({
   waiting: client.queued,
   waitingBytes: client.queuedBytes,
   onItsWay: client.unsettled,
+  lost: client.lost,
 });
 
-export const SORTS = ["clientId", "heardAt", "dueAt", "since", "waiting", "subscriptions"] as const;
+export const SORTS = ["clientId", "heardAt", "dueAt", "since", "waiting", "lost", "subscriptions"] as const;
 
 const VALUES: Readonly<
   Record<(typeof SORTS)[number], (client: ClientSummary) => string | number | undefined>
@@ -82,6 +75,7 @@ const VALUES: Readonly<
   dueAt: ({ dueAt }) => dueAt,
   since: ({ since }) => since,
   waiting: ({ queued }) => queued,
+  lost: ({ lost }) => lost,
   subscriptions: ({ subscriptions }) => subscriptions,
 };
 
@@ -120,7 +114,7 @@ export interface ClientQuery {
   readonly clientId?: string;
   readonly user?: string;
   readonly address?: string;
-  readonly state?: State;
+  readonly state?: ClientState;
   readonly prefix?: string;
   readonly text?: string;
   readonly heardBefore?: string;

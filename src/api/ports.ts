@@ -1,6 +1,7 @@
 /** What the API reads and does, by noun; it knows nothing else of the gateway. */
 
 import type { Message } from "../bus/message.ts";
+import type { ShownSetting } from "../config/shown-config.ts";
 import type { OperatorAlarms } from "../observe/alarms.ts";
 import type { MetricFamily } from "../observe/metrics.ts";
 import type { Refusals } from "../observe/refusals.ts";
@@ -13,6 +14,8 @@ import type {
   HttpSubscription,
 } from "../operate/http-clients.ts";
 import type { Operator } from "../operate/operator.ts";
+import type { Series } from "../operate/series.ts";
+import type { TopicDirectory } from "../operate/topic-directory.ts";
 import type { Ban } from "../policy/settings.ts";
 import type { ScenarioName, SimulationStatus } from "../sim/options.ts";
 import type { Recordings } from "../trace/recordings.ts";
@@ -86,6 +89,8 @@ export interface Subscribed {
 export interface TopicsPort {
   /** All filters, or those that match a topic. */
   walk(topic: string | undefined): Iterator<Subscribed>;
+  /** Topics by levels, with their last messages. */
+  readonly directory: Pick<TopicDirectory, "children" | "at" | "since" | "count" | "left">;
 }
 
 export type BanTarget = Pick<Ban, "clientId" | "user" | "address">;
@@ -123,6 +128,7 @@ export interface UpstreamPort {
 }
 export type TracesPort = Pick<Recordings, "list" | "get" | "start" | "stop" | "remove">;
 export type RefusalsPort = Pick<Refusals, "rows">;
+export type SeriesPort = Pick<Series, "points" | "latest" | "watch">;
 export type AlarmsPort = Pick<OperatorAlarms, "active" | "history" | "dismiss" | "forgetHistory">;
 
 export interface SimulatorWish {
@@ -154,6 +160,16 @@ export interface SimulatorPort {
   start(wish: SimulatorWish): string | undefined;
   /** False when there was none. */
   stop(): Promise<boolean>;
+}
+
+/** What reading the configuration again has led to, or why it has led to nothing. */
+export type ReloadOutcome =
+  | { readonly changed: readonly string[]; readonly restart: readonly string[] }
+  | { readonly problem: string };
+
+export interface ConfigPort {
+  settings(): readonly ShownSetting[];
+  reload(): Promise<ReloadOutcome>;
 }
 
 /** What is published under $SYS, by the names that it has there. */
@@ -198,6 +214,8 @@ export interface ApiPorts {
   readonly upstream?: UpstreamPort | undefined;
   readonly sys: SysPort;
   readonly rules: RulesPort;
+  readonly config: ConfigPort;
+  readonly series: SeriesPort;
   readonly traces: TracesPort;
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;

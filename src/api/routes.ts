@@ -5,6 +5,7 @@ import { backupRoutes } from "./routes/backup.ts";
 import { banRoutes } from "./routes/bans.ts";
 import { changeRoutes } from "./routes/changes.ts";
 import { clientRoutes } from "./routes/clients.ts";
+import { configRoutes } from "./routes/config.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -14,6 +15,7 @@ import { nodeRoutes } from "./routes/node.ts";
 import { refusalRoutes } from "./routes/refusals.ts";
 import { retainedRoutes } from "./routes/retained.ts";
 import { ruleRoutes } from "./routes/rules.ts";
+import { seriesRoutes } from "./routes/series.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { signInRoutes } from "./routes/sign-ins.ts";
 import { simulatorRoutes } from "./routes/simulator.ts";
@@ -24,6 +26,7 @@ import { upstreamRoutes } from "./routes/upstream.ts";
 /** Everything that can be asked below `/api/v1`. */
 export const ROUTES: readonly Route[] = [
   ...nodeRoutes,
+  ...seriesRoutes,
   ...healthRoutes,
   ...messageRoutes,
   ...retainedRoutes,
@@ -42,6 +45,7 @@ export const ROUTES: readonly Route[] = [
   ...sessionRoutes,
   ...signInRoutes,
   ...changeRoutes,
+  ...configRoutes,
   ...userRoutes,
   ...keyRoutes,
   ...backupRoutes,

@@ -7,6 +7,7 @@ import {
 } from "fastify";
 import { FairRoom } from "../lib/fair-room.ts";
 import { serveManuals } from "./compat/manuals.ts";
+import { serveDashboard } from "./dashboard.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts } from "./ports.ts";
 import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
@@ -31,6 +32,8 @@ export interface ApiOptions {
   /** The forms of other products' manuals, too. */
   readonly manuals: boolean;
   readonly tls: TlsPair | undefined;
+  /** Serve the dashboard, which `npm run build` has made. */
+  readonly dashboard: boolean;
 }
 
 export interface TlsPair {
@@ -90,6 +93,7 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     serveRoute(server, route, { access: ports.access, ports, bodyMax: options.bodyMax, streams, renew });
   }
   if (options.manuals) serveManuals(server, ports);
+  if (options.dashboard) serveDashboard(server, basePath);
   await server.listen({ host: options.bind, port: options.port });
   const bound = server.server.address() as { address: string; port: number };
   return {

@@ -94,6 +94,8 @@ export class Gate {
   inspection: Inspection | undefined = undefined;
   /** So does a message without this. */
   follower: Follower | undefined = undefined;
+  /** Sees what is routed, while somebody looks on; changes nothing. */
+  looker: { saw(message: Message): void } | undefined = undefined;
   readonly #commits: Commits | undefined;
   readonly #unheard: { value: number };
   readonly #line = new Ring<InLine>();
@@ -232,9 +234,13 @@ export class Gate {
 
   #pass(message: Message, from: object | undefined, origin: Origin): Routed {
     const { inspection } = this;
-    if (inspection === undefined) return this.bus.route(message, from);
+    if (inspection === undefined) {
+      this.looker?.saw(message);
+      return this.bus.route(message, from);
+    }
     const entered = inspection.entering(message, from, origin);
     if (entered === undefined) return "matched";
+    this.looker?.saw(entered);
     const routed = this.bus.route(entered, from);
     inspection.routed?.(entered, origin, routed);
     return routed;

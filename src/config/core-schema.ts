@@ -98,6 +98,10 @@ const Api = Type.Object(
       description: "Ask for credentials at /metrics too: an API key with the role viewer.",
       default: false,
     }),
+    dashboard: flag({
+      description: "Serve the dashboard to browsers, at /.",
+      default: true,
+    }),
     manuals: flag({
       description:
         "Answer the HTTP forms of EMQ 2, EMQ X 3 and 4 and Easegress too: /api/v2, /api/v3, /mqtt/publish, /status, /apis.",
@@ -133,6 +137,10 @@ const Api = Type.Object(
     streams: integer(1, 10_000, {
       description: "Event streams that are open at most; one who asks may have half of them.",
       default: 100,
+    }),
+    topics: integer(0, 1_000_000, {
+      description: "Topics whose last messages are kept while somebody looks at the topics of the dashboard.",
+      default: 20_000,
     }),
     bodyMax: sizeSetting({ description: "Body of a request at most.", default: "2MB", maximum: "256MB" }),
     tls: Type.Object(

@@ -15,6 +15,8 @@ export interface LoadedConfig {
   readonly locate: Locate;
   /** What an operator should know: open doors, rules without effect. */
   readonly warnings: readonly string[];
+  /** Where a value was set: a flag, an environment variable, a line of the file; undefined where it was not. */
+  originOf(path: Path): string | undefined;
 }
 
 /** Reads, merges and checks the configuration. Throws `ConfigError`, which names every problem that it found. */
@@ -47,12 +49,12 @@ function assemble(sources: ConfigSources, yaml: YamlSource, file: string | undef
     sound.config === undefined ? undefined : checkMeaning(sound.config, sources.modules, sound.locate);
   failOn([...values.problems, ...sound.problems, ...(checked?.problems ?? [])]);
   if (sound.config === undefined) throw new TypeError("a configuration without problems has values");
-  return {
-    config: sound.config,
-    file,
-    locate: sound.locate,
-    warnings: [...values.warnings, ...(checked?.warnings ?? [])],
+  const warnings = [...values.warnings, ...(checked?.warnings ?? [])];
+  const originOf = (path: Path): string | undefined => {
+    const line = yaml.lineOf(path);
+    return values.originOf(path) ?? (line === undefined ? undefined : `${file}:${line}`);
   };
+  return { config: sound.config, file, locate: sound.locate, warnings, originOf };
 }
 
 function failOn(problems: readonly ConfigProblem[]): void {

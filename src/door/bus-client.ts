@@ -206,6 +206,7 @@ export class BusClient implements Client, EngineClient {
       return refusal;
     }
     core.counters.messagesReceived[message.qos].value++;
+    this.door.traffic.in++;
     core.trace?.publishing(message);
     const answer = this.pass(message, ticket);
     if (answer !== "accepted" && answer !== "no-subscribers" && answer !== "pending")
@@ -431,6 +432,7 @@ export class BusClient implements Client, EngineClient {
   // ---- deliveries
 
   deliver(delivery: Delivery): void {
+    this.door.traffic.out++;
     this.loop.deliver(this, delivery);
   }
 

@@ -9,6 +9,7 @@ import type { Instant } from "../lib/time.ts";
 import type { SessionEngine } from "../session/engine.ts";
 import type { Directory } from "./directory.ts";
 import type { Trace } from "./trace.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What all drivers share: one object a process, or one a virtual world. */
 export interface Core {
@@ -21,6 +22,7 @@ export interface Core {
   readonly directory: Directory;
   readonly alarms: Alarms;
   readonly counters: CoreCounters;
+  readonly traffic: Traffic;
   readonly random: (length: number) => Uint8Array;
   note(gateway: string, note: Note, about?: { readonly peer?: string; readonly client?: string }): void;
   /** While one runs. */

@@ -24,6 +24,7 @@ import type { ClientEvent, Core } from "./core.ts";
 import { HookedClient } from "./hooked-client.ts";
 import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
+import type { GatewayTraffic } from "./traffic.ts";
 import { decidedBy } from "./why-not.ts";
 
 type Refused = ConnectAnswer & { readonly ok: false };
@@ -37,6 +38,7 @@ export class Door {
   readonly policy: ListenerPolicy;
   readonly gateway: string;
   readonly hooks: Hooks | undefined;
+  readonly traffic: GatewayTraffic;
   /** Clients of this door whose logins have an end. */
   readonly #logins: LoginEnds;
   readonly #loops = new Set<ChannelDriver>();
@@ -49,6 +51,7 @@ export class Door {
     this.core = core;
     this.policy = policy;
     this.gateway = policy.gateway;
+    this.traffic = core.traffic.of(policy.gateway);
     this.hooks = core.hooks?.of(policy.gateway);
     this.#sibling = sibling;
     this.#logins = new LoginEnds(core.alarms);

@@ -112,6 +112,13 @@ export class Refusals {
     this.#say(row, now);
   }
 
+  /** How often something was refused for this reason, in all gateways. */
+  countOf(reason: string): number {
+    let count = 0;
+    for (const [key, { value }] of this.#counters) if (key.endsWith(`\n${reason}`)) count += value;
+    return count;
+  }
+
   #counter(gateway: string, what: string, reason: string): Counter {
     const key = `${gateway}\n${what}\n${reason}`;
     let counter = this.#counters.get(key);

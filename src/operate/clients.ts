@@ -44,6 +44,8 @@ export interface ClientSummary {
   readonly queued: number;
   readonly queuedBytes: number;
   readonly unsettled: number;
+  /** Messages that were dropped or given up on the way to it, since this process began. */
+  readonly lost: number;
 }
 
 /** All that is known of one client. */
@@ -315,6 +317,7 @@ export class Clients {
       queued: client?.queued ?? attendance?.queued ?? 0,
       queuedBytes: attendance?.queuedBytes ?? 0,
       unsettled: attendance?.unsettled ?? 0,
+      lost: attendance?.lost ?? 0,
     };
   }
 

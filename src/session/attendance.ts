@@ -46,6 +46,8 @@ export class Attendance {
   shown: Shown = "proof";
   /** What the client shares with others on the bus, if it does. */
   owner: object | undefined = undefined;
+  /** Messages that were dropped or given up on the way to its client, since this process began. */
+  lost = 0;
   /** When its client left, or will have left if nothing is heard of it; undefined while it is connected. */
   leftAt: Instant | undefined = undefined;
   #memo: unknown = undefined;

@@ -84,6 +84,7 @@ export class Session extends Attendance implements Subscriber {
     if (message.expiresAt !== NEVER && message.expiresAt <= this.#context.clock.now()) {
       // It has waited elsewhere: with another member of a group, or for its time [MQTT-3.3.2-5].
       this.#context.counters.droppedExpired.value++;
+      this.lost++;
       lent?.done();
       return;
     }
@@ -206,6 +207,7 @@ export class Session extends Attendance implements Subscriber {
       if (delivery.message.expiresAt !== NEVER && delivery.message.expiresAt <= this.#context.clock.now()) {
         if (fromQueue) queue.shift();
         this.#context.counters.droppedExpired.value++;
+        this.lost++;
         this.#context.watch?.dropped(this, delivery, "expired");
         this.#context.follower?.dropped(this, delivery, "expired");
         this.#finish(delivery);
@@ -286,6 +288,7 @@ export class Session extends Attendance implements Subscriber {
     window.remove(culprit.id);
     this.#noMoreAgain(culprit);
     this.#context.counters.dead.value++;
+    this.lost++;
     this.#finish(culprit);
     return culprit;
   }
@@ -433,6 +436,7 @@ export class Session extends Attendance implements Subscriber {
     if (dropped.length === 0) return true;
     const expired = dropped.filter(({ message }) => message.expiresAt <= now).length;
     counters.droppedExpired.value += expired;
+    this.lost += dropped.length;
     this.#overflowed(dropped.length - expired, now);
     for (const each of dropped) {
       const why = each.message.expiresAt <= now ? "expired" : "full";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
-import { administer } from "#core/administration.ts";
+import { administer, type ConfigSource } from "#core/administration.ts";
 import { Access } from "#core/api/access/access.ts";
 import { AccountsFile } from "#core/api/access/accounts.ts";
 import { AuditLog } from "#core/api/access/audit-log.ts";
@@ -13,6 +13,7 @@ import { SignIns } from "#core/api/access/sign-ins.ts";
 import type { ApiPorts } from "#core/api/ports.ts";
 import type { ExampleRequest, Route } from "#core/api/route.ts";
 import { type ApiOptions, openApi } from "#core/api/server.ts";
+import { MODULES } from "#core/modules.ts";
 import { systemClock } from "#core/net/clock.ts";
 import { exposeGauges } from "#core/observation.ts";
 import { openLog } from "#core/observe/log.ts";
@@ -30,6 +31,7 @@ export const API_DEFAULTS: ApiOptions = {
   metricsLogin: false,
   manuals: true,
   tls: undefined,
+  dashboard: false,
 };
 
 /** Nobody has an account in it. */
@@ -89,6 +91,21 @@ export function addressOf({ path }: Pick<Route, "path">, example: ExampleRequest
   return `/api/v1${filled}${query === "" ? "" : `?${query}`}`;
 }
 
+/** Nothing of it was read from anywhere. */
+function sourceOf({ composition: { config } }: TestGateway): ConfigSource {
+  return {
+    loaded: {
+      config,
+      modules: MODULES,
+      file: undefined,
+      warnings: [],
+      locate: () => undefined,
+      originOf: () => undefined,
+    },
+    reload: async () => ({ changed: [], restart: [] }),
+  };
+}
+
 export interface TestApi {
   readonly base: string;
   readonly gateway: TestGateway;
@@ -116,7 +133,7 @@ export async function startApi(
     output: new Writable({ write: (_c, _e, done) => done() }),
   });
   exposeGauges(gateway.composition, "1.2.3");
-  const administration = administer(gateway.composition, log, "1.2.3", () => true);
+  const administration = administer(gateway.composition, log, "1.2.3", () => true, sourceOf(gateway));
   const { config } = gateway.composition;
   const api = await openApi({ ...API_DEFAULTS, bodyMax: config.api.bodyMax, ...own }, administration.ports);
   const base = `http://127.0.0.1:${api.port}`;

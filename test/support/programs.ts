@@ -6,6 +6,7 @@ export const PACKAGES = {
   "coap-client-notls": "libcoap3-bin",
   "coap-client-gnutls": "libcoap3-bin",
   "coap-client-openssl": "libcoap3-bin",
+  chromium: "chromium",
   ejabberdctl: "ejabberd",
   erl: "erlang-ssl",
   "gnutls-cli": "gnutls-bin",

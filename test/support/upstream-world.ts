@@ -6,6 +6,7 @@ import type { Core } from "#core/door/core.ts";
 import { newCoreCounters } from "#core/door/core.ts";
 import { Directory } from "#core/door/directory.ts";
 import { Door } from "#core/door/door.ts";
+import { Traffic } from "#core/door/traffic.ts";
 import type { Deadlines } from "#core/drive/deadlines.ts";
 import { StreamRuntime } from "#core/drive/stream-runtime.ts";
 import { Memory } from "#core/lib/memory.ts";
@@ -88,6 +89,7 @@ export class VirtualBroker {
       directory: new Directory(embedded),
       alarms: deadlines,
       counters: newCoreCounters(counter),
+      traffic: new Traffic(),
       random: (length) => Uint8Array.from({ length }, () => Math.floor(random() * 256)),
       note: (_gateway, note) => {
         if (note.event === "channel-failure") throw new Error(String(note.detail?.["error"]));

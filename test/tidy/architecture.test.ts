@@ -188,6 +188,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "what may be seen and done while the gateway runs is in src/operate",
     },
     {
+      from: "^src/dashboard/",
+      to: [],
+      instead: "the dashboard runs in browsers, and knows the API by its answers",
+    },
+    {
       from: "^src/(config|cli|observe)/",
       to: [
         "^src/lib/",
@@ -215,7 +220,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/dashboard/build\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

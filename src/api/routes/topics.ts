@@ -1,6 +1,8 @@
 /** Subscriptions of all clients, and the filters that they make. */
 import { Type } from "@sinclair/typebox";
 import { topicNameProblem } from "../../bus/topic.ts";
+import type { TopicRow } from "../../operate/topic-directory.ts";
+import { allows } from "../access/principal.ts";
 import {
   decodeCursor,
   encodeCursor,
@@ -13,8 +15,9 @@ import {
   pageOfWalk,
 } from "../lists.ts";
 import type { Subscribed } from "../ports.ts";
-import { wrongField } from "../problem.ts";
+import { Refused, wrongField } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
+import { named, nameIn, payloadOf, time, timeText } from "../schemas.ts";
 import { subscriptionRow } from "./clients.ts";
 
 const Row = Type.Object({
@@ -76,6 +79,8 @@ const Topic = Type.Object({
   groups: Type.Array(Type.String(), { description: "Groups that share it." }),
 });
 
+const topicName = named("topic", "The topic.");
+
 const WALK_MAX = 1_000_000;
 
 function topics({ query, ports }: Asked<unknown, PageQuery & { readonly topic?: string }>): Page<object> {
@@ -98,7 +103,104 @@ function topics({ query, ports }: Asked<unknown, PageQuery & { readonly topic?: 
   return pageOfWalk(walk, query, () => from + (query.limit ?? LIMIT));
 }
 
+const Last = Type.Object({
+  at: time("When it was published."),
+  qos: Type.Integer(),
+  retain: Type.Boolean(),
+  bytes: Type.Integer({ description: "Length of the payload." }),
+  from: Type.String({
+    description: "Who published it, as <gateway>:<client id>; empty for the node itself.",
+  }),
+  payload: Type.Optional(Type.String({ description: "Its beginning, 512 bytes at most; for operators." })),
+  encoding: Type.Optional(Type.String({ description: "text or base64." })),
+});
+
+const Level = Type.Object({
+  level: Type.String({ description: "Name of the level." }),
+  topic: Type.String({ description: "The topic that ends with it." }),
+  below: Type.Integer({ description: "Topics below it." }),
+  messages: Type.Integer({ description: "Messages since they are counted." }),
+  retained: Type.Boolean({ description: "A message is retained for it." }),
+  last: Type.Optional(Last),
+});
+
+/** Payloads are for operators. */
+const levelOf = ({ last, ...row }: TopicRow, { ports, who }: Pick<Asked, "ports" | "who">) => ({
+  ...row,
+  retained: ports.retained.get(row.topic) !== undefined,
+  ...(last === undefined
+    ? {}
+    : {
+        last: {
+          at: timeText(last.at),
+          qos: last.qos,
+          retain: last.retain,
+          bytes: last.bytes,
+          from: last.publisher,
+          ...(allows(who.role, "operator") ? payloadOf(last.payload) : {}),
+        },
+      }),
+});
+
+const LEVELS = 200;
+
 export const topicRoutes = [
+  route({
+    method: "GET",
+    path: "/topics/tree",
+    role: "viewer",
+    tag: "topics",
+    summary:
+      "Topics by levels, with their last messages: those that are retained, and what came since somebody looks",
+    description:
+      "The node looks at topics from the first such request on, until nobody has asked for ten minutes; `since` says from when. It keeps api.topics of them, and `left` counts messages of others.",
+    query: Type.Object({
+      at: Type.Optional(Type.String({ description: "Levels below this topic; absent: the first ones." })),
+      prefix: Type.Optional(Type.String({ maxLength: 256, description: "Only levels that begin so." })),
+      after: Type.Optional(Type.String({ description: "Behind this level: `next` of the page before." })),
+      limit: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: 1_000, default: LEVELS, description: "Levels at most." }),
+      ),
+    }),
+    answer: Type.Object({
+      items: Type.Array(Level),
+      next: Type.Optional(Type.String({ description: "For `after`; absent on the last page." })),
+      since: Type.Optional(time("From when on messages are looked at.")),
+      count: Type.Integer({ description: "Topics that are kept." }),
+      left: Type.Integer({ description: "Messages whose topics found no room." }),
+    }),
+    example: { query: { at: "room/7" } },
+    handle: (asked) => {
+      const { query, ports } = asked;
+      const { directory } = ports.topics;
+      const { at, after, prefix = "", limit = LEVELS } = query;
+      const { items, next } = directory.children(at, { now: ports.now(), after, prefix, limit });
+      return {
+        items: items.map((row) => levelOf(row, asked as unknown as Asked)),
+        ...(next === undefined ? {} : { next }),
+        ...(directory.since === undefined ? {} : { since: timeText(directory.since) }),
+        count: directory.count,
+        left: directory.left,
+      };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/topics/tree/{topic}",
+    role: "viewer",
+    tag: "topics",
+    summary: "One topic with its last message, as in the tree",
+    params: topicName.params,
+    query: Type.Object(topicName.query),
+    answer: Level,
+    refusals: [{ code: "not-found", path: { topic: "no/such" } }],
+    handle: (asked) => {
+      const { ports, path, query } = asked;
+      const row = ports.topics.directory.at(nameIn("topic", path, query), ports.now());
+      if (row === undefined) throw new Refused("not-found", "nothing was seen of this topic");
+      return levelOf(row, asked as unknown as Asked);
+    },
+  }),
   route({
     method: "GET",
     path: "/subscriptions",

@@ -1,0 +1,70 @@
+/** What a part of a page shows comes from the API: read once, again with each beat that it wants, and never half. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { Problem, type Query, read } from "./api.ts";
+import { beat, liveness } from "./live.ts";
+
+export interface Asked<Data> {
+  /** Of the last answer, also while the next is on its way. */
+  readonly data: Data | undefined;
+  readonly problem: Problem | undefined;
+  readonly loading: boolean;
+  again(): void;
+}
+
+/** While somebody selects text nothing may move. */
+const selecting = (): boolean => document.getSelection()?.isCollapsed === false;
+
+/** `path` undefined: nothing is asked. `every`: seconds after which it is read again. */
+export function useAsk<Data>(path: string | undefined, query: Query = {}, every?: number): Asked<Data> {
+  const key = `${path} ${JSON.stringify(query)}`;
+  const [state, setState] = useState<{ key: string; data?: Data; problem?: Problem; loading: boolean }>({
+    key,
+    loading: true,
+  });
+  const running = useRef<AbortController | undefined>(undefined);
+  const last = useRef(0);
+  const load = useCallback(async (): Promise<void> => {
+    if (path === undefined) return;
+    running.current?.abort();
+    const own = new AbortController();
+    running.current = own;
+    last.current = beat.peek();
+    try {
+      const data = await read<Data>(path, query, own.signal);
+      if (running.current === own) setState({ key, data, loading: false });
+    } catch (error) {
+      if (running.current !== own || own.signal.aborted) return;
+      const problem =
+        error instanceof Problem
+          ? error
+          : new Problem(0, { title: "The dashboard failed", detail: String(error) });
+      setState((before) => ({
+        ...before,
+        key,
+        problem,
+        loading: false,
+        data: before.key === key ? before.data : undefined,
+      }));
+    }
+  }, [key]);
+  useEffect(() => {
+    setState((before) => ({ ...before, loading: true }));
+    void load();
+    return () => running.current?.abort();
+  }, [key]);
+  useEffect(() => {
+    if (every === undefined || path === undefined) return;
+    return beat.subscribe((now) => {
+      if (now - last.current < every || liveness.peek().is !== "live" || document.hidden || selecting())
+        return;
+      void load();
+    });
+  }, [key, every]);
+  const current = state.key === key;
+  return {
+    data: current ? state.data : undefined,
+    problem: current ? state.problem : undefined,
+    loading: !current || state.loading,
+    again: () => void load(),
+  };
+}

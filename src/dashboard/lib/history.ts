@@ -1,0 +1,104 @@
+/** Numbers of the node over time: read once, and carried on by each beat. */
+import { useEffect, useState } from "preact/hooks";
+import { type Problem, read } from "./api.ts";
+import { beat, lastBeat, numbers } from "./live.ts";
+
+export interface Span {
+  readonly name: string;
+  readonly step: 1 | 10 | 60;
+  readonly seconds: number;
+}
+export const SPANS: readonly Span[] = [
+  { name: "15 min", step: 1, seconds: 900 },
+  { name: "6 h", step: 10, seconds: 21_600 },
+  { name: "7 d", step: 60, seconds: 604_800 },
+];
+
+interface Answer {
+  readonly step: number;
+  readonly from: string;
+  readonly series: readonly { readonly name: string; readonly mean: readonly (number | null)[] }[];
+}
+
+export interface History {
+  /** Seconds since the epoch. */
+  readonly times: readonly number[];
+  readonly points: Readonly<Record<string, readonly (number | null)[]>>;
+}
+
+function historyOf({ step, from, series }: Answer): History {
+  const first = Date.parse(from) / 1_000;
+  const points = Object.fromEntries(series.map(({ name, mean }) => [name, [...mean]]));
+  const length = Math.max(0, ...Object.values(points).map((one) => one.length));
+  return { times: Array.from({ length }, (_, index) => first + index * step), points };
+}
+
+/** One second more, the oldest goes. */
+function longer(
+  { times, points }: History,
+  at: number,
+  values: Readonly<Record<string, number>>,
+  most: number,
+): History {
+  const time = Math.floor(at / 1_000);
+  const last = times.at(-1) ?? 0;
+  if (time <= last) return { times, points };
+  // A pause is a gap and no straight line.
+  const gap = last > 0 && time - last > 3 ? [last + 1] : [];
+  const added = [...gap, time];
+  const from = Math.max(0, times.length + added.length - most);
+  return {
+    times: [...times.slice(from), ...added],
+    points: Object.fromEntries(
+      Object.keys(points).map((name) => [
+        name,
+        [...points[name]!.slice(from), ...gap.map(() => null), values[name] ?? null],
+      ]),
+    ),
+  };
+}
+
+export function useHistory(span: Span): {
+  readonly history: History | undefined;
+  readonly problem: Problem | undefined;
+  again(): void;
+} {
+  const [history, setHistory] = useState<History | undefined>(undefined);
+  const [problem, setProblem] = useState<Problem | undefined>(undefined);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    let ended = false;
+    const load = (): void => {
+      const since = new Date(Date.now() - span.seconds * 1_000).toISOString();
+      read<Answer>("/series", { step: span.step, ...(span.step === 1 ? {} : { since }) }).then(
+        (answer) => {
+          if (ended) return;
+          setHistory(historyOf(answer));
+          setProblem(undefined);
+        },
+        (error: Problem) => {
+          if (!ended) setProblem(error);
+        },
+      );
+    };
+    load();
+    let seen = beat.peek();
+    const stop = beat.subscribe((now) => {
+      if (now === seen || document.hidden) return;
+      if (span.step === 1) {
+        setHistory((before) =>
+          before === undefined ? before : longer(before, lastBeat.peek(), numbers.peek(), span.seconds),
+        );
+        seen = now;
+      } else if (now - seen >= span.step) {
+        seen = now;
+        load();
+      }
+    });
+    return () => {
+      ended = true;
+      stop();
+    };
+  }, [span.name, turn]);
+  return { history, problem, again: () => setTurn(turn + 1) };
+}

@@ -1,0 +1,223 @@
+/** What is known of an LwM2M device in this tab: values as they came, requests and what became of them. */
+import { useEffect, useState } from "preact/hooks";
+import { Problem } from "./api.ts";
+import { follow } from "./events.ts";
+
+export interface Resource {
+  readonly id: number;
+  readonly name: string;
+  readonly operations: "R" | "W" | "RW" | "E" | "";
+  readonly multiple: boolean;
+  readonly mandatory: boolean;
+  readonly type?: string;
+  readonly range: string;
+  readonly units: string;
+}
+
+export interface ObjectOf {
+  readonly id: number;
+  readonly version: string;
+  readonly instances: readonly number[];
+  readonly definition?: { readonly name: string; readonly urn: string; readonly multiple: boolean };
+  readonly resources: readonly Resource[];
+}
+
+export interface Device {
+  readonly endpoint: string;
+  readonly clientId: string;
+  readonly state: string;
+  readonly registeredAt?: number;
+  readonly lastUpdate: number;
+  readonly expiresAt: number;
+  readonly peer: {
+    readonly transport: string;
+    readonly address: string;
+    readonly port: number;
+    readonly identity?: string;
+  };
+  readonly lifetime: number;
+  readonly version: string;
+  readonly binding: string;
+  readonly queueMode: boolean;
+  readonly objects: readonly string[];
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly waiting: number;
+  readonly observed: readonly string[];
+}
+
+export interface Known {
+  readonly value: unknown;
+  readonly at: number;
+}
+
+export interface Asked {
+  readonly id: string;
+  readonly request: string;
+  readonly path: string;
+  readonly state: string;
+  readonly since: number;
+  readonly took?: number;
+  /** What the device said, or why it was not asked. */
+  readonly answer?: string;
+}
+
+export interface Step {
+  readonly at: number;
+  readonly report: Readonly<Record<string, unknown>>;
+}
+
+interface DeviceMemory {
+  readonly values: Map<string, Known>;
+  readonly points: Map<string, { at: number; value: number }[]>;
+  asked: readonly Asked[];
+  firmware: readonly Step[];
+}
+
+const memories = new Map<string, DeviceMemory>();
+const DEVICES = 20;
+const POINTS = 2_000;
+const REQUESTS = 50;
+
+function memoryOf(endpoint: string): DeviceMemory {
+  let memory = memories.get(endpoint);
+  if (memory === undefined) {
+    memory = { values: new Map(), points: new Map(), asked: [], firmware: [] };
+    memories.set(endpoint, memory);
+    if (memories.size > DEVICES) memories.delete(memories.keys().next().value ?? "");
+  }
+  return memory;
+}
+
+interface Item {
+  readonly path?: string;
+  readonly value?: unknown;
+  readonly time?: number;
+}
+
+/** `content` of a report, wherever it stands in it. */
+function contentIn(report: unknown): readonly Item[] {
+  if (typeof report !== "object" || report === null) return [];
+  const { content, data } = report as { content?: unknown; data?: unknown };
+  if (Array.isArray(content)) return content as Item[];
+  return contentIn(data);
+}
+
+function learn(memory: DeviceMemory, report: unknown, at: number): void {
+  for (const { path, value, time } of contentIn(report)) {
+    if (path === undefined || value === undefined) continue;
+    const when = time === undefined ? at : time * 1_000;
+    memory.values.set(path, { value, at: when });
+    const number = typeof value === "boolean" ? Number(value) : value;
+    if (typeof number !== "number") continue;
+    const points = memory.points.get(path) ?? [];
+    points.push({ at: when, value: number });
+    if (points.length > POINTS) points.shift();
+    memory.points.set(path, points);
+  }
+}
+
+interface Result {
+  readonly id: string;
+  readonly request?: string;
+  readonly msgType?: string;
+  readonly state: string;
+  readonly failure?: string;
+  readonly data?: { readonly code?: string; readonly codeMsg?: string; readonly reason?: string };
+}
+
+const said = ({ failure, data }: Result): string | undefined =>
+  failure ??
+  (data === undefined
+    ? undefined
+    : [data.code, data.codeMsg?.replaceAll("_", " "), data.reason].filter(Boolean).join(" "));
+
+/** What has become of a request: by its own answer, or by an event later. */
+export function noteResult(endpoint: string, result: Result, path: string, began: number, now: number): void {
+  const memory = memoryOf(endpoint);
+  const known = memory.asked.find(({ id }) => id === result.id);
+  const entry: Asked = {
+    id: result.id,
+    request: known?.request ?? result.request ?? result.msgType ?? "",
+    path: known?.path ?? path,
+    state: result.state,
+    since: known?.since ?? began,
+    ...(result.state === "waiting" ? {} : { took: now - (known?.since ?? began), answer: said(result) }),
+  };
+  memory.asked = [entry, ...memory.asked.filter(({ id }) => id !== result.id)].slice(0, REQUESTS);
+  learn(memory, result.data, now);
+}
+
+interface DeviceEvent {
+  readonly kind: string;
+  readonly at: string;
+  readonly report: Readonly<Record<string, unknown>>;
+}
+
+/** Follows what happens to a device; `turn` grows with each change, `arrived` with each registration. */
+export function useDevice(endpoint: string): {
+  readonly memory: DeviceMemory;
+  readonly arrived: number;
+  readonly problem: Problem | undefined;
+  changed(): void;
+} {
+  const [, setTurn] = useState(0);
+  const [arrived, setArrived] = useState(0);
+  const [problem, setProblem] = useState<Problem | undefined>(undefined);
+  const memory = memoryOf(endpoint);
+  const changed = (): void => setTurn((turn) => turn + 1);
+  useEffect(() => {
+    const abort = new AbortController();
+    follow("/devices/lwm2m/events", {
+      query: { device: endpoint },
+      signal: abort.signal,
+      heard(events) {
+        for (const { event, data } of events) {
+          if (event === "dropped") continue;
+          const { kind, at, report } = data as DeviceEvent;
+          const time = Date.parse(at);
+          if (kind === "result") noteResult(endpoint, report as unknown as Result, "", time, time);
+          else if (kind === "firmware")
+            memory.firmware = [{ at: time, report }, ...memory.firmware].slice(0, REQUESTS);
+          else if (kind === "register" || kind === "update") setArrived((count) => count + 1);
+          learn(memory, report, time);
+        }
+        if (events.length > 0) changed();
+      },
+    }).catch((error: unknown) => {
+      if (!abort.signal.aborted && error instanceof Problem) setProblem(error);
+    });
+    return () => abort.abort();
+  }, [endpoint]);
+  return { memory, arrived, problem, changed };
+}
+
+/** Why a text is no value of this type; undefined when it is one. */
+export function wrongFor(
+  text: string,
+  { type, range }: Pick<Resource, "type" | "range">,
+): string | undefined {
+  if (type === "integer" || type === "unsigned" || type === "time") {
+    if (!/^-?\d+$/.test(text)) return "a whole number is needed";
+    return outside(BigInt(text), range);
+  }
+  if (type === "float")
+    return text.trim() === "" || !Number.isFinite(Number(text)) ? "a number is needed" : undefined;
+  if (type === "objlnk") return /^\d+:\d+$/.test(text) ? undefined : "object:instance, as 3:0";
+  if (type === "opaque") return /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? undefined : "base64 is needed";
+  return undefined;
+}
+
+function outside(value: bigint, range: string): string | undefined {
+  const bounds = /^(-?\d+)\s*(?:\.\.|-)\s*(-?\d+)$/.exec(range.trim());
+  if (bounds === null) return undefined;
+  return value < BigInt(bounds[1]!) || value > BigInt(bounds[2]!) ? `out of the range ${range}` : undefined;
+}
+
+/** As the API takes it: numbers beyond 2^53 stay text. */
+export function valueFor(text: string, type: string | undefined): unknown {
+  if (type === "boolean") return text === "true";
+  if (type === "float") return Number(text);
+  if (type === "integer" || type === "unsigned" || type === "time")
+    return Number.isSafeInteger(Number(text)) ? Number(text) : text;
+  return text;
+}

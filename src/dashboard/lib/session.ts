@@ -1,0 +1,66 @@
+/** Who is signed in here, and what they may do. */
+import { signal } from "@preact/signals";
+import { address, addressOf, BASE, go } from "./address.ts";
+import { ask, onSignedOut, Problem, read, setToken } from "./api.ts";
+import { endLive, goLive } from "./live.ts";
+
+export type Role = "publisher" | "viewer" | "operator" | "administrator";
+
+export interface Session {
+  readonly name: string;
+  /** `local`: this machine, while nobody has an account. */
+  readonly kind: "user" | "key" | "local";
+  readonly role: Role;
+  readonly csrf?: string;
+}
+
+export type Known = Session | "nobody" | "unknown" | Problem;
+
+export const session = signal<Known>("unknown");
+/** Nobody has an account, and this one looks around without. */
+export const lookingAround = signal(false);
+
+const RANK: Readonly<Record<Role, number>> = { publisher: 0, viewer: 1, operator: 2, administrator: 3 };
+
+export const signedIn = (): Session | undefined =>
+  typeof session.value === "object" && !(session.value instanceof Problem) ? session.value : undefined;
+
+export const may = (role: Role): boolean => {
+  const who = signedIn();
+  return who !== undefined && RANK[who.role] >= RANK[role];
+};
+
+export function entered(who: Session): void {
+  setToken(who.csrf);
+  session.value = who;
+  if (who.role !== "publisher") goLive();
+}
+
+export async function findSession(): Promise<void> {
+  try {
+    entered(await read<Session>("/session"));
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) session.value = "nobody";
+    else if (error instanceof Problem) session.value = error;
+    else throw error;
+  }
+}
+
+export async function signOut(): Promise<void> {
+  await ask("DELETE", "/session").catch(() => {});
+  left();
+}
+
+/** A session ended, here or in another tab: forms keep what was typed until somebody signs in again. */
+function left(): void {
+  endLive();
+  setToken(undefined);
+  session.value = "nobody";
+  const here = location.pathname.slice(BASE.length) + location.search;
+  if (address.value.parts[0] !== "login")
+    go(addressOf("/login", { to: here === "/" ? undefined : here }), { replace: true });
+}
+
+onSignedOut(() => {
+  if (signedIn() !== undefined) left();
+});

@@ -1,0 +1,117 @@
+/** What was changed, by whom, from where. */
+import { useState } from "preact/hooks";
+import { address, change } from "../lib/address.ts";
+import type { Page } from "../lib/api.ts";
+import { useAsk } from "../lib/asking.ts";
+import { moment } from "../lib/format.ts";
+import { Empty, Field, Input, Level, Text, When } from "../parts/basic.tsx";
+import { Pager, Table } from "../parts/table.tsx";
+import { Value } from "../parts/value.tsx";
+
+interface Change {
+  readonly id: number;
+  readonly at: string;
+  readonly who: string;
+  readonly kind: string;
+  readonly address: string;
+  readonly action: string;
+  readonly object?: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+  readonly result: string;
+}
+
+export function Changes() {
+  const { query } = address.value;
+  const cursor = query.get("cursor") ?? undefined;
+  const [before, setBefore] = useState<readonly string[]>([]);
+  const object = query.get("object") ?? "";
+  const who = query.get("who") ?? "";
+  const asked = useAsk<Page<Change>>(
+    "/changes",
+    { object, who, cursor, limit: 100 },
+    cursor === undefined ? 4 : undefined,
+  );
+  return (
+    <>
+      <h1>Changes</h1>
+      <div class="filters">
+        <Field label="About">
+          <Input
+            type="search"
+            value={object}
+            onText={(text) => change({ object: text, cursor: undefined })}
+            placeholder="client, gateway, user …"
+          />
+        </Field>
+        <Field label="By">
+          <Input type="search" value={who} onText={(text) => change({ who: text, cursor: undefined })} />
+        </Field>
+      </div>
+      <When asked={asked} lines={6}>
+        {({ items, next }) =>
+          items.length === 0 ? (
+            <Empty>
+              {object === "" && who === "" ? "Nothing was changed yet." : "No change passes these filters."}
+            </Empty>
+          ) : (
+            <>
+              <Table
+                caption="Changes, newest first"
+                rows={items}
+                keyOf={({ id }) => String(id)}
+                columns={[
+                  { name: "at", title: "When", cell: (row) => moment(row.at) },
+                  {
+                    name: "who",
+                    title: "Who",
+                    cell: (row) => (
+                      <>
+                        <Text text={row.who || "nobody"} mono={false} most={30} />{" "}
+                        <span class="second">{row.kind}</span>
+                      </>
+                    ),
+                  },
+                  { name: "address", title: "From", cell: (row) => <Text text={row.address} /> },
+                  {
+                    name: "object",
+                    title: "What",
+                    phone: "title",
+                    cell: (row) => <Text text={row.object ?? row.action} most={80} />,
+                  },
+                  {
+                    name: "before",
+                    title: "Before",
+                    cell: (row) => (row.before === undefined ? null : <Value value={row.before} />),
+                  },
+                  {
+                    name: "after",
+                    title: "After",
+                    cell: (row) => (row.after === undefined ? null : <Value value={row.after} />),
+                  },
+                  {
+                    name: "result",
+                    title: "Result",
+                    cell: (row) => <Level level={row.result === "done" ? "ok" : "bad"}>{row.result}</Level>,
+                  },
+                ]}
+              />
+              <div class="table-foot">
+                <Pager
+                  shown={items.length}
+                  before={before}
+                  next={next}
+                  cursor={cursor}
+                  onPage={(pages, to) => {
+                    setBefore(pages);
+                    change({ cursor: to });
+                  }}
+                />
+              </div>
+            </>
+          )
+        }
+      </When>
+    </>
+  );
+}

@@ -1,0 +1,398 @@
+/** Clients of all protocols in one table: sorted, filtered and paged by the node, and quick with a hundred thousand. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { address, addressOf, change, go, withId } from "../lib/address.ts";
+import { apiAddress, ask, nodeNow, type Page } from "../lib/api.ts";
+import { useAsk } from "../lib/asking.ts";
+import {
+  type ClientFilter,
+  type ClientRow,
+  chipOf,
+  FILTERS,
+  keyOf,
+  placeOf,
+  queryOf,
+  readFilter,
+} from "../lib/clients.ts";
+import { age, bytes, count, due, moment } from "../lib/format.ts";
+import { columns as keptColumns } from "../lib/kept.ts";
+import { plain } from "../lib/visible.ts";
+import { Button, Check, Choice, Empty, Gateway, Input, Link, State, Text, When } from "../parts/basic.tsx";
+import { askFirst, tell } from "../parts/dialog.tsx";
+import { Icon } from "../parts/icons.tsx";
+import { type Column, Pager, Table } from "../parts/table.tsx";
+
+const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
+  { name: "state", title: "State", cell: ({ state }) => <State state={state} /> },
+  {
+    name: "client",
+    title: "Client",
+    sort: "clientId",
+    phone: "title",
+    cell: ({ clientId, gateway, endpoint }) => (
+      <Link to={withId("/clients", clientId, { gateway })}>
+        <Text text={clientId} most={32} />
+        {endpoint === undefined || endpoint === clientId ? null : (
+          <span class="second">
+            {" "}
+            <Text text={endpoint} most={24} />
+          </span>
+        )}
+      </Link>
+    ),
+  },
+  { name: "gateway", title: "Gateway", cell: ({ gateway }) => <Gateway name={gateway} /> },
+  {
+    name: "protocol",
+    title: "Protocol",
+    off: true,
+    cell: ({ protocol }) => <Text text={protocol} mono={false} />,
+  },
+  {
+    name: "address",
+    title: "Address",
+    cell: (row) => (
+      <span>
+        {row.transport === "tls" || row.transport === "dtls" || row.transport === "wss" ? (
+          <Icon name="lock" />
+        ) : null}
+        <Text text={placeOf(row)} most={44} />
+      </span>
+    ),
+  },
+  { name: "user", title: "User", off: true, cell: ({ user }) => <Text text={user} most={24} /> },
+  { name: "heard", title: "Heard", sort: "heardAt", numeric: true, cell: ({ heardAt }) => age(heardAt) },
+  { name: "due", title: "Due", sort: "dueAt", numeric: true, cell: ({ dueAt }) => due(dueAt) },
+  {
+    name: "waiting",
+    title: "Waiting",
+    sort: "waiting",
+    numeric: true,
+    cell: ({ waiting, waitingBytes }) => <span title={bytes(waitingBytes)}>{count(waiting)}</span>,
+  },
+  { name: "lost", title: "Lost", sort: "lost", numeric: true, cell: ({ lost }) => count(lost) },
+  { name: "way", title: "On its way", numeric: true, off: true, cell: ({ onItsWay }) => count(onItsWay) },
+  {
+    name: "subscriptions",
+    title: "Subscriptions",
+    sort: "subscriptions",
+    numeric: true,
+    off: true,
+    cell: ({ subscriptions }) => count(subscriptions),
+  },
+  {
+    name: "since",
+    title: "Since",
+    sort: "since",
+    numeric: true,
+    off: true,
+    cell: ({ since }) => moment(since),
+  },
+  {
+    name: "listener",
+    title: "Listener",
+    off: true,
+    cell: ({ listener }) => <Text text={listener} mono={false} />,
+  },
+  {
+    name: "links",
+    title: "Look",
+    phone: "corner",
+    cell: ({ clientId }) => (
+      <Link
+        to={addressOf("/translation", { client: clientId })}
+        class="icon-link"
+        label={`translation of ${clientId}`}
+      >
+        <Icon name="translation" />
+      </Link>
+    ),
+  },
+];
+
+const DEFAULT = COLUMNS.filter(({ off }) => off !== true).map(({ name }) => name);
+const SORT = "dueAt";
+const STATES = ["overdue", "asleep", "awake", "away"];
+const GATEWAYS = ["mqtt", "mqtt-sn", "coap", "lwm2m", "stomp", "http"];
+
+const filterHere = (): ClientFilter => {
+  const { query } = address.value;
+  return Object.fromEntries(FILTERS.flatMap((name) => (query.has(name) ? [[name, query.get(name)!]] : [])));
+};
+
+export function Clients() {
+  const { query } = address.value;
+  const filter = filterHere();
+  const sort = query.get("sort") ?? SORT;
+  const cursor = query.get("cursor") ?? undefined;
+  // Cursors of the pages before this one; a link that is shared has none, and begins where it points.
+  const [before, setBefore] = useState<readonly string[]>([]);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [choosing, setChoosing] = useState(false);
+  const shown =
+    (query.get("columns") ?? (keptColumns.value === "" ? undefined : keptColumns.value))?.split(",") ??
+    DEFAULT;
+  // The moment that `heard` counts from stays while the filter does, or each second would be another list.
+  const since = useRef({ key: "", now: 0 });
+  const key = JSON.stringify(filter);
+  if (since.current.key !== key) since.current = { key, now: nodeNow() };
+  const asking = queryOf(filter, since.current.now);
+  const asked = useAsk<Page<ClientRow>>("/clients", { ...asking, sort, cursor, count: true, limit: 100 });
+  const rows = useFresh(asked.data?.items);
+  const columns = COLUMNS.filter(({ name }) => shown.includes(name) || name === "client" || name === "links");
+  useEffect(() => setSelected(new Set()), [key, cursor]);
+  const set = (next: ClientFilter): void => {
+    setBefore([]);
+    change({ ...Object.fromEntries(FILTERS.map((name) => [name, undefined])), ...next, cursor: undefined });
+  };
+  return (
+    <>
+      <div class="heading">
+        <h1>Clients</h1>
+        <div class="actions">
+          <Button
+            icon="again"
+            onClick={() => {
+              change({ cursor: undefined });
+              setBefore([]);
+              asked.again();
+            }}
+          >
+            Read again
+          </Button>
+          <Button onClick={() => setChoosing(!choosing)} pressed={choosing}>
+            Columns
+          </Button>
+          <a class="button" href={apiAddress("/clients.csv", asking)} download>
+            <Icon name="download" />
+            <span>CSV</span>
+          </a>
+        </div>
+      </div>
+      <FilterBar filter={filter} set={set} />
+      {choosing ? (
+        <fieldset class="row columns">
+          <legend class="unseen">Columns</legend>
+          {COLUMNS.filter(({ name }) => name !== "client" && name !== "links").map(({ name, title }) => (
+            <Check
+              label={title}
+              checked={shown.includes(name)}
+              onCheck={(on) => {
+                const next = COLUMNS.map((one) => one.name).filter((one) =>
+                  one === name ? on : shown.includes(one),
+                );
+                keptColumns.value = next.join();
+                change({ columns: next.join() });
+              }}
+            />
+          ))}
+        </fieldset>
+      ) : null}
+      <When asked={asked} lines={12}>
+        {({ items, next, count: all }) =>
+          items.length === 0 && before.length === 0 ? (
+            <Nobody filtered={Object.keys(filter).length > 0} clear={() => set({})} />
+          ) : (
+            <>
+              <Table
+                caption="Clients"
+                columns={columns}
+                rows={rows}
+                keyOf={keyOf}
+                sort={sort}
+                onSort={(by) => {
+                  setBefore([]);
+                  change({ sort: by === SORT ? undefined : by, cursor: undefined });
+                }}
+                onOpen={({ clientId, gateway }) => go(withId("/clients", clientId, { gateway }))}
+                selected={selected}
+                onSelect={(one, on) => {
+                  const now = new Set(selected);
+                  if (on) now.add(one);
+                  else now.delete(one);
+                  setSelected(now);
+                }}
+                count={all}
+              />
+              <div class="table-foot">
+                <Selected
+                  rows={rows.filter((row) => selected.has(keyOf(row)))}
+                  done={() => {
+                    setSelected(new Set());
+                    asked.again();
+                  }}
+                />
+                <Pager
+                  shown={items.length}
+                  count={all}
+                  before={before}
+                  next={next}
+                  cursor={cursor}
+                  onPage={(pages, to) => {
+                    setBefore(pages);
+                    change({ cursor: to });
+                  }}
+                />
+              </div>
+            </>
+          )
+        }
+      </When>
+    </>
+  );
+}
+
+/** Rows keep their order and place; what they say is read again every two seconds. */
+function useFresh(items: readonly ClientRow[] | undefined): readonly ClientRow[] {
+  const ids = items?.map(keyOf).slice(0, 200).join("\n");
+  // By the query, of which a server reads 16 KB at most.
+  const short = ids !== undefined && ids.length > 0 && ids.length < 6_000 ? ids : undefined;
+  const fresh = useAsk<Page<ClientRow>>(short === undefined ? undefined : "/clients", { ids: short }, 2);
+  if (items === undefined) return [];
+  const known = new Map(fresh.data?.items.map((row) => [keyOf(row), row]));
+  return items.map((row) => known.get(keyOf(row)) ?? row);
+}
+
+function FilterBar({ filter, set }: { readonly filter: ClientFilter; set(filter: ClientFilter): void }) {
+  const [text, setText] = useState("");
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  return (
+    <div class="filters">
+      <label>
+        <span class="label">Gateway</span>
+        <Choice
+          value={filter.gateway ?? ""}
+          of={[["", "any"], ...GATEWAYS.map((name) => [name, name] as const)]}
+          onChoice={(gateway) => set({ ...filter, gateway: gateway || undefined })}
+        />
+      </label>
+      <label>
+        <span class="label">State</span>
+        <Choice
+          value={filter.state ?? ""}
+          of={[["", "any"], ...STATES.map((name) => [name, name] as const)]}
+          onChoice={(state) => set({ ...filter, state: state || undefined })}
+        />
+      </label>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          const found = readFilter(text);
+          setProblem(found.problem);
+          if (found.problem !== undefined) return;
+          set({ ...filter, ...found.filter });
+          setText("");
+        }}
+      >
+        <Input
+          value={text}
+          onText={setText}
+          aria-label="add a filter"
+          placeholder="pump  heard:>1h  waiting:>0  address:10.0.0.0/8  user:x  contains:x"
+        />
+        <Button type="submit" icon="filter">
+          Add
+        </Button>
+      </form>
+      {problem === undefined ? null : (
+        <p class="bad-text" role="alert">
+          {problem}
+        </p>
+      )}
+      <ul class="chips" aria-label="filters">
+        {Object.entries(filter).map(([name, value]) => (
+          <li>
+            <button
+              type="button"
+              onClick={() => set({ ...filter, [name]: undefined })}
+              aria-label={`remove the filter ${plain(chipOf(name, value ?? ""))}`}
+            >
+              <Text text={chipOf(name, value ?? "")} mono={false} /> <Icon name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+const Nobody = ({ filtered, clear }: { readonly filtered: boolean; clear(): void }) => (
+  <Empty>
+    {filtered ? (
+      <>
+        <p>No client passes these filters.</p>
+        <Button onClick={clear}>Clear the filters</Button>
+      </>
+    ) : (
+      <p>
+        No client yet. The <Link to={addressOf("/")}>overview</Link> says how to connect a first one.
+      </p>
+    )}
+  </Empty>
+);
+
+interface Kicked {
+  readonly succeed: number;
+  readonly failed: readonly { readonly clientId: string; readonly reason: string }[];
+}
+
+function Selected({ rows, done }: { readonly rows: readonly ClientRow[]; done(): void }) {
+  const none = rows.length === 0;
+  const names = (
+    <ul class="named-list">
+      {rows.slice(0, 10).map(({ clientId }) => (
+        <li>
+          <Text text={clientId} most={40} />
+        </li>
+      ))}
+      {rows.length > 10 ? <li>and {rows.length - 10} more</li> : null}
+    </ul>
+  );
+  return (
+    <div class="actions" role="group" aria-label="selected clients">
+      <span class="second">{none ? "none selected" : `${rows.length} selected`}</span>
+      <Button
+        small
+        needs="operator"
+        disabled={none}
+        onClick={() =>
+          askFirst({
+            title: `Kick ${rows.length} clients`,
+            effect: <>Ends their connections; sessions live on by their expiry. {names}</>,
+            verb: "Kick",
+            async act() {
+              const { succeed, failed } = await ask<Kicked>("POST", "/clients/kick", {
+                body: rows.map(({ gateway, clientId }) => ({ gateway, clientId })),
+              });
+              tell(`${succeed} kicked${failed.length > 0 ? `, ${failed.length} were not connected` : ""}`);
+              done();
+            },
+          })
+        }
+      >
+        Kick
+      </Button>
+      <Button
+        small
+        needs="operator"
+        disabled={none}
+        onClick={() =>
+          askFirst({
+            title: `Ban ${rows.length} clients`,
+            effect: (
+              <>Ends their connections, and refuses their client ids until the bans are lifted. {names}</>
+            ),
+            verb: "Ban",
+            async act() {
+              for (const { clientId } of rows)
+                await ask("POST", "/bans", { body: { clientId, reason: "banned by hand" } });
+              tell(`${rows.length} banned`);
+              done();
+            },
+          })
+        }
+      >
+        Ban
+      </Button>
+    </div>
+  );
+}

@@ -1,0 +1,170 @@
+/** Tables: real ones on the desktop, cards of a few lines on a phone; sorted and paged by the node. */
+import type { ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
+import { Button } from "./basic.tsx";
+import { Icon } from "./icons.tsx";
+
+export interface Column<Row> {
+  readonly name: string;
+  readonly title: string;
+  /** Name by which the node sorts. */
+  readonly sort?: string;
+  readonly numeric?: boolean;
+  /** Where it stands on a phone: first line, later, or nowhere. */
+  readonly phone?: "title" | "no" | "corner";
+  cell(row: Row): ComponentChildren;
+}
+
+interface TableProps<Row> {
+  readonly caption: string;
+  readonly class?: string;
+  readonly columns: readonly Column<Row>[];
+  readonly rows: readonly Row[];
+  keyOf(row: Row): string;
+  readonly sort?: string;
+  onSort?(sort: string): void;
+  onOpen?(row: Row): void;
+  readonly selected?: ReadonlySet<string>;
+  onSelect?(key: string, on: boolean): void;
+  /** How many there are in all, where that is known. */
+  readonly count?: number;
+}
+
+export function Table<Row>(props: TableProps<Row>) {
+  const { caption, columns, rows, keyOf, onOpen, selected, onSelect, count } = props;
+  const body = useRef<HTMLTableSectionElement>(null);
+  const rowsOf = (): HTMLElement[] => [...(body.current?.children ?? [])] as HTMLElement[];
+  const move = (from: HTMLElement, step: number): void => {
+    const all = rowsOf();
+    all[all.indexOf(from) + step]?.focus();
+  };
+  return (
+    <div class={`table ${props.class ?? ""}`}>
+      <table aria-rowcount={count === undefined ? -1 : count + 1}>
+        <caption class="unseen">{caption}</caption>
+        <thead>
+          <tr>
+            {selected === undefined ? null : (
+              <th scope="col">
+                <span class="unseen">selected</span>
+              </th>
+            )}
+            {columns.map((column) => (
+              <Head key={column.name} column={column} {...props} />
+            ))}
+          </tr>
+        </thead>
+        <tbody ref={body}>
+          {rows.map((row, index) => {
+            const key = keyOf(row);
+            return (
+              <tr
+                key={key}
+                class={onOpen === undefined ? undefined : "opens"}
+                tabIndex={onOpen === undefined ? undefined : index === 0 ? 0 : -1}
+                aria-rowindex={index + 2}
+                aria-selected={selected?.has(key)}
+                data-row
+                onClick={(event) => {
+                  if ((event.target as HTMLElement).closest("a,button,input,label,select") !== null) return;
+                  if (document.getSelection()?.isCollapsed === false) return;
+                  onOpen?.(row);
+                }}
+                onKeyDown={(event) => {
+                  if (event.target !== event.currentTarget) return;
+                  if (event.key === "Enter") onOpen?.(row);
+                  else if (event.key === " " && onSelect !== undefined) onSelect(key, !selected?.has(key));
+                  else if (event.key === "ArrowDown" || event.key === "j") move(event.currentTarget, 1);
+                  else if (event.key === "ArrowUp" || event.key === "k") move(event.currentTarget, -1);
+                  else return;
+                  event.preventDefault();
+                  event.stopPropagation();
+                }}
+              >
+                {selected === undefined ? null : (
+                  <td class="tick">
+                    <label>
+                      <span class="unseen">select row {index + 1}</span>
+                      <input
+                        type="checkbox"
+                        checked={selected.has(key)}
+                        onChange={({ currentTarget }) => onSelect?.(key, currentTarget.checked)}
+                      />
+                    </label>
+                  </td>
+                )}
+                {columns.map(({ name, title, numeric, phone, cell }) => (
+                  <td
+                    key={name}
+                    data-title={title}
+                    class={`${numeric === true ? "numeric" : ""} ${phone === undefined ? "" : `phone-${phone}`}`}
+                  >
+                    {cell(row)}
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Head<Row>({ column, sort, onSort }: TableProps<Row> & { readonly column: Column<Row> }) {
+  const { title, numeric, sort: by } = column;
+  const style = numeric === true ? "numeric" : undefined;
+  if (by === undefined || onSort === undefined) {
+    return (
+      <th scope="col" class={style}>
+        {title}
+      </th>
+    );
+  }
+  const at = sort === by ? "ascending" : sort === `-${by}` ? "descending" : undefined;
+  return (
+    <th scope="col" class={style} aria-sort={at ?? "none"}>
+      <button
+        type="button"
+        class="sort"
+        onClick={() => onSort(at === "descending" ? by : at === "ascending" ? `-${by}` : `-${by}`)}
+      >
+        {title}
+        {at === undefined ? null : <Icon name={at === "ascending" ? "up" : "down"} />}
+      </button>
+    </th>
+  );
+}
+
+interface PagerProps {
+  readonly shown: number;
+  readonly count?: number;
+  /** Cursors of the pages before this one. */
+  readonly before: readonly string[];
+  readonly next?: string;
+  onPage(before: readonly string[], cursor: string | undefined): void;
+  readonly cursor: string | undefined;
+}
+
+export const Pager = ({ shown, count, before, next, cursor, onPage }: PagerProps) => (
+  <nav class="pager" aria-label="pages">
+    <span class="second">
+      {shown.toLocaleString("en-US")}
+      {count === undefined ? "" : ` of ${count.toLocaleString("en-US")}`}
+      {before.length === 0 ? "" : `, page ${before.length + 1}`}
+    </span>
+    <Button
+      small
+      disabled={before.length === 0}
+      onClick={() => {
+        const last = before.at(-1);
+        onPage(before.slice(0, -1), last === "" ? undefined : last);
+      }}
+    >
+      Previous
+    </Button>
+    <Button small disabled={next === undefined} onClick={() => onPage([...before, cursor ?? ""], next)}>
+      Next
+    </Button>
+  </nav>
+);

@@ -1,0 +1,2 @@
+/** Style sheets are bundled, and are nothing to scripts. */
+declare module "*.css";

@@ -1,0 +1,101 @@
+/** What is kept for those who look on: which numbers over time, which topics; and the beat at which it is looked at. */
+import type { Composition } from "./compose.ts";
+import type { Counter } from "./contract/note.ts";
+import { systemClock } from "./net/clock.ts";
+import { Census } from "./operate/census.ts";
+import { STATES } from "./operate/client-state.ts";
+import { Series, type Source } from "./operate/series.ts";
+import { TopicDirectory } from "./operate/topic-directory.ts";
+
+const LOOK_MS = 1_000;
+
+const REFUSALS = [
+  ...["unauthenticated", "forbidden", "banned", "malformed"],
+  ...["congested", "quota", "too-large", "unavailable"],
+] as const;
+
+export interface Plotted {
+  readonly series: Series;
+  readonly topics: TopicDirectory;
+  stop(): void;
+}
+
+export function startPlotted(running: Composition): Plotted {
+  const census = new Census(running.operator.clients);
+  const series = new Series([
+    ...trafficOf(running),
+    ...censusOf(census),
+    ...lossesOf(running),
+    ...refusalsOf(running),
+    ...processOf(running),
+  ]);
+  const topics = new TopicDirectory(running.gate, {
+    max: running.config.api.topics,
+    retained: () => iterable(running.bus.replay("#", Number.POSITIVE_INFINITY)),
+  });
+  const timer = setInterval(() => {
+    const now = systemClock.now();
+    census.step(now);
+    series.look(now);
+    topics.rest(now);
+  }, LOOK_MS).unref();
+  return { series, topics, stop: () => clearInterval(timer) };
+}
+
+const iterable = <Item>(iterator: Iterator<Item>): Iterable<Item> => ({ [Symbol.iterator]: () => iterator });
+
+function trafficOf({ core, operator }: Composition): Source[] {
+  return [...operator.gateways.list().map(({ name }) => name), "http"].flatMap((gateway): Source[] => {
+    const cells = core.traffic.of(gateway);
+    return [
+      { name: `in.${gateway}`, kind: "rate", unit: "messages", read: () => cells.in },
+      { name: `out.${gateway}`, kind: "rate", unit: "messages", read: () => cells.out },
+    ];
+  });
+}
+
+const censusOf = (census: Census): Source[] => [
+  ...STATES.map(
+    (state): Source => ({
+      name: `clients.${state}`,
+      kind: "level",
+      unit: "clients",
+      read: () => census.counts[state],
+    }),
+  ),
+  { name: "waiting", kind: "level", unit: "messages", read: () => census.counts.waiting },
+  { name: "waiting.bytes", kind: "level", unit: "bytes", read: () => census.counts.waitingBytes },
+];
+
+function lossesOf({ sessionCounters }: Composition): Source[] {
+  const lost: Readonly<Record<string, Counter>> = {
+    "queue-full": sessionCounters.droppedFull,
+    expired: sessionCounters.droppedExpired,
+    away: sessionCounters.droppedAway,
+    moved: sessionCounters.droppedMoved,
+    revoked: sessionCounters.droppedRevoked,
+    memory: sessionCounters.droppedMemory,
+    dead: sessionCounters.dead,
+  };
+  return Object.entries(lost).map(([reason, counter]) => ({
+    name: `lost.${reason}`,
+    kind: "rate",
+    unit: "messages",
+    read: () => counter.value,
+  }));
+}
+
+const refusalsOf = ({ refusals }: Composition): Source[] =>
+  REFUSALS.map((refusal) => ({
+    name: `refused.${refusal}`,
+    kind: "rate",
+    unit: "refusals",
+    read: () => refusals.countOf(refusal),
+  }));
+
+const processOf = ({ core, alarms }: Composition): Source[] => [
+  { name: "bytes.in", kind: "rate", unit: "bytes", read: () => core.counters.bytesReceived.value },
+  { name: "bytes.out", kind: "rate", unit: "bytes", read: () => core.counters.bytesSent.value },
+  { name: "memory", kind: "level", unit: "bytes", read: () => process.memoryUsage.rss() },
+  { name: "alarms", kind: "level", unit: "alarms", read: () => alarms.active.length },
+];
