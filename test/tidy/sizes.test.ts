@@ -26,6 +26,7 @@ const MEMBERS_OF: Readonly<Record<string, number>> = {
   "gateways/mqtt-sn/connection.ts": 36,
   "gateways/stomp/connection.ts": 38,
   // The engine port, and what a connection to a server tells.
+  "src/session/attendance.ts": 31,
   "src/session/embedded-engine.ts": 33,
   "src/upstream/visit.ts": 33,
   "src/upstream/conversation.ts": 39,
