@@ -1,6 +1,7 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import type { Message } from "./bus/message.ts";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
@@ -64,6 +65,7 @@ export class RulesRoom {
         readFile: (path) => readFileSync(locate(path)),
         environment: (name) => process.env[name],
         now,
+        has: isInstalled,
         dial: dialBroker,
         publish: (message, taken) => publishFrom(parts, message, taken),
       },
@@ -204,6 +206,16 @@ export class RulesRoom {
       alarms.raise(name, { severity: "error", message, details: { connector } });
     } else alarms.clear(name);
     if (state === "connected") log.info({ connector }, "the sink of a connector is there");
+  }
+}
+
+/** A package for `import` alone has nothing that `require` resolves, and is there all the same. */
+function isInstalled(library: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(library);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED";
   }
 }
 

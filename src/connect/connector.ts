@@ -65,6 +65,8 @@ export interface BrokerPlace {
 
 /** What opens connectors is given. */
 export interface ConnectHost {
+  /** An optional library is installed. */
+  has(library: string): boolean;
   /** Exactly one of the two is called, once and later. */
   dial(
     place: BrokerPlace,

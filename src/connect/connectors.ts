@@ -68,7 +68,8 @@ export class Connectors {
   async update(configured: Configured): Promise<void> {
     const before = this.#configured;
     this.#configured = configured;
-    for (const [name, sink] of this.#sinks) {
+    // A copy: what is opened anew would come round again, without end.
+    for (const [name, sink] of [...this.#sinks]) {
       const now = configured[name];
       if (now !== undefined && JSON.stringify(now) === JSON.stringify(before[name])) continue;
       const { counters } = sink;
@@ -84,7 +85,11 @@ export class Connectors {
   /** Throws where it cannot work as configured. */
   open(name: string, settings: ConfiguredConnector, counters?: SinkCounters): void {
     const { sessions, host, ...parts } = this.#parts;
-    const connector = kindOf(settings.kind)!.open(settings, host, name);
+    const kind = kindOf(settings.kind)!;
+    const { library } = kind;
+    if (library !== undefined && !host.has(library))
+      throw new Error(`it needs the package ${library}, which is not installed: npm install ${library}`);
+    const connector = kind.open(settings, host, name);
     const dead = (sink: string, item: Item | undefined, payload: Uint8Array, reason: string): void =>
       this.#bury(settings.deadLetter, sink, item, payload, reason);
     const sink = new Sink({ ...parts, name, settings, connector, sessions, dead }, counters);
@@ -98,7 +103,10 @@ export class Connectors {
     for (const session of [...sessions.all()]) {
       if (session.gateway !== CONNECTORS || session.occupant !== undefined) continue;
       if (session.expiry === KEPT || this.#sinks.has(session.clientId)) continue;
-      note("connector-unknown", { connector: session.clientId, messages: session.queued });
+      note("connector-unknown", {
+        connector: session.clientId,
+        messages: session.queued + session.unsettled,
+      });
       session.expiry = KEPT;
       session.save();
       sessions.resumeAbsence(session);

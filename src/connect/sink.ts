@@ -90,11 +90,12 @@ export class Sink implements Occupant {
   #inflight = 0;
   #gathering = false;
 
-  constructor(parts: SinkParts, counters: SinkCounters = newCounters()) {
+  /** `before`: the numbers of the same connector as it was configured before, which has taken what waits. */
+  constructor(parts: SinkParts, before?: SinkCounters) {
     this.#parts = parts;
     this.name = parts.name;
     this.settings = parts.settings;
-    this.counters = counters;
+    this.counters = before ?? newCounters();
     const { concurrency, order } = parts.settings;
     const shared = new Ring<Entry>();
     this.#lanes = Array.from({ length: order === "all" ? 1 : concurrency }, () => ({
@@ -102,6 +103,7 @@ export class Sink implements Occupant {
       busy: false,
     }));
     this.#session = this.#open(parts.sessions);
+    if (before === undefined) this.counters.restored = this.#session.queued + this.#session.unsettled;
   }
 
   #open(sessions: Sessions): Session {
@@ -110,10 +112,9 @@ export class Sink implements Occupant {
       ...{ cleanStart: false, expiry: FOREVER },
     });
     if (typeof opened === "string") throw new Error(`connector ${this.name}: ${opened}`);
-    const { session, present } = opened;
+    const { session } = opened;
     // It is ours: no limit for clients ends it while the process is away.
     session.expiry = FOREVER;
-    if (present) this.counters.restored += session.queued + session.unsettled;
     return session;
   }
 

@@ -318,6 +318,38 @@ describe("ack: after_sink", () => {
   });
 });
 
+describe("a reload", () => {
+  it("moves what waits to a connector that was changed, and keeps what waits for one that was taken out", async () => {
+    const port = await freeTcpPort();
+    const sink = await run({ url: `http://127.0.0.1:${port}` });
+    const client = await connect();
+    for (let count = 0; count < 10; count++) await client.publishAsync("t/a", `${count}`, { qos: 1 });
+    await until(() => sink.state === "disconnected", "nobody is there");
+    const { composition } = gateway;
+    const { config } = composition;
+    const { connectors } = composition.rules;
+    const before = config.connectors["hook"]!;
+    const slower = { ...before, timeout: 60_000 } as typeof before;
+    composition.reload(() => ({ ...config, connectors: { hook: slower } }));
+    await until(
+      () => connectors.get("hook") !== sink && connectors.get("hook") !== undefined,
+      "it is another",
+    );
+    expect(connectors.get("hook")!.counters).toMatchObject({ taken: 10, restored: 0 });
+    addsUp(connectors.get("hook")!);
+    composition.reload(() => ({ ...config, rules: {}, connectors: {} }));
+    await until(() => connectors.get("hook") === undefined, "it is taken out");
+    const { queued, unsettled } = composition.sessions.get("connector", "hook")!;
+    expect(queued + unsettled).toBe(10);
+    const changed = { ...before, url: web.url };
+    composition.reload(() => ({ ...config, connectors: { hook: changed } }));
+    await until(() => new Set(web.bodies).size === 10, "what waited has arrived");
+    await client.publishAsync("t/a", "new", { qos: 1 });
+    await until(() => web.bodies.includes("new"), "and what came since");
+    addsUp(connectors.get("hook")!);
+  });
+});
+
 describe("a gateway that is killed", () => {
   it("hands what it had acknowledged to the service in its next life, under the same keys", async () => {
     await run();
