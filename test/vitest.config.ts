@@ -8,8 +8,8 @@ export default defineConfig({
   resolve: { conditions: ["dev"] },
   ssr: { resolve: { conditions: ["dev"] } },
   test: {
-    // Real file systems that get full: `npm run test:disk`.
-    exclude: ["test/disk/**", "test/clusters/**"],
+    // What is slow runs by itself: `npm run test:disk`, `test:clusters`, `test:dashboard`.
+    exclude: ["test/disk/**", "test/clusters/**", "test/dashboard/**"],
     environment: "node",
     setupFiles: "test/support/nothing-left.ts",
     globalSetup: "test/support/install-programs.ts",
