@@ -80,6 +80,8 @@ async function checkGateway(
     ...config,
     bus: { ...config.bus, engine: "embedded" },
     store: { ...config.store, engine: "memory" },
+    rules: {},
+    connectors: {},
     authentication: { ...config.authentication, chain: [], chains: {} },
     authorization: { ...config.authorization, sources: [] },
     gateways: Object.fromEntries(

@@ -6,6 +6,8 @@ import type { Doors } from "./doors.ts";
 const EVENTS = ["memory-free", "memory-scarce", "memory-refusing", "memory-full"] as const;
 /** What is ended brings the account down to this share of its limit: not every newcomer ends one. */
 const ROOM = 0.75;
+/** Who holds less than this part of the limit is not why it is full, and stays, though ending others has not helped yet. */
+const PART = 1 / 10_000;
 /** Below this share it is over. */
 const OVER = 0.6;
 
@@ -96,7 +98,9 @@ export class MemoryWatch {
       const bytes = heldBy(attendance);
       if (bytes > 0) holders.push({ bytes, end: () => this.#drop(attendance) });
     }
-    this.#end(holders, () => memory.held <= memory.limits.total * ROOM);
+    const least = memory.limits.total * PART;
+    const worst = holders.filter(({ bytes }) => bytes >= least);
+    this.#end(worst, () => memory.held <= memory.limits.total * ROOM);
   }
 
   #end(holders: Holder[], enough: () => boolean): void {

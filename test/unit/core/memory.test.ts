@@ -252,6 +252,23 @@ describe("when memory is scarce", () => {
     expect(listener.connect().ended).toBe(false);
   });
 
+  it("and full though those who hold most are gone, leaves alone who holds next to nothing", () => {
+    const it = site();
+    const { world } = it;
+    absent(it, "large");
+    const innocent = it.device(4);
+    innocent.connect("innocent");
+    innocent.subscribe("innocent", 0);
+    for (let index = 0; index < 30; index++) world.publish("large", Buffer.alloc(100_000, index), { qos: 1 });
+    // What ending them does not give back at once.
+    world.core.memory.held += 20 * MB;
+    world.core.memory.check();
+    world.core.memory.held -= 20 * MB;
+    expect(world.sessions.get("mqtt", "large")!.queued).toBe(0);
+    expect(world.disconnects.map(({ event }) => event.clientId)).not.toContain("innocent");
+    expect(world.sessions.get("mqtt", "innocent")!.occupant).toBeDefined();
+  });
+
   it("and full, what holds most goes first, and only as much as is needed", () => {
     const it = site();
     const { world } = it;
