@@ -36,9 +36,7 @@ export async function checkFiles(
   tryPolicy(config, report);
   checkCertificates(config, report);
   checkHooks(config, report);
-  for (const { name } of modules) {
-    if (config.gateways[name]?.enable === true) await checkGateway(config, name, modules, report);
-  }
+  await checkGateways(config, modules, report);
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
@@ -69,14 +67,13 @@ function checkHooks({ hooks }: Config, report: Report): void {
   }
 }
 
-/** A gateway reads its own files when it is opened; on trial it is alone, in memory, and nobody can reach it. */
-async function checkGateway(
+/** Gateways read their own files when they are opened; on trial they are alone, in memory, and nobody can reach them. */
+async function checkGateways(
   config: Config,
-  name: string,
   modules: readonly AnyGatewayModule[],
   report: Report,
 ): Promise<void> {
-  const alone: Config = {
+  const empty: Config = {
     ...config,
     bus: { ...config.bus, engine: "embedded" },
     store: { ...config.store, engine: "memory" },
@@ -85,17 +82,19 @@ async function checkGateway(
     authentication: { ...config.authentication, chain: [], chains: {} },
     authorization: { ...config.authorization, sources: [] },
     gateways: Object.fromEntries(
-      Object.entries(config.gateways).map(([key, { authentication: _, ...gateway }]) => [
-        key,
-        { ...gateway, enable: key === name, listeners: {} },
+      Object.entries(config.gateways).map(([name, { authentication: _, ...gateway }]) => [
+        name,
+        { ...gateway, enable: false },
       ]),
     ),
   };
-  try {
-    await compose(alone, modules, DEAF).stop(ZERO);
-  } catch (error) {
-    report(["gateways", name], error);
+  const trial = compose(empty, modules, DEAF);
+  for (const module of modules) {
+    const own = config.gateways[module.name];
+    if (own?.enable !== true) continue;
+    tried(["gateways", module.name], report, () => trial.gateways.open(module, own));
   }
+  await trial.stop(ZERO);
 }
 
 function tried(path: Path, report: Report, run: () => void): void {

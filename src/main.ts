@@ -13,6 +13,7 @@ import type { ConfigRequest } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { ApiError } from "./cli/steer/api-client.ts";
 import { type Composition, compose } from "./compose.ts";
+import { readConfigFile } from "./config/file.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
@@ -44,11 +45,12 @@ interface Loaded extends LoadedConfig {
 
 export async function load(request: ConfigRequest): Promise<Loaded> {
   const sources = { modules: MODULES, environment: process.env, file: request.file, set: request.set };
-  const named = namedPlugIns(sources);
-  if (named.length === 0) return { ...loadConfig(sources), modules: MODULES };
+  const file = readConfigFile(sources);
+  const named = namedPlugIns(sources, file);
+  if (named.length === 0) return { ...loadConfig(sources, file), modules: MODULES };
   const { openPlugIns } = await import("./open-plug-ins.ts");
   const modules = [...MODULES, ...(await openPlugIns(named))];
-  return { ...loadConfig({ ...sources, modules }), modules };
+  return { ...loadConfig({ ...sources, modules }, file), modules };
 }
 
 /** As `load`, and every file that the configuration names is opened too. */
@@ -131,14 +133,7 @@ async function watchPlugIns(
       return { gateway: name, module: plugIn, stuckAfter };
     }),
   );
-  watchOver(plugIns, (gateway, error) => {
-    const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    core.note(gateway, {
-      level: "warn",
-      event: "plug-in-failure",
-      detail: { input: "its own", error: says },
-    });
-  });
+  watchOver(plugIns, (gateway, note) => core.note(gateway, note));
 }
 
 export async function start(

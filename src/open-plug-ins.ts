@@ -2,10 +2,13 @@
 import { register } from "node:module";
 import type { NamedPlugIn } from "./config/plug-ins.ts";
 import type { GatewayModule } from "./contract/gateway.ts";
+import type { Note } from "./contract/note.ts";
 import { CONTRACT, type GatewayPlugIn } from "./contract/plug-in.ts";
+import { stackOf } from "./lib/thrown.ts";
 import { PlugInWatch } from "./observe/plug-in-watch.ts";
 import type { AnyGatewayModule } from "./plans.ts";
 import { guardedModule } from "./plug-ins/guarded-module.ts";
+import { plugInFailure } from "./plug-ins/supervision.ts";
 import { moduleAddress } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
 
@@ -82,7 +85,7 @@ function checked(plugIn: unknown): GatewayPlugIn<never> {
 /** What is thrown by a plug-in's own timers and promises, where no input of its is to blame, costs nobody else anything. */
 export function watchOver(
   modules: readonly AnyGatewayModule[],
-  told: (gateway: string, error: unknown) => void,
+  told: (gateway: string, note: Note) => void,
 ): void {
   const addresses = modules.flatMap(({ name, plugIn }) =>
     plugIn === undefined ? [] : [[name, moduleAddress(plugIn)] as const],
@@ -92,10 +95,10 @@ export function watchOver(
     const thrower = firstOwnFrame(error instanceof Error ? error.stack : undefined);
     const gateway = addresses.find(([, address]) => thrower?.includes(address) === true)?.[0];
     if (gateway !== undefined) {
-      told(gateway, error);
+      told(gateway, plugInFailure("its own", error));
       return;
     }
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.stderr.write(`${stackOf(error)}\n`);
     process.exit(1);
   });
 }

@@ -1,7 +1,6 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Message } from "./bus/message.ts";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
@@ -22,7 +21,7 @@ import { eventIds } from "./rules/ids.ts";
 import type { Rule, RuleSettings } from "./rules/rule.ts";
 import { Rules, type Tested } from "./rules/rules.ts";
 import { toJson, type ValueMap } from "./rules/value.ts";
-import { locate } from "./settings/installation.ts";
+import { isInstalled, locate } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
 
 /** How often it is said that a rule fails. */
@@ -206,16 +205,6 @@ export class RulesRoom {
       alarms.raise(name, { severity: "error", message, details: { connector } });
     } else alarms.clear(name);
     if (state === "connected") log.info({ connector }, "the sink of a connector is there");
-  }
-}
-
-/** A package for `import` alone has nothing that `require` resolves, and is there all the same. */
-function isInstalled(library: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(library);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED";
   }
 }
 

@@ -1,11 +1,10 @@
 /** Where a node of this machine keeps what it keeps: this one key, without reading all the others. */
-import { type ConfigSources, readSource } from "./file.ts";
-import { environmentOverrides, flagOverride, type Override } from "./overrides.ts";
+import { type ConfigSources, readConfigFile } from "./file.ts";
+import { environmentOverrides, flagOverride, type Override, plain } from "./overrides.ts";
 
 export const DATA_FOLDER = "./data";
 
-const isIt = ({ steps }: Override): boolean =>
-  steps.length === 1 && steps[0]?.replaceAll(/[_-]/g, "").toLowerCase() === "datafolder";
+const isIt = ({ steps }: Override): boolean => steps.length === 1 && plain(steps[0] ?? "") === "datafolder";
 
 /** As `loadConfig` would find it. A file that is wrong elsewhere is no matter; one that is missing throws `ConfigError`. */
 export function dataFolderOf(sources: Omit<ConfigSources, "modules">): string {
@@ -15,6 +14,6 @@ export function dataFolderOf(sources: Omit<ConfigSources, "modules">): string {
   ];
   const given = overrides.findLast(isIt)?.value;
   if (given !== undefined && given !== "") return given;
-  const { dataFolder } = readSource(sources).values;
+  const { dataFolder } = readConfigFile(sources).yaml.values;
   return typeof dataFolder === "string" && dataFolder !== "" ? dataFolder : DATA_FOLDER;
 }

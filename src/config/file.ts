@@ -18,15 +18,22 @@ export interface ConfigSources {
   readonly set?: readonly string[];
 }
 
+/** The file of a configuration, read once. */
+export interface ConfigFile {
+  /** None is needed. */
+  readonly name: string | undefined;
+  readonly yaml: YamlSource;
+}
+
 const EMPTY: YamlSource = { values: {}, problems: [], lineOf: () => undefined };
 
-export function fileName(sources: Pick<ConfigSources, "file" | "environment">): string | undefined {
+function fileName(sources: Pick<ConfigSources, "file" | "environment">): string | undefined {
   const named = sources.file ?? sources.environment?.[FILE_VARIABLE];
   if (named !== undefined && named !== "") return named;
   return existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined;
 }
 
-export function readFile(name: string | undefined): YamlSource {
+function readFile(name: string | undefined): YamlSource {
   if (name === undefined) return EMPTY;
   try {
     return readYaml(readFileSync(name, "utf8"), name);
@@ -39,5 +46,7 @@ export function readFile(name: string | undefined): YamlSource {
 }
 
 /** What the file says, before anything is laid over it. Throws `ConfigError` where it cannot be read. */
-export const readSource = (sources: Pick<ConfigSources, "file" | "environment">): YamlSource =>
-  readFile(fileName(sources));
+export function readConfigFile(sources: Pick<ConfigSources, "file" | "environment">): ConfigFile {
+  const name = fileName(sources);
+  return { name, yaml: readFile(name) };
+}

@@ -2,7 +2,7 @@ import type { Path } from "../settings/path.ts";
 import { ConfigError, type ConfigProblem, type Locate } from "../settings/problem.ts";
 import { readYaml, type YamlSource } from "../settings/source.ts";
 import { checkMeaning } from "./check.ts";
-import { type ConfigSources, fileName, readFile } from "./file.ts";
+import { type ConfigSources, readConfigFile } from "./file.ts";
 import { environmentOverrides, flagOverride, OverriddenValues } from "./overrides.ts";
 import { buildSchema, type Config, type ConfigurableModule } from "./schema.ts";
 import { soundPart } from "./sound-part.ts";
@@ -20,10 +20,8 @@ export interface LoadedConfig {
 }
 
 /** Reads, merges and checks the configuration. Throws `ConfigError`, which names every problem that it found. */
-export function loadConfig(sources: ConfigSources): LoadedConfig {
-  const file = fileName(sources);
-  const yaml = readFile(file);
-  return assemble(sources, yaml, file);
+export function loadConfig(sources: ConfigSources, file = readConfigFile(sources)): LoadedConfig {
+  return assemble(sources, file.yaml, file.name);
 }
 
 /** As `loadConfig`, for a text instead of a file; neither environment nor default file are looked at. */

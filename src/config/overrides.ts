@@ -39,7 +39,8 @@ export function flagOverride(flag: string): Override {
   return { steps, value, origin: `--set ${key}`, lenient: false };
 }
 
-const plain = (word: string): string => word.replaceAll(/[_-]/g, "").toLowerCase();
+/** A key as people may write it: case, `-` and `_` do not count. */
+export const plain = (word: string): string => word.replaceAll(/[_-]/g, "").toLowerCase();
 
 /** The values of all sources so far, and where each override came from. */
 export class OverriddenValues {

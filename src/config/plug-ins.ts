@@ -1,6 +1,6 @@
 import { isTree, type Tree } from "../settings/defaults.ts";
-import { type ConfigSources, readSource } from "./file.ts";
-import { environmentOverrides, flagOverride } from "./overrides.ts";
+import type { ConfigFile, ConfigSources } from "./file.ts";
+import { environmentOverrides, flagOverride, plain } from "./overrides.ts";
 
 /** A gateway that comes from outside, as the configuration names it. */
 export interface NamedPlugIn {
@@ -10,13 +10,11 @@ export interface NamedPlugIn {
   readonly module: string;
 }
 
-const plain = (name: string): string => name.replaceAll(/[_-]/g, "").toLowerCase();
-
 /**
  * Looks for `gateways.<name>.module` before the schema is known, of which the plug-ins' own schemas are a part. What is
  * wrong with the sources is left to `loadConfig` to tell.
  */
-export function namedPlugIns(sources: ConfigSources): NamedPlugIn[] {
+export function namedPlugIns(sources: ConfigSources, { yaml }: ConfigFile): NamedPlugIn[] {
   const builtIn = new Set(sources.modules.map(({ name }) => plain(name)));
   const modules = new Map<string, string>();
   const name = (asked: string, module: unknown): void => {
@@ -24,8 +22,7 @@ export function namedPlugIns(sources: ConfigSources): NamedPlugIn[] {
     const known = [...modules.keys()].find((one) => plain(one) === plain(asked));
     modules.set(known ?? asked, module);
   };
-  const { values } = readSource(sources);
-  const gateways: unknown = values["gateways"];
+  const gateways: unknown = yaml.values["gateways"];
   if (isTree(gateways)) {
     for (const [key, section] of Object.entries(gateways)) {
       if (isTree(section)) name(key, (section as Tree)["module"]);

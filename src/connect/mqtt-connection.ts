@@ -1,10 +1,10 @@
 import type { Message } from "../bus/message.ts";
 import type { Duration, Instant } from "../lib/time.ts";
+import { type Arrived, Link, type LinkUser } from "../mqtt/client/link.ts";
 import { publishHeader } from "../mqtt/codec/encode-publish.ts";
 import { type ConnectPacket, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
-import { type Arrived, Link, type LinkUser } from "../upstream/link.ts";
 import { SinkFailure } from "./connector.ts";
 
 export interface MqttConnectionParts {

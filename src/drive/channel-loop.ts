@@ -13,6 +13,7 @@ import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
 import { WAITING_MAX } from "../lib/memory.ts";
+import { stackOf } from "../lib/thrown.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
 import { type AddressProof, PROVEN } from "./address-proof.ts";
 
@@ -534,7 +535,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.note({
       level: "warn",
       event: "channel-failure",
-      detail: { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+      detail: { error: stackOf(error) },
     });
     this.close("internal error");
   }

@@ -1,5 +1,6 @@
 import type { Refusal } from "../contract/answers.ts";
 import { type Alarms, CallbackAlarm } from "../lib/alarm.ts";
+import { stackOf } from "../lib/thrown.ts";
 import { after, type Duration, type Instant, inSeconds } from "../lib/time.ts";
 import { type Decided, refused } from "./decided.ts";
 import type { Hook, HookClient } from "./plugin.ts";
@@ -152,7 +153,7 @@ export class Plugged {
     this.#host.note("hook-failed", {
       hook: name,
       member,
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      error: stackOf(error),
     });
   }
 }

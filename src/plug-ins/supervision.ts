@@ -1,4 +1,5 @@
 import type { Counter, Note } from "../contract/note.ts";
+import { stackOf } from "../lib/thrown.ts";
 import type { Duration } from "../lib/time.ts";
 
 /** Time that other people's code takes. Entered and left in pairs, also within each other. */
@@ -7,6 +8,13 @@ export interface Stopwatch {
   /** Milliseconds since it was entered, without what was entered within. */
   leave(): number;
 }
+
+/** What the log says of something that a plug-in has thrown, and where. */
+export const plugInFailure = (input: string, error: unknown): Note => ({
+  level: "warn",
+  event: "plug-in-failure",
+  detail: { input, error: stackOf(error) },
+});
 
 /** How long one input of a plug-in may take; `FOREVER` for as long as it likes. */
 export interface Patience {
@@ -64,7 +72,6 @@ export class Supervision {
   }
 
   failed(input: string, error: unknown): void {
-    const detail = { input, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-    this.#note({ level: "warn", event: "plug-in-failure", detail });
+    this.#note(plugInFailure(input, error));
   }
 }

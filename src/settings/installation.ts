@@ -20,6 +20,17 @@ export function locate(path: string): string {
   return existsSync(installed) ? installed : path;
 }
 
+/** Whether an optional library is there. */
+export function isInstalled(library: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(library);
+    return true;
+  } catch (error) {
+    // A package for `import` alone has nothing that `require` resolves, and is there all the same.
+    return (error as NodeJS.ErrnoException).code === "ERR_PACKAGE_PATH_NOT_EXPORTED";
+  }
+}
+
 /** What is imported for a module that the configuration names: a file, or a package as it is found from the working directory. */
 export function moduleAddress(module: string): string {
   const isFile = /^\.{0,2}[/\\]/.test(module) || /^[A-Za-z]:\\/.test(module);

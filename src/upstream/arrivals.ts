@@ -11,11 +11,11 @@ import { type Delivery, type DeliveryId, NO_DELIVERY_ID, type Outcome } from "..
 import { NO_BYTES, sameBytes } from "../lib/bytes.ts";
 import { Ring } from "../lib/ring.ts";
 import { type Instant, NEVER } from "../lib/time.ts";
+import type { Arrived, Link } from "../mqtt/client/link.ts";
 import { PacketType } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { Occupant } from "../session/context.ts";
 import type { UpstreamContext } from "./context.ts";
-import type { Arrived, Link } from "./link.ts";
 
 class Arrival implements Delivery {
   id: DeliveryId = NO_DELIVERY_ID;

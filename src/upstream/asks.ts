@@ -1,11 +1,11 @@
 import type { SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { SubscribeOptions } from "../contract/client.ts";
 import type { Instant } from "../lib/time.ts";
+import type { Link } from "../mqtt/client/link.ts";
+import { subscriptionProblem } from "../mqtt/client/server-limits.ts";
 import type { CodesPacket } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
-import { subscriptionProblem } from "./limits.ts";
-import type { Link } from "./link.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { refusalOf, subscribeAnswerOf, unsubscribeAnswerOf } from "./reasons.ts";
 

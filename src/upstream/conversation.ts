@@ -3,6 +3,7 @@ import type { Message } from "../bus/message.ts";
 import type { PublishAnswer, Ticket } from "../contract/answers.ts";
 import type { Will } from "../contract/client.ts";
 import { between, type Duration, type Instant, ZERO } from "../lib/time.ts";
+import type { Arrived, Link } from "../mqtt/client/link.ts";
 import {
   type Acknowledgement,
   type CodesPacket,
@@ -22,7 +23,6 @@ import { Asks } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Exchanges, type PublishAsker } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
-import type { Arrived, Link } from "./link.ts";
 import { PacketIds } from "./packet-ids.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";

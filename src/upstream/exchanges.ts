@@ -10,12 +10,12 @@ import type { Message, QoS } from "../bus/message.ts";
 import type { PublishAnswer, Ticket } from "../contract/answers.ts";
 import { Ring } from "../lib/ring.ts";
 import { type Instant, NEVER } from "../lib/time.ts";
+import type { Link } from "../mqtt/client/link.ts";
+import { isUnfit } from "../mqtt/client/server-limits.ts";
 import { publishHeader } from "../mqtt/codec/encode-publish.ts";
 import { type Acknowledgement, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
-import { isUnfit } from "./limits.ts";
-import type { Link } from "./link.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { publishAnswerOf } from "./reasons.ts";
 

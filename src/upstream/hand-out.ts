@@ -1,8 +1,8 @@
 import type { Ticket } from "../contract/answers.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Instant } from "../lib/time.ts";
+import type { Link } from "../mqtt/client/link.ts";
 import type { UpstreamContext } from "./context.ts";
-import type { Link } from "./link.ts";
 
 /** A client that wants to hear that nothing waits for it any more. */
 interface Waiting {

@@ -2,7 +2,8 @@
  * What servers of a kind cannot do, and no wire tells: an MQTT 3.1.1 server names no limits, and some take what they then
  * lose. `clusters.md` has the table, with the test of each row.
  */
-import type { Server, ServerCaps } from "./server-choice.ts";
+import type { ServerCaps } from "../mqtt/client/server-limits.ts";
+import type { Server } from "./server-choice.ts";
 
 export interface Profile {
   readonly caps: ServerCaps;

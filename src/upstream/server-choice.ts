@@ -2,6 +2,7 @@
  * Which server a session's connection goes to: the seam between the connections of this folder and whoever knows the
  * servers, how they fare and where each session shall go.
  */
+import type { ServerCaps } from "../mqtt/client/server-limits.ts";
 import type { AcceptStream, DialError, Dialling } from "../net/transport.ts";
 
 /** What a choice may look at. */
@@ -16,17 +17,6 @@ export interface SessionInfo {
   readonly address: string | undefined;
   /** What the device speaks: `MQTT 5.0`, `MQTT-SN 1.2`. */
   readonly protocol: string | undefined;
-}
-
-/** What servers of a kind cannot do, and no wire tells (see `profiles.ts`). */
-export interface ServerCaps {
-  /** Highest QoS that may be published and subscribed. */
-  readonly maximumQoS: 0 | 1 | 2;
-  readonly retain: boolean;
-  readonly shared: boolean;
-  readonly wildcards: boolean;
-  /** It closes the connection over a PUBLISH whose topic holds one of these characters. */
-  readonly notInTopics: string;
 }
 
 /** One server of a cluster. The same object for as long as its configuration is the same. */

@@ -4,6 +4,7 @@ import { hasWildcard, topicMatches } from "../bus/topic.ts";
 import type { PublishAnswer, RetainedAnswer, Ticket } from "../contract/answers.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Instant, inSeconds } from "../lib/time.ts";
+import type { Arrived, Link } from "../mqtt/client/link.ts";
 import {
   type Acknowledgement,
   type CodesPacket,
@@ -17,7 +18,6 @@ import { expiryInterval } from "../mqtt/session-expiry.ts";
 import { serviceCredentials } from "./application.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Exchanges, type PublishAsker } from "./exchanges.ts";
-import type { Arrived, Link } from "./link.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { refusalOf } from "./reasons.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";

@@ -10,6 +10,7 @@
  */
 import { Alarm, CallbackAlarm } from "../lib/alarm.ts";
 import { after, between, earliest, type Instant, milliseconds, NEVER, seconds } from "../lib/time.ts";
+import { type Arrived, Link, type LinkUser } from "../mqtt/client/link.ts";
 import type {
   Acknowledgement,
   CodesPacket,
@@ -23,7 +24,6 @@ import type { DialError, Dialling, StreamConnection, StreamReceiver } from "../n
 import type { Applicant } from "./connect-budget.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { Exchanges } from "./exchanges.ts";
-import { type Arrived, Link, type LinkUser } from "./link.ts";
 import { blamesServer, isElsewhere } from "./reasons.ts";
 import type { Server, ServerFailure, SessionInfo } from "./server-choice.ts";
 import { Wire } from "./wire.ts";

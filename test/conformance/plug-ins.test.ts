@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { connectAsync } from "mqtt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ConfigSources } from "#core/config/file.ts";
+import { readConfigFile } from "#core/config/file.ts";
 import { loadConfig } from "#core/config/load.ts";
 import { namedPlugIns } from "#core/config/plug-ins.ts";
 import type { Config } from "#core/config/schema.ts";
@@ -270,7 +271,7 @@ gateways:
     const file = join(folder, "isthmus.yaml");
     writeFileSync(file, text);
     const given = { modules: MODULES, file, ...sources };
-    const modules = [...MODULES, ...(await openPlugIns(namedPlugIns(given)))];
+    const modules = [...MODULES, ...(await openPlugIns(namedPlugIns(given, readConfigFile(given))))];
     return loadConfig({ ...given, modules }).config;
   }
 

@@ -51,7 +51,6 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/session/",
         "^src/settings/",
         "^src/rules/",
-        "^src/upstream/link\\.ts$",
         "^src/net/transport\\.ts$",
       ],
       instead: "a connector is the client of a session, and is given what it needs of files and time",

@@ -1,5 +1,6 @@
 /** An application that listens to the fleet by MQTT, and gives it commands. */
 import { lossyText, utf8 } from "../../lib/bytes.ts";
+import type { Instant } from "../../lib/time.ts";
 import type { Field } from "../field.ts";
 import { ID_PREFIX } from "../options.ts";
 import type { Command, Scenario } from "../scenarios/scenario.ts";
@@ -101,6 +102,7 @@ export class Application {
           },
         },
         { clientId: this.#id, keepAlive: KEEP_ALIVE, ...credentials(options) },
+        () => this.#field.timers.now() as Instant,
       );
       this.#connection = connection;
       return connection;

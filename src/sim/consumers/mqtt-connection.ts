@@ -1,30 +1,27 @@
-/** The client's half of an MQTT 5 connection, as much of it as an application needs (QoS 0 and 1). */
-import { Message, type QoS } from "../../bus/message.ts";
+/** An application's MQTT 5 connection to the gateway, as much of it as one needs (QoS 0 and 1). */
+import { Message } from "../../bus/message.ts";
 import { copyOf } from "../../lib/bytes.ts";
-import { type Instant, seconds } from "../../lib/time.ts";
-import { decodeConnack } from "../../mqtt/codec/decode-connack.ts";
-import { decodePublish, publishHead } from "../../mqtt/codec/decode-publish.ts";
-import { decodeSuback } from "../../mqtt/codec/decode-suback.ts";
-import { encodeConnect } from "../../mqtt/codec/encode-connect.ts";
-import { encodeIndividualPublish, publishHeader } from "../../mqtt/codec/encode-publish.ts";
-import { encodeAcknowledgement, encodeDisconnect } from "../../mqtt/codec/encode-reason.ts";
-import { encodeSubscribe } from "../../mqtt/codec/encode-subscribe.ts";
-import { frame, readFixedHeader } from "../../mqtt/codec/fixed-header.ts";
-import { PINGREQ } from "../../mqtt/codec/ping.ts";
-import { Reader } from "../../mqtt/codec/reader.ts";
-import { TopicCache } from "../../mqtt/codec/topic-cache.ts";
-import { UnfinishedPacket } from "../../mqtt/codec/unfinished-packet.ts";
-import { PacketType } from "../../mqtt/packets.ts";
+import { FOREVER, type Instant } from "../../lib/time.ts";
+import { type Arrived, Link, type LinkUser } from "../../mqtt/client/link.ts";
+import { publishHeader } from "../../mqtt/codec/encode-publish.ts";
+import { type CodesPacket, PacketType } from "../../mqtt/packets.ts";
 import { NO_PROPERTIES } from "../../mqtt/properties.ts";
 import { isFailure, ReasonCode } from "../../mqtt/reason-codes.ts";
 import type { StreamConnection, StreamReceiver } from "../../net/transport.ts";
 
 const VERSION = 5;
-const PACKET_MAX = 1024 * 1024;
-const ITEMS_MAX = 100;
+const CAPS = { maximumQoS: 2, retain: true, shared: true, wildcards: true, notInTopics: "" } as const;
+/** The application looks after time itself: the link is never woken. */
+const OPTIONS = {
+  connackTimeout: FOREVER,
+  pingTimeout: FOREVER,
+  packetSize: 1024 * 1024,
+  topicAliases: 0,
+} as const;
 
 export interface MqttListener {
   connected(): void;
+  /** All filters that were asked for. */
   subscribed(): void;
   published(topic: string, payload: Uint8Array): void;
   acknowledged(): void;
@@ -40,134 +37,117 @@ export interface MqttIdentity {
   readonly password: string | undefined;
 }
 
-export class MqttConnection implements StreamReceiver {
+export class MqttConnection implements StreamReceiver, LinkUser {
   readonly #connection: StreamConnection;
   readonly #listener: MqttListener;
-  readonly #topics = new TopicCache();
-  readonly #head = publishHead();
-  #unfinished: UnfinishedPacket | undefined = undefined;
+  readonly #link: Link;
+  readonly #now: () => Instant;
   #packetId = 0;
+  /** Filters that have no answer yet. */
+  #subscribing = 0;
   #refused = false;
 
-  constructor(connection: StreamConnection, listener: MqttListener, identity: MqttIdentity) {
+  constructor(
+    connection: StreamConnection,
+    listener: MqttListener,
+    { clientId, keepAlive, username, password }: MqttIdentity,
+    now: () => Instant,
+  ) {
     this.#connection = connection;
     this.#listener = listener;
-    const { clientId, keepAlive, username, password } = identity;
-    this.#write(
-      encodeConnect({
+    this.#now = now;
+    const output = {
+      send: (bytes: Uint8Array) => void connection.write(copyOf(bytes)),
+      sendView: (bytes: Uint8Array) => void connection.write(bytes),
+    };
+    this.#link = new Link(VERSION, CAPS, output, this, OPTIONS);
+    this.#link.connect(
+      {
         ...{ version: VERSION, bridge: false, clientId, cleanStart: true, keepAlive, username },
         ...{ properties: NO_PROPERTIES, will: undefined },
         password: password === undefined ? undefined : Buffer.from(password),
-      }),
+      },
+      now(),
     );
   }
 
-  subscribe(filters: readonly string[], qos: QoS): void {
-    const rest = { qos, noLocal: true, retainAsPublished: false, retainHandling: 0 } as const;
-    const subscriptions = filters.map((filter) => ({ filter, ...rest }));
-    this.#write(
-      encodeSubscribe({ packetId: this.#nextId(), properties: NO_PROPERTIES, subscriptions }, VERSION),
-    );
+  subscribe(filters: readonly string[], qos: 0 | 1): void {
+    this.#subscribing = filters.length;
+    for (const filter of filters)
+      this.#link.subscribe(this.#nextId(), filter, { qos, noLocal: true }, this.#now());
   }
 
   publish(topic: string, payload: Uint8Array, qos: 0 | 1, retain: boolean): void {
-    const message = new Message(topic, payload, qos, retain, 0 as Instant);
-    const head = {
-      ...{ header: publishHeader(qos, retain, false), topic, packetId: qos === 0 ? 0 : this.#nextId() },
-      ...{ topicAlias: undefined, subscriptionIds: [] },
-    };
-    this.#write(encodeIndividualPublish(VERSION, message, head, false, 0 as Instant));
+    const message = new Message(topic, payload, qos, retain, this.#now());
+    const id = qos === 0 ? 0 : this.#nextId();
+    this.#link.publish(message, publishHeader(qos, retain, false), id, this.#now());
   }
 
   ping(): void {
-    this.#write(PINGREQ);
+    this.#link.ping(this.#now());
   }
 
   /** In order: the gateway forgets the session with it, which ends with its connection. */
   end(): void {
-    this.#write(encodeDisconnect(ReasonCode.success));
+    this.#link.disconnect(ReasonCode.success);
     this.#connection.end();
   }
 
-  received(bytes: Uint8Array): void {
-    let at = 0;
-    while (at < bytes.length && !this.#refused) {
-      if (this.#unfinished !== undefined) at = this.#gather(this.#unfinished, bytes, at);
-      else {
-        const state = readFixedHeader(bytes, at, PACKET_MAX);
-        if (state === "incomplete") {
-          this.#unfinished = new UnfinishedPacket(PACKET_MAX, 0 as Instant, seconds(60));
-          continue;
-        }
-        if (state !== "whole") {
-          this.#connection.destroy();
-          return;
-        }
-        const { body, end } = frame;
-        this.#packet(bytes, at, body, end);
-        at = end;
-      }
-    }
+  // ---- what the gateway says
+
+  accepted(): void {
+    this.#listener.connected();
   }
 
-  #gather(unfinished: UnfinishedPacket, bytes: Uint8Array, at: number): number {
-    const { taken, state } = unfinished.append(bytes, at);
-    if (state === "whole") {
-      const { body, end } = frame;
-      this.#unfinished = undefined;
-      this.#packet(unfinished.bytes, 0, body, end);
-    } else if (state !== "incomplete") this.#connection.destroy();
-    return taken;
+  refused(): void {
+    this.#refuse();
   }
 
-  #packet(bytes: Uint8Array, start: number, body: number, end: number): void {
-    const reader = new Reader(bytes, start, body, end, ITEMS_MAX);
-    switch ((bytes[start] as number) >> 4) {
-      case PacketType.CONNACK: {
-        const { reason } = decodeConnack(reader, VERSION);
-        if (isFailure(reason)) this.#refuse();
-        else this.#listener.connected();
-        return;
-      }
-      case PacketType.SUBACK:
-        if (decodeSuback(reader, VERSION).codes.some(isFailure)) this.#refuse();
-        else this.#listener.subscribed();
-        return;
-      case PacketType.PUBLISH:
-        this.#published(bytes, start, body, end);
-        return;
-      case PacketType.PUBACK:
-        this.#listener.acknowledged();
-        return;
-      case PacketType.DISCONNECT:
-        this.#refuse();
-    }
+  challenged(): void {
+    this.#refuse();
   }
 
-  #published(bytes: Uint8Array, start: number, body: number, end: number): void {
-    const source = { version: VERSION, topics: this.#topics, maximumItems: ITEMS_MAX } as const;
-    if (decodePublish(this.#head, source, bytes, start, body, end) !== undefined) {
-      this.#connection.destroy();
-      return;
-    }
-    const { topic, packetId, payloadAt } = this.#head;
-    if (packetId !== 0) this.#write(encodeAcknowledgement(PacketType.PUBACK, packetId));
-    this.#listener.published(topic, bytes.subarray(payloadAt, end));
+  arrived({ message, qos, packetId }: Arrived): void {
+    if (qos !== 0) this.#link.acknowledge(PacketType.PUBACK, packetId, this.#now());
+    this.#listener.published(message.topic, message.payload);
+  }
+
+  acknowledged(): void {
+    this.#listener.acknowledged();
+  }
+
+  subscribed({ codes }: CodesPacket): void {
+    if (codes.some(isFailure)) this.#refuse();
+    else if (--this.#subscribing === 0) this.#listener.subscribed();
+  }
+
+  unsubscribed(): void {}
+
+  ponged(): void {}
+
+  dismissed(): void {
+    this.#refuse();
+  }
+
+  failed(): void {
+    this.#connection.destroy();
   }
 
   #refuse(): void {
     this.#refused = true;
+    this.#link.end();
     this.#connection.end();
-  }
-
-  /** What is encoded is good until the next packet only. */
-  #write(bytes: Uint8Array | undefined): void {
-    if (bytes !== undefined) this.#connection.write(copyOf(bytes));
   }
 
   #nextId(): number {
     this.#packetId = (this.#packetId % 0xffff) + 1;
     return this.#packetId;
+  }
+
+  // ---- the stream
+
+  received(bytes: Uint8Array): void {
+    this.#link.receive(bytes, this.#now());
   }
 
   drained(): void {}

@@ -1,7 +1,8 @@
 import { Ring } from "../../lib/ring.ts";
 import { after, type Instant, seconds } from "../../lib/time.ts";
+import type { ServerCaps } from "../../mqtt/client/server-limits.ts";
 import type { AcceptStream, DialError, Dialling } from "../../net/transport.ts";
-import type { Server, ServerCaps } from "../server-choice.ts";
+import type { Server } from "../server-choice.ts";
 import { Circuit } from "./circuit.ts";
 import type { GroupSettings, ServerSettings } from "./settings.ts";
 

@@ -1,6 +1,7 @@
 /** Groups of servers and the routes that lead to them, as a configuration or a request gives them. */
+
 import type { Duration } from "../../lib/time.ts";
-import type { ServerCaps } from "../server-choice.ts";
+import type { ServerCaps } from "../../mqtt/client/server-limits.ts";
 
 export const BALANCES = ["hash", "least-connections", "round-robin", "random", "primary-backup"] as const;
 export type Balance = (typeof BALANCES)[number];

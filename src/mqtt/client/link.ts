@@ -2,34 +2,34 @@
  * The client half of MQTT 3.1.1 and 5.0: one connection from CONNECT to its end, as a state machine without I/O or clock.
  * It knows packets, keep-alive, topic aliases and what the server allows; which exchanges are open is its user's.
  */
-import { Message, type QoS } from "../bus/message.ts";
-import type { SubscribeOptions } from "../contract/client.ts";
-import { after, type Duration, earliest, FOREVER, type Instant, NEVER, seconds } from "../lib/time.ts";
-import { decodeConnack } from "../mqtt/codec/decode-connack.ts";
-import { decodePublish, publishHead } from "../mqtt/codec/decode-publish.ts";
+import { Message, type QoS } from "../../bus/message.ts";
+import type { SubscribeOptions } from "../../contract/client.ts";
+import { after, type Duration, earliest, FOREVER, type Instant, NEVER, seconds } from "../../lib/time.ts";
+import { decodeConnack } from "../codec/decode-connack.ts";
+import { decodePublish, publishHead } from "../codec/decode-publish.ts";
 import {
   decodeAcknowledgement,
   decodeAuth,
   decodeServerDisconnect,
   SUCCESS,
-} from "../mqtt/codec/decode-reason.ts";
-import { decodeSuback, decodeUnsuback } from "../mqtt/codec/decode-suback.ts";
-import { encodeConnect } from "../mqtt/codec/encode-connect.ts";
-import { encodeIndividualPublish, encodeSharedPublish } from "../mqtt/codec/encode-publish.ts";
+} from "../codec/decode-reason.ts";
+import { decodeSuback, decodeUnsuback } from "../codec/decode-suback.ts";
+import { encodeConnect } from "../codec/encode-connect.ts";
+import { encodeIndividualPublish, encodeSharedPublish } from "../codec/encode-publish.ts";
 import {
   encodeAcknowledgement,
   encodeAuth,
   encodeDisconnect,
   encodeReasonedAcknowledgement,
-} from "../mqtt/codec/encode-reason.ts";
-import { encodeSubscribe, encodeUnsubscribe } from "../mqtt/codec/encode-subscribe.ts";
-import { frame, hasItsFlags, readFixedHeader } from "../mqtt/codec/fixed-header.ts";
-import { PINGREQ } from "../mqtt/codec/ping.ts";
-import { Reader } from "../mqtt/codec/reader.ts";
-import { TopicCache } from "../mqtt/codec/topic-cache.ts";
-import { UnfinishedPacket } from "../mqtt/codec/unfinished-packet.ts";
-import { messageExpiry, messageProperties } from "../mqtt/message-properties.ts";
-import { OutgoingAliases } from "../mqtt/outgoing-aliases.ts";
+} from "../codec/encode-reason.ts";
+import { encodeSubscribe, encodeUnsubscribe } from "../codec/encode-subscribe.ts";
+import { frame, hasItsFlags, readFixedHeader } from "../codec/fixed-header.ts";
+import { PINGREQ } from "../codec/ping.ts";
+import { Reader } from "../codec/reader.ts";
+import { TopicCache } from "../codec/topic-cache.ts";
+import { UnfinishedPacket } from "../codec/unfinished-packet.ts";
+import { messageExpiry, messageProperties } from "../message-properties.ts";
+import { OutgoingAliases } from "../outgoing-aliases.ts";
 import {
   type Acknowledgement,
   breach,
@@ -41,11 +41,10 @@ import {
   PacketType,
   type ProtocolVersion,
   type ReasonPacket,
-} from "../mqtt/packets.ts";
-import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
-import { ReasonCode } from "../mqtt/reason-codes.ts";
-import { limitsOf, type ServerLimits } from "./limits.ts";
-import type { ServerCaps } from "./server-choice.ts";
+} from "../packets.ts";
+import { NO_PROPERTIES, type Properties } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+import { limitsOf, type ServerCaps, type ServerLimits } from "./server-limits.ts";
 
 /** Where a link's packets go. */
 export interface LinkOutput {

@@ -1,8 +1,18 @@
-import { hasWildcard, sharedPrefix } from "../bus/topic.ts";
-import type { SubscribeOptions } from "../contract/client.ts";
-import type { Properties } from "../mqtt/properties.ts";
-import { ReasonCode } from "../mqtt/reason-codes.ts";
-import type { ServerCaps } from "./server-choice.ts";
+import { hasWildcard, sharedPrefix } from "../../bus/topic.ts";
+import type { SubscribeOptions } from "../../contract/client.ts";
+import type { Properties } from "../properties.ts";
+import { ReasonCode } from "../reason-codes.ts";
+
+/** What servers of a kind cannot do, and no wire tells (see `src/upstream/profiles.ts`). */
+export interface ServerCaps {
+  /** Highest QoS that may be published and subscribed. */
+  readonly maximumQoS: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly shared: boolean;
+  readonly wildcards: boolean;
+  /** It closes the connection over a PUBLISH whose topic holds one of these characters. */
+  readonly notInTopics: string;
+}
 
 /** What a server can do, as its CONNACK says (MQTT 5 §3.2.2.3) and as is known of its kind. */
 export interface ServerLimits {
