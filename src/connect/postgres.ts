@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
 import type { Pool, PoolClient, PoolConfig } from "pg";
 import type { Value } from "../rules/value.ts";
-import { flag, integer, SECRET, text } from "../settings/kinds.ts";
+import { integer, SECRET, text } from "../settings/kinds.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -13,7 +13,7 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { actionProperties, connectorProperties } from "./settings.ts";
+import { actionProperties, connectorProperties, tlsOf, tlsProperties } from "./settings.ts";
 import { boundStatement } from "./sql-template.ts";
 
 const schema = Type.Object(
@@ -29,10 +29,7 @@ const schema = Type.Object(
       [SECRET]: true,
     }),
     database: text({ description: "Database.", default: "postgres" }),
-    tls: flag({ description: "Speak TLS.", default: false }),
-    ca: Type.Optional(
-      text({ description: "PEM file of the authorities that sign the server's certificate." }),
-    ),
+    ...tlsProperties,
   },
   { description: "Statements for a PostgreSQL server: acknowledged by the commit of a batch." },
 );
@@ -173,7 +170,8 @@ export const postgres: ConnectorKind<Config, ActionConfig> = {
   action,
   library: "pg",
   open(config: Config, host: ConnectHost) {
-    const { port, user, database, timeout, concurrency, tls, ca } = config;
+    const { port, user, database, timeout, concurrency } = config;
+    const tls = tlsOf(config, host);
     return new Postgres({
       ...{ host: config.host, port, user, database, max: concurrency + 1 },
       password: secretOf(config.password, host),
@@ -181,7 +179,7 @@ export const postgres: ConnectorKind<Config, ActionConfig> = {
       keepAlive: true,
       client_encoding: "UTF8",
       application_name: "isthmus",
-      ...(tls ? { ssl: ca === undefined ? true : { ca: Buffer.from(host.readFile(ca)) } } : {}),
+      ...(tls === undefined ? {} : { ssl: tls }),
     });
   },
   compile({ sql }) {

@@ -4,7 +4,7 @@ import type { Redis as Client } from "ioredis";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { asText, isArray, type Value } from "../rules/value.ts";
-import { flag, integer, SECRET, text } from "../settings/kinds.ts";
+import { integer, SECRET, text } from "../settings/kinds.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -14,7 +14,7 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { actionProperties, connectorProperties } from "./settings.ts";
+import { actionProperties, connectorProperties, tlsOf, tlsProperties } from "./settings.ts";
 
 const schema = Type.Object(
   {
@@ -29,10 +29,7 @@ const schema = Type.Object(
       [SECRET]: true,
     }),
     database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
-    tls: flag({ description: "Speak TLS.", default: false }),
-    ca: Type.Optional(
-      text({ description: "PEM file of the authorities that sign the server's certificate." }),
-    ),
+    ...tlsProperties,
   },
   { description: "Commands for a Redis server: acknowledged by its answer, and kept as Redis is set up to." },
 );
@@ -137,7 +134,8 @@ class Redis implements Connector {
 
   async #open(): Promise<Client> {
     const { Redis: Connection } = await import("ioredis");
-    const { host, port, username, database, timeout, tls, ca } = this.#config;
+    const { host, port, username, database, timeout } = this.#config;
+    const tls = tlsOf(this.#config, this.#host);
     const client = new Connection({
       ...{ host, port, db: database, connectTimeout: timeout, lazyConnect: true },
       // Trying again is the connector's.
@@ -146,7 +144,7 @@ class Redis implements Connector {
       enableOfflineQueue: false,
       ...(username === "" ? {} : { username }),
       ...(this.#password === "" ? {} : { password: this.#password }),
-      ...(tls ? { tls: ca === undefined ? {} : { ca: Buffer.from(this.#host.readFile(ca)) } } : {}),
+      ...(tls === undefined ? {} : { tls }),
     });
     client.on("error", () => {});
     try {

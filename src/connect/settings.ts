@@ -2,6 +2,22 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
 import { choice, flag, integer, text } from "../settings/kinds.ts";
+import type { ConnectHost } from "./connector.ts";
+
+/** Of connectors whose library speaks TLS by itself. */
+export const tlsProperties = {
+  tls: flag({ description: "Speak TLS.", default: false }),
+  ca: Type.Optional(text({ description: "PEM file of the authorities that sign the server's certificate." })),
+};
+
+/** What such a library is told; undefined for no TLS. */
+export function tlsOf(
+  { tls, ca }: { readonly tls: boolean; readonly ca?: string },
+  { readFile }: Pick<ConnectHost, "readFile">,
+): { readonly ca?: Buffer } | undefined {
+  if (!tls) return undefined;
+  return ca === undefined ? {} : { ca: Buffer.from(readFile(ca)) };
+}
 
 export const connectorProperties = (batch: number) => ({
   timeout: durationSetting({

@@ -1,7 +1,9 @@
 /** What is known of an LwM2M device in this tab: values as they came, requests and what became of them. */
+
 import { useEffect, useState } from "preact/hooks";
 import { Problem } from "./api.ts";
 import { follow } from "./events.ts";
+import { moment } from "./format.ts";
 
 export interface Resource {
   readonly id: number;
@@ -221,3 +223,19 @@ export function valueFor(text: string, type: string | undefined): unknown {
     return Number.isSafeInteger(Number(text)) ? Number(text) : text;
   return text;
 }
+
+/** Asks a device for something; what becomes of it is told in the page. */
+export type Order = (request: string, parameters: Readonly<Record<string, unknown>>) => Promise<void>;
+
+export type Memory = ReturnType<typeof useDevice>["memory"];
+
+export function shown(value: unknown): string {
+  if (value === undefined) return "–";
+  if (typeof value === "object") return JSON.stringify(value);
+  return String(value);
+}
+
+export const valueText = (value: unknown, { type, units }: Pick<Resource, "type" | "units">): string => {
+  if (type === "time" && typeof value === "number") return moment(value * 1_000);
+  return `${shown(value)}${units === "" || value === undefined ? "" : ` ${units}`}`;
+};

@@ -1,11 +1,10 @@
 /** What was changed, by whom, from where. */
-import { useState } from "preact/hooks";
-import { address, change } from "../lib/address.ts";
+import { address } from "../lib/address.ts";
 import type { Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { moment } from "../lib/format.ts";
 import { Empty, Field, Input, Level, Text, When } from "../parts/basic.tsx";
-import { Pager, Table } from "../parts/table.tsx";
+import { Pager, Table, usePages } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
 
 interface Change {
@@ -23,8 +22,8 @@ interface Change {
 
 export function Changes() {
   const { query } = address.value;
-  const cursor = query.get("cursor") ?? undefined;
-  const [before, setBefore] = useState<readonly string[]>([]);
+  const pages = usePages();
+  const { cursor } = pages;
   const object = query.get("object") ?? "";
   const who = query.get("who") ?? "";
   const asked = useAsk<Page<Change>>(
@@ -40,12 +39,12 @@ export function Changes() {
           <Input
             type="search"
             value={object}
-            onText={(text) => change({ object: text, cursor: undefined })}
+            onText={(text) => pages.restart({ object: text })}
             placeholder="client, gateway, user …"
           />
         </Field>
         <Field label="By">
-          <Input type="search" value={who} onText={(text) => change({ who: text, cursor: undefined })} />
+          <Input type="search" value={who} onText={(text) => pages.restart({ who: text })} />
         </Field>
       </div>
       <When asked={asked} lines={6}>
@@ -97,16 +96,7 @@ export function Changes() {
                 ]}
               />
               <div class="table-foot">
-                <Pager
-                  shown={items.length}
-                  before={before}
-                  next={next}
-                  cursor={cursor}
-                  onPage={(pages, to) => {
-                    setBefore(pages);
-                    change({ cursor: to });
-                  }}
-                />
+                <Pager shown={items.length} next={next} pages={pages} />
               </div>
             </>
           )

@@ -19,7 +19,7 @@ import { plain } from "../lib/visible.ts";
 import { Button, Check, Choice, Empty, Gateway, Input, Link, State, Text, When } from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
-import { type Column, Pager, Table } from "../parts/table.tsx";
+import { type Column, Pager, Table, usePages } from "../parts/table.tsx";
 
 const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
   { name: "state", title: "State", cell: ({ state }) => <State state={state} /> },
@@ -123,9 +123,8 @@ export function Clients() {
   const { query } = address.value;
   const filter = filterHere();
   const sort = query.get("sort") ?? SORT;
-  const cursor = query.get("cursor") ?? undefined;
-  // Cursors of the pages before this one; a link that is shared has none, and begins where it points.
-  const [before, setBefore] = useState<readonly string[]>([]);
+  const pages = usePages();
+  const { cursor, before } = pages;
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [choosing, setChoosing] = useState(false);
   const shown =
@@ -141,8 +140,7 @@ export function Clients() {
   const columns = COLUMNS.filter(({ name }) => shown.includes(name) || name === "client" || name === "links");
   useEffect(() => setSelected(new Set()), [key, cursor]);
   const set = (next: ClientFilter): void => {
-    setBefore([]);
-    change({ ...Object.fromEntries(FILTERS.map((name) => [name, undefined])), ...next, cursor: undefined });
+    pages.restart({ ...Object.fromEntries(FILTERS.map((name) => [name, undefined])), ...next });
   };
   return (
     <>
@@ -152,8 +150,7 @@ export function Clients() {
           <Button
             icon="again"
             onClick={() => {
-              change({ cursor: undefined });
-              setBefore([]);
+              pages.restart();
               asked.again();
             }}
           >
@@ -199,10 +196,7 @@ export function Clients() {
                 rows={rows}
                 keyOf={keyOf}
                 sort={sort}
-                onSort={(by) => {
-                  setBefore([]);
-                  change({ sort: by === SORT ? undefined : by, cursor: undefined });
-                }}
+                onSort={(by) => pages.restart({ sort: by === SORT ? undefined : by })}
                 onOpen={({ clientId, gateway }) => go(withId("/clients", clientId, { gateway }))}
                 selected={selected}
                 onSelect={(one, on) => {
@@ -221,17 +215,7 @@ export function Clients() {
                     asked.again();
                   }}
                 />
-                <Pager
-                  shown={items.length}
-                  count={all}
-                  before={before}
-                  next={next}
-                  cursor={cursor}
-                  onPage={(pages, to) => {
-                    setBefore(pages);
-                    change({ cursor: to });
-                  }}
-                />
+                <Pager shown={items.length} count={all} next={next} pages={pages} />
               </div>
             </>
           )

@@ -1,6 +1,7 @@
 /** Tables: real ones on the desktop, cards of a few lines on a phone; sorted and paged by the node. */
 import type { ComponentChildren } from "preact";
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
+import { address, change } from "../lib/address.ts";
 import { Button } from "./basic.tsx";
 import { Icon } from "./icons.tsx";
 
@@ -124,11 +125,7 @@ function Head<Row>({ column, sort, onSort }: TableProps<Row> & { readonly column
   const at = sort === by ? "ascending" : sort === `-${by}` ? "descending" : undefined;
   return (
     <th scope="col" class={style} aria-sort={at ?? "none"}>
-      <button
-        type="button"
-        class="sort"
-        onClick={() => onSort(at === "descending" ? by : at === "ascending" ? `-${by}` : `-${by}`)}
-      >
+      <button type="button" class="sort" onClick={() => onSort(at === "descending" ? by : `-${by}`)}>
         {title}
         {at === undefined ? null : <Icon name={at === "ascending" ? "up" : "down"} />}
       </button>
@@ -136,17 +133,34 @@ function Head<Row>({ column, sort, onSort }: TableProps<Row> & { readonly column
   );
 }
 
+/** Where somebody is in a list that the node pages: the cursor in the address, and those of the pages before it. */
+export function usePages() {
+  const cursor = address.value.query.get("cursor") ?? undefined;
+  // A link that is shared has none, and begins where it points.
+  const [before, setBefore] = useState<readonly string[]>([]);
+  return {
+    cursor,
+    before,
+    turn(pages: readonly string[], to: string | undefined): void {
+      setBefore(pages);
+      change({ cursor: to });
+    },
+    /** It is another list now: from its beginning. */
+    restart(changes: Parameters<typeof change>[0] = {}): void {
+      setBefore([]);
+      change({ ...changes, cursor: undefined });
+    },
+  };
+}
+
 interface PagerProps {
   readonly shown: number;
   readonly count?: number;
-  /** Cursors of the pages before this one. */
-  readonly before: readonly string[];
   readonly next?: string;
-  onPage(before: readonly string[], cursor: string | undefined): void;
-  readonly cursor: string | undefined;
+  readonly pages: ReturnType<typeof usePages>;
 }
 
-export const Pager = ({ shown, count, before, next, cursor, onPage }: PagerProps) => (
+export const Pager = ({ shown, count, next, pages: { before, cursor, turn } }: PagerProps) => (
   <nav class="pager" aria-label="pages">
     <span class="second">
       {shown.toLocaleString("en-US")}
@@ -158,12 +172,12 @@ export const Pager = ({ shown, count, before, next, cursor, onPage }: PagerProps
       disabled={before.length === 0}
       onClick={() => {
         const last = before.at(-1);
-        onPage(before.slice(0, -1), last === "" ? undefined : last);
+        turn(before.slice(0, -1), last === "" ? undefined : last);
       }}
     >
       Previous
     </Button>
-    <Button small disabled={next === undefined} onClick={() => onPage([...before, cursor ?? ""], next)}>
+    <Button small disabled={next === undefined} onClick={() => turn([...before, cursor ?? ""], next)}>
       Next
     </Button>
   </nav>
