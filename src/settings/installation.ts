@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -34,6 +34,41 @@ export function isInstalled(library: string): boolean {
 /** What is imported for a module that the configuration names: a file, or a package as it is found from the working directory. */
 export function moduleAddress(module: string): string {
   const isFile = /^\.{0,2}[/\\]/.test(module) || /^[A-Za-z]:\\/.test(module);
-  const path = isFile ? resolve(module) : createRequire(join(process.cwd(), "package.json")).resolve(module);
-  return pathToFileURL(path).href;
+  return pathToFileURL(isFile ? resolve(module) : packageFile(module)).href;
+}
+
+function packageFile(name: string): string {
+  const require = createRequire(join(process.cwd(), "package.json"));
+  try {
+    return require.resolve(name);
+  } catch (error) {
+    // `require` does not see what a package offers to `import` alone.
+    if ((error as NodeJS.ErrnoException).code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error;
+    for (const folder of require.resolve.paths(name) ?? []) {
+      const manifest = join(folder, name, "package.json");
+      if (!existsSync(manifest)) continue;
+      const { exports } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly exports?: Exports };
+      const file = importedFile(exports);
+      if (file !== undefined) return join(folder, name, file);
+    }
+    throw error;
+  }
+}
+
+/** A file, or files by condition. */
+type Exports = string | { readonly [condition: string]: Exports } | null | undefined;
+
+/** Conditions that hold for an `import` of the main entry. */
+const IMPORTED: readonly string[] = [".", "node", "import", "default", "module-sync"];
+
+/** Of a package's main entry: the first file whose conditions hold for an `import`. */
+function importedFile(exports: Exports): string | undefined {
+  if (typeof exports === "string") return exports;
+  if (typeof exports !== "object" || exports === null) return undefined;
+  for (const [condition, inner] of Object.entries(exports)) {
+    if (!IMPORTED.includes(condition)) continue;
+    const file = importedFile(inner);
+    if (file !== undefined) return file;
+  }
+  return undefined;
 }

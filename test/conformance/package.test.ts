@@ -1,6 +1,7 @@
 /** The package that `npm pack` makes, installed in an empty folder, and the files that run it elsewhere. */
 import { execFileSync, spawn } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -97,6 +98,18 @@ describe("the package", () => {
       const tested = execFileSync(process.execPath, ["--test", "lines.test.mjs"], { cwd: folder }).toString();
       expect(tested).toMatch(/pass 1\n.*fail 0/);
       expect(isthmus("check-config", "plug-in.yaml")).toContain("is valid");
+      // As an installed package too, be it one that can only be imported.
+      const installed = join(folder, "node_modules", "lines-gateway");
+      mkdirSync(installed);
+      copyFileSync(join(folder, "lines.mjs"), join(installed, "lines.mjs"));
+      for (const exports of ["./lines.mjs", { ".": { import: "./lines.mjs" } }]) {
+        writeFileSync(
+          join(installed, "package.json"),
+          JSON.stringify({ name: "lines-gateway", version: "1.0.0", type: "module", exports }),
+        );
+        const set = ["--set", "gateways.lines.module=lines-gateway"];
+        expect(isthmus("check-config", "plug-in.yaml", ...set)).toContain("is valid");
+      }
       // And its types, as whoever writes one in TypeScript has them.
       writeFileSync(join(folder, "typed.mts"), TYPED);
       const options = [
