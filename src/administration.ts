@@ -9,26 +9,24 @@ import { AccountsFile } from "./api/access/accounts.ts";
 import { AuditLog } from "./api/access/audit-log.ts";
 import { Credentials, readKeysFile } from "./api/access/credentials.ts";
 import { SignIns } from "./api/access/sign-ins.ts";
-import type { ApiPorts, BanTarget, HealthPort, ReadyCheck, ReloadOutcome } from "./api/ports.ts";
+import type { ApiPorts, BanTarget, HealthPort, ReadyCheck } from "./api/ports.ts";
 import type { Api, ApiOptions } from "./api/server.ts";
 import { ApiCertificate } from "./api-certificate.ts";
 import { Message } from "./bus/message.ts";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
-import type { LoadedConfig } from "./config/load.ts";
-import { buildSchema, type Config } from "./config/schema.ts";
-import { shownConfig } from "./config/shown-config.ts";
+import type { Config } from "./config/schema.ts";
 import { accountsPath, apiFolder, localKeyPath } from "./data-files.ts";
 import { KeptRoutes } from "./kept-routes.ts";
 import type { Instant } from "./lib/time.ts";
 import { systemClock } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
-import { statistics, sums } from "./observation.ts";
+import { censusOf, statistics, sums } from "./observation.ts";
 import type { Log } from "./observe/log.ts";
 import type { Statistic } from "./observe/sys-names.ts";
 import type { SysTopics } from "./observe/sys-topics.ts";
 import { HttpClients } from "./operate/http-clients.ts";
-import type { AnyGatewayModule } from "./plans.ts";
+import { pipelinesPort } from "./pipelines-port.ts";
 import { startPlotted } from "./plotted.ts";
 import { rulesPort } from "./rules-port.ts";
 import { locate } from "./settings/installation.ts";
@@ -53,30 +51,13 @@ export interface Administration {
   stop(): void;
 }
 
-/** The configuration that was read last, with the gateways that there are; and reading it again. */
-export interface ConfigSource {
-  loaded: LoadedConfig & { readonly modules: readonly AnyGatewayModule[] };
-  reload(): Promise<ReloadOutcome>;
-}
-
-function configOf(source: ConfigSource): ApiPorts["config"] {
-  return {
-    settings() {
-      const { config, modules, originOf } = source.loaded;
-      const restartOf = (gateway: string) => modules.find((module) => module.name === gateway)?.restart;
-      return [...shownConfig(buildSchema(modules), config, { originOf, restartOf })];
-    },
-    reload: () => source.reload(),
-  };
-}
-
 /** Throws `ListenError` and `AccountsError` for files that cannot be used. */
 export function administer(
   running: Composition,
   log: Log,
   version: string,
   isOpen: () => boolean,
-  source: ConfigSource,
+  configuration: ApiPorts["config"],
 ): Administration {
   const { config } = running;
   const startedAt = systemClock.now();
@@ -89,7 +70,7 @@ export function administer(
     credentials: new Credentials(accounts),
     signIns: new SignIns({ length: config.api.sessionLength, idle: config.api.sessionIdle }),
     audit: new AuditLog(keeps ? join(apiFolder(config), "audit.log") : undefined, (error) =>
-      log.warn({ error }, "the audit log cannot be written"),
+      log.warn("audit-log-failed", { error }),
     ),
     clock: systemClock,
     localKey: keeps ? localKey : undefined,
@@ -119,6 +100,7 @@ export function administer(
       retained: retainedOf(running),
       messages: messagesOf(running),
       bans: bansOf(running),
+      logins: loginsOf(running),
       upstream:
         running.upstream === undefined
           ? undefined
@@ -127,7 +109,8 @@ export function administer(
       operator: running.operator,
       sys: sysOf(running, (name) => administration.sys?.highest(name) ?? 0),
       rules: rulesPort(running.rules, () => systemClock.now()),
-      config: configOf(source),
+      pipelines: pipelinesPort(running.pipelines, () => systemClock.now()),
+      config: configuration,
       series: plotted.series,
       traces: running.tracing.recordings,
       refusals: running.refusals,
@@ -163,10 +146,12 @@ function sysOf(running: Composition, highest: (name: Statistic) => number): ApiP
   const [counts, totals] = [statistics(running), sums(running)];
   return {
     metrics: () => Object.fromEntries(readAll(totals)),
-    statistics: () =>
-      Object.fromEntries(
+    async statistics() {
+      await censusOf(running).count();
+      return Object.fromEntries(
         readAll(counts).map(([name, count]) => [name, { count, max: Math.max(count, highest(name)) }]),
-      ),
+      );
+    },
   };
 }
 
@@ -177,7 +162,7 @@ function writeLocalKey(path: string, text: string, log: Log): void {
     writeFileSync(path, `${text}\n`, { mode: 0o600 });
     chmodSync(path, 0o600);
   } catch (error) {
-    log.warn({ error }, "the key for the command line on this machine cannot be written");
+    log.warn("local-key-failed", { error });
   }
 }
 
@@ -220,7 +205,7 @@ function healthOf(
   /** Those that are to be waited for. */
   const sinks = (): ReadyCheck => {
     const away = Array.from(rules.connectors.all).filter(
-      ({ settings, state }) => settings.ready && state !== "connected",
+      ({ settings, state }) => settings.ready && settings.enable && state !== "connected",
     );
     const detail = away.map(({ name, reason }) => `${name}: ${reason ?? "not connected yet"}`).join("; ");
     return away.length === 0 ? { name: "connectors", ok: true } : check("connectors", false, detail);
@@ -307,6 +292,30 @@ function messagesOf({ core, doors, bus }: Composition): ApiPorts["messages"] {
     publish: (caller, messages) => clients.publish(caller, messages),
     subscribe: (caller, subscriptions, reader) => clients.subscribe(caller, subscriptions, reader),
     subscribers: (topic) => bus.subscribers(topic),
+  };
+}
+
+function loginsOf({ policy, core, judge, loginLists }: Composition): ApiPorts["logins"] {
+  return {
+    lists: loginLists,
+    judge,
+    forget({ clientId, user }) {
+      const all = clientId === undefined && user === undefined;
+      let clients = 0;
+      for (const { client, attendance } of core.directory.after(0)) {
+        const identities = [client?.identity, attendance?.identity].filter(
+          (identity) =>
+            identity !== undefined &&
+            (clientId === undefined || identity.clientId === clientId) &&
+            (user === undefined || identity.username === user),
+        );
+        if (!all) for (const identity of identities) policy.forgetDecisions(identity);
+        if (client !== undefined && identities.length > 0) clients++;
+      }
+      if (all) policy.forgetDecisions();
+      judge();
+      return clients;
+    },
   };
 }
 

@@ -34,10 +34,10 @@ export class ApiCertificate {
         const pair = readPair(this.#settings);
         if (pair === undefined) return;
         api.renew(pair);
-        this.#log.info({ file: cert }, "the HTTP port's certificate was read again");
+        this.#log.info("api-certificate-reloaded", { file: cert });
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        this.#log.warn({ problem }, "the HTTP port's certificate was not read again: the former stays");
+        this.#log.warn("api-certificate-reload-failed", { problem });
       }
     });
   }

@@ -9,13 +9,20 @@ import { ZERO } from "./lib/time.ts";
 import { FileCredentials, type KeyAuthority } from "./net/dtls-credentials.ts";
 import { readTlsFiles } from "./net/tls-files.ts";
 import type { Log } from "./observe/log.ts";
+import { sentenceOf } from "./observe/log-lines.ts";
+import { tryPipelines } from "./pipelines-room.ts";
 import type { AnyGatewayModule } from "./plans.ts";
 import { moduleAddress } from "./settings/installation.ts";
 import type { Path } from "./settings/path.ts";
 import { ConfigError, type ConfigProblem, type Locate, problem } from "./settings/problem.ts";
 
-/** What gateways have to say while they are opened on trial concerns nobody. */
-const DEAF: Log = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {} };
+/** Of what gateways have to say while they are opened on trial, warnings are for the operator: a folder that is missing. */
+const trialLog = (warn: (sentence: string) => void): Log => ({
+  ...{ debug() {}, info() {}, error() {}, setLevel() {} },
+  warn(event, { folder, name, problem }) {
+    warn([sentenceOf(event), folder ?? name, problem].filter((part) => part !== undefined).join(": "));
+  },
+});
 
 type Report = (path: Path, error: unknown) => void;
 
@@ -24,6 +31,7 @@ export async function checkFiles(
   config: Config,
   modules: readonly AnyGatewayModule[],
   locate: Locate,
+  warn: (sentence: string) => void = () => {},
 ): Promise<void> {
   const problems: ConfigProblem[] = [];
   const report: Report = (path, error) => {
@@ -36,7 +44,9 @@ export async function checkFiles(
   tryPolicy(config, report);
   checkCertificates(config, report);
   checkHooks(config, report);
-  await checkGateways(config, modules, report);
+  for (const { path, message } of tryPipelines(config))
+    problems.push(problem(locate, { path, says: message }));
+  await checkGateways(config, modules, report, warn);
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
@@ -72,6 +82,7 @@ async function checkGateways(
   config: Config,
   modules: readonly AnyGatewayModule[],
   report: Report,
+  warn: (sentence: string) => void,
 ): Promise<void> {
   const empty: Config = {
     ...config,
@@ -79,6 +90,7 @@ async function checkGateways(
     store: { ...config.store, engine: "memory" },
     rules: {},
     connectors: {},
+    pipelines: {},
     authentication: { ...config.authentication, chain: [], chains: {} },
     authorization: { ...config.authorization, sources: [] },
     gateways: Object.fromEntries(
@@ -88,7 +100,7 @@ async function checkGateways(
       ]),
     ),
   };
-  const trial = compose(empty, modules, DEAF);
+  const trial = compose(empty, modules, trialLog(warn));
   for (const module of modules) {
     const own = config.gateways[module.name];
     if (own?.enable !== true) continue;

@@ -20,8 +20,8 @@ process.exitCode = await runCli(
     store: {
       check: async (request) => (await gateway()).store.check(request),
       stats: async (request) => (await gateway()).store.stats(request),
-      export: async (request, path) => (await gateway()).store.export(request, path),
-      import: async (request, path) => (await gateway()).store.import(request, path),
+      export: async (...asked) => (await gateway()).store.export(...asked),
+      import: async (...asked) => (await gateway()).store.import(...asked),
       compact: async (request) => (await gateway()).store.compact(request),
       kinds: KIND_NAMES,
       convert: async (request, to) => (await gateway()).store.convert(request, to),
@@ -34,10 +34,12 @@ process.exitCode = await runCli(
     },
     addUser: async (...user) => (await gateway()).addUser(...user),
     simulate: async (options) => (await import("./sim/simulation.ts")).Simulation.start(options),
+    load: async (options) => (await import("./load/load.ts")).Load.start(options),
   },
   {
     input: process.stdin,
     terminal: process.stdout.isTTY === true,
+    progress: process.stderr.isTTY === true,
     environment: process.env,
     out: (text) => process.stdout.write(text),
     error: (text) => process.stderr.write(text),

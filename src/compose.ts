@@ -1,23 +1,25 @@
 /** Puts the parts together: from a configuration to a running gateway. Only `main.ts` knows which gateways there are. */
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import type { ReloadOutcome } from "./api/ports.ts";
+import type { ListedLogins } from "./authenticate/listed-logins.ts";
+import { LoginLists } from "./authenticate/login-list.ts";
+import { Pace } from "./authenticate/pace.ts";
 import { openListeners } from "./config/listeners.ts";
 import { type AuthenticationObserver, policySettings } from "./config/policy-settings.ts";
 import type { Config } from "./config/schema.ts";
 import { buildCore, type CoreParts } from "./core.ts";
 import type { Core, CoreEvents } from "./door/core.ts";
 import { Lifecycle } from "./drive/lifecycle.ts";
-import { HooksOfAll } from "./hooks/hooks.ts";
 import { type HooksHost, Plugged } from "./hooks/plugged.ts";
 import { Room } from "./hooks/room.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
+import { listKeeper } from "./kept-logins.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
-import { listenStream } from "./net/listen.ts";
 import { Ticker } from "./net/ticker.ts";
 import { ListenError } from "./net/transport.ts";
 import { OperatorAlarms } from "./observe/alarms.ts";
@@ -29,18 +31,22 @@ import type { OpenedHook } from "./open-hooks.ts";
 import { Clients } from "./operate/clients.ts";
 import { GatewayControl } from "./operate/gateways.ts";
 import type { Operator } from "./operate/operator.ts";
+import type { PipelineHost } from "./pipelines/pipeline.ts";
+import { PipelinesRoom } from "./pipelines-room.ts";
 import { type AnyGatewayModule, Plans } from "./plans.ts";
 import { ConfiguredPolicy } from "./policy/configured-policy.ts";
 import type { PolicySettings } from "./policy/settings.ts";
 import { Reload } from "./reload.ts";
 import { RulesRoom } from "./rules-room.ts";
 import { datagramOpener, forgetStrangers } from "./secure-datagrams.ts";
+import { streamOpener } from "./secure-streams.ts";
 import { ALIVE_PERIOD, DurableState } from "./session/durable-state.ts";
 import { Restoration, type Restored } from "./session/restore.ts";
 import { shelvesOf } from "./session/shelf.ts";
 import { StoreCommits } from "./session/store-commits.ts";
-import { locate } from "./settings/installation.ts";
+import { locate, readNamedFile } from "./settings/installation.ts";
 import type { OpenedStore } from "./store/open.ts";
+import type { UpstreamEngine } from "./upstream/engine.ts";
 import { openUpstream, type Upstream } from "./upstream-servers.ts";
 
 /** Retained messages looked at for expiry each second. */
@@ -69,12 +75,18 @@ export interface Composition extends CoreParts {
   readonly refusals: Refusals;
   readonly alarms: OperatorAlarms;
   readonly rules: RulesRoom;
+  readonly pipelines: PipelinesRoom;
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
   /** Takes the configuration that `load` reads, as far as it can change while running, and says what cannot. */
   reload(load: () => Config): ReloadOutcome;
+  /** Keys that were changed, and take effect at a restart. */
+  pending(): readonly string[];
+  tellPending(): readonly string[];
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
+  /** Lists of users and client ids that the configuration in force names. */
+  loginLists(): readonly ListedLogins[];
   stop(within?: Duration): Promise<void>;
 }
 
@@ -91,7 +103,7 @@ export function compose(
 ): Composition {
   const clock: Clock = systemClock;
   const metrics = new Metrics({ process: true });
-  const observer = observing(clock, metrics, log);
+  const observer = { ...observing(clock, metrics, log), lists: listsOf(kept) };
   const prepared = policySettings(config, observer);
   const policy = policyOf(prepared.settings, clock, kept);
   const events: Required<CoreEvents>[] = [];
@@ -109,7 +121,7 @@ export function compose(
     refused: (now, to, refused) => reports.refusals.note(to, refused, now),
     events: toAll(events),
     healthy: () => kept?.store.failure === undefined && upstream?.engine.healthy !== false,
-    readFile: (path) => readFileSync(locate(path)),
+    readFile: readNamedFile,
     listFiles: (folder) => readdirSync(locate(folder)).sort(),
     shelf: shelvesOf(kept?.store),
     defer: setImmediate,
@@ -126,10 +138,10 @@ export function compose(
     },
   });
   const { core, deadlines, bus, sessions, doors, gateways, judgement } = parts;
-  core.hooks = plugIn(openedHooks, config.hooks, core, metrics);
+  const pipelines = plugIn(openedHooks, config, core, metrics, (name) => rules.connectors.get(name));
   const ticker = tickerOf(core, deadlines);
   const lifecycle = new Lifecycle(core, doors, gateways, {
-    stream: listenStream,
+    stream: streamOpener(policy),
     datagram: datagramOpener({ config, metrics, alarms: deadlines, kept, policy }),
     defer: setImmediate,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
@@ -139,15 +151,16 @@ export function compose(
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
       new Restoration(kept.store, journal!, sessions, bus, clock, progress);
-    if (upstream === undefined) restore(from, clock, log);
+    restore(from, upstream?.engine, clock, log);
     forgetAssociations(kept, config, log);
   }
   rules.begin(config);
   const plans = new Plans(config, modules, gateways);
   plans.openAll();
   for (const _ of judgement.steps()); // The rules may be others than those of the life before.
-  const judge = (): void => inTurns(core, judgement.steps());
-  const reload = new Reload({ log, policy, plans, core, rules, judge, observer }, config, prepared);
+  const judge = judging(core, () => judgement.steps());
+  const reloadable = { log, policy, plans, core, rules, upstream, pipelines, judge, observer };
+  const reload = new Reload(reloadable, config, prepared);
   lookAfter(core, bus, sessions);
   if (journal !== undefined) sayAlive(core, sessions, journal, events);
   const patience = config.node.shutdownTimeout;
@@ -161,14 +174,15 @@ export function compose(
     upstream,
     events,
     ...reports,
-    rules,
+    ...{ rules, pipelines },
     operator: {
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),
     },
     open: () => openEach(config, lifecycle, plans),
     reload: (load) => reload.run(load),
-    judge,
+    ...{ pending: () => reload.pending, tellPending: () => reload.tellPending() },
+    ...{ judge, loginLists: () => reload.loginLists },
     async stop(within = patience) {
       await lifecycle.stop(within);
       await rules.close();
@@ -205,10 +219,14 @@ const policyOf = (settings: PolicySettings, clock: Clock, kept: OpenedStore | un
     ? new ConfiguredPolicy(settings, clock)
     : new ConfiguredPolicy(settings, clock, banJournal(kept.store), keptBans(kept.store, clock.now()));
 
+/** Lists of users and client ids that are changed over the API outlive the process where there is a store. */
+const listsOf = (kept: OpenedStore | undefined): LoginLists =>
+  new LoginLists(kept === undefined ? undefined : listKeeper(kept.store));
+
 function forgetAssociations(kept: OpenedStore, config: Config, log: Log): void {
   const associations = forgetStrangers(kept, config);
   if (associations === 0) return;
-  log.info({ associations }, "forgot DTLS associations of listeners that are no more");
+  log.info("associations-forgotten", { associations });
 }
 
 /** What operators are told of. */
@@ -219,14 +237,21 @@ function reporting(log: Log, metrics: Metrics, clock: Clock): Pick<Composition, 
   };
 }
 
-/** Brings back what the store has kept, and says how far it is where that takes long. */
-function restore(from: (progress: (far: Restored) => void) => Restoration, clock: Clock, log: Log): void {
+/**
+ * Brings back what the store has kept, and says how far it is where that takes long. `elsewhere`: the engine whose
+ * sessions are at a cluster, and only what waits for its time here.
+ */
+function restore(
+  from: (progress: (far: Restored) => void) => Restoration,
+  elsewhere: UpstreamEngine | undefined,
+  clock: Clock,
+  log: Log,
+): void {
   const started = clock.now();
-  const restored = from(
-    everySoOften(clock, (far: Restored) => log.info({ ...far }, "restoring from the store")),
-  ).run();
+  const restoration = from(everySoOften(clock, (far: Restored) => log.info("restoring", { ...far })));
+  const restored = elsewhere === undefined ? restoration.run() : restoration.runDelayed(elsewhere.delayed);
   const took = inSeconds(between(started, clock.now()));
-  log.info({ ...restored, seconds: took }, "restored from the store");
+  log.info("restored", { ...restored, seconds: took });
 }
 
 /** Authenticators are counted by name and result, and their trouble is logged with their name. */
@@ -238,6 +263,7 @@ function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObse
     "result",
   ]);
   return {
+    pace: { questions: new Pace(), answers: new Pace() },
     now: () => clock.now(),
     count(authenticator, result) {
       counter({ authenticator, result }).value++;
@@ -246,7 +272,7 @@ function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObse
       decisions({ source, result }).value++;
     },
     note(authenticator, problem) {
-      log.warn({ authenticator, problem }, "an authenticator has trouble");
+      log.warn("authenticator-trouble", { authenticator, problem });
     },
   };
 }
@@ -266,13 +292,15 @@ const toAll = (events: readonly Required<CoreEvents>[]): CoreEvents => ({
   },
 });
 
-/** Hooks are counted by name, member and result. */
+/** Hooks, and pipelines behind them, are counted by name, member and result. */
 function plugIn(
   opened: readonly OpenedHook[],
-  { queue, waiting, linger }: Config["hooks"],
+  config: Config,
   core: Core,
   metrics: Metrics,
-): HooksOfAll {
+  sink: PipelineHost["sink"],
+): PipelinesRoom {
+  const { queue, waiting, linger } = config.hooks;
   const room = new Room({ ofClient: queue, ofAll: waiting, linger });
   const help = "What became of asking and telling hooks, where not all went well";
   const counter = metrics.family("hooks", help, ["hook", "member", "result"]);
@@ -287,10 +315,10 @@ function plugIn(
     note: (event, detail) => core.note("hooks", { level: "warn", event, detail }),
     room,
   };
-  return new HooksOfAll(
-    opened.map(({ hook, settings }) => new Plugged(hook, settings, host)),
-    room,
-  );
+  const modules = opened.map(({ hook, settings }) => new Plugged(hook, settings, host));
+  const pipelines = new PipelinesRoom(config, { core, metrics, sink, modules, host });
+  core.hooks = pipelines.hooks;
+  return pipelines;
 }
 
 /** An operator looks for the key. */
@@ -309,11 +337,26 @@ function everySoOften<T extends object>(clock: Clock, say: (value: T) => void): 
   };
 }
 
-/** Lets others have their turn between some steps and the next. */
-function inTurns(core: Core, steps: Iterator<void>): void {
-  core.tick();
-  for (let step = 0; step < STEPS_A_TURN; step++) if (steps.next().done === true) return;
-  setImmediate(inTurns, core, steps);
+/** Lets others have their turn between some steps and the next; what comes meanwhile waits for a judgement of its own. */
+function judging(core: Core, stepsOf: () => Iterator<void>): () => void {
+  let steps: Iterator<void> | undefined;
+  let again = false;
+  const turn = (): void => {
+    core.tick();
+    for (let step = 0; step < STEPS_A_TURN; step++) {
+      if (steps?.next().done !== true) continue;
+      steps = again ? stepsOf() : undefined;
+      again = false;
+      if (steps === undefined) return;
+    }
+    setImmediate(turn);
+  };
+  return () => {
+    again = steps !== undefined;
+    if (again) return;
+    steps = stepsOf();
+    turn();
+  };
 }
 
 function lookAfter(core: Core, bus: CoreParts["bus"], sessions: CoreParts["sessions"]): void {

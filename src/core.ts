@@ -7,7 +7,7 @@ import type { DelayedJournal, DelayedLimits } from "./bus/delayed.ts";
 import { EmbeddedBus, type EmbeddedBusOptions } from "./bus/embedded.ts";
 import { Gate } from "./bus/gate.ts";
 import type { RetainedJournal } from "./bus/retained.ts";
-import type { GatewayHost } from "./contract/gateway.ts";
+import type { GatewayHost, Shelf } from "./contract/gateway.ts";
 import { type Core, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Directory } from "./door/directory.ts";
 import { Doors } from "./door/doors.ts";
@@ -56,6 +56,8 @@ export interface EngineSurroundings {
   readonly turn: Turn;
   readonly memory: Memory;
   readonly journal: DelayedJournal | undefined;
+  readonly commits: Commits | undefined;
+  shelf(name: string): Shelf;
   note(...note: Parameters<Core["note"]>): void;
 }
 
@@ -137,7 +139,11 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
   const sessions = new Sessions(gate, deadlines, context, { ...options.session, queues, queuesMax });
   const embedded = new EmbeddedEngine(sessions, commits, pressure);
   const note: Core["note"] = (...note) => core.note(...note);
-  const engine = surroundings.engine?.(embedded, { deadlines, turn, memory, journal, note }) ?? embedded;
+  const engine =
+    surroundings.engine?.(embedded, {
+      ...{ deadlines, turn, memory, journal, commits, note },
+      shelf: (name) => surroundings.shelf(name),
+    }) ?? embedded;
   const core: Core = {
     now: clock.now(),
     tick() {

@@ -9,3 +9,6 @@ export const accountsPath = (config: Pick<Config, "dataFolder">): string =>
 /** The node's own key, for who may read the data folder: the command line on this machine. */
 export const localKeyPath = (config: Pick<Config, "dataFolder">): string =>
   join(apiFolder(config), "local.json");
+/** What operators have changed of the configuration. */
+export const overlayPath = (config: Pick<Config, "dataFolder">): string =>
+  join(apiFolder(config), "configuration.json");

@@ -37,6 +37,7 @@ export function dialOptions(
     host,
     port: port === "" ? PORTS[transport] : Number(port),
     localAddress,
+    proxyProtocol: group.proxyProtocol,
     timeout: group.connectTimeout,
     highWaterMark: HIGH_WATER_MARK,
     linger: pingTimeout,
@@ -78,9 +79,9 @@ export const serverDialler =
     const from = group.localAddresses.length === 0 ? [undefined] : group.localAddresses;
     const diallers = from.map((localAddress) => new Dialler(dialOptions(place, group, shared, localAddress)));
     let next = 0;
-    return (connected, failed) => {
+    return (connected, failed, source) => {
       const dialler = diallers[next++ % diallers.length] as Dialler;
-      return dialler.dial(connected, failed);
+      return dialler.dial(connected, failed, source);
     };
   };
 

@@ -54,8 +54,6 @@ export class KeptRoutes implements UpstreamPort {
     const routes = new Map<string, RouteSettings>();
     const groups = new Map<string, GroupSettings>();
     for (const [id, wish] of this.#made) {
-      // A configuration that has come to name it is what holds.
-      if (this.#servers.isConfigured(id)) continue;
       routes.set(id, settingsOf(id, wish));
       const { servers, balance } = wish;
       if (servers !== undefined) groups.set(groupNameOf(id), { ...defaultGroup(), servers, balance });

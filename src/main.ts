@@ -1,33 +1,38 @@
 /** The composition root: configuration, gateways, and what makes a process of them. Commands load it when they need it. */
-import { administer, type ConfigSource } from "./administration.ts";
+import { administer } from "./administration.ts";
 import { startAlarms } from "./alarms.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { AccountsFile } from "./api/access/accounts.ts";
 import { Credentials } from "./api/access/credentials.ts";
 import type { Role } from "./api/access/principal.ts";
-import type { ReloadOutcome } from "./api/ports.ts";
+import type { ApiPorts } from "./api/ports.ts";
 import { Refused } from "./api/problem.ts";
-import { openApi } from "./api/server.ts";
+import type { Api, ApiOptions } from "./api/server.ts";
 import { type BannerFacts, hostPort } from "./cli/banner.ts";
 import type { ConfigRequest } from "./cli/cli.ts";
 import type { RunningGateway } from "./cli/signals.ts";
 import { ApiError } from "./cli/steer/api-client.ts";
 import { type Composition, compose } from "./compose.ts";
+import { dataFolderOf } from "./config/data-folder.ts";
 import { readConfigFile } from "./config/file.ts";
-import { type LoadedConfig, loadConfig } from "./config/load.ts";
+import { type LaidOver, loadConfig, UnsoundConfig } from "./config/load.ts";
+import { OverlayFile } from "./config/overlay-file.ts";
 import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
-import { accountsPath } from "./data-files.ts";
+import { Configuration, type Loaded } from "./configuration.ts";
+import { accountsPath, overlayPath } from "./data-files.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
 import { type Log, openLog } from "./observe/log.ts";
 import { openHooks } from "./open-hooks.ts";
 import type { AnyGatewayModule } from "./plans.ts";
+import { ConfigError } from "./settings/problem.ts";
 import { convertStore } from "./store/convert.ts";
 import { requireFolder } from "./store/data-folder.ts";
 import type { KindName } from "./store/kinds.ts";
 import {
+  type Counting,
   checkStore,
   compactStore,
   exportStore,
@@ -38,27 +43,56 @@ import {
 import { type OpenedStore, openStore } from "./store/open.ts";
 import { version } from "./version.ts";
 
-interface Loaded extends LoadedConfig {
-  /** The gateways that there are: those that come along, and those that the configuration names. */
-  readonly modules: readonly AnyGatewayModule[];
-}
-
-export async function load(request: ConfigRequest): Promise<Loaded> {
+/** `overlay`: instead of what operators have changed. */
+export async function load(request: ConfigRequest, overlay?: LaidOver): Promise<Loaded> {
   const sources = { modules: MODULES, environment: process.env, file: request.file, set: request.set };
   const file = readConfigFile(sources);
+  const laid = overlay ?? overlayFileOf(request).read();
   const named = namedPlugIns(sources, file);
-  if (named.length === 0) return { ...loadConfig(sources, file), modules: MODULES };
-  const { openPlugIns } = await import("./open-plug-ins.ts");
-  const modules = [...MODULES, ...(await openPlugIns(named))];
-  return { ...loadConfig({ ...sources, modules }, file), modules };
+  let modules: readonly AnyGatewayModule[] = MODULES;
+  if (named.length > 0) {
+    const { openPlugIns } = await import("./open-plug-ins.ts");
+    modules = [...MODULES, ...(await openPlugIns(named))];
+  }
+  return { ...loadConfig({ ...sources, modules, overlay: laid }, file), modules, laid };
+}
+
+/** The HTTP server is loaded for who wants its port. */
+async function openPort(options: ApiOptions, ports: ApiPorts): Promise<Api> {
+  const { openApi } = await import("./api/server.ts");
+  return openApi(options, ports);
+}
+
+const overlayFileOf = ({ file, set }: ConfigRequest): OverlayFile =>
+  new OverlayFile(overlayPath({ dataFolder: dataFolderOf({ file, set, environment: process.env }) }));
+
+async function openFiles({ config, modules, locate }: Loaded): Promise<readonly string[]> {
+  const { checkFiles } = await import("./check-files.ts");
+  const warnings: string[] = [];
+  await checkFiles(config, modules, locate, (sentence) => warnings.push(sentence));
+  return warnings;
 }
 
 /** As `load`, and every file that the configuration names is opened too. */
 export async function check(request: ConfigRequest): Promise<Loaded> {
-  const loaded = await load(request);
+  try {
+    const loaded = await load(request);
+    const warnings = await openFiles(loaded);
+    return { ...loaded, warnings: [...loaded.warnings, ...warnings] };
+  } catch (error) {
+    throw error instanceof UnsoundConfig ? await withFiles(error) : error;
+  }
+}
+
+/** What is wrong with the files beside what is wrong with the text: all at once. */
+async function withFiles({ problems, sound: { config, locate } }: UnsoundConfig): Promise<ConfigError> {
   const { checkFiles } = await import("./check-files.ts");
-  await checkFiles(loaded.config, loaded.modules, loaded.locate);
-  return loaded;
+  const files = await checkFiles(config, MODULES, locate).then(
+    () => [],
+    (error: unknown) => (error instanceof ConfigError ? error.problems : []),
+  );
+  const said = new Set(problems.map(({ key }) => key));
+  return new ConfigError([...problems, ...files.filter(({ key }) => !said.has(key))]);
 }
 
 /** Opens the store, if the configuration wants one. What was acknowledged before is in it. */
@@ -69,12 +103,11 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
     { ...options, engine, folder: config.dataFolder },
     {
       failure(failure) {
-        if (failure === undefined) log.warn({}, "the store works again: all that waited is committed");
-        else log.error({ error: failure }, "the store cannot write: what it would have to keep is refused");
+        if (failure === undefined) log.warn("store-works-again", {});
+        else log.error("store-failed", { error: failure });
       },
-      damaged: ({ table, problem }) =>
-        log.error({ table, problem }, "a record of the store cannot be read, and is put aside"),
-      note: (sentence) => log.warn({}, sentence),
+      damaged: ({ table, problem }) => log.error("record-unreadable", { table, problem }),
+      note: (sentence) => log.warn("data-folder-rights", {}, sentence),
     },
   );
 }
@@ -139,42 +172,30 @@ async function watchPlugIns(
 export async function start(
   request: ConfigRequest,
 ): Promise<RunningGateway & { readonly banner: BannerFacts }> {
-  const source: ConfigSource = { loaded: await load(request), reload: () => reload() };
-  const { config, file, warnings, modules } = source.loaded;
+  const configuration = new Configuration(await load(request), {
+    load: (overlay) => load(request, overlay),
+    file: overlayFileOf(request),
+    check: async (loaded) => void (await openFiles(loaded)),
+  });
+  const { config, file, warnings, modules } = configuration.loaded;
   const log = openLog(config.log);
   const hooks = await openHooks(config.hooks, log);
   const running = compose(config, modules, log, await keep(config, log), hooks);
+  configuration.attach(running);
   await watchPlugIns(running, modules);
   exposeGauges(running, version);
   let open = false;
-  let reloaded: Promise<unknown> = Promise.resolve();
-  const reload = (): Promise<ReloadOutcome> => {
-    // One after the other, so that the last one wins.
-    const outcome = reloaded.then(async () => {
-      const next = await load(request).then(
-        (loaded) => () => loaded,
-        (error: unknown) => (): Loaded => {
-          throw error;
-        },
-      );
-      const found = running.reload(() => next().config);
-      if (!("problem" in found)) source.loaded = next();
-      return found;
-    });
-    reloaded = outcome;
-    return outcome;
-  };
   const abandon = async (error: unknown): Promise<never> => {
     await running.stop(ZERO);
     throw error;
   };
   const administration = config.api.enable
-    ? administer(running, log, version, () => open, source)
+    ? administer(running, log, version, () => open, configuration)
     : undefined;
   const api =
     administration === undefined
       ? undefined
-      : await openApi({ ...config.api, tls: administration.tls }, administration.ports).catch(abandon);
+      : await openPort({ ...config.api, tls: administration.tls }, administration.ports).catch(abandon);
   await running.open().catch(async (error) => {
     await api?.close();
     return abandon(error);
@@ -185,14 +206,18 @@ export async function start(
   if (url !== undefined) administration?.announce(url);
   if (api !== undefined) administration?.follow(api);
   if (administration?.setupCode !== undefined) {
-    log.info({ code: administration.setupCode }, `nobody has an account yet: ${HOW_TO_BEGIN}`);
+    log.info(
+      "account-missing",
+      { code: administration.setupCode },
+      `nobody has an account yet: ${HOW_TO_BEGIN}`,
+    );
   }
   const sys = startSysTopics(running, version);
   if (administration !== undefined) administration.sys = sys;
   const alarms = startAlarms(running, () => open);
   return {
     stopTimeout: config.node.shutdownTimeout,
-    reload: () => void reload(),
+    reload: () => void configuration.reload(),
     async stop() {
       alarms.stop();
       open = false;
@@ -228,8 +253,10 @@ export async function start(
 export const store = {
   check: async (request: ConfigRequest) => checkStore(await storeOptions(request)),
   stats: async (request: ConfigRequest) => storeStats(await storeOptions(request)),
-  export: async (request: ConfigRequest, path: string) => exportStore(await storeOptions(request), path),
-  import: async (request: ConfigRequest, path: string) => importStore(await newStoreOptions(request), path),
+  export: async (request: ConfigRequest, path: string, counting?: Counting) =>
+    exportStore(await storeOptions(request), path, counting),
+  import: async (request: ConfigRequest, path: string, counting?: Counting) =>
+    importStore(await newStoreOptions(request), path, counting),
   compact: async (request: ConfigRequest) => compactStore(await storeOptions(request)),
   convert: async (request: ConfigRequest, to: string) =>
     convertStore(await storeOptions(request), to as KindName),

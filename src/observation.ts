@@ -8,12 +8,14 @@ import type { Listening } from "./net/transport.ts";
 import type { Metric, Statistic } from "./observe/sys-names.ts";
 import { packetMetrics } from "./observe/sys-packets.ts";
 import { SysTopics } from "./observe/sys-topics.ts";
+import { SessionCensus } from "./operate/session-counts.ts";
 import type { ServerStatus } from "./upstream/servers/settings.ts";
 import type { UpstreamSession } from "./upstream/session.ts";
 
 /** Gauges of what there is at this moment. */
 export function exposeGauges(running: Composition, version: string): void {
   const { metrics, bus, gate, sessions, lifecycle, core } = running;
+  const { delayed } = running.upstream?.engine ?? gate;
   metrics.info("build_info", "Version of this gateway", { version, node: process.version });
   metrics.gauge("sessions", "Sessions, connected or not", () => sessions.count);
   metrics.gauge("sessions_connected", "Sessions whose client is connected", () => sessions.connected);
@@ -26,7 +28,7 @@ export function exposeGauges(running: Composition, version: string): void {
   );
   metrics.gauge("queues", "Queues that keep their messages", () => sessions.queues.count);
   metrics.gauge("queues_messages", "Messages in queues that keep them", () => sessions.queues.messages);
-  metrics.gauge("delayed_messages", "Messages waiting for their time", () => gate.delayed.waiting);
+  metrics.gauge("delayed_messages", "Messages waiting for their time", () => delayed.waiting);
   metrics.gauge("memory_bytes", "What peers make this process hold", () => core.memory.held);
   metrics.gauge(
     "memory_bytes_before_login",
@@ -40,17 +42,22 @@ export function exposeGauges(running: Composition, version: string): void {
   );
   metrics.gauge("filters", "Distinct topic filters subscribed to", () => bus.filters);
   metrics.gauge("deadlines", "Alarms set in the timer wheel", () => running.deadlines.armed);
-  metrics.gauge("queued_messages", "Messages waiting in sessions", () => {
-    let queued = 0;
-    for (const session of sessions.all()) queued += session.queued;
-    return queued;
-  });
+  metrics.gauge(
+    "queued_messages",
+    "Messages waiting in sessions",
+    async () => (await censusOf(running).count()).queued,
+  );
   metrics.labelledGauge("connections", "Open connections, or known devices on UDP", "listener", () =>
     lifecycle.listeners.map(({ gateway, name, door }) => [`${gateway}:${name}`, door.loops.size] as const),
   );
   metrics.labelledGauge("datagrams_dropped", "Datagrams that no channel wanted", "listener", () =>
     lifecycle.listeners.flatMap(({ gateway, name, datagrams }) =>
       datagrams === undefined ? [] : [[`${gateway}:${name}`, datagrams.dropped] as const],
+    ),
+  );
+  metrics.labelledGauge("datagrams_batched", "1 where many datagrams are one system call", "listener", () =>
+    lifecycle.listeners.flatMap(({ gateway, name, listening: { batched } }) =>
+      batched === undefined ? [] : [[`${gateway}:${name}`, batched ? 1 : 0] as const],
     ),
   );
   exposeStore(running);
@@ -172,6 +179,7 @@ export function startSysTopics(running: Composition, version: string): SysTopics
         gate.publish(new Message(topic, payload, 0, retain, core.now), undefined, "system");
       },
       hears: (topic) => bus.hears(topic),
+      count: () => censusOf(running).count(),
       statistics: statistics(running),
       metrics: sums(running),
     },
@@ -186,38 +194,43 @@ export function startSysTopics(running: Composition, version: string): SysTopics
   return topics;
 }
 
-export function statistics({ sessions, bus, core }: Composition): Partial<Record<Statistic, () => number>> {
-  const subscriptions = (): number => {
-    let count = 0;
-    for (const session of sessions.all()) count += session.subscriptions.size;
-    return count;
-  };
+const censuses = new WeakMap<object, SessionCensus>();
+
+/** One for all who want its counts. */
+export function censusOf({ sessions }: Pick<Composition, "sessions">): SessionCensus {
+  const known = censuses.get(sessions);
+  if (known !== undefined) return known;
+  const made = new SessionCensus(
+    () => sessions.all(),
+    (filter) => sharedPrefix(filter) !== "",
+  );
+  censuses.set(sessions, made);
+  return made;
+}
+
+/** Those of single sessions are as the census has counted them last. */
+export function statistics(running: Composition): Partial<Record<Statistic, () => number>> {
+  const { sessions, bus, core } = running;
+  const { rules, connectors } = running.rules;
+  const census = censusOf(running);
+  // Clients as the bus sees them: not each subscription of a STOMP client, nor each device of an aggregate.
+  const connections = (): number => core.counters.connects.value - core.counters.disconnects.value;
   return {
-    // Clients as the bus sees them: not each subscription of a STOMP client, nor each device of an aggregate.
-    connections: () => core.counters.connects.value - core.counters.disconnects.value,
+    connections,
+    clients: connections,
     sessions: () => sessions.count,
-    "sessions/persistent": () => {
-      let count = 0;
-      for (const session of sessions.all()) if (session.durable) count++;
-      return count;
-    },
-    subscriptions,
-    suboptions: subscriptions,
-    subscribers: () => {
-      let count = 0;
-      for (const session of sessions.all()) if (session.subscriptions.size > 0) count++;
-      return count;
-    },
-    "subscriptions/shared": () => {
-      let count = 0;
-      for (const session of sessions.all()) {
-        for (const filter of session.subscriptions.keys()) if (sharedPrefix(filter) !== "") count++;
-      }
-      return count;
-    },
+    "sessions/persistent": () => census.counts.persistent,
+    subscriptions: () => census.counts.subscriptions,
+    suboptions: () => census.counts.subscriptions,
+    subscribers: () => census.counts.subscribers,
+    "subscriptions/shared": () => census.counts.shared,
     topics: () => bus.filters,
     routes: () => bus.filters,
     retained: () => bus.retainedMessages.count,
+    queues: () => sessions.queues.count,
+    rules: () => Array.from(rules.all).length,
+    actions: () => Array.from(rules.all).reduce((sum, { actions }) => sum + actions.length, 0),
+    resources: () => Array.from(connectors.all).length,
   };
 }
 
@@ -226,12 +239,16 @@ export function sums({
   sessionCounters: session,
   bus,
   metrics,
+  upstream,
 }: Composition): Partial<Record<Metric, () => number>> {
   const { counters } = core;
   const [received0, received1, received2] = counters.messagesReceived;
   const [sent0, sent1, sent2] = session.delivered;
   return {
-    ...packetMetrics((direction, packet) => metrics.valueOf("mqtt", `packets_${direction}`, packet)),
+    ...packetMetrics(
+      (direction, packet) => metrics.valueOf("mqtt", `packets_${direction}`, packet),
+      (packet) => metrics.valueOf("mqtt", "packets_missed", packet),
+    ),
     "bytes/received": () => counters.bytesReceived.value,
     "bytes/sent": () => counters.bytesSent.value,
     "messages/received": () => received0.value + received1.value + received2.value,
@@ -243,12 +260,19 @@ export function sums({
     "messages/qos1/sent": () => sent1.value,
     "messages/qos2/sent": () => sent2.value,
     "messages/retained": () => bus.retainedMessages.count,
+    // To servers of the cluster that has the sessions; where they are here, there is nobody to forward to.
+    "messages/forward": () =>
+      upstream?.engine.context.counters.published.reduce((sum, { value }) => sum + value, 0) ?? 0,
+    // What waits for PUBREL waits as long as its session lives: it cannot expire.
+    "messages/qos2/expired": () => 0,
+    "messages/qos2/dropped": () => metrics.valueOf("mqtt", "releases_full") ?? 0,
     "messages/expired": () => session.droppedExpired.value,
     "messages/dropped": () =>
       session.droppedFull.value +
       session.droppedExpired.value +
       session.droppedAway.value +
       session.droppedMoved.value +
+      session.droppedMemory.value +
       session.droppedRevoked.value,
   };
 }

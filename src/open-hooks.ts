@@ -44,7 +44,7 @@ async function openHook({ name, module, options }: OpenedHook["settings"], log: 
   const open = imported.default;
   if (typeof open !== "function") throw new TypeError("it has no function as its default export");
   const say = (level: "debug" | "info" | "warn" | "error") => (detail: object, message: string) =>
-    log[level]({ hook: name, ...detail }, message);
+    log[level]("hook-says", { hook: name, ...detail }, message);
   const context = {
     name,
     log: { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") },

@@ -1,5 +1,7 @@
 /** Imports the gateways that the configuration brings along. */
 import { register } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { NamedPlugIn } from "./config/plug-ins.ts";
 import type { GatewayModule } from "./contract/gateway.ts";
 import type { Note } from "./contract/note.ts";
@@ -9,7 +11,7 @@ import { PlugInWatch } from "./observe/plug-in-watch.ts";
 import type { AnyGatewayModule } from "./plans.ts";
 import { guardedModule } from "./plug-ins/guarded-module.ts";
 import { plugInFailure } from "./plug-ins/supervision.ts";
-import { moduleAddress } from "./settings/installation.ts";
+import { INSTALLATION, moduleAddress } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
 
 const NAME = /^[a-z][a-z0-9-]*$/;
@@ -28,11 +30,11 @@ export async function openPlugIns(named: readonly NamedPlugIn[]): Promise<readon
   return modules;
 }
 
-/** `isthmus/gateway` is this process's own wherever a module lies and whatever is installed there: its values are shared. */
+/** `isthmus-iot/gateway` is this process's own wherever a module lies and whatever is installed there: its values are shared. */
 function giveOwnContract(): void {
-  const own = new URL("./contract/index.js", import.meta.url).href;
+  const own = pathToFileURL(join(INSTALLATION, "dist/src/contract/index.js")).href;
   const hook = `export const resolve = (name, context, next) =>
-    name === "isthmus/gateway" ? { url: ${JSON.stringify(own)}, shortCircuit: true } : next(name, context);`;
+    name === "isthmus-iot/gateway" ? { url: ${JSON.stringify(own)}, shortCircuit: true } : next(name, context);`;
   register(`data:text/javascript,${encodeURIComponent(hook)}`);
 }
 

@@ -76,7 +76,7 @@ export class Plans implements GatewayPlans {
     if (listener === undefined) throw new TypeError(`there is no listener ${gateway}.${name}`);
     const tls = isSecure(listener.transport) ? effectiveTls(config, listener) : undefined;
     if (tls !== undefined && !listenerOpens(config, { ...listener, enable: true })) {
-      const fix = "set cert and key, or pskFile";
+      const fix = "set cert and key, pskFile, or keysFromAuthentication";
       throw new ListenError(
         "no-certificate",
         `gateways.${gateway}.listeners.${name} has no certificate: ${fix}`,

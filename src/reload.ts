@@ -21,6 +21,8 @@ export interface Reloadable {
   readonly plans: Plans;
   readonly core: Pick<Core, "note">;
   readonly rules?: { reload(config: Config): void };
+  readonly upstream?: { prepare(config: Config): () => void } | undefined;
+  readonly pipelines?: { prepare(config: Config): () => void };
   /** Judges what was allowed before by the rules now in force. */
   judge(): void;
   readonly observer?: AuthenticationObserver;
@@ -46,9 +48,11 @@ export class Reload {
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
   run(load: () => Config): ReloadOutcome {
-    const { log, policy, plans, core, rules, observer } = this.#parts;
+    const { log, policy, plans, core, rules, upstream, pipelines, observer } = this.#parts;
     try {
       const next = load();
+      const takeServers = upstream?.prepare(next);
+      const takePipelines = pipelines?.prepare(next);
       const prepared = policySettings(next, observer);
       policy.update(prepared.settings);
       this.#prepared.close();
@@ -60,15 +64,33 @@ export class Reload {
         core.note(gateway, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
       });
       rules?.reload(next);
-      const outcome = this.#report(next);
+      // Behind them: connectors that are new are there now.
+      takePipelines?.();
+      takeServers?.();
+      const changed = this.#report(next);
       this.#current = next;
       this.#parts.judge();
-      return outcome;
+      return { changed, restart: this.pending };
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      log.warn({ problem: error.message }, "configuration not read again: what was in force stays");
+      log.warn("configuration-reload-failed", { problem: error.message });
       return { problem: error.message };
     }
+  }
+
+  /** What was changed, and takes a restart. */
+  get pending(): readonly string[] {
+    return keysOf(this.#untaken(this.#current));
+  }
+
+  #untaken(next: Config): readonly ConfigChange[] {
+    const { plans } = this.#parts;
+    const changes = diffConfig(plans.inForce(this.#started), next, (gateway) => plans.restartOf(gateway));
+    return changes.filter(({ live }) => !live);
+  }
+
+  get loginLists(): PreparedPolicy["loginLists"] {
+    return this.#prepared.loginLists;
   }
 
   stop(): void {
@@ -82,18 +104,19 @@ export class Reload {
   }
 
   /** Keys only: a value may be a secret. */
-  #report(next: Config): Exclude<ReloadOutcome, { problem: string }> {
+  #report(next: Config): readonly string[] {
     const { log, plans } = this.#parts;
-    const diff = (before: Config) => diffConfig(before, next, (gateway) => plans.restartOf(gateway));
-    const changed = keysOf(diff(this.#current).filter(({ live }) => live));
-    const restart = keysOf(diff(plans.inForce(this.#started)).filter(({ live }) => !live));
-    log.info({ changed }, "configuration read again");
-    if (restart.length > 0)
-      log.warn(
-        { restart },
-        "these changes take effect after a restart, of the gateway or listener where they are its own",
-      );
-    return { changed, restart };
+    const changes = diffConfig(this.#current, next, (gateway) => plans.restartOf(gateway));
+    const changed = keysOf(changes.filter(({ live }) => live));
+    log.info("configuration-reloaded", { changed });
+    return changed;
+  }
+
+  /** When what could be done without a restart of the process has been done. */
+  tellPending(): readonly string[] {
+    const restart = this.pending;
+    if (restart.length > 0) this.#parts.log.warn("restart-needed", { restart });
+    return restart;
   }
 
   #watch(usersFiles: PreparedPolicy["usersFiles"]): void {
@@ -102,9 +125,9 @@ export class Reload {
     this.#unwatch = usersFiles.map((file) =>
       file.watch((error) => {
         if (error === undefined) {
-          log.info({ file: file.path, entries: file.size }, "users file read again");
+          log.info("users-file-reloaded", { file: file.path, entries: file.size });
           this.#parts.judge();
-        } else log.warn({ problem: error.message }, "users file not read again: its former users stay");
+        } else log.warn("users-file-reload-failed", { problem: error.message });
       }),
     );
   }

@@ -1,6 +1,8 @@
 /** Rules as the HTTP API sees them. */
-import type { RulesPort, RuleTest, RuleWish } from "./api/ports.ts";
+import type { Reached, RulesPort, RuleTest, RuleWish } from "./api/ports.ts";
+import { timeText } from "./api/schemas.ts";
 import { RuleSchema } from "./config/rules-schema.ts";
+import { ActionSchema, ConnectorSchema } from "./connect/kinds.ts";
 import type { Sink } from "./connect/sink.ts";
 import { EVENT_KINDS } from "./rules/event-names.ts";
 import { type Rule, RuleError, type RuleSettings } from "./rules/rule.ts";
@@ -25,8 +27,11 @@ export function rulesPort(room: RulesRoom, now: () => number): RulesPort {
     return tried(room, rule, wish);
   }
   return {
+    actionKinds: (ActionSchema as JsonSchema).oneOf ?? [],
+    connectorKinds: (ConnectorSchema as JsonSchema).oneOf ?? [],
     rules: () => Array.from(room.rules.all, (rule) => rowOf(rule, now())),
     connectors: () => Array.from(room.connectors.all, (sink) => connectorRow(room, sink)),
+    reach: (name) => reach(room.connectors.get(name), now),
     test: test as RulesPort["test"],
   };
 }
@@ -82,11 +87,29 @@ const rowOf = ({ id, settings, counters, rates, actions }: Rule, now: number) =>
   actions: actions.map(({ kind, to, counters: numbers }) => ({ kind, to, ...numbers })),
 });
 
+async function reach(sink: Sink | undefined, now: () => number): Promise<Reached | undefined> {
+  if (sink === undefined) return undefined;
+  const began = now();
+  const failure = await sink.reach().then(
+    () => undefined,
+    (error: unknown) => (error as Error).message,
+  );
+  const milliseconds = Math.max(0, Math.round(now() - began));
+  return failure === undefined
+    ? { reached: true, milliseconds }
+    : { reached: false, detail: failure, milliseconds };
+}
+
 const connectorRow = (room: RulesRoom, sink: Sink) => ({
   name: sink.name,
   kind: room.connectors.kindOf(sink.name) ?? "",
+  enable: sink.settings.enable,
   state: sink.state,
   ...(sink.reason === undefined ? {} : { reason: sink.reason }),
+  ...(sink.took === undefined ? {} : { tookMilliseconds: Math.round(sink.took) }),
+  ...(sink.lastFailure === undefined
+    ? {}
+    : { lastFailure: { reason: sink.lastFailure.reason, at: timeText(sink.lastFailure.at) } }),
   ...sink.counters,
   inflight: sink.inflight,
   queuing: sink.queuing,

@@ -1,19 +1,23 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Message } from "./bus/message.ts";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
 import type { Item } from "./connect/connector.ts";
 import { Connectors } from "./connect/connectors.ts";
-import type { Fate, Sink, SinkCounters, SinkState } from "./connect/sink.ts";
+import type { Fate, Sink, SinkState } from "./connect/sink.ts";
+import { SINK_COUNTERS, type SinkCounters } from "./connect/sink-counters.ts";
 import type { CoreParts } from "./core.ts";
 import { dialBroker } from "./dial-broker.ts";
 import type { CoreEvents } from "./door/core.ts";
 import type { Clock } from "./lib/time.ts";
+import { datagramSender } from "./net/datagram-sender.ts";
+import { misnamed } from "./net/misnamed.ts";
+import { rawSocket } from "./net/raw-socket.ts";
 import type { OperatorAlarms } from "./observe/alarms.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import { rowsToClients } from "./rows-to-clients.ts";
 import { type ActionCounters, type CompileAction, newActionCounters } from "./rules/action.ts";
 import type { EventKind } from "./rules/event-names.ts";
 import { Happenings } from "./rules/happenings.ts";
@@ -21,13 +25,14 @@ import { eventIds } from "./rules/ids.ts";
 import type { Rule, RuleSettings } from "./rules/rule.ts";
 import { Rules, type Tested } from "./rules/rules.ts";
 import { toJson, type ValueMap } from "./rules/value.ts";
-import { isInstalled, locate } from "./settings/installation.ts";
-import { ConfigError, problem } from "./settings/problem.ts";
+import { isInstalled, readNamedFile } from "./settings/installation.ts";
+import { ConfigError, type ConfigProblem, problem } from "./settings/problem.ts";
 
 /** How often it is said that a rule fails. */
 const SAY_AGAIN_MS = 60_000;
 
-type Parts = Pick<CoreParts, "core" | "gate" | "sessions"> & RulesRoomParts;
+type Core = Pick<CoreParts, "core" | "gate" | "sessions" | "gateways">;
+type Parts = Core & RulesRoomParts;
 
 export interface RulesRoomParts {
   readonly clock: Clock;
@@ -44,29 +49,40 @@ export class RulesRoom {
   readonly #happenings: Happenings;
   readonly #action: CompileAction;
   readonly #counters = new Map<string, ActionCounters>();
+  #errands = false;
   readonly #failedAt = new Map<string, { at: number; unsaid: number }>();
 
   /** Before sessions are restored. */
-  constructor(config: Config, core: Pick<CoreParts, "core" | "gate" | "sessions">, own: RulesRoomParts) {
+  constructor(config: Config, core: Core, own: RulesRoomParts) {
     const parts: Parts = { ...core, ...own };
     this.#parts = parts;
     const { gate, clock } = parts;
     const now = () => clock.now();
     const newId = eventIds(now, randomBytes);
     const node = config.node.name;
-    this.rules = new Rules({ gate, node, now, newId, failed: (rule, error) => this.#failed(rule, error) });
+    this.rules = new Rules({
+      gate,
+      node,
+      now,
+      newId,
+      failed: (rule, error) => this.#failed(rule, error),
+    });
     this.#happenings = new Happenings(this.rules, node, newId);
     this.connectors = new Connectors({
       gate,
       sessions: parts.sessions,
       alarms: parts.core.alarms,
       host: {
-        readFile: (path) => readFileSync(locate(path)),
+        readFile: readNamedFile,
         environment: (name) => process.env[name],
         now,
         has: isInstalled,
         dial: dialBroker,
+        socket: rawSocket,
+        misnamed,
+        datagrams: datagramSender,
         publish: (message, taken) => publishFrom(parts, message, taken),
+        found: rowsToClients(parts),
       },
       now,
       tick: () => parts.core.tick(),
@@ -78,7 +94,7 @@ export class RulesRoom {
     this.#action = compileWith({
       emit: this.rules.emit,
       log: (rule, output, occasion) =>
-        parts.log.info({ rule, output: toJson(output), ...occasion }, "a rule's output"),
+        parts.log.info("rule-output", { rule, output: toJson(output), ...occasion }),
       kindOf: (name) => this.connectors.kindOf(name),
       sink: (name) => this.connectors.get(name),
       counters: (rule, place) => this.#countersOf(rule, place),
@@ -103,24 +119,31 @@ export class RulesRoom {
       }
     }
     this.connectors.leaveStrangers();
-    this.#take(config.rules);
+    this.#take(config);
+  }
+
+  /** What would be opened anew is opened on trial. */
+  tryConnectors({ connectors }: Config): ConfigProblem[] {
+    return this.connectors.try(connectors).map(([name, why]) => {
+      const says = `cannot be opened: ${why}`;
+      return problem(() => undefined, { path: ["connectors", name], says });
+    });
   }
 
   reload(config: Config): void {
     const { log } = this.#parts;
     this.connectors.update(config.connectors).catch((error: unknown) => {
-      log.error({ error }, "a connector cannot be opened as it is configured now");
+      log.error("connector-unchanged", { error });
     });
-    this.#take(config.rules);
+    this.#take(config);
   }
 
-  #take(rules: Readonly<Record<string, RuleSettings>>): void {
-    this.rules.update(rules, this.#action);
-    const { core, sessions } = this.#parts;
-    const { rules: running } = this;
-    const hears = running.hears("session_subscribed") || running.hears("session_unsubscribed");
-    core.follower = hears ? this.#happenings : undefined;
-    sessions.context.follower = this.#happenings.follower;
+  #take({ rules, pipelines }: Config): void {
+    // A message may have been sent on an errand before the last pipeline went.
+    this.#errands ||= Object.keys(pipelines).length > 0;
+    this.rules.update(rules, this.#action, { errands: this.#errands });
+    this.#parts.sessions.context.follower = this.#happenings.follower;
+    this.#parts.core.follower = this.#happenings.doorFollower;
   }
 
   /** What a rule would make of an event. Throws `RuleError` and `RuleFailure`. */
@@ -164,10 +187,12 @@ export class RulesRoom {
       "Events that a rule was not run for, because they came from it",
       ({ counters }) => counters.loops,
     );
-    ofRules("actions_matched", "Outputs given to the actions of a rule", (rule) => sum(rule, "matched"));
-    ofRules("actions_success", "Of those, what has arrived", (rule) => sum(rule, "success"));
-    ofRules("actions_failed", "Of those, what never will", (rule) => sum(rule, "failed"));
-    ofRules("actions_dropped", "Of those, what found no room or expired", (rule) => sum(rule, "dropped"));
+    const ofActions = (name: keyof ActionCounters, help: string): void =>
+      metrics.gauges(`action_${name}`, help, ["rule", "action", "to"], () => actionsOf(this.rules.all, name));
+    ofActions("matched", "Outputs given to an action");
+    ofActions("success", "Of those, what has arrived");
+    ofActions("failed", "Of those, what never will");
+    ofActions("dropped", "Of those, what found no room or expired");
     const ofSinks = (name: string, help: string, read: (sink: Sink) => number): void =>
       metrics.labelledGauge(`connector_${name}`, help, "connector", () =>
         Array.from(this.connectors.all, (sink) => [sink.name, read(sink)] as const),
@@ -175,7 +200,7 @@ export class RulesRoom {
     ofSinks("connected", "1 while the sink is there", ({ state }) => (state === "connected" ? 1 : 0));
     ofSinks("queuing", "Messages that wait for the sink", ({ queuing }) => queuing);
     ofSinks("inflight", "Messages that are with the sink", ({ inflight }) => inflight);
-    for (const [name, help] of Object.entries(SINK_HELP))
+    for (const [name, help] of Object.entries(SINK_COUNTERS))
       ofSinks(
         name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
         help,
@@ -204,7 +229,7 @@ export class RulesRoom {
       const message = `the sink of connector ${connector} is away: ${reason ?? "no reason is known"}; what is for it waits`;
       alarms.raise(name, { severity: "error", message, details: { connector } });
     } else alarms.clear(name);
-    if (state === "connected") log.info({ connector }, "the sink of a connector is there");
+    if (state === "connected") log.info("connector-there", { connector });
   }
 }
 
@@ -216,18 +241,8 @@ function publishFrom({ core, gate }: Parts, message: Message, taken: (ok: boolea
   if (answer !== "pending") heard(answer);
 }
 
-const SINK_HELP: Readonly<Record<keyof SinkCounters, string>> = {
-  taken: "Messages that rules gave to the connector",
-  restored: "Messages that waited in the store when this process began",
-  success: "Messages that the sink has acknowledged",
-  failed: "Messages that were dead-lettered",
-  expired: "Messages that expired before the sink had them",
-  full: "Messages dropped because the queue was full",
-  retriedSuccess: "Of those that succeeded, those that needed more than one try",
-  retriedFailed: "Of those that failed, those that were tried more than once",
-  batches: "Batches that were begun",
-  tries: "Requests to the sink, those that failed among them",
-};
-
-const sum = ({ actions }: Rule, name: keyof ActionCounters): number =>
-  actions.reduce((all, { counters }) => all + counters[name], 0);
+/** Each action is known by its rule and its place among the rule's actions. */
+const actionsOf = (rules: Iterable<Rule>, name: keyof ActionCounters) =>
+  Array.from(rules).flatMap(({ id, actions }) =>
+    actions.map(({ to, counters }, place) => [{ rule: id, action: `${place}`, to }, counters[name]] as const),
+  );

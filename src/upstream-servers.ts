@@ -8,17 +8,24 @@ import { resolveServer, serverDialler } from "./dial-servers.ts";
 import { FlushSchedule } from "./net/merged-output.ts";
 import { ListenError } from "./net/transport.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import { readNamedFile } from "./settings/installation.ts";
+import { ConfigError, problem } from "./settings/problem.ts";
 import { ConnectBudget } from "./upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "./upstream/context.ts";
-import { UpstreamEngine } from "./upstream/engine.ts";
+import { LocalMemory } from "./upstream/devices/local-memory.ts";
+import { RedisMemory } from "./upstream/devices/redis-memory.ts";
+import { RetainedMemory } from "./upstream/devices/retained-memory.ts";
+import { type DeviceMemoryOf, UpstreamEngine } from "./upstream/engine.ts";
 import type { UpstreamOptions } from "./upstream/options.ts";
-import { Servers } from "./upstream/servers/servers.ts";
+import { placeOf, Servers } from "./upstream/servers/servers.ts";
 import type { GroupSettings } from "./upstream/servers/settings.ts";
 
 /** The engine, and who knows its servers. */
 export interface Upstream {
   readonly engine: UpstreamEngine;
   readonly servers: Servers;
+  /** Looks at other groups and routes, and throws `ConfigError` where they cannot be used. What it returns takes them. */
+  prepare(config: Config): () => void;
   stop(): void;
 }
 
@@ -26,6 +33,7 @@ export interface Upstream {
 export function openUpstream(config: Config, around: EngineSurroundings, metrics: Metrics): Upstream {
   const { upstream } = config.bus;
   const { deadlines, turn, note } = around;
+  const devices = deviceMemory(upstream, around);
   const options = optionsOf(upstream);
   const servers = serversOf(config, around);
   const schedule = new FlushSchedule(setImmediate);
@@ -52,11 +60,18 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     sessions: config.session,
     delayed: config.bus.delayed,
     journal: around.journal,
+    commits: around.commits,
+    devices,
   });
   servers.move = (server) => engine.moveFrom(server);
   return {
     engine,
     servers,
+    prepare({ bus }) {
+      const groups = groupsOf(bus.upstream);
+      checkFiles(groups, bus.upstream);
+      return () => servers.change({ groups, routes: bus.upstream.routes.map(routeSettings) });
+    },
     stop() {
       engine.stop();
       servers.stop();
@@ -65,8 +80,42 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
 }
 
 function optionsOf(config: UpstreamConfig): UpstreamOptions {
-  const { sleepers, redirects, servers: _, groups: __, routes: ___, group: ____, ...rest } = config;
+  const {
+    sleepers,
+    redirects,
+    servers: _,
+    groups: __,
+    routes: ___,
+    group: ____,
+    devices: _5,
+    ...rest
+  } = config;
   return { ...rest, sleepers, flushMax: sleepers.flushMax, redirects: redirects.follow };
+}
+
+/** Under this name in the table of what is kept beside sessions. */
+const SHELF = "upstream";
+
+/** Throws `ListenError` where a file cannot be read. */
+function deviceMemory({ devices }: UpstreamConfig, around: EngineSurroundings): DeviceMemoryOf {
+  const { turn } = around;
+  if (devices.keep === "retained") return (pool) => new RetainedMemory(pool, turn);
+  if (devices.keep === "local") {
+    const memory = new LocalMemory(around.shelf(SHELF), around.commits);
+    return () => memory;
+  }
+  const { tls, ca, prefix, waiting, ...rest } = devices.redis;
+  const place = { ...rest, tls: tls ? (ca === undefined ? {} : { ca: readAuthorities(ca) }) : undefined };
+  const memory = new RedisMemory({ place, prefix, waiting }, () => turn.tick());
+  return () => memory;
+}
+
+function readAuthorities(file: string): Buffer {
+  try {
+    return readNamedFile(file);
+  } catch (error) {
+    throw new ListenError("configuration", `bus.upstream.devices.redis.ca: ${(error as Error).message}`);
+  }
 }
 
 /** `bus.upstream.servers` is short for a group of them, in their order. */
@@ -85,6 +134,20 @@ function groupsOf(config: UpstreamConfig): Record<string, GroupSettings> {
     connectTimeout,
   } as const;
   return { [config.group]: inOrder, ...groups };
+}
+
+/** Certificates and keys are read when a connection is made: it is seen now whether they can be. */
+function checkFiles(groups: Readonly<Record<string, GroupSettings>>, upstream: UpstreamConfig): void {
+  const dial = serverDialler(upstream);
+  for (const [name, group] of Object.entries(groups)) {
+    try {
+      for (const settings of group.servers) dial(placeOf(settings), group);
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error;
+      const finding = { path: ["bus", "upstream", "groups", name], says: `cannot be used: ${error.message}` };
+      throw new ConfigError([problem(() => undefined, finding)]);
+    }
+  }
 }
 
 function serversOf(config: Config, { deadlines, turn, note }: EngineSurroundings): Servers {

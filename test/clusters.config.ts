@@ -6,5 +6,10 @@ const { projects: _, ...test } = base.test ?? {};
 
 export default defineConfig({
   ...base,
-  test: { ...test, include: ["test/clusters/**/*.test.ts"], exclude: [], maxWorkers: 1 },
+  test: {
+    ...test,
+    include: ["test/clusters/*.test.ts"],
+    exclude: ["test/clusters/*.slow.test.ts"],
+    maxWorkers: 1,
+  },
 });

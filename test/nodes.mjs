@@ -1,5 +1,5 @@
 /**
- * `npm run test:nodes [-- VERSION ...]`: the whole suite under the other lines of Node that Isthmus runs on, one after
+ * `npm run test:nodes [-- VERSION ...]`: what `npm test` runs, under the other lines of Node that Isthmus runs on, one after
  * the other. What differs in speed and memory is `npm run bench -- nodes`.
  */
 import { spawnSync } from "node:child_process";

@@ -2,14 +2,15 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { ClosingLine } from "./support/closing-line.ts";
+import { leftOut } from "./support/sets.ts";
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   resolve: { conditions: ["dev"] },
   ssr: { resolve: { conditions: ["dev"] } },
   test: {
-    // What is slow runs by itself: `npm run test:disk`, `test:clusters`, `test:dashboard`.
-    exclude: ["test/disk/**", "test/clusters/**", "test/dashboard/**"],
+    // What is slow runs by itself: `npm run test:servers`, `test:slow`, `test:disk`, `test:clusters`, `test:dashboard`.
+    exclude: ["test/disk/**", "test/clusters/**", "test/dashboard/**", ...leftOut()],
     environment: "node",
     setupFiles: "test/support/nothing-left.ts",
     globalSetup: "test/support/install-programs.ts",
@@ -33,7 +34,7 @@ export default defineConfig({
             "test/contract/channel.test.ts",
           ],
           // Without gateways.
-          exclude: ["test/simulation/store/**", "test/simulation/upstream/reconnect-storm.test.ts"],
+          exclude: ["test/simulation/store/**", "test/simulation/upstream/**"],
           env: { ISTHMUS_TEST_ENGINE: "late" },
         },
       },

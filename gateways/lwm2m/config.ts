@@ -56,10 +56,14 @@ export const Lwm2mConfig = Type.Object(
     identity: group(
       "Which endpoint names a proven (DTLS) identity may use. Without DTLS nothing is proven.",
       {
-        binding: Type.Union([Type.Literal("equal"), Type.Literal("list"), Type.Literal("off")], {
-          description: "`equal`: the identity is the endpoint name; `list`: as listed; `off`: any name.",
-          default: "equal",
-        }),
+        binding: Type.Union(
+          [Type.Literal("equal"), Type.Literal("prefix"), Type.Literal("list"), Type.Literal("off")],
+          {
+            description:
+              "`equal`: the identity is the endpoint name; `prefix`: that, or it with more behind a separator (id, id-1, id:1); `list`: as listed; `off`: any name.",
+            default: "equal",
+          },
+        ),
         list: Type.Array(
           Type.Object(
             {

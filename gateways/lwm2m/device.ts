@@ -34,10 +34,11 @@ import {
   type KeptRegistration,
   recall,
   remember,
+  weightOf,
   withoutRegistration,
   withRegistration,
 } from "./registration/memo.ts";
-import type { Registration } from "./registration/registration.ts";
+import { promisedUntil, type Registration } from "./registration/registration.ts";
 import type { Remembered } from "./registration/remembered.ts";
 import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
 
@@ -94,6 +95,7 @@ export class Device implements Line, Reported, Renewing {
     this.queue = new RequestQueue(this);
     this.#registration = registration;
     this.#renewedAt = now;
+    this.#promise();
     this.#registeredAt = now;
     this.#target = targetOf(registration, shared);
     this.#awakeUntil = after(now, this.#awakeTime());
@@ -119,19 +121,24 @@ export class Device implements Line, Reported, Renewing {
 
   /** Before the answer, which waits until the store has it: who is told its location finds it after a crash. */
   keep(): void {
-    this.client.remember(this);
+    this.#remember();
   }
 
   /** After the answer to Register. */
   begin(now: Instant): void {
     this.reports.report("register", registrationReport("register", this.#registration), now);
-    if (this.#takeUp(now)) this.client.remember(this);
+    if (this.#takeUp(now)) this.#remember();
     this.#readEndDevices([], now);
   }
 
   /** An uplink other than Update renews no lifetime: it runs from when it was renewed before. */
   renewedAt(at: Instant): void {
     this.#renewedAt = at;
+    this.#promise();
+  }
+
+  #promise(): void {
+    this.client.promised = promisedUntil(this.#renewedAt, this.#registration.lt, this.shared.config);
   }
 
   /** A gateway that lists other instances of object 25 than `known` is asked what they are. */
@@ -145,7 +152,7 @@ export class Device implements Line, Reported, Renewing {
   /** After a restart of the gateway, at the first that is heard of a device that need not register again. */
   resume(now: Instant): void {
     this.#takeUp(now);
-    this.client.remember(this);
+    this.#remember();
   }
 
   /** The same when that is an Update. */
@@ -191,8 +198,9 @@ export class Device implements Line, Reported, Renewing {
     this.#registration = registration;
     this.#target = targetOf(registration, this.shared);
     this.#renewedAt = now;
+    this.#promise();
     this.#keepSession();
-    this.client.remember(this);
+    this.#remember();
     this.#reportUpdate(withObjects, now);
     this.#readEndDevices(known, now);
   }
@@ -225,7 +233,7 @@ export class Device implements Line, Reported, Renewing {
   }
 
   observationsChanged(): void {
-    if (this.#phase !== "closed") this.client.remember(this);
+    if (this.#phase !== "closed") this.#remember();
   }
 
   get standing(): Standing {
@@ -244,7 +252,7 @@ export class Device implements Line, Reported, Renewing {
   }
 
   #changed(): void {
-    if (this.#phase !== "closed") this.client.remember(this);
+    if (this.#phase !== "closed") this.#remember();
   }
 
   deliver(delivery: Delivery, now: Instant): void {
@@ -275,10 +283,12 @@ export class Device implements Line, Reported, Renewing {
       delivery,
       ttl: commands.ttl,
     });
-    if (command.value.ttl === 0) {
-      this.queue.sendNow(request, now);
-    } else if (this.queue.length >= commands.max || this.#observesTooMuch(operation)) {
+    const full =
+      command.value.ttl !== 0 && (this.queue.length >= commands.max || this.#observesTooMuch(operation));
+    if (full || !request.keep(this.peer.host)) {
       this.reports.answer(delivery, request.report("queue_full"), now);
+    } else if (command.value.ttl === 0) {
+      this.queue.sendNow(request, now);
     } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
       this.reports.report("response", request.report("queued"), now);
     }
@@ -358,9 +368,11 @@ export class Device implements Line, Reported, Renewing {
   close(): CommandRequest[] {
     this.#phase = "closed";
     for (const observed of this.observations.values()) observed.ask?.cancel();
-    return this.queue
+    const commands = this.queue
       .close()
       .filter((request): request is CommandRequest => request instanceof CommandRequest);
+    for (const command of commands) command.leave();
+    return commands;
   }
 
   #observesTooMuch(operation: Operation): boolean {
@@ -439,6 +451,11 @@ export class Device implements Line, Reported, Renewing {
       peer: { transport, address, port, identity },
       registration: this.#registration,
     };
+  }
+
+  #remember(): void {
+    const weight = weightOf(this.#registration) + this.observations.weight;
+    this.client.remember(this, weight, this.location);
   }
 
   /** Its memo, made when it is written, and when the device is lost. */

@@ -8,13 +8,14 @@ import { NO_PROFILES, parseProfiles } from "./bootstrap/profile.ts";
 import { Lwm2mConfig } from "./config.ts";
 import { FirmwarePackages } from "./firmware/packages.ts";
 import { parseDefinition } from "./objects/definition-xml.ts";
-import { Definitions } from "./objects/model.ts";
+import { Definitions, type ObjectModel } from "./objects/model.ts";
 import { Devices } from "./operator/devices.ts";
 import { Events } from "./operator/events.ts";
 import { DeviceDescription, OfferedOperations } from "./operator/offered.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
 import { reportEnd } from "./registration/lifetime-end.ts";
 import { ObjectLists } from "./registration/object-list.ts";
+import { promisedUntil } from "./registration/registration.ts";
 import { RememberedRegistrations } from "./registration/remembered.ts";
 import { heldFor, openCounters, type Shared } from "./shared.ts";
 import { Lwm2mSite } from "./site.ts";
@@ -60,6 +61,8 @@ class Lwm2mGateway implements Lwm2m {
       profiles: readProfiles(host, config.bootstrap.profiles, definitions),
       packages: new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize),
     };
+    for (const { clientId, renewedAt, registration } of this.#shared.remembered.all())
+      host.promised(clientId, promisedUntil(renewedAt, registration.lt, config));
     this.#site = new Lwm2mSite(this.#shared);
     this.#shared.remembered.watchAfter(() => config.lifetimeGrace);
     this.management = new DeviceOperations(this.#shared);
@@ -76,6 +79,8 @@ class Lwm2mGateway implements Lwm2m {
     const { config, host } = this.#shared;
     Object.assign(config, next);
     this.#shared.definitions = readDefinitions(host, config.definitions);
+    // Whoever has changed a file is told now what is wrong with it.
+    this.#shared.definitions.load();
     this.#shared.targets = new WeakMap();
     this.#shared.profiles = readProfiles(host, config.bootstrap.profiles, this.#shared.definitions);
     this.#shared.packages = new FirmwarePackages(host, config.firmware.folder, config.firmware.maxSize);
@@ -90,14 +95,24 @@ class Lwm2mGateway implements Lwm2m {
 
 /** All `*.xml` of the folder; a file that cannot be read is noted and left out, never a reason to stand still. */
 function readDefinitions(host: GatewayHost, folder: string): Definitions {
-  const definitions = new Definitions();
-  for (const name of listed(host, folder)) {
-    if (!name.toLowerCase().endsWith(".xml")) continue;
-    const models = parseDefinition(host.readFile(`${folder}/${name}`));
-    if (models.ok) for (const model of models.value) definitions.add(model);
-    else host.note({ level: "warn", event: "definition-unreadable", detail: { name, ...models.error } });
+  const names = listed(host, folder).filter((name) => name.toLowerCase().endsWith(".xml"));
+  return new Definitions(() => names.flatMap((name) => readDefinition(host, folder, name)));
+}
+
+function readDefinition(host: GatewayHost, folder: string, name: string): readonly ObjectModel[] {
+  const unreadable = (detail: object) =>
+    host.note({ level: "warn", event: "definition-unreadable", detail: { name, ...detail } });
+  let models: ReturnType<typeof parseDefinition>;
+  try {
+    models = parseDefinition(host.readFile(`${folder}/${name}`));
+  } catch (error) {
+    // It was there when the folder was looked at.
+    unreadable({ problem: error instanceof Error ? error.message : String(error) });
+    return [];
   }
-  return definitions;
+  if (models.ok) return models.value;
+  unreadable(models.error);
+  return [];
 }
 
 /** A folder that is not there is an operator's to know of; devices work without definitions. */

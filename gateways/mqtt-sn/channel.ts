@@ -30,6 +30,7 @@ import { type Handshake, repeatHandshake } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
 import { describe } from "./operator.ts";
 import * as p from "./packets.ts";
+import { NO_CONNECTION } from "./refusals.ts";
 import type { Setup } from "./setup.ts";
 import { isConnackTicket, isFlushTicket, ticketMessageId, UNASKED } from "./tickets.ts";
 
@@ -223,8 +224,9 @@ export class MqttSnChannel implements Channel, Wire {
   }
 
   /** The message maps to no client: DISCONNECT, so that the device connects anew; not too often (§5.4.21). */
-  turnAway(now: Instant): void {
+  turnAway(now: Instant, asked?: string): void {
     const { address, port } = this.host.peer;
+    this.host.refused({ what: "talk", asked, refusal: "unauthenticated", by: () => NO_CONNECTION });
     if (this.setup.strangers.mayAnswer(address, port, now)) {
       this.dismiss("not connected");
       return;

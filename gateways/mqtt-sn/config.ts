@@ -119,6 +119,12 @@ const Discovery = Type.Object(
     }),
     missed: Type.Integer({ default: 3, minimum: 1, description: "Beats that a stand-by waits (N_ADV)." }),
     search: Type.Boolean({ default: true, description: "Answer SEARCHGW with GWINFO." }),
+    searchDelay: durationSetting({
+      default: "0s",
+      maximum: "1m",
+      description:
+        "Answer a SEARCHGW that was sent to all after a random time of at most this, and not at all when another gateway's GWINFO is heard first: for networks with several gateways. §6.1 has gateways answer at once.",
+    }),
     broadcastInfo: Type.Boolean({
       default: false,
       description: "Send GWINFO also to the listener's broadcast addresses, as §6.1 has it.",

@@ -10,6 +10,7 @@ import { encodeBare } from "./encode.ts";
 import { Discovery } from "./operations/discovery.ts";
 import { isEncapsulated, nodeName } from "./operations/forward.ts";
 import * as p from "./packets.ts";
+import { NO_CONNECTION } from "./refusals.ts";
 import { ReplyLimit, type Setup } from "./setup.ts";
 
 const TO_OWN_CHANNEL: Route = { to: "channel" };
@@ -27,7 +28,7 @@ const NOT_UNCONNECTED: Route = {
   why: "gateways.mqtt-sn lets nobody at this address publish without a connection (QoS -1)",
   refusal: "forbidden",
 };
-const GO_AWAY: Route = { to: "sender", bytes: encodeBare(p.DISCONNECT) };
+const GO_AWAY: Route = { to: "sender", bytes: encodeBare(p.DISCONNECT), turnedAway: NO_CONNECTION };
 
 export class MqttSnEndpoint implements Endpoint {
   readonly #setup: Setup;
@@ -114,7 +115,7 @@ export class MqttSnEndpoint implements Endpoint {
   }
 
   #search(
-    { address, port }: Datagram,
+    { address, port, path }: Datagram,
     message: Uint8Array,
     now: Instant,
     node: Uint8Array | undefined,
@@ -122,13 +123,14 @@ export class MqttSnEndpoint implements Endpoint {
     const search = decode(message);
     if (!search.ok || search.value.type !== p.SEARCHGW) return this.#malformed();
     if (!this.#searches.mayAnswer(address, port, now)) return LIMITED;
-    return this.#discovery.answer(search.value.radius, node);
+    return this.#discovery.answer(search.value.radius, node, path?.toGroup ?? true);
   }
 
   #rumour(bytes: Uint8Array): Route {
     const packet = decode(bytes);
     if (!packet.ok) return this.#malformed();
     if (packet.value.type === p.ADVERTISE) this.#discovery.heard(packet.value.gatewayId);
+    else if (packet.value.type === p.GWINFO) this.#discovery.informed(packet.value.gatewayId);
     this.#setup.counters.dropped.value++;
     return NOT_FOR_US;
   }

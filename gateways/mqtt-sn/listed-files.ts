@@ -1,4 +1,5 @@
 /** The two lists that may come from files: what is wrong with them is said by file, entry and key. */
+import type { GatewayHost } from "#core/contract/gateway.ts";
 import { lossyText } from "#core/lib/bytes.ts";
 import type { MqttSnConfig } from "./config.ts";
 import { TOPIC_ID_MAX } from "./packets.ts";
@@ -34,19 +35,52 @@ const CLIENT_KEYS: Readonly<Record<string, Rule>> = {
   password: maybe(TEXT),
 };
 
-export function predefinedTopicsIn(file: string, bytes: Uint8Array): readonly PredefinedTopic[] {
-  const topics = entriesIn<PredefinedTopic>(file, bytes, TOPIC_KEYS);
-  refuseTwins(file, topics, ({ id, client }) => `id ${id}${client === undefined ? "" : ` of ${client}`}`);
-  return topics;
+/** Reads all of them before it says what is wrong with any. */
+export class ListedFiles {
+  readonly #host: Pick<GatewayHost, "readFile">;
+  readonly #problems: string[] = [];
+
+  constructor(host: Pick<GatewayHost, "readFile">) {
+    this.#host = host;
+  }
+
+  read<Entry>(
+    key: string,
+    file: string,
+    entriesOf: (file: string, bytes: Uint8Array) => readonly Entry[],
+  ): readonly Entry[] {
+    if (file === "") return [];
+    try {
+      return entriesOf(file, this.#host.readFile(file));
+    } catch (error) {
+      for (const line of (error as Error).message.split("\n")) this.#problems.push(`${key}: ${line}`);
+      return [];
+    }
+  }
+
+  failOnProblems(): void {
+    if (this.#problems.length > 0) throw new FileError(this.#problems.join("\n"));
+  }
 }
 
-export function clientsIn(file: string, bytes: Uint8Array): readonly ListedClient[] {
-  const clients = entriesIn<ListedClient>(file, bytes, CLIENT_KEYS);
-  refuseTwins(file, clients, ({ client }) => `client ${client}`);
-  return clients;
-}
+export const predefinedTopicsIn = (file: string, bytes: Uint8Array): readonly PredefinedTopic[] =>
+  entriesIn<PredefinedTopic>(
+    file,
+    bytes,
+    TOPIC_KEYS,
+    ({ id, client }) => `id ${id}${client === undefined ? "" : ` of ${client}`}`,
+  );
 
-function entriesIn<Entry>(file: string, bytes: Uint8Array, keys: Readonly<Record<string, Rule>>): Entry[] {
+export const clientsIn = (file: string, bytes: Uint8Array): readonly ListedClient[] =>
+  entriesIn<ListedClient>(file, bytes, CLIENT_KEYS, ({ client }) => `client ${client}`);
+
+/** `nameOf`: what no two entries may have in common. */
+function entriesIn<Entry>(
+  file: string,
+  bytes: Uint8Array,
+  keys: Readonly<Record<string, Rule>>,
+  nameOf: (entry: Entry) => string,
+): Entry[] {
   let list: unknown;
   try {
     list = JSON.parse(lossyText(bytes));
@@ -54,10 +88,9 @@ function entriesIn<Entry>(file: string, bytes: Uint8Array, keys: Readonly<Record
     throw new FileError(`${file} is no JSON: ${(error as Error).message}`);
   }
   if (!Array.isArray(list)) throw new FileError(`${file} holds no list; allowed: [{...}, ...]`);
-  const wrong = list.flatMap((entry, index) =>
-    mistakesOf(entry, keys).map((what) => `${file}: [${index}]${what}`),
-  );
-  if (wrong.length > 0) throw new FileError(wrong.join("\n"));
+  const wrong = list.flatMap((entry, index) => mistakesOf(entry, keys).map((what) => `[${index}]${what}`));
+  wrong.push(...twinsIn(list, (entry) => mistakesOf(entry, keys).length === 0, nameOf));
+  if (wrong.length > 0) throw new FileError(wrong.map((what) => `${file}: ${what}`).join("\n"));
   return list;
 }
 
@@ -78,12 +111,18 @@ function mistakesOf(entry: unknown, keys: Readonly<Record<string, Rule>>): strin
 const shown = (key: string, value: unknown): string =>
   value === undefined ? "missing" : key === "password" ? "(hidden)" : JSON.stringify(value).slice(0, 60);
 
-function refuseTwins<Entry>(file: string, entries: readonly Entry[], nameOf: (entry: Entry) => string): void {
+/** Entries that are wrong in themselves have no name to compare. */
+function twinsIn<Entry>(
+  entries: readonly Entry[],
+  isSound: (entry: Entry) => boolean,
+  nameOf: (entry: Entry) => string,
+): string[] {
   const seen = new Map<string, number>();
-  for (const [index, entry] of entries.entries()) {
-    const first = seen.get(nameOf(entry));
-    if (first !== undefined)
-      throw new FileError(`${file}: [${index}] has ${nameOf(entry)}, as [${first}] has; name each once`);
-    seen.set(nameOf(entry), index);
-  }
+  return entries.flatMap((entry, index) => {
+    if (!isSound(entry)) return [];
+    const name = nameOf(entry);
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, index);
+    return first === undefined ? [] : [`[${index}] has ${name}, as [${first}] has; name each once`];
+  });
 }

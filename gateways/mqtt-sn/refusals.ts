@@ -4,6 +4,9 @@ import type { AskedFor } from "#core/contract/refused.ts";
 import { unreachable } from "#core/lib/assert.ts";
 import * as p from "./packets.ts";
 
+/** Of who speaks without CONNECT, or by the client id of no sleeper. */
+export const NO_CONNECTION = "no client is connected or asleep here by this address or client id";
+
 /** CONNACK and SUBACK. Only 0 to 3 exist in 1.2 (§5.3.10): "congestion" says try again, "not supported" that it is of no use. */
 export function refusalCode(refusal: Refusal): p.ReturnCode {
   switch (refusal) {

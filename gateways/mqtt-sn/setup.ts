@@ -7,7 +7,7 @@ import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
 import { AddressRanges } from "./addresses.ts";
 import type { MqttSnConfig } from "./config.ts";
-import { clientsIn, predefinedTopicsIn } from "./listed-files.ts";
+import { clientsIn, ListedFiles, predefinedTopicsIn } from "./listed-files.ts";
 import { PredefinedTopics } from "./topics.ts";
 
 export interface Login {
@@ -39,17 +39,14 @@ interface Prepared {
 }
 
 function prepare(config: MqttSnConfig, host: GatewayHost): Prepared {
+  const files = new ListedFiles(host);
   const { clients, file } = config.credentials;
-  const listed = [...clients, ...(file === "" ? [] : clientsIn(file, host.readFile(file)))];
-  const { predefinedTopicsFile } = config;
+  const listed = [...clients, ...files.read("credentials.file", file, clientsIn)];
+  const topics = files.read("predefinedTopicsFile", config.predefinedTopicsFile, predefinedTopicsIn);
+  files.failOnProblems();
   return {
     config,
-    predefined: new PredefinedTopics([
-      ...config.predefinedTopics,
-      ...(predefinedTopicsFile === ""
-        ? []
-        : predefinedTopicsIn(predefinedTopicsFile, host.readFile(predefinedTopicsFile))),
-    ]),
+    predefined: new PredefinedTopics([...config.predefinedTopics, ...topics]),
     forwarders: new AddressRanges(config.forwarders.addresses),
     anonymousSenders: new AddressRanges(config.qosMinusOne.addresses),
     listed: new Map(

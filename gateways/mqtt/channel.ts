@@ -1,6 +1,7 @@
 import type {
   Answer,
   PublishAnswer,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
@@ -21,11 +22,20 @@ import { stopReason } from "./operations/disconnect.ts";
 import { dispatch } from "./operations/dispatch.ts";
 import { EnhancedLogin, readAuth } from "./operations/enhanced.ts";
 import { keptAnswered } from "./operations/kept-answers.ts";
-import { type Application, apply, brokenExchange, connack, type Refused } from "./operations/login.ts";
+import {
+  type Application,
+  apply,
+  brokenExchange,
+  connack,
+  type Refused,
+  strange,
+  wordsIn,
+} from "./operations/login.ts";
 import { publishAnswered } from "./operations/publish-answers.ts";
 import { publishOut } from "./operations/publish-out.ts";
 import { subscribeAnswered, unsubscribeAnswered } from "./operations/subscribe.ts";
 import { describe } from "./operator.ts";
+import { termsBefore } from "./terms.ts";
 
 interface ExpectsConnect {
   readonly kind: "expects-connect";
@@ -52,7 +62,7 @@ export class MqttChannel implements Channel {
   #deadline: Instant;
   readonly #connectBy: Instant;
   /** As announced in CONNACK: it stays what it was when the connection began. */
-  readonly #packetSize: number;
+  #packetSize: number;
 
   constructor(host: ChannelHost, config: MqttConfig, counters: MqttCounters, now: Instant) {
     this.#host = host;
@@ -76,20 +86,25 @@ export class MqttChannel implements Channel {
     if (state.kind === "connected" && state.phase !== "ended") publishOut(state, delivery, now);
   }
 
-  answered(ticket: Ticket, answer: Answer, now: Instant): void {
+  answered(ticket: Ticket, answer: Answer, now: Instant, words?: ServerWords): void {
     const connection = this.#state;
     if (connection.kind !== "connected") return;
-    if (typeof answer === "number" || !publishAnswered(connection, ticket, answer as PublishAnswer)) {
-      this.#laterAnswered(connection, ticket, answer);
+    if (typeof answer === "number" || !publishAnswered(connection, ticket, answer as PublishAnswer, words)) {
+      this.#laterAnswered(connection, ticket, answer, words);
     }
     this.#mayGoOn(connection, now);
     this.#expectNext();
   }
 
-  #laterAnswered(connection: Connection, ticket: Ticket, answer: Answer): void {
+  #laterAnswered(
+    connection: Connection,
+    ticket: Ticket,
+    answer: Answer,
+    words: ServerWords | undefined,
+  ): void {
     if (keptAnswered(connection, ticket, answer)) return;
-    if (unsubscribeAnswered(connection, ticket, answer as UnsubscribeAnswer)) return;
-    subscribeAnswered(connection, ticket, answer as SubscribeAnswer);
+    if (unsubscribeAnswered(connection, ticket, answer as UnsubscribeAnswer, words)) return;
+    subscribeAnswered(connection, ticket, answer as SubscribeAnswer, words);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
@@ -105,6 +120,7 @@ export class MqttChannel implements Channel {
     if (now < this.#deadline) return;
     switch (state.kind) {
       case "expects-connect":
+        this.#host.note({ level: "info", event: "login-timeout" });
         this.#refuse({ kind: "refused", connack: undefined, why: "no CONNECT in time" });
         break;
       case "application":
@@ -128,9 +144,10 @@ export class MqttChannel implements Channel {
     if (this.#unfinished !== undefined) this.#unfinished.deadline = after(now, this.#config.packetTimeout);
   }
 
-  stop(reason: StopReason, now: Instant): void {
+  stop(reason: StopReason, now: Instant, _client?: Client, words?: ServerWords): void {
     const state = this.#state;
-    if (state.kind === "connected") state.farewell(stopReason(reason, this.#config), reason);
+    if (state.kind === "connected" && words !== undefined) state.sayGoodbye(words);
+    else if (state.kind === "connected") state.farewell(stopReason(reason, this.#config), reason);
     this.closed(now);
   }
 
@@ -185,6 +202,13 @@ export class MqttChannel implements Channel {
 
   /** Reads one packet, or begins to collect it. Returns how far it came. */
   #readWhole(state: Reading, bytes: Uint8Array, at: number, now: Instant): number {
+    if (state.kind === "expects-connect") {
+      const stranger = strange(bytes[at] as number);
+      if (stranger !== undefined) {
+        this.#refuse(stranger);
+        return bytes.length;
+      }
+    }
     const found = readFixedHeader(bytes, at, this.#limit(state));
     if (found === "whole") {
       const { body, end } = frame;
@@ -267,6 +291,9 @@ export class MqttChannel implements Channel {
       new EnhancedLogin(this.#host, this.#counters, method, data);
     const applied = apply(bytes, start, body, end, this.#config, authenticationMethods, begin);
     if (applied.kind === "refused") {
+      const { error, why } = applied;
+      if (error === undefined)
+        this.#host.refused({ what: "connect", asked: undefined, refusal: "malformed", by: () => why });
       this.#refuse(applied);
       return;
     }
@@ -304,7 +331,11 @@ export class MqttChannel implements Channel {
     this.#refuse(brokenExchange(error, this.#config));
   }
 
-  #answer(application: Application, answer: ConnectAnswer, now: Instant): void {
+  #answer(asked: Application, answer: ConnectAnswer, now: Instant): void {
+    const server = answer.ok ? wordsIn(answer) : undefined;
+    const application =
+      server === undefined ? asked : { ...asked, terms: termsBefore(server, asked.terms, this.#config) };
+    this.#packetSize = Math.min(this.#packetSize, server?.maximumPacketSize ?? PACKET_SIZE_MAX);
     const bytes = connack(application, answer, this.#config, this.#packetSize);
     if (!(bytes instanceof Uint8Array) || !answer.ok) {
       this.#refuse(bytes as Refused);

@@ -1,3 +1,4 @@
+import type { ServerWords } from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Client } from "#core/contract/client.ts";
 import { after, type Instant } from "#core/lib/time.ts";
@@ -116,20 +117,26 @@ export class Connection {
     this.host.send(bytes);
   }
 
-  /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP; before MQTT 5 they carry no reason. */
-  acknowledge(packet: Acknowledgement, packetId: number, reason = ReasonCode.success, why?: string): void {
+  /**
+   * Sends PUBACK, PUBREC, PUBREL or PUBCOMP; before MQTT 5 they carry no reason. `why`: in our words, or what a server
+   * behind the gateway has said; a client may want neither [MQTT-3.1.2-29].
+   */
+  acknowledge(
+    packet: Acknowledgement,
+    packetId: number,
+    reason = ReasonCode.success,
+    why?: string | Readonly<Properties>,
+  ): void {
     this.counters.sent[packet]!.value++;
-    if (reason === ReasonCode.success || this.version !== 5) {
+    const said = typeof why === "object" ? why : NO_PROPERTIES;
+    if ((reason === ReasonCode.success && said === NO_PROPERTIES) || this.version !== 5) {
       this.host.send(encodeAcknowledgement(packet, packetId));
       return;
     }
-    const told = isFailure(reason) && this.terms.problemInformation && why !== undefined;
-    let bytes = encodeReasonedAcknowledgement(
-      packet,
-      packetId,
-      reason,
-      told ? { reasonString: why } : NO_PROPERTIES,
-    );
+    const own = typeof why === "string" && isFailure(reason) && this.config.reasonStrings;
+    const properties = own ? { reasonString: why } : said;
+    const told = this.terms.problemInformation ? properties : NO_PROPERTIES;
+    let bytes = encodeReasonedAcknowledgement(packet, packetId, reason, told);
     // A reason string that makes the packet too large is left out [MQTT-3.4.2-2].
     if (bytes.length > this.terms.maximumPacketSize) {
       bytes = encodeReasonedAcknowledgement(packet, packetId, reason);
@@ -159,17 +166,23 @@ export class Connection {
 
   /** As `disconnect`, when the core does the closing. */
   farewell(reason: ReasonCode, why: string): void {
-    if (this.phase === "ended") return;
-    this.phase = "ended";
-    if (this.version !== 5) return;
-    this.counters.sent[PacketType.DISCONNECT]!.value++;
     const { serverReference, reasonStrings } = this.config;
     const properties: Properties = {};
     if (reason === ReasonCode.useAnotherServer) properties.serverReference = serverReference;
     if (reasonStrings) properties.reasonString = why;
-    let bytes = encodeDisconnect(reason, properties);
+    this.sayGoodbye({ reason, properties });
+  }
+
+  /** In these words, perhaps of a server behind the gateway. */
+  sayGoodbye({ reason, properties }: ServerWords): void {
+    if (this.phase === "ended") return;
+    this.phase = "ended";
+    if (this.version !== 5) return;
+    this.counters.sent[PacketType.DISCONNECT]!.value++;
+    let bytes = encodeDisconnect(reason as ReasonCode, properties);
     // [MQTT-3.14.2-3]
-    if (bytes.length > this.terms.maximumPacketSize) bytes = encodeDisconnect(reason, NO_PROPERTIES);
+    if (bytes.length > this.terms.maximumPacketSize)
+      bytes = encodeDisconnect(reason as ReasonCode, NO_PROPERTIES);
     this.host.send(bytes);
   }
 }

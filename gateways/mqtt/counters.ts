@@ -32,6 +32,10 @@ export interface MqttCounters {
   /** By packet type. */
   readonly received: readonly Counter[];
   readonly sent: readonly Counter[];
+  /** By packet type: acknowledgements of what was not on its way. */
+  readonly missed: Readonly<Record<"puback" | "pubrec" | "pubrel" | "pubcomp", Counter>>;
+  /** QoS 2 messages that were refused because too many wait for PUBREL. */
+  readonly releasesFull: Counter;
   readonly protocolErrors: Counter;
   readonly tooLarge: Counter;
   readonly refused: Counter;
@@ -43,7 +47,19 @@ export function mqttCounters(host: GatewayHost): MqttCounters {
     PACKET_NAMES.map((packet, type) =>
       host.counter(name, help, types.includes(type) ? packet.toLowerCase() : "other"),
     );
+  const missed = (packet: string): Counter =>
+    host.counter("packets_missed", "Acknowledgements of what was not on its way", packet);
   return {
+    missed: {
+      puback: missed("puback"),
+      pubrec: missed("pubrec"),
+      pubrel: missed("pubrel"),
+      pubcomp: missed("pubcomp"),
+    },
+    releasesFull: host.counter(
+      "releases_full",
+      "QoS 2 messages that were refused because too many wait for PUBREL",
+    ),
     received: byType("packets_received", "Control packets received", FROM_CLIENTS),
     // Nothing else is sent.
     sent: PACKET_NAMES.map((packet, type) =>

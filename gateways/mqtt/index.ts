@@ -4,6 +4,7 @@ import { MqttChannel } from "./channel.ts";
 import { type MqttConfig, schema } from "./config.ts";
 import { mqttCounters } from "./counters.ts";
 import { MqttDissector } from "./dissector.ts";
+import { turnAway } from "./operations/turn-away.ts";
 import { MqttDescription } from "./operator.ts";
 
 /** MQTT 3.1, 3.1.1 and 5.0 over TCP, TLS and WebSocket. */
@@ -23,6 +24,7 @@ export const mqtt: GatewayModule<MqttConfig> = {
     let options = config;
     const endpoint: Endpoint = {
       open: (_peer, channelHost, now) => new MqttChannel(channelHost, options, counters, now),
+      turnAway,
     };
     return {
       endpoint: () => endpoint,

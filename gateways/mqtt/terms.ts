@@ -1,5 +1,7 @@
+import type { QoS } from "#core/bus/message.ts";
 import { type Duration, FOREVER, inSeconds, seconds } from "#core/lib/time.ts";
 import type { ConnectPacket, ProtocolVersion } from "#core/mqtt/packets.ts";
+import type { Properties } from "#core/mqtt/properties.ts";
 import type { MqttConfig } from "./config.ts";
 
 /** What CONNECT and CONNACK settled for a connection (MQTT 5 §3.1.2, §3.2.2.3). */
@@ -24,28 +26,56 @@ export interface Terms {
   readonly problemInformation: boolean;
   /** Of enhanced authentication (MQTT 5 §4.12). */
   readonly authenticationMethod: string | undefined;
+  /** What the client may send: the gateway's limits, and those of a server behind it where there is one. */
+  readonly maximumQoS: QoS;
+  readonly retainAvailable: boolean;
+  readonly topicAliasMaximum: number;
   /** Session Expiry Interval 0, which DISCONNECT cannot change any more (MQTT 5 §3.14.2.2.2). */
   readonly endsWithConnection: boolean;
 }
 
 export function termsOf(packet: ConnectPacket, config: MqttConfig): Terms {
   const { version, bridge, properties } = packet;
-  const keepAlive = version === 5 ? supervised(packet.keepAlive, config) : packet.keepAlive;
+  const longest = inSeconds(config.serverKeepAlive);
+  const keepAlive = version === 5 ? supervised(packet.keepAlive, longest) : packet.keepAlive;
   return {
     version,
     bridge,
     keepAlive,
-    patience: keepAlive === 0 ? FOREVER : seconds(keepAlive * config.keepAliveFactor),
+    patience: patienceOf(keepAlive, config),
     maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     receiveMaximum: Math.min(properties.receiveMaximum ?? 65_535, config.inflightMaximum),
     outgoingAliases: Math.min(properties.topicAliasMaximum ?? 0, config.outgoingTopicAliases),
-    problemInformation: config.reasonStrings && properties.requestProblemInformation !== 0,
+    problemInformation: properties.requestProblemInformation !== 0,
     authenticationMethod: properties.authenticationMethod,
+    maximumQoS: config.maximumQoS,
+    retainAvailable: config.retainAvailable,
+    topicAliasMaximum: config.topicAliasMaximum,
     endsWithConnection: version === 5 && (properties.sessionExpiryInterval ?? 0) === 0,
   };
 }
 
-function supervised(keepAlive: number, config: MqttConfig): number {
-  const longest = inSeconds(config.serverKeepAlive);
+/** No more than the server allows that is behind the gateway (MQTT 5 §3.2.2.3). */
+export function termsBefore(
+  server: Readonly<Properties>,
+  terms: Terms,
+  { keepAliveFactor }: Pick<MqttConfig, "keepAliveFactor">,
+): Terms {
+  const keepAlive = supervised(terms.keepAlive, server.serverKeepAlive ?? 0);
+  return {
+    ...terms,
+    keepAlive,
+    patience: patienceOf(keepAlive, { keepAliveFactor }),
+    maximumQoS: Math.min(terms.maximumQoS, server.maximumQoS ?? 2) as QoS,
+    retainAvailable: terms.retainAvailable && server.retainAvailable !== 0,
+    topicAliasMaximum: Math.min(terms.topicAliasMaximum, server.topicAliasMaximum ?? 0),
+  };
+}
+
+const patienceOf = (keepAlive: number, { keepAliveFactor }: Pick<MqttConfig, "keepAliveFactor">): Duration =>
+  keepAlive === 0 ? FOREVER : seconds(keepAlive * keepAliveFactor);
+
+/** `longest`: 0 leaves it to the client. */
+function supervised(keepAlive: number, longest: number): number {
   return longest > 0 && (keepAlive === 0 || keepAlive > longest) ? longest : keepAlive;
 }

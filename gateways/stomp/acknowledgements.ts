@@ -33,16 +33,18 @@ export function settlementOf(frame: Frame, connection: Connection): Settlement |
       return problem("unknown message", `Message ${named} is not of subscription ${id}.`);
     }
   }
-  return { ...found, verdict };
+  return { ...found, verdict, acknowledged: false };
 }
 
 const notOwned = (frame: Frame, named: string): Problem =>
   problem("unknown message", `${frame.command} of ${named}, which is not unacknowledged here.`);
 
-/** `requeue` says what a NACK does; without it the configuration does. */
+/**
+ * `requeue` says what a NACK does; without it the configuration does. STOMP 1.0 has no NACK; Perl's Net::Stomp sends it
+ * there all the same, and every version's client means the same by it.
+ */
 function verdictOf(frame: Frame, connection: Connection): Verdict | Problem {
   if (frame.command === "ACK") return "ack";
-  if (connection.version === "1.0") return problem("unknown command", "STOMP 1.0 has no NACK.");
   const requeue = flagOf(frame, "requeue");
   if (typeof requeue === "object") return requeue;
   const configured = connection.settings.config.acknowledgements.nack;
@@ -74,9 +76,12 @@ function find(
   return handedOut ? SETTLED : undefined;
 }
 
-/** Whether a settlement that was found earlier can still be carried out. */
-export const stillOwned = (settlement: Settlement): boolean =>
-  settlement.subscription.unacknowledged.has(settlement.sequence);
+/**
+ * Whether a settlement that was found earlier can still be carried out, or has been already: an ACK may have covered the
+ * message meanwhile. One that went back will be processed again, so that a transaction that rests on it must fail.
+ */
+export const stillHolds = ({ subscription, sequence, verdict, acknowledged }: Settlement): boolean =>
+  subscription.unacknowledged.has(sequence) || (acknowledged && verdict === "ack");
 
 /** Carries out an ACK or NACK, for all messages that it covers (STOMP 1.2 SUBSCRIBE ack Header). */
 export function settle(settlement: Settlement, connection: Connection): void {
@@ -88,6 +93,7 @@ export function settle(settlement: Settlement, connection: Connection): void {
     for (const one of covered) {
       const delivery = subscription.take(one);
       if (delivery === undefined) continue;
+      if (verdict === "ack") subscription.acknowledged(one);
       if (verdict === "dead-letter") deadLetter(subscription, delivery, connection);
       else subscription.client.settle(delivery.id, "done");
     }

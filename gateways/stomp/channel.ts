@@ -88,7 +88,7 @@ export class StompChannel implements Channel {
   found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
     if (this.#phase.name !== "connected" && this.#phase.name !== "disconnecting") return;
     this.#phase.connection.now = now;
-    this.#phase.connection.found(ticket, answer);
+    this.#phase.connection.asks.found(ticket, answer);
     this.#goOn(now);
   }
 
@@ -104,6 +104,7 @@ export class StompChannel implements Channel {
 
   wake(now: Instant): void {
     if (this.#phase.name === "expecting-connect" && this.#phase.until <= now) {
+      this.#host.note({ level: "info", event: "login-timeout" });
       this.#fail(problem("no CONNECT in time"), undefined);
     } else if (this.#phase.name === "connected" || this.#phase.name === "disconnecting") {
       this.#phase.connection.wake(now);
@@ -165,7 +166,7 @@ export class StompChannel implements Channel {
   /** No frame may be processed now. */
   get #waits(): boolean {
     return this.#phase.name === "connected"
-      ? this.#phase.connection.busy
+      ? this.#phase.connection.asks.busy
       : this.#phase.name !== "expecting-connect";
   }
 
@@ -232,7 +233,7 @@ export class StompChannel implements Channel {
 
   /** STOMP 1.2 DISCONNECT: all that came before has been processed when the receipt is sent. */
   #disconnect(): void {
-    if (this.#phase.name !== "disconnecting" || this.#phase.connection.waiting) return;
+    if (this.#phase.name !== "disconnecting" || this.#phase.connection.asks.waiting) return;
     const { connection, receipt } = this.#phase;
     connection.conclude("done", receipt);
     connection.end();
@@ -254,7 +255,7 @@ export class StompChannel implements Channel {
     const version = this.#decoder.version ?? "1.0";
     const headers = why === NO_COMMON_VERSION ? [VERSION_HEADER] : [];
     this.#settings.counters.errors.value++;
-    this.#host.note({ level: "debug", event: "stomp-error", detail: { message: why.message } });
+    this.#host.note({ level: "debug", event: "stomp-error", detail: { problem: why.message } });
     this.#host.send(encodeError(version, why.message, why.detail, receipt, headers));
     this.#over(why.message);
   }

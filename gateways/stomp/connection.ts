@@ -1,20 +1,11 @@
-import type { Message } from "#core/bus/message.ts";
 import { parseSharedFilter, topicMatches } from "#core/bus/topic.ts";
-import type {
-  Answer,
-  Pending,
-  PublishAnswer,
-  Refusal,
-  RetainedAnswer,
-  SubscribeAnswer,
-  Ticket,
-  UnsubscribeAnswer,
-} from "#core/contract/answers.ts";
+import type { Answer, Refusal, Ticket } from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
-import type { Client, ConnectAnswer, ConnectRequest, SubscribeOptions } from "#core/contract/client.ts";
+import type { Client, ConnectAnswer } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Counter } from "#core/contract/note.ts";
 import { earliest, type Instant } from "#core/lib/time.ts";
+import { Asks, type Awaiting } from "./asks.ts";
 import {
   EOL_BYTE,
   encodeMessage,
@@ -49,22 +40,6 @@ export interface Settings {
   };
 }
 
-/** A frame whose outcome depends on an answer of the core. */
-export interface Awaiting {
-  /** The receipt that the frame asked for; a copy. */
-  readonly receipt: Uint8Array | undefined;
-  /** Nothing more may be read until the answer is here. */
-  readonly blocks?: boolean;
-  answered(answer: Answer): Outcome;
-}
-/** The same for a session that is being opened. */
-export interface AwaitingSession {
-  readonly receipt: Uint8Array | undefined;
-  /** What the store had been told before the frame. */
-  told?: number;
-  connected(answer: ConnectAnswer): Outcome;
-}
-
 export interface Login {
   readonly version: Version;
   readonly client: Client;
@@ -82,6 +57,7 @@ export class Connection {
   readonly settings: Settings;
   readonly host: ChannelHost;
   readonly login: Login;
+  readonly asks: Asks;
   readonly transactions: Transactions;
   now: Instant;
   /** Set when something went wrong outside of a frame's own processing. */
@@ -89,18 +65,12 @@ export class Connection {
   readonly #large: boolean;
   /** Made for the first SUBSCRIBE: many connections only send. */
   #subscriptions: Subscriptions | undefined = undefined;
-  #awaiting: Map<Ticket, Awaiting> | undefined = undefined;
-  #opening: Map<Ticket, AwaitingSession> | undefined = undefined;
-  #finding: Map<Ticket, (messages: readonly Message[]) => void> | undefined = undefined;
-  /** What the store had been told before the frame that is being processed. */
-  #told = 0;
-  #blocking = 0;
-  #tickets = 0;
 
   constructor(settings: Settings, host: ChannelHost, login: Login, now: Instant) {
     this.settings = settings;
     this.host = host;
     this.login = login;
+    this.asks = new Asks(host, login.client, settings.config.limits.pendingSends);
     this.transactions = new Transactions(settings.config.limits);
     this.now = now;
     // A WebSocket message is a frame; on a stream a large body need not be copied into one.
@@ -132,8 +102,9 @@ export class Connection {
   // ---- frames from the client
 
   handle(frame: Frame): void {
-    this.#told = this.client.told;
-    this.#concludeOnceKept(this.#process(frame), receiptOf(frame), this.#told);
+    const told = this.client.told;
+    this.asks.told = told;
+    this.#concludeOnceKept(this.#process(frame), receiptOf(frame), told);
   }
 
   #process(frame: Frame): Outcome {
@@ -167,19 +138,14 @@ export class Connection {
    */
   #concludeOnceKept(outcome: Outcome, receipt: Uint8Array | undefined, since: number): void {
     if (outcome === DONE && receipt !== undefined && this.failure === undefined) {
-      const ticket = ++this.#tickets;
-      if (this.client.kept(ticket, since) === "pending") {
-        this.await(ticket, new AwaitingStore(receipt.slice()));
-        return;
-      }
+      if (this.asks.isKeptLater(since, new AwaitingStore(receipt.slice()))) return;
     }
     this.conclude(outcome, receipt);
   }
 
   /** For the receipt of DISCONNECT, which speaks for all frames before it, with or without a receipt. */
   awaitAll(): void {
-    const ticket = ++this.#tickets;
-    if (this.client.kept(ticket, 0) === "pending") this.await(ticket, new AwaitingStore(undefined));
+    this.asks.isKeptLater(0, new AwaitingStore(undefined));
   }
 
   /** Answers a frame: RECEIPT if it was processed and asked for one, nothing yet, or ERROR. */
@@ -194,98 +160,24 @@ export class Connection {
     this.login.heart.sent(this.now);
   }
 
-  // ---- asks, and their answers
-
-  /** A pending answer has to be awaited under `ticket`. */
-  publish(message: Message): PublishAnswer | Pending {
-    return this.client.publish(message, ++this.#tickets);
-  }
-
-  /** The ticket of the last ask. */
-  get ticket(): Ticket {
-    return this.#tickets;
-  }
-
-  subscribe(
-    subscription: Subscription,
-    options: SubscribeOptions,
-    awaiting: Awaiting,
-  ): SubscribeAnswer | Pending {
-    const ticket = ++this.#tickets;
-    const answer = subscription.client.subscribe(subscription.options.filter, options, ticket);
-    if (answer === "pending") this.await(ticket, awaiting);
-    return answer;
-  }
-
-  /** As `subscribe`. */
-  unsubscribe(client: Client, filter: string, awaiting: Awaiting): UnsubscribeAnswer | Pending {
-    const ticket = ++this.#tickets;
-    const answer = client.unsubscribe(filter, ticket);
-    if (answer === "pending") this.await(ticket, awaiting);
-    return answer;
-  }
-
-  /** Calls `then` with what is retained under a filter, now or later; not when that is refused. */
-  findRetained(filter: string, limit: number, then: (messages: readonly Message[]) => void): void {
-    const ticket = ++this.#tickets;
-    const answer = this.client.retained(filter, limit, ticket);
-    if (answer === "pending") {
-      this.#finding ??= new Map();
-      this.#finding.set(ticket, then);
-    } else if (typeof answer !== "string") then(answer);
-  }
-
-  found(ticket: Ticket, answer: RetainedAnswer): void {
-    const then = this.#finding?.get(ticket);
-    this.#finding?.delete(ticket);
-    if (typeof answer !== "string") then?.(answer);
-  }
-
-  openSession(request: ConnectRequest, awaiting: AwaitingSession): ConnectAnswer | Pending {
-    const ticket = ++this.#tickets;
-    const answer = this.host.connect(request, ticket);
-    if (answer === "pending") {
-      this.#opening ??= new Map();
-      this.#opening.set(ticket, awaiting);
-      awaiting.told = this.#told;
-    }
-    return answer;
-  }
-
-  await(ticket: Ticket, awaiting: Awaiting): void {
-    this.#awaiting ??= new Map();
-    this.#awaiting.set(ticket, awaiting);
-    if (awaiting.blocks === true) this.#blocking++;
-  }
+  // ---- answers of the core
 
   answered(ticket: Ticket, answer: Answer): void {
-    const awaiting = this.#awaiting?.get(ticket);
+    const awaiting = this.asks.takeAwaiting(ticket);
     if (awaiting === undefined) return;
-    this.#awaiting?.delete(ticket);
-    if (awaiting.blocks === true) this.#blocking--;
-    this.#told = this.client.told;
+    const told = this.client.told;
+    this.asks.told = told;
     const outcome = awaiting.answered(answer);
     if (awaiting instanceof AwaitingStore) this.conclude(outcome, awaiting.receipt);
-    else this.#concludeOnceKept(outcome, awaiting.receipt, this.#told);
+    else this.#concludeOnceKept(outcome, awaiting.receipt, told);
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer): void {
-    const awaiting = this.#opening?.get(ticket);
+    const awaiting = this.asks.takeOpening(ticket);
     if (awaiting === undefined) return;
-    this.#opening?.delete(ticket);
-    this.#told = awaiting.told ?? this.client.told;
-    this.#concludeOnceKept(awaiting.connected(answer), awaiting.receipt, this.#told);
-  }
-
-  /** Answers are due: a DISCONNECT waits for all of them. */
-  get waiting(): boolean {
-    return (this.#awaiting?.size ?? 0) > 0 || (this.#opening?.size ?? 0) > 0;
-  }
-
-  /** The next frame has to wait for an answer, or there are too many of them due. */
-  get busy(): boolean {
-    if (this.#blocking > 0 || (this.#opening?.size ?? 0) > 0) return true;
-    return this.#awaiting !== undefined && this.#awaiting.size >= this.settings.config.limits.pendingSends;
+    const told = awaiting.told ?? this.client.told;
+    this.asks.told = told;
+    this.#concludeOnceKept(awaiting.connected(answer), awaiting.receipt, told);
   }
 
   // ---- messages to the client
@@ -396,7 +288,7 @@ export class Connection {
   /** What is unacknowledged goes back to the queue. */
   endSubscription(subscription: Subscription): void {
     this.subscriptions.remove(subscription);
-    subscription.unacknowledged.clear();
+    subscription.clear();
     if (subscription.client !== this.client) subscription.client.end("closed");
   }
 

@@ -1,7 +1,8 @@
 import { Message, type QoS } from "#core/bus/message.ts";
 import type { Answer } from "#core/contract/answers.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
-import type { Awaiting, Connection } from "./connection.ts";
+import type { Awaiting } from "./asks.ts";
+import type { Connection } from "./connection.ts";
 import { DONE, type Outcome } from "./problem.ts";
 import type { Subscription } from "./subscriptions.ts";
 
@@ -28,8 +29,8 @@ export function deadLetter(subscription: Subscription, delivery: Delivery, conne
     { ...properties, userProperties: [...(properties?.userProperties ?? []), [ORIGIN, delivery.topic]] },
   );
   const awaiting = new AwaitingDeadLetter(subscription, delivery, connection);
-  const answer = connection.publish(letter);
-  if (answer === "pending") connection.await(connection.ticket, awaiting);
+  const answer = connection.asks.publish(letter);
+  if (answer === "pending") connection.asks.await(connection.asks.ticket, awaiting);
   else awaiting.answered(answer);
 }
 

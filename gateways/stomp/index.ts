@@ -1,5 +1,6 @@
 import type { Gateway, GatewayModule, ListenerInfo } from "#core/contract/gateway.ts";
 import { StompChannel } from "./channel.ts";
+import { encodeError } from "./codec/encoder.ts";
 import { type StompConfig, stompSchema } from "./config.ts";
 import type { Settings } from "./connection.ts";
 import { Destinations } from "./destinations.ts";
@@ -43,6 +44,8 @@ export const stomp: GatewayModule<StompConfig> = {
           isSockJs(peer.path)
             ? openSockJs(channelHost, now, (inner) => new StompChannel(settings, inner, now), settings.config)
             : new StompChannel(settings, channelHost, now),
+        // Whatever it says first: an ERROR may come at any time (STOMP 1.2 ERROR).
+        turnAway: (_first, why) => encodeError("1.0", "access refused", why, undefined),
       }),
       reload(config) {
         settings = settingsOf(config);

@@ -69,6 +69,14 @@ class SockJsHost implements ChannelHost {
     this.#host.resumeReading();
   }
 
+  reserve(bytes: number): boolean {
+    return this.#host.reserve(bytes);
+  }
+
+  release(bytes: number): void {
+    this.#host.release(bytes);
+  }
+
   get reachability() {
     return this.#host.reachability;
   }
@@ -158,6 +166,10 @@ class SockJsChannel implements Channel {
 
   closed(now: Instant): void {
     this.#inner.closed(now);
+  }
+
+  get buffered(): number {
+    return this.#inner.buffered ?? 0;
   }
 
   deadline(): Instant {

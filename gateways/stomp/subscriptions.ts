@@ -1,11 +1,15 @@
 import type { Message, QoS } from "#core/bus/message.ts";
+import type { ChannelHost } from "#core/contract/channel.ts";
 import type { Client } from "#core/contract/client.ts";
 import type { Delivery } from "#core/contract/delivery.ts";
 import { Ring } from "#core/lib/ring.ts";
 import type { Envelope } from "./codec/encoder.ts";
 import type { Style } from "./destinations.ts";
+import type { Settlement } from "./transactions.ts";
 
 export type AckMode = "auto" | "client" | "client-individual";
+
+type Room = Pick<ChannelHost, "reserve" | "release">;
 
 export interface SubscriptionOptions {
   /** `id` of the SUBSCRIBE; undefined where STOMP 1.0 leaves it out. */
@@ -45,10 +49,14 @@ export class Subscription {
   #starved = false;
   #held: Ring<Delivery> | undefined = undefined;
   #returns: WeakMap<Message, number> | undefined = undefined;
+  /** Settlements that open transactions will carry out, by the message. */
+  #pledged: Map<number, readonly Settlement[]> | undefined = undefined;
+  readonly #room: Room;
 
-  constructor(options: SubscriptionOptions, client: Client) {
+  constructor(options: SubscriptionOptions, client: Client, room: Room) {
     this.options = options;
     this.client = client;
+    this.#room = room;
   }
 
   /** What UNSUBSCRIBE and a second SUBSCRIBE know it by. */
@@ -69,8 +77,12 @@ export class Subscription {
     return sequence > 0 && sequence <= this.#sequence;
   }
 
-  /** Remembers a message until it is acknowledged. */
+  /**
+   * Remembers a message until it is acknowledged. One at QoS 0 is in no session; where memory is used up nobody will
+   * give it back.
+   */
   keep(sequence: number, delivery: Delivery): void {
+    if (delivery.id === 0 && !this.#room.reserve(delivery.message.weight)) return;
     this.unacknowledged.set(sequence, delivery);
     if (delivery.id === 0) this.#uncounted++;
     if (this.#uncounted > 0 && this.full) this.#starve();
@@ -83,14 +95,17 @@ export class Subscription {
 
   /** Keeps a message for later that was under way when the window became full. */
   hold(delivery: Delivery): void {
+    this.#starve();
+    if (delivery.id === 0 && !this.#room.reserve(delivery.message.weight)) return;
     this.#held ??= new Ring();
     this.#held.push(delivery);
-    this.#starve();
   }
 
   /** The next of those messages, if there is room for it. */
   nextHeld(): Delivery | undefined {
-    return this.full ? undefined : this.#held?.shift();
+    const next = this.full ? undefined : this.#held?.shift();
+    if (next?.id === 0) this.#room.release(next.message.weight);
+    return next;
   }
 
   #starve(): void {
@@ -102,8 +117,21 @@ export class Subscription {
   /** UNSUBSCRIBE: nothing more is sent. */
   drain(): void {
     this.draining = true;
+    this.#forget(this.#held ?? []);
     this.#held = undefined;
     this.client.credit(0);
+  }
+
+  /** It is over: nothing of it is remembered. */
+  clear(): void {
+    this.#forget(this.unacknowledged.values());
+    this.#forget(this.#held ?? []);
+    this.unacknowledged.clear();
+    this.#held = undefined;
+  }
+
+  #forget(deliveries: Iterable<Delivery>): void {
+    for (const { id, message } of deliveries) if (id === 0) this.#room.release(message.weight);
   }
 
   /** Takes a message out of the unacknowledged ones. */
@@ -111,8 +139,31 @@ export class Subscription {
     const delivery = this.unacknowledged.get(sequence);
     if (delivery === undefined) return undefined;
     this.unacknowledged.delete(sequence);
-    if (delivery.id === 0) this.#uncounted--;
+    if (delivery.id === 0) {
+      this.#uncounted--;
+      this.#room.release(delivery.message.weight);
+    }
     return delivery;
+  }
+
+  /** A transaction will settle one of its messages. */
+  pledge(settlement: Settlement): void {
+    this.#pledged ??= new Map();
+    const others = this.#pledged.get(settlement.sequence) ?? [];
+    this.#pledged.set(settlement.sequence, [...others, settlement]);
+  }
+
+  /** The transaction is over. */
+  unpledge(settlement: Settlement): void {
+    const { sequence } = settlement;
+    const others = this.#pledged?.get(sequence)?.filter((each) => each !== settlement) ?? [];
+    if (others.length > 0) this.#pledged?.set(sequence, others);
+    else this.#pledged?.delete(sequence);
+  }
+
+  /** The client has acknowledged a message: transactions that are to do so have it done. */
+  acknowledged(sequence: number): void {
+    for (const settlement of this.#pledged?.get(sequence) ?? []) settlement.acknowledged = true;
   }
 
   /** Numbers of the messages that an acknowledgement of `sequence` covers, oldest first. */

@@ -10,6 +10,8 @@ export interface Settlement {
   readonly subscription: Subscription;
   readonly sequence: number;
   readonly verdict: Verdict;
+  /** In a transaction: an ACK outside of it has covered the message meanwhile. */
+  acknowledged: boolean;
 }
 
 /** What a client has said between BEGIN and COMMIT. */
@@ -65,7 +67,10 @@ export class Transactions {
   /** Takes a transaction out, to commit or to abort it. */
   end(name: string): Transaction | Problem {
     const transaction = this.get(name);
-    this.#open?.delete(name);
+    if (this.#open?.delete(name) === true) {
+      for (const settlement of (transaction as Transaction).settlements)
+        settlement.subscription.unpledge(settlement);
+    }
     return transaction;
   }
 
@@ -82,6 +87,7 @@ export class Transactions {
 
   addSettlement(transaction: Transaction, settlement: Settlement): Problem | undefined {
     transaction.settlements.push(settlement);
+    settlement.subscription.pledge(settlement);
     return this.#grow(transaction, SETTLEMENT_BYTES);
   }
 

@@ -92,7 +92,11 @@ export class TcpChannel implements Channel {
     if (this.deadline() > now) return;
     // While nothing is read, silence is not the device's.
     if (this.#phase.name === "connected" && this.#host.paused === true) this.#heardAt = now;
-    else this.#over(this.#phase.name === "connected" ? "silent for too long" : "no login in time");
+    else if (this.#phase.name === "connected") this.#over("silent for too long");
+    else {
+      this.#host.note({ level: "info", event: "login-timeout" });
+      this.#over("no login in time");
+    }
   }
 
   stop(_reason: StopReason): void {

@@ -1,7 +1,9 @@
 /** Checks the parts of a request against their schemas, and says what is wrong: field, value, and what is allowed. */
+import { createRequire } from "node:module";
 import type { TSchema } from "@sinclair/typebox";
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import formats from "ajv-formats";
+import type * as ajv from "ajv";
+import type { Ajv, ErrorObject, ValidateFunction } from "ajv";
+import type formats from "ajv-formats";
 import { describe } from "../settings/describe.ts";
 import type { JsonSchema } from "../settings/json-schema.ts";
 import { nearest } from "../settings/nearest.ts";
@@ -16,11 +18,21 @@ const VALUE_LENGTH_MAX = 200;
 const SECRET_NAME = /pass(word|phrase)|secret|psk|token/i;
 
 const options = { strict: false, allErrors: false, useDefaults: true } as const;
-/** Texts of an address stand for numbers and booleans as well. */
-const ofTexts = new Ajv({ ...options, allErrors: true, coerceTypes: true });
-/** One error at a time: what all mistakes of a large body together cost is up to who sends it. */
-const ofBodies = new Ajv(options);
-for (const ajv of [ofTexts, ofBodies]) formats.default(ajv, ["date-time"]);
+/** Made with the first request that has something to check. */
+let checkers: { readonly ofTexts: Ajv; readonly ofBodies: Ajv } | undefined;
+
+function makeCheckers(): { readonly ofTexts: Ajv; readonly ofBodies: Ajv } {
+  const require = createRequire(import.meta.url);
+  const { Ajv } = require("ajv") as typeof ajv;
+  // Texts of an address stand for numbers and booleans as well.
+  const ofTexts = new Ajv({ ...options, allErrors: true, coerceTypes: true });
+  // One error at a time: what all mistakes of a large body together cost is up to who sends it.
+  const ofBodies = new Ajv(options);
+  for (const checker of [ofTexts, ofBodies]) {
+    (require("ajv-formats") as typeof formats).default(checker, ["date-time"]);
+  }
+  return { ofTexts, ofBodies };
+}
 
 export type CheckPart = (value: unknown) => readonly FieldError[];
 
@@ -47,12 +59,19 @@ export const jsonSchemaOf = (schema: TSchema): JsonSchema =>
   closed(JSON.parse(JSON.stringify(schema)) as JsonSchema);
 
 export function checkerOf(schema: TSchema, part: Part): CheckPart {
-  const json = jsonSchemaOf(schema);
-  const check: ValidateFunction = (part === "body" ? ofBodies : ofTexts).compile(json);
+  let made: { readonly json: JsonSchema; readonly check: ValidateFunction } | undefined;
   return (value) => {
+    made ??= makeCheck(schema, part);
+    const { json, check } = made;
     if (check(value)) return [];
     return (check.errors ?? []).slice(0, ERRORS_MAX).map((error) => fieldError(error, json, value, part));
   };
+}
+
+function makeCheck(schema: TSchema, part: Part): { json: JsonSchema; check: ValidateFunction } {
+  checkers ??= makeCheckers();
+  const json = jsonSchemaOf(schema);
+  return { json, check: (part === "body" ? checkers.ofBodies : checkers.ofTexts).compile(json) };
 }
 
 const unescaped = (step: string): string => step.replaceAll("~1", "/").replaceAll("~0", "~");

@@ -10,7 +10,8 @@ export const DASHBOARD_FOLDER = join(INSTALLATION, "dist", "dashboard");
 export const PAGES = [
   ...["clients", "refusals", "translation", "topics"],
   ...["messages", "lwm2m", "firmware"],
-  ...["gateways", "upstream", "alarms", "bans", "changes", "config", "access", "about", "more"],
+  ...["gateways", "upstream", "rules", "connectors", "alarms", "bans"],
+  ...["changes", "config", "logins", "access", "about", "more"],
   ...["login", "setup"],
 ] as const;
 

@@ -1,6 +1,8 @@
 /** What the API reads and does, by noun; it knows nothing else of the gateway. */
 
+import type { ListedLogins } from "../authenticate/listed-logins.ts";
 import type { Message } from "../bus/message.ts";
+import type { EffectiveChange } from "../config/effects.ts";
 import type { ShownSetting } from "../config/shown-config.ts";
 import type { OperatorAlarms } from "../observe/alarms.ts";
 import type { MetricFamily } from "../observe/metrics.ts";
@@ -17,6 +19,8 @@ import type { Operator } from "../operate/operator.ts";
 import type { Series } from "../operate/series.ts";
 import type { TopicDirectory } from "../operate/topic-directory.ts";
 import type { Ban } from "../policy/settings.ts";
+import type { JsonSchema } from "../settings/json-schema.ts";
+import type { ConfigProblem } from "../settings/problem.ts";
 import type { ScenarioName, SimulationStatus } from "../sim/options.ts";
 import type { Recordings } from "../trace/recordings.ts";
 import type { Balance, RouteSettings, ServerSettings, ServerStatus } from "../upstream/servers/settings.ts";
@@ -102,6 +106,15 @@ export interface BansPort {
   lift(target: BanTarget): boolean;
 }
 
+export interface LoginsPort {
+  /** Lists that the configuration in force names. */
+  lists(): readonly ListedLogins[];
+  /** Judges by them who is connected. */
+  judge(): void;
+  /** Forgets what was found out about the rights of clients; of how many connected ones. */
+  forget(whose: { readonly clientId?: string; readonly user?: string }): number;
+}
+
 /** A route as it is wished: to a group of the configuration, or to servers of its own. */
 export interface RouteWish extends Omit<RouteSettings, "id" | "group"> {
   readonly group?: string | undefined;
@@ -167,14 +180,66 @@ export type ReloadOutcome =
   | { readonly changed: readonly string[]; readonly restart: readonly string[] }
   | { readonly problem: string };
 
+/** What is wished: a JSON merge patch, one value in the place of what is there, or one change taken back. */
+export type ConfigWish = (
+  | { readonly patch: Record<string, unknown> }
+  | { readonly set: readonly string[]; readonly value: unknown }
+  | { readonly unset: readonly string[] }
+) & {
+  /** Only tried. */
+  readonly dryRun?: boolean;
+  /** Only where this is the version that is in force. */
+  readonly match?: string | undefined;
+};
+
+/** What has come of it, or would; or why nothing has. */
+export type ConfigOutcome =
+  | {
+      readonly changes: readonly EffectiveChange[];
+      readonly warnings: readonly string[];
+      readonly version: string;
+    }
+  | { readonly problems: readonly ConfigProblem[] }
+  /** Right, and not to be done now. */
+  | { readonly failure: string }
+  /** Somebody else was faster; the version that is in force. */
+  | { readonly stale: string }
+  /** Nobody has changed what is to be taken back. */
+  | { readonly unknown: true };
+
+export interface OverlayRow {
+  readonly key: string;
+  /** As in force or waiting, secrets hidden. */
+  readonly value: unknown;
+  /** What it is without the change. */
+  readonly beneath?: unknown;
+  /** Waits for a restart. */
+  readonly pending: boolean;
+}
+
+/** A section, as rules and connectors are. */
+export interface ConfigSection {
+  /** Secrets hidden, defaults filled in. */
+  readonly definition: unknown;
+  /** api: made here; else where it stands. */
+  readonly origin: string;
+}
+
 export interface ConfigPort {
+  /** Another one after each change. */
+  readonly version: string;
   settings(): readonly ShownSetting[];
+  /** Undefined where there is none. */
+  section(path: readonly string[]): ConfigSection | undefined;
+  /** What operators have changed. */
+  overlay(): Promise<readonly OverlayRow[]>;
+  change(wish: ConfigWish): Promise<ConfigOutcome>;
   reload(): Promise<ReloadOutcome>;
 }
 
 /** What is published under $SYS, by the names that it has there. */
 export interface SysPort {
-  statistics(): Readonly<Record<string, { readonly count: number; readonly max: number }>>;
+  statistics(): Promise<Readonly<Record<string, { readonly count: number; readonly max: number }>>>;
   metrics(): Readonly<Record<string, number>>;
 }
 
@@ -191,12 +256,63 @@ export type RuleTest =
   | { readonly outputs: readonly unknown[]; readonly actions: readonly unknown[]; readonly failure?: string }
   | { readonly field: string; readonly refusal: string };
 
+export interface Reached {
+  readonly reached: boolean;
+  /** Why not. */
+  readonly detail?: string;
+  readonly milliseconds: number;
+}
+
 export interface RulesPort {
+  /** Of all kinds that there are. */
+  readonly actionKinds: readonly JsonSchema[];
+  readonly connectorKinds: readonly JsonSchema[];
   rules(): readonly (Readonly<Record<string, unknown>> & { readonly id: string })[];
   connectors(): readonly Readonly<Record<string, unknown>>[];
+  /** Whether the sink of a connector is there; undefined where there is no connector of that name. */
+  reach(connector: string): Promise<Reached | undefined>;
   /** Undefined where there is no rule of that id. */
   test(id: string, wish: RuleWish): RuleTest | undefined;
   test(id: undefined, wish: RuleWish): RuleTest;
+}
+
+/** What is tried: a pipeline as the configuration would have it, where none is named, and a packet. */
+export interface PipelineWish {
+  readonly pipeline?: Readonly<Record<string, unknown>>;
+  readonly packet: {
+    readonly topic?: string;
+    /** A text, or JSON. */
+    readonly payload?: unknown;
+    readonly qos?: number;
+    readonly retain?: boolean;
+    readonly gateway?: string;
+    readonly clientid?: string;
+    readonly username?: string;
+    readonly password?: string;
+    readonly peerhost?: string;
+    readonly reason?: string;
+  };
+}
+
+/** What would come of it, or what is wrong with the wish and where. */
+export type PipelineTest =
+  | {
+      readonly outcome: "passed" | "refused";
+      readonly refusal?: string;
+      readonly reason?: string;
+      /** Subscribers here would be given it. */
+      readonly delivered: boolean;
+      readonly filters: readonly { readonly filter: string; readonly result: string }[];
+      readonly keys: Readonly<Record<string, unknown>>;
+      readonly sends: readonly { readonly connector: string; readonly parameters: unknown }[];
+    }
+  | { readonly field: string; readonly refusal: string };
+
+export interface PipelinesPort {
+  pipelines(): readonly (object & { readonly name: string })[];
+  /** Undefined where there is no pipeline of that name. */
+  test(name: string, wish: PipelineWish): PipelineTest | undefined;
+  test(name: undefined, wish: PipelineWish): PipelineTest;
 }
 
 export interface ApiPorts {
@@ -208,12 +324,14 @@ export interface ApiPorts {
   readonly retained: RetainedPort;
   readonly messages: MessagesPort;
   readonly bans: BansPort;
+  readonly logins: LoginsPort;
   readonly topics: TopicsPort;
   readonly operator: Operator;
   /** Undefined while sessions are in this process. */
   readonly upstream?: UpstreamPort | undefined;
   readonly sys: SysPort;
   readonly rules: RulesPort;
+  readonly pipelines: PipelinesPort;
   readonly config: ConfigPort;
   readonly series: SeriesPort;
   readonly traces: TracesPort;

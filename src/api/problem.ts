@@ -14,6 +14,7 @@ export const PROBLEMS = {
   "no-route": [404, "Nothing is served at this address."],
   conflict: [409, "It is there already, or in a state that does not allow this."],
   gone: [410, "The list behind this cursor is no longer kept; begin again without it."],
+  changed: [412, "Somebody else has changed it since the version that `If-Match` names; read it again."],
   "too-large": [413, "The body is larger than `api.bodyMax` allows."],
   "unsupported-media-type": [415, "The body has a media type that is not read here."],
   misdirected: [421, "The request is meant for a host name that `api.hosts` does not list."],

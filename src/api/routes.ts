@@ -9,11 +9,14 @@ import { configRoutes } from "./routes/config.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { loginRoutes } from "./routes/logins.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { nodeRoutes } from "./routes/node.ts";
+import { pipelineRoutes } from "./routes/pipelines.ts";
 import { refusalRoutes } from "./routes/refusals.ts";
 import { retainedRoutes } from "./routes/retained.ts";
+import { ruleChangeRoutes } from "./routes/rule-changes.ts";
 import { ruleRoutes } from "./routes/rules.ts";
 import { seriesRoutes } from "./routes/series.ts";
 import { sessionRoutes } from "./routes/session.ts";
@@ -35,8 +38,11 @@ export const ROUTES: readonly Route[] = [
   ...topicRoutes,
   ...deviceRoutes,
   ...banRoutes,
+  ...loginRoutes,
   ...upstreamRoutes,
   ...ruleRoutes,
+  ...ruleChangeRoutes,
+  ...pipelineRoutes,
   ...refusalRoutes,
   ...traceRoutes,
   ...alarmRoutes,

@@ -5,12 +5,13 @@ import {
   type FastifyRequest,
   fastify,
 } from "fastify";
+import { csvRecords } from "../lib/csv.ts";
 import { FairRoom } from "../lib/fair-room.ts";
 import { serveManuals } from "./compat/manuals.ts";
 import { serveDashboard } from "./dashboard.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts } from "./ports.ts";
-import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
+import { PROBLEMS, type ProblemCode, problem, Refused, wrongField } from "./problem.ts";
 import { ROUTES } from "./routes.ts";
 import { API_PREFIX, callerOf, Streams, sendProblem, serveRoute } from "./serve.ts";
 
@@ -58,6 +59,12 @@ const IDLE_TIMEOUT_MS = 30_000;
 /** Ids and topics in paths, each octet of which may be written as three. */
 const PARAMETER_LENGTH_MAX = 12_000;
 
+/** What is asked is checked by `check-request.ts`; without these fastify would load compilers that nothing uses. */
+const unused = (): never => {
+  throw new TypeError("routes are given to fastify without schemas");
+};
+const NO_COMPILERS = { buildValidator: unused, buildSerializer: unused };
+
 /** Opens the HTTP port. Rejects with the system's error when the address cannot be bound. */
 export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api> {
   const { basePath, trustedProxies, tls } = options;
@@ -75,6 +82,7 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
       sendProblem(reply, problem("malformed-address", "the address holds a broken percent escape"));
     },
+    schemaController: { compilersFactory: NO_COMPILERS },
     ...(tls === undefined ? {} : { https: { ...tls } }),
   } as object) as unknown as FastifyInstance;
   const room = shareConnections(server.server, options.connections);
@@ -85,8 +93,11 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
   readBodies(server);
   weighBodies(server, ports.memory, options.bodyMax);
   addOperatorRoutes(server, ports, options.metricsLogin);
-  const document = openApiDocument(ROUTES, ports.node.version);
-  server.get(`${API_PREFIX}/openapi.json`, () => document);
+  let document: ReturnType<typeof openApiDocument> | undefined;
+  server.get(`${API_PREFIX}/openapi.json`, () => {
+    document ??= openApiDocument(ROUTES, ports.node.version);
+    return document;
+  });
   addProblemPages(server);
   const renew = ({ raw: { socket } }: FastifyRequest): void => room.renew(socket, performance.now());
   for (const route of ROUTES) {
@@ -214,11 +225,22 @@ declare module "fastify" {
 function readBodies(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser("error", "error");
   server.removeContentTypeParser("application/json");
-  server.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    if (body === "") done(null, undefined);
-    else parse(request, body as string, done);
-  });
+  // A merge patch is JSON under a name of its own (RFC 7396 §4).
+  server.addContentTypeParser(
+    ["application/json", "application/merge-patch+json"],
+    { parseAs: "string" },
+    (request, body, done) => {
+      if (body === "") done(null, undefined);
+      else parse(request, body as string, done);
+    },
+  );
   server.removeContentTypeParser("text/plain");
+  // Rows by the names in the first one, as a list of objects would have them in JSON.
+  server.addContentTypeParser("text/csv", { parseAs: "string" }, (_request, body, done) => {
+    const rows = csvRecords(body as string);
+    if (typeof rows !== "string") done(null, rows);
+    else done(wrongField({ in: "body", field: "", detail: rows }));
+  });
 }
 
 /** A body is held from its head on, which says how long it is, until it has been answered. */

@@ -2,7 +2,7 @@
  * Sorted lists of what is too much to sort at once: the order is found in slices between which everybody else has a turn,
  * is shared by who asks for the same within seconds, and is kept for the cursors that lead into it.
  */
-import { setImmediate as turn } from "node:timers/promises";
+import { Pauses } from "../operate/pauses.ts";
 import { compareValues } from "./lists.ts";
 import { Refused } from "./problem.ts";
 
@@ -26,8 +26,6 @@ interface Kept extends Snapshot {
   used: number;
 }
 
-/** So long others may have to wait for a slice. */
-const SLICE_MS = 2;
 const SHARED_MS = 5_000;
 const KEPT_MS = 60_000;
 const KEPT_MAX = 8;
@@ -100,22 +98,6 @@ export class Snapshots {
       this.#kept.delete(oldest!.id);
     }
     this.#kept.set(made.id, made);
-  }
-}
-
-/** Says when a slice is over, and lets others have their turn. */
-class Pauses {
-  #began = performance.now();
-  #steps = 0;
-
-  /** Looks at the clock now and then: reading it costs as much as a step. */
-  get due(): boolean {
-    return (++this.#steps & 15) === 0 && performance.now() - this.#began >= SLICE_MS;
-  }
-
-  async take(): Promise<void> {
-    await turn();
-    this.#began = performance.now();
   }
 }
 

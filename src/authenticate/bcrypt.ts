@@ -6,10 +6,11 @@ import { Worker } from "node:worker_threads";
 /** A text, so that it is the same whether this runs from its sources or built. */
 const PROGRAM = `
 const { parentPort, workerData } = require("node:worker_threads");
-const { compareSync } = require(workerData);
-parentPort.on("message", ({ id, password, hash }) => {
+const { compareSync, hashSync } = require(workerData);
+parentPort.on("message", ({ id, password, hash, cost }) => {
   try {
-    parentPort.postMessage({ id, right: compareSync(password, hash) });
+    const found = hash === undefined ? hashSync(password, cost) : compareSync(password, hash);
+    parentPort.postMessage({ id, found });
   } catch (error) {
     parentPort.postMessage({ id, problem: String(error) });
   }
@@ -22,12 +23,15 @@ const IDLE_TIME = 30_000;
 
 interface Answer {
   readonly id: number;
-  readonly right?: boolean;
+  readonly found?: boolean | string;
   readonly problem?: string;
 }
 
+/** Whether a password has this hash; or for a hash of this cost. */
+type Question = { readonly password: string } & ({ readonly hash: string } | { readonly cost: number });
+
 interface Asked {
-  readonly resolve: (right: boolean) => void;
+  readonly resolve: (found: boolean | string) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -39,10 +43,10 @@ class Thread {
 
   constructor(library: string, gone: (thread: Thread) => void) {
     this.#worker = new Worker(PROGRAM, { eval: true, workerData: library });
-    this.#worker.on("message", ({ id, right, problem }: Answer) => {
+    this.#worker.on("message", ({ id, found, problem }: Answer) => {
       const asked = this.#asked.get(id);
       this.#asked.delete(id);
-      if (problem === undefined) asked?.resolve(right === true);
+      if (problem === undefined) asked?.resolve(found ?? false);
       else asked?.reject(new Error(problem));
       if (this.#asked.size === 0) this.#rest();
     });
@@ -59,13 +63,13 @@ class Thread {
     return this.#asked.size;
   }
 
-  compare(password: string, hash: string): Promise<boolean> {
+  ask(question: Question): Promise<boolean | string> {
     clearTimeout(this.#idle);
     this.#worker.ref();
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, password, hash });
+      this.#worker.postMessage({ id, ...question });
     });
   }
 
@@ -78,8 +82,8 @@ class Thread {
 
 const threads = new Set<Thread>();
 
-/** Whether this is the password; its octets are taken as UTF-8, as bcrypt's makers do. */
-export function bcryptCompare(password: Uint8Array, hash: string): Promise<boolean> {
+/** The one that has least to do. */
+function threadFor(): Thread {
   let chosen: Thread | undefined;
   for (const thread of threads) if (chosen === undefined || thread.load < chosen.load) chosen = thread;
   if (chosen === undefined || (chosen.load > 0 && threads.size < THREADS_MAX)) {
@@ -87,5 +91,15 @@ export function bcryptCompare(password: Uint8Array, hash: string): Promise<boole
     chosen = new Thread(library, (thread) => threads.delete(thread));
     threads.add(chosen);
   }
-  return chosen.compare(Buffer.from(password).toString("utf8"), hash);
+  return chosen;
 }
+
+/** Octets are taken as UTF-8, as bcrypt's makers do. */
+const textOf = (password: Uint8Array): string => Buffer.from(password).toString("utf8");
+
+/** Whether this is the password. */
+export const bcryptCompare = async (password: Uint8Array, hash: string): Promise<boolean> =>
+  (await threadFor().ask({ password: textOf(password), hash })) === true;
+
+export const bcryptHash = async (password: Uint8Array, cost: number): Promise<string> =>
+  String(await threadFor().ask({ password: textOf(password), cost }));

@@ -43,7 +43,7 @@ const schema = Type.Object(
     pskUrl: Type.Optional(
       text({
         description:
-          "Answers GET with the pre-shared key of a DTLS identity (%u), as { psk: hexadecimal }, or 404 or 204; with dtls.keysFromAuthentication.",
+          "Answers GET with the pre-shared key of an identity (%u), as { psk: hexadecimal }, or 404 or 204; with keysFromAuthentication of tls or dtls.",
         pattern: "^https?://",
       }),
     ),

@@ -1,5 +1,4 @@
 /** JSON Web Tokens (RFC 7519) as credentials. jose checks signatures; which key verifies what is decided here. */
-import { readFileSync } from "node:fs";
 import { type Static, Type } from "@sinclair/typebox";
 import type { JWTPayload } from "jose";
 import type { Credentials } from "../contract/client.ts";
@@ -7,7 +6,7 @@ import type { Peer } from "../contract/peer.ts";
 import { durationSetting } from "../lib/setting.ts";
 import type { Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
-import { locate } from "../settings/installation.ts";
+import { locate, readNamedFile } from "../settings/installation.ts";
 import { choice, flag, SECRET, text } from "../settings/kinds.ts";
 import { ASYMMETRIC, JWKS_MAX, JwksKeys, type Keys, publicKeys, SYMMETRIC } from "./jwt-keys.ts";
 import { type AuthenticateHost, type AuthenticatorKind, unusable } from "./kind.ts";
@@ -212,7 +211,7 @@ function keysOf(config: JwtConfig, host: AuthenticateHost, name: string, web: We
   }
   if (publicKeyFile !== undefined) {
     try {
-      return publicKeys(readFileSync(locate(publicKeyFile)));
+      return publicKeys(readNamedFile(publicKeyFile));
     } catch (error) {
       throw unusable(name, `publicKeyFile cannot be used: ${(error as Error).message}`);
     }

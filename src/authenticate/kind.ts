@@ -3,6 +3,9 @@ import type { TSchema } from "@sinclair/typebox";
 import type { Instant } from "../lib/time.ts";
 import type { Authenticator } from "../policy/authentication.ts";
 import { ConfigError } from "../settings/problem.ts";
+import type { ListedLogins } from "./listed-logins.ts";
+import type { ListOf } from "./login-list.ts";
+import type { PaceOfLogins } from "./pace.ts";
 import type { PasswordCheck } from "./password-check.ts";
 import type { UsersFile } from "./users-file.ts";
 
@@ -11,9 +14,13 @@ export type AuthenticatorResult = "accepted" | "rejected" | "ignored" | "busy" |
 
 /** What an authenticator is given. */
 export interface AuthenticateHost {
+  /** Of all questions to anything outside, and of their answers; absent: nobody waits for others. */
+  readonly pace?: PaceOfLogins | undefined;
   readonly passwords: PasswordCheck;
   /** The same file for all that name it. */
   usersFile(path: string): UsersFile;
+  /** The same list for all that name it. */
+  listedLogins(of: ListOf, settings: ListedLogins["settings"]): ListedLogins;
   now(): Instant;
   count(authenticator: string, result: AuthenticatorResult): void;
   /** Something about this authenticator that an operator should know; never a secret. */

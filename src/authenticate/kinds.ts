@@ -6,6 +6,7 @@ import { http } from "./http.ts";
 import { jwt } from "./jwt.ts";
 import type { AuthenticateHost, AuthenticatorKind, OpenedAuthenticator } from "./kind.ts";
 import { ldap } from "./ldap.ts";
+import { clientIdList, userList } from "./listed-logins.ts";
 import { mongodb } from "./mongodb.ts";
 import { mysql } from "./mysql.ts";
 import { Outside } from "./outside.ts";
@@ -18,6 +19,8 @@ import { usersFile } from "./users-file-kind.ts";
 // biome-ignore lint/suspicious/noExplicitAny: kinds of different configuration types stand in one list
 const KINDS: readonly AuthenticatorKind<any>[] = [
   usersFile,
+  userList,
+  clientIdList,
   transportIdentity,
   jwt,
   http,

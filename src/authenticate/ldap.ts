@@ -31,7 +31,7 @@ const schema = Type.Object(
     pskAttribute: Type.Optional(
       text({
         description:
-          "Where the pre-shared key of a DTLS identity (%u) is, in hexadecimal; with dtls.keysFromAuthentication.",
+          "Where the pre-shared key of an identity (%u) is, in hexadecimal; with keysFromAuthentication of tls or dtls.",
       }),
     ),
     readRules: flag({

@@ -3,6 +3,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { Db, MongoClient } from "mongodb";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
+import { loadMongodb } from "../lib/mongodb.ts";
 import type { AccessRule } from "../policy/settings.ts";
 import { flag, SECRET, text } from "../settings/kinds.ts";
 import type { Fields } from "./account.ts";
@@ -95,7 +96,7 @@ export class MongodbServer {
   }
 
   async #database(): Promise<Db> {
-    const { MongoClient } = await import("mongodb");
+    const { MongoClient } = await loadMongodb();
     const { url, user, password, authSource, database, tls, timeout, concurrent } = this.#config;
     this.#client ??= new MongoClient(url, {
       maxPoolSize: concurrent,

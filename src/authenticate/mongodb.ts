@@ -38,7 +38,7 @@ const schema = Type.Object(
     pskField: Type.Optional(
       text({
         description:
-          "Field of the pre-shared key of a DTLS identity (%u), in hexadecimal; with dtls.keysFromAuthentication.",
+          "Field of the pre-shared key of an identity (%u), in hexadecimal; with keysFromAuthentication of tls or dtls.",
       }),
     ),
   },

@@ -1,7 +1,8 @@
 import { Type } from "@sinclair/typebox";
+import ipaddr from "ipaddr.js";
 import type { Pool, PoolOptions } from "mysql2/promise";
 import type { Fields } from "./account.ts";
-import type { AuthenticatorKind } from "./kind.ts";
+import { type AuthenticatorKind, unusable } from "./kind.ts";
 import { needs } from "./packages.ts";
 import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
 
@@ -41,6 +42,8 @@ class Mysql implements Database {
 export const openMysql = (pool: SqlPool, name: string): Database => {
   needs(name, "mysql2");
   const { host, port, user, password, database, timeout, connections, tls, ca } = pool;
+  if (tls && ipaddr.isValid(host))
+    throw unusable(name, `tls checks the server's name, and host is an address, ${host}: name the server`);
   const options: PoolOptions = {
     host,
     port,
@@ -51,7 +54,8 @@ export const openMysql = (pool: SqlPool, name: string): Database => {
     charset: "utf8mb4",
     multipleStatements: false,
     ...(password === undefined ? {} : { password }),
-    ...(tls ? { ssl: ca === undefined ? {} : { ca } } : {}),
+    // Its library asks for no name unless it is told to.
+    ...(tls ? { ssl: { ...(ca === undefined ? {} : { ca }), verifyIdentity: true } } : {}),
   };
   return new Mysql(options, timeout);
 };

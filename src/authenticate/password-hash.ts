@@ -2,6 +2,7 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { bcryptCompare } from "./bcrypt.ts";
 import { makeVerifier } from "./scram.ts";
+import type { StoredForm } from "./stored-password.ts";
 
 /** Cost of new scrypt hashes: 2^14 blocks of 8, one lane; 16 MiB and 50 to 100 ms. */
 const SCRYPT = { ln: 14, r: 8, p: 1 } as const;
@@ -23,7 +24,9 @@ export type PasswordHash =
     }
   | { readonly kind: "sha256"; readonly salt: Buffer; readonly digest: Buffer }
   | { readonly kind: "bcrypt"; readonly text: string }
-  | { readonly kind: "plain"; readonly password: Buffer };
+  | { readonly kind: "plain"; readonly password: Buffer }
+  /** Of a form that the hash does not tell. */
+  | { readonly kind: "stored"; readonly form: StoredForm; readonly hash: string; readonly salt: string };
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64").replaceAll("=", "");
 const SCRYPT_FORM = /^\$scrypt\$ln=(\d+),r=(\d+),p=(\d+)\$([A-Za-z0-9+/]+)=*\$([A-Za-z0-9+/]+)=*$/;
@@ -76,11 +79,13 @@ const sha256 = (...parts: readonly Uint8Array[]): Buffer => {
 };
 
 /** Whether a check takes long enough to be done off the hot path. */
-export const isSlow = (hash: PasswordHash): boolean => hash.kind === "scrypt" || hash.kind === "bcrypt";
+export const isSlow = (hash: PasswordHash): boolean =>
+  hash.kind === "stored" ? hash.form.slow : hash.kind === "scrypt" || hash.kind === "bcrypt";
 
 /** For the hashes that are not slow. Takes the same time however much of the password is right. */
 export function verifyFast(hash: PasswordHash, password: Uint8Array): boolean {
   if (hash.kind === "sha256") return same(sha256(hash.salt, password), hash.digest);
+  if (hash.kind === "stored") return hash.form.check(password, hash.hash, hash.salt) === true;
   return hash.kind === "plain" && same(sha256(password), sha256(hash.password));
 }
 
@@ -88,6 +93,7 @@ export async function verifyPassword(hash: PasswordHash, password: Uint8Array): 
   if (hash.kind === "scrypt")
     return same(await scryptKey(password, hash.salt, hash, hash.key.length), hash.key);
   if (hash.kind === "bcrypt") return bcryptCompare(password, hash.text);
+  if (hash.kind === "stored") return hash.form.check(password, hash.hash, hash.salt);
   return verifyFast(hash, password);
 }
 

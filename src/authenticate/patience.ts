@@ -13,6 +13,8 @@ export type Asked<Value> = { readonly value: Value } | "busy" | "gone" | "away";
 /** The same trouble is noted again after this many milliseconds. */
 const NOTE_AGAIN = 10_000;
 
+type Host = Pick<AuthenticateHost, "now" | "note" | "pace">;
+
 interface Waiting {
   /** Ends the wait; says whether the turn has come. */
   readonly called: (turn: boolean) => void;
@@ -23,7 +25,7 @@ interface Waiting {
 export class Patience {
   readonly name: string;
   readonly #settings: PatienceSettings;
-  readonly #host: Pick<AuthenticateHost, "now" | "note">;
+  readonly #host: Host;
   readonly #secrets: readonly string[];
   readonly #line = new FairLine<Waiting>();
   #running = 0;
@@ -36,7 +38,7 @@ export class Patience {
   constructor(
     name: string,
     settings: PatienceSettings,
-    host: Pick<AuthenticateHost, "now" | "note">,
+    host: Host,
     secrets: readonly (string | undefined)[] = [],
   ) {
     this.name = name;
@@ -56,6 +58,7 @@ export class Patience {
   ): Promise<Asked<Value>> {
     if (this.away) return "away";
     if (!(await this.#turn(by))) return "busy";
+    await this.#host.pace?.questions.turn();
     const { timeout } = this.#settings;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), timeout);
@@ -65,6 +68,7 @@ export class Patience {
       if (this.away) return "away";
       const value = await inTime(run(patience.signal), patience.signal);
       this.#answered();
+      await this.#host.pace?.answers.turn();
       return { value };
     } catch (error) {
       this.#failed(patience.signal.aborted ? `no answer within ${timeout} ms` : error);

@@ -1,5 +1,5 @@
 import { Type } from "@sinclair/typebox";
-import type { Pool, PoolConfig } from "pg";
+import type { Client, ClientConfig, Pool, PoolConfig } from "pg";
 import type { AuthenticatorKind } from "./kind.ts";
 import { needs } from "./packages.ts";
 import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
@@ -30,12 +30,32 @@ class Postgres implements Database {
 
   async #open(): Promise<Pool> {
     const { default: pg } = await import("pg");
-    const pool = new pg.Pool(this.#options);
+    const pool = new pg.Pool({ ...this.#options, Client: leavingStrangers(pg.Client) });
     // A connection that idles and breaks: the next query opens another, or says what is wrong.
     pool.on("error", () => {});
     return pool;
   }
 }
+
+/** What the library speaks over; it is no part of its types. */
+interface Speaking {
+  readonly connection: {
+    on(event: "errorMessage", listener: (error: Error) => void): void;
+    readonly stream: { destroy(): void };
+  };
+}
+
+/** Clients that leave a server which is no PostgreSQL at its first word: by itself, the library reads on for ever. */
+const leavingStrangers = (Known: typeof Client): typeof Client =>
+  class extends Known {
+    constructor(config?: string | ClientConfig) {
+      super(config);
+      const { connection } = this as unknown as Speaking;
+      connection.on("errorMessage", ({ message }) => {
+        if (message.startsWith("received invalid response")) connection.stream.destroy();
+      });
+    }
+  };
 
 export const openPostgres = (pool: SqlPool, name: string): Database => {
   needs(name, "pg");

@@ -32,7 +32,7 @@ const schema = Type.Object(
     pskCommand: Type.Optional(
       text({
         description:
-          "Finds the pre-shared key of a DTLS identity (%u) in hexadecimal, with dtls.keysFromAuthentication: HGET mqtt_user:%u psk.",
+          "Finds the pre-shared key of an identity (%u) in hexadecimal, with keysFromAuthentication of tls or dtls: HGET mqtt_user:%u psk.",
       }),
     ),
     rawKeyCommand: Type.Optional(

@@ -1,11 +1,10 @@
 /** What PostgreSQL and MySQL have in common: queries of the manuals, and what their rows mean. */
-import { readFileSync } from "node:fs";
 import { type Static, type TProperties, Type } from "@sinclair/typebox";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
-import { locate } from "../settings/installation.ts";
+import { readNamedFile } from "../settings/installation.ts";
 import { flag, integer, SECRET, text } from "../settings/kinds.ts";
 import { accountProperties, concluded, type Dialect, type Fields, isYes } from "./account.ts";
 import { type AuthenticateHost, type OpenedAuthenticator, unusable } from "./kind.ts";
@@ -24,7 +23,7 @@ export const sqlConnection = (port: number) =>
     user: text({ description: "The gateway's user name there.", default: "root" }),
     password: Type.Optional(text({ description: "The gateway's password there.", [SECRET]: true })),
     database: text({ description: "Database.", default: "mqtt" }),
-    tls: flag({ description: "Speak TLS, and check the server's certificate.", default: false }),
+    tls: flag({ description: "Speak TLS, and check the server's certificate and name.", default: false }),
     caFile: Type.Optional(
       text({ description: "tls: certificates that the server's is signed with, as PEM." }),
     ),
@@ -53,7 +52,7 @@ export const sqlProperties = (port: number) =>
     pskQuery: Type.Optional(
       text({
         description:
-          "Finds the pre-shared key of a DTLS identity (%u), as octets or in hexadecimal, with dtls.keysFromAuthentication: SELECT psk FROM mqtt_user WHERE username = '%u'.",
+          "Finds the pre-shared key of an identity (%u), as octets or in hexadecimal, with keysFromAuthentication of tls or dtls: SELECT psk FROM mqtt_user WHERE username = '%u'.",
       }),
     ),
     rawKeyQuery: Type.Optional(
@@ -180,7 +179,7 @@ const ruleOfRow = (row: Fields): AccessRule => ("permission" in row ? ruleOf(row
 /** Certificates that a server's is signed with. */
 export function authorityOf(caFile: string | undefined, name: string): Buffer | undefined {
   try {
-    return caFile === undefined ? undefined : readFileSync(locate(caFile));
+    return caFile === undefined ? undefined : readNamedFile(caFile);
   } catch (error) {
     throw unusable(name, `caFile cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }

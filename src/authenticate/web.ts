@@ -28,28 +28,25 @@ export interface WebOptions {
 export class Web {
   readonly #options: WebOptions;
   #agent: Promise<Dispatcher> | undefined = undefined;
-  #request: typeof import("undici").request | undefined = undefined;
 
   constructor(options: WebOptions) {
     this.#options = options;
   }
 
-  async ask({ url, method, headers = {}, body, signal }: WebRequest): Promise<WebAnswer> {
+  /**
+   * By `dispatch`, which is the least of undici's ways to ask: a login costs half of what it does with a stream for its
+   * answer, and thousands may come at once.
+   */
+  async ask(request: WebRequest): Promise<WebAnswer> {
     this.#agent ??= this.#open();
-    const dispatcher = await this.#agent;
-    const options = { dispatcher, method, headers, signal, ...(body === undefined ? {} : { body }) };
-    const answer = await this.#request!(url, options);
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > this.#options.answerMax) {
-        answer.body.destroy();
-        throw new TooLarge(`an answer of more than ${this.#options.answerMax} octets`);
-      }
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode, body: Buffer.concat(chunks).toString("utf8") };
+    const agent = await this.#agent;
+    return new Promise((resolve, reject) => {
+      const { url, method, headers = {}, body, signal } = request;
+      const { origin, pathname, search } = new URL(url);
+      const answer = new Answer(this.#options.answerMax, signal, resolve, reject);
+      const path = `${pathname}${search}`;
+      agent.dispatch({ origin, path, method, headers: { ...headers }, body: body ?? null }, answer);
+    });
   }
 
   close(): void {
@@ -57,13 +54,73 @@ export class Web {
   }
 
   async #open(): Promise<Dispatcher> {
-    const { Agent, request } = await import("undici");
+    const { Agent } = await import("undici");
     const { connections, ca } = this.#options;
-    this.#request = request;
     return new Agent({
       connections,
       pipelining: 1,
       ...(ca === undefined ? {} : { connect: { ca: Buffer.from(ca) } }),
     });
+  }
+}
+
+/** Gathers one answer. */
+class Answer implements Dispatcher.DispatchHandler {
+  readonly #max: number;
+  readonly #signal: AbortSignal;
+  readonly #resolve: (answer: WebAnswer) => void;
+  readonly #reject: (error: Error) => void;
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  #status = 0;
+  #abort: (() => void) | undefined = undefined;
+
+  constructor(
+    max: number,
+    signal: AbortSignal,
+    resolve: (answer: WebAnswer) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#max = max;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    const abort = (): void => controller.abort(new Error("no answer in time"));
+    if (this.#signal.aborted) {
+      abort();
+      return;
+    }
+    this.#abort = abort;
+    this.#signal.addEventListener("abort", abort, { once: true });
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.#status = status;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#length += chunk.length;
+    if (this.#length > this.#max) {
+      controller.abort(new TooLarge(`an answer of more than ${this.#max} octets`));
+      return;
+    }
+    this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#over();
+    this.#resolve({ status: this.#status, body: Buffer.concat(this.#chunks).toString("utf8") });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#over();
+    this.#reject(error);
+  }
+
+  #over(): void {
+    if (this.#abort !== undefined) this.#signal.removeEventListener("abort", this.#abort);
   }
 }

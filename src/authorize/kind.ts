@@ -3,6 +3,7 @@ import type { TSchema } from "@sinclair/typebox";
 import { Type } from "@sinclair/typebox";
 import { askedBy } from "../authenticate/asked-by.ts";
 import { patienceProperties } from "../authenticate/outside-settings.ts";
+import type { PaceOfLogins } from "../authenticate/pace.ts";
 import { type Asked, Patience, type PatienceSettings } from "../authenticate/patience.ts";
 import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
@@ -16,6 +17,8 @@ import { choice } from "../settings/kinds.ts";
 export type SourceResult = "allowed" | "denied" | "ignored" | "rules" | "busy" | "failed";
 
 export interface AuthorizeHost {
+  /** As an authenticator's. */
+  readonly pace?: PaceOfLogins | undefined;
   now(): Instant;
   count(source: string, result: SourceResult): void;
   /** Something about this source that an operator should know; never a secret. */

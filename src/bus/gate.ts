@@ -34,6 +34,8 @@ export interface Hold {
 
 /** Who does something of its own for each message that has been routed: rules. */
 export interface Follower {
+  /** It will be routed: what subscribers are given is made of it as it is then. */
+  entering(message: Message): void;
   /** Something durable of it would have to keep what follows of this message. */
   keeps(message: Message): boolean;
   /** What follows of this message would find no room. */
@@ -105,8 +107,11 @@ export class Gate {
     this.bus = bus;
     this.#commits = commits;
     this.#unheard = unheard;
-    const due = (message: Message): void => this.publish(message, undefined, "delayed");
-    this.delayed = new DelayedMessages(alarms, delayed, due, journal, memory);
+    const publish = (message: Message, taken: () => void): void => {
+      this.publish(message, undefined, "delayed");
+      taken();
+    };
+    this.delayed = new DelayedMessages({ alarms, limits: delayed, publish, journal, commits, memory });
   }
 
   /** A message is being routed at this moment. */
@@ -154,13 +159,7 @@ export class Gate {
 
   /** As `ask`, for a message that shall be published later: the answer says that it waits. */
   askLater(message: Message, due: Instant, asker: Asker, ticket: number, since: number): Passed {
-    const commits = this.#commits;
-    if (message.qos > 0 && commits?.failing === true) return "unavailable";
-    const writes = since >= 0 ? since : (commits?.writes ?? 0);
-    if (!this.delayed.add(message, due)) return "quota";
-    if (commits === undefined || message.qos === 0 || commits.writes === writes) return "accepted";
-    commits.await(asker, ticket, "accepted", writes);
-    return "pending";
+    return this.delayed.ask(message, due, asker, ticket, since);
   }
 
   /** For who waits for no answer. False when as many messages wait for their time as may. */
@@ -224,9 +223,11 @@ export class Gate {
   #route(message: Message, from: object | undefined, origin: Origin, by?: Asker): Routed {
     const { follower } = this;
     if (follower === undefined) return this.#pass(message, from, origin);
-    const routed = this.#pass(message, from, origin);
+    follower.entering(message);
+    const routed = message.errand?.swallows === true ? "matched" : this.#pass(message, from, origin);
     follower.passed(message, from, origin, by, routed);
     for (let next = follower.next(); next !== undefined; next = follower.next()) {
+      follower.entering(next);
       follower.passed(next, undefined, "rule", undefined, this.#pass(next, undefined, "rule"));
     }
     return routed;

@@ -1,5 +1,6 @@
 import { own } from "../lib/bytes.ts";
 import { after, type Duration, FOREVER, type Instant, NEVER } from "../lib/time.ts";
+import type { Errand } from "./errand.ts";
 
 export type QoS = 0 | 1 | 2;
 
@@ -43,8 +44,12 @@ export class Message {
   redelivered = false;
   /** What set it off, by its number in a trace; 0 while none runs. */
   cause = 0;
+  /** As rules name it, where one of them hears what becomes of its deliveries: the same in all events about it. */
+  id: string | undefined = undefined;
   /** Rules that it came through: none of them sees it again. */
   through: readonly string[] | undefined = undefined;
+  /** What pipelines want done with it when it passes the gate. */
+  errand: Errand | undefined = undefined;
   /** Deliveries and tables that hold it: the account of memory has it once (`Memory`). */
   holders = 0;
   /** Encoded forms by slot; a slot belongs to the codec that asked `encodingSlot` for it. */
@@ -131,7 +136,9 @@ export class Message {
     copy.declinable = this.declinable;
     copy.redelivered = this.redelivered;
     copy.cause = this.cause;
+    copy.id = this.id;
     copy.through = this.through;
+    copy.errand = this.errand;
     return copy;
   }
 }

@@ -109,3 +109,8 @@ export function parseSharedFilter(filter: string): SharedFilter | "malformed" | 
   if (group === "" || rest === "" || group.includes("+") || group.includes("#")) return "malformed";
   return { group, filter: rest };
 }
+
+/** Behind this gateways keep at a cluster what is for each other: no rule lets a client publish or subscribe there. */
+export const GATEWAYS_OWN = "$isthmus/";
+
+export const isGatewaysOwn = (topic: string): boolean => `${topic}/`.startsWith(GATEWAYS_OWN);

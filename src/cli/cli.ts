@@ -6,14 +6,18 @@ import { readSecret, type SecretInput } from "./read-secret.ts";
 import { type RunningGateway, runUntilStopped, type SignalSource, startAndReload } from "./signals.ts";
 import { addAccess } from "./steer/access-commands.ts";
 import { addBackup } from "./steer/backup-commands.ts";
+import { addBench, type StartLoad } from "./steer/bench-command.ts";
 import { addClients, addSubscriptions } from "./steer/client-commands.ts";
 import { addCompletion } from "./steer/completion.ts";
+import { addConfig } from "./steer/config-commands.ts";
 import { addLwm2m } from "./steer/device-commands.ts";
+import { addLogins } from "./steer/login-commands.ts";
 import { addMessages } from "./steer/message-commands.ts";
 import { addNode } from "./steer/node-commands.ts";
+import { addPipelines } from "./steer/pipeline-commands.ts";
 import { addRules } from "./steer/rule-commands.ts";
 import { addSimulator, type StartSimulation } from "./steer/sim-command.ts";
-import { SteeringCommands, type SteeringIo, type SteeringPorts } from "./steer/steering.ts";
+import { SteeringCommands, type SteeringIo, type SteeringPorts, UsageError } from "./steer/steering.ts";
 import { addTrace } from "./steer/trace-commands.ts";
 import { addTrouble } from "./steer/trouble-commands.ts";
 import { addStore, type StorePorts } from "./store-commands.ts";
@@ -40,6 +44,7 @@ export interface CliPorts {
   readonly store: StorePorts;
   readonly steering: SteeringPorts;
   readonly simulate: StartSimulation;
+  readonly load: StartLoad;
   addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void>;
 }
 
@@ -49,8 +54,10 @@ export interface CliIo {
   out(text: string): void;
   error(text: string): void;
   readonly signals: SignalSource;
-  /** Standard output is a terminal: colours, and progress. */
+  /** Standard output is a terminal: colours. */
   readonly terminal?: boolean;
+  /** Standard error is one: it is said how far what takes long is. */
+  readonly progress?: boolean;
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -104,7 +111,7 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
   addCheckConfig(program, ports, io);
   addHashPassword(program, ports, io, exit);
   const withSet = (command: Command): Command => command.addOption(setOption());
-  addStore(program, ports.store, (text) => io.out(text), exit, withSet);
+  addStore(program, ports.store, io, exit, withSet);
   addSteering(program, ports, io, exit);
   return program;
 }
@@ -112,7 +119,7 @@ function describeProgram(ports: CliPorts, io: CliIo, exit: (code: number) => voi
 /** What asks a running gateway, over its HTTP API. */
 export function addSteering(
   program: Command,
-  ports: Pick<CliPorts, "steering" | "addUser" | "simulate">,
+  ports: Pick<CliPorts, "steering" | "addUser" | "simulate" | "load">,
   io: CliIo,
   exit: (code: number) => void,
 ): SteeringCommands {
@@ -120,6 +127,7 @@ export function addSteering(
     out: (text) => io.out(text),
     error: (text) => io.error(text),
     terminal: io.terminal === true,
+    progress: io.progress === true,
     environment: io.environment ?? {},
     stdin: io.input,
     interrupted: () => interruption(io.signals),
@@ -130,15 +138,24 @@ export function addSteering(
   addSubscriptions(program, commands);
   addMessages(program, commands);
   addRules(program, commands);
+  addPipelines(program, commands);
+  addConfig(program, commands);
   addLwm2m(program, commands);
+  const readPassword = async (): Promise<string> => {
+    const password = await readSecret(io.input, (prompt) => io.error(prompt));
+    if (password === "") throw new UsageError("no password given: type one, or pipe it in");
+    return password;
+  };
   addAccess(program, commands, {
     addUser: (request, name, password, role) => ports.addUser(request, name, password, role),
-    readPassword: () => readSecret(io.input, (prompt) => io.error(prompt)),
+    readPassword,
   });
+  addLogins(program, commands, readPassword);
   addTrace(program, commands);
   addTrouble(program, commands);
   addBackup(program, commands);
   addSimulator(program, commands, ports.simulate);
+  addBench(program, commands, ports.load);
   addCompletion(program, (text) => io.out(text));
   return commands;
 }
@@ -162,8 +179,10 @@ function addStart(program: Command, ports: CliPorts, io: CliIo, exit: (code: num
     .addHelpText("after", START_EXAMPLES)
     .action(async (options: StartOptions) => {
       const running = await startAndReload(() => ports.start(configRequest(options)), io.signals);
+      // Whoever reads that it runs may stop it at once.
+      const stopped = runUntilStopped(running, io.signals, (line) => io.error(`isthmus: ${line}\n`));
       io.error(banner(running.banner));
-      exit(await runUntilStopped(running, io.signals, (line) => io.error(`isthmus: ${line}\n`)));
+      exit(await stopped);
     });
 }
 
@@ -177,17 +196,27 @@ function configRequest(options: StartOptions): ConfigRequest {
   return { file: config, set: [...set, ...own] };
 }
 
+interface CheckOptions {
+  readonly set: readonly string[];
+  readonly json?: boolean;
+}
+
 function addCheckConfig(program: Command, ports: CliPorts, io: CliIo): void {
   program
     .command("check-config")
     .description("check a configuration without starting anything")
     .argument("[file]", "configuration file (default: isthmus.yaml, if it is there)")
     .addOption(setOption())
+    .option("--json", "print it as JSON")
     .addHelpText("after", CHECK_EXAMPLES)
-    .action(async (file: string | undefined, options: { readonly set: readonly string[] }) => {
-      const checked = await ports.checkConfig({ file, set: options.set });
-      for (const warning of checked.warnings) io.error(`warning: ${warning}\n`);
-      io.out(`${checked.file ?? "the built-in configuration"} is valid\n`);
+    .action(async (given: string | undefined, options: CheckOptions) => {
+      const { file, warnings } = await ports.checkConfig({ file: given, set: options.set });
+      if (options.json === true) {
+        io.out(`${JSON.stringify({ valid: true, ...(file === undefined ? {} : { file }), warnings })}\n`);
+        return;
+      }
+      for (const warning of warnings) io.error(`warning: ${warning}\n`);
+      io.out(`${file ?? "the built-in configuration"} is valid\n`);
     });
 }
 

@@ -1,8 +1,10 @@
 /** Writes the annotated default configuration from the schema: every key, its meaning, what it takes, its default. */
+
 import { stringify } from "yaml";
 import { fillDefaults, isTree, merge, schemaOfKey, type Tree } from "../settings/defaults.ts";
 import { describe } from "../settings/describe.ts";
 import { type JsonSchema, OPTIONAL } from "../settings/json-schema.ts";
+import { withDefinitions } from "./shared-schema.ts";
 
 const WIDTH = 110;
 const INDENT = "  ";
@@ -179,6 +181,10 @@ function formatJson(value: unknown, indent = "", column = 0, comma = 0): string 
 
 /** The text of the JSON Schema file. */
 export function schemaFile(schema: JsonSchema): string {
-  const whole = { $schema: "http://json-schema.org/draft-07/schema#", title: "Isthmus", ...schema };
+  const whole = {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "Isthmus",
+    ...withDefinitions(schema),
+  };
   return `${formatJson(whole)}\n`;
 }

@@ -1,6 +1,8 @@
 /** What a schema cannot say: names that must exist, rules that must make sense, doors that stand open. */
 import { topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
 import { checking } from "../connect/actions.ts";
+import type { Instant } from "../lib/time.ts";
+import { Pipeline, PipelineError } from "../pipelines/pipeline.ts";
 import { accessRuleProblem } from "../policy/access.ts";
 import { isAddressRange } from "../policy/addresses.ts";
 import { unknownPlaceholder } from "../policy/placeholders.ts";
@@ -103,6 +105,8 @@ function checkGatewayNames(config: Config, report: Report): void {
   config.hooks.modules.forEach(({ gateways }, index) => {
     check(gateways, ["hooks", "modules", index, "gateways"], known);
   });
+  for (const [name, { gateways }] of Object.entries(config.pipelines))
+    check(gateways, ["pipelines", name, "gateways"], known);
   config.bus.upstream.routes.forEach(({ gateways }, index) => {
     check(gateways, ["bus", "upstream", "routes", index, "gateways"], known);
   });
@@ -138,6 +142,34 @@ function checkRulesOfBus(config: Config, report: Report, wrong: (path: Path, say
       where,
       "nothing where bus.engine is upstream: messages pass the cluster's bus, and no rule sees them",
     );
+}
+
+const NO_SECRET = "0".repeat(64);
+
+/** A flow that leads nowhere, an expression that is none, a connector that is not there. */
+function checkPipelines(config: Config, wrong: (path: Path, says: string) => void): void {
+  const { connectors, bus } = config;
+  for (const [name, pipeline] of Object.entries(config.pipelines)) {
+    const path: Path = ["pipelines", name];
+    try {
+      new Pipeline(name, pipeline, {
+        ...{ now: () => 0 as Instant, newId: () => "", count: () => {}, sink: () => undefined },
+        // What it leads to is read when it is opened.
+        secret: (value) => (/^(file|env):/.test(value) ? NO_SECRET : value),
+        kindOf: (connector) =>
+          Object.hasOwn(connectors, connector) ? connectors[connector]!.kind : undefined,
+      });
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      wrong([...path, ...error.at], error.message);
+    }
+    const sink = pipeline.filters.findIndex((filter) => "connector" in filter);
+    if (sink >= 0 && bus.engine === "upstream")
+      wrong(
+        [...path, "filters", sink, "connector"],
+        "leads nowhere where bus.engine is upstream: messages pass the cluster's bus, and no connector has them",
+      );
+  }
 }
 
 /** A route that leads nowhere would send its sessions nowhere. */
@@ -185,7 +217,11 @@ function checkListener(config: Config, listener: ListenerConfig, path: Path, rep
     report([...path, "tls"], undefined, "both cert and key, here or in the general tls section");
   }
   if (listener.enable === true && !listenerOpens(config, listener)) {
-    report([...path, "enable"], true, "true only with tls.cert and tls.key, or tls.pskFile");
+    report(
+      [...path, "enable"],
+      true,
+      "true only with tls.cert and tls.key, tls.pskFile, or keysFromAuthentication",
+    );
   }
 }
 
@@ -234,6 +270,7 @@ export function checkMeaning(
   checkGatewayNames(config, report);
   checkHooks(config, report);
   checkRulesOfBus(config, report, (path, says) => problems.push(problem(locate, { path, says })));
+  checkPipelines(config, (path, says) => problems.push(problem(locate, { path, says })));
   checkServers(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];

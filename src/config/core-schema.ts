@@ -13,9 +13,9 @@ const Node = Type.Object(
       pattern: "^[^+#/\\s]+$",
     }),
     sysInterval: durationSetting({
-      description: "How often version, uptime, statistics and metrics are published under $SYS.",
+      description: "How often version, uptime, statistics and metrics are published under $SYS; 0s: never.",
       default: "1m",
-      minimum: "1s",
+      minimum: "0s",
     }),
     shutdownTimeout: durationSetting({
       description:
@@ -314,7 +314,7 @@ const Memory = Type.Object(
   {
     total: sizeSetting({
       description:
-        "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once.",
+        "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. Not in it, with limits of their own: answers that CoAP keeps for duplicates (stack.exchanges.bytes), DTLS associations (dtls.limits.memory). From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once.",
       default: "1GB",
       minimum: "1MB",
     }),

@@ -23,6 +23,14 @@ const LIVE: readonly Path[] = [
   ["subscriptions"],
   ["rules"],
   ["connectors"],
+  ["bus", "upstream", "servers"],
+  ["bus", "upstream", "groups"],
+  ["bus", "upstream", "routes"],
+  // What is changed are the rules that they become.
+  ["backends"],
+  ["pipelines"],
+  // And these become pipelines.
+  ["easegress"],
   ["gateways", "*", "mountpoint"],
   ["gateways", "*", "presents"],
   ["gateways", "*", "authentication"],

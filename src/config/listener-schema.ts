@@ -65,6 +65,8 @@ const tlsKeys = {
     durationSetting({ description: "How often the files are looked at for changes; 5s when absent." }),
   ),
 };
+const keysText =
+  "TLS: ask the authentication chain for pre-shared keys that are in no file, by identity; dtls.keysFromAuthentication is for DTLS.";
 const CLIENT_CERTIFICATE = ["none", "request", "require"] as const;
 const clientCertificateText = "Ask clients for a certificate: none, request, or require a valid one.";
 const IDENTITY = ["cn", "dn", "fingerprint", "san-dns", "san-email", "san-uri", "san-ip", "none"] as const;
@@ -80,10 +82,11 @@ export const Tls = Type.Object(
     clientCertificate: choice(CLIENT_CERTIFICATE, { description: clientCertificateText, default: "none" }),
     identity: choice(IDENTITY, { description: identityText, default: "cn" }),
     minVersion: choice(TLS_VERSIONS, { description: minVersionText, default: "TLSv1.2" }),
+    keysFromAuthentication: flag({ description: keysText, default: false }),
   },
   {
     description:
-      "Keys and certificates of all secure listeners, TLS and DTLS. They open as soon as cert and key, or pskFile, are set.",
+      "Keys and certificates of all secure listeners, TLS and DTLS. They open as soon as cert and key, or pskFile, are set, or with keysFromAuthentication.",
   },
 );
 export type TlsConfig = Static<typeof Tls>;
@@ -94,6 +97,7 @@ const ListenerTls = Type.Object(
     clientCertificate: Type.Optional(choice(CLIENT_CERTIFICATE, { description: clientCertificateText })),
     identity: Type.Optional(choice(IDENTITY, { description: identityText })),
     minVersion: Type.Optional(choice(TLS_VERSIONS, { description: minVersionText })),
+    keysFromAuthentication: Type.Optional(flag({ description: keysText })),
   },
   { description: "What differs from the general tls settings." },
 );
@@ -149,11 +153,22 @@ const Udp = Type.Object(
     }),
     sendBuffer: sizeSetting({ description: "Kernel send buffer.", default: "1MB" }),
     reuseAddress: flag({ description: "SO_REUSEADDR.", default: false }),
+    reusePort: flag({
+      description:
+        "SO_REUSEPORT: several processes open the port, and the system spreads senders among them; needs `batches`.",
+      default: false,
+    }),
     multicast: texts({
-      description: "Multicast groups to join, as group or group%interface-address.",
+      description:
+        "Multicast groups to join: group, group%address-of-an-interface, or group%name-of-an-interface.",
       default: [],
     }),
     broadcast: flag({ description: "Allow sending to broadcast addresses.", default: false }),
+    batches: flag({
+      description:
+        "Take and give many datagrams a system call, where the system is Linux with glibc and the optional package koffi is installed; elsewhere one by one.",
+      default: true,
+    }),
     beaconTo: Type.Array(
       Type.Object({
         address: text({ description: "Broadcast or multicast address." }),

@@ -12,6 +12,14 @@ export function effectiveTls(config: Config, listener: ListenerConfig): TlsConfi
   return { ...config.tls, ...listener.tls };
 }
 
+/** Whether a secure listener asks the authentication chain for pre-shared keys that are in no file. */
+export function asksForKeys(config: Config, listener: ListenerConfig): boolean {
+  if (!isSecure(listener.transport)) return false;
+  return listener.transport === "dtls"
+    ? config.dtls.keysFromAuthentication
+    : effectiveTls(config, listener).keysFromAuthentication;
+}
+
 /** Whether a listener opens; `auto` waits for certificates on secure transports. Its gateway must be enabled too. */
 export function listenerOpens(config: Config, listener: ListenerConfig): boolean {
   if (listener.enable === false) return false;
@@ -19,8 +27,7 @@ export function listenerOpens(config: Config, listener: ListenerConfig): boolean
   const { cert, key, pskFile } = effectiveTls(config, listener);
   // A key alone is a raw public key, which only DTLS speaks.
   const shown = key !== undefined && (cert !== undefined || listener.transport === "dtls");
-  const asked = listener.transport === "dtls" && config.dtls.keysFromAuthentication;
-  return shown || pskFile !== undefined || asked;
+  return shown || pskFile !== undefined || asksForKeys(config, listener);
 }
 
 /** A listener that is to be opened. */
@@ -59,6 +66,7 @@ export function streamOptions(listener: OpenListener, profile: WebSocketProfile 
   const isWebSocket = transport === "ws" || transport === "wss";
   return {
     transport,
+    name: `${listener.gateway}:${listener.name}`,
     bind,
     port,
     ...tcp,

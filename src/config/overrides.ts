@@ -42,13 +42,20 @@ export function flagOverride(flag: string): Override {
 /** A key as people may write it: case, `-` and `_` do not count. */
 export const plain = (word: string): string => word.replaceAll(/[_-]/g, "").toLowerCase();
 
+interface SetBy {
+  readonly path: Path;
+  readonly origin: string;
+  /** For a whole tree that was laid: by what is below the path. */
+  readonly where: string | ((below: Path) => string);
+}
+
 /** The values of all sources so far, and where each override came from. */
 export class OverriddenValues {
   readonly values: Tree;
   readonly problems: ConfigProblem[] = [];
   readonly warnings: string[] = [];
   readonly #schema: JsonSchema;
-  readonly #origins: { readonly path: Path; readonly origin: string }[] = [];
+  readonly #origins: SetBy[] = [];
 
   constructor(schema: JsonSchema, values: Tree) {
     this.#schema = schema;
@@ -57,7 +64,23 @@ export class OverriddenValues {
 
   /** Which override set this path, the last one first. */
   originOf(path: Path): string | undefined {
-    return this.#origins.findLast((known) => isWithin(path, known.path))?.origin;
+    return this.#setBy(path)?.origin;
+  }
+
+  /** Where that stands. */
+  whereIs(path: Path): string | undefined {
+    const set = this.#setBy(path);
+    return typeof set?.where === "function" ? set.where(path.slice(set.path.length)) : set?.where;
+  }
+
+  #setBy(path: Path): SetBy | undefined {
+    return this.#origins.findLast((known) => isWithin(path, known.path));
+  }
+
+  /** A value that needs no reading. `where`: what messages call its place, or that of what is below it. */
+  lay(path: readonly string[], value: unknown, origin: string, where: SetBy["where"]): void {
+    assign(this.values, this.#schema, path, structuredClone(value));
+    this.#origins.push({ path, origin, where });
   }
 
   apply(override: Override): void {
@@ -81,7 +104,7 @@ export class OverriddenValues {
     const value = this.#parsed(override, schema, path);
     if (value === UNREADABLE) return;
     assign(this.values, this.#schema, path, value);
-    this.#origins.push({ path, origin });
+    this.#origins.push({ path, origin, where: origin });
   }
 
   #parsed(override: Override, schema: JsonSchema, path: Path): unknown {

@@ -65,6 +65,9 @@ const Authentication = Type.Object(
   { description: "Who may connect." },
 );
 
+const patterns = (description: string) =>
+  oneOrMore({ description, format: "regex", items: { type: "string", format: "regex" } });
+
 const Who = Type.Unsafe<"all" | WhoObject>({
   description: "all, or conditions that must all hold.",
   default: "all",
@@ -74,6 +77,8 @@ const Who = Type.Unsafe<"all" | WhoObject>({
       {
         user: Type.Optional(oneOrMore({ description: "User names." })),
         clientId: Type.Optional(oneOrMore({ description: "Client ids." })),
+        userPattern: Type.Optional(patterns("Regular expressions on the user name.")),
+        clientIdPattern: Type.Optional(patterns("Regular expressions on the client id.")),
         address: Type.Optional(oneOrMore({ description: "IP addresses or CIDR ranges." })),
         gateway: Type.Optional(oneOrMore({ description: "Gateways, such as mqtt or coap." })),
       },
@@ -84,6 +89,8 @@ const Who = Type.Unsafe<"all" | WhoObject>({
 interface WhoObject {
   user?: string | string[];
   clientId?: string | string[];
+  userPattern?: string | string[];
+  clientIdPattern?: string | string[];
   address?: string | string[];
   gateway?: string | string[];
 }

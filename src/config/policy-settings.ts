@@ -1,5 +1,7 @@
 import type { AuthenticateHost } from "../authenticate/kind.ts";
 import { type ChainMember, openAuthenticator } from "../authenticate/kinds.ts";
+import { ListedLogins } from "../authenticate/listed-logins.ts";
+import { type LoginList, LoginLists } from "../authenticate/login-list.ts";
 import { PasswordCheck } from "../authenticate/password-check.ts";
 import { UsersFile } from "../authenticate/users-file.ts";
 import type { SourceResult } from "../authorize/kind.ts";
@@ -21,6 +23,7 @@ interface AuthenticationConfig {
 export interface PreparedPolicy {
   readonly settings: PolicySettings;
   readonly usersFiles: readonly UsersFile[];
+  readonly loginLists: readonly ListedLogins[];
   /** These settings are no longer in force. */
   close(): void;
 }
@@ -32,9 +35,11 @@ const HTTP_CLIENTS: GatewaySettings = {
 };
 
 /** What authenticators and sources of rules tell of themselves. */
-export interface AuthenticationObserver extends Pick<AuthenticateHost, "now" | "count" | "note"> {
+export interface AuthenticationObserver extends Pick<AuthenticateHost, "now" | "count" | "note" | "pace"> {
   /** What a source of rules said. */
   decided?(source: string, result: SourceResult): void;
+  /** Lists that outlive a configuration; absent: they are empty. */
+  readonly lists?: LoginLists;
 }
 const UNOBSERVED: AuthenticationObserver = {
   now: () => Date.now() as Instant,
@@ -45,6 +50,7 @@ const UNOBSERVED: AuthenticationObserver = {
 /** Opens the authenticators that a configuration names. */
 class Preparation {
   readonly #files = new Map<string, UsersFile>();
+  readonly #lists = new Map<LoginList, ListedLogins>();
   readonly #opened: { close?(): void }[] = [];
   readonly #observer: AuthenticationObserver;
   readonly #host: AuthenticateHost;
@@ -57,7 +63,19 @@ class Preparation {
       return file;
     };
     this.#observer = observer;
-    this.#host = { passwords, usersFile, ...observer };
+    const lists = observer.lists ?? new LoginLists();
+    const listedLogins: AuthenticateHost["listedLogins"] = (of, own) => {
+      const list = lists.open(of, own.list);
+      const logins = this.#lists.get(list) ?? new ListedLogins(own, list, passwords);
+      this.#lists.set(list, logins);
+      return logins;
+    };
+    const { now, count, note, pace } = observer;
+    this.#host = { passwords, usersFile, listedLogins, now, count, note, pace };
+  }
+
+  get loginLists(): readonly ListedLogins[] {
+    return [...this.#lists.values()];
   }
 
   get usersFiles(): readonly UsersFile[] {
@@ -74,9 +92,9 @@ class Preparation {
   }
 
   source(source: ConfiguredSource): AuthorizationSource {
-    const { now, note } = this.#host;
+    const { now, note, pace } = this.#host;
     const count = (name: string, result: SourceResult): void => this.#observer.decided?.(name, result);
-    const opened = openSource(source, { now, note, count });
+    const opened = openSource(source, { now, note, count, pace });
     this.#opened.push(opened);
     return opened;
   }
@@ -127,7 +145,8 @@ export function policySettings(
       http: HTTP_CLIENTS,
     },
   };
-  return { settings, usersFiles: preparation.usersFiles, close: preparation.close };
+  const { usersFiles, loginLists, close } = preparation;
+  return { settings, usersFiles, loginLists, close };
 }
 
 /** Opens each authenticator and source of rules by itself, and closes it again; `failed` hears of what cannot be used. */

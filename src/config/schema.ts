@@ -4,12 +4,14 @@ import { durationSetting } from "../lib/setting.ts";
 import { closed, type JsonSchema } from "../settings/json-schema.ts";
 import { flag, NAME_PATTERN, SECRET, text } from "../settings/kinds.ts";
 import { Alarms, type AlarmsConfig } from "./alarms-schema.ts";
+import { type BackendsConfig, BackendsSchema } from "./backends.ts";
 import type { CoreConfig } from "./core-schema.ts";
 import { coreProperties } from "./core-schema.ts";
 import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
+import { type PipelinesConfig, pipelineProperties } from "./pipelines-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
 import { type ConnectorsConfig, ConnectorsSchema, type RulesConfig, RulesSchema } from "./rules-schema.ts";
 
@@ -91,6 +93,8 @@ export interface Config extends CoreConfig, PolicyConfig {
   readonly hooks: HooksConfig;
   readonly rules: RulesConfig;
   readonly connectors: ConnectorsConfig;
+  readonly backends: BackendsConfig;
+  readonly pipelines: PipelinesConfig;
   readonly alarms: AlarmsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
 }
@@ -134,6 +138,8 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     hooks: HooksSchema,
     rules: RulesSchema,
     connectors: ConnectorsSchema,
+    backends: BackendsSchema,
+    ...pipelineProperties,
     alarms: Alarms,
   }) as unknown as JsonSchema;
   const whole: JsonSchema = {

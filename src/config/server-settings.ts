@@ -8,10 +8,15 @@ import { UnitConversion } from "./convert.ts";
 import { ServerGroup, type ServerGroupConfig, type ServerRouteConfig } from "./servers-schema.ts";
 
 export function groupSettings(config: ServerGroupConfig): GroupSettings {
-  const { profile, version, caps } = config;
+  const { profile, version, caps, proxyProtocol } = config;
   const of = PROFILES[profile];
   const own = Object.fromEntries(Object.entries(caps).filter(([, value]) => value !== undefined));
-  return { ...config, version: version ?? of.version, caps: { ...of.caps, ...own } };
+  return {
+    ...config,
+    version: version ?? of.version,
+    caps: { ...of.caps, ...own },
+    proxyProtocol: proxyProtocol === "off" ? undefined : proxyProtocol,
+  };
 }
 
 /** A group of which nothing is said. */

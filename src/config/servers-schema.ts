@@ -133,6 +133,11 @@ export const ServerGroup = Type.Object({
     description: "Sessions a second that are moved away from a server that is drained or taken out.",
     default: 100,
   }),
+  proxyProtocol: choice(["off", "v1", "v2"], {
+    description:
+      "Put a header of the PROXY protocol before each connection, with the address of its device: for servers and balancers that are set to expect it, and no others.",
+    default: "off",
+  }),
   localAddresses: texts({
     description:
       "Addresses of this machine that connections come from, in turn: about 28,000 fit between one of them and one server. Empty: the system's choice.",

@@ -16,16 +16,20 @@ export interface ShownSetting {
   readonly default: unknown;
   readonly meaning: string;
   readonly takes: string;
-  /** `default`, a line of the file, an environment variable, a flag. */
+  /** `default`, a line of the file, `api`, an environment variable, a flag. */
   readonly origin: string;
   /** A change takes effect while running; else at a restart. */
   readonly live: boolean;
+  /** It was changed, and what was there before is in force until a restart. */
+  readonly pending: boolean;
 }
 
 interface Around {
   readonly defaults: unknown;
   originOf(path: Path): string | undefined;
   readonly restartOf: RestartOf;
+  /** Keys that wait for a restart. */
+  readonly pending?: ReadonlySet<string>;
 }
 
 /** A value as people write it, with secrets hidden wherever they are in it. */
@@ -36,7 +40,7 @@ export function masked(schema: JsonSchema | undefined, value: unknown): unknown 
   if (typeof value === "number" && schema?.[UNIT] === "size") return formatSize(value);
   if (Array.isArray(value)) return value.map((item) => masked(itemSchema(schema, item), item));
   if (!isTree(value)) return value;
-  const of = branch(schema, value);
+  const of = formOf(schema, value);
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [
       key,
@@ -46,16 +50,19 @@ export function masked(schema: JsonSchema | undefined, value: unknown): unknown 
 }
 
 const itemSchema = (schema: JsonSchema | undefined, item: unknown): JsonSchema | undefined =>
-  schema?.items === undefined ? undefined : branch(schema.items, item);
+  schema?.items === undefined ? undefined : formOf(schema.items, item);
 
 /** Of several forms the one that has the keys of this value. */
-function branch(schema: JsonSchema | undefined, value: unknown): JsonSchema | undefined {
+export function formOf(schema: JsonSchema, value: unknown): JsonSchema;
+export function formOf(schema: JsonSchema | undefined, value: unknown): JsonSchema | undefined;
+export function formOf(schema: JsonSchema | undefined, value: unknown): JsonSchema | undefined {
   const forms = schema?.anyOf ?? schema?.oneOf;
   if (forms === undefined || !isTree(value)) return schema;
   const kind = value["kind"];
   return (
     forms.find((form) => form.properties?.["kind"]?.const === kind && kind !== undefined) ??
-    forms.find((form) => Object.keys(value).every((key) => schemaOfKey(form, key) !== undefined))
+    forms.find((form) => Object.keys(value).every((key) => schemaOfKey(form, key) !== undefined)) ??
+    schema
   );
 }
 
@@ -91,5 +98,6 @@ function setting(schema: JsonSchema | undefined, value: unknown, path: Path, aro
     takes: schema === undefined ? "" : describe(schema),
     origin: around.originOf(path) ?? "default",
     live: isLive(path, around.restartOf),
+    pending: around.pending?.has(showPath(path)) ?? false,
   };
 }

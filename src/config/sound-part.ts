@@ -28,9 +28,10 @@ export function soundPart(schema: JsonSchema, given: Tree, where: Locate): Sound
     original: (path: Path) => left.original(path),
   });
   const problems: ConfigProblem[] = [];
+  const defaults = fillDefaults(schema, {});
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const tree = fillDefaults(schema, left.values);
-    const wrong = validate(schema, tree, locate);
+    const wrong = validate(schema, tree, locate, defaults);
     const units = new UnitConversion(locate);
     const config = wrong.length > 0 ? undefined : (units.convert(schema, tree) as Config);
     const found = wrong.length > 0 ? wrong : units.problems;

@@ -24,6 +24,44 @@ const UpstreamTls = Type.Object(
   { description: "For tls:// and wss:// servers." },
 );
 
+const Devices = Type.Object(
+  {
+    keep: choice(["local", "retained", "redis"], {
+      description:
+        "local: in the store of this process. retained: in retained messages of the cluster under $isthmus/devices/, where no client of a gateway may publish or subscribe; servers have to let the gateway's own connections do so, and nobody else. redis: in a Redis or Valkey server. With the last two any gateway before the cluster serves any device.",
+      default: "local",
+    }),
+    redis: Type.Object(
+      {
+        host: text({ description: "Host name or address.", default: "127.0.0.1" }),
+        port: integer(1, 65_535, { description: "Port.", default: 6379 }),
+        username: text({ description: "User name (Redis 6).", default: "" }),
+        password: text({ description: "Password.", default: "", [SECRET]: true }),
+        database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
+        prefix: text({ description: "Before each key.", default: "isthmus:" }),
+        tls: flag({ description: "Speak TLS.", default: false }),
+        ca: Type.Optional(
+          text({ description: "PEM file of the authorities that sign the server's certificate." }),
+        ),
+        timeout: durationSetting({
+          description: "How long the server may take to answer.",
+          default: "5s",
+          minimum: "10ms",
+        }),
+        waiting: countSetting({
+          description: "Commands that may wait for their answers; one more fails.",
+          default: 10_000,
+        }),
+      },
+      { description: "The server, for `keep: redis`." },
+    ),
+  },
+  {
+    description:
+      "What gateways remember of devices beside what the cluster has: topic ids and sleep of MQTT-SN, registrations and observations of LwM2M.",
+  },
+);
+
 export const Upstream = Type.Object(
   {
     servers: texts({
@@ -147,6 +185,7 @@ export const Upstream = Type.Object(
       },
       { description: "Devices that sleep: MQTT-SN, and LwM2M in queue mode." },
     ),
+    devices: Devices,
     quiet: durationSetting({
       description: "Silence after which a server is taken to have handed out all that it had.",
       default: "100ms",

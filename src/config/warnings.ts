@@ -1,5 +1,6 @@
-import { listenerOpens } from "./listeners.ts";
-import type { Config } from "./schema.ts";
+import type { ChainMember } from "../authenticate/kinds.ts";
+import { asksForKeys, listenerOpens } from "./listeners.ts";
+import type { Config, GatewayConfig } from "./schema.ts";
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
@@ -42,7 +43,7 @@ export function openDoors(config: Config): string[] {
       }
     }
   }
-  warnings.push(...openSleepers(config), ...speechless(config));
+  warnings.push(...openSleepers(config), ...speechless(config), ...keyless(config));
   if (config.tls.key !== undefined && config.tls.cert === undefined) {
     warnings.push(
       "tls.key without tls.cert serves DTLS devices that take raw public keys; TLS listeners stay closed.",
@@ -62,7 +63,7 @@ const SPEECHLESS: Readonly<Record<string, string>> = {
   "mqtt-sn": "a client id, and what DTLS proves",
 };
 /** Kinds of authenticators that need neither. */
-const BY_NAME_ALONE: readonly string[] = ["users-file", "transport-identity"];
+const BY_NAME_ALONE: readonly string[] = ["users-file", "client-id-list", "transport-identity"];
 
 /** Members of a chain that no device of a gateway can satisfy. */
 function speechless(config: Config): string[] {
@@ -71,13 +72,44 @@ function speechless(config: Config): string[] {
     if (gateway === undefined || !gateway.enable || gateway.presents.username !== "") return [];
     const own = gateway["credentials"] as { readonly username?: string } | undefined;
     if (own?.username !== undefined && own.username !== "") return [];
-    const { chain } = gateway.authentication ?? config.authentication;
-    const useless = [...new Set(chain.map(({ kind }) => kind))].filter(
+    const useless = [...new Set(chainsOf(config, gateway).map(({ kind }) => kind))].filter(
       (kind) => !BY_NAME_ALONE.includes(kind),
     );
     if (useless.length === 0) return [];
     return [
       `Devices of ${name} present ${has}, but no user name or password, as ${useless.join(", ")} in the chain may want: say in gateways.${name}.presents what stands for them.`,
+    ];
+  });
+}
+
+/** Members of the chains that a gateway's open listeners have: one of their own, or the gateway's, or the general one. */
+function chainsOf(config: Config, gateway: GatewayConfig): readonly ChainMember[] {
+  const open = Object.values(gateway.listeners).filter((listener) => listenerOpens(config, listener));
+  // A gateway that is served on another's listener has none.
+  const names = open.length === 0 ? [undefined] : open.map(({ chain }) => chain);
+  return names.flatMap((name) => {
+    const own = name === undefined ? undefined : config.authentication.chains[name];
+    return (own ?? gateway.authentication ?? config.authentication).chain;
+  });
+}
+
+/** Where members of a chain say that they hold keys of devices; a users file always may. */
+const HOLDING_KEYS = ["pskCommand", "pskQuery", "pskUrl", "pskAttribute", "pskField"];
+
+/** Listeners that ask a chain for keys in which nobody has any. */
+function keyless(config: Config): string[] {
+  return Object.entries(config.gateways).flatMap(([name, gateway]) => {
+    if (!gateway.enable) return [];
+    const holds = [...chainsOf(config, gateway), ...config.authentication.chain].some(
+      (member) => member.kind === "users-file" || HOLDING_KEYS.some((key) => member[key] !== undefined),
+    );
+    const asking = Object.entries(gateway.listeners).filter(
+      ([, listener]) => listenerOpens(config, listener) && asksForKeys(config, listener),
+    );
+    if (holds || asking.length === 0) return [];
+    const listeners = asking.map(([listener]) => `gateways.${name}.listeners.${listener}`).join(", ");
+    return [
+      `No pre-shared key will be found for ${listeners}: keysFromAuthentication asks the chain, and nobody in it has keys. Name a users file there, or set pskCommand, pskQuery, pskUrl, pskAttribute or pskField.`,
     ];
   });
 }

@@ -2,7 +2,13 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Message } from "../bus/message.ts";
 import type { Duration } from "../lib/time.ts";
-import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
+import type {
+  DatagramSender,
+  RawSocket,
+  ServerCertificate,
+  StreamConnection,
+  StreamReceiver,
+} from "../net/transport.ts";
 import type { ActionSettings } from "../rules/action.ts";
 import type { Value, ValueMap } from "../rules/value.ts";
 
@@ -20,6 +26,9 @@ export interface Item {
   readonly parameters: ValueMap;
 }
 
+/** What a server gives: texts, numbers, octets by name. */
+export type Row = Readonly<Record<string, unknown>>;
+
 /** A sink that has not taken something. */
 export class SinkFailure extends Error {
   override readonly name = "SinkFailure";
@@ -29,9 +38,33 @@ export class SinkFailure extends Error {
   readonly after: number;
 
   constructor(says: string, heals: boolean, after = 0) {
-    super(says);
+    super(legible(says));
     this.heals = heals;
     this.after = after;
+  }
+}
+
+/** Of a reason, at most. */
+const REASON_MAX = 500;
+
+/** Servers say what they like, and libraries repeat it: a reason is one line that anybody can read. */
+const legible = (says: string): string =>
+  says
+    .slice(0, REASON_MAX)
+    .toWellFormed()
+    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\ufffd]+/gu, " ")
+    .trim();
+
+/** An error that nobody has thought of, in a connector or its library. Whether it heals is not known: it is tried for a while. */
+export class UnexpectedFailure extends SinkFailure {
+  readonly thrown: unknown;
+
+  constructor(thrown: unknown) {
+    super(
+      `unexpected ${thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)}`,
+      true,
+    );
+    this.thrown = thrown;
   }
 }
 
@@ -73,6 +106,14 @@ export interface ConnectHost {
     connected: (stream: StreamConnection) => StreamReceiver,
     failed: (says: string) => void,
   ): void;
+  /** For a library that connects it by itself. */
+  socket(): RawSocket;
+  /** What is wrong with a server's certificate when it should bear one of these names or addresses. */
+  misnamed(hosts: readonly string[], certificate: ServerCertificate): Error | undefined;
+  /** A way to one place that acknowledges nothing. */
+  datagrams(host: string, port: number): DatagramSender;
+  /** What a statement of an item gave is done with, as its action wants it: `rowsOf`. */
+  found?(item: Item, rows: readonly Row[]): void;
   /** `taken`: it is safe where it must be, or cannot be taken now. */
   publish(message: Message, taken: (ok: boolean) => void): void;
   /** Of a file that the configuration names. */
@@ -105,7 +146,10 @@ export interface ConnectorKind<Config = never, ActionConfig extends ActionSettin
 }
 
 /** A secret in place, or where it is: `file:<path>` or `env:<name>`. */
-export function secretOf(value: string, { readFile, environment }: ConnectHost): string {
+export function secretOf(
+  value: string,
+  { readFile, environment }: Pick<ConnectHost, "readFile" | "environment">,
+): string {
   if (value.startsWith("file:"))
     return Buffer.from(readFile(value.slice(5)))
       .toString("utf8")
@@ -133,6 +177,10 @@ const AWAY: ReadonlySet<string> = new Set([
   "EMFILE",
 ]);
 
+/** Codes of TLS, and of OpenSSL's verification of certificates (`openssl-verify`): an operator can mend what they say. */
+const UNTRUSTED =
+  /^(ERR_TLS|ERR_SSL|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_C|INVALID_|PATH_LENGTH_|HOSTNAME_)/;
+
 /** A failure of a connection, which heals; undefined where it is something else. */
 export function connectionFailure(error: unknown): SinkFailure | undefined {
   const { code, message, cause, errors } = error as {
@@ -141,10 +189,7 @@ export function connectionFailure(error: unknown): SinkFailure | undefined {
     readonly cause?: unknown;
     readonly errors?: readonly unknown[];
   };
-  if (
-    typeof code === "string" &&
-    (AWAY.has(code) || code.startsWith("UND_ERR_") || /^(ERR_TLS|CERT_|ERR_SSL)/.test(code))
-  )
+  if (typeof code === "string" && (AWAY.has(code) || UNTRUSTED.test(code)))
     return new SinkFailure(message === undefined || message === "" ? code : message, true);
   const inner = cause ?? errors?.[0];
   return inner === undefined ? undefined : connectionFailure(inner);
@@ -154,5 +199,5 @@ export function connectionFailure(error: unknown): SinkFailure | undefined {
 export function failureOf(error: unknown, signal?: AbortSignal): SinkFailure {
   if (error instanceof SinkFailure) return error;
   if (signal?.aborted === true) return new SinkFailure("it does not answer in time", true);
-  return connectionFailure(error) ?? new SinkFailure((error as Error).message, false);
+  return connectionFailure(error) ?? new UnexpectedFailure(error);
 }

@@ -1,14 +1,15 @@
 import type { Gate } from "../bus/gate.ts";
 import { Message } from "../bus/message.ts";
 import type { Alarms } from "../lib/alarm.ts";
+import { stackOf } from "../lib/thrown.ts";
 import { days, type Instant } from "../lib/time.ts";
 import { Template } from "../rules/template.ts";
 import { textOf, toJson, type Value } from "../rules/value.ts";
 import type { SessionContext } from "../session/context.ts";
 import type { Sessions } from "../session/sessions.ts";
-import type { ConnectHost, Item } from "./connector.ts";
+import type { ConnectHost, Connector, Item, UnexpectedFailure } from "./connector.ts";
 import { type ConfiguredConnector, kindOf } from "./kinds.ts";
-import { CONNECTORS, contextOf, type Fate, Sink, type SinkCounters, type SinkState } from "./sink.ts";
+import { CONNECTORS, contextOf, type Fate, Sink, type SinkState } from "./sink.ts";
 
 export interface ConnectorsParts {
   readonly gate: Gate;
@@ -68,33 +69,49 @@ export class Connectors {
   async update(configured: Configured): Promise<void> {
     const before = this.#configured;
     this.#configured = configured;
-    // A copy: what is opened anew would come round again, without end.
-    for (const [name, sink] of [...this.#sinks]) {
-      const now = configured[name];
-      if (now !== undefined && JSON.stringify(now) === JSON.stringify(before[name])) continue;
-      const { counters } = sink;
-      await sink.close();
-      this.#sinks.delete(name);
-      if (now !== undefined) this.open(name, now, counters);
-    }
+    const former = [...this.#sinks];
+    // At once, before anything is waited for: rules and pipelines may lead there already.
     for (const [name, settings] of Object.entries(configured))
       if (!this.#sinks.has(name)) this.open(name, settings);
+    for (const [name, sink] of former) {
+      const now = configured[name];
+      if (now !== undefined && JSON.stringify(now) === JSON.stringify(before[name])) continue;
+      await sink.close();
+      this.#sinks.delete(name);
+      if (now === undefined) sink.release();
+      else this.open(name, now, sink);
+    }
     this.leaveStrangers();
   }
 
   /** Throws where it cannot work as configured. */
-  open(name: string, settings: ConfiguredConnector, counters?: SinkCounters): void {
+  open(name: string, settings: ConfiguredConnector, before?: Sink): void {
     const { sessions, host, ...parts } = this.#parts;
-    const kind = kindOf(settings.kind)!;
-    const { library } = kind;
-    if (library !== undefined && !host.has(library))
-      throw new Error(`it needs the package ${library}, which is not installed: npm install ${library}`);
-    const connector = kind.open(settings, host, name);
+    const connector = opened(name, settings, host);
     const dead = (sink: string, item: Item | undefined, payload: Uint8Array, reason: string): void =>
       this.#bury(settings.deadLetter, sink, item, payload, reason);
-    const sink = new Sink({ ...parts, name, settings, connector, sessions, dead }, counters);
+    const unexpected = (sink: string, { thrown }: UnexpectedFailure): void =>
+      parts.note("connector-error", { connector: sink, error: stackOf(thrown) });
+    const sink = new Sink({ ...parts, name, settings, connector, sessions, dead, unexpected }, before);
     this.#sinks.set(name, sink);
-    sink.begin();
+    if (settings.enable) sink.begin();
+    else sink.rest();
+  }
+
+  /** Opens and closes what would be opened anew, and gives it nothing. What is wrong, by connector. */
+  try(configured: Configured): readonly (readonly [connector: string, problem: string])[] {
+    const { host } = this.#parts;
+    return Object.entries(configured).flatMap(([name, settings]) => {
+      if (JSON.stringify(settings) === JSON.stringify(this.#configured[name])) return [];
+      try {
+        void opened(name, settings, host)
+          .close()
+          .catch(() => {});
+        return [];
+      } catch (error) {
+        return [[name, (error as Error).message] as const];
+      }
+    });
   }
 
   /** What waits for whom nobody names any more is kept for a while: the name may have been mistyped. */
@@ -135,8 +152,16 @@ export class Connectors {
   }
 }
 
+function opened(name: string, settings: ConfiguredConnector, host: ConnectHost): Connector {
+  const kind = kindOf(settings.kind)!;
+  const { library } = kind;
+  if (library !== undefined && !host.has(library))
+    throw new Error(`it needs the package ${library}, which is not installed: npm install ${library}`);
+  return kind.open(settings, host, name);
+}
+
 /** Octets that are text are shown as that. */
-function readable(value: Value): Value {
+export function readable(value: Value): Value {
   if (value instanceof Uint8Array) return textOf(value);
   if (Array.isArray(value)) return (value as readonly Value[]).map(readable);
   if (typeof value !== "object" || value === null) return value;

@@ -1,20 +1,13 @@
 /** HTTP: webhooks, and any service that takes a request for an event. The library is undici 7. */
 import { createHmac } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
-import type { Dispatcher } from "undici";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
-import { choice, flag, SECRET, text } from "../settings/kinds.ts";
-import {
-  type ConnectHost,
-  type Connector,
-  type ConnectorKind,
-  type Item,
-  SinkFailure,
-  secretOf,
-} from "./connector.ts";
-import { actionProperties, connectorProperties } from "./settings.ts";
+import { choice, text } from "../settings/kinds.ts";
+import { type ConnectHost, type Connector, type ConnectorKind, type Item, secretOf } from "./connector.ts";
+import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { heals, isTaken, refusalOf, WebClient } from "./web-client.ts";
 
 const schema = Type.Object(
   {
@@ -24,23 +17,14 @@ const schema = Type.Object(
       description: "Where the service is; paths of actions are put behind it.",
       pattern: "^https?://[^?#]+$",
     }),
-    headers: Type.Record(
-      Type.String(),
-      text({ description: "A value; file:<path> or env:<name> says where it is.", [SECRET]: true }),
-      {
-        description: "Sent with every request.",
-        default: {},
-      },
-    ),
+    headers: Type.Record(Type.String(), secretText("A value"), {
+      description: "Sent with every request.",
+      default: {},
+    }),
     signature: Type.Optional(
       Type.Object(
         {
-          secret: text({
-            description:
-              "Key of the signature; whsec_ and base64, or any text; file:<path> or env:<name> says where it is.",
-            minLength: 1,
-            [SECRET]: true,
-          }),
+          secret: secretText("Key of the signature; whsec_ and base64, or any text", { minLength: 1 }),
         },
         {
           description:
@@ -48,10 +32,7 @@ const schema = Type.Object(
         },
       ),
     ),
-    ca: Type.Optional(
-      text({ description: "PEM file of the authorities that sign the service's certificate." }),
-    ),
-    verify: flag({ description: "Check that its certificate is valid and bears its name.", default: true }),
+    ...certificateProperties,
   },
   { description: "Requests to an HTTP service: acknowledged by 2xx." },
 );
@@ -79,8 +60,6 @@ type ActionConfig = Static<typeof action>;
 /** RFC 9110 §5.1. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const BODILESS: readonly string[] = ["GET", "DELETE"];
-/** Of an answer that nobody reads. */
-const ANSWER_MAX = 64 * 1024;
 
 /** What a request is. */
 interface Parameters {
@@ -123,8 +102,11 @@ function compile({ method, path, headers, body }: ActionConfig) {
 
 function headerValue(name: string, value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a header must not have
-  if (/[\0-\x08\x0a-\x1f\x7f]/.test(value))
-    throw new RuleFailure(`http: the header ${name} would have a control character`);
+  const [found] = /[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]/.exec(value) ?? [];
+  if (found !== undefined)
+    throw new RuleFailure(
+      `http: the header ${name} would have ${JSON.stringify(found)}, which no header can`,
+    );
   return value;
 }
 
@@ -133,9 +115,7 @@ class Http implements Connector {
   readonly #host: ConnectHost;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #key: Uint8Array | undefined;
-  readonly #ca: Uint8Array | undefined;
-  #agent: Promise<Dispatcher> | undefined = undefined;
-  #request: typeof import("undici").request | undefined = undefined;
+  readonly #web: WebClient;
 
   constructor(config: Config, host: ConnectHost) {
     this.#config = config;
@@ -144,7 +124,7 @@ class Http implements Connector {
       Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), secretOf(value, host)]),
     );
     this.#key = config.signature && keyOf(secretOf(config.signature.secret, host));
-    this.#ca = config.ca === undefined ? undefined : host.readFile(config.ca);
+    this.#web = new WebClient(config, host);
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
@@ -154,19 +134,14 @@ class Http implements Connector {
   }
 
   async #ask({ method, path, headers, body }: Parameters, id: string, signal: AbortSignal): Promise<void> {
-    const { status, retryAfter, said } = await this.#exchange(
+    const answer = await this.#web.ask(
       method,
-      path,
+      this.#config.url + path,
       this.#allHeaders(headers, id, body),
       body,
       signal,
     );
-    if (status >= 200 && status < 300) return;
-    throw new SinkFailure(
-      `the service answers ${status}${said === "" ? "" : `: ${said}`}`,
-      heals(status),
-      retryAfter,
-    );
+    if (!isTaken(answer)) throw refusalOf("service", answer, heals(answer.status));
   }
 
   #allHeaders(headers: Parameters["headers"], id: string, body: string | Uint8Array): Record<string, string> {
@@ -186,56 +161,15 @@ class Http implements Connector {
     };
   }
 
-  async #exchange(
-    method: string,
-    path: string,
-    headers: Record<string, string>,
-    body: string | Uint8Array,
-    signal: AbortSignal,
-  ) {
-    this.#agent ??= this.#open();
-    const dispatcher = await this.#agent;
-    const content = body.length === 0 ? {} : { body: typeof body === "string" ? body : Buffer.from(body) };
-    const options = { dispatcher, method: method as Dispatcher.HttpMethod, headers, signal, ...content };
-    const answer = await this.#request!(this.#config.url + path, options);
-    const said = await beginning(answer.body);
-    return {
-      status: answer.statusCode,
-      retryAfter: pauseOf(answer.headers["retry-after"], this.#host.now()),
-      said,
-    };
-  }
-
   /** Nothing is asked of a service that may take every request for an event: it is there when it lets us connect. */
   async check(signal: AbortSignal): Promise<void> {
-    await this.#exchange("HEAD", "", { ...this.#headers }, "", signal);
+    await this.#web.ask("HEAD", this.#config.url, { ...this.#headers }, "", signal);
   }
 
-  async close(): Promise<void> {
-    const agent = await this.#agent?.catch(() => undefined);
-    await agent?.destroy();
-  }
-
-  async #open(): Promise<Dispatcher> {
-    const { Agent, request } = await import("undici");
-    const { concurrency, verify, timeout } = this.#config;
-    this.#request = request;
-    return new Agent({
-      connections: concurrency,
-      pipelining: 1,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      connect: {
-        timeout,
-        rejectUnauthorized: verify,
-        ...(this.#ca === undefined ? {} : { ca: Buffer.from(this.#ca) }),
-      },
-    });
+  close(): Promise<void> {
+    return this.#web.close();
   }
 }
-
-/** Later it may be otherwise: too busy, not now, its own trouble. */
-const heals = (status: number): boolean => status >= 500 || [408, 423, 425, 429].includes(status);
 
 const keyOf = (secret: string): Uint8Array =>
   secret.startsWith("whsec_") ? Buffer.from(secret.slice(6), "base64") : octetsOf(secret);
@@ -246,29 +180,6 @@ const contentType = (body: string | Uint8Array): string =>
     : /^\s*[[{"]/.test(body)
       ? "application/json"
       : "text/plain; charset=utf-8";
-
-/** Seconds, or a date (RFC 9110 §10.2.3). */
-function pauseOf(header: string | string[] | undefined, now: number): number {
-  if (typeof header !== "string") return 0;
-  const pause = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isNaN(pause) ? 0 : Math.max(0, Math.min(pause, PAUSE_MAX));
-}
-
-/** However long a service asks to be left alone. */
-const PAUSE_MAX = 3_600_000;
-const SAID_MAX = 200;
-
-/** For the log; the rest is read so that the connection can be used again, or not at all. */
-async function beginning(body: Dispatcher.ResponseData["body"]): Promise<string> {
-  let said = "";
-  let length = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (said.length < SAID_MAX) said += chunk.toString("utf8");
-    if (length > ANSWER_MAX) break;
-  }
-  return said.slice(0, SAID_MAX).replaceAll(/\s+/g, " ").trim();
-}
 
 /** Requests that differ in their bodies only, in their order. */
 function sameRequests(items: readonly Item[]): readonly (readonly Item[])[] {

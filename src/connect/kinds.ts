@@ -3,16 +3,37 @@ import { type TUnsafe, Type } from "@sinclair/typebox";
 import type { ActionSettings } from "../rules/action.ts";
 import { byKind } from "../settings/json-schema.ts";
 import type { ConnectorKind, ConnectorSettings } from "./connector.ts";
+import { file } from "./file.ts";
 import { http } from "./http.ts";
+import { influxdb } from "./influxdb.ts";
+import { kafka } from "./kafka.ts";
+import { mongodb } from "./mongodb.ts";
 import { mqtt } from "./mqtt.ts";
+import { mysql } from "./mysql.ts";
+import { nats } from "./nats.ts";
+import { opentsdb } from "./opentsdb.ts";
 import { postgres } from "./postgres.ts";
+import { rabbitmq } from "./rabbitmq.ts";
 import { redis } from "./redis.ts";
 import { CONSOLE_ACTION, REPUBLISH_ACTION } from "./rule-actions.ts";
 import type { CommonSettings } from "./settings.ts";
 
 /** Each kind takes the configuration that its own schema has passed. */
 // biome-ignore lint/suspicious/noExplicitAny: kinds of different configuration types stand in one list
-export const KINDS: readonly ConnectorKind<any, any>[] = [http, postgres, mqtt, redis];
+export const KINDS: readonly ConnectorKind<any, any>[] = [
+  http,
+  postgres,
+  mysql,
+  mqtt,
+  redis,
+  kafka,
+  rabbitmq,
+  nats,
+  influxdb,
+  opentsdb,
+  mongodb,
+  file,
+];
 
 export const kindOf = (kind: string) => KINDS.find((each) => each.kind === kind);
 

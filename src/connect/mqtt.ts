@@ -7,7 +7,7 @@ import { durationSetting, sizeSetting } from "../lib/setting.ts";
 import { type Instant, inSeconds } from "../lib/time.ts";
 import { Template, wholeFrom } from "../rules/template.ts";
 import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
-import { choice, flag, SECRET, text } from "../settings/kinds.ts";
+import { choice, text } from "../settings/kinds.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -17,7 +17,8 @@ import {
   secretOf,
 } from "./connector.ts";
 import { MqttConnection } from "./mqtt-connection.ts";
-import { actionProperties, connectorProperties } from "./settings.ts";
+import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { within } from "./within.ts";
 
 const Subscription = Type.Object({
   filter: text({ description: "Filter of topics at the broker.", minLength: 1 }),
@@ -44,23 +45,14 @@ const schema = Type.Object(
       default: "",
     }),
     username: text({ description: "User name.", default: "" }),
-    password: text({
-      description: "Password; file:<path> or env:<name> says where it is.",
-      default: "",
-      [SECRET]: true,
-    }),
+    password: secretText("Password", { default: "" }),
     keepAlive: durationSetting({
       description: "Silence after which the broker is asked whether it is there.",
       default: "60s",
       minimum: "1s",
       maximum: "65535s",
     }),
-    ca: Type.Optional(
-      text({ description: "PEM file of the authorities that sign the broker's certificate." }),
-    ),
-    cert: Type.Optional(text({ description: "PEM file of our certificate." })),
-    key: Type.Optional(text({ description: "PEM file of its private key." })),
-    verify: flag({ description: "Check that its certificate is valid and bears its name.", default: true }),
+    ...certificateProperties,
     packetSize: sizeSetting({ description: "Largest packet that the broker may send.", default: "1MB" }),
     subscriptions: Type.Array(Subscription, {
       description:
@@ -104,6 +96,8 @@ class Mqtt implements Connector {
   readonly #password: string;
   #connection: MqttConnection | undefined = undefined;
   #connecting: Promise<MqttConnection> | undefined = undefined;
+  /** The last one, whether or not the broker has accepted it. */
+  #opening: MqttConnection | undefined = undefined;
   #closed = false;
 
   constructor(config: Config, host: ConnectHost, name: string) {
@@ -115,13 +109,13 @@ class Mqtt implements Connector {
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<readonly (SinkFailure | undefined)[]> {
-    const connection = await within(this.#connect(), signal);
+    const connection = await within(signal, this.#connect());
     // All lanes share what the broker takes at once.
     const room = Math.max(1, Math.floor(connection.window / this.#config.concurrency));
     const results: (SinkFailure | undefined)[] = [];
     for (let at = 0; at < items.length; at += room) {
       const part = items.slice(at, at + room).map((item) => connection.publish(this.#message(item)));
-      for (const settled of await within(Promise.allSettled(part), signal))
+      for (const settled of await within(signal, Promise.allSettled(part)))
         results.push(settled.status === "fulfilled" ? undefined : (settled.reason as SinkFailure));
     }
     return results;
@@ -133,7 +127,7 @@ class Mqtt implements Connector {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    await within(this.#connect(), signal);
+    await within(signal, this.#connect());
   }
 
   #connect(): Promise<MqttConnection> {
@@ -152,6 +146,7 @@ class Mqtt implements Connector {
         { url, timeout, packetSize, tls: { ca, cert, key, verify } },
         (stream) => {
           connection = new MqttConnection(stream, this.#parts(), { done, failed });
+          this.#opening = connection;
           return connection;
         },
         (says) => failed(new SinkFailure(says, true)),
@@ -226,7 +221,7 @@ class Mqtt implements Connector {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#connection?.close();
+    this.#opening?.close();
   }
 }
 
@@ -238,16 +233,6 @@ interface Parameters {
   readonly payload: string | Uint8Array;
   readonly qos: QoS;
   readonly retain: boolean;
-}
-
-/** Until the signal says that nobody waits any more. */
-function within<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(new SinkFailure("it does not answer in time", true));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }
 
 function retainOf(value: Value): boolean {

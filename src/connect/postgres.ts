@@ -2,8 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
 import type { Pool, PoolClient, PoolConfig } from "pg";
-import type { Value } from "../rules/value.ts";
-import { integer, SECRET, text } from "../settings/kinds.ts";
+import type { Framing } from "../lib/frames.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -13,40 +12,30 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { actionProperties, connectorProperties, tlsOf, tlsProperties } from "./settings.ts";
-import { boundStatement } from "./sql-template.ts";
+import { ANSWER_MAX } from "./guarded.ts";
+import { connectorProperties, tlsOf } from "./settings.ts";
+import { Sockets } from "./sockets.ts";
+import {
+  compileStatement,
+  databaseProperties,
+  FoundRows,
+  parametersOf,
+  statementAction,
+  statementOf,
+} from "./sql.ts";
+import { within } from "./within.ts";
 
 const schema = Type.Object(
   {
     kind: Type.Literal("postgres", { description: "A PostgreSQL server." }),
     ...connectorProperties(100),
-    host: text({ description: "Host name or address.", default: "127.0.0.1" }),
-    port: integer(1, 65_535, { description: "Port.", default: 5432 }),
-    user: text({ description: "Who signs in.", default: "postgres" }),
-    password: text({
-      description: "Its password; file:<path> or env:<name> says where it is.",
-      default: "",
-      [SECRET]: true,
-    }),
-    database: text({ description: "Database.", default: "postgres" }),
-    ...tlsProperties,
+    ...databaseProperties({ port: 5432, user: "postgres", database: "postgres" }),
   },
   { description: "Statements for a PostgreSQL server: acknowledged by the commit of a batch." },
 );
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("postgres", { description: "Run a statement." }),
-    ...actionProperties,
-    sql: text({
-      description:
-        "Statement with places for values, without quotes: insert into t values (${id}, ${payload.x}). Values are bound.",
-      minLength: 1,
-    }),
-  },
-  { description: "A statement for each output." },
-);
+const action = statementAction("postgres");
 type ActionConfig = Static<typeof action>;
 
 /**
@@ -63,20 +52,37 @@ const failureOf = (error: unknown): SinkFailure => {
   return new SinkFailure(`${message} (SQLSTATE ${code})`, HEALS.test(code));
 };
 
+/** PostgreSQL's "Message Formats": a letter, and a length that has its own four octets in it. */
+const MESSAGES: Framing = {
+  head: 5,
+  lengthOf(head) {
+    const length = head.readUInt32BE(1);
+    return KINDS.includes(head[0]!) && length >= 4 && length <= ANSWER_MAX ? 1 + length : undefined;
+  },
+};
+/** Those that a server sends. */
+const KINDS = Buffer.from("123ACDEGHIKNRSTVWZcdnstv");
+
 class Postgres implements Connector {
   readonly #options: PoolConfig;
+  readonly #host: ConnectHost;
+  readonly #sockets: Sockets;
   #pool: Promise<Pool> | undefined = undefined;
 
-  constructor(options: PoolConfig) {
+  constructor(options: PoolConfig, host: ConnectHost) {
     this.#options = options;
+    this.#host = host;
+    this.#sockets = new Sockets(host, MESSAGES);
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
+    const found = new FoundRows();
     await this.#with(signal, async (client) => {
       // One statement is a transaction of its own.
-      if (items.length === 1) await run(client, items[0]!);
-      else await together(client, items);
+      if (items.length === 1) await run(client, items[0]!, found);
+      else await together(client, items, found);
     });
+    found.tell(this.#host);
     return undefined;
   }
 
@@ -89,8 +95,14 @@ class Postgres implements Connector {
   async #with(signal: AbortSignal, work: (client: PoolClient) => Promise<void>): Promise<void> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
-    const client = await pool.connect().catch((error: unknown) => {
-      throw failureOf(error);
+    const connecting = pool.connect();
+    const client = await within(signal, connecting).catch((error: unknown) => {
+      // One that comes when nobody waits for it any more is given back.
+      connecting.then(
+        (late) => late.release(),
+        () => {},
+      );
+      throw error instanceof SinkFailure ? error : failureOf(error);
     });
     // A connection that broke, or on which something is under way that nobody waits for any more, is of no use.
     let broken: Error | undefined;
@@ -98,21 +110,13 @@ class Postgres implements Connector {
       broken ??= error;
     };
     client.on("error", end);
-    const stopped = new Promise<never>((_, reject) => {
-      const stop = (): void => reject(new SinkFailure("it does not answer in time", true));
-      if (signal.aborted) stop();
-      else signal.addEventListener("abort", stop, { once: true });
-    });
-    const working = work(client);
     try {
-      await Promise.race([working, stopped]);
+      await within(signal, work(client));
     } catch (error) {
       const failure = error instanceof SinkFailure ? error : failureOf(error);
       if (failure.heals) end(failure);
       throw failure;
     } finally {
-      working.catch(() => {});
-      stopped.catch(() => {});
       client.off("error", end);
       client.release(broken);
     }
@@ -120,12 +124,12 @@ class Postgres implements Connector {
 
   async close(): Promise<void> {
     const pool = await this.#pool?.catch(() => undefined);
-    await pool?.end();
+    await this.#sockets.endedBy(pool?.end());
   }
 
   async #open(): Promise<Pool> {
     const { default: pg } = await import("pg");
-    const pool = new pg.Pool(this.#options);
+    const pool = new pg.Pool({ ...this.#options, stream: () => this.#sockets.make() });
     // A connection that idles and breaks: the next batch opens another, or says what is wrong.
     pool.on("error", () => {});
     return pool;
@@ -145,10 +149,10 @@ function nameOf(sql: string): string {
   return name;
 }
 
-async function together(client: PoolClient, items: readonly Item[]): Promise<void> {
+async function together(client: PoolClient, items: readonly Item[], found: FoundRows): Promise<void> {
   await client.query("BEGIN");
   try {
-    for (const item of items) await run(client, item);
+    for (const item of items) await run(client, item, found);
   } catch (error) {
     await client.query("ROLLBACK");
     throw error;
@@ -156,13 +160,12 @@ async function together(client: PoolClient, items: readonly Item[]): Promise<voi
   await client.query("COMMIT");
 }
 
-const run = (client: PoolClient, { parameters }: Item) => {
-  const { sql, values } = parameters as { readonly sql: string; readonly values: readonly Value[] };
-  return client.query({ name: nameOf(sql), text: sql, values: values.map(asParameter) });
-};
-
-const asParameter = (value: Value): unknown =>
-  typeof value === "bigint" ? value.toString() : value instanceof Uint8Array ? Buffer.from(value) : value;
+async function run(client: PoolClient, item: Item, found: FoundRows): Promise<void> {
+  const statement = statementOf(item);
+  const { sql } = statement;
+  const { rows } = await client.query({ name: nameOf(sql), text: sql, values: parametersOf(statement) });
+  found.add(item, rows);
+}
 
 export const postgres: ConnectorKind<Config, ActionConfig> = {
   kind: "postgres",
@@ -172,18 +175,18 @@ export const postgres: ConnectorKind<Config, ActionConfig> = {
   open(config: Config, host: ConnectHost) {
     const { port, user, database, timeout, concurrency } = config;
     const tls = tlsOf(config, host);
-    return new Postgres({
-      ...{ host: config.host, port, user, database, max: concurrency + 1 },
-      password: secretOf(config.password, host),
-      connectionTimeoutMillis: timeout,
-      keepAlive: true,
-      client_encoding: "UTF8",
-      application_name: "isthmus",
-      ...(tls === undefined ? {} : { ssl: tls }),
-    });
+    return new Postgres(
+      {
+        ...{ host: config.host, port, user, database, max: concurrency + 1 },
+        password: secretOf(config.password, host),
+        connectionTimeoutMillis: timeout,
+        keepAlive: true,
+        client_encoding: "UTF8",
+        application_name: "isthmus",
+        ...(tls === undefined ? {} : { ssl: tls }),
+      },
+      host,
+    );
   },
-  compile({ sql }) {
-    const statement = boundStatement(sql, (place) => `$${place}`);
-    return (output) => ({ sql: statement.sql, values: statement.bind(output) });
-  },
+  compile: (settings) => compileStatement(settings, (place) => `$${place}`),
 };

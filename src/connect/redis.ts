@@ -1,20 +1,32 @@
-/** Redis: commands for each output. The library is ioredis 6. */
+/** Redis: commands for each output. */
 import { type Static, Type } from "@sinclair/typebox";
-import type { Redis as Client } from "ioredis";
+import { connectRedis, type RedisConnection } from "../lib/redis.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { asText, isArray, type Value } from "../rules/value.ts";
-import { integer, SECRET, text } from "../settings/kinds.ts";
+import { integer, text } from "../settings/kinds.ts";
+import { redisFleetProperties } from "../settings/redis-fleet.ts";
 import {
   type ConnectHost,
   type Connector,
   type ConnectorKind,
   connectionFailure,
   type Item,
+  type Row,
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { actionProperties, connectorProperties, tlsOf, tlsProperties } from "./settings.ts";
+import { guarded } from "./guarded.ts";
+import {
+  actionProperties,
+  connectorProperties,
+  type RowsUse,
+  rowsProperty,
+  rowsUse,
+  secretText,
+  tlsOf,
+  tlsProperties,
+} from "./settings.ts";
 
 const schema = Type.Object(
   {
@@ -23,12 +35,9 @@ const schema = Type.Object(
     host: text({ description: "Host name or address.", default: "127.0.0.1" }),
     port: integer(1, 65_535, { description: "Port.", default: 6379 }),
     username: text({ description: "User name (Redis 6).", default: "" }),
-    password: text({
-      description: "Password; file:<path> or env:<name> says where it is.",
-      default: "",
-      [SECRET]: true,
-    }),
+    password: secretText("Password", { default: "" }),
     database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
+    ...redisFleetProperties,
     ...tlsProperties,
   },
   { description: "Commands for a Redis server: acknowledged by its answer, and kept as Redis is set up to." },
@@ -44,6 +53,7 @@ const action = Type.Object(
         "Words with spaces between, or in quotes; each is a template and stays one word: HMSET mqtt:msg:${id} payload ${payload}. A list becomes as many words as it has.",
       minLength: 1,
     }),
+    rows: rowsProperty,
   },
   { description: "A command for each output: HSET, XADD, PUBLISH, LPUSH, INCRBY and their like." },
 );
@@ -68,16 +78,22 @@ const HEALS =
   /^(LOADING|BUSY|OOM|READONLY|TRYAGAIN|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|MISCONF|NOAUTH|WRONGPASS|UNKILLABLE)/;
 
 function failureOf(error: Error): SinkFailure {
+  if (error instanceof SinkFailure) return error;
   if (error.name === "ReplyError") return new SinkFailure(error.message, HEALS.test(error.message));
   return connectionFailure(error) ?? new SinkFailure(error.message, true);
 }
+
+const CLOSED = /^(Connection is closed|Stream isn't writeable)/;
 
 class Redis implements Connector {
   readonly #config: Config;
   readonly #host: ConnectHost;
   readonly #password: string;
-  #client: Client | undefined = undefined;
-  #opening: Promise<Client> | undefined = undefined;
+  readonly #closed = new AbortController();
+  #client: RedisConnection | undefined = undefined;
+  /** Why the last connection that broke has broken: its library says only that it is closed. */
+  #broken: Error | undefined = undefined;
+  #opening: Promise<RedisConnection> | undefined = undefined;
 
   constructor(config: Config, host: ConnectHost) {
     this.#config = config;
@@ -87,16 +103,42 @@ class Redis implements Connector {
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<readonly (SinkFailure | undefined)[]> {
     const client = await this.#connected();
-    const pipeline = client.pipeline();
-    for (const { parameters } of items) {
+    const answers = await this.#within(client, signal, this.#run(client, items));
+    // A server that is nobody's master any more will not become it by being asked again.
+    if (answers.some(({ error }) => error?.message.startsWith("READONLY"))) this.#drop(client);
+    return answers.map(({ error, reply }, index) => {
+      const item = items[index]!;
+      const use = item.parameters["rows"];
+      if (error === undefined && use !== undefined) this.#host.found?.(item, rowsIn(reply, use as RowsUse));
+      return error && failureOf(error);
+    });
+  }
+
+  /** In one piece; of a cluster, each command goes to the node that has its key. */
+  async #run(client: RedisConnection, items: readonly Item[]): Promise<readonly Answer[]> {
+    const commands = items.map(({ parameters }) => {
       const [name, ...rest] = (parameters["words"] as readonly Value[]).map(asWord);
-      pipeline.call(String(name), ...rest);
+      // A payload is octets: what shall be delivered is read as such.
+      return { octets: parameters["rows"] !== undefined, name: String(name), rest };
+    });
+    if (this.#config.cluster.length > 0) {
+      const asked = commands.map(({ octets, name, rest }) =>
+        octets ? client.callBuffer(name, ...rest) : client.call(name, ...rest),
+      );
+      const answers = await Promise.allSettled(asked);
+      return answers.map((answer) =>
+        answer.status === "rejected" ? { error: answer.reason as Error } : { reply: answer.value },
+      );
     }
-    const replies = await this.#within(client, signal, pipeline.exec());
-    return items.map((_, index) => {
-      const error = replies?.[index]?.[0];
-      if (replies === null || replies === undefined) return new SinkFailure("no answer came", true);
-      return error === null || error === undefined ? undefined : failureOf(error);
+    const pipeline = client.pipeline();
+    for (const { octets, name, rest } of commands)
+      if (octets) pipeline.callBuffer(name, ...rest);
+      else pipeline.call(name, ...rest);
+    const replies = await pipeline.exec();
+    if (replies === null) throw new SinkFailure("no answer came", true);
+    return commands.map((_, index) => {
+      const [error, reply] = replies[index] ?? [];
+      return error === null || error === undefined ? { reply } : { error };
     });
   }
 
@@ -106,25 +148,30 @@ class Redis implements Connector {
   }
 
   /** A connection that does not answer is given up: what is on it has no answer either. */
-  async #within<Result>(client: Client, signal: AbortSignal, asked: Promise<Result>): Promise<Result> {
+  async #within<Result>(
+    client: RedisConnection,
+    signal: AbortSignal,
+    asked: Promise<Result>,
+  ): Promise<Result> {
     const give = (): void => this.#drop(client);
     if (signal.aborted) give();
     signal.addEventListener("abort", give, { once: true });
     try {
       return await asked;
     } catch (error) {
-      throw failureOf(error as Error);
+      const { message } = error as Error;
+      throw failureOf((CLOSED.test(message) && this.#broken) || (error as Error));
     } finally {
       signal.removeEventListener("abort", give);
     }
   }
 
-  #drop(client: Client): void {
+  #drop(client: RedisConnection): void {
     if (this.#client === client) this.#client = undefined;
     client.disconnect();
   }
 
-  async #connected(): Promise<Client> {
+  async #connected(): Promise<RedisConnection> {
     if (this.#client?.status === "ready") return this.#client;
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
@@ -132,34 +179,50 @@ class Redis implements Connector {
     return this.#opening;
   }
 
-  async #open(): Promise<Client> {
-    const { Redis: Connection } = await import("ioredis");
-    const { host, port, username, database, timeout } = this.#config;
-    const tls = tlsOf(this.#config, this.#host);
-    const client = new Connection({
-      ...{ host, port, db: database, connectTimeout: timeout, lazyConnect: true },
-      // Trying again is the connector's.
-      retryStrategy: () => null,
-      maxRetriesPerRequest: 0,
-      enableOfflineQueue: false,
-      ...(username === "" ? {} : { username }),
-      ...(this.#password === "" ? {} : { password: this.#password }),
-      ...(tls === undefined ? {} : { tls }),
+  async #open(): Promise<RedisConnection> {
+    const place = { ...this.#config, password: this.#password, tls: tlsOf(this.#config, this.#host) };
+    const client = await connectRedis(
+      place,
+      (socket) => {
+        guarded(socket).once("error", (error) => {
+          this.#broken = error;
+        });
+      },
+      this.#closed.signal,
+    ).catch((error: Error) => {
+      throw failureOf(error);
     });
-    client.on("error", () => {});
-    try {
-      await client.connect();
-    } catch (error) {
-      client.disconnect();
-      throw failureOf(error as Error);
-    }
     this.#client = client;
     return client;
   }
 
   async close(): Promise<void> {
+    this.#closed.abort();
     this.#client?.disconnect();
   }
+}
+
+/** To one command. */
+interface Answer {
+  readonly error?: Error;
+  readonly reply?: unknown;
+}
+
+const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+
+/** HGETALL's names and values, one after the other. */
+function hashIn(reply: readonly unknown[]): Row {
+  const hash: Record<string, unknown> = {};
+  for (let index = 0; index + 1 < reply.length; index += 2) hash[String(reply[index])] = reply[index + 1];
+  return hash;
+}
+
+/** A hash of topics and their QoS, or hashes of messages: one, or a list of them. */
+function rowsIn(reply: unknown, use: RowsUse): readonly Row[] {
+  if (!isList(reply) || reply.length === 0) return [];
+  if (use === "subscribe")
+    return Object.entries(hashIn(reply)).map(([topic, qos]) => ({ topic, qos: String(qos) }));
+  return (isList(reply[0]) ? reply.filter(isList) : [reply]).map(hashIn);
 }
 
 const asWord = (value: Value): string | Buffer =>
@@ -171,13 +234,14 @@ export const redis: ConnectorKind<Config, ActionConfig> = {
   action,
   library: "ioredis",
   open: (config, host) => new Redis(config, host),
-  compile({ command }) {
+  compile({ command, rows }) {
     const templates = words(command);
     return (output) => ({
       words: templates.flatMap((template) => {
         const value = template.value(output);
         return isArray(value) ? value : [value instanceof Uint8Array ? value : asText(value)];
       }),
+      ...rowsUse(rows),
     });
   },
 };

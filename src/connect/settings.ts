@@ -1,25 +1,72 @@
 /** Settings that all connectors have. */
 import { type Static, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
-import { choice, flag, integer, text } from "../settings/kinds.ts";
+import { choice, flag, integer, SECRET, text } from "../settings/kinds.ts";
 import type { ConnectHost } from "./connector.ts";
+
+/** A secret in place, or where it is (`secretOf`). */
+export const secretText = (description: string, more: Omit<Parameters<typeof text>[0], "description"> = {}) =>
+  text({
+    description: `${description}; file:<path> or env:<name> says where it is.`,
+    ...more,
+    [SECRET]: true,
+  });
+
+const ca = Type.Optional(
+  text({ description: "PEM file of the authorities that sign the server's certificate." }),
+);
+
+/** What we show a server that asks who we are. */
+export const ownCertificate = {
+  cert: Type.Optional(text({ description: "PEM file of our certificate, for a server that asks for one." })),
+  key: Type.Optional(text({ description: "PEM file of its private key." })),
+};
 
 /** Of connectors whose library speaks TLS by itself. */
 export const tlsProperties = {
-  tls: flag({ description: "Speak TLS.", default: false }),
-  ca: Type.Optional(text({ description: "PEM file of the authorities that sign the server's certificate." })),
+  tls: flag({
+    description: "Speak TLS: the server's certificate must be valid and bear its name.",
+    default: false,
+  }),
+  ca,
+  ...ownCertificate,
 };
 
-/** What such a library is told; undefined for no TLS. */
-export function tlsOf(
-  { tls, ca }: { readonly tls: boolean; readonly ca?: string },
-  { readFile }: Pick<ConnectHost, "readFile">,
-): { readonly ca?: Buffer } | undefined {
-  if (!tls) return undefined;
-  return ca === undefined ? {} : { ca: Buffer.from(readFile(ca)) };
+/** Of connectors whose URL says that it is TLS. */
+export const certificateProperties = {
+  ca,
+  ...ownCertificate,
+  verify: flag({ description: "Check that its certificate is valid and bears its name.", default: true }),
+};
+
+/** Files of certificates and keys, as the configuration names them, or what is in them. */
+export interface TlsFiles<Content> {
+  readonly ca?: Content;
+  readonly cert?: Content;
+  readonly key?: Content;
 }
 
+/** What is in them. Throws where one cannot be read, or a certificate has no key. */
+export function filesOf(
+  { ca, cert, key }: TlsFiles<string>,
+  { readFile }: Pick<ConnectHost, "readFile">,
+): TlsFiles<Buffer> {
+  if ((cert === undefined) !== (key === undefined)) throw new Error("cert and key belong together");
+  const named = Object.entries({ ca, cert, key }).filter(([, path]) => path !== undefined);
+  return Object.fromEntries(named.map(([name, path]) => [name, Buffer.from(readFile(path!))]));
+}
+
+/** What such a library is told; undefined for no TLS. */
+export const tlsOf = (
+  config: TlsFiles<string> & { readonly tls: boolean },
+  host: Pick<ConnectHost, "readFile">,
+): TlsFiles<Buffer> | undefined => (config.tls ? filesOf(config, host) : undefined);
+
 export const connectorProperties = (batch: number) => ({
+  enable: flag({
+    description: "Give the sink what waits for it. false: everything waits.",
+    default: true,
+  }),
   timeout: durationSetting({
     description: "How long the sink may take to acknowledge a batch; then it is given it again.",
     default: "30s",
@@ -106,3 +153,14 @@ export type CommonSettings = Static<typeof Common>;
 export const actionProperties = {
   connector: text({ description: "Name of the connector that it leads to.", minLength: 1 }),
 };
+
+/** What is done with the rows that a statement gives. */
+export const rowsProperty = choice(["ignore", "subscribe", "deliver", "retained"], {
+  description:
+    "What is done with what it gives, for the client of the event. subscribe: the client is subscribed to the topic of each row, with its qos. deliver: each row is a message for this client alone, where it is subscribed to its topic: topic, payload, qos, msgid. retained: the same for retained messages of which the bus has none.",
+  default: "ignore",
+});
+export type RowsUse = Static<typeof rowsProperty>;
+
+/** In an item: absent where rows are of no interest. */
+export const rowsUse = (rows: RowsUse) => (rows === "ignore" ? {} : { rows });

@@ -2,41 +2,20 @@ import { Message } from "../bus/message.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import { type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { Ring } from "../lib/ring.ts";
-import { after, type Duration, FOREVER, type Instant, NEVER } from "../lib/time.ts";
+import { after, between, type Duration, FOREVER, type Instant, NEVER } from "../lib/time.ts";
 import type { Drop, Occupant, SessionContext } from "../session/context.ts";
 import { newSessionCounters } from "../session/counters.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { type Connector, failureOf, type Item, SinkFailure } from "./connector.ts";
+import { type Connector, failureOf, type Item, SinkFailure, UnexpectedFailure } from "./connector.ts";
 import { decodeItem, encodeItem } from "./item-codec.ts";
 import { type Entry, type Lane, laneOf, takeBatch } from "./lane.ts";
 import type { CommonSettings } from "./settings.ts";
+import { newSinkCounters, type SinkCounters } from "./sink-counters.ts";
+import { within } from "./within.ts";
 
 /** The gateway that sessions of connectors belong to. */
 export const CONNECTORS = "connector";
-
-/** taken + restored = success + failed + expired + full + inflight + queuing. */
-export interface SinkCounters {
-  taken: number;
-  /** They waited in the store when this process began. */
-  restored: number;
-  success: number;
-  /** The sink will never take them: they were dead-lettered. */
-  failed: number;
-  expired: number;
-  full: number;
-  /** Parts of success and failed: what needed more than one try. */
-  retriedSuccess: number;
-  retriedFailed: number;
-  /** Batches given to the sink, tries that failed among them. */
-  batches: number;
-  tries: number;
-}
-
-const newCounters = (): SinkCounters => ({
-  ...{ taken: 0, restored: 0, success: 0, failed: 0, expired: 0, full: 0 },
-  ...{ retriedSuccess: 0, retriedFailed: 0, batches: 0, tries: 0 },
-});
 
 /** connecting: nothing is known yet. */
 export type SinkState = "connecting" | "connected" | "disconnected" | "stopped";
@@ -58,12 +37,18 @@ export interface SinkParts {
   dead(sink: string, item: Item | undefined, payload: Uint8Array, reason: string): void;
   told(item: Item, fate: Fate): void;
   changed(sink: string, state: SinkState, reason: string | undefined): void;
+  /** An error of the connector itself, or of its library. */
+  unexpected(sink: string, failure: UnexpectedFailure): void;
 }
 
 const GRANT = { qos: 1, retainAsPublished: false, identifiers: [], group: undefined } as const;
+/** How long a connector may take to say goodbye, in milliseconds: what it has not got is kept. */
+const GOODBYE = 2_000;
 /** Deliveries that may be out: some batches wait in their lanes. */
 const CREDIT_MAX = 50_000;
 const BATCHES_AHEAD = 4;
+/** Tries of what fails with an error that nobody has thought of: it may heal, and must not hold up others for long. */
+const UNEXPECTED_TRIES = 7;
 
 /**
  * A connector as the client of a durable session: what rules hand over waits there, in memory and on disk, and is settled
@@ -77,11 +62,15 @@ export class Sink implements Occupant {
   state: SinkState = "connecting";
   /** Why it is disconnected. */
   reason: string | undefined = undefined;
+  /** How long the sink took to acknowledge the last batch. */
+  took: Duration | undefined = undefined;
+  /** Stays when all is well again. */
+  lastFailure: { readonly reason: string; readonly at: Instant } | undefined = undefined;
   readonly #parts: SinkParts;
   readonly #lanes: readonly Lane[];
   readonly #session: Session;
-  /** Told when an item is over, whatever became of it. */
-  readonly #holds = new WeakMap<Message, () => void>();
+  /** Told when an item is over, whatever became of it: by whoever has the session then. */
+  readonly #holds: Map<Message, () => void>;
   readonly #stop = new AbortController();
   readonly #gather = new CallbackAlarm(() => this.#startAll());
   readonly #health = new CallbackAlarm(() => void this.#check());
@@ -90,12 +79,13 @@ export class Sink implements Occupant {
   #inflight = 0;
   #gathering = false;
 
-  /** `before`: the numbers of the same connector as it was configured before, which has taken what waits. */
-  constructor(parts: SinkParts, before?: SinkCounters) {
+  /** `before`: the same connector as it was configured before, which has taken what waits. */
+  constructor(parts: SinkParts, before?: Sink) {
     this.#parts = parts;
+    this.#holds = before === undefined ? new Map() : before.#holds;
     this.name = parts.name;
     this.settings = parts.settings;
-    this.counters = before ?? newCounters();
+    this.counters = before?.counters ?? newSinkCounters();
     const { concurrency, order } = parts.settings;
     const shared = new Ring<Entry>();
     this.#lanes = Array.from({ length: order === "all" ? 1 : concurrency }, () => ({
@@ -124,6 +114,21 @@ export class Sink implements Occupant {
     const { concurrency, batch } = this.settings;
     sessions.occupy(this.#session, this, Math.min(CREDIT_MAX, concurrency * batch.messages * BATCHES_AHEAD));
     void this.#check();
+  }
+
+  /** Everything waits: nothing is given to the sink. */
+  rest(): void {
+    this.#become("stopped", undefined);
+  }
+
+  /** Throws `SinkFailure` where the sink is not there. */
+  async reach(): Promise<void> {
+    const signal = AbortSignal.any([AbortSignal.timeout(this.settings.timeout), this.#stop.signal]);
+    try {
+      await this.#parts.connector.check(signal);
+    } catch (error) {
+      throw failureOf(error, signal);
+    }
   }
 
   // ---- taking
@@ -187,6 +192,7 @@ export class Sink implements Occupant {
   deliver(delivery: Delivery): void {
     const item = decodeItem(delivery.message.payload);
     if (item === undefined) {
+      this.counters.failedUnread++;
       this.#bury({ delivery, item: undefined }, "it cannot be read: another version has written it", 1);
       return;
     }
@@ -240,11 +246,15 @@ export class Sink implements Occupant {
     for (let attempt = 1; left.length > 0; attempt++) {
       left = this.#unexpired(left);
       if (left.length === 0) return;
+      const began = this.#parts.now();
       const results = await this.#try(left);
       if (this.#stop.signal.aborted) return;
       this.#parts.tick();
+      if (left.some((_, index) => results[index] === undefined))
+        this.took = between(began, this.#parts.now());
       const again = left.filter((entry, index) => !this.#settled(entry, results[index], attempt));
       const failure = results.find((result) => result?.heals === true);
+      if (attempt === 1) this.#tellUnexpected(results);
       this.#become(
         failure === undefined || again.length === 0 ? "connected" : "disconnected",
         failure?.message,
@@ -271,7 +281,7 @@ export class Sink implements Occupant {
     const failure = await this.#attempt(batch);
     if (Array.isArray(failure)) return failure;
     if (failure === undefined) return [];
-    if ((failure as SinkFailure).heals || batch.length === 1) return batch.map(() => failure as SinkFailure);
+    if (isOfAll(failure as SinkFailure) || batch.length === 1) return batch.map(() => failure as SinkFailure);
     // One of them is at fault: which one, the sink says of each by itself.
     return this.#oneByOne(batch);
   }
@@ -283,7 +293,7 @@ export class Sink implements Occupant {
       const failure = Array.isArray(result) ? result[0] : (result as SinkFailure | undefined);
       results.push(failure);
       // The rest comes to know that in its turn.
-      if (failure?.heals === true) break;
+      if (failure !== undefined && isOfAll(failure)) break;
     }
     while (results.length < batch.length) results.push(new SinkFailure("one before it is tried again", true));
     return results;
@@ -301,8 +311,14 @@ export class Sink implements Occupant {
         signal,
       );
     } catch (error) {
+      if (limit.aborted) this.counters.late++;
       return failureOf(error, signal);
     }
+  }
+
+  #tellUnexpected(results: readonly (SinkFailure | undefined)[]): void {
+    const failure = results.find((result) => result instanceof UnexpectedFailure);
+    if (failure !== undefined) this.#parts.unexpected(this.name, failure);
   }
 
   /** False when it has to be tried again. */
@@ -310,13 +326,18 @@ export class Sink implements Occupant {
     const { counters } = this;
     if (failure === undefined) {
       counters.success++;
+      counters.latency += Math.max(0, this.#parts.now() - entry.item.at);
       if (attempt > 1) counters.retriedSuccess++;
       this.#parts.told(entry.item, "success");
       this.#settle(entry.delivery);
       return true;
     }
-    if (failure.heals && attempt < this.settings.retry.attempts) return false;
+    const isUnexpected = failure instanceof UnexpectedFailure;
+    const { attempts } = this.settings.retry;
+    if (failure.heals && attempt < (isUnexpected ? Math.min(attempts, UNEXPECTED_TRIES) : attempts))
+      return false;
     this.#inflight--;
+    counters[isUnexpected ? "failedUnexpected" : failure.heals ? "failedTried" : "failedRefused"]++;
     this.#bury(entry, failure.message, attempt);
     return true;
   }
@@ -333,6 +354,7 @@ export class Sink implements Occupant {
     attempt: number,
   ): void {
     this.counters.failed++;
+    this.#note(reason);
     if (attempt > 1) this.counters.retriedFailed++;
     // Published before it is settled: both are kept together, or neither is.
     this.#parts.dead(this.name, item, delivery.message.payload, reason);
@@ -368,13 +390,19 @@ export class Sink implements Occupant {
     );
     if (this.#stop.signal.aborted) return;
     tick();
+    if (this.state !== "disconnected") this.#tellUnexpected([failure]);
     // What was given to it meanwhile knows better.
     if (this.counters.tries === before)
       this.#become(failure === undefined ? "connected" : "disconnected", failure?.message);
     alarms.arm(this.#health, after(now(), this.settings.health));
   }
 
+  #note(reason: string): void {
+    this.lastFailure = { reason, at: this.#parts.now() };
+  }
+
   #become(state: SinkState, reason: string | undefined): void {
+    if (state === "disconnected") this.#note(reason ?? "no reason is known");
     const changes = this.state !== state;
     this.state = state;
     this.reason = state === "connected" ? undefined : reason;
@@ -392,7 +420,13 @@ export class Sink implements Occupant {
     this.#pauses.clear();
     sessions.leave(this.#session, "lost", now());
     this.#become("stopped", undefined);
-    await connector.close().catch(() => {});
+    await within(AbortSignal.timeout(GOODBYE), connector.close()).catch(() => {});
+  }
+
+  /** No connector of its name comes after it: who waits for what is kept is told so, and waits for no sink. */
+  release(): void {
+    for (const over of this.#holds.values()) over();
+    this.#holds.clear();
   }
 
   evict(): void {
@@ -403,6 +437,9 @@ export class Sink implements Occupant {
     return this.queuing + this.#inflight;
   }
 }
+
+/** The whole batch fails by it: what is the fault of one of them, each by itself shows. */
+const isOfAll = (failure: SinkFailure): boolean => failure.heals && !(failure instanceof UnexpectedFailure);
 
 /** What the sessions of one connector are told: its own limits, and its own numbers. */
 export function contextOf(

@@ -7,6 +7,9 @@ export type Action = "publish" | "subscribe" | "both";
 export interface WhoConditions {
   readonly user?: string | readonly string[];
   readonly clientId?: string | readonly string[];
+  /** Regular expressions, found anywhere in the user name unless `^` and `$` say otherwise. */
+  readonly userPattern?: string | readonly string[];
+  readonly clientIdPattern?: string | readonly string[];
   /** IP addresses or CIDR ranges. */
   readonly address?: string | readonly string[];
   readonly gateway?: string | readonly string[];

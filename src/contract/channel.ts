@@ -11,7 +11,7 @@
  * retained messages of its subscribe) arrives as the next input.
  */
 import type { Duration, Instant } from "../lib/time.ts";
-import type { Answer, Pending, RetainedAnswer, Ticket } from "./answers.ts";
+import type { Answer, Pending, RetainedAnswer, ServerWords, Ticket } from "./answers.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "./client.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Note } from "./note.ts";
@@ -66,8 +66,8 @@ export interface ChannelHost {
   send(bytes: Uint8Array): void;
   /** As `send`, for bytes that are never changed again: large ones are passed on without a copy. */
   sendView(bytes: Uint8Array): void;
-  /** Methods of logins of several messages that can be checked here. */
-  readonly authenticationMethods?: readonly string[];
+  /** Methods of logins of several messages that can be checked: by whom is not the channel's business. */
+  readonly authenticationMethods?: readonly string[] | "any";
   connect(request: ConnectRequest, ticket: Ticket): ConnectAnswer | Pending;
   /**
    * Datagrams: what later proves that a sender is this device (a client id, a token, a location), so that it
@@ -82,6 +82,13 @@ export interface ChannelHost {
   resumeReading(): void;
   /** Nothing is read at present, for this channel's reasons or the core's: the peer's silence is not its own. */
   readonly paused?: boolean;
+  /**
+   * Room in the account of memory for so many bytes that the channel keeps for this peer beside `Channel.buffered`:
+   * bodies that come or go in parts, messages at QoS 0 that wait. False: there is none, and they must not be kept.
+   */
+  reserve(bytes: number): boolean;
+  /** Gives back what was reserved; at the end of the channel that is done for it. */
+  release(bytes: number): void;
   /** Whether the peer's present address is real. */
   readonly reachability: Reachability;
   /** Runs as an input of this channel, now or behind the one that runs: for what another channel causes here. */
@@ -90,8 +97,11 @@ export interface ChannelHost {
   /** Something was refused that no other part of the core has refused. */
   refused(refused: Refused): void;
   random(length: number): Uint8Array;
-  /** Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`. */
-  close(reason: string): void;
+  /**
+   * Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`.
+   * `parted`: the peer has said goodbye, sends no more and waits for nothing.
+   */
+  close(reason: string, parted?: boolean): void;
 }
 
 /** One device's protocol state. Inputs are never nested. */
@@ -100,8 +110,11 @@ export interface Channel {
   receive(bytes: Uint8Array, now: Instant): void;
   /** A message for one of this channel's clients. At QoS 1 and 2 it is settled later through the client. */
   deliver(client: Client, delivery: Delivery, now: Instant): void;
-  /** The answer to a `publish`, `subscribe`, `unsubscribe`, `setWill` or `kept` that was pending. */
-  answered(ticket: Ticket, answer: Answer, now: Instant): void;
+  /**
+   * The answer to a `publish`, `subscribe`, `unsubscribe`, `setWill` or `kept` that was pending. `words`: of a server
+   * behind the gateway, where it has said more than the answer does.
+   */
+  answered(ticket: Ticket, answer: Answer, now: Instant, words?: ServerWords): void;
   /** The answer to a `retained` that was pending; for channels that ask for it. */
   found?(ticket: Ticket, answer: RetainedAnswer, now: Instant): void;
   /** The answer to a `connect` that was pending. */
@@ -109,7 +122,7 @@ export interface Channel {
   /** `deadline()` has come. May be called late, and once too often. */
   wake(now: Instant): void;
   /** Say goodbye; the core closes right afterwards. With `client`, only that client was taken over or kicked. */
-  stop(reason: StopReason, now: Instant, client?: Client): void;
+  stop(reason: StopReason, now: Instant, client?: Client, words?: ServerWords): void;
   /** The transport is gone (reset, end of stream, forgotten). Nothing can be sent any more. */
   closed(now: Instant): void;
   /** When `wake` is wanted; read after every input; `NEVER` for not at all. Cheap: a field. */

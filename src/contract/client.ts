@@ -6,6 +6,7 @@ import type {
   PublishAnswer,
   Refusal,
   RetainedAnswer,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
@@ -25,6 +26,8 @@ export interface Will {
   readonly found?: boolean | undefined;
   /** The topic that the client asked for, where a rewrite rule made another of it: rules speak of that one. */
   readonly asked?: string | undefined;
+  /** What pipelines want done with it when it is published; not kept over a restart. */
+  readonly errand?: Message["errand"];
 }
 
 /**
@@ -92,8 +95,12 @@ export interface SessionRequest extends Login {
   readonly committed?: boolean;
   /** For status only; supervising it is the channel's business. */
   readonly keepAlive?: Duration | undefined;
+  /** What another gateway before the same cluster remembers of it is looked for before it is let in. */
+  readonly recalls?: boolean;
   /** The client does QoS 2's handshake itself, and may wait for a release that another gateway has begun. */
   readonly releases?: boolean;
+  /** What an MQTT client tells its server in CONNECT and no gateway needs to know; see `ServerWords`. */
+  readonly properties?: ServerWords["properties"] | undefined;
 }
 
 /**
@@ -137,8 +144,18 @@ export type LoginRequest = SessionRequest | ResumeRequest | SingleRequest;
 export type ConnectRequest = LoginRequest | FurtherRequest;
 
 export type ConnectAnswer =
-  | { readonly ok: true; readonly client: Client; readonly sessionPresent: boolean }
-  | { readonly ok: false; readonly refusal: Refusal; readonly reason?: string };
+  | {
+      readonly ok: true;
+      readonly client: Client;
+      readonly sessionPresent: boolean;
+      readonly words?: ServerWords | undefined;
+    }
+  | {
+      readonly ok: false;
+      readonly refusal: Refusal;
+      readonly reason?: string;
+      readonly words?: ServerWords | undefined;
+    };
 
 export interface SubscribeOptions {
   readonly qos: QoS;
@@ -251,13 +268,19 @@ export interface Client {
   expectUntil(until: Instant | undefined): void;
   readonly expectedUntil: Instant | undefined;
   /**
+   * For operators, who see the client as overdue from then on: until when it has promised to be heard, where no keep-alive
+   * and no `expectUntil` says so. Nothing follows from it.
+   */
+  promised: Instant | undefined;
+  /**
    * Small state of the gateway that must live as long as the session: topic ids, sleep state, registration.
    * JSON-serialisable, replaced as a whole; kept by the store where sessions are. An object with `toJSON` is asked for
    * it whenever it is written or read, and a last time when the connection ends; `remember` says that it has changed.
-   * `weight`: the bytes that it holds, where they can be many.
+   * `weight`: the bytes that it holds, where they can be many. `alias`: another name for this client, under which
+   * `GatewayHost.recall` finds it where another gateway has it.
    */
   readonly memo: unknown;
-  remember(memo: unknown, weight?: number): void;
+  remember(memo: unknown, weight?: number, alias?: string): void;
 
   /**
    * Ends the connection. `lost` publishes the will, `closed` takes it back; `expected`: the device knows nothing of it,

@@ -1,5 +1,6 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Alarms } from "../lib/alarm.ts";
+import type { Instant } from "../lib/time.ts";
 import type { ClientId } from "./answers.ts";
 import type { Channel } from "./channel.ts";
 import type { Will } from "./client.ts";
@@ -16,6 +17,12 @@ export interface Shelf {
   remove(key: string): void;
   /** What is there; when the process begins, what the last one has left. */
   entries(): Iterable<readonly [key: string, value: unknown]>;
+}
+
+/** What is remembered of a client. */
+export interface Recalled {
+  readonly clientId: ClientId;
+  readonly memo: unknown;
 }
 
 /** What the core does for a gateway as a whole. */
@@ -35,7 +42,14 @@ export interface GatewayHost {
   /** The channel of a client of this gateway that is connected. */
   channelOf(clientId: ClientId): Channel | undefined;
   /** Sessions of this gateway that exist when it opens, read back from a store, and what it remembered of each. */
-  remembered(): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  remembered(): Iterable<Recalled>;
+  /**
+   * Looks for a client of that other name (`Client.remember`) which another gateway before the same cluster remembers;
+   * `found` runs later. False, or absent: there is nobody to ask.
+   */
+  recall?(alias: string, found: (one: Recalled | undefined, now: Instant) => void): boolean;
+  /** Of a remembered client that has not come yet, what `Client.promised` is of one that is here. */
+  promised(clientId: ClientId, until: Instant): void;
   /** Outlives the process where there is a store. */
   readonly shelf: Shelf;
   /** Removes the retained message of a topic, mountpoint included, in nobody's name. */

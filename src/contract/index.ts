@@ -1,5 +1,5 @@
 /**
- * What a gateway that comes from outside is written against: `import ... from "isthmus/gateway"`. The types of the
+ * What a gateway that comes from outside is written against: `import ... from "isthmus-iot/gateway"`. The types of the
  * contract, and the few values that most gateways need. See docs/plug-ins.md.
  */
 export { Message, type MessageOptions, type MessageProperties, type QoS } from "../bus/message.ts";

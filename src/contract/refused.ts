@@ -12,6 +12,8 @@ export type AskedFor =
   | "forward"; // for nodes behind a forwarder
 
 export interface Refused {
+  /** Where it is another gateway's on the same port. */
+  readonly gateway?: string;
   readonly what: AskedFor;
   /** The topic or filter, as it was asked for. */
   readonly asked?: string | undefined;

@@ -73,7 +73,13 @@ for (const { path, contents } of outputFiles) {
   if (first.has(basename(path))) sizes.first += packed.length;
 }
 
+// Asked for together with the script that needs them, and not after it.
+const preloads = [...first]
+  .filter((name) => name !== main)
+  .map((name) => `<link rel="modulepreload" href="{{base}}/assets/${name}" />`);
+
 const page = readFileSync(join(HERE, "index.html"), "utf8")
+  .replaceAll("{{first}}", preloads.join("\n    "))
   .replaceAll("{{main}}", main)
   .replaceAll("{{style}}", named("main-", ".css"))
   .replaceAll("{{icon}}", named("icon-", ".svg"));

@@ -44,10 +44,13 @@ export const MENU: readonly { readonly group: string; readonly entries: readonly
     entries: [
       { name: "gateways", title: "Gateways", icon: "gateway", key: "g" },
       { name: "upstream", title: "Upstream", icon: "upstream" },
+      { name: "rules", title: "Rules", icon: "rule" },
+      { name: "connectors", title: "Connectors", icon: "connector" },
       { name: "alarms", title: "Alarms", icon: "alarm", key: "a" },
       { name: "bans", title: "Bans", icon: "ban" },
       { name: "changes", title: "Changes", icon: "change", key: "h" },
       { name: "config", title: "Configuration", icon: "config" },
+      { name: "logins", title: "Logins", icon: "key" },
       { name: "access", title: "Access", icon: "user" },
       { name: "about", title: "About", icon: "help" },
     ],

@@ -7,7 +7,7 @@ import { KeyList, useKeys } from "./keys.tsx";
 import { address, addressOf, go } from "./lib/address.ts";
 import { Problem } from "./lib/api.ts";
 import { useAsk } from "./lib/asking.ts";
-import { findSession, lookingAround, session, signedIn } from "./lib/session.ts";
+import { expected, findSession, lookingAround, session, signedIn } from "./lib/session.ts";
 import { Clients } from "./pages/clients.tsx";
 import { Login, Setup } from "./pages/login.tsx";
 import { Overview } from "./pages/overview.tsx";
@@ -28,10 +28,13 @@ const LATER: Readonly<Record<string, () => Promise<Page>>> = {
   firmware: async () => (await import("./pages/firmware.tsx")).Firmware,
   gateways: async () => (await import("./pages/gateways.tsx")).Gateways,
   upstream: async () => (await import("./pages/upstream.tsx")).Upstream,
+  rules: async () => (await import("./pages/rules.tsx")).Rules,
+  connectors: async () => (await import("./pages/connectors.tsx")).Connectors,
   alarms: async () => (await import("./pages/alarms.tsx")).Alarms,
   bans: async () => (await import("./pages/bans.tsx")).Bans,
   changes: async () => (await import("./pages/changes.tsx")).Changes,
   config: async () => (await import("./pages/config.tsx")).Configuration,
+  logins: async () => (await import("./pages/logins.tsx")).Logins,
   access: async () => (await import("./pages/access.tsx")).AccessPage,
   about: async () => (await import("./pages/about.tsx")).About,
 };
@@ -122,7 +125,15 @@ function App() {
       known.kind === "local" &&
       known.name === "this machine") ||
     (known instanceof Problem && known.code === "no-account");
-  if (known === "unknown") return <Lines />;
+  if (known === "unknown") {
+    // As index.html has it, which is painted before this script has run.
+    return (
+      <>
+        <p class="opening">Isthmus</p>
+        <Lines />
+      </>
+    );
+  }
   if (nobodyYet && (!lookingAround.value || first === "setup"))
     return <Setup open={!(known instanceof Problem)} />;
   if (known instanceof Problem) {
@@ -133,12 +144,20 @@ function App() {
       </div>
     );
   }
-  if (known === "nobody" || first === "login") return <Login />;
+  const away = known === "nobody" && expected.value !== undefined && first !== "login";
+  if (!away && (known === "nobody" || first === "login")) return <Login />;
   if (first === "setup") {
     go(addressOf("/"), { replace: true });
     return null;
   }
-  return <Inside />;
+  return (
+    <>
+      {away ? <Login key="login" /> : null}
+      <div key={`inside ${signedIn()?.name ?? expected.value}`} class="inside" hidden={away}>
+        <Inside />
+      </div>
+    </>
+  );
 }
 
 function Inside() {
@@ -180,6 +199,7 @@ function useTitle(): void {
 const root = document.querySelector("#app");
 if (root !== null) {
   void findSession();
+  root.replaceChildren();
   render(
     <>
       <App />

@@ -1,18 +1,12 @@
 import { parseDelayedTopic } from "../bus/delayed.ts";
 import type { Message, QoS } from "../bus/message.ts";
-import {
-  parseSharedFilter,
-  sharedPrefix,
-  topicFilterProblem,
-  topicLevels,
-  topicNameProblem,
-} from "../bus/topic.ts";
 import type {
   Answer,
   Pending,
   PublishAnswer,
   Refusal,
   RetainedAnswer,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
@@ -24,7 +18,7 @@ import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import { isStream } from "../contract/peer.ts";
 import type { AskedFor } from "../contract/refused.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
-import type { Identity, Question, Verdict } from "../policy/policy.ts";
+import type { Identity, Verdict } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
@@ -32,6 +26,7 @@ import type { ChannelDriver } from "./channel-driver.ts";
 import type { Arrival } from "./core.ts";
 import type { Listed } from "./directory.ts";
 import type { Door } from "./door.ts";
+import { Permissions } from "./permissions.ts";
 import { Rates } from "./rates.ts";
 import { whyNot } from "./why-not.ts";
 
@@ -59,22 +54,18 @@ export class BusClient implements Client, EngineClient {
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
   readonly session: EngineSession;
+  readonly #permissions: Permissions;
   /** As it was announced when it came in; single requests and further sessions are not announced. */
   protocol: string | undefined = undefined;
   /** Its place in the directory. */
   listed: Listed | undefined = undefined;
+  promised: Instant | undefined = undefined;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;
   #rates: Rates | undefined = undefined;
   /** Of the rules from which the rates are. */
   #ratesGeneration = -1;
-  readonly #waits: boolean;
-  /** The last topic that was allowed, and under which rules: devices repeat themselves. */
-  #allowedTopic = "";
-  #allowedQos: QoS = 0;
-  #allowedRetain = false;
-  #allowedGeneration = -1;
   /** What happens when the engine has answered the `open` that is pending. */
   #whenOpened: ((answer: OpenAnswer) => ConnectAnswer) | undefined = undefined;
 
@@ -91,7 +82,7 @@ export class BusClient implements Client, EngineClient {
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
     this.single = single;
-    this.#waits = waits;
+    this.#permissions = new Permissions(door, identity, waits);
     this.session = loop.core.engine.enter(this, single);
     this.#takeRates();
   }
@@ -106,6 +97,11 @@ export class BusClient implements Client, EngineClient {
     }
     this.loop.rates = Rates.of(limits, this.loop.rates);
     this.#rates = this.loop.rates;
+  }
+
+  /** What it asks for goes by the hooks of its gateway (`HookedClient`). */
+  get passesHooks(): boolean {
+    return false;
   }
 
   get id(): string {
@@ -154,8 +150,8 @@ export class BusClient implements Client, EngineClient {
     return this.loop.closed;
   }
 
-  answered(ticket: Ticket, answer: Answer): void {
-    this.loop.answered(ticket, answer);
+  answered(ticket: Ticket, answer: Answer, words?: ServerWords): void {
+    this.loop.answered(ticket, answer, words);
   }
 
   found(ticket: Ticket, answer: RetainedAnswer): void {
@@ -181,6 +177,10 @@ export class BusClient implements Client, EngineClient {
   }
 
   authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void {
+    if (this.door.passesOn(exchange)) {
+      this.session.authenticateAgain?.(exchange, done);
+      return;
+    }
     const { clientId, username, proven } = this.identity;
     const { policy } = this.door;
     const request = { clientId, username, exchange };
@@ -216,7 +216,7 @@ export class BusClient implements Client, EngineClient {
 
   mayPublish(topic: string, qos: QoS, retain: boolean, what: AskedFor = "publish"): "accepted" | Refusal {
     if (this.ended) return "unavailable";
-    const refusal = this.#checkTopic(topic, qos, retain);
+    const refusal = this.#permissions.refuseTopic(topic, qos, retain);
     if (refusal === undefined) return "accepted";
     this.#refusedPublish(what, refusal, { topic, qos, retain });
     return refusal;
@@ -251,52 +251,16 @@ export class BusClient implements Client, EngineClient {
   }
 
   mayChange(topic: string): "accepted" | Refusal {
-    const { policy } = this.door;
-    if (policy.asks && !this.ended && policy.mayPublish(this.identity, topic, 0, true) === undefined) {
-      void policy.ask(this.identity, { action: "publish", topic, qos: 0, retain: true });
+    if (!this.ended && this.#permissions.asks({ action: "publish", topic, qos: 0, retain: true }))
       return "unavailable";
-    }
     return this.mayPublish(topic, 0, true);
   }
 
   #refuse(message: Message): Refusal | undefined {
-    const known =
-      !this.door.policy.asks &&
-      message.topic === this.#allowedTopic &&
-      message.qos === this.#allowedQos &&
-      message.retain === this.#allowedRetain &&
-      this.#allowedGeneration === this.door.policy.generation;
-    if (!known) {
-      const refusal = this.#checkTopic(message.topic, message.qos, message.retain);
-      if (refusal !== undefined) return refusal;
-      this.#allowedTopic = message.topic;
-      this.#allowedQos = message.qos;
-      this.#allowedRetain = message.retain;
-      this.#allowedGeneration = this.door.policy.generation;
-    }
+    const refusal = this.#permissions.refuse(message);
+    if (refusal !== undefined) return refusal;
     if (this.#ratesGeneration !== this.door.policy.generation) this.#takeRates();
     return this.#rates === undefined ? undefined : this.#checkRate(this.#rates, message.payload.length);
-  }
-
-  /** `$delayed/<seconds>/<topic>` is judged by the topic that it will have. */
-  #checkTopic(asked: string, qos: QoS, retain: boolean): Refusal | undefined {
-    const delayed = asked.charCodeAt(0) === 0x24 ? parseDelayedTopic(asked) : undefined;
-    if (delayed === "malformed") return "malformed";
-    const topic = delayed?.topic ?? asked;
-    if (topicNameProblem(topic) !== undefined) return "malformed";
-    if (topicLevels(topic) > this.door.policy.limits.topicLevels) return "quota";
-    // What the gateway says of itself is not for clients to say.
-    if (topic.startsWith("$SYS/")) return "forbidden";
-    const allowed = this.door.policy.mayPublish(this.identity, topic, qos, retain);
-    return this.#verdict(allowed, { action: "publish", topic, qos, retain });
-  }
-
-  #verdict(allowed: boolean | undefined, question: Question): Refusal | undefined {
-    if (allowed !== undefined) return allowed ? undefined : "forbidden";
-    if (this.#waits) return undefined;
-    // It came in before there were sources that have to be asked.
-    void this.door.policy.ask(this.identity, question);
-    return "unavailable";
   }
 
   /** Streams go into debt and are read from later; a datagram that finds the bucket empty is refused. */
@@ -331,21 +295,18 @@ export class BusClient implements Client, EngineClient {
 
   subscribe(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     if (this.ended) return "unavailable";
-    const refusal = this.single ? "forbidden" : this.#checkFilter(asked, options.qos);
+    const refusal = this.single ? "forbidden" : this.#permissions.refuseFilter(asked, options.qos);
     const answer = refusal ?? this.enrol(asked, options, ticket);
     if (typeof answer === "string" && answer !== "pending") {
       const forbids = refusal === undefined ? "a hook" : undefined;
       this.#refusedFilter("subscribe", answer, asked, options.qos, forbids);
     }
     this.loop.core.trace?.stepped(this, "subscribe", asked, answer);
-    const { follower } = this.loop.core;
-    if (follower !== undefined && (answer === "pending" || typeof answer === "number"))
-      follower.subscribed(this.identity, asked, options.qos);
     return this.#due(answer, ticket);
   }
 
   protected enrol(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
-    const filter = this.#rewritten(asked);
+    const filter = this.#permissions.rewritten(asked);
     if (filter === undefined) return "malformed";
     const { subscriptions } = this.session;
     const limit = this.door.policy.limits.subscriptions;
@@ -358,13 +319,11 @@ export class BusClient implements Client, EngineClient {
     if (this.ended) return "unavailable";
     const answer = this.withdraw(asked, ticket);
     this.loop.core.trace?.stepped(this, "unsubscribe", asked, answer);
-    if (answer === "pending" || answer === "unsubscribed")
-      this.loop.core.follower?.unsubscribed(this.identity, asked);
     return this.#due(answer, ticket);
   }
 
   protected withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    const filter = this.#rewritten(asked);
+    const filter = this.#permissions.rewritten(asked);
     return filter === undefined ? "no-subscription" : this.session.unsubscribe(filter, ticket);
   }
 
@@ -382,51 +341,18 @@ export class BusClient implements Client, EngineClient {
   }
 
   protected lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
-    return this.session.retained(this.#rewritten(asked) ?? asked, limit, ticket);
+    return this.session.retained(this.#permissions.rewritten(asked) ?? asked, limit, ticket);
   }
 
   /** For those who read without asking the bus: they cannot wait until it is known. */
   mayRead(asked: string): "accepted" | Refusal {
-    const { policy } = this.door;
-    if (policy.asks && !this.ended && policy.maySubscribe(this.identity, asked, 0) === undefined) {
-      void policy.ask(this.identity, { action: "subscribe", topic: asked, qos: 0, retain: false });
+    if (!this.ended && this.#permissions.asks({ action: "subscribe", topic: asked, qos: 0, retain: false }))
       return "unavailable";
-    }
     return this.#mayRead(asked);
   }
 
   #mayRead(asked: string): "accepted" | Refusal {
-    if (this.ended) return "unavailable";
-    const refusal = this.#checkFilter(asked, 0);
-    if (refusal !== undefined) return refusal;
-    const filter = this.#rewritten(asked);
-    return filter === undefined || parseSharedFilter(filter) !== undefined ? "malformed" : "accepted";
-  }
-
-  /** Rules speak of filters as devices name them: they are asked before rewrite and mountpoint. */
-  #checkFilter(filter: string, qos: QoS): Refusal | undefined {
-    const shared = parseSharedFilter(filter);
-    if (shared === "malformed") return "malformed";
-    const plain = shared?.filter ?? filter;
-    if (topicFilterProblem(plain) !== undefined) return "malformed";
-    if (topicLevels(plain) > this.door.policy.limits.topicLevels) return "quota";
-    const allowed = this.door.policy.maySubscribe(this.identity, filter, qos);
-    return this.#verdict(allowed, { action: "subscribe", topic: filter, qos, retain: false });
-  }
-
-  /** Undefined when a rewrite rule makes of a filter what is none. */
-  #rewritten(asked: string): string | undefined {
-    const rewrite = this.door.policy.rewriteSubscribe;
-    if (rewrite === undefined) return asked;
-    // Rules speak of topics: in a shared subscription the filter is meant, not what says who shares it.
-    const prefix = sharedPrefix(asked);
-    const inner = asked.slice(prefix.length);
-    const filter = rewrite(this.identity, inner);
-    if (filter === inner) return asked;
-    // A rule may share what the client did not.
-    const shared = parseSharedFilter(prefix + filter);
-    if (shared === "malformed" || (prefix !== "" && sharedPrefix(filter) !== "")) return undefined;
-    return topicFilterProblem(shared?.filter ?? filter) === undefined ? prefix + filter : undefined;
+    return this.ended ? "unavailable" : (this.#permissions.refuseRead(asked) ?? "accepted");
   }
 
   // ---- deliveries
@@ -543,8 +469,8 @@ export class BusClient implements Client, EngineClient {
     return this.session.memo;
   }
 
-  remember(memo: unknown, weight?: number): void {
-    if (!this.ended) this.session.remember(memo, weight);
+  remember(memo: unknown, weight?: number, alias?: string): void {
+    if (!this.ended) this.session.remember(memo, weight, alias);
   }
 
   end(how: Departure): void {
@@ -564,8 +490,8 @@ export class BusClient implements Client, EngineClient {
   }
 
   /** Another connection takes the session, or the engine cannot keep it. */
-  evict(reason: StopReason = "taken-over"): void {
-    this.loop.stopClient(this, reason);
+  evict(reason: StopReason = "taken-over", words?: ServerWords): void {
+    this.loop.stopClient(this, reason, words);
     // The loop may be closing already, and take no more inputs.
     this.finish("lost", reason);
   }

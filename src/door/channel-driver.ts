@@ -1,4 +1,4 @@
-import type { Answer, Pending, RetainedAnswer, Ticket } from "../contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, ServerWords, Ticket } from "../contract/answers.ts";
 import type { Channel, StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
@@ -29,7 +29,7 @@ export interface ChannelDriver extends PublisherChannel {
   deliver(client: BusClient, delivery: Delivery): void;
   /** An answer is due, which comes as `answered` or `found`. */
   asked(ticket: Ticket): void;
-  answered(ticket: Ticket, answer: Answer): void;
+  answered(ticket: Ticket, answer: Answer, words?: ServerWords): void;
   found(ticket: Ticket, answer: RetainedAnswer): void;
   connected(ticket: Ticket, admit: () => ConnectAnswer | Pending): void;
 
@@ -47,6 +47,6 @@ export interface ChannelDriver extends PublisherChannel {
   resumeReading(): void;
   stop(reason: StopReason): void;
   /** Ends one client; the channel says goodbye for it. */
-  stopClient(client: BusClient, reason: StopReason): void;
+  stopClient(client: BusClient, reason: StopReason, words?: ServerWords): void;
   note(note: Note): void;
 }

@@ -1,11 +1,11 @@
-import type { QoS } from "../bus/message.ts";
-import type { Identity } from "../contract/identity.ts";
+import type { Refusal } from "../contract/answers.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { HooksOfAll } from "../hooks/hooks.ts";
 import type { Alarms } from "../lib/alarm.ts";
 import type { Memory } from "../lib/memory.ts";
 import type { Instant } from "../lib/time.ts";
+import type { AskedOfPolicy } from "../policy/policy.ts";
 import type { SessionEngine } from "../session/engine.ts";
 import type { Directory } from "./directory.ts";
 import type { Trace } from "./trace.ts";
@@ -37,13 +37,28 @@ export interface Core {
   readonly memory: Memory;
   /** What operators have plugged in; undefined where there is nothing. */
   hooks?: HooksOfAll | undefined;
-  /** Who wants to know of subscriptions: rules. */
-  follower?: ClientFollower | undefined;
+  /** While a rule is for logins, or for what rights are asked about. */
+  follower?: DoorFollower | undefined;
 }
 
-export interface ClientFollower {
-  subscribed(identity: Identity, filter: string, qos: QoS): void;
-  unsubscribed(identity: Identity, filter: string): void;
+/** What rules are told of who comes to a door. */
+export interface DoorFollower {
+  /** The chain has spoken: about one who is let in, or why not. */
+  authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void;
+  /** A CONNECT, or what stands for it, was refused. */
+  refused(who: Comer, refusal: Refusal): void;
+  /** `by`: which rule, or that none speaks about it. Undefined: nobody wants to know. */
+  readonly authorized: ((asked: AskedOfPolicy, allowed: boolean, by: () => string) => void) | undefined;
+}
+
+/** Who is at the door: as it calls itself. */
+export interface Comer {
+  readonly gateway: string;
+  readonly listener: string;
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly address: string;
+  readonly port: number;
 }
 
 export interface CoreCounters {
@@ -60,6 +75,7 @@ export interface CoreCounters {
   readonly held: Counter;
   readonly unprovenDropped: Counter;
   readonly memoryEnded: Counter;
+  readonly memoryRefused: Counter;
   readonly unprovenDisplaced: Counter;
 }
 
@@ -93,18 +109,17 @@ export const newCoreCounters = (counter: (name: string, help: string) => Counter
     "memory_ended",
     "Connections ended and queues dropped because they held most when memory was used up",
   ),
+  memoryRefused: counter(
+    "memory_refused",
+    "Parts of bodies and messages at QoS 0 that a gateway did not keep because memory was used up",
+  ),
   held: counter("clients_held", "Times that a client read too slowly and deliveries were held back"),
 });
 
 /** A client that comes or goes. */
-export interface ClientEvent {
-  readonly gateway: string;
-  readonly listener: string;
-  readonly clientId: string;
-  readonly username: string | undefined;
-  readonly address: string;
-  readonly port: number;
+export interface ClientEvent extends Comer {
   readonly protocol: string;
+  readonly mountpoint: string;
   readonly at: Instant;
 }
 

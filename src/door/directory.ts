@@ -23,7 +23,10 @@ export class Listed {
   cleanStart = false;
   /** What it promised, in seconds; 0 for nothing. */
   keepAlive = 0;
-  /** Until when it had promised to be heard, when it went without a word; undefined: it said goodbye, or is here. */
+  /**
+   * Until when it had promised to be heard, when it went without a word or this process has not seen it yet; undefined: it
+   * said goodbye, or is here.
+   */
   missedAt: Instant | undefined = undefined;
 
   constructor(number: number, gateway: string, clientId: string, attendance: Attendance | undefined) {
@@ -101,6 +104,12 @@ export class Directory implements AttendanceWatcher {
     }
   }
 
+  /** One that is not here: it will be overdue from then on, until it comes or its session ends. */
+  promised(gateway: string, clientId: string, until: Instant): void {
+    const listed = this.find(gateway, clientId);
+    if (listed !== undefined && listed.client === undefined) listed.missedAt = until;
+  }
+
   /** The one with a session, if there is one; else one of those that make single requests under this name. */
   find(gateway: string, clientId: string): Listed | undefined {
     const key = sessionKey(gateway, clientId);
@@ -151,7 +160,7 @@ const PATIENCE = 1.5;
 
 /** Until when a client has promised to be heard; undefined where it never did. */
 export function promisedUntil({ client, attendance, keepAlive }: Listed): Instant | undefined {
-  const expected = attendance?.expectedUntil;
+  const expected = attendance?.expectedUntil ?? client?.promised;
   if (expected !== undefined || client === undefined || keepAlive === 0) return expected;
   return after(client.loop.heardAt, milliseconds(keepAlive * PATIENCE * 1000));
 }

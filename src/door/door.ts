@@ -3,6 +3,7 @@ import type { Pending, Refusal, Ticket } from "../contract/answers.ts";
 import type {
   ConnectAnswer,
   ConnectRequest,
+  Exchange,
   FurtherRequest,
   LoginRequest,
   ResumeRequest,
@@ -12,15 +13,16 @@ import type {
 } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
+import type { AskedFor } from "../contract/refused.ts";
 import type { Decided } from "../hooks/decided.ts";
 import type { Hooks } from "../hooks/hooks.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
-import type { ListenerPolicy, Verdict } from "../policy/policy.ts";
+import type { AskedOfPolicy, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { OpenAnswer, Opening } from "../session/engine.ts";
 import { BusClient, type Standing } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
-import type { ClientEvent, Core } from "./core.ts";
+import type { ClientEvent, Comer, Core } from "./core.ts";
 import { HookedClient } from "./hooked-client.ts";
 import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
@@ -37,7 +39,7 @@ export class Door {
   readonly core: Core;
   readonly policy: ListenerPolicy;
   readonly gateway: string;
-  readonly hooks: Hooks | undefined;
+  readonly #hooks: Hooks | undefined;
   readonly traffic: GatewayTraffic;
   /** Clients of this door whose logins have an end. */
   readonly #logins: LoginEnds;
@@ -52,9 +54,20 @@ export class Door {
     this.policy = policy;
     this.gateway = policy.gateway;
     this.traffic = core.traffic.of(policy.gateway);
-    this.hooks = core.hooks?.of(policy.gateway);
+    this.#hooks = core.hooks?.of(policy.gateway);
     this.#sibling = sibling;
     this.#logins = new LoginEnds(core.alarms);
+  }
+
+  /** Undefined where this gateway has none: nothing of this is on anybody's way then. */
+  get hooks(): Hooks | undefined {
+    return this.#hooks?.some === true ? this.#hooks : undefined;
+  }
+
+  /** Rights were asked about, and this is what was said. */
+  authorized(asked: AskedOfPolicy, allowed: boolean, by?: string): void {
+    const { policy } = this;
+    this.core.follower?.authorized?.(asked, allowed, () => by ?? policy.decidedBy?.(asked) ?? "access rules");
   }
 
   /** Open channels of this listener. */
@@ -135,8 +148,16 @@ export class Door {
     );
   }
 
+  /** A login of several messages that is for the server of its session to check. */
+  passesOn(exchange: Exchange | undefined): exchange is Exchange {
+    if (exchange === undefined || this.core.engine.passesLogins !== true) return false;
+    return this.policy.methods?.includes(exchange.method) !== true;
+  }
+
   #authenticate(loop: ChannelDriver, request: LoginRequest, ticket: Ticket): ConnectAnswer | Pending {
-    const verdict = this.policy.authenticate(request, loop.peer, this.core.now, loop);
+    // What it says beside is checked here all the same.
+    const asked = this.passesOn(request.exchange) ? { ...request, exchange: undefined } : request;
+    const verdict = this.policy.authenticate(asked, loop.peer, this.core.now, loop);
     if (!(verdict instanceof Promise)) return this.#admit(loop, request, ticket, verdict);
     verdict.then(
       (late) => this.#answerLate(loop, request, ticket, late),
@@ -146,7 +167,12 @@ export class Door {
   }
 
   /** Somebody may not even talk here; `why` where it is not the policy that says so. */
-  turnedAway({ address, port }: Pick<Peer, "address" | "port">, refusal: Refusal, why?: string): void {
+  turnedAway(
+    { address, port }: Pick<Peer, "address" | "port">,
+    refusal: Refusal,
+    why?: string,
+    what: AskedFor = why === undefined ? "talk" : "publish",
+  ): void {
     const { core, gateway, policy } = this;
     const by = (): string =>
       why ??
@@ -161,7 +187,7 @@ export class Door {
       clientId: undefined,
       username: undefined,
     };
-    core.refused(to, { what: why === undefined ? "talk" : "publish", refusal, by });
+    core.refused(to, { what, refusal, by });
   }
 
   /** A client has ended. */
@@ -187,6 +213,7 @@ export class Door {
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
     this.core.trace?.stepped(client, "disconnect", client.sessionId, reason);
+    this.#noteEnd(client.identity, reason);
     this.policy.disconnected(client.identity, this.core.now);
     client.departed(reason);
     if (aggregate !== undefined && --aggregate.connected > 0) return;
@@ -217,6 +244,11 @@ export class Door {
     ticket: Ticket,
     verdict: Verdict,
   ): ConnectAnswer | Pending {
+    this.core.follower?.authenticated(
+      this.#comerOf(loop, request),
+      verdict.ok ? undefined : verdict.refusal,
+      verdict.ok && verdict.identity.superuser,
+    );
     if (!verdict.ok) {
       const { refusal, reason, failure } = verdict;
       if (failure !== undefined) {
@@ -280,6 +312,10 @@ export class Door {
       expected: request.kind === "resume" ? request.expected : undefined,
       password: request.password === undefined ? undefined : copyOf(request.password),
       releases: request.releases === true,
+      recalls: request.kind === "resume" || request.recalls === true,
+      protocol: request.protocol,
+      properties: session?.properties,
+      exchange: this.passesOn(request.exchange) ? request.exchange : undefined,
     };
     return client.open(opening, ticket, (answer) => {
       const entered = this.#letIn(client, answer, request);
@@ -299,10 +335,12 @@ export class Door {
     if (client.ended) return this.#refuse(loop, request, "unavailable", "taken over meanwhile");
     if (!answer.ok) {
       client.end("closed");
-      if (answer.refusal === "forbidden") return this.#refuseOther(client, request);
+      const { refusal, reason, words } = answer;
+      if (words !== undefined) return { ...this.#refuse(loop, request, refusal, reason), words };
+      if (refusal === "forbidden") return this.#refuseOther(client, request);
       // That there is none to resume is an answer: the device is asked to connect.
-      if (request.kind === "resume") return { ok: false, refusal: answer.refusal, reason: answer.reason };
-      return this.#refuse(loop, request, answer.refusal, answer.reason);
+      if (request.kind === "resume") return { ok: false, refusal, reason };
+      return this.#refuse(loop, request, refusal, reason);
     }
     const { attendance } = client.session;
     if (answer.sessionPresent && attendance !== undefined) {
@@ -312,7 +350,7 @@ export class Door {
     }
     this.core.trace?.stepped(client, "connect", client.sessionId, sessionWord(answer.sessionPresent));
     client.credit(request.credit);
-    return { ok: true, client, sessionPresent: answer.sessionPresent };
+    return { ok: true, client, sessionPresent: answer.sessionPresent, words: answer.words };
   }
 
   /** A further session of a client that has come in already: its identity, with a queue and a window more. */
@@ -336,6 +374,7 @@ export class Door {
       expected: undefined,
       password: undefined,
       releases: false,
+      recalls: false,
       of: of.session,
     };
     return client.open(opening, ticket, (answer) => this.#letIn(client, answer, request));
@@ -360,7 +399,14 @@ export class Door {
     this.core.events.connected?.(this.#eventOf(client, protocol), how);
   }
 
-  #eventOf({ identity, aggregate }: BusClient, protocol: string): ClientEvent {
+  /** Two devices with one client id end each other's connections: that is said aloud. */
+  #noteEnd({ clientId, peer }: Identity, reason: string): void {
+    const about = { peer: `${peer.address}:${peer.port}`, client: clientId };
+    if (reason === "taken-over") this.core.note(this.gateway, { level: "info", event: reason }, about);
+    else this.core.note(this.gateway, { level: "debug", event: "disconnected", detail: { reason } }, about);
+  }
+
+  #eventOf({ identity, aggregate, mountpoint }: BusClient, protocol: string): ClientEvent {
     const { clientId, username, peer } = identity;
     return {
       gateway: this.gateway,
@@ -370,24 +416,30 @@ export class Door {
       address: peer.address,
       port: peer.port,
       protocol,
+      mountpoint,
       at: this.core.now,
     };
   }
 
   #refuse(
     loop: ChannelDriver,
-    { clientId, ...request }: ConnectRequest,
+    request: ConnectRequest,
     refusal: Refusal,
     reason: string,
     by = reason,
   ): Refused {
-    const { gateway, core } = this;
-    const { address, port } = loop.peer;
+    const { core } = this;
     core.counters.connectsRefused.value++;
-    const username = "username" in request ? request.username : undefined;
-    const to = { gateway, listener: this.policy.listener, address, port, clientId, username };
+    const to = this.#comerOf(loop, request);
     core.refused(to, { what: "connect", refusal, by: () => by });
+    core.follower?.refused(to, refusal);
     return { ok: false, refusal, reason };
+  }
+
+  #comerOf({ peer: { address, port } }: ChannelDriver, { clientId, ...request }: ConnectRequest): Comer {
+    const { gateway, policy } = this;
+    const username = "username" in request ? request.username : undefined;
+    return { gateway, listener: policy.listener, address, port, clientId, username };
   }
 
   #assignedId(): string {

@@ -5,11 +5,13 @@ import type {
   Pending,
   PublishAnswer,
   RetainedAnswer,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
+import type { StopReason } from "../contract/channel.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
@@ -19,7 +21,7 @@ import { Line } from "../hooks/line.ts";
 import type { HookClient } from "../hooks/plugin.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, FOREVER, NEVER } from "../lib/time.ts";
-import type { Question } from "../policy/policy.ts";
+import type { AskedOfPolicy, Question } from "../policy/policy.ts";
 import type { Departure } from "../session/sessions.ts";
 import { BusClient, type Standing } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
@@ -74,6 +76,10 @@ export class HookedClient extends BusClient {
     this.#hearsDelivered = hooks.hear("delivered");
   }
 
+  override get passesHooks(): boolean {
+    return true;
+  }
+
   // ---- what hooks decide
 
   /** Goes on with what hooks made of it, at once or when they have answered. */
@@ -108,7 +114,11 @@ export class HookedClient extends BusClient {
       action === "publish"
         ? policy.mayPublish(this.identity, topic, qos, retain)
         : policy.maySubscribe(this.identity, topic, qos);
-    return known === undefined ? policy.ask(this.identity, question).then(read) : read(known);
+    if (known !== undefined) return read(known);
+    return policy.ask(this.identity, question).then((allowed) => {
+      this.door.authorized(askedOf(this.identity, question), allowed, "authorization.sources");
+      return read(allowed);
+    });
   }
 
   /** `give` gets what comes later, unless the engine will tell. */
@@ -264,13 +274,13 @@ export class HookedClient extends BusClient {
     else waiting.push(tell);
   }
 
-  override answered(ticket: Ticket, answer: Answer): void {
+  override answered(ticket: Ticket, answer: Answer, words?: ServerWords): void {
     const waiting = this.#toTell?.get(ticket);
     if (waiting !== undefined) {
       waiting.shift()?.(answer);
       if (waiting.length === 0) this.#toTell?.delete(ticket);
     }
-    super.answered(ticket, answer);
+    super.answered(ticket, answer, words);
   }
 
   override announced(how: Arrival): void {
@@ -320,9 +330,9 @@ export class HookedClient extends BusClient {
   }
 
   /** Another connection takes the session: it does not wait, and what is not published yet was not acknowledged. */
-  override evict(): void {
+  override evict(reason?: StopReason, words?: ServerWords): void {
     this.#evicted = true;
-    if (this.#leaving === undefined) super.evict();
+    if (this.#leaving === undefined) super.evict(reason, words);
     else this.#leave();
   }
 
@@ -343,12 +353,14 @@ const publishing = ({ topic, qos, retain }: Message, asked = topic): Question =>
   qos,
   retain,
 });
+const askedOf = (identity: Identity, { action, topic, qos, retain }: Question): AskedOfPolicy =>
+  action === "publish" ? { action, identity, topic, qos, retain } : { action, identity, filter: topic, qos };
 const reading = (topic: string, qos: QoS): Question => ({ action: "subscribe", topic, qos, retain: false });
 
 function willOf(
   will: Will,
-  { topic, payload, qos, retain, properties, expiresAt, publishedAt }: Message,
+  { topic, payload, qos, retain, properties, expiresAt, publishedAt, errand }: Message,
 ): Will {
   const expiry = expiresAt === NEVER ? FOREVER : ((expiresAt - publishedAt) as typeof FOREVER);
-  return { ...will, topic, payload, qos, retain, options: { properties, expiry } };
+  return { ...will, topic, payload, qos, retain, errand, options: { properties, expiry } };
 }

@@ -7,20 +7,37 @@ import type { ChannelDriver } from "./channel-driver.ts";
 import type { Core } from "./core.ts";
 import type { Door } from "./door.ts";
 
-/** Filters of a session to which its client has no right now. What the configuration subscribes it to is no right. */
-export function revoked(session: Attendance, identity: Identity, policy: ListenerPolicy): string[] {
+/**
+ * Filters of a session to which its client has no right now. What the configuration subscribes it to is no right.
+ * `later` hears of those that sources outside have to be asked about, when they have said no.
+ */
+export function revoked(
+  session: Attendance,
+  identity: Identity,
+  policy: ListenerPolicy,
+  later: (filters: string[]) => void = () => {},
+): string[] {
   const filters: string[] = [];
-  let automatic: Set<string> | undefined;
+  const found: Promise<string | undefined>[] = [];
   for (const [filter, { qos, asked }] of session.subscriptions) {
     const question = { action: "subscribe", topic: asked ?? filter, qos, retain: false } as const;
     const allowed = policy.maySubscribe(identity, question.topic, qos);
-    // Who is there keeps its place while that is found out; the next judgement knows.
-    if (allowed === undefined) void policy.ask(identity, question);
-    if (allowed !== false) continue;
-    automatic ??= new Set(policy.automaticSubscriptions(identity).map((each) => each.filter));
-    if (!automatic.has(filter)) filters.push(filter);
+    // Who is there keeps its place while that is found out.
+    if (allowed === undefined)
+      found.push(policy.ask(identity, question).then((may) => (may ? undefined : filter)));
+    if (allowed === false) filters.push(filter);
   }
-  return filters;
+  if (filters.length === 0 && found.length === 0) return filters;
+  const automatic = new Set(policy.automaticSubscriptions(identity).map((each) => each.filter));
+  const notAutomatic = (all: readonly (string | undefined)[]): string[] =>
+    all.filter((filter) => filter !== undefined && !automatic.has(filter)) as string[];
+  if (found.length > 0) {
+    void Promise.all(found).then((answers) => {
+      const denied = notAutomatic(answers);
+      if (denied.length > 0) later(denied);
+    });
+  }
+  return notAutomatic(filters);
 }
 
 /**
@@ -70,7 +87,13 @@ export class Judgement {
     const { identity, loop } = client;
     const session = client.session.attendance;
     if (client.ended) return;
-    const { policy } = client.door;
+    const { policy, hooks } = client.door;
+    if (hooks?.followClients === true && !client.passesHooks) {
+      // It came in before there was anything to ask, and comes in again: its session waits for it.
+      loop.note({ level: "info", event: "client-comes-again" });
+      loop.stopClient(client, "kicked");
+      return;
+    }
     const refusal = policy.mayStay(identity, this.#core.now);
     if (refusal !== "accepted") {
       loop.note({ level: "info", event: "client-removed", detail: { refusal } });
@@ -78,9 +101,12 @@ export class Judgement {
       return;
     }
     if (session === undefined) return;
-    const filters = this.#revoke(session, identity, policy);
-    if (filters.length > 0) loop.note({ level: "info", event: "subscriptions-revoked", detail: { filters } });
-    if (filters.length > 0 && policy.revoked === "disconnect") loop.stopClient(client, "forbidden");
+    const told = (filters: readonly string[]): void => {
+      if (filters.length === 0 || client.ended) return;
+      loop.note({ level: "info", event: "subscriptions-revoked", detail: { filters } });
+      if (policy.revoked === "disconnect") loop.stopClient(client, "forbidden");
+    };
+    told(this.#revoke(session, identity, policy, told));
   }
 
   #judgeAbsent(session: Attendance): void {
@@ -92,10 +118,23 @@ export class Judgement {
     else this.#revoke(session, identity, rules);
   }
 
-  #revoke(session: Attendance, identity: Identity, rules: ListenerPolicy): string[] {
-    const filters = revoked(session, identity, rules);
-    for (const filter of filters) this.#core.engine.revoke(session, filter);
-    return filters;
+  /** `told` hears of filters that are revoked later, when a source has answered. */
+  #revoke(
+    session: Attendance,
+    identity: Identity,
+    rules: ListenerPolicy,
+    told: (filters: readonly string[]) => void = () => {},
+  ): string[] {
+    const revoke = (filters: readonly string[]): string[] => {
+      const own = filters.filter((filter) => session.subscriptions.has(filter));
+      for (const filter of own) this.#core.engine.revoke(session, filter);
+      return own;
+    };
+    const later = (filters: string[]): void => {
+      this.#core.tick();
+      told(revoke(filters));
+    };
+    return revoke(revoked(session, identity, rules, later));
   }
 
   #rulesOf({ gateway, listener, host }: Identity): ListenerPolicy {

@@ -25,11 +25,11 @@ export function whyNot(
     case "quota": {
       const { topicLevels, subscriptions } = policy.limits;
       return meant.action === "publish"
-        ? `limits.topicLevels ${topicLevels}, or bus.delayed`
-        : `limits.topicLevels ${topicLevels}, or limits.subscriptions ${subscriptions}`;
+        ? `limits.topicLevels ${limit(topicLevels)}, or bus.delayed`
+        : `limits.topicLevels ${limit(topicLevels)}, or limits.subscriptions ${limit(subscriptions)}`;
     }
     case "congested":
-      return `limits.messageRate ${policy.limits.messageRate}, or limits.byteRate ${policy.limits.byteRate}`;
+      return `limits.messageRate ${limit(policy.limits.messageRate)}, or limits.byteRate ${limit(policy.limits.byteRate)}`;
     case "unavailable":
       return "the store or the bus cannot take it now";
     default:
@@ -37,8 +37,12 @@ export function whyNot(
   }
 }
 
+/** As the configuration has it. */
+const limit = (value: number): string => (value === Number.POSITIVE_INFINITY ? "unlimited" : String(value));
+
 /** Who has refused a login: an authenticator by its name, a ban, a rule. */
 export const decidedBy = ({ by, reason, why }: Verdict & { readonly ok: false }): string => {
   const said = why ?? reason;
-  return by === undefined ? said : `${by}: ${said}`;
+  if (by === undefined) return said;
+  return by.includes(said) ? by : `${by}: ${said}`;
 };

@@ -1,4 +1,4 @@
-import type { Answer, Pending, RetainedAnswer, Ticket } from "../contract/answers.ts";
+import type { Answer, Pending, RetainedAnswer, ServerWords, Ticket } from "../contract/answers.ts";
 import type { Channel, ChannelHost, PacketLimits, Reachability, StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer, ConnectRequest } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
@@ -12,7 +12,7 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
 import { Alarm } from "../lib/alarm.ts";
-import { WAITING_MAX } from "../lib/memory.ts";
+import { type Burden, WAITING_MAX } from "../lib/memory.ts";
 import { stackOf } from "../lib/thrown.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
 import { type AddressProof, PROVEN } from "./address-proof.ts";
@@ -24,10 +24,12 @@ export interface Link {
   sendView(bytes: Uint8Array): void;
   pauseReading(): void;
   resumeReading(): void;
-  /** Flushes, then closes (streams) or forgets the peer (datagrams). */
-  close(reason: string): void;
+  /** Flushes, then closes (streams) or forgets the peer (datagrams). `parted`: it waits for nothing more. */
+  close(reason: string, parted?: boolean): void;
   claim(name: string): void;
   unclaim(name: string): void;
+  /** What the peer makes us hold, made at its first use. */
+  readonly burden: Burden;
   readonly roaming?: ChannelHost["roaming"];
   /** Datagrams whose address must be proven. */
   readonly proof?: AddressProof | undefined;
@@ -48,7 +50,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   /** The transport takes no more: deliveries stay in their sessions. */
   held = false;
   heardAt: Instant;
-  #state: "open" | "closing" | "closed" = "open";
+  #state: "open" | "closing" | "parting" | "closed" = "open";
   #closeReason = "";
   #running = false;
   #waiting: Waiting[] | undefined = undefined;
@@ -112,9 +114,14 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     if (this.#state !== "open") return;
     this.core.counters.bytesReceived.value += bytes.length;
     this.heardAt = this.core.now;
-    const { trace } = this.core;
-    if (trace === undefined) this.#take(bytes);
-    else trace.received(this, bytes, (piece) => this.#take(piece));
+    if (this.core.trace === undefined) this.#take(bytes);
+    else this.#takeTraced(bytes);
+  }
+
+  // What a trace needs is in functions of its own: a closure in a hot function costs it a context at each call.
+
+  #takeTraced(bytes: Uint8Array): void {
+    this.core.trace?.received(this, bytes, (piece) => this.#take(piece));
   }
 
   #take(bytes: Uint8Array): void {
@@ -147,7 +154,13 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #give(client: BusClient, delivery: Delivery): void {
     const { trace, now } = this.core;
     if (trace === undefined) this.channel.deliver(client, delivery, now);
-    else trace.delivering(client, delivery, () => this.channel.deliver(client, delivery, now));
+    else this.#giveTraced(client, delivery);
+  }
+
+  #giveTraced(client: BusClient, delivery: Delivery): void {
+    this.core.trace?.delivering(client, delivery, () =>
+      this.channel.deliver(client, delivery, this.core.now),
+    );
   }
 
   asked(ticket: Ticket): void {
@@ -155,26 +168,26 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.core.trace?.pending(this, ticket);
   }
 
-  answered(ticket: Ticket, answer: Answer): void {
+  answered(ticket: Ticket, answer: Answer, words?: ServerWords): void {
     this.#asking--;
     if (this.#state !== "open") return;
     if (this.#running) {
-      this.#wait(() => this.#answer(ticket, answer));
+      this.#wait(() => this.#answer(ticket, answer, words));
       return;
     }
     this.#running = true;
     try {
-      this.#answer(ticket, answer);
+      this.#answer(ticket, answer, words);
     } catch (error) {
       this.#fail(error);
     }
     this.#complete();
   }
 
-  #answer(ticket: Ticket, answer: Answer): void {
+  #answer(ticket: Ticket, answer: Answer, words: ServerWords | undefined): void {
     const { trace, now } = this.core;
-    if (trace === undefined) this.channel.answered(ticket, answer, now);
-    else trace.answered(this, ticket, () => this.channel.answered(ticket, answer, now));
+    if (trace === undefined) this.channel.answered(ticket, answer, now, words);
+    else trace.answered(this, ticket, () => this.channel.answered(ticket, answer, now, words));
   }
 
   found(ticket: Ticket, answer: RetainedAnswer): void {
@@ -208,10 +221,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   /** One of its clients has to go. A stream with no other client closes; a datagram peer may stay. */
-  stopClient(client: BusClient, reason: StopReason): void {
+  stopClient(client: BusClient, reason: StopReason, words?: ServerWords): void {
     const leave = (): void => {
       if (client.ended) return;
-      this.channel.stop(reason, this.core.now, client);
+      this.channel.stop(reason, this.core.now, client, words);
       client.finish("lost", reason);
       if (this.#clientCount === 0 && isStream(this.peer.transport)) this.close(reason);
     };
@@ -304,7 +317,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.link.sendView(bytes);
   }
 
-  get authenticationMethods(): readonly string[] {
+  get authenticationMethods(): readonly string[] | "any" {
+    if (this.core.engine.passesLogins === true) return "any";
     return this.door.policy.methods ?? [];
   }
 
@@ -335,6 +349,20 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   turn(run: (now: Instant) => void): void {
     this.#enter(() => run(this.core.now));
+  }
+
+  reserve(bytes: number): boolean {
+    const { burden } = this.link;
+    const { memory, counters } = this.core;
+    if (burden.stranger && this.#client !== undefined) burden.welcome();
+    const room = burden.reserve(bytes);
+    if (!room) counters.memoryRefused.value++;
+    else if (burden.stranger && memory.crowded) memory.check();
+    return room;
+  }
+
+  release(bytes: number): void {
+    this.link.burden.release(bytes);
   }
 
   get paused(): boolean {
@@ -373,7 +401,13 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     const client = this.#client;
     const who = { clientId: client?.id, username: client?.username };
     this.core.refused(
-      { gateway: client?.gateway ?? door.gateway, listener: door.policy.listener, address, port, ...who },
+      {
+        gateway: refused.gateway ?? client?.gateway ?? door.gateway,
+        listener: door.policy.listener,
+        address,
+        port,
+        ...who,
+      },
       refused,
     );
   }
@@ -382,9 +416,9 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     return this.core.random(length);
   }
 
-  close(reason: string): void {
+  close(reason: string, parted = false): void {
     if (this.#state !== "open") return;
-    this.#state = "closing";
+    this.#state = parted ? "parting" : "closing";
     this.#closeReason = reason;
     if (!this.#running) this.#finish(true);
   }
@@ -411,7 +445,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   clients(): BusClient[] {
-    return this.#client === undefined ? [] : [this.#client, ...(this.#others ?? [])];
+    if (this.#client === undefined) return [];
+    return this.#others === undefined ? [this.#client] : [this.#client, ...this.#others];
   }
 
   clientOf(handle: Client): BusClient | undefined {
@@ -442,12 +477,16 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   // ---- inside
 
+  get #closing(): boolean {
+    return this.#state === "closing" || this.#state === "parting";
+  }
+
   #enter(input: () => void, evenClosing = false): void {
     if (this.#running) {
       this.#wait(input);
       return;
     }
-    if (this.#state === "closed" || (this.#state === "closing" && !evenClosing)) return;
+    if (this.#state === "closed" || (this.#closing && !evenClosing)) return;
     this.#running = true;
     try {
       input();
@@ -470,7 +509,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       this.#runWaiting(waiting);
     }
     this.#running = false;
-    if (this.#state === "closing") this.#finish(true);
+    if (this.#closing) this.#finish(true);
     else if (this.#endOfStream !== undefined && this.#state === "open" && !this.#reads) {
       const reason = this.#endOfStream;
       this.#endOfStream = undefined;
@@ -518,11 +557,12 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   #finish(closeLink: boolean): void {
+    const parted = this.#state === "parting";
     this.#state = "closed";
     this.#waiting = undefined;
     this.core.alarms.disarm(this);
     for (const client of this.clients()) client.finish("lost", this.#closeReason);
-    if (closeLink) this.link.close(this.#closeReason);
+    if (closeLink) this.link.close(this.#closeReason, parted);
     this.core.trace?.closed(this, this.#closeReason);
     this.door.left(this);
   }

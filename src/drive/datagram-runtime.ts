@@ -1,15 +1,18 @@
 import type { Refusal } from "../contract/answers.ts";
-import type { Datagram, DatagramAssociation, Endpoint, Route } from "../contract/endpoint.ts";
+import type { Datagram, DatagramAssociation, DatagramPath, Endpoint, Route } from "../contract/endpoint.ts";
 import type { Peer, Shown, Transport } from "../contract/peer.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
+import { addressKey } from "../lib/address-key.ts";
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { copyOf } from "../lib/bytes.ts";
+import { Burden } from "../lib/memory.ts";
 import { after, type Instant, minutes } from "../lib/time.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import { AddressProof, type Proving } from "./address-proof.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
-import { addressKey, Peers, type Resident, type Roaming, residentKey } from "./peers.ts";
+import { Leisure } from "./leisure.ts";
+import { Peers, type Resident, type Roaming, residentKey } from "./peers.ts";
 import { UnprovenPeers } from "./unproven-peers.ts";
 
 /** Where a runtime sends: a bound socket, or a virtual network. */
@@ -47,6 +50,7 @@ export class DatagramRuntime {
   #quietUntil = 0 as Instant;
   #beat: CallbackAlarm | undefined = undefined;
   #receiving = false;
+  readonly #leisure: Leisure;
   readonly #flush = (): void => {
     this.#deferred = false;
     this.flush();
@@ -65,6 +69,7 @@ export class DatagramRuntime {
     this.#options = options;
     this.#defer = defer;
     this.peers = new Peers(options.roaming);
+    this.#leisure = new Leisure(core.alarms, core.random);
   }
 
   /** The socket is bound: datagrams may flow, and the beacon begins. */
@@ -85,6 +90,7 @@ export class DatagramRuntime {
   close(): void {
     this.#port = undefined;
     this.#outgoing = [];
+    this.#leisure.close();
     if (this.#beat !== undefined) this.core.alarms.disarm(this.#beat);
   }
 
@@ -130,9 +136,9 @@ export class DatagramRuntime {
         this.#toChannel(datagram, route, senderKey, known);
         return;
       case "sender":
-        this.core.trace?.stray(this.door, datagram, route.bytes);
-        this.#answer(datagram, route.bytes, known);
-        if (route.broadcast === true) this.#broadcast(route.bytes);
+        this.#toSender(datagram, route, senderKey, known);
+        if (route.turnedAway !== undefined)
+          this.door.turnedAway(datagram, "unauthenticated", route.turnedAway, "talk");
         return;
       case "nobody":
         this.dropped++;
@@ -144,10 +150,32 @@ export class DatagramRuntime {
         this.core.note(
           this.door.gateway,
           { level: "debug", event: "datagram-dropped", detail: { why: route.why } },
-          { peer: addressKey(datagram.address, datagram.port, undefined) },
+          { peer: addressKey(datagram.address, datagram.port) },
         );
         return;
     }
+  }
+
+  #toSender(
+    datagram: Datagram,
+    { bytes, broadcast, leisure }: Route & { to: "sender" },
+    senderKey: string,
+    known: Resident | undefined,
+  ): void {
+    const say = (by: Resident | undefined): void => {
+      this.core.trace?.stray(this.door, datagram, bytes);
+      this.#answer(datagram, bytes, by);
+      if (broadcast === true) this.#broadcast(bytes);
+    };
+    if (leisure === undefined) {
+      say(known);
+      return;
+    }
+    // Later, who is known there may have changed.
+    const kept = this.#leisure.keep(senderKey, this.core.now, leisure.most, () => {
+      if (leisure.wanted()) say(this.peers.at(senderKey));
+    });
+    if (!kept) this.dropped++;
   }
 
   #allows(datagram: Datagram): boolean {
@@ -182,6 +210,7 @@ export class DatagramRuntime {
     if (association !== undefined && (resident.port !== port || resident.address !== address)) {
       this.peers.followed(resident, address, port);
     }
+    resident.heardBy = datagram.path;
     const { proof } = resident;
     if (proof === undefined) {
       resident.loop.receive(datagram.bytes);
@@ -286,6 +315,7 @@ class DatagramLink implements Link, Resident, Proving {
   readonly transport: Transport;
   address: string;
   port: number;
+  heardBy: DatagramPath | undefined;
   node: string | undefined;
   association: DatagramAssociation | undefined;
   key: string;
@@ -294,11 +324,12 @@ class DatagramLink implements Link, Resident, Proving {
   loop!: ChannelLoop;
   readonly proof: AddressProof | undefined;
   readonly #runtime: DatagramRuntime;
+  #burden: Burden | undefined = undefined;
 
   constructor(
     runtime: DatagramRuntime,
     transport: Transport,
-    { address, port, association }: Datagram,
+    { address, port, path, association }: Datagram,
     key: string,
     node: string | undefined,
     unprovenFactor: number | undefined,
@@ -308,6 +339,7 @@ class DatagramLink implements Link, Resident, Proving {
     this.transport = transport;
     this.address = address;
     this.port = port;
+    this.heardBy = path;
     this.association = association;
     this.key = key;
     this.node = node;
@@ -327,6 +359,11 @@ class DatagramLink implements Link, Resident, Proving {
 
   get forgeable(): boolean {
     return this.proof?.proven === false;
+  }
+
+  get burden(): Burden {
+    this.#burden ??= new Burden(this.#runtime.core.memory, () => this.loop.stop("overload"));
+    return this.#burden;
   }
 
   /** Sessions of who was here are no more to be had by forging. */
@@ -349,7 +386,8 @@ class DatagramLink implements Link, Resident, Proving {
       this.#runtime.core.counters.unprovenDropped.value++;
       return;
     }
-    this.#runtime.send({ bytes, address: this.address, port: this.port, association: this.association });
+    const { address, port, heardBy: path, association } = this;
+    this.#runtime.send({ bytes, address, port, path, association });
   }
 
   /** A datagram that is not read is lost; rates are kept by refusing. */
@@ -357,6 +395,7 @@ class DatagramLink implements Link, Resident, Proving {
   resumeReading(): void {}
 
   close(): void {
+    this.#burden?.gone();
     this.#runtime.unproven.remove(this);
     this.#runtime.peers.remove(this);
   }

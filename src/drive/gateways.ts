@@ -89,6 +89,8 @@ export class Gateways implements Iterable<[string, RunningGateway]> {
       },
       channelOf: (clientId) => core.directory.find(name, clientId)?.client?.loop.channel,
       remembered: () => core.engine.memos(name),
+      promised: (clientId, until) => core.directory.promised(name, clientId, until),
+      recall: (alias, found) => core.engine.recall?.(name, alias, (one) => found(one, core.now)) === true,
       shelf: this.#surroundings.shelf(name),
       clearRetained: (topic) => core.engine.clearRetained(topic),
       alarms: core.alarms,

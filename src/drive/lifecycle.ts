@@ -97,7 +97,7 @@ export class Lifecycle {
       if (stream !== undefined) {
         const runtime = new StreamRuntime(this.#core, door, endpoint, this.#schedule);
         const listening = await this.#openers.stream(
-          { ...stream, roomIn: runtime.roomIn },
+          { ...stream, roomIn: runtime.roomIn, turnAway: runtime.turnAway },
           runtime.accept,
           note,
         );

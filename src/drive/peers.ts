@@ -1,5 +1,6 @@
-import type { Datagram, DatagramAssociation } from "../contract/endpoint.ts";
+import type { Datagram, DatagramAssociation, DatagramPath } from "../contract/endpoint.ts";
 import type { Peer } from "../contract/peer.ts";
+import { addressKey } from "../lib/address-key.ts";
 import type { AddressProof } from "./address-proof.ts";
 import type { ChannelLoop } from "./channel-loop.ts";
 
@@ -9,13 +10,12 @@ import type { ChannelLoop } from "./channel-loop.ts";
  */
 export type Roaming = "anywhere" | "same-host" | "never";
 
-/** By `join`, because a template that is kept as a key goes on holding what it was put together from. */
-export const addressKey = (address: string, port: number, node: string | undefined): string =>
-  node === undefined ? [address, port].join(":") : [address, ":", port, "/", node].join("");
-
 /** By which a channel is found: whoever shares keys with us is known by them, all others by their address. */
 export const residentKey = (from: Omit<Datagram, "bytes">, node: string | undefined): string => {
-  if (from.association === undefined) return addressKey(from.address, from.port, node);
+  if (from.association === undefined) {
+    const key = from.path?.key ?? addressKey(from.address, from.port);
+    return node === undefined ? key : [key, node].join("/");
+  }
   return ["#", from.association.id, ...(node === undefined ? [] : ["/", node])].join("");
 };
 
@@ -30,6 +30,8 @@ export interface Resident extends Claimer {
   association: DatagramAssociation | undefined;
   address: string;
   port: number;
+  /** By which it was heard last. */
+  heardBy: DatagramPath | undefined;
   node: string | undefined;
   key: string;
   claims: Set<string> | string | undefined;

@@ -5,7 +5,7 @@ import type { Door } from "../door/door.ts";
 import { Burden, type Memory } from "../lib/memory.ts";
 import { after, type Duration, milliseconds } from "../lib/time.ts";
 import { type FlushSchedule, MergedOutput } from "../net/merged-output.ts";
-import type { StreamConnection, StreamReceiver } from "../net/transport.ts";
+import type { StreamConnection, StreamReceiver, TurnAway } from "../net/transport.ts";
 import { ChannelLoop, type Link } from "./channel-loop.ts";
 
 /** How long who makes us hold more is not read from while memory is scarce. */
@@ -40,12 +40,12 @@ class StreamLink extends MergedOutput implements Link {
     this.connection.resumeReading();
   }
 
-  close(): void {
+  close(_reason: string, parted = false): void {
     if (this.closed) return;
     this.flush();
     this.closed = true;
     this.loop.door.closing++;
-    this.connection.end();
+    this.connection.end(parted);
   }
 
   override drop(): void {
@@ -132,6 +132,14 @@ export class StreamRuntime {
     this.#door = door;
     this.#endpoint = endpoint;
     this.schedule = schedule;
+    this.turnAway = {
+      words: endpoint.turnAway?.bind(endpoint),
+      refused: (peer, why) => {
+        core.tick();
+        core.counters.connectsRefused.value++;
+        door.turnedAway(peer, "unauthenticated", why, "connect");
+      },
+    };
   }
 
   /** How long until the connection rate has room for one more. */
@@ -139,6 +147,9 @@ export class StreamRuntime {
     this.core.tick();
     return this.#door.policy.roomIn(this.core.now);
   };
+
+  /** For clients whom the transport refuses. */
+  readonly turnAway: TurnAway;
 
   /** Called for each accepted connection; undefined refuses it. */
   readonly accept = (connection: StreamConnection): StreamReceiver | undefined => {

@@ -1,5 +1,6 @@
 /** What a hook gave, read: it comes from somebody else's code, and what makes no sense is that hook's failure. */
 import { meantTopic } from "../bus/delayed.ts";
+import { Errand } from "../bus/errand.ts";
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
 import type { Refusal } from "../contract/answers.ts";
@@ -85,9 +86,14 @@ export function changedMessage(message: Message, given: object): Decided<Message
       retain,
       properties: propertiesOf(properties),
       expiry: "expiry" in change ? expiryOf(change["expiry"]) : expiryLeft(message),
+      errand: errandOf(change["errand"], message),
     }),
   };
 }
+
+/** Pipelines have such, modules have not. */
+const errandOf = (given: unknown, { errand }: Message): Errand | undefined =>
+  given instanceof Errand ? given.behind(errand) : errand;
 
 const expiryLeft = ({ expiresAt, publishedAt }: Message): Duration =>
   expiresAt === NEVER ? FOREVER : ((expiresAt - publishedAt) as Duration);
@@ -105,11 +111,14 @@ interface Parts {
   readonly retain: boolean;
   readonly properties: MessageProperties | undefined;
   readonly expiry: Duration;
+  readonly errand: Errand | undefined;
 }
 
-function copyOf(message: Message, { topic, payload, qos, retain, properties, expiry }: Parts): Message {
+function copyOf(message: Message, parts: Parts): Message {
+  const { topic, payload, qos, retain, properties, expiry, errand } = parts;
   const copy = new Message(topic, payload, qos, retain, message.publishedAt, properties, expiry);
   copy.publisher = message.publisher;
+  copy.errand = errand;
   return copy;
 }
 

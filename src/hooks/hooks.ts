@@ -17,27 +17,50 @@ function shown(message: Message, topic = message.topic): HookMessage {
 const having = <Member extends keyof Hook>(plugged: readonly Plugged[], member: Member): readonly Plugged[] =>
   plugged.filter(({ hook }) => hook[member] !== undefined);
 
-/** The hooks of one gateway, in the order of the configuration. */
+const toldOf = (plugged: readonly Plugged[]): Readonly<Record<Told, readonly Plugged[]>> => ({
+  connected: having(plugged, "connected"),
+  published: having(plugged, "published"),
+  subscribed: having(plugged, "subscribed"),
+  unsubscribed: having(plugged, "unsubscribed"),
+  disconnected: having(plugged, "disconnected"),
+  delivered: having(plugged, "delivered"),
+});
+
+/** The hooks of one gateway, in the order of the configuration. Clients keep it: others may take their place in it. */
 export class Hooks {
-  readonly #connect: readonly Plugged[];
-  readonly #publish: readonly Plugged[];
-  readonly #subscribe: readonly Plugged[];
-  readonly #told: Readonly<Record<Told, readonly Plugged[]>>;
+  #connect: readonly Plugged[] = [];
+  #publish: readonly Plugged[] = [];
+  #subscribe: readonly Plugged[] = [];
+  #told = toldOf([]);
+  #some = false;
+  #followClients = false;
   readonly room: Room;
 
   constructor(plugged: readonly Plugged[], room: Room) {
     this.room = room;
+    this.take(plugged);
+  }
+
+  /** These from now on. */
+  take(plugged: readonly Plugged[]): void {
+    this.#some = plugged.length > 0;
+    this.#followClients = plugged.some(({ hook }) =>
+      Object.keys(hook).some((member) => member !== "authConnect" && member !== "close"),
+    );
     this.#connect = having(plugged, "authConnect");
     this.#publish = having(plugged, "authPublish");
     this.#subscribe = having(plugged, "authSubscribe");
-    this.#told = {
-      connected: having(plugged, "connected"),
-      published: having(plugged, "published"),
-      subscribed: having(plugged, "subscribed"),
-      unsubscribed: having(plugged, "unsubscribed"),
-      disconnected: having(plugged, "disconnected"),
-      delivered: having(plugged, "delivered"),
-    };
+    this.#told = toldOf(plugged);
+  }
+
+  /** There is one at all. */
+  get some(): boolean {
+    return this.#some;
+  }
+
+  /** They are asked or told about who is in already. */
+  get followClients(): boolean {
+    return this.#followClients;
   }
 
   /** Somebody wants to be told. */
@@ -107,8 +130,8 @@ export class Hooks {
 
 /** All hooks: which of them a gateway has. */
 export class HooksOfAll {
-  readonly #plugged: readonly Plugged[];
-  readonly #byGateway = new Map<string, Hooks | undefined>();
+  #plugged: readonly Plugged[];
+  readonly #byGateway = new Map<string, Hooks>();
   #none: Hooks | undefined = undefined;
   readonly room: Room;
 
@@ -117,13 +140,24 @@ export class HooksOfAll {
     this.room = room;
   }
 
-  /** Undefined where a gateway has none: nothing of this is on its way then. */
-  of(gateway: string): Hooks | undefined {
-    if (this.#byGateway.has(gateway)) return this.#byGateway.get(gateway);
-    const own = this.#plugged.filter((plugged) => plugged.serves(gateway));
-    const hooks = own.length === 0 ? undefined : new Hooks(own, this.room);
-    this.#byGateway.set(gateway, hooks);
+  /** The same for as long as this process runs, whoever is in it. */
+  of(gateway: string): Hooks {
+    let hooks = this.#byGateway.get(gateway);
+    if (hooks === undefined) {
+      hooks = new Hooks(this.#serving(gateway), this.room);
+      this.#byGateway.set(gateway, hooks);
+    }
     return hooks;
+  }
+
+  #serving(gateway: string): readonly Plugged[] {
+    return this.#plugged.filter((plugged) => plugged.serves(gateway));
+  }
+
+  /** Takes these in place of those that were there. */
+  update(plugged: readonly Plugged[]): void {
+    this.#plugged = plugged;
+    for (const [gateway, hooks] of this.#byGateway) hooks.take(this.#serving(gateway));
   }
 
   /** No hook, and the room to wait in. */

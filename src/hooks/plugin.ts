@@ -1,5 +1,5 @@
 /**
- * What a hook may implement: the types for whoever writes one (`import type { Hook } from "isthmus/hooks"`). This file
+ * What a hook may implement: the types for whoever writes one (`import type { Hook } from "isthmus-iot/hooks"`). This file
  * imports nothing, so that it can be read, and copied, alone. See the README of this folder.
  */
 

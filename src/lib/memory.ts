@@ -26,8 +26,8 @@ export interface Shared {
 
 /**
  * The one account of all that peers make this process hold: messages that wait or are unsettled, retained and delayed
- * ones, packets that are not whole, transactions, what is not read, subscriptions, wills, names of topics, bodies of
- * requests. A number that is added to and subtracted from; what
+ * ones, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, names of topics,
+ * bodies of requests, what channels keep of messages at QoS 0. A number that is added to and subtracted from; what
  * is shared is counted once.
  */
 export class Memory {
@@ -90,6 +90,9 @@ export class Burden {
   bytes = 0;
   /** What has come of a message that the transport itself puts together. */
   gathering = 0;
+  /** What its channel has asked room for. */
+  #reserved = 0;
+  #over = false;
   stranger = true;
   readonly #memory: Memory;
   readonly #end: () => void;
@@ -102,7 +105,27 @@ export class Burden {
 
   /** `buffered`: what it has sent that is not whole. `backlog`: what it was sent and does not read. */
   weigh(buffered: number, backlog: number): void {
-    const bytes = buffered + backlog + this.gathering;
+    this.#set(buffered + backlog + this.gathering + this.#reserved);
+  }
+
+  /** Room for so much that the channel keeps; false: there is none, and nothing is counted. */
+  reserve(bytes: number): boolean {
+    const memory = this.#memory;
+    if (memory.refuses || this.bytes + bytes > memory.limits.connection) return false;
+    // What it has sent before it went is still worked on.
+    if (this.#over) return true;
+    this.#reserved += bytes;
+    this.#set(this.bytes + bytes);
+    return true;
+  }
+
+  release(bytes: number): void {
+    const less = Math.min(bytes, this.#reserved);
+    this.#reserved -= less;
+    this.#set(this.bytes - less);
+  }
+
+  #set(bytes: number): void {
     const grown = bytes - this.bytes;
     if (grown === 0) return;
     const memory = this.#memory;
@@ -126,7 +149,8 @@ export class Burden {
 
   /** The connection is gone. */
   gone(): void {
-    this.gathering = 0;
+    this.gathering = this.#reserved = 0;
+    this.#over = true;
     this.weigh(0, 0);
   }
 

@@ -14,6 +14,8 @@ export interface AcceptLineOptions {
   readonly places: number;
   /** How long one may wait, in milliseconds. */
   readonly patience: number;
+  /** How many are taken in one turn of the event loop. */
+  readonly aTurn: number;
   /** How long until there is room for one more; 0: now. Without, nobody ever waits. */
   readonly roomIn: (() => Duration) | undefined;
 }
@@ -21,9 +23,14 @@ export interface AcceptLineOptions {
 /** How often it is said that connections wait, in milliseconds. */
 const SAY_AGAIN = 60_000;
 
+/** Taken in one turn of the event loop: what they say next takes a few milliseconds, and others have words, too. */
+export const A_TURN = 16;
+/** The same over TLS, where each has a millisecond of cryptography before it says anything. */
+export const A_TURN_OF_HANDSHAKES = 4;
+
 /**
  * Connections of a burst, accepted and not yet read from, until the rate at which connections are taken has room for
- * them: addresses take turns. Who would be one too many is refused.
+ * them, and this turn of the event loop: addresses take turns. Who would be one too many is refused.
  */
 export class AcceptLine {
   readonly #options: AcceptLineOptions;
@@ -31,6 +38,8 @@ export class AcceptLine {
   readonly #note: (note: Note) => void;
   readonly #line = new FairLine<Waiting>();
   #timer: NodeJS.Timeout | undefined = undefined;
+  /** Taken in this turn of the event loop. */
+  #taken = 0;
   #waitSayAt = 0;
   #refusalsSayAt = 0;
   /** Refused since it was said last. */
@@ -49,8 +58,11 @@ export class AcceptLine {
   offer(socket: Socket): void {
     const wait = this.#options.roomIn?.() ?? 0;
     // A rate of nothing at all is the policy's to refuse.
-    if (wait === Number.POSITIVE_INFINITY || (wait <= 0 && this.#line.length === 0)) {
-      this.#accept(socket);
+    if (
+      wait === Number.POSITIVE_INFINITY ||
+      (wait <= 0 && this.#line.length === 0 && this.#taken < this.#options.aTurn)
+    ) {
+      this.#take(socket);
       return;
     }
     const address = socket.remoteAddress ?? "";
@@ -65,6 +77,8 @@ export class AcceptLine {
     if (loser !== undefined) this.#refuse(loser.socket);
     socket.on("error", ignore);
     this.#line.push(address, "", { socket, since: performance.now() });
+    // The next turn looks at the line by itself.
+    if (wait <= 0 && this.#taken > 0) return;
     this.#sayWaiting();
     this.#expect(wait);
   }
@@ -81,8 +95,22 @@ export class AcceptLine {
 
   readonly #goOn = (): void => {
     this.#timer = undefined;
+    this.#letIn();
+  };
+
+  readonly #nextTurn = (): void => {
+    this.#taken = 0;
+    this.#letIn();
+  };
+
+  #take(socket: Socket): void {
+    if (this.#taken++ === 0) setImmediate(this.#nextTurn);
+    this.#accept(socket);
+  }
+
+  #letIn(): void {
     const oldest = performance.now() - this.#options.patience;
-    while (this.#line.length > 0) {
+    while (this.#line.length > 0 && this.#taken < this.#options.aTurn) {
       const wait = this.#options.roomIn?.() ?? 0;
       if (wait > 0) {
         this.#expect(wait);
@@ -92,10 +120,10 @@ export class AcceptLine {
       if (since < oldest) this.#refuse(socket);
       else if (!socket.destroyed) {
         socket.off("error", ignore);
-        this.#accept(socket);
+        this.#take(socket);
       }
     }
-  };
+  }
 
   #refuse(socket: Socket): void {
     socket.on("error", ignore).destroy();

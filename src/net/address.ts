@@ -20,3 +20,9 @@ export const lacksIpv6 = (error: unknown): boolean => {
   const code = (error as NodeJS.ErrnoException).code;
   return code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL";
 };
+
+/** A multicast group and by which of our interfaces it is joined: `group`, or `group%address` or `group%name`. */
+export function membershipOf(entry: string): { readonly group: string; readonly by: string | undefined } {
+  const at = entry.indexOf("%");
+  return at < 0 ? { group: entry, by: undefined } : { group: entry.slice(0, at), by: entry.slice(at + 1) };
+}

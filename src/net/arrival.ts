@@ -28,8 +28,12 @@ export class Arrival implements Expiring {
   /** The peer has sent something wrong before it became a connection. */
   fail(event: string, problem: string): void {
     this.#hall.leave(this);
-    this.#hall.note({ level: "info", event, detail: { address: this.address, port: this.port, problem } });
+    this.note(event, problem);
     this.socket.destroy();
+  }
+
+  note(event: string, problem: string): void {
+    this.#hall.note({ level: "info", event, detail: { address: this.address, port: this.port, problem } });
   }
 
   /** Who it is behind the proxy, as the header says. */

@@ -13,6 +13,7 @@ import { timerLength } from "../lib/timer-length.ts";
 import { plainAddress } from "./address.ts";
 import { AddressRace, interleave } from "./address-race.ts";
 import { connectError } from "./dial-errors.ts";
+import { type End, proxyHeader } from "./proxy-header.ts";
 import { CIPHERS_WITH_PSK } from "./psk-suites.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import { offerSocket, socketOptions } from "./tcp.ts";
@@ -65,9 +66,12 @@ export class Dialler {
     }
   }
 
-  /** Exactly one of the two is called, once and later, unless it is cancelled before. */
-  dial(connected: AcceptStream, failed: (error: DialError) => void): Dialling {
-    return new Call(this, connected, failed);
+  /**
+   * Exactly one of the two is called, once and later, unless it is cancelled before. `source`: for whom it is made, where
+   * the place is told.
+   */
+  dial(connected: AcceptStream, failed: (error: DialError) => void, source?: End): Dialling {
+    return new Call(this, connected, failed, source);
   }
 }
 
@@ -90,11 +94,18 @@ class Call implements Dialling, Expiring {
   readonly #options: DialOptions;
   readonly #connected: AcceptStream;
   readonly #failed: (error: DialError) => void;
+  readonly #source: End | undefined;
   /** What has to be given up with it. */
   #undo: (() => void) | undefined;
   #over = false;
 
-  constructor(dialler: Dialler, connected: AcceptStream, failed: (error: DialError) => void) {
+  constructor(
+    dialler: Dialler,
+    connected: AcceptStream,
+    failed: (error: DialError) => void,
+    source: End | undefined,
+  ) {
+    this.#source = source;
     this.#dialler = dialler;
     this.#options = dialler.options;
     this.#connected = connected;
@@ -167,6 +178,8 @@ class Call implements Dialling, Expiring {
       port: socket.remotePort ?? this.#options.port,
     };
     this.#undo = () => socket.destroy();
+    const { proxyProtocol } = this.#options;
+    if (proxyProtocol !== undefined) socket.write(proxyHeader(proxyProtocol, this.#source, peer));
     if (this.#dialler.context === undefined) this.#secured(socket, peer);
     else this.#secure(socket, this.#dialler.context, peer);
   }

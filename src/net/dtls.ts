@@ -111,6 +111,10 @@ class DtlsSocket implements DatagramSocket {
     return this.#udp.port;
   }
 
+  get batched(): boolean {
+    return this.#udp.batched === true;
+  }
+
   get secure() {
     const { associations, handshakes } = this.dtls;
     return { associations: associations.size, handshakes, lost: this.#keeper?.lost ?? 0 };

@@ -1,14 +1,22 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
-import { AcceptLine } from "./accept-line.ts";
+import { A_TURN, A_TURN_OF_HANDSHAKES, AcceptLine } from "./accept-line.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { type Descriptors, descriptors as ofProcess } from "./descriptors.ts";
+import { Farewell, forbidden } from "./farewell.ts";
 import { bindError } from "./listen-errors.ts";
 import { offerSocket, socketOptions } from "./tcp.ts";
 import { TlsLayer } from "./tls.ts";
-import { type AcceptStream, ListenError, type Listening, type StreamListenerOptions } from "./transport.ts";
+import {
+  type AcceptStream,
+  ListenError,
+  type Listening,
+  type StreamConnection,
+  type StreamListenerOptions,
+  type StreamReceiver,
+} from "./transport.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
 /** Connections that may wait for their turn, when the options do not say. */
@@ -25,8 +33,9 @@ export async function listenStream(
 ): Promise<Listening> {
   const layers = new Layers(options, accept, note);
   const { waiting = WAITING_MAX, handshakeTimeout: patience, roomIn } = options;
+  const handshakes = options.transport === "tls" || options.transport === "wss";
   const line = new AcceptLine(
-    { places: waiting, patience, roomIn },
+    { places: waiting, patience, roomIn, aTurn: handshakes ? A_TURN_OF_HANDSHAKES : A_TURN },
     (socket) => layers.accepted(socket),
     note,
   );
@@ -129,8 +138,36 @@ class Layers {
   /** The client's address is known. */
   readonly #introduced = (arrival: Arrival): void => {
     if (this.#tls === undefined) this.#secured(arrival, arrival.socket);
-    else this.#tls.secure(arrival, (socket) => this.#secured(arrival, socket));
+    else
+      this.#tls.secure(
+        arrival,
+        (socket) => this.#secured(arrival, socket),
+        (socket, problem) => this.#refused(arrival, socket, problem),
+      );
   };
+
+  /** It hears why in its protocol, while its place among the arrivals, and the time for them, bound what that costs. */
+  #refused(arrival: Arrival, socket: Socket, problem: string): void {
+    const { transport, address, port } = arrival;
+    const peer: Peer = { transport, address, port };
+    const why = `the client certificate is refused: ${problem}`;
+    const { words, refused } = this.#options.turnAway ?? {};
+    arrival.note("tls-handshake-failed", problem);
+    refused?.(peer, why);
+    const speaks = this.#upgrade === undefined ? words : forbidden;
+    if (speaks === undefined) {
+      arrival.leave();
+      socket.destroy();
+      return;
+    }
+    const farewell = (connection: StreamConnection): StreamReceiver =>
+      new Farewell(
+        connection,
+        (first) => speaks(first, why),
+        () => arrival.leave(),
+      );
+    offerSocket(socket, peer, this.#options, farewell);
+  }
 
   #secured(arrival: Arrival, socket: Socket): void {
     if (this.#upgrade !== undefined) {

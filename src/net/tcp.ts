@@ -71,9 +71,14 @@ class SocketConnection implements StreamConnection, Expiring {
     this.#socket.resume();
   }
 
-  end(): void {
+  end(parted = false): void {
     if (this.ending) return;
     this.ending = true;
+    // Without the ends of both streams, one after the other; over TLS they are said (RFC 5246 §7.2.1).
+    if (parted && this.peer.transport === "tcp" && this.#socket.writableLength === 0) {
+      this.#socket.destroy();
+      return;
+    }
     this.boundEnd();
     this.#socket.end();
     // A paused socket would never see the peer's end of stream.

@@ -69,7 +69,8 @@ export function readTlsFiles(options: TlsOptions): TlsFiles {
   const ca = readTlsFile(options.ca, "CA certificate");
   const pskText = readTlsFile(options.pskFile, "PSK file");
   const psk = pskText === undefined ? undefined : parsePskFile(options.pskFile ?? "", pskText.toString());
-  if ((cert === undefined || key === undefined) && (psk === undefined || cert !== key)) {
+  const withKeys = psk !== undefined || options.keys !== undefined;
+  if ((cert === undefined || key === undefined) && (!withKeys || cert !== key)) {
     throw new ListenError(
       "certificate-missing",
       "TLS needs a certificate and its key: set both `cert` and `key`",

@@ -1,4 +1,4 @@
-import { constants } from "node:crypto";
+import { constants, randomBytes } from "node:crypto";
 import {
   createServer,
   type SecureContextOptions,
@@ -11,7 +11,9 @@ import { type Duration, seconds } from "../lib/time.ts";
 import type { Arrival } from "./arrival.ts";
 import { certificateName } from "./certificate-name.ts";
 import { FileWatch } from "./file-watch.ts";
+import { isIdentity } from "./psk-identities.ts";
 import { CIPHERS_WITH_PSK, provenByPsk } from "./psk-suites.ts";
+import { KeyWait } from "./psk-wait.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import type { TlsOptions } from "./transport.ts";
 
@@ -19,12 +21,29 @@ const RELOAD_INTERVAL: Duration = seconds(5);
 const WARN_BEFORE_EXPIRY_DAYS = 14;
 const MS_PER_DAY = 86_400_000;
 
+/** One connection's way through TLS. */
+interface Handshake {
+  readonly arrival: Arrival;
+  readonly next: (socket: TLSSocket) => void;
+  readonly refuse: (socket: TLSSocket, problem: string) => void;
+  /** Where keys are asked for elsewhere. */
+  readonly keys: KeyWait | undefined;
+  /** It has led somewhere, or the connection is gone. */
+  over: boolean;
+}
+
+/** The server as one connection sees it: what is emitted on it is about this connection. */
+type ServerOfOne = Server & { readonly handshake: Handshake };
+
+const SECURED_BY_KEYS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
+/** Of the key that takes the place of one that nobody has, in octets. */
+const NOBODYS_KEY = 32;
+
 /** Turns accepted sockets into TLS sockets; follows changes of the certificate, key and PSK files. */
 export class TlsLayer {
   readonly #options: TlsOptions;
   readonly #note: (note: Note) => void;
   readonly #server: Server;
-  readonly #arrivals = new Map<string, { arrival: Arrival; next: (socket: TLSSocket) => void }>();
   /** Identities that clients have named, and whether there is a key for them. */
   readonly #offers = new WeakMap<TLSSocket, PskOffer>();
   readonly #watch: FileWatch;
@@ -35,16 +54,21 @@ export class TlsLayer {
     this.#options = options;
     this.#note = note;
     this.#files = readTlsFiles(options);
-    const { psk } = this.#files;
     const settings: ServerOptions = {
       ...this.#context(),
       requestCert: options.clientCertificate !== "none",
-      rejectUnauthorized: options.clientCertificate === "require",
+      // Node would end the connection without a word; `#unproven` judges, and who is refused hears why.
+      rejectUnauthorized: false,
     };
-    if (psk !== undefined) settings.pskCallback = (socket, identity) => this.#key(socket, identity);
+    if (this.#withKeys) settings.pskCallback = (socket, identity) => this.#key(socket, identity);
     this.#server = createServer(settings);
-    this.#server.on("secureConnection", (socket) => this.#secured(socket));
-    this.#server.on("tlsClientError", (error, socket) => this.#failed(error, socket));
+    const layer = this;
+    this.#server.on("secureConnection", function (this: Server, socket) {
+      layer.#secured((this as ServerOfOne).handshake, socket);
+    });
+    this.#server.on("tlsClientError", function (this: Server, error, socket) {
+      layer.#failed((this as ServerOfOne).handshake, error, socket);
+    });
     this.#warnOfExpiry();
     const { cert, key, ca, pskFile, reloadInterval } = options;
     this.#watch = new FileWatch([cert, key, ca, pskFile], reloadInterval ?? RELOAD_INTERVAL, () =>
@@ -52,14 +76,33 @@ export class TlsLayer {
     );
   }
 
-  /** Runs the handshake; a failure ends the arrival. */
-  secure(arrival: Arrival, next: (socket: TLSSocket) => void): void {
-    const key = pairOf(arrival.socket);
-    this.#arrivals.set(key, { arrival, next });
-    arrival.socket.once("close", () => this.#arrivals.delete(key));
+  /**
+   * Runs the handshake; a failure ends the arrival. Who does not show the certificate that is required goes to `refuse`,
+   * with OpenSSL's word for what is wrong with it, and never to `next`.
+   */
+  secure(
+    arrival: Arrival,
+    next: (socket: TLSSocket) => void,
+    refuse: (socket: TLSSocket, problem: string) => void,
+  ): void {
+    const { socket } = arrival;
+    const { keys: authority } = this.#options;
     // Node reads what is buffered behind a PROXY header one tick later; until then nothing may flow past it.
-    arrival.socket.pause();
-    this.#server.emit("connection", arrival.socket);
+    socket.pause();
+    const keys =
+      authority === undefined
+        ? undefined
+        : new KeyWait(
+            socket,
+            (identity) => this.#files.psk?.get(identity) ?? authority.presharedKey(identity),
+            (problem) => arrival.fail("tls-handshake-failed", problem),
+          );
+    const handshake: Handshake = { arrival, next, refuse, keys, over: false };
+    socket.once("close", () => {
+      handshake.over = true;
+    });
+    const server: ServerOfOne = Object.assign(Object.create(this.#server) as Server, { handshake });
+    server.emit("connection", keys ?? socket);
   }
 
   close(): void {
@@ -67,9 +110,9 @@ export class TlsLayer {
   }
 
   #context(): SecureContextOptions {
-    const { cert, key, ca, psk } = this.#files;
+    const { cert, key, ca } = this.#files;
     const { keyPassphrase, minVersion } = this.#options;
-    const ciphers = this.#options.ciphers ?? (psk === undefined ? undefined : CIPHERS_WITH_PSK);
+    const ciphers = this.#options.ciphers ?? (this.#withKeys ? CIPHERS_WITH_PSK : undefined);
     return {
       cert,
       key,
@@ -78,43 +121,62 @@ export class TlsLayer {
       ...(keyPassphrase === undefined ? {} : { passphrase: keyPassphrase }),
       ...(ciphers === undefined ? {} : { ciphers }),
       // A resumed session would not name its PSK identity again.
-      ...(psk === undefined ? {} : { secureOptions: constants.SSL_OP_NO_TICKET, dhparam: "auto" }),
+      ...(this.#withKeys ? { secureOptions: SECURED_BY_KEYS, dhparam: "auto" } : {}),
     };
   }
 
-  #key(socket: TLSSocket, identity: string): Buffer | null {
-    const key = this.#files.psk?.get(identity);
+  get #withKeys(): boolean {
+    return this.#files.psk !== undefined || this.#options.keys !== undefined;
+  }
+
+  /** Null: what was named is no identity, but the ticket of a session that this listener does not resume. */
+  #key(socket: TLSSocket, identity: string): Uint8Array | null {
+    if (!isIdentity(identity)) return null;
+    const { keys } = handshakeOf(socket);
+    const key = this.#files.psk?.get(identity) ?? keys?.keyOf(identity);
     this.#offers.set(socket, { identity, known: key !== undefined });
-    return key ?? null;
+    // RFC 4279 §2 lets an unknown identity fail like a wrong key: then nobody can try out names.
+    return key ?? randomBytes(NOBODYS_KEY);
   }
 
-  #take(socket: TLSSocket): { arrival: Arrival; next: (socket: TLSSocket) => void } | undefined {
-    const key = pairOf(socket);
-    const found = this.#arrivals.get(key);
-    this.#arrivals.delete(key);
-    return found;
-  }
-
-  #secured(socket: TLSSocket): void {
-    const found = this.#take(socket);
-    if (found === undefined) {
+  #secured(handshake: Handshake, socket: TLSSocket): void {
+    const { arrival, next, refuse, keys, over } = handshake;
+    if (over) {
       socket.destroy();
       return;
     }
+    handshake.over = true;
+    keys?.forget();
     const offer = this.#offers.get(socket);
     if (offer !== undefined && !(offer.known && provenByPsk(socket))) {
       // With a certificate at hand TLS 1.3 goes on without the key: what was named is not proven.
-      found.arrival.fail("tls-handshake-failed", "the pre-shared key was not accepted");
+      arrival.fail("tls-handshake-failed", "the pre-shared key was not accepted");
+      return;
+    }
+    const problem = offer === undefined ? this.#unproven(socket) : undefined;
+    if (problem !== undefined) {
+      refuse(socket, problem);
       return;
     }
     const proven = offer?.identity ?? certificateName(socket, this.#options.identity);
-    if (proven !== undefined) found.arrival.identity = proven;
-    found.next(socket);
+    if (proven !== undefined) arrival.identity = proven;
+    next(socket);
   }
 
-  #failed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+  /** What is wrong with the certificate that is required; undefined when it is valid, or none is required. */
+  #unproven(socket: TLSSocket): string | undefined {
+    if (this.#options.clientCertificate !== "require") return undefined;
+    // In TLS 1.3 Node takes a resumed session for authorized without any certificate, and a session may come of a
+    // connection that was refused here.
+    if (socket.getPeerX509Certificate() === undefined) return NO_CERTIFICATE;
+    return socket.authorized ? undefined : (socket.authorizationError?.toString() ?? "UNSPECIFIED");
+  }
+
+  #failed(handshake: Handshake, error: NodeJS.ErrnoException, socket: TLSSocket): void {
     socket.destroy();
-    this.#take(socket)?.arrival.fail("tls-handshake-failed", error.code ?? error.message);
+    const { arrival, over } = handshake;
+    handshake.over = true;
+    if (!over) arrival.fail("tls-handshake-failed", error.code ?? error.message);
   }
 
   #warnOfExpiry(): void {
@@ -144,15 +206,14 @@ export class TlsLayer {
   }
 }
 
+/** OpenSSL's name for what it would have refused. */
+const NO_CERTIFICATE = "PEER_DID_NOT_RETURN_A_CERTIFICATE";
+
 interface PskOffer {
   readonly identity: string;
   readonly known: boolean;
 }
 
-/** Names a connection of this process; a TLS socket and the socket under it give the same. */
-const pairOf = (socket: {
-  readonly remoteAddress?: string | undefined;
-  readonly remotePort?: number | undefined;
-  readonly localAddress?: string | undefined;
-  readonly localPort?: number | undefined;
-}): string => `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+/** A TLS socket knows the server that made it. */
+const handshakeOf = (socket: TLSSocket): Handshake =>
+  (socket as TLSSocket & { readonly server: ServerOfOne }).server.handshake;

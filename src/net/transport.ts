@@ -1,8 +1,12 @@
 /** What a transport offers the runtimes of `src/drive`; the implementations beside this file own the sockets. */
-import type { Datagram, DatagramAssociation } from "../contract/endpoint.ts";
+
+import type { Socket } from "node:net";
+import type { PeerCertificate } from "node:tls";
+import type { Datagram, DatagramAssociation, DatagramPath } from "../contract/endpoint.ts";
 import type { Peer, Transport } from "../contract/peer.ts";
 import type { Duration } from "../lib/time.ts";
 import type { SecureDatagrams } from "./dtls-options.ts";
+import type { ProxyVersion } from "./proxy-header.ts";
 
 /** Why a listener could not be opened, in one line with the fix; the CLI prints it and exits. */
 export class ListenError extends Error {
@@ -27,8 +31,11 @@ export interface StreamConnection {
   readonly backlog: number;
   pauseReading(): void;
   resumeReading(): void;
-  /** Sends what is queued, then the end of the stream; destroys the socket if the peer lingers. */
-  end(): void;
+  /**
+   * Sends what is queued, then the end of the stream; destroys the socket if the peer lingers. `parted`: the peer reads
+   * no more, so nothing has to be waited for.
+   */
+  end(parted?: boolean): void;
   /** Ends at once, dropping what is queued. */
   destroy(): void;
 }
@@ -55,6 +62,8 @@ export interface Listening {
   readonly port: number;
   /** Of a secure datagram listener: for metrics. */
   readonly secure?: { readonly associations: number; readonly handshakes: number; readonly lost: number };
+  /** Of a datagram listener: many datagrams a system call, or one. */
+  readonly batched?: boolean;
   /** Stops accepting; connections already accepted are left alone. */
   close(): Promise<void>;
 }
@@ -64,17 +73,22 @@ export interface OutgoingDatagram {
   readonly bytes: Uint8Array;
   readonly address: string;
   readonly port: number;
+  /** By which something came from there: the answer leaves from the address that was spoken to. */
+  readonly path?: DatagramPath | undefined;
   /** Of a secure listener: with whose keys, and so to which address. */
   readonly association?: DatagramAssociation | undefined;
 }
 
-/** One bound UDP socket. Datagrams come and go in batches, so that a native recvmmsg/sendmmsg can replace it. */
+/** One bound UDP socket. Datagrams come and go in batches. */
 export interface DatagramSocket extends Listening {
   send(batch: readonly OutgoingDatagram[]): void;
   /** Datagrams handed to `send` and not yet taken by the kernel. */
   readonly backlog: number;
 }
 export type ReceiveDatagrams = (batch: readonly Datagram[]) => void;
+
+/** Asked for the pre-shared key of an identity; a rejected promise means that it cannot be asked. */
+export type AskForKey = (identity: string) => Uint8Array | undefined | Promise<Uint8Array | undefined>;
 
 export interface TlsOptions {
   readonly cert?: string | undefined;
@@ -87,18 +101,33 @@ export interface TlsOptions {
   readonly identity: "cn" | "dn" | "fingerprint" | "san-dns" | "san-email" | "san-uri" | "san-ip" | "none";
   /** File of `identity:key-in-hex` lines for TLS-PSK. */
   readonly pskFile?: string | undefined;
+  /** Somebody shall be asked for the keys that are in no file. */
+  readonly keysFromAuthentication?: boolean | undefined;
+  /** Whom. */
+  readonly keys?: { readonly presharedKey: AskForKey } | undefined;
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
   readonly ciphers?: string | undefined;
   /** How often the files are looked at for changes; 5 s when absent. */
   readonly reloadInterval?: Duration | undefined;
 }
 
+/** Clients whom the transport has refused, because of their certificates. */
+export interface TurnAway {
+  /** See `Endpoint.turnAway`; absent: they are ended at once. */
+  readonly words?: ((first: Uint8Array, why: string) => Uint8Array | undefined) | undefined;
+  /** There was one. */
+  refused(peer: Peer, why: string): void;
+}
+
 export interface StreamListenerOptions {
+  readonly turnAway?: TurnAway;
   /** Connections that may wait, unread, until `roomIn` has room for them. */
   readonly waiting?: number;
   /** How long until one more connection may be taken. */
   readonly roomIn?: () => Duration;
   readonly transport: "tcp" | "tls" | "ws" | "wss";
+  /** `gateway:listener`, where somebody is asked for its keys. */
+  readonly name?: string;
   readonly bind: string;
   readonly port: number;
   readonly backlog: number;
@@ -173,6 +202,8 @@ export interface DialOptions {
   readonly port: number;
   /** Address of this machine that the connection comes from. */
   readonly localAddress?: string | undefined;
+  /** Say with a header for whom each connection is made (PROXY protocol), before TLS and all else. */
+  readonly proxyProtocol?: ProxyVersion | undefined;
   /** For all of it: look-up, connection, TLS handshake, WebSocket upgrade. */
   readonly timeout: Duration;
   readonly highWaterMark: number;
@@ -205,7 +236,23 @@ export interface DatagramListenerOptions {
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
   readonly reuseAddress: boolean;
+  /** Several processes may bind the port; the system spreads senders among them. */
+  readonly reusePort?: boolean | undefined;
   /** Multicast groups to join, as `group` or `group%interface-address`. */
   readonly multicast: readonly string[];
   readonly broadcast: boolean;
+  /** Many datagrams a system call, where this system and this installation can. */
+  readonly batches?: boolean | undefined;
 }
+
+/** Datagrams to one place, of which nobody says whether they arrive. */
+export interface DatagramSender {
+  /** Rejects with what the system says. */
+  send(text: string): Promise<void>;
+  close(): void;
+}
+
+export type ServerCertificate = PeerCertificate;
+
+/** A socket that is not connected, for a library that connects it by itself. */
+export type RawSocket = Socket;

@@ -1,14 +1,17 @@
 import { createSocket, type Socket, type SocketOptions } from "node:dgram";
+import { networkInterfaces } from "node:os";
 import type { Datagram } from "../contract/endpoint.ts";
 import type { Note } from "../contract/note.ts";
-import { ANY_ADDRESS, ANY_IPV4, lacksIpv6 } from "./address.ts";
+import { addressKey } from "../lib/address-key.ts";
+import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, membershipOf } from "./address.ts";
 import { bindError } from "./listen-errors.ts";
 import { plainBytes } from "./plain-bytes.ts";
-import type {
-  DatagramListenerOptions,
-  DatagramSocket,
-  OutgoingDatagram,
-  ReceiveDatagrams,
+import {
+  type DatagramListenerOptions,
+  type DatagramSocket,
+  ListenError,
+  type OutgoingDatagram,
+  type ReceiveDatagrams,
 } from "./transport.ts";
 import { Zones } from "./zones.ts";
 
@@ -29,6 +32,7 @@ interface Bound {
 
 class UdpSocket implements DatagramSocket {
   readonly transport = "udp";
+  readonly batched = false;
   readonly address: string;
   readonly port: number;
   readonly #socket: Socket;
@@ -112,11 +116,11 @@ function bind(options: DatagramListenerOptions, address: string): Promise<Bound>
   });
 }
 
-async function bindAny(options: DatagramListenerOptions): Promise<Bound> {
+async function bindAny<T>(address: string, bind: (address: string) => Promise<T> | T): Promise<T> {
   try {
-    return await bind(options, options.bind);
+    return await bind(address);
   } catch (error) {
-    if (options.bind === ANY_ADDRESS && lacksIpv6(error)) return bind(options, ANY_IPV4);
+    if (address === ANY_ADDRESS && lacksIpv6(error)) return bind(ANY_IPV4);
     throw error;
   }
 }
@@ -138,8 +142,16 @@ function enlarge(bytes: number, set: (bytes: number) => void, get: () => number)
   return get() * GRANTED_SHARE;
 }
 
-function configure(socket: Socket, options: DatagramListenerOptions, note: (note: Note) => void): void {
-  const { receiveBuffer, sendBuffer } = options;
+type Buffered = Pick<
+  Socket,
+  "setRecvBufferSize" | "getRecvBufferSize" | "setSendBufferSize" | "getSendBufferSize"
+>;
+
+function enlargeBuffers(
+  socket: Buffered,
+  { receiveBuffer, sendBuffer }: DatagramListenerOptions,
+  note: (note: Note) => void,
+): void {
   const granted = {
     receiveBuffer: enlarge(
       receiveBuffer,
@@ -156,27 +168,85 @@ function configure(socket: Socket, options: DatagramListenerOptions, note: (note
     const fix = "raise net.core.rmem_max and net.core.wmem_max";
     note({ level: "info", event: "udp-buffer-reduced", detail: { asked: receiveBuffer, ...granted, fix } });
   }
+}
+
+function configure(socket: Socket, options: DatagramListenerOptions): void {
   if (options.broadcast) socket.setBroadcast(true);
   for (const entry of options.multicast) {
-    const [group, device] = entry.split("%") as [string, string | undefined];
-    socket.addMembership(group, device);
+    const { group, by } = membershipOf(entry);
+    socket.addMembership(group, by === undefined ? undefined : interfaceOf(by, group.includes(":")));
   }
 }
 
-/** Binds a UDP socket; `::` serves both IPv6 and IPv4. Throws `ListenError`. */
+/** As Node wants it: for IPv6 the name, as the zone of any address; for IPv4 an address. */
+function interfaceOf(by: string, six: boolean): string {
+  if (six) return by.includes("%") ? by : `::%${by}`;
+  const own = networkInterfaces()[by]?.find(({ family }) => family === "IPv4");
+  return own?.address ?? by;
+}
+
+/**
+ * Binds a UDP socket; `::` serves both IPv6 and IPv4. It reads and writes many datagrams a system call where that can be
+ * had, else as Node does it. Throws `ListenError`.
+ */
 export async function listenUdp(
   options: DatagramListenerOptions,
   receive: ReceiveDatagrams,
   note: (note: Note) => void = () => {},
 ): Promise<DatagramSocket> {
-  let bound: Bound | undefined;
+  let socket: DatagramSocket | undefined;
   try {
-    bound = await bindAny(options);
-    configure(bound.socket, options, note);
+    socket = await listenBatches(options, receive, note);
+    // Node learned the option with version 23.
+    if (socket === undefined && options.reusePort !== true)
+      socket = await listenSingly(options, receive, note);
   } catch (error) {
-    bound?.socket.close();
     throw bindError(error, options.bind, options.port);
   }
+  if (socket !== undefined) return socket;
+  const where = addressKey(options.bind, options.port);
+  const need = "Linux with glibc, the optional package koffi, and udp.batches: true";
+  throw new ListenError("listen-failed", `cannot listen on ${where}: udp.reusePort needs ${need}`);
+}
+
+/** Undefined where batches are not to be had, or not wanted. */
+async function listenBatches(
+  options: DatagramListenerOptions,
+  receive: ReceiveDatagrams,
+  note: (note: Note) => void,
+): Promise<DatagramSocket | undefined> {
+  if (options.batches === false) return undefined;
+  const { batches } = await import("./batch/self-test.ts");
+  const found = batches();
+  if (found instanceof Error) {
+    note({ level: "debug", event: "udp-unbatched", detail: { why: found.message } });
+    return undefined;
+  }
+  const { bindBatches } = await import("./batch/descriptor.ts");
+  const { BatchSocket } = await import("./batch/socket.ts");
+  const descriptor = await bindAny(options.bind, (address) => bindBatches(found.calls, options, address));
+  try {
+    enlargeBuffers(descriptor, options, note);
+    return new BatchSocket(found, descriptor, receive, note);
+  } catch (error) {
+    descriptor.close();
+    throw error;
+  }
+}
+
+async function listenSingly(
+  options: DatagramListenerOptions,
+  receive: ReceiveDatagrams,
+  note: (note: Note) => void,
+): Promise<DatagramSocket> {
+  const bound = await bindAny(options.bind, (address) => bind(options, address));
+  try {
+    configure(bound.socket, options);
+  } catch (error) {
+    bound.socket.close();
+    throw error;
+  }
+  enlargeBuffers(bound.socket, options, note);
   bound.socket.on("error", (error) =>
     note({ level: "warn", event: "udp-error", detail: { problem: error.message } }),
   );

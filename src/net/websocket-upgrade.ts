@@ -41,8 +41,10 @@ export class WebSocketUpgrade {
     this.#http = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
       const arrival = this.#arrivals.get(request.socket);
       const path = requestPath(request);
-      if (arrival === undefined || !this.#sockjs.serve(request, response, path, arrival))
-        tellToUpgrade(response);
+      if (arrival === undefined) tellToUpgrade(response);
+      else if (!this.#sockjs.serve(request, response, path, arrival)) {
+        tellToUpgrade(response, () => arrival.fail("websocket-refused", "it asks for no upgrade"));
+      }
     });
     this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket as Socket, head));
     this.#websockets = new WebSocketServer({
@@ -87,8 +89,8 @@ export class WebSocketUpgrade {
   }
 }
 
-function tellToUpgrade(response: ServerResponse): void {
+function tellToUpgrade(response: ServerResponse, told = (): void => {}): void {
   const body = "This is a WebSocket listener.\n";
   response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" });
-  response.end(body);
+  response.end(body, told);
 }

@@ -66,7 +66,7 @@ export class OperatorAlarms {
     this.#active.set(name, alarm);
     if (before !== undefined) return;
     const level = severity === "warning" ? "warn" : "error";
-    this.#log[level]({ alarm: name, severity, ...details }, message);
+    this.#log[level]("alarm", { alarm: name, severity, ...details }, message);
     for (const listener of this.#listeners) listener("raised", alarm);
   }
 
@@ -95,7 +95,7 @@ export class OperatorAlarms {
     const over = { ...alarm, clearedAt: this.#now(), ...(clearedBy === undefined ? {} : { clearedBy }) };
     this.#history.push(over);
     this.#forgetOld();
-    this.#log.info({ alarm: name, ...(clearedBy === undefined ? {} : { by: clearedBy }) }, "alarm is over");
+    this.#log.info("alarm-over", { alarm: name, ...(clearedBy === undefined ? {} : { by: clearedBy }) });
     for (const listener of this.#listeners) listener("cleared", over);
   }
 

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import type { Writable } from "node:stream";
 import {
   type DestinationStream,
@@ -7,7 +8,8 @@ import {
   pino,
   stdTimeFunctions,
 } from "pino";
-import { PinoPretty } from "pino-pretty";
+import type * as pretty from "pino-pretty";
+import { sentenceOf } from "./log-lines.ts";
 import { withoutSecrets } from "./secrets.ts";
 
 export type LogLevel = Level | "silent";
@@ -15,13 +17,16 @@ export type LogLevel = Level | "silent";
 export type LogFormat = "auto" | "pretty" | "json";
 type Detail = Readonly<Record<string, unknown>>;
 
-/** A structured log. Details come first, so that a call reads as data and the sentence about it. */
+/**
+ * A structured log: an event (kebab-case; `LOG_LINES` has its sentence), its details, and a sentence of its own where
+ * one event has several.
+ */
 export interface Log {
-  debug(detail: Detail, message: string): void;
-  info(detail: Detail, message: string): void;
-  warn(detail: Detail, message: string): void;
+  debug(event: string, detail: Detail, sentence?: string): void;
+  info(event: string, detail: Detail, sentence?: string): void;
+  warn(event: string, detail: Detail, sentence?: string): void;
   /** `error` of the detail is shown with its stack. */
-  error(detail: Detail, message: string): void;
+  error(event: string, detail: Detail, sentence?: string): void;
   /** Changes what is written from now on. */
   setLevel(level: LogLevel): void;
 }
@@ -50,11 +55,15 @@ export function openLog(options: LogOptions): Log {
   };
   const stream = options.output ?? destination({ fd: 1, sync: true });
   const logger = pino(settings, pretty ? prettyStream(output) : stream);
+  const at =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (event: string, detail: Detail, sentence = sentenceOf(event)): void =>
+      logger[level]({ event, ...detail }, sentence);
   return {
-    debug: (detail, message) => logger.debug(detail, message),
-    info: (detail, message) => logger.info(detail, message),
-    warn: (detail, message) => logger.warn(detail, message),
-    error: (detail, message) => logger.error(detail, message),
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
     setLevel: (level) => {
       logger.level = level;
     },
@@ -62,6 +71,8 @@ export function openLog(options: LogOptions): Log {
 }
 
 function prettyStream(output: Writable & { readonly isTTY?: boolean }): DestinationStream {
+  // A service has no need of it.
+  const { PinoPretty } = createRequire(import.meta.url)("pino-pretty") as typeof pretty;
   return PinoPretty({
     destination: output,
     colorize: output.isTTY === true,

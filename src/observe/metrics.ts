@@ -62,30 +62,41 @@ export class Metrics {
     return (labels) => this.#cell(nameOf(name, "total"), help, labelNames, labels);
   }
 
-  /** A number that is read when it is asked for. */
-  gauge(name: string, help: string, read: () => number): void {
+  /** A number that is read when it is asked for; a promise of it where it takes long to count. */
+  gauge(name: string, help: string, read: () => number | Promise<number>): void {
     const registers = [this.#registry];
     new PromGauge({
       name: nameOf(name),
       help,
       registers,
-      collect() {
-        this.set(read());
+      async collect() {
+        this.set(await read());
       },
     });
   }
 
   /** As `gauge`, one number for each value of a label; those that are no longer named disappear. */
   labelledGauge(name: string, help: string, label: string, read: () => Labelled): void {
-    const registers = [this.#registry];
+    this.gauges(name, help, [label], () =>
+      Array.from(read(), ([value, number]) => [{ [label]: value }, number]),
+    );
+  }
+
+  /** As `labelledGauge`, with several labels. */
+  gauges<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    read: () => Iterable<readonly [labels: Readonly<Record<Label, string>>, number: number]>,
+  ): void {
     new PromGauge({
       name: nameOf(name),
       help,
-      labelNames: [label],
-      registers,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
       collect() {
         this.reset();
-        for (const [value, number] of read()) this.set({ [label]: value }, number);
+        for (const [labels, number] of read()) this.set({ ...labels }, number);
       },
     });
   }

@@ -43,7 +43,7 @@ export class NoteBook {
       window.suppressed++;
       return;
     }
-    this.#log[note.level]({ gateway, ...about, ...note.detail }, note.event);
+    this.#log[note.level](note.event, { gateway, ...about, ...note.detail });
   }
 
   #windowOf(gateway: string, event: string, now: Instant): Window {
@@ -59,7 +59,7 @@ export class NoteBook {
   #next(window: Window, gateway: string, note: Note, now: Instant): void {
     if (window.suppressed > 0) {
       const { suppressed } = window;
-      this.#log[note.level]({ gateway, event: note.event, suppressed }, "more of the same, not shown");
+      this.#log[note.level]("more-not-shown", { gateway, of: note.event, suppressed });
     }
     window.start = now;
     window.lines = 0;

@@ -5,7 +5,7 @@ import { after, type Instant, minutes } from "../lib/time.ts";
 import type { Log } from "./log.ts";
 
 /** One row: the same refusal to the same client, however often. */
-export interface Refusal extends RefusedTo, Omit<Refused, "by"> {
+export interface Refusal extends RefusedTo, Omit<Refused, "by" | "gateway"> {
   readonly by: string;
   readonly count: number;
   readonly first: Instant;
@@ -41,7 +41,7 @@ const cut = (name: string | undefined): string | undefined =>
 
 interface Row {
   readonly to: RefusedTo;
-  readonly refused: Omit<Refused, "by">;
+  readonly refused: Omit<Refused, "by" | "gateway">;
   readonly by: string;
   readonly network: Network;
   count: number;
@@ -187,7 +187,7 @@ export class Refusals {
       by,
       ...more,
     };
-    this.#log.info(detail, "refused");
+    this.#log.info("refused", detail);
   }
 
   /** Voices of clients that have been silent for a minute go, with what was not said of them in one line. */
@@ -201,7 +201,7 @@ export class Refusals {
       unsaid += voice.unsaid;
       this.#voices.delete(speaker);
     }
-    if (unsaid > 0) this.#log.info({ refused: unsaid }, "more was refused, of which no line was written");
+    if (unsaid > 0) this.#log.info("more-refused", { refused: unsaid });
     this.#unwritten = 0;
     this.#lines = 0;
     for (const network of this.#networks.values()) network.lines = 0;

@@ -3,6 +3,8 @@
 /** `stats/<name>/count`, and the highest since the start as `stats/<name>/max`. */
 export const STATISTICS = [
   "connections",
+  // As EMQ 2 calls them.
+  "clients",
   "sessions",
   "sessions/persistent",
   "suboptions",
@@ -12,6 +14,10 @@ export const STATISTICS = [
   "topics",
   "routes",
   "retained",
+  "queues",
+  "rules",
+  "actions",
+  "resources",
 ] as const;
 export type Statistic = (typeof STATISTICS)[number];
 

@@ -20,8 +20,16 @@ const ONE_WAY: readonly (readonly [Metric, Direction, packet: string])[] = [
 const BOTH_WAYS = ["publish", "puback", "pubrec", "pubrel", "pubcomp", "disconnect"] as const;
 const ALL = [...new Set([...BOTH_WAYS, ...ONE_WAY.map(([, , packet]) => packet)])];
 
+/** Reads how many acknowledgements of a type were of nothing that was on its way. */
+export type MissedCount = (packet: string) => number | undefined;
+
+const ACKNOWLEDGEMENTS = ["puback", "pubrec", "pubrel", "pubcomp"] as const;
+
 /** The `packets/` metrics of `$SYS`, from counters by packet type. */
-export function packetMetrics(count: PacketCount): Partial<Record<Metric, () => number>> {
+export function packetMetrics(
+  count: PacketCount,
+  missed: MissedCount,
+): Partial<Record<Metric, () => number>> {
   const metrics: Partial<Record<Metric, () => number>> = {};
   const add = (name: Metric, direction: Direction, packets: readonly string[]): void => {
     metrics[name] = () => packets.reduce((sum, packet) => sum + (count(direction, packet) ?? 0), 0);
@@ -31,5 +39,6 @@ export function packetMetrics(count: PacketCount): Partial<Record<Metric, () => 
     for (const packet of BOTH_WAYS) add(`packets/${packet}/${direction}`, direction, [packet]);
   }
   for (const [name, direction, packet] of ONE_WAY) add(name, direction, [packet]);
+  for (const packet of ACKNOWLEDGEMENTS) metrics[`packets/${packet}/missed`] = () => missed(packet) ?? 0;
   return metrics;
 }

@@ -10,6 +10,8 @@ export interface SysPorts {
   publish(topic: string, payload: Uint8Array, retain: boolean): void;
   /** Somebody is subscribed to it. */
   hears(topic: string): boolean;
+  /** Counts what takes long, so that `statistics` have it. */
+  count?(): Promise<unknown>;
   /** A number now; a name that is absent is not published. */
   readonly statistics: Readonly<Partial<Record<Statistic, () => number>>>;
   readonly metrics: Readonly<Partial<Record<Metric, () => number>>>;
@@ -60,14 +62,23 @@ export class SysTopics {
     this.#start = clock.now();
   }
 
-  /** Publishes now and then on the beat. */
+  /** Publishes as soon as all is counted, and then on the beat. */
   start(interval: Duration): void {
-    this.beat();
-    this.#timer = setInterval(() => this.beat(), timerLength(interval)).unref();
+    const publish = (): void => void this.countAndBeat();
+    this.#timer = setInterval(publish, timerLength(interval)).unref();
+    publish();
+  }
+
+  async countAndBeat(): Promise<void> {
+    const timer = this.#timer;
+    await this.#ports.count?.();
+    // It may have been stopped meanwhile.
+    if (timer === this.#timer) this.beat();
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   /** The highest that a number has been since the start. */
@@ -92,6 +103,7 @@ export class SysTopics {
   connected(event: PresenceEvent, { cleanStart, keepAlive }: PresenceArrival): void {
     // Peaks between two beats are made of arrivals.
     this.#sample("connections");
+    this.#sample("clients");
     this.#sample("sessions");
     const { name, version } = protocolNumbers(event.protocol);
     this.#presence(event, "connected", {

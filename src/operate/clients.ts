@@ -300,7 +300,12 @@ export class Clients {
     const peer = client?.loop.peer ?? identity?.peer;
     const presence = this.#presence(listed);
     return {
-      ...{ number, gateway, clientId, presence, keepAlive, cleanStart: listed.cleanStart },
+      number,
+      gateway,
+      clientId,
+      presence,
+      keepAlive,
+      cleanStart: listed.cleanStart,
       listener: identity?.listener ?? "",
       endpointName: identity?.endpointName,
       username: identity?.username,

@@ -100,12 +100,17 @@ export class GatewayControl {
     return this.#inTurn(() => this.#stop(name));
   }
 
-  /** With the options that the configuration has now, also those that a reload cannot change. */
-  restart(name: string): Promise<Done> {
+  /** With the options that the configuration has now, also those that a reload cannot change. `leave`: closed listeners. */
+  restart(name: string, leave: readonly string[] = []): Promise<Done> {
     return this.#inTurn(async () => {
       const stopped = await this.#stop(name);
-      return stopped.ok ? this.#start(name) : stopped;
+      return stopped.ok ? this.#start(name, leave) : stopped;
     });
+  }
+
+  /** Also one that the configuration has no more. */
+  isOpen(gateway: string, name: string): boolean {
+    return this.#lifecycle.listener(gateway, name) !== undefined;
   }
 
   /** Opens one listener of a gateway that runs, also one that the configuration leaves closed. */
@@ -141,11 +146,11 @@ export class GatewayControl {
     return done;
   }
 
-  async #start(name: string): Promise<Done> {
+  async #start(name: string, leave: readonly string[] = []): Promise<Done> {
     if (!this.#plans.names.includes(name)) return refused("unknown", `there is no gateway ${name}`);
     if (this.#runs(name)) return refused("conflict", `gateway ${name} runs`);
     this.#plans.open(name);
-    const opened = await this.#openAll(name);
+    const opened = await this.#openAll(name, leave);
     // Its parts are served from the next opening of those listeners on.
     await this.#reopen(this.#lifecycle.gateways.hostsOf(name));
     return opened;
@@ -176,10 +181,10 @@ export class GatewayControl {
   }
 
   /** As many as can be; says what is wrong with the others. */
-  async #openAll(name: string): Promise<Done> {
+  async #openAll(name: string, leave: readonly string[]): Promise<Done> {
     const problems: string[] = [];
     for (const planned of this.#plans.listeners(name)) {
-      if (!planned.opens) continue;
+      if (!planned.opens || leave.includes(planned.name)) continue;
       const opened = await this.#open(planned);
       if (!opened.ok) problems.push(opened.reason);
     }

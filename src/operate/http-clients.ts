@@ -9,6 +9,7 @@ import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Doors } from "../door/doors.ts";
 import { ChannelLoop, type Link } from "../drive/channel-loop.ts";
+import { Burden, type Memory } from "../lib/memory.ts";
 import { type Duration, FOREVER, type Instant, NEVER, ZERO } from "../lib/time.ts";
 
 /** The gateway and listener that rules know them by. */
@@ -155,8 +156,9 @@ class HttpChannel implements Channel {
 const NOTHING = (): void => {};
 
 /** There is nothing under such a channel: HTTP answers for it. */
-const linkOf = (peer: Peer): Link => ({
+const linkOf = (peer: Peer, memory: Memory): Link => ({
   peer,
+  burden: new Burden(memory, NOTHING),
   send: NOTHING,
   sendView: NOTHING,
   pauseReading: NOTHING,
@@ -236,7 +238,10 @@ export class HttpClients {
 
   #open({ address }: HttpCaller): { loop: ChannelLoop; channel: HttpChannel } {
     this.#core.tick();
-    const loop = new ChannelLoop(this.#door, linkOf({ transport: "tcp", address, port: 0 }));
+    const loop = new ChannelLoop(
+      this.#door,
+      linkOf({ transport: "tcp", address, port: 0 }, this.#core.memory),
+    );
     loop.open({ open: (_peer, host) => new HttpChannel(host) });
     return { loop, channel: loop.channel as HttpChannel };
   }

@@ -1,4 +1,4 @@
-import type { Answer, RetainedAnswer, Ticket } from "../contract/answers.ts";
+import type { Answer, RetainedAnswer, ServerWords, Ticket } from "../contract/answers.ts";
 import type { Channel, ChannelHost, StopReason } from "../contract/channel.ts";
 import type { Client, ConnectAnswer } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
@@ -54,8 +54,8 @@ export class GuardedChannel implements Channel {
     this.#input("deliver", () => this.channel.deliver(client, delivery, now));
   }
 
-  answered(ticket: Ticket, answer: Answer, now: Instant): void {
-    this.#input("answered", () => this.channel.answered(ticket, answer, now));
+  answered(ticket: Ticket, answer: Answer, now: Instant, words?: ServerWords): void {
+    this.#input("answered", () => this.channel.answered(ticket, answer, now, words));
   }
 
   found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
@@ -71,8 +71,8 @@ export class GuardedChannel implements Channel {
     this.#input("wake", () => this.channel.wake(now));
   }
 
-  stop(reason: StopReason, now: Instant, client?: Client): void {
-    this.#input("stop", () => this.channel.stop(reason, now, client));
+  stop(reason: StopReason, now: Instant, client?: Client, words?: ServerWords): void {
+    this.#input("stop", () => this.channel.stop(reason, now, client, words));
   }
 
   closed(now: Instant): void {

@@ -26,10 +26,18 @@ export interface ClientRule {
 const listOf = (value: string | readonly string[] | undefined): readonly string[] | undefined =>
   typeof value === "string" ? [value] : value;
 
+const patternsOf = (value: string | readonly string[] | undefined): readonly RegExp[] | undefined =>
+  listOf(value)?.map((pattern) => new RegExp(pattern, "u"));
+
+const foundIn = (name: string | undefined, patterns: readonly RegExp[] | undefined): boolean =>
+  patterns === undefined || (name !== undefined && patterns.some((pattern) => pattern.test(name)));
+
 /** The `who` of a rule, made ready to be asked. */
 class Who {
   readonly #users: readonly string[] | undefined;
   readonly #clientIds: readonly string[] | undefined;
+  readonly #userPatterns: readonly RegExp[] | undefined;
+  readonly #clientIdPatterns: readonly RegExp[] | undefined;
   readonly #gateways: readonly string[] | undefined;
   readonly #addresses: AddressSet | undefined;
 
@@ -37,6 +45,8 @@ class Who {
     const conditions = who === "all" ? {} : who;
     this.#users = listOf(conditions.user);
     this.#clientIds = listOf(conditions.clientId);
+    this.#userPatterns = patternsOf(conditions.userPattern);
+    this.#clientIdPatterns = patternsOf(conditions.clientIdPattern);
     this.#gateways = listOf(conditions.gateway);
     const addresses = listOf(conditions.address);
     this.#addresses = addresses && new AddressSet(addresses);
@@ -46,6 +56,7 @@ class Who {
     const { username, clientId, gateway, peer } = identity;
     if (this.#users && (username === undefined || !this.#users.includes(username))) return false;
     if (this.#clientIds && !this.#clientIds.includes(clientId)) return false;
+    if (!foundIn(username, this.#userPatterns) || !foundIn(clientId, this.#clientIdPatterns)) return false;
     if (this.#gateways && !this.#gateways.includes(gateway)) return false;
     return this.#addresses === undefined || this.#addresses.has(peer.address);
   }

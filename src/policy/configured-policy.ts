@@ -160,9 +160,11 @@ export class ConfiguredPolicy implements Policy {
     if (ban !== undefined) this.ban(ban);
   }
 
-  /** Forgets what was found out about clients' rights: everything is asked again. */
-  forgetDecisions(): void {
-    this.#rules = new RuleBook(this.#rules.settings, this.#rules.generation + 1);
+  /** Forgets what was found out about the rights of a client, or of all: everything is asked again. */
+  forgetDecisions(of?: Identity): void {
+    if (of instanceof AcceptedIdentity) of.rights = undefined;
+    else if (of !== undefined) this.#rights.delete(of);
+    else this.#rules = new RuleBook(this.#rules.settings, this.#rules.generation + 1);
   }
 
   /** Where sources are asked. */

@@ -27,8 +27,9 @@ function filled(template: string, { clientId, endpointName }: Credentials, peer:
 
 /** What a client is taken to have sent where it has sent no user name, as its gateway's configuration says. */
 export function presented(request: Credentials, peer: Peer, templates: Templates | undefined): Credentials {
-  if (templates === undefined || request.username !== undefined || request.exchange !== undefined)
-    return request;
+  // The endpoint name of LwM2M is a user name where the device says no other one: nothing that it sends as such.
+  const sent = request.username !== undefined && request.username !== request.endpointName;
+  if (templates === undefined || sent || request.exchange !== undefined) return request;
   const { username: name, password: secret } = templates;
   if (name === "" && (secret === "" || request.password !== undefined)) return request;
   const username = name === "" ? undefined : filled(name, request, peer);

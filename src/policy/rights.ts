@@ -1,5 +1,5 @@
 import type { QoS } from "../bus/message.ts";
-import { parseSharedFilter } from "../bus/topic.ts";
+import { isGatewaysOwn, parseSharedFilter } from "../bus/topic.ts";
 import { after, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import { type Acl, type ClientRule, ruleMatchesPublish, ruleMatchesSubscribe, undelayed } from "./acl.ts";
 import type { Identity } from "./policy.ts";
@@ -14,7 +14,7 @@ export interface RightsCacheLimits {
 export function isReservedTopic(topic: string): boolean {
   if (topic.charCodeAt(0) !== 0x24) return false;
   const meant = undelayed(topic);
-  return meant === "$SYS" || meant.startsWith("$SYS/");
+  return meant === "$SYS" || meant.startsWith("$SYS/") || isGatewaysOwn(meant);
 }
 
 /** Remembered answers, oldest out first; forgotten as a whole when their time is over. */

@@ -7,27 +7,41 @@ export const EVENT_KINDS = [
   "message_acked",
   "message_dropped",
   "delivery_dropped",
+  "client_connack",
   "client_connected",
   "client_disconnected",
+  "client_check_authn_complete",
+  "client_check_authz_complete",
+  "session_created",
+  "session_resumed",
   "session_subscribed",
   "session_unsubscribed",
+  "session_terminated",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /** The name of an event in its own `event` field. */
 export const eventName = (kind: EventKind): string => kind.replace("_", ".");
 
-/** As EMQ X 4.0 names them in FROM, with the field `client_id`. */
+/** As EMQ X 4.0 names them in FROM, and its hooks, which its webhook names, with the field `client_id`. */
 const OF_4: Readonly<Record<string, EventKind>> = {
   "message.publish": "message_publish",
   "message.deliver": "message_delivered",
   "message.delivered": "message_delivered",
   "message.acked": "message_acked",
   "message.dropped": "message_dropped",
+  "client.authenticate": "client_check_authn_complete",
+  "client.check_acl": "client_check_authz_complete",
+  "client.connack": "client_connack",
   "client.connected": "client_connected",
   "client.disconnected": "client_disconnected",
   "client.subscribe": "session_subscribed",
   "client.unsubscribe": "session_unsubscribed",
+  "session.created": "session_created",
+  "session.resumed": "session_resumed",
+  "session.subscribed": "session_subscribed",
+  "session.unsubscribed": "session_unsubscribed",
+  "session.terminated": "session_terminated",
 };
 
 /** Paths of EMQX 6, where the word before the first `_` is not the folder. */

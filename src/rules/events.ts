@@ -166,7 +166,7 @@ export class Published implements Fields {
   }
 
   get id(): string {
-    this.#id ??= this.#newId();
+    this.#id ??= this.message.id ?? this.#newId();
     return this.#id;
   }
 

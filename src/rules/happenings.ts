@@ -1,7 +1,9 @@
 /** What the core tells of clients and deliveries, as events of rules. */
 import type { QoS } from "../bus/message.ts";
+import type { Refusal } from "../contract/answers.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
+import { inSeconds } from "../lib/time.ts";
 import type { Drop, SessionFollower } from "../session/context.ts";
 import type { Session } from "../session/session.ts";
 import type { EventKind } from "./event-names.ts";
@@ -9,15 +11,32 @@ import { connectionFields, messageFields, publisherFields } from "./events.ts";
 import type { Rules } from "./rules.ts";
 import type { Value } from "./value.ts";
 
-/** A client that comes or goes, as the door tells of it. */
-export interface ComingOrGoing {
+/** Who comes to a door, as that tells of it. */
+interface Comer {
   readonly gateway: string;
   readonly listener: string;
   readonly clientId: string;
   readonly username: string | undefined;
   readonly address: string;
   readonly port: number;
+}
+
+/** A right that was asked about. */
+type Judged = { readonly identity: Identity; readonly qos: QoS } & (
+  | { readonly action: "publish"; readonly topic: string }
+  | { readonly action: "subscribe"; readonly filter: string }
+);
+
+interface DoorFollower {
+  authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void;
+  refused(who: Comer, refusal: Refusal): void;
+  readonly authorized: ((asked: Judged, allowed: boolean, by: () => string) => void) | undefined;
+}
+
+/** A client that comes or goes, as the door tells of it. */
+export interface ComingOrGoing extends Comer {
   readonly protocol: string;
+  readonly mountpoint: string;
   readonly at: number;
 }
 
@@ -47,9 +66,60 @@ const ofClient = (client: ComingOrGoing): Record<string, Value> => ({
   ...publisherFields(client),
   ...connectionFields(client),
   listener: client.listener,
-  mountpoint: undefined,
+  mountpoint: mountpointOf(client.mountpoint),
   timestamp: client.at,
 });
+
+function ofSession({ gateway, clientId, username, identity, mountpoint }: Session): Record<string, Value> {
+  const { address, port } = identity?.peer ?? {};
+  const by = { gateway, clientId, username };
+  return {
+    ...publisherFields(by),
+    ...connectionFields({ ...by, ...(address === undefined ? {} : { address, port: port ?? 0 }) }),
+    mountpoint: mountpointOf(mountpoint),
+  };
+}
+
+/** Reason codes of a CONNACK, and what the chain says, in the words of EMQX 5. */
+const CODES: Readonly<Record<Refusal, string>> = {
+  unauthenticated: "bad_username_or_password",
+  forbidden: "not_authorized",
+  banned: "banned",
+  malformed: "client_identifier_not_valid",
+  congested: "server_busy",
+  quota: "quota_exceeded",
+  "too-large": "packet_too_large",
+  unavailable: "server_unavailable",
+};
+
+/** Who has decided, as EMQX 5 names it. */
+function sourceOf(rule: string): string {
+  if (rule === "superuser") return rule;
+  if (rule === "authorization.sources") return "source";
+  return rule.startsWith("no rule") ? "default" : "file";
+}
+
+const TOLD_BY_DOORS: readonly EventKind[] = ["client_connack", "client_check_authn_complete"];
+
+const ofComer = (who: Comer): Record<string, Value> => ({
+  ...publisherFields(who),
+  ...connectionFields(who),
+  listener: who.listener,
+});
+
+/** Unset where there is none, as in EMQX. */
+const mountpointOf = (mountpoint: string): Value => (mountpoint === "" ? undefined : mountpoint);
+
+const TOLD_BY_SESSIONS: readonly EventKind[] = [
+  "message_delivered",
+  "message_acked",
+  "delivery_dropped",
+  "session_created",
+  "session_resumed",
+  "session_subscribed",
+  "session_unsubscribed",
+  "session_terminated",
+];
 
 function protocolOf(protocol: string): Record<string, Value> {
   const at = protocol.lastIndexOf(" ");
@@ -70,6 +140,13 @@ export class Happenings {
   }
 
   connected(client: ComingOrGoing, { cleanStart, sessionPresent, keepAlive }: HowItCame): void {
+    this.#rules.happened("client_connack", () => ({
+      ...ofClient(client),
+      ...protocolOf(client.protocol),
+      keepalive: keepAlive,
+      clean_start: cleanStart,
+      reason_code: "success",
+    }));
     this.#rules.happened("client_connected", () => ({
       ...ofClient(client),
       ...protocolOf(client.protocol),
@@ -95,21 +172,57 @@ export class Happenings {
     }));
   }
 
-  subscribed(identity: Identity, filter: string, qos: QoS): void {
-    this.#subscription("session_subscribed", identity, filter, qos);
+  #session(kind: EventKind, session: Session): void {
+    this.#rules.happened(kind, () => ({
+      ...ofSession(session),
+      expiry_interval: Math.round(Math.min(inSeconds(session.expiry), 0xffff_ffff)),
+    }));
   }
 
-  unsubscribed(identity: Identity, filter: string): void {
-    this.#subscription("session_unsubscribed", identity, filter, undefined);
+  /** Attached to doors while some rule is for what it tells. */
+  get doorFollower(): DoorFollower | undefined {
+    const rights = this.#rules.hears("client_check_authz_complete");
+    if (!rights && !TOLD_BY_DOORS.some((kind) => this.#rules.hears(kind))) return undefined;
+    return {
+      authenticated: (who, refusal, superuser) => this.#authenticated(who, refusal, superuser),
+      refused: (who, refusal) =>
+        this.#rules.happened("client_connack", () => ({ ...ofComer(who), reason_code: CODES[refusal] })),
+      authorized: rights ? (asked, allowed, by) => this.#authorized(asked, allowed, by) : undefined,
+    };
   }
 
-  #subscription(kind: EventKind, identity: Identity, filter: string, qos: QoS | undefined): void {
+  #authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void {
+    this.#rules.happened("client_check_authn_complete", () => ({
+      ...ofComer(who),
+      reason_code: refusal === undefined ? "success" : CODES[refusal],
+      auth_result: refusal === undefined ? "success" : CODES[refusal],
+      is_anonymous: refusal === undefined && who.username === undefined,
+      is_superuser: superuser,
+    }));
+  }
+
+  #authorized(asked: Judged, allowed: boolean, by: () => string): void {
+    const { action, identity, qos } = asked;
+    const { address, port } = identity.peer;
+    this.#rules.happened("client_check_authz_complete", () => {
+      const rule = by();
+      return {
+        ...ofComer({ ...identity, address, port }),
+        topic: asked.action === "publish" ? asked.topic : asked.filter,
+        action,
+        qos,
+        result: allowed ? "allow" : "deny",
+        authz_source: sourceOf(rule),
+        authz_rule: rule,
+      };
+    });
+  }
+
+  #subscription(kind: EventKind, session: Session, filter: string, qos: QoS | undefined): void {
     this.#rules.happened(kind, () => {
-      const { address, port } = identity.peer;
       const one = { topic: filter, ...(qos === undefined ? {} : { qos }) };
       return {
-        ...publisherFields(identity),
-        ...connectionFields({ ...identity, address, port }),
+        ...ofSession(session),
         ...one,
         topic_filters: [one],
         [qos === undefined ? "unsub_props" : "sub_props"]: {},
@@ -119,13 +232,15 @@ export class Happenings {
 
   /** Attached to sessions while some rule is for what it tells. */
   get follower(): SessionFollower | undefined {
-    const hears = (["message_delivered", "message_acked", "delivery_dropped"] as const).some((kind) =>
-      this.#rules.hears(kind),
-    );
+    const hears = TOLD_BY_SESSIONS.some((kind) => this.#rules.hears(kind));
     return hears ? this.#follower : undefined;
   }
 
   readonly #follower: SessionFollower = {
+    opened: (session, present) => this.#session(present ? "session_resumed" : "session_created", session),
+    ended: (session) => this.#session("session_terminated", session),
+    subscribed: (session, filter, qos) => this.#subscription("session_subscribed", session, filter, qos),
+    unsubscribed: (session, filter) => this.#subscription("session_unsubscribed", session, filter, undefined),
     handed: (session, delivery) => this.#delivery("message_delivered", session, delivery),
     settled: (session, delivery, outcome: Outcome) => {
       if (outcome === "done") this.#delivery("message_acked", session, delivery);
@@ -135,22 +250,15 @@ export class Happenings {
   };
 
   #delivery(kind: EventKind, session: Session, delivery: Delivery, reason?: string): void {
-    const { message, topic, qos } = delivery;
+    const { message, qos } = delivery;
     this.#rules.happened(
       kind,
       () => {
-        const { gateway, clientId, username, identity } = session;
-        const { address, port } = identity?.peer ?? {};
         const at = message.publisher.indexOf(":");
         return {
-          ...messageFields(message, this.#newId(), this.#node),
-          ...publisherFields({ gateway, clientId, username }),
-          ...connectionFields({
-            ...{ gateway, clientId, username },
-            ...(address === undefined ? {} : { address, port: port ?? 0 }),
-          }),
+          ...messageFields(message, message.id ?? this.#newId(), this.#node),
+          ...ofSession(session),
           from_clientid: message.publisher.slice(at + 1),
-          topic,
           qos,
           ...(reason === undefined ? {} : { reason }),
           ...(kind === "message_acked" ? { puback_props: {} } : {}),

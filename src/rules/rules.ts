@@ -10,11 +10,13 @@ import type { EventKind } from "./event-names.ts";
 import { FieldsOfEvent, messageFields, Published, type Publisher, publisherFields } from "./events.ts";
 import { SinkHold } from "./hold.ts";
 import { type CompiledRule, compileRule, type Failed, Rule, RuleError, type RuleSettings } from "./rule.ts";
+import { withinLanguage } from "./sql/bounds.ts";
 import type { Value, ValueMap } from "./value.ts";
 
 /** Rules that one event may come through: they may lead to each other, and not for ever. */
 const THROUGH_MAX = 16;
 const NOTHING: readonly string[] = [];
+const DELIVERIES: readonly EventKind[] = ["message_delivered", "message_acked", "delivery_dropped"];
 
 export interface RulesParts {
   readonly gate: Gate;
@@ -42,7 +44,10 @@ export class Rules implements Follower {
   /** As subscriptions are found: ten thousand rules cost a message those that match. */
   #byTopic = new TopicTree<TopicRule[]>();
   #byEvent: ReadonlyMap<EventKind, readonly EventRule[]> = new Map();
+  #followsDeliveries = false;
+  /** Those that the last topic found. One message asks twice, and devices repeat themselves. */
   readonly #found: TopicRule[] = [];
+  #foundFor: string | undefined = undefined;
   readonly #caused = new Ring<Message>();
   /** What is made now is routed by the gate, which asks for it. */
   #following = false;
@@ -61,8 +66,15 @@ export class Rules implements Follower {
     return this.#rules.get(id);
   }
 
-  /** Takes these in place of those that were there; a rule of the same id goes on counting. Throws `RuleError`. */
-  update(settings: Readonly<Record<string, RuleSettings>>, action: CompileAction): void {
+  /**
+   * Takes these in place of those that were there; a rule of the same id goes on counting. `errands`: messages may have
+   * such, also where there is no rule. Throws `RuleError`.
+   */
+  update(
+    settings: Readonly<Record<string, RuleSettings>>,
+    action: CompileAction,
+    { errands = false }: { readonly errands?: boolean } = {},
+  ): void {
     const compiled = Object.entries(settings).map(
       ([id, each]) => [id, each, compiledRule(id, each, action)] as const,
     );
@@ -71,12 +83,13 @@ export class Rules implements Follower {
     this.#rules = rules;
     this.#index();
     const { gate } = this.#parts;
-    if (rules.size > 0) gate.follower = this;
+    if (rules.size > 0 || errands) gate.follower = this;
     else if (gate.follower === this) gate.follower = undefined;
   }
 
   #index(): void {
     this.#byTopic = new TopicTree();
+    this.#foundFor = undefined;
     const byEvent = new Map<EventKind, EventRule[]>();
     for (const rule of this.#rules.values()) {
       if (!rule.settings.enable) continue;
@@ -88,6 +101,7 @@ export class Rules implements Follower {
       }
     }
     this.#byEvent = byEvent;
+    this.#followsDeliveries = DELIVERIES.some((kind) => byEvent.has(kind));
   }
 
   #addTopic(filter: string, rule: TopicRule): void {
@@ -112,18 +126,25 @@ export class Rules implements Follower {
   };
 
   #matching(topic: string): readonly TopicRule[] {
+    if (topic === this.#foundFor) return this.#found;
+    this.#foundFor = topic;
     this.#found.length = 0;
     this.#turn++;
     this.#byTopic.match(topic, this.#find);
     return this.#found;
   }
 
+  /** A message whose deliveries some rule hears of has its id before they are made, so that they have it too. */
+  entering(message: Message): void {
+    if (this.#followsDeliveries) message.id ??= this.#parts.newId();
+  }
+
   keeps(message: Message): boolean {
-    return this.#matching(message.topic).some(({ rule }) => rule.keeps);
+    return message.errand !== undefined || this.#matching(message.topic).some(({ rule }) => rule.keeps);
   }
 
   full(message: Message): boolean {
-    return this.#matching(message.topic).some(({ rule }) => rule.full);
+    return message.errand?.full === true || this.#matching(message.topic).some(({ rule }) => rule.full);
   }
 
   passed(
@@ -134,7 +155,9 @@ export class Rules implements Follower {
     routed: Routed,
   ): void {
     if (origin !== "rule") this.#hold = undefined;
-    if (message.through === DIRECT) return;
+    const { errand } = message;
+    errand?.run(message, this.#newHold);
+    if (message.through === DIRECT || errand?.swallows === true) return;
     const drops = routed === "none" && origin === "client" && this.#byEvent.has("message_dropped");
     const found = this.#matching(message.topic);
     if (found.length === 0 && !drops) return;
@@ -255,7 +278,7 @@ export class Rules implements Follower {
             qos: 0,
             through: [],
           } as const;
-          return prepare(output, occasion).parameters;
+          return withinLanguage(() => prepare(output, occasion).parameters);
         }),
       })),
     };

@@ -134,11 +134,6 @@ export class Attendance {
     return this.#inbound?.release(packetId) === true;
   }
 
-  restoreInbound(packetId: number): void {
-    this.#inbound ??= new InboundIds();
-    this.#inbound.restore(packetId);
-  }
-
   /** A filter as it stands on the bus: the mountpoint goes inside a shared subscription's prefix. */
   mounted(filter: string): string {
     const { mountpoint } = this;

@@ -1,4 +1,6 @@
 import type { Gate } from "../bus/gate.ts";
+import type { QoS } from "../bus/message.ts";
+import type { ServerWords } from "../contract/answers.ts";
 import type { StopReason } from "../contract/channel.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Note } from "../contract/note.ts";
@@ -24,7 +26,7 @@ export interface Occupant {
    * Has to go; another connection takes the session where nothing else is said. Says goodbye and closes; has left the
    * session before this returns.
    */
-  evict(reason?: StopReason): void;
+  evict(reason?: StopReason, words?: ServerWords): void;
 }
 
 /** No further ones are taken out of the queue: the channel flushes when those are sent. */
@@ -58,8 +60,14 @@ export interface SessionWatch {
   dropped(session: Session, delivery: Delivery, why: Drop): void;
 }
 
-/** What rules are told of deliveries. */
+/** What rules are told of sessions. Filters and topics are those of the bus, as messages bear them. */
 export interface SessionFollower {
+  /** `present`: it was there before. */
+  opened(session: Session, present: boolean): void;
+  ended(session: Session): void;
+  /** Whoever asked for it: the client, an operator, the configuration, a database. */
+  subscribed(session: Session, filter: string, qos: QoS): void;
+  unsubscribed(session: Session, filter: string): void;
   /** Handed to the client; again where it had not settled it. */
   handed(session: Session, delivery: Delivery): void;
   settled(session: Session, delivery: Delivery, outcome: Outcome): void;
@@ -82,7 +90,7 @@ export interface SessionContext {
   readonly turns?: Turns | undefined;
   /** While a trace runs. */
   watch?: SessionWatch | undefined;
-  /** While a rule is for what happens to deliveries. */
+  /** While a rule is for what happens to sessions, subscriptions or deliveries. */
   follower?: SessionFollower | undefined;
   /** What a session has in place of this, where it is not a client's and has limits of its own. */
   ownOf?: ((gateway: string, clientId: string) => SessionContext | undefined) | undefined;

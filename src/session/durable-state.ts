@@ -55,6 +55,8 @@ export interface SessionRecord {
   /** Until when a client without a connection counts as connected. */
   readonly expectedUntil?: number | undefined;
   readonly memo: unknown;
+  /** Bytes of the memo, as the account of memory has them; absent where that has none. */
+  readonly memoWeight?: number;
 }
 
 type MessageRecord = readonly [
@@ -66,6 +68,7 @@ type MessageRecord = readonly [
   expiresAt: number,
   publisher: string,
   properties: MessageProperties | undefined,
+  id?: string,
 ];
 
 /** A message that waits for one session only is part of its delivery. */
@@ -168,8 +171,10 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
       const proven = session.proven ?? null;
       const expiry = bounded(session.expiry);
       const who = { gateway, clientId, username, proven, identity };
-      const kept = { ...who, mountpoint, expiry, will, leftAt, expectedUntil, memo };
-      return unproven === undefined ? kept : { ...kept, unproven };
+      const kept = { ...who, mountpoint, expiry, will: withoutErrand(will), leftAt, expectedUntil, memo };
+      const memoWeight = session.subscriptions.memo;
+      const weighed = memoWeight === 0 ? kept : { ...kept, memoWeight };
+      return unproven === undefined ? weighed : { ...weighed, unproven };
     });
   }
 
@@ -334,8 +339,18 @@ const bounded = (value: number): number => (value === Number.POSITIVE_INFINITY ?
 export const unbounded = (value: number): number => (value === UNBOUNDED ? Number.POSITIVE_INFINITY : value);
 
 function messageRecord(message: Message): MessageRecord {
-  const { topic, payload, qos, retain, publishedAt, expiresAt, publisher, properties } = message;
-  return [topic, payload, qos, retain, publishedAt, bounded(expiresAt), publisher, properties];
+  const { topic, payload, qos, retain, publishedAt, expiresAt, publisher, properties, id } = message;
+  const record = [
+    topic,
+    payload,
+    qos,
+    retain,
+    publishedAt,
+    bounded(expiresAt),
+    publisher,
+    properties,
+  ] as const;
+  return id === undefined ? record : [...record, id];
 }
 
 /** What is read back is believed only as far as its shape: a store may have been written by anybody. */
@@ -358,7 +373,7 @@ export function subscriptionOf(record: StoredValue): SubscribeOptions {
 const isQoS = (value: unknown): boolean => value === 0 || value === 1 || value === 2;
 
 export function messageOf(record: StoredValue): Message {
-  const [topic, payload, qos, retain, publishedAt, expiresAt, publisher, properties] =
+  const [topic, payload, qos, retain, publishedAt, expiresAt, publisher, properties, id] =
     record as MessageRecord;
   must(typeof topic === "string" && payload instanceof Uint8Array && isQoS(qos), "it is no message");
   must(typeof publishedAt === "number" && typeof expiresAt === "number", "it has no time");
@@ -374,6 +389,7 @@ export function messageOf(record: StoredValue): Message {
     expiry,
   );
   message.publisher = publisher;
+  message.id = typeof id === "string" ? id : undefined;
   return message;
 }
 
@@ -398,4 +414,11 @@ export function deliveryOf(
   const delivery = new Outgoing(message, unmounted(message.topic), qos, retain, subscriptionIds, group);
   delivery.stage = stage === 1 ? "release" : "publish";
   return { id: id as DeliveryId, delivery };
+}
+
+/** An errand is of this process. */
+function withoutErrand(will: Will | undefined): Will | undefined {
+  if (will?.errand === undefined) return will;
+  const { errand: _, ...kept } = will;
+  return kept;
 }

@@ -165,6 +165,7 @@ class EmbeddedSession implements EngineSession {
     if (this.#client.aggregate === undefined) this.publisher = session.key;
     this.#prepare(session, opening, present);
     sessions.occupy(session, this.#client, 0);
+    sessions.context.follower?.opened(session, present);
     for (const { filter, options } of opening.subscriptions) sessions.subscribe(session, filter, options);
     const answer: OpenAnswer = { ok: true, sessionPresent: present };
     if (!opening.committed || !session.durable || commits === undefined || commits.failing === true)

@@ -19,8 +19,9 @@ import type {
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
-import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { Exchange, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
+import type { Recalled } from "../contract/gateway.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
@@ -43,7 +44,11 @@ export interface EngineClient extends Occupant, Publisher {
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
   /** The answer to a publish, subscribe, unsubscribe, change of will, or `committed` that was pending. */
-  answered(ticket: Ticket, answer: PublishAnswer | SubscribeAnswer | UnsubscribeAnswer | WillAnswer): void;
+  answered(
+    ticket: Ticket,
+    answer: PublishAnswer | SubscribeAnswer | UnsubscribeAnswer | WillAnswer,
+    words?: ServerWords,
+  ): void;
   /** The answer to a look-up of retained messages that was pending. */
   found(ticket: Ticket, answer: RetainedAnswer): void;
   /** The answer to an `open` that was pending. */
@@ -76,8 +81,16 @@ export interface Opening {
   readonly password: Uint8Array | undefined;
   /** The client does QoS 2's handshake itself: it may wait for a release that nobody here knows of. */
   readonly releases: boolean;
+  /** See `SessionRequest.recalls`. */
+  readonly recalls: boolean;
   /** A further session: whose. */
   readonly of?: EngineSession | undefined;
+  /** What the client speaks: `MQTT 5.0`. */
+  readonly protocol?: string | undefined;
+  /** See `SessionRequest.properties`. */
+  readonly properties?: ServerWords["properties"] | undefined;
+  /** A login of several messages that is the server's to check; see `SessionEngine.passesLogins`. */
+  readonly exchange?: Exchange | undefined;
 }
 
 /** `forbidden`: the session is another user's. */
@@ -123,7 +136,7 @@ export interface EngineSession {
   expectUntil(until: Instant | undefined): void;
   readonly subscriptions: ReadonlyMap<string, SubscribeOptions>;
   readonly memo: unknown;
-  remember(memo: unknown, weight?: number): void;
+  remember(memo: unknown, weight?: number, alias?: string): void;
   acceptInbound(packetId: number): Receipt;
   readonly inboundLeft: number;
   releaseInbound(packetId: number): boolean;
@@ -145,6 +158,8 @@ export interface EngineSession {
   handedOut(ticket: Ticket): "accepted" | Pending;
   /** See `Client.rest`. */
   rest(until: Instant | undefined): void;
+  /** The client proves itself once more, to a server. `done` is called once, and not where the client has left. */
+  authenticateAgain?(exchange: Exchange, done: (ok: boolean) => void): void;
 }
 
 /** Hears of sessions what their clients do not cause. */
@@ -157,6 +172,8 @@ export interface AttendanceWatcher {
 
 /** Sessions and bus, wherever they are. */
 export interface SessionEngine {
+  /** Logins of several messages whose method nobody here knows are for servers to check (MQTT 5 §4.12). */
+  readonly passesLogins?: boolean;
   /** `single`: for one request or a few; there is no session behind it. */
   enter(client: EngineClient, single: boolean): EngineSession;
   /** A session by this client's name belongs to somebody else: it may not act under that name. */
@@ -179,7 +196,9 @@ export interface SessionEngine {
   /** Asked before a will is published. */
   mayPublishWill: ((attendance: Attendance, will: Will) => boolean) | undefined;
   /** What a gateway remembers of its sessions. */
-  memos(gateway: string): Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>;
+  memos(gateway: string): Iterable<Recalled>;
+  /** See `GatewayHost.recall`. */
+  recall?(gateway: string, alias: string, found: (one: Recalled | undefined) => void): boolean;
   /** See `GatewayHost.clearRetained`. */
   clearRetained(topic: string): void;
   /** See `GatewayHost.lastWord`. */

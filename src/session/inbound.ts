@@ -24,9 +24,4 @@ export class InboundIds {
   release(packetId: number): boolean {
     return this.#known.delete(packetId);
   }
-
-  /** Read back from a store, however many there may be by now. */
-  restore(packetId: number): void {
-    this.#known.add(packetId);
-  }
 }

@@ -1,3 +1,4 @@
+import type { DelayedMessages } from "../bus/delayed.ts";
 import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
 import { after, type Clock, type Duration, earliest, type Instant } from "../lib/time.ts";
@@ -92,6 +93,12 @@ export class Restoration {
     return this.#restored;
   }
 
+  /** Only what waits for its time: all else is at a cluster. */
+  runDelayed(delayed: DelayedMessages): Restored {
+    this.#readDelayed(delayed);
+    return this.#restored;
+  }
+
   /** One bad record is no reason not to start. */
   #each(table: Table, take: (key: Key, value: StoredValue) => void): void {
     for (const [key, value] of this.#store.entries(table)) {
@@ -122,6 +129,7 @@ export class Restoration {
       session.mountpoint = record.mountpoint;
       session.will = record.will ?? undefined;
       session.memo = record.memo ?? undefined;
+      session.subscriptions.memo = record.memoWeight ?? 0;
       session.expectedUntil = (record.expectedUntil ?? undefined) as Instant | undefined;
       this.#state.knowSession(session, key as number);
       this.#byNumber.set(key as number, { session, record });
@@ -181,7 +189,8 @@ export class Restoration {
       const [number, packetId] = key as [number, number];
       const owner = this.#byNumber.get(number);
       if (owner === undefined) this.#orphan("inbound", key);
-      else owner.session.restoreInbound(packetId);
+      // However many may wait by now.
+      else owner.session.takeInbound(packetId, Number.POSITIVE_INFINITY);
     });
   }
 
@@ -196,11 +205,15 @@ export class Restoration {
         this.#restored.retained++;
       }
     });
+    this.#readDelayed(this.#sessions.gate.delayed);
+  }
+
+  #readDelayed(delayed: DelayedMessages): void {
     this.#each("delayed", (key, value) => {
       const [record, due] = value as [StoredValue, number];
       const message = messageOf(record);
       this.#state.knowDelayed(message, key as number);
-      this.#sessions.gate.delayed.restore(message, due as Instant);
+      delayed.restore(message, due as Instant);
       this.#restored.delayed++;
     });
   }

@@ -235,6 +235,7 @@ export class Sessions {
     this.unproven.delete(session);
     session.end();
     this.watcher?.ended(session);
+    this.#context.follower?.ended(session);
   }
 
   // ---- subscriptions
@@ -245,6 +246,7 @@ export class Sessions {
     const onBus = session.mounted(filter);
     this.#bus.subscribe(session, onBus, options);
     if (session.durable) this.#context.journal?.subscribed(session, filter, options);
+    this.#context.follower?.subscribed(session, onBus, options.qos);
     const handling = options.retainHandling ?? 0;
     // A shared subscription gets no retained messages (MQTT 5 §4.8.2).
     if (handling === 2 || (handling === 1 && !isNew) || sharedPrefix(filter) !== "") return;
@@ -254,8 +256,10 @@ export class Sessions {
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false;
     session.endReplay(filter);
-    this.#bus.unsubscribe(session, session.mounted(filter));
+    const onBus = session.mounted(filter);
+    this.#bus.unsubscribe(session, onBus);
     if (session.durable) this.#context.journal?.unsubscribed(session, filter);
+    this.#context.follower?.unsubscribed(session, onBus);
     return true;
   }
 
@@ -331,6 +335,7 @@ export class Sessions {
     const session = this.#sessions.get(sessionKey(gateway, clientId));
     if (session === undefined || session.occupant !== undefined) return false;
     session.memo = memo(session.memo);
+    if (session.memo === undefined) session.subscriptions.memo = 0;
     session.save();
     if (word !== undefined) this.#publishFor(session, word, "last-word");
     return true;
@@ -353,6 +358,7 @@ export class Sessions {
     const { properties, expiry } = options;
     const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
     message.publisher = session.key;
+    message.errand = will.errand;
     if (seconds > 0) this.gate.publishLater(message, after(now, milliseconds(seconds * 1000)));
     else this.gate.publish(message, session.owner ?? session, origin);
   }

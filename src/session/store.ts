@@ -15,6 +15,7 @@ export const TABLES = [
   "association",
   "route",
   "shelf",
+  "login",
 ] as const;
 export type Table = (typeof TABLES)[number];
 

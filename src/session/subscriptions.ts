@@ -27,7 +27,11 @@ export class Subscriptions extends SmallMap<string, SubscribeOptions> {
     if (this.#memory !== undefined) this.#memory.held += more;
   }
 
-  /** What the gateway remembers holds so much, where that is more than a little. */
+  /** Bytes that what the gateway remembers holds, where they are more than a little. */
+  get memo(): number {
+    return this.#memo;
+  }
+
   set memo(weight: number) {
     if (weight !== this.#memo) this.weigh(weight - this.#memo);
     this.#memo = weight;

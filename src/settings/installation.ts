@@ -20,6 +20,9 @@ export function locate(path: string): string {
   return existsSync(installed) ? installed : path;
 }
 
+/** Such a file. Throws as `readFileSync` does. */
+export const readNamedFile = (path: string): Buffer => readFileSync(locate(path));
+
 /** Whether an optional library is there. */
 export function isInstalled(library: string): boolean {
   try {

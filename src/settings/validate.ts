@@ -1,7 +1,10 @@
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import formats from "ajv-formats";
+import { createRequire } from "node:module";
+import type * as ajv from "ajv";
+import type { ErrorObject, ValidateFunction } from "ajv";
+import type formats from "ajv-formats";
 import { isTree, schemaOfKey } from "./defaults.ts";
 import { describe, HIDDEN, quoted, shownValue } from "./describe.ts";
+import { deviating } from "./deviating.ts";
 import { chosen, type JsonSchema } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
 import { type Path, valueAt } from "./path.ts";
@@ -24,7 +27,7 @@ function pathOf(error: ErrorObject, tree: unknown): Path {
 }
 
 /** The schema that governs a path; for `anyOf`, the branch that is a section; for `oneOf`, the one of that kind. */
-function schemaAt(schema: JsonSchema, path: Path, tree: unknown): JsonSchema | undefined {
+export function schemaAt(schema: JsonSchema, path: Path, tree: unknown): JsonSchema | undefined {
   let at: JsonSchema = schema;
   let value = tree;
   for (const step of path) {
@@ -105,22 +108,47 @@ function distinct(errors: readonly ErrorObject[], tree: unknown): readonly Error
   });
 }
 
+/** As patterns are compiled here, with the flag `u`: without it `\p` is a mere `p`. */
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text, "u");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Compiling takes longer than checking, and a reload checks the same schema again. */
 const compiled = new WeakMap<JsonSchema, ValidateFunction>();
+
+/** Loaded when something is to be checked: a configuration of defaults needs none of it. */
+const require = createRequire(import.meta.url);
 
 function compile(schema: JsonSchema): ValidateFunction {
   const known = compiled.get(schema);
   if (known !== undefined) return known;
-  const ajv = new Ajv({ allErrors: true, strict: false, discriminator: true });
-  formats.default(ajv, ["date-time", "regex"]);
-  const check = ajv.compile(schema);
+  const { Ajv } = require("ajv") as typeof ajv;
+  const checker = new Ajv({ allErrors: true, strict: false, discriminator: true });
+  (require("ajv-formats") as typeof formats).default(checker, ["date-time"]);
+  checker.addFormat("regex", isPattern);
+  const check = checker.compile(schema);
   compiled.set(schema, check);
   return check;
 }
 
-/** Checks a configuration with its defaults filled in. */
-export function validate(schema: JsonSchema, tree: unknown, locate: Locate): readonly ConfigProblem[] {
-  const check = compile(schema);
+/**
+ * Checks a configuration with its defaults filled in. `defaults`: what they make of nothing, which is not looked at where
+ * the tree is the same.
+ */
+export function validate(
+  schema: JsonSchema,
+  tree: unknown,
+  locate: Locate,
+  defaults?: unknown,
+): readonly ConfigProblem[] {
+  const looked = defaults === undefined ? schema : deviating(schema, tree, defaults);
+  if (looked === undefined) return [];
+  const check = compile(looked);
   if (check(tree)) return [];
   return distinct(check.errors ?? [], tree).map((error) => toProblem(error, schema, tree, locate));
 }

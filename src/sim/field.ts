@@ -12,8 +12,10 @@ import { Timers } from "./timers.ts";
 const DEVICE_BUFFER = 32 * 1024;
 const DIAL_TIMEOUT = seconds(10);
 
+export type FieldOptions = Omit<SimulationOptions, "scenario" | "devices">;
+
 export class Field {
-  readonly options: SimulationOptions;
+  readonly options: FieldOptions;
   readonly timers = new Timers();
   readonly counts = new Counts();
   readonly luck: Luck;
@@ -22,7 +24,7 @@ export class Field {
   /** Of what it says last, while it ends, a device waits no longer for answers. */
   ending = false;
 
-  constructor(options: SimulationOptions, address: string) {
+  constructor(options: FieldOptions, address: string) {
     this.options = options;
     this.address = address;
     this.luck = new Luck(options.seed);

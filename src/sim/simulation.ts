@@ -37,6 +37,7 @@ export class NobodyListens extends Error {
 
 export class Simulation {
   readonly #field: Field;
+  readonly #name: ScenarioName;
   readonly #scenario: Scenario;
   readonly #devices: readonly Device[];
   readonly #application: Application | undefined;
@@ -45,11 +46,14 @@ export class Simulation {
   readonly #running: Promise<void>[] = [];
   #stopping: Promise<void> | undefined = undefined;
 
-  private constructor(field: Field) {
+  private constructor(field: Field, { scenario, devices }: SimulationOptions) {
     this.#field = field;
     const { options } = field;
-    this.#scenario = BY_NAME[options.scenario]();
-    this.#devices = things(field, this.#scenario).map((thing) => new KINDS[thing.protocol](field, thing));
+    this.#name = scenario;
+    this.#scenario = BY_NAME[scenario]();
+    this.#devices = things(field, this.#scenario, devices).map(
+      (thing) => new KINDS[thing.protocol](field, thing),
+    );
     this.#application = options.ports.mqtt === undefined ? undefined : new Application(field, this.#scenario);
     this.#backend = options.ports.stomp === undefined ? undefined : new Backend(field, this.#scenario);
   }
@@ -57,7 +61,7 @@ export class Simulation {
   /** Rejects when there is no gateway, as far as that can be told: datagrams get lost without a sound. */
   static async start(options: SimulationOptions): Promise<Simulation> {
     const { address } = await lookup(options.host);
-    const simulation = new Simulation(new Field(options, address));
+    const simulation = new Simulation(new Field(options, address), options);
     await simulation.#application?.begin().catch((error: unknown) => {
       throw new NobodyListens(
         `${error instanceof Error ? error.message : error}: start a gateway (isthmus start), or say where it is (--host, --port)`,
@@ -85,9 +89,9 @@ export class Simulation {
   }
 
   get status(): SimulationStatus {
-    const { counts, options } = this.#field;
+    const { counts } = this.#field;
     return {
-      scenario: options.scenario,
+      scenario: this.#name,
       devices: this.#devices.length,
       seconds: Math.round((Date.now() - this.#startedAt) / 1000),
       fleet: counts.fleet,
@@ -125,7 +129,7 @@ export class Simulation {
 }
 
 /** Of protocols that the gateway does not speak there are none; the others take their share. */
-function things({ options, luck, timers }: Field, scenario: Scenario): Thing[] {
+function things({ options, luck, timers }: Field, scenario: Scenario, count: number): Thing[] {
   const spoken = (Object.entries(scenario.mixture) as [DeviceProtocol, number][]).filter(
     ([protocol]) => options.ports[protocol] !== undefined,
   );
@@ -135,7 +139,7 @@ function things({ options, luck, timers }: Field, scenario: Scenario): Thing[] {
   // Each protocol soon, and all of them in their shares: a fleet of ten has them all.
   const order = parts.map((_, index) => parts[(index * 7) % parts.length]!);
   const even = parts.length % 7 === 0 ? parts : order;
-  return Array.from({ length: options.devices }, (_, index) => {
+  return Array.from({ length: count }, (_, index) => {
     const protocol = even[index % even.length]!;
     return scenario.thing(protocol, made[protocol]++, luck, timers.now());
   });

@@ -20,6 +20,9 @@ export interface StoreOptions extends EngineOptions {
   readonly engine: KindAsked;
 }
 
+/** Is told again and again how many records are done, and of how many; of 0 where that is not known. */
+export type Counting = (done: number, all: number) => void;
+
 /** Records written in one commit by an import. */
 const BATCH = 1000;
 /** Meta records that belong to the file and not to what it keeps. */
@@ -56,15 +59,17 @@ export async function compactStore(options: StoreOptions): Promise<readonly [bef
 }
 
 /** Writes every record as a line of JSON; resolves to how many. Also of a damaged file, as far as it can be read. */
-export function exportStore(options: StoreOptions, path: string): Promise<number> {
+export function exportStore(options: StoreOptions, path: string, counting?: Counting): Promise<number> {
   return withStore({ ...options, salvage: true }, async (engine) => {
     let count = 0;
+    const all = TABLES.reduce((sum, table) => sum + engine.count(table), 0);
     function* lines(): Generator<string> {
       yield `${JSON.stringify({ isthmus: "store", format: FORMAT })}\n`;
       for (const table of TABLES) {
         for (const [key, value] of engine.entries(table)) {
           if (table === "meta" && META_KEPT_BACK.includes(key)) continue;
           count++;
+          counting?.(count, all);
           yield `${JSON.stringify([table, key, plain(value)])}\n`;
         }
       }
@@ -75,7 +80,7 @@ export function exportStore(options: StoreOptions, path: string): Promise<number
 }
 
 /** Reads an export into a store that is empty; resolves to how many records came in. Older formats are migrated. */
-export async function importStore(options: StoreOptions, path: string): Promise<number> {
+export async function importStore(options: StoreOptions, path: string, counting?: Counting): Promise<number> {
   const [count, format] = await withStore(options, async (engine) => {
     for (const table of TABLES) {
       if (table !== "meta" && engine.count(table) > 0) {
@@ -85,14 +90,18 @@ export async function importStore(options: StoreOptions, path: string): Promise<
         );
       }
     }
-    return readInto(engine, path);
+    return readInto(engine, path, counting);
   });
   // A file of an older format is migrated as a store of that format is: when it is opened.
   if (format !== FORMAT) await storeStats(options);
   return count;
 }
 
-async function readInto(engine: DiskEngine, path: string): Promise<readonly [count: number, format: number]> {
+async function readInto(
+  engine: DiskEngine,
+  path: string,
+  counting?: Counting,
+): Promise<readonly [count: number, format: number]> {
   let format: number | undefined;
   let line = 0;
   let count = 0;
@@ -123,6 +132,7 @@ async function readInto(engine: DiskEngine, path: string): Promise<readonly [cou
     if (batch.length >= BATCH) {
       await engine.commit(batch);
       batch = [];
+      counting?.(count, 0);
     }
   }
   if (format === undefined) throw new StoreError("store-import", `${path} is empty`);

@@ -1,6 +1,7 @@
 /** Datagrams of the virtual world, and the devices that send them. */
 import type { Datagram } from "../contract/endpoint.ts";
 import type { DatagramRuntime } from "../drive/datagram-runtime.ts";
+import { addressKey } from "../lib/address-key.ts";
 import type { OutgoingDatagram } from "../net/transport.ts";
 import type { World } from "./world.ts";
 
@@ -28,6 +29,12 @@ export class DatagramNetwork {
 
   deliver(bytes: Uint8Array, address: string, port: number): void {
     this.deliverAll([{ bytes, address, port }]);
+  }
+
+  /** From a device to a group that the listener has joined. */
+  deliverToGroup(bytes: Uint8Array, address: string, port: number): void {
+    const path = { address, port, key: addressKey(address, port), toGroup: true };
+    this.deliverAll([{ bytes, address, port, path }]);
   }
 
   deliverAll(batch: readonly Datagram[]): void {
@@ -75,6 +82,10 @@ export class VirtualDevice {
 
   send(bytes: Uint8Array): void {
     this.#network.deliver(bytes, this.address, this.port);
+  }
+
+  sendToGroup(bytes: Uint8Array): void {
+    this.#network.deliverToGroup(bytes, this.address, this.port);
   }
 
   /** What the gateway has sent to the present address since the last call. */

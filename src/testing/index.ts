@@ -1,5 +1,5 @@
 /**
- * The world in virtual time, for tests of gateways that come from outside: `import { World } from "isthmus/testing"`. See
+ * The world in virtual time, for tests of gateways that come from outside: `import { World } from "isthmus-iot/testing"`. See
  * docs/plug-ins.md.
  */
 import { loadText } from "../config/load.ts";

@@ -1,8 +1,8 @@
 import { topicMatches } from "../bus/topic.ts";
 import { AddressSet } from "../policy/addresses.ts";
-import type { TraceRow } from "./rows.ts";
+import type { TracedChannel } from "./traced-channel.ts";
 
-/** What a trace follows. A cause is recorded when each condition that is given holds for some row of it. */
+/** What a trace follows. A cause is recorded when each condition that is given holds for something that belongs to it. */
 export interface TraceFilter {
   /** Client id, in whatever gateway. */
   readonly client?: string | undefined;
@@ -13,71 +13,88 @@ export interface TraceFilter {
   readonly gateway?: string | undefined;
 }
 
-type Condition = (row: TraceRow) => boolean;
+/** What something that happens is about: as much as a trace asks for, known before a row is made of it. */
+export interface About {
+  readonly channel?: TracedChannel;
+  readonly gateway?: string;
+  readonly address?: string;
+  /** Where it is about one of the channel's clients, or about one without a channel. */
+  readonly client?: string | undefined;
+  /** `gateway:client id`. */
+  readonly publisher?: string;
+  readonly topic?: string;
+  /** A topic or filter that somebody asked for, or another word. */
+  readonly asked?: string | undefined;
+}
 
-/** Made ready to be asked: bits of the conditions that a row meets. */
+type Condition = (about: About) => boolean;
+
+/** Made ready to be asked: bits of the conditions that something meets. */
 export class Conditions {
+  /** The bits that stand for all conditions met. */
+  readonly all: number;
+  /** Those that a channel meets or does not, whatever comes over it. */
+  readonly #ofChannels: number;
   readonly #conditions: readonly Condition[];
 
   constructor({ client, topic, address, gateway }: TraceFilter) {
     const conditions: Condition[] = [];
-    if (client !== undefined) conditions.push((row) => concernsClient(row, client));
-    if (topic !== undefined) conditions.push((row) => concernsTopic(row, topic));
-    if (address !== undefined) {
-      const addresses = new AddressSet([address]);
-      conditions.push((row) => "address" in row && addresses.has(row.address));
-    }
-    if (gateway !== undefined) conditions.push((row) => concernsGateway(row, gateway));
+    if (client !== undefined) conditions.push((about) => concernsClient(about, client));
+    if (address !== undefined) conditions.push(concernsAddress(address));
+    if (gateway !== undefined) conditions.push((about) => concernsGateway(about, gateway));
+    this.#ofChannels = (1 << conditions.length) - 1;
+    if (topic !== undefined) conditions.push((about) => concernsTopic(about, topic));
     this.#conditions = conditions;
+    this.all = (1 << conditions.length) - 1;
   }
 
-  /** The bits that stand for all conditions met. */
-  get all(): number {
-    return (1 << this.#conditions.length) - 1;
-  }
-
-  met(row: TraceRow): number {
+  met(about: About): number {
     let met = 0;
     for (let index = 0; index < this.#conditions.length; index++) {
-      if (this.#conditions[index]!(row)) met |= 1 << index;
+      if (this.#conditions[index]!(about)) met |= 1 << index;
     }
     return met;
   }
-}
 
-function concernsClient(row: TraceRow, client: string): boolean {
-  switch (row.kind) {
-    case "frame":
-    case "state":
-    case "timer":
-    case "closed":
-      return row.clients.includes(client);
-    case "step":
-    case "delivery":
-    case "refusal":
-      return row.client === client;
-    case "message":
-      return row.publisher.slice(row.publisher.indexOf(":") + 1) === client;
-    default:
-      return false;
+  /** All that comes over this channel is of interest, as far as that is for a channel to say. */
+  concern(channel: TracedChannel): boolean {
+    const wanted = this.#ofChannels;
+    return wanted === 0 ? this.all === 0 : (this.met({ channel }) & wanted) === wanted;
   }
 }
 
-function concernsTopic(row: TraceRow, filter: string): boolean {
-  switch (row.kind) {
-    case "message":
-    case "routed":
-    case "delivery":
-      return topicMatches(filter, row.topic);
-    case "refusal":
-    case "step":
-      return row.asked !== undefined && (row.asked === filter || topicMatches(filter, row.asked));
-    default:
-      return false;
-  }
+function concernsClient({ client: about, channel, publisher }: About, client: string): boolean {
+  if (about !== undefined) return about === client;
+  if (channel !== undefined) return channel.isOf(client);
+  return (
+    publisher !== undefined &&
+    publisher.length > client.length &&
+    publisher.endsWith(client) &&
+    publisher.indexOf(":") === publisher.length - client.length - 1
+  );
 }
 
-function concernsGateway(row: TraceRow, gateway: string): boolean {
-  if (row.kind === "message") return row.publisher.startsWith(`${gateway}:`);
-  return "gateway" in row && row.gateway === gateway;
+/** What a channel's address says is remembered: reading one costs more than all the rest. */
+function concernsAddress(range: string): Condition {
+  const addresses = new AddressSet([range]);
+  const known = new WeakMap<TracedChannel, boolean>();
+  return ({ channel, address }) => {
+    if (channel === undefined) return address !== undefined && addresses.has(address);
+    let has = known.get(channel);
+    if (has === undefined) {
+      has = addresses.has(channel.driver.peer.address);
+      known.set(channel, has);
+    }
+    return has;
+  };
 }
+
+function concernsTopic({ topic, asked }: About, filter: string): boolean {
+  if (topic !== undefined) return topicMatches(filter, topic);
+  return asked !== undefined && (asked === filter || topicMatches(filter, asked));
+}
+
+const concernsGateway = ({ gateway: about, channel, publisher }: About, gateway: string): boolean =>
+  publisher === undefined
+    ? (about ?? channel?.gateway) === gateway
+    : publisher.startsWith(gateway) && publisher[gateway.length] === ":";

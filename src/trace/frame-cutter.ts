@@ -22,22 +22,25 @@ export class FrameCutter {
     this.#from = from;
   }
 
-  /** Frames are copies. What comes behind the last of them is the beginning of one. */
+  /** Frames are views, where the chunk has all of them. What comes behind the last is the beginning of one. */
   cut(chunk: Uint8Array): CutFrame[] {
     const { lengthOf } = this.#dissector;
-    if (lengthOf === undefined) return [{ bytes: copyOf(chunk), end: chunk.length }];
+    if (lengthOf === undefined) return [{ bytes: chunk, end: chunk.length }];
     const before = this.#rest.length;
-    const bytes = before === 0 ? copyOf(chunk) : concat(this.#rest, chunk);
+    const bytes = before === 0 ? chunk : concat(this.#rest, chunk);
     const frames: CutFrame[] = [];
     let at = 0;
     while (at < bytes.length) {
       const length = lengthOf.call(this.#dissector, bytes, at, this.#from);
       if (length === undefined || at + length > bytes.length) break;
       const end = at + Math.max(1, length);
-      frames.push({ bytes: bytes.subarray(at, end), end: end - before });
+      frames.push({
+        bytes: at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end),
+        end: end - before,
+      });
       at = end;
     }
-    this.#rest = bytes.subarray(at);
+    this.#rest = at === bytes.length ? NO_BYTES : copyOf(bytes.subarray(at));
     if (this.#rest.length <= FRAME_MAX) return frames;
     frames.push({ bytes: this.#rest, end: chunk.length });
     this.#rest = NO_BYTES;

@@ -1,6 +1,7 @@
 import type { Cause } from "./cause.ts";
-import { Conditions, type TraceFilter } from "./filter.ts";
+import { type About, Conditions, type TraceFilter } from "./filter.ts";
 import type { TraceRow } from "./rows.ts";
+import type { TracedChannel } from "./traced-channel.ts";
 
 export interface RecordingOptions extends TraceFilter {
   readonly name: string;
@@ -19,8 +20,6 @@ export type Ended = "stopped" | "time" | "rows" | "memory";
 const BYTES_MAX = 32 * 1024 * 1024;
 /** What a row weighs beside its octets. */
 const ROW_WEIGHT = 400;
-/** Causes that are followed at one time; the oldest go. */
-const CAUSES_MAX = 20_000;
 
 /** One trace: what it follows, and the rows that it has found. */
 export class Recording {
@@ -32,8 +31,6 @@ export class Recording {
   /** Told of each row, and once of nothing when it has ended. */
   readonly #listeners = new Set<(row: TraceRow | undefined) => void>();
   readonly #conditions: Conditions;
-  /** Conditions that rows of a cause have met, by its number. */
-  readonly #met = new Map<number, number>();
   #bytes = 0;
 
   constructor(id: string, options: RecordingOptions, startedAt: number) {
@@ -54,19 +51,27 @@ export class Recording {
     return () => this.#listeners.delete(tell);
   }
 
-  /** A row of a cause; when it is the one that makes the cause interesting, the earlier ones come along. */
-  offer(row: TraceRow, cause: Cause): void {
-    if (this.ended !== undefined) return;
-    const { all } = this.#conditions;
-    const before = this.#met.get(cause.number) ?? 0;
-    const met = before | (before === all ? 0 : this.#conditions.met(row));
-    if (met !== before || all === 0) this.#remember(cause.number, met);
-    if (met !== all) return;
-    if (before !== all) for (const earlier of cause.rows) if (earlier !== row) this.#take(earlier);
-    this.#take(row);
+  /** All that comes over this channel is of interest, as far as a channel can say. */
+  concerns(channel: TracedChannel): boolean {
+    return this.ended === undefined && this.#conditions.concern(channel);
   }
 
-  /** Takes a row whatever it follows from. */
+  /**
+   * Something about this belongs to the cause: does the recording follow it now? `newly`: this was what it waited for, and
+   * what came before has to come along.
+   */
+  follows(cause: Cause, about: About): "newly" | "already" | undefined {
+    if (this.ended !== undefined) return undefined;
+    const { all } = this.#conditions;
+    const before = cause.metOf(this);
+    if (before === all && all !== 0) return "already";
+    const met = before | this.#conditions.met(about);
+    if (met !== before) cause.meets(this, met);
+    if (met !== all) return undefined;
+    return all === 0 ? "already" : "newly";
+  }
+
+  /** Takes a row. */
   tell(row: TraceRow): void {
     if (this.ended === undefined) this.#take(row);
   }
@@ -74,16 +79,8 @@ export class Recording {
   end(why: Ended): void {
     if (this.ended !== undefined) return;
     this.ended = why;
-    this.#met.clear();
     for (const tell of this.#listeners) tell(undefined);
     this.#listeners.clear();
-  }
-
-  #remember(cause: number, met: number): void {
-    this.#met.set(cause, met);
-    if (this.#met.size <= CAUSES_MAX) return;
-    const oldest = this.#met.keys().next();
-    if (oldest.done !== true) this.#met.delete(oldest.value);
   }
 
   #take(row: TraceRow): void {

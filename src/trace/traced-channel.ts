@@ -1,11 +1,34 @@
 import type { Ticket } from "../contract/answers.ts";
-import type { Dissection, Dissector, Sender } from "../contract/dissection.ts";
+import {
+  type Dissected,
+  type Dissection,
+  type Dissector,
+  type Sender,
+  unreadable,
+} from "../contract/dissection.ts";
 import { isStream } from "../contract/peer.ts";
 import type { ChannelDriver } from "../door/channel-driver.ts";
-import { copyOf, sameBytes } from "../lib/bytes.ts";
+import { sameBytes } from "../lib/bytes.ts";
 import type { Cause } from "./cause.ts";
 import { type CutFrame, FrameCutter } from "./frame-cutter.ts";
 import type { Place } from "./rows.ts";
+
+/** Makes the dissector of a channel's gateway. */
+export type Dissectors = (gateway: string, of: Dissected) => Dissector | undefined;
+
+/** Of a gateway that was stopped, or that has no dissector. */
+export const GONE: Dissector = {
+  dissect: (frame) => unreadable(frame, "its gateway has nobody to read it"),
+};
+
+/** A fault in a dissector is ours, and nobody else's to feel. */
+export function safely(dissector: Dissector, frame: Uint8Array, from: Sender): Dissection {
+  try {
+    return dissector.dissect(frame, from);
+  } catch (error) {
+    return unreadable(frame, `cannot be shown: ${String(error)}`);
+  }
+}
 
 /** Exchanges and asks of one channel that are remembered; the oldest go. */
 const EXCHANGES_MAX = 512;
@@ -25,21 +48,54 @@ export interface Exchange {
 export class TracedChannel {
   readonly number: number;
   readonly driver: ChannelDriver;
-  readonly dissector: Dissector;
   /** As the channel last said. */
   state: string;
+  readonly #dissectors: Dissectors;
+  /** Made when the first frame is read: by then it is known which protocol is spoken. */
+  #reader: Dissector | undefined = undefined;
   readonly #cutters: Readonly<Record<Sender, FrameCutter>> | undefined;
-  readonly #exchanges = new Map<string, Exchange>();
-  readonly #asks = new Map<Ticket, Cause>();
+  #exchanges: Map<string, Exchange> | undefined = undefined;
+  #asks: Map<Ticket, Cause> | undefined = undefined;
 
-  constructor(number: number, driver: ChannelDriver, dissector: Dissector) {
+  constructor(number: number, driver: ChannelDriver, dissectors: Dissectors) {
     this.number = number;
     this.driver = driver;
-    this.dissector = dissector;
+    this.#dissectors = dissectors;
     this.state = stateOf(driver);
-    this.#cutters = isStream(driver.peer.transport)
-      ? { device: new FrameCutter(dissector, "device"), gateway: new FrameCutter(dissector, "gateway") }
-      : undefined;
+    if (!isStream(driver.peer.transport)) return;
+    const dissector = this.#dissector();
+    this.#cutters = {
+      device: new FrameCutter(dissector, "device"),
+      gateway: new FrameCutter(dissector, "gateway"),
+    };
+  }
+
+  #dissector(): Dissector {
+    const { peer, door } = this.driver;
+    const { listener } = door.policy;
+    const protocol = this.driver.clients()[0]?.protocol;
+    return this.#dissectors(this.gateway, { peer, listener, protocol }) ?? GONE;
+  }
+
+  /** Frames that were not read when they came may be read later, or never. */
+  dissect(frame: Uint8Array, from: Sender): Dissection {
+    this.#reader ??= this.#dissector();
+    return safely(this.#reader, frame, from);
+  }
+
+  /** Something that is followed has begun here and may go on: each frame has to be read. */
+  get exchanging(): boolean {
+    return this.#exchanges !== undefined;
+  }
+
+  get gateway(): string {
+    return (this.driver.clients()[0]?.door ?? this.driver.door).gateway;
+  }
+
+  isOf(client: string): boolean {
+    const clients = this.driver.clients();
+    for (let index = 0; index < clients.length; index++) if (clients[index]!.id === client) return true;
+    return false;
   }
 
   get place(): Place {
@@ -52,12 +108,11 @@ export class TracedChannel {
   }
 
   frames(bytes: Uint8Array, from: Sender): CutFrame[] {
-    return this.#cutters === undefined
-      ? [{ bytes: copyOf(bytes), end: bytes.length }]
-      : this.#cutters[from].cut(bytes);
+    return this.#cutters === undefined ? [{ bytes, end: bytes.length }] : this.#cutters[from].cut(bytes);
   }
 
   exchangeOf({ exchanges }: Dissection): Exchange | undefined {
+    if (this.#exchanges === undefined) return undefined;
     for (const name of exchanges) {
       const known = this.#exchanges.get(name);
       if (known !== undefined) return known;
@@ -83,17 +138,19 @@ export class TracedChannel {
     const known = this.exchangeOf(part);
     if (known !== undefined && known.from !== from) known.answered = true;
     const exchange: Exchange = { cause, name: part.name, from, bytes, times: 0, answered: false };
-    for (const name of part.exchanges) remember(this.#exchanges, name, exchange);
+    if (part.exchanges.length > 0) this.#exchanges ??= new Map();
+    for (const name of part.exchanges) remember(this.#exchanges!, name, exchange);
     return 0;
   }
 
   asks(ticket: Ticket, cause: Cause): void {
+    this.#asks ??= new Map();
     remember(this.#asks, ticket, cause);
   }
 
   answers(ticket: Ticket): Cause | undefined {
-    const cause = this.#asks.get(ticket);
-    this.#asks.delete(ticket);
+    const cause = this.#asks?.get(ticket);
+    this.#asks?.delete(ticket);
     return cause;
   }
 }

@@ -3,8 +3,7 @@ import type { Inspection, Origin } from "../bus/gate.ts";
 import type { Message } from "../bus/message.ts";
 import type { Answer, Ticket } from "../contract/answers.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
-import type { Dissected, Dissection, Dissector, Sender } from "../contract/dissection.ts";
-import { unreadable } from "../contract/dissection.ts";
+import type { Dissection, Sender } from "../contract/dissection.ts";
 import type { Datagram } from "../contract/endpoint.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { BusClient } from "../door/bus-client.ts";
@@ -14,14 +13,12 @@ import type { Step, Trace } from "../door/trace.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { Drop, SessionWatch, Wait } from "../session/context.ts";
 import type { Session } from "../session/session.ts";
-import { Cause } from "./cause.ts";
+import { Borrowed, Cause, Happening } from "./cause.ts";
+import type { About } from "./filter.ts";
 import { masked } from "./mask.ts";
 import type { Recording } from "./recording.ts";
-import type { NewRow, TraceRow } from "./rows.ts";
-import { stateOf, TracedChannel } from "./traced-channel.ts";
-
-/** Makes the dissector of a channel's gateway. */
-export type Dissectors = (gateway: string, of: Dissected) => Dissector | undefined;
+import type { NewRow } from "./rows.ts";
+import { type Dissectors, GONE, safely, stateOf, TracedChannel } from "./traced-channel.ts";
 
 /** Octets of a frame or payload that a row keeps. */
 const SNAP = 65_535;
@@ -38,8 +35,11 @@ interface Tally {
 }
 
 /**
- * Watches a running gateway for as long as recordings run: it knows what follows from what, and makes a row of each thing
- * that happens. It is attached in four places (channels, door, gate, sessions) by whoever starts the first recording.
+ * Watches a running gateway for as long as recordings run: it knows what follows from what, and makes rows of what some
+ * recording follows. It is attached in four places (channels, door, gate, sessions) by whoever starts the first recording.
+ *
+ * What nobody follows costs little: its frames are not read and its rows not made. They are kept for as long as the cause
+ * may still turn out to be followed, which is mostly until its input has been taken, and are read and made then.
  */
 export class Tracer implements Trace, SessionWatch, Inspection {
   recordings: readonly Recording[] = [];
@@ -47,7 +47,8 @@ export class Tracer implements Trace, SessionWatch, Inspection {
   before: Inspection | undefined = undefined;
   readonly #now: () => number;
   readonly #dissectors: Dissectors;
-  readonly #channels = new WeakMap<ChannelDriver, TracedChannel>();
+  #channels = new WeakMap<ChannelDriver, TracedChannel>();
+  /** Those that go on after their input: followed, or with a message that waits. */
   readonly #causes = new Map<number, Cause>();
   /** Since when deliveries wait. */
   readonly #waiting = new WeakMap<Delivery, number>();
@@ -71,79 +72,114 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     this.#causes.clear();
     this.#tallies.length = 0;
     this.#cause = undefined;
+    // What they are in the middle of is not known when the next trace begins.
+    this.#channels = new WeakMap();
   }
 
   // ---- channels
 
   received(driver: ChannelDriver, bytes: Uint8Array, take: (piece: Uint8Array) => void): void {
-    if (this.#busy()) {
-      take(bytes);
-      return;
-    }
     const channel = this.#channelOf(driver);
     let at = 0;
     for (const frame of channel.frames(bytes, "device")) {
       const end = Math.max(at, frame.end);
-      this.#input(channel, frame.bytes, () => take(bytes.subarray(at, end)));
+      this.#input(
+        channel,
+        frame.bytes,
+        at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end),
+        take,
+      );
       at = end;
     }
     // The beginning of a frame causes nothing yet.
     if (at < bytes.length) take(bytes.subarray(at));
   }
 
-  #input(channel: TracedChannel, bytes: Uint8Array, take: () => void): void {
-    const part = this.#dissect(channel, bytes, "device");
-    const known = part.begins
-      ? channel.repeatedBy(part, "device", bytes)?.cause
-      : channel.exchangeOf(part)?.cause;
-    const cause = known ?? this.#newCause();
-    this.#within(cause, () => {
-      this.#frame(channel, part, bytes, "device", cause);
-      take();
+  #input(
+    channel: TracedChannel,
+    bytes: Uint8Array,
+    piece: Uint8Array,
+    take: (piece: Uint8Array) => void,
+  ): void {
+    const frame = new Borrowed(bytes);
+    const part = this.#reads(channel) ? channel.dissect(frame.own(), "device") : undefined;
+    // What is not looked at before cannot be compared behind.
+    channel.state = part === undefined ? "" : stateOf(channel.driver);
+    const cause = this.#causeOfInput(channel, part, bytes) ?? this.#newCause();
+    const before = this.#cause;
+    this.#cause = cause;
+    try {
+      this.#frame(channel, part, frame, "device", cause);
+      take(piece);
       this.#stateChange(channel);
-    });
+    } finally {
+      this.#left(cause, before);
+    }
+  }
+
+  /** Something known that it goes on with. */
+  #causeOfInput(channel: TracedChannel, part: Dissection | undefined, bytes: Uint8Array): Cause | undefined {
+    if (part === undefined) return undefined;
+    return (part.begins ? channel.repeatedBy(part, "device", bytes) : channel.exchangeOf(part))?.cause;
   }
 
   sent(driver: ChannelDriver, bytes: Uint8Array): void {
-    if (this.#busy()) return;
     const channel = this.#channelOf(driver);
+    const running = this.#cause;
+    if (running?.followed !== true && !this.#reads(channel)) return;
     for (const frame of channel.frames(bytes, "gateway")) {
-      const part = this.#dissect(channel, frame.bytes, "gateway");
-      const running = this.#cause;
+      const bytes = new Borrowed(frame.bytes);
+      const part = channel.dissect(bytes.own(), "gateway");
       // An answer belongs to what it answers; what a timer sends repeats something, where it has such an exchange.
       const follows = !part.begins || running === undefined || running.timer;
       const known = follows ? channel.exchangeOf(part)?.cause : undefined;
       const cause = known ?? running ?? this.#newCause();
-      this.#frame(channel, part, frame.bytes, "gateway", cause);
+      this.#frame(channel, part, bytes, "gateway", cause);
     }
   }
 
-  #frame(channel: TracedChannel, part: Dissection, bytes: Uint8Array, from: Sender, cause: Cause): void {
-    const again = channel.took(part, from, bytes, cause);
-    const { name, summary, fields, exchanges, expects, secrets } = part;
-    this.#row(cause, {
-      kind: "frame",
-      ...channel.place,
-      from,
-      name,
-      summary,
-      fields,
-      bytes: masked(bytes, secrets, SNAP),
-      length: bytes.length,
-      masked: secrets.length > 0,
-      exchange: exchanges[0],
-      expects,
-      again,
-    });
+  /** Whether frames of this channel have to be read as they come, to know what they belong to. */
+  #reads(channel: TracedChannel): boolean {
+    if (this.#rate >= RATE_MAX && this.#busy()) return false;
+    if (channel.exchanging) return true;
+    for (const recording of this.recordings) if (recording.concerns(channel)) return true;
+    return false;
+  }
+
+  #frame(
+    channel: TracedChannel,
+    read: Dissection | undefined,
+    frame: Borrowed,
+    from: Sender,
+    cause: Cause,
+  ): void {
+    const make = (): NewRow => {
+      const bytes = frame.own();
+      const part = read ?? channel.dissect(bytes, from);
+      const again = channel.took(part, from, bytes, cause);
+      const { name, summary, fields, exchanges, expects, secrets } = part;
+      return {
+        kind: "frame",
+        ...channel.place,
+        from,
+        name,
+        summary,
+        fields,
+        bytes: masked(bytes, secrets, SNAP),
+        length: bytes.length,
+        masked: secrets.length > 0,
+        exchange: exchanges[0],
+        expects,
+        again,
+      };
+    };
+    this.#happens(cause, { channel }, make, frame);
   }
 
   woken(driver: ChannelDriver, run: () => void): void {
-    if (this.#busy()) {
-      run();
-      return;
-    }
     const channel = this.#channelOf(driver);
-    const cause = this.#newCause({ kind: "timer", ...channel.place });
+    const make = (): NewRow => ({ kind: "timer", ...channel.place });
+    const cause = this.#newCause({ about: { channel }, make });
     this.#within(cause, () => {
       run();
       this.#stateChange(channel);
@@ -151,36 +187,38 @@ export class Tracer implements Trace, SessionWatch, Inspection {
   }
 
   delivering(client: BusClient, delivery: Delivery, run: () => void): void {
-    if (this.#busy()) {
-      run();
-      return;
-    }
     const cause = this.#causeOf(delivery);
     const tally = this.#tallies.at(-1);
     if (tally !== undefined) tally.given++;
     const since = this.#waiting.get(delivery);
-    this.#waiting.delete(delivery);
-    const waited = since === undefined ? {} : { waited: this.#now() - since };
+    if (since !== undefined) this.#waiting.delete(delivery);
     const { gateway, sessionId } = client;
     const { topic, qos } = delivery;
-    this.#row(cause, { kind: "delivery", state: "given", gateway, client: sessionId, topic, qos, ...waited });
+    this.#happens(cause, { gateway, client: sessionId, topic }, (at) => ({
+      ...{ kind: "delivery", state: "given", gateway, client: sessionId, topic, qos },
+      ...(since === undefined ? {} : { waited: at - since }),
+    }));
     this.#within(cause, run);
   }
 
   /** A retained message that a new subscription brings follows from the subscribing, and not from its old publish. */
   #causeOf({ message, retain }: Delivery): Cause {
     const running = this.#cause;
-    if (message.cause === 0) return running ?? this.#newCause();
-    if (retain && running !== undefined) return running;
-    return this.#known(message.cause);
+    if (running !== undefined && (message.cause === running.number || message.cause === 0 || retain))
+      return running;
+    return message.cause === 0 ? this.#newCause() : this.#known(message.cause);
   }
 
   publishing(message: Message): void {
-    message.cause = this.#cause?.number ?? 0;
+    const running = this.#cause;
+    message.cause = running?.number ?? 0;
+    if (running !== undefined) running.published++;
   }
 
   pending(driver: ChannelDriver, ticket: Ticket): void {
-    if (this.#cause !== undefined) this.#channelOf(driver).asks(ticket, this.#cause);
+    if (this.#cause === undefined) return;
+    this.#remember(this.#cause);
+    this.#channelOf(driver).asks(ticket, this.#cause);
   }
 
   answered(driver: ChannelDriver, ticket: Ticket, run: () => void): void {
@@ -190,9 +228,9 @@ export class Tracer implements Trace, SessionWatch, Inspection {
   }
 
   closed(driver: ChannelDriver, reason: string): void {
-    if (this.#busy()) return;
-    const { place } = this.#channelOf(driver);
-    this.#row(this.#cause ?? this.#newCause(), { kind: "closed", ...place, reason });
+    const channel = this.#channelOf(driver);
+    const make = (): NewRow => ({ kind: "closed", ...channel.place, reason });
+    this.#happens(this.#cause ?? this.#newCause(), { channel }, make);
   }
 
   stray(
@@ -200,18 +238,18 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     { bytes, address, port, association }: Datagram,
     outcome: string | Uint8Array,
   ): void {
-    if (this.#busy()) return;
     const cause = this.#newCause();
     const transport = association === undefined ? "udp" : "dtls";
     const peer = { transport, address, port } as const;
     const { listener } = policy;
-    const dissector = this.#dissectors(gateway, { peer, listener, protocol: undefined }) ?? GONE;
-    const tell = (frame: Uint8Array, from: Sender, why?: string): void => {
-      const { name, summary, secrets } = safely(dissector, frame, from);
-      const cut = { bytes: masked(copyOf(frame), secrets, SNAP), length: frame.length };
-      const said = why === undefined ? {} : { why };
-      this.#row(cause, { kind: "stray", gateway, listener, ...peer, from, name, summary, ...cut, ...said });
-    };
+    const tell = (frame: Uint8Array, from: Sender, why?: string): void =>
+      this.#happens(cause, { gateway, address }, () => {
+        const dissector = this.#dissectors(gateway, { peer, listener, protocol: undefined }) ?? GONE;
+        const { name, summary, secrets } = safely(dissector, frame, from);
+        const cut = { bytes: masked(copyOf(frame), secrets, SNAP), length: frame.length };
+        const said = why === undefined ? {} : { why };
+        return { kind: "stray", gateway, listener, ...peer, from, name, summary, ...cut, ...said };
+      });
     tell(bytes, "device", typeof outcome === "string" ? outcome : undefined);
     if (typeof outcome !== "string") tell(outcome, "gateway");
   }
@@ -219,27 +257,19 @@ export class Tracer implements Trace, SessionWatch, Inspection {
   // ---- the door
 
   stepped(client: BusClient, what: Step, asked: string, answer: Answer | string): void {
-    if (this.#busy()) return;
-    const { place } = this.#channelOf(client.loop);
-    const { id } = client;
-    // The client of a login is not yet among those of its channel, and one that has left no more.
-    const clients = place.clients.includes(id) ? place.clients : [...place.clients, id];
-    const row = {
-      kind: "step",
-      ...place,
-      gateway: client.gateway,
-      clients,
-      what,
-      client: id,
-      asked,
-    } as const;
-    this.#row(this.#cause ?? this.#newCause(), { ...row, answer: String(answer) });
+    const channel = this.#channelOf(client.loop);
+    const { id, gateway } = client;
+    this.#happens(this.#cause ?? this.#newCause(), { channel, gateway, client: id, asked }, () => {
+      const { place } = channel;
+      // The client of a login is not yet among those of its channel, and one that has left no more.
+      const clients = place.clients.includes(id) ? place.clients : [...place.clients, id];
+      return { kind: "step", ...place, gateway, clients, what, client: id, asked, answer: String(answer) };
+    });
   }
 
   refused({ clientId, username, ...to }: RefusedTo, { what, asked, refusal, by }: Refused): void {
-    if (this.#busy()) return;
-    const cause = this.#cause ?? this.#newCause();
-    this.#row(cause, {
+    const { gateway, address } = to;
+    this.#happens(this.#cause ?? this.#newCause(), { gateway, address, client: clientId, asked }, () => ({
       kind: "refusal",
       ...to,
       client: clientId,
@@ -248,7 +278,7 @@ export class Tracer implements Trace, SessionWatch, Inspection {
       asked,
       refusal,
       by: by(),
-    });
+    }));
   }
 
   // ---- the bus
@@ -257,13 +287,18 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     const entered = this.before === undefined ? message : this.before.entering(message, from, origin);
     if (entered === undefined) return undefined;
     this.#tallies.push({ given: 0, waits: 0, dropped: 0 });
-    if (this.#busy()) return entered;
-    const cause = this.#cause ?? (message.cause === 0 ? this.#newCause() : this.#known(message.cause));
+    const running = this.#cause;
+    const cause = running ?? (message.cause === 0 ? this.#newCause() : this.#known(message.cause));
+    if (running !== undefined && message.cause === running.number) running.published--;
     entered.cause = cause.number;
     const { topic, qos, retain, payload, publisher } = entered;
+    const octets = new Borrowed(payload.length > SNAP ? payload.subarray(0, SNAP) : payload);
     const { length } = payload;
-    const kept = copyOf(payload.subarray(0, SNAP));
-    this.#row(cause, { kind: "message", origin, topic, qos, retain, payload: kept, length, publisher });
+    const make = (): NewRow => ({
+      ...{ kind: "message", origin, topic, qos, retain },
+      ...{ payload: octets.own(), length, publisher },
+    });
+    this.#happens(cause, { topic, publisher }, make, octets);
     return entered;
   }
 
@@ -271,8 +306,14 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     this.before?.routed?.(message, origin, routed);
     const tally = this.#tallies.pop();
     if (tally === undefined || message.cause === 0) return;
+    const { topic } = message;
     const matched = routed === "matched";
-    this.#row(this.#known(message.cause), { kind: "routed", topic: message.topic, matched, ...tally });
+    this.#happens(this.#known(message.cause), { topic }, () => ({
+      kind: "routed",
+      topic,
+      matched,
+      ...tally,
+    }));
   }
 
   // ---- sessions
@@ -283,7 +324,7 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     this.#waiting.set(delivery, this.#now());
     const driver = (occupant as Partial<BusClient> | undefined)?.loop;
     const asleep = driver === undefined ? {} : { asleep: stateOf(driver).startsWith("asleep") };
-    this.#delivery("waits", gateway, clientId, delivery, { why, ...asleep });
+    this.#remember(this.#delivery("waits", gateway, clientId, delivery, { why, ...asleep }));
   }
 
   settled({ gateway, clientId }: Session, delivery: Delivery, outcome: Outcome): void {
@@ -302,10 +343,12 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     client: string,
     delivery: Delivery,
     more: { readonly why?: string; readonly asleep?: boolean },
-  ): void {
-    if (this.#busy()) return;
+  ): Cause {
     const { topic, qos } = delivery;
-    this.#row(this.#causeOf(delivery), { kind: "delivery", state, gateway, client, topic, qos, ...more });
+    const cause = this.#causeOf(delivery);
+    const make = (): NewRow => ({ kind: "delivery", state, gateway, client, topic, qos, ...more });
+    this.#happens(cause, { gateway, client, topic }, make);
+    return cause;
   }
 
   // ---- inside
@@ -313,18 +356,10 @@ export class Tracer implements Trace, SessionWatch, Inspection {
   #channelOf(driver: ChannelDriver): TracedChannel {
     let channel = this.#channels.get(driver);
     if (channel === undefined) {
-      const { peer, door } = driver;
-      const client = driver.clients()[0];
-      const of = { peer, listener: door.policy.listener, protocol: client?.protocol };
-      const dissector = this.#dissectors(client?.gateway ?? door.gateway, of) ?? GONE;
-      channel = new TracedChannel(++this.#channelNumbers, driver, dissector);
+      channel = new TracedChannel(++this.#channelNumbers, driver, this.#dissectors);
       this.#channels.set(driver, channel);
     }
     return channel;
-  }
-
-  #dissect({ dissector }: TracedChannel, frame: Uint8Array, from: Sender): Dissection {
-    return safely(dissector, frame, from);
   }
 
   #stateChange(channel: TracedChannel): void {
@@ -334,7 +369,7 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     channel.state = is;
     // Before there was a client there was no state.
     if (was === "" || was === is || this.#cause === undefined) return;
-    this.#row(this.#cause, { kind: "state", ...channel.place, was, is });
+    this.#happens(this.#cause, { channel }, () => ({ kind: "state", ...channel.place, was, is }));
   }
 
   #within(cause: Cause, run: () => void): void {
@@ -343,48 +378,79 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     try {
       run();
     } finally {
-      this.#cause = before;
+      this.#left(cause, before);
     }
   }
 
-  #newCause(prelude?: NewRow): Cause {
-    const cause = new Cause(++this.#causeNumbers, prelude);
+  #left(cause: Cause, before: Cause | undefined): void {
+    this.#cause = before;
+    // A delayed message, or one whose bus is elsewhere.
+    if (cause.published > 0) this.#remember(cause);
+  }
+
+  #newCause(prelude?: Cause["prelude"]): Cause {
+    return new Cause(++this.#causeNumbers, prelude);
+  }
+
+  #remember(cause: Cause): void {
+    if (cause.kept) return;
+    cause.keep();
     this.#causes.set(cause.number, cause);
-    if (this.#causes.size > CAUSES_MAX) {
-      const oldest = this.#causes.keys().next();
-      if (oldest.done !== true) this.#causes.delete(oldest.value);
-    }
-    return cause;
+    if (this.#causes.size <= CAUSES_MAX) return;
+    const oldest = this.#causes.keys().next();
+    if (oldest.done !== true) this.#causes.delete(oldest.value);
   }
 
-  /** One that is so old that it was forgotten goes on under its number. */
+  /** One that nobody followed, or that is so old that it was forgotten, goes on under its number. */
   #known(number: number): Cause {
-    const known = this.#causes.get(number);
-    if (known !== undefined) return known;
-    const cause = new Cause(number);
-    this.#causes.set(number, cause);
-    return cause;
+    if (this.#cause?.number === number) return this.#cause;
+    return this.#causes.get(number) ?? new Cause(number);
   }
 
-  #row(cause: Cause, row: NewRow): void {
+  /**
+   * Something that belongs to a cause: a row of it is made as soon as a recording follows the cause. Of a cause that promises
+   * nothing and ends with its input only the frame and the messages are remembered: what holds something `borrowed`.
+   */
+  #happens(cause: Cause, about: About, make: (at: number) => NewRow, borrowed?: Borrowed): void {
     const { prelude } = cause;
     if (prelude !== undefined) {
       cause.prelude = undefined;
-      this.#row(cause, prelude);
+      this.#happens(cause, prelude.about, prelude.make);
     }
-    const whole = { number: ++this.#numbers, cause: cause.number, at: this.#now(), ...row } as TraceRow;
-    this.#rate++;
-    cause.add(whole);
-    for (const recording of this.recordings) recording.offer(whole, cause);
+    let happening: Happening | undefined;
+    for (const recording of this.recordings) {
+      const follows = recording.follows(cause, about);
+      if (follows === undefined) continue;
+      happening ??= this.#happening(cause, make, borrowed);
+      if (!cause.followed) {
+        cause.followed = true;
+        this.#remember(cause);
+      }
+      if (follows === "newly") for (const earlier of cause.first) this.#tell(recording, earlier);
+      this.#tell(recording, happening);
+    }
+    if (happening === undefined && borrowed === undefined && !cause.promising && !cause.kept) return;
+    cause.add(happening ?? this.#happening(cause, make, borrowed));
+  }
+
+  #happening(cause: Cause, make: (at: number) => NewRow, borrowed: Borrowed | undefined): Happening {
+    return new Happening(++this.#numbers, this.#now(), cause.number, make, borrowed);
+  }
+
+  #tell(recording: Recording, happening: Happening): void {
+    if (happening.made) recording.tell(happening.row);
+    else if (this.#busy()) this.#skipped++;
+    else {
+      this.#rate++;
+      recording.tell(happening.row);
+    }
   }
 
   /** More happens than may be looked at. */
   #busy(): boolean {
     const second = Math.floor(this.#now() / 1000);
     if (second !== this.#second) this.#nextSecond(second);
-    if (this.#rate < RATE_MAX) return false;
-    this.#skipped++;
-    return true;
+    return this.#rate >= RATE_MAX;
   }
 
   #nextSecond(second: number): void {
@@ -399,17 +465,5 @@ export class Tracer implements Trace, SessionWatch, Inspection {
         recording.tell({ number, cause: 0, at: this.#now(), kind: "skipped", count });
       }
     }
-  }
-}
-
-/** Of a gateway that was stopped, or that has no dissector. */
-const GONE: Dissector = { dissect: (frame) => unreadable(frame, "its gateway has nobody to read it") };
-
-/** A fault in a dissector is ours, and nobody else's to feel. */
-function safely(dissector: Dissector, frame: Uint8Array, from: Sender): Dissection {
-  try {
-    return dissector.dissect(frame, from);
-  } catch (error) {
-    return unreadable(frame, `cannot be shown: ${String(error)}`);
   }
 }

@@ -5,7 +5,8 @@ import { after, seconds } from "../lib/time.ts";
 import type { SessionContext } from "../session/context.ts";
 import type { Recording } from "./recording.ts";
 import { Recordings } from "./recordings.ts";
-import { type Dissectors, Tracer } from "./tracer.ts";
+import type { Dissectors } from "./traced-channel.ts";
+import { Tracer } from "./tracer.ts";
 
 /** Where a trace is attached. */
 export interface Traced {

@@ -1,7 +1,8 @@
 /** What CONNECT says of a session. */
+import { Message } from "../bus/message.ts";
 import type { Will } from "../contract/client.ts";
 import { sameBytes, utf8 } from "../lib/bytes.ts";
-import { type Duration, FOREVER, inSeconds } from "../lib/time.ts";
+import { type Duration, FOREVER, type Instant, inSeconds } from "../lib/time.ts";
 import type { ConnectPacket, WillPacket } from "../mqtt/packets.ts";
 import type { Properties } from "../mqtt/properties.ts";
 import { expiryInterval } from "../mqtt/session-expiry.ts";
@@ -17,6 +18,8 @@ export interface Application {
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly receiveMaximum: number;
+  /** What an MQTT client of version 5 says to its server itself, and with which proof. */
+  readonly properties: Readonly<Properties>;
 }
 
 export function connectPacket(
@@ -53,9 +56,13 @@ export const serviceCredentials = ({
   password: password === "" ? undefined : utf8(password),
 });
 
-function propertiesOf({ expiry, receiveMaximum }: Application, options: UpstreamOptions): Properties {
+function propertiesOf(
+  { expiry, receiveMaximum, properties: own }: Application,
+  options: UpstreamOptions,
+): Properties {
   const { packetSize, topicAliases } = options;
   const properties: Properties = {
+    ...own,
     sessionExpiryInterval: expiryInterval(expiry),
     receiveMaximum: Math.min(receiveMaximum, 65_535),
     maximumPacketSize: packetSize,
@@ -100,3 +107,10 @@ export const sameWills = (a: Will | undefined, b: Will | undefined): boolean =>
     a.options.properties === b.options.properties &&
     a.options.expiry === b.options.expiry &&
     sameBytes(a.payload, b.payload));
+
+/** A will that is published from here. */
+export function willMessage(will: Will, mountpoint: string, now: Instant): Message {
+  const { topic, payload, qos, retain, options } = will;
+  const { properties, expiry } = options;
+  return new Message(mountpoint + topic, payload, qos, retain, now, properties, expiry);
+}

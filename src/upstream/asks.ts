@@ -1,17 +1,18 @@
-import type { SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
+import type { ServerWords, SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { SubscribeOptions } from "../contract/client.ts";
-import type { Instant } from "../lib/time.ts";
+import { earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { Link } from "../mqtt/client/link.ts";
 import { subscriptionProblem } from "../mqtt/client/server-limits.ts";
 import type { CodesPacket } from "../mqtt/packets.ts";
-import { ReasonCode } from "../mqtt/reason-codes.ts";
+import { NO_PROPERTIES } from "../mqtt/properties.ts";
+import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { refusalOf, subscribeAnswerOf, unsubscribeAnswerOf } from "./reasons.ts";
 
 /** Who asked, and hears the answer. */
 export interface SubscriptionAsker {
-  answered(ticket: Ticket, answer: SubscribeAnswer | UnsubscribeAnswer): void;
+  answered(ticket: Ticket, answer: SubscribeAnswer | UnsubscribeAnswer, words?: ServerWords): void;
 }
 
 /** A SUBSCRIBE or UNSUBSCRIBE of one filter. Without an asker nobody waits for its answer. */
@@ -19,8 +20,11 @@ interface Ask {
   readonly filter: string;
   /** Undefined: it is not wanted any more. */
   readonly options: SubscribeOptions | undefined;
-  readonly asker: SubscriptionAsker | undefined;
+  asker: SubscriptionAsker | undefined;
   readonly ticket: Ticket;
+  readonly since: Instant;
+  /** Its asker was told that it came to nothing. */
+  late?: true;
 }
 
 export interface AsksHost {
@@ -65,8 +69,13 @@ export class Asks {
   ): SubscribeAnswer | "pending" {
     const link = this.#link();
     const problem = link && subscriptionProblem(link.limits, this.#host.mounted(filter), options);
-    if (problem !== undefined) return refusalOf(problem);
-    return this.#ask({ filter, options, asker, ticket }, now);
+    if (problem !== undefined) {
+      // In the words in which the server would say it, and so not at once.
+      const words = { reason: problem, properties: NO_PROPERTIES };
+      this.#context.defer(() => asker.answered(ticket, refusalOf(problem), words));
+      return "pending";
+    }
+    return this.#ask({ filter, options, asker, ticket, since: now }, now);
   }
 
   unsubscribe(
@@ -75,7 +84,7 @@ export class Asks {
     ticket: Ticket,
     now: Instant,
   ): "pending" | "unavailable" {
-    const asked = this.#ask({ filter, options: undefined, asker, ticket }, now);
+    const asked = this.#ask({ filter, options: undefined, asker, ticket, since: now }, now);
     return asked === "pending" ? asked : "unavailable";
   }
 
@@ -91,12 +100,12 @@ export class Asks {
   /** On our own account: what is wanted stands in the mirror at once. */
   want(filter: string, options: SubscribeOptions, now: Instant): void {
     this.#host.subscriptions.set(filter, options);
-    this.#ask({ filter, options, asker: undefined, ticket: 0 }, now);
+    this.#ask({ filter, options, asker: undefined, ticket: 0, since: now }, now);
   }
 
   unwant(filter: string, now: Instant): void {
     if (!this.#host.subscriptions.delete(filter)) return;
-    this.#ask({ filter, options: undefined, asker: undefined, ticket: 0 }, now);
+    this.#ask({ filter, options: undefined, asker: undefined, ticket: 0, since: now }, now);
   }
 
   /** False when the filter is too long for MQTT. */
@@ -119,29 +128,47 @@ export class Asks {
 
   // ---- answers
 
-  subscribed({ packetId, codes }: CodesPacket): void {
+  subscribed(suback: CodesPacket): void {
+    const { packetId, codes } = suback;
     const ask = this.#take(packetId);
     if (ask?.options === undefined) return;
     const { filter, options, asker, ticket } = ask;
     const { subscriptions, clientId } = this.#host;
     const answer = subscribeAnswerOf(codes[0] ?? ReasonCode.unspecifiedError);
-    if (typeof answer === "number") {
+    if (ask.late === true) {
+      // Its device knows nothing of it.
+      if (typeof answer === "number" && !subscriptions.has(filter)) this.#undo(filter);
+    } else if (typeof answer === "number") {
       subscriptions.set(filter, { ...options, qos: answer });
     } else if (asker === undefined) {
       subscriptions.delete(filter);
       const detail = { filter, refusal: answer };
       this.#context.note({ level: "warn", event: "upstream-subscription-refused", detail }, clientId);
     }
-    asker?.answered(ticket, answer);
+    asker?.answered(ticket, answer, this.#wordsOf(suback));
   }
 
-  unsubscribed({ packetId, codes }: CodesPacket): void {
+  #undo(filter: string): void {
+    const now = this.#context.clock.now();
+    this.#ask({ filter, options: undefined, asker: undefined, ticket: 0, since: now }, now);
+  }
+
+  unsubscribed(unsuback: CodesPacket): void {
+    const { packetId, codes } = unsuback;
     const ask = this.#take(packetId);
     if (ask === undefined || ask.options !== undefined) return;
     const known = this.#host.subscriptions.delete(ask.filter);
     // Before MQTT 5 a server does not say whether there was one.
     const silent = codes.length === 0 && !known;
-    ask.asker?.answered(ask.ticket, silent ? "no-subscription" : unsubscribeAnswerOf(codes[0]));
+    const answer = silent ? "no-subscription" : unsubscribeAnswerOf(codes[0]);
+    ask.asker?.answered(ask.ticket, answer, this.#wordsOf(unsuback));
+  }
+
+  /** Where they are more than the answer says; MQTT 3.1.1 has one word for all that goes wrong. */
+  #wordsOf({ codes, properties }: CodesPacket): ServerWords | undefined {
+    const reason = codes[0] ?? ReasonCode.success;
+    const more = isFailure(reason) || properties !== NO_PROPERTIES;
+    return more && this.#link()?.version === 5 ? { reason, properties } : undefined;
   }
 
   #take(packetId: number): Ask | undefined {
@@ -159,14 +186,33 @@ export class Asks {
     const asks = this.#takeAll();
     if (remade) {
       for (const [filter, options] of this.#host.subscriptions) {
-        this.#send({ filter, options, asker: undefined, ticket: 0 }, link, now);
+        this.#send({ filter, options, asker: undefined, ticket: 0, since: now }, link, now);
       }
     }
     for (const ask of asks) {
       // What we asked for ourselves has just been made again.
-      if (remade && ask.asker === undefined && ask.options !== undefined) continue;
+      if ((remade && ask.asker === undefined && ask.options !== undefined) || ask.late === true) continue;
       if (!this.#send(ask, link, now)) ask.asker?.answered(ask.ticket, "unavailable");
     }
+  }
+
+  /** Refuses what was asked until then and has no answer; when the oldest of the rest was asked, or `NEVER`. */
+  overdue(until: Instant): Instant {
+    const late: Ask[] = [];
+    let oldest = NEVER;
+    const asks = [...(this.#sent?.values() ?? []), ...(this.#waiting ?? [])];
+    for (const ask of asks.filter(({ asker }) => asker !== undefined)) {
+      if (ask.since <= until) late.push(ask);
+      else oldest = earliest(oldest, ask.since);
+    }
+    this.#waiting = this.#waiting?.filter((ask) => !late.includes(ask));
+    for (const ask of late) {
+      const { asker, ticket } = ask;
+      ask.asker = undefined;
+      ask.late = true;
+      asker?.answered(ticket, "unavailable");
+    }
+    return oldest;
   }
 
   /** Nobody waits any longer. Returns who is to be told. */

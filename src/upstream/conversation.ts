@@ -1,8 +1,8 @@
 /** All that one session and its server say to each other, over all connections between them. */
 import type { Message } from "../bus/message.ts";
-import type { PublishAnswer, Ticket } from "../contract/answers.ts";
-import type { Will } from "../contract/client.ts";
-import { between, type Duration, type Instant, ZERO } from "../lib/time.ts";
+import type { PublishAnswer, SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
+import type { Exchange, SubscribeOptions, Will } from "../contract/client.ts";
+import { between, type Duration, earliest, type Instant, ZERO } from "../lib/time.ts";
 import type { Arrived, Link } from "../mqtt/client/link.ts";
 import {
   type Acknowledgement,
@@ -19,11 +19,13 @@ import type { Attendance } from "../session/attendance.ts";
 import type { Occupant } from "../session/context.ts";
 import { connectPacket, isServersWill, sameWills } from "./application.ts";
 import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
-import { Asks } from "./asks.ts";
+import { Asks, type SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Exchanges, type PublishAsker } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
+import { Overdue } from "./overdue.ts";
 import { PacketIds } from "./packet-ids.ts";
+import { Proof } from "./proof.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";
 
@@ -35,6 +37,12 @@ export interface ConversationOwner extends Attendance {
   readonly client: Occupant | undefined;
   readonly releases: boolean;
   readonly failuresMax: number;
+  /** What it speaks. */
+  readonly protocol: string | undefined;
+  /** What it says to its server in CONNECT. */
+  readonly properties: Readonly<Properties>;
+  /** Its login, where that takes several messages. */
+  readonly proof: Proof | undefined;
   /** The server has no session: whether we make again what the client takes for granted. */
   remakes(): boolean;
   /** Connected. `remade`: the server had no session, and has what there was again. */
@@ -56,6 +64,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   readonly exchanges: Exchanges;
   readonly asks: Asks;
   readonly handOut: HandOut;
+  readonly #overdue: Overdue;
   readonly #owner: ConversationOwner;
   readonly #context: UpstreamContext;
   readonly #ids = new PacketIds();
@@ -68,14 +77,17 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   #toldVersion: 4 | 5 | undefined = undefined;
   /** The session ends with its connection. */
   #toldClean = false;
+  /** A further login that is under way. */
+  #proofAgain: Proof | undefined = undefined;
 
   constructor(context: UpstreamContext, owner: ConversationOwner) {
     this.#context = context;
     this.#owner = owner;
     this.arrivals = new Arrivals(context, this);
-    this.exchanges = new Exchanges(context, this.#ids);
+    this.exchanges = new Exchanges(context, this.#ids, (id) => owner.dropInbound(id));
     this.asks = new Asks(context, owner, () => this.link, this.#ids);
     this.handOut = new HandOut(context, this);
+    this.#overdue = new Overdue(context, (until) => this.#giveUp(until));
     this.#uplink = new Uplink(context, this);
   }
 
@@ -137,12 +149,52 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     ticket: Ticket,
     deviceId: number | undefined,
   ): PublishAnswer | "pending" {
-    const { link } = this;
-    return this.exchanges.publish(message, link, this.#uplink.full, asker, ticket, deviceId, this.#now);
+    const now = this.#now;
+    const answer = this.exchanges.publish(
+      message,
+      this.link,
+      this.#uplink.full,
+      asker,
+      ticket,
+      deviceId,
+      now,
+    );
+    if (answer === "pending") this.#overdue.watch(now);
+    return answer;
+  }
+
+  subscribe(
+    filter: string,
+    options: SubscribeOptions,
+    asker: SubscriptionAsker,
+    ticket: Ticket,
+  ): SubscribeAnswer | "pending" {
+    this.#overdue.watch(this.#now);
+    return this.asks.subscribe(filter, options, asker, ticket, this.#now);
+  }
+
+  unsubscribe(filter: string, asker: SubscriptionAsker, ticket: Ticket): UnsubscribeAnswer | "pending" {
+    this.#overdue.watch(this.#now);
+    return this.asks.unsubscribe(filter, asker, ticket, this.#now);
+  }
+
+  /** Whether the server has answered all that the device has sent of QoS 2. */
+  committed(asker: PublishAsker, ticket: Ticket, since: number): "accepted" | "pending" {
+    const answer = this.exchanges.committed(asker, ticket, since);
+    if (answer === "pending") this.#overdue.watch(this.#now);
+    return answer;
+  }
+
+  #giveUp(until: Instant): Instant {
+    const { oldest, stuck } = this.exchanges.overdue(until);
+    const asked = this.asks.overdue(until);
+    if (stuck) this.occupant?.evict("unavailable");
+    return earliest(oldest, asked);
   }
 
   /** Says goodbye to the server, which keeps the session for as long as it lives. */
   bye(reason: ReasonCode, now: Instant): void {
+    this.#overdue.stop();
     const { link } = this;
     if (link === undefined) this.#uplink.abandon(now);
     else this.#uplink.stop(reason, this.#farewell(link, now), now);
@@ -150,11 +202,13 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
 
   /** Ends without a word: the server finds the client lost. */
   abandon(now: Instant): void {
+    this.#overdue.stop();
     this.#uplink.abandon(now);
   }
 
   /** Another connection is about to take the session. */
   detach(now: Instant): void {
+    this.#overdue.stop();
     this.#uplink.detach(now);
     this.arrivals.clear();
   }
@@ -212,14 +266,14 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   // ---- CONNECT
 
   info(): SessionInfo {
-    const { gateway, upstreamId, username, identity } = this.#owner;
+    const { gateway, upstreamId, username, identity, protocol } = this.#owner;
     return {
       gateway,
       listener: identity?.listener,
       clientId: upstreamId,
       username,
-      address: identity?.peer.address,
-      protocol: undefined,
+      source: identity?.peer,
+      protocol,
     };
   }
 
@@ -234,8 +288,9 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     const { receiveMaximum } = this.arrivals;
     const cleanStart = this.#clean || this.#toldClean;
     const expiry = this.#toldExpiry;
+    const properties = { ...this.#owner.properties, ...this.#owner.proof?.properties };
     return connectPacket(
-      { clientId, cleanStart, expiry, will, mountpoint, username, password, receiveMaximum },
+      { clientId, cleanStart, expiry, will, mountpoint, username, password, receiveMaximum, properties },
       options,
       version,
     );
@@ -244,6 +299,11 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   // ---- the connection comes and goes
 
   up(link: Link, connack: ConnackPacket, now: Instant): void {
+    if (link.version === 4 && this.#owner.proof !== undefined) {
+      // It has let in somebody of whom it has seen no proof.
+      this.#refuseMethod(now);
+      return;
+    }
     const cleaned = this.#clean;
     this.#clean = false;
     if (cleaned && link.version === 4 && this.#owner.durable) {
@@ -271,6 +331,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   }
 
   down(_why: string, now: Instant): void {
+    this.#proofAgain = undefined;
     this.arrivals.cut();
     this.handOut.cut();
     this.#owner.cut(now);
@@ -302,10 +363,27 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
 
   // ---- packets
 
-  challenged(_auth: ReasonPacket, now: Instant): void {
+  challenged(auth: ReasonPacket, now: Instant): void {
+    const uplink = this.#uplink;
+    const proof = this.#proofAgain ?? this.#owner.proof;
+    const heard = proof?.heard(auth, (answer) => {
+      if (uplink === this.#uplink) uplink.authenticate(answer, this.#now);
+    });
     // Nobody has begun an exchange of this kind.
+    if (heard !== true) this.#refuseMethod(now);
+    else if (auth.reason === ReasonCode.success) this.#proofAgain = undefined;
+  }
+
+  #refuseMethod(now: Instant): void {
     this.#uplink.stop(ReasonCode.protocolError, {}, now);
     this.#owner.denied({ reason: ReasonCode.badAuthenticationMethod, properties: {} }, now);
+  }
+
+  /** The device proves itself once more (MQTT 5 §4.12.1). */
+  authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void {
+    const proof = new Proof(exchange, () => done(true));
+    this.#proofAgain = proof;
+    this.#uplink.authenticate({ reason: ReasonCode.reAuthenticate, properties: proof.properties }, this.#now);
   }
 
   arrived(publish: Arrived, now: Instant): void {

@@ -1,15 +1,17 @@
 /** Sessions at the servers of a cluster: each is a connection of its own, and what a device is told comes from there. */
+import type { Commits } from "../bus/commits.ts";
 import {
   type DelayedJournal,
   type DelayedLimits,
-  DelayedMessages,
+  type DelayedMessages,
   parseDelayedTopic,
 } from "../bus/delayed.ts";
 import { Message } from "../bus/message.ts";
 import type { ClientId, Pending, PublishAnswer, Ticket } from "../contract/answers.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
+import type { Recalled } from "../contract/gateway.ts";
 import { NO_BYTES } from "../lib/bytes.ts";
-import { after, type Duration, type Instant, milliseconds, ZERO } from "../lib/time.ts";
+import { after, type Instant, milliseconds, ZERO } from "../lib/time.ts";
 import { Aggregate } from "../session/aggregate.ts";
 import type { Attendance } from "../session/attendance.ts";
 import { sessionKey } from "../session/context.ts";
@@ -18,11 +20,19 @@ import type { SessionsOptions } from "../session/sessions.ts";
 import { credentialsOf } from "./application.ts";
 import { clientIdBy, type Named } from "./client-id.ts";
 import type { UpstreamContext } from "./context.ts";
+import { delayedAtCluster } from "./delayed.ts";
+import { Devices } from "./devices/devices.ts";
+import type { DeviceMemory } from "./devices/memory.ts";
+import type { DeviceRecord } from "./devices/record.ts";
 import { Pool } from "./pool.ts";
 import type { Server } from "./server-choice.ts";
-import { type SessionHost, UpstreamSession } from "./session.ts";
+import { UpstreamSession } from "./session.ts";
+import type { SessionHost } from "./session-host.ts";
 import { Visit } from "./visit.ts";
 import { Wiper } from "./wiper.ts";
+
+/** Where what gateways remember of devices is kept: made by who knows the pool. */
+export type DeviceMemoryOf = (pool: Pool) => DeviceMemory;
 
 export interface UpstreamEngineParts {
   readonly context: UpstreamContext;
@@ -30,7 +40,10 @@ export interface UpstreamEngineParts {
   readonly name: string;
   readonly sessions: SessionsOptions & { readonly failuresMax: number; readonly inboundMax: number };
   readonly delayed: DelayedLimits;
+  readonly devices?: DeviceMemoryOf | undefined;
   readonly journal?: DelayedJournal | undefined;
+  /** Present when a store keeps what waits for its time. */
+  readonly commits?: Commits | undefined;
 }
 
 type Opened = { readonly session: UpstreamSession; readonly known: boolean };
@@ -54,22 +67,36 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   /** How far sessions have been looked at that are moved from a server. */
   readonly #walks = new Map<Server, IterableIterator<UpstreamSession>>();
   readonly #aggregates = new Map<string, Aggregate>();
-  readonly #options: UpstreamEngineParts["sessions"];
-  readonly #idOf: (named: Named) => string;
+  readonly limits: UpstreamEngineParts["sessions"];
+  /** Under which id servers know a client's session. */
+  readonly idOf: (named: Named) => string;
+  readonly devices: Devices | undefined;
   takenOver = 0;
+  /** Where it is the servers that know the devices. */
+  readonly passesLogins: boolean;
 
-  constructor({ context, name, sessions, delayed, journal }: UpstreamEngineParts) {
+  constructor({ context, name, sessions, delayed, journal, commits, devices }: UpstreamEngineParts) {
     this.context = context;
-    this.#options = sessions;
-    this.#idOf = clientIdBy(context.options.clientId);
+    this.limits = sessions;
+    this.passesLogins = context.options.credentials === "device";
+    this.idOf = clientIdBy(context.options.clientId);
     this.pool = new Pool(context, name);
-    const publish = (message: Message): void => {
-      this.pool.publish(message.publisher, message, NOBODY, 0);
-    };
-    this.delayed = new DelayedMessages(context.alarms, delayed, publish, journal);
+    this.devices =
+      devices &&
+      new Devices({
+        memory: devices(this.pool),
+        name,
+        now: () => context.clock.now(),
+        defer: context.defer,
+        session: (id) => this.#sessions.get(id),
+        adopt: (id, record) => adopted(this, this.#sessions, id, record),
+        failed: ({ clientId }) => context.note({ level: "warn", event: "device-not-kept" }, clientId),
+      });
+    this.delayed = delayedAtCluster(context, this.pool, delayed, journal, commits);
   }
 
   start(): void {
+    this.devices?.start();
     this.pool.start(this.context.clock.now());
   }
 
@@ -77,22 +104,11 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   stop(): void {
     for (const session of this.#sessions.values()) session.shutDown();
     this.pool.stop(this.context.clock.now());
+    this.devices?.stop();
   }
 
   get healthy(): boolean {
     return !this.context.outage.isOver(this.context.options.grace, this.context.clock.now());
-  }
-
-  get failuresMax(): number {
-    return this.#options.failuresMax;
-  }
-
-  get expiryMax(): Duration {
-    return this.#options.expiryMax;
-  }
-
-  get inboundMax(): number {
-    return this.#options.inboundMax;
   }
 
   sessions(): IterableIterator<UpstreamSession> {
@@ -121,13 +137,13 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
 
   /** The session that goes by this client's id, whichever gateway it came through: for a server it is one. */
   #of({ gateway, sessionId, username }: EngineClient): UpstreamSession | undefined {
-    return this.#sessions.get(this.#idOf({ gateway, clientId: sessionId, username }));
+    return this.#sessions.get(this.idOf({ gateway, clientId: sessionId, username }));
   }
 
   refuses(client: EngineClient): boolean {
     const session = this.#of(client);
     if (session === undefined || session.belongsTo(client.proven)) return false;
-    return session.proven !== undefined && this.#options.otherUser === "refuse";
+    return session.proven !== undefined && this.limits.otherUser === "refuse";
   }
 
   aggregate(gateway: string, clientId: ClientId): Aggregate {
@@ -161,6 +177,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
       if (session.gateway !== gateway || session.memo === undefined) continue;
       yield { clientId: session.clientId, memo: session.memo };
     }
+  }
+
+  recall(gateway: string, alias: string, found: (one: Recalled | undefined) => void): boolean {
+    return this.devices?.recall(gateway, alias, found) === true;
   }
 
   clearRetained(topic: string): void {
@@ -208,14 +228,14 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
       this.takenOver++;
       known.supersede();
     }
-    const id = this.#idOf({ gateway, clientId: sessionId, username });
+    const id = this.idOf({ gateway, clientId: sessionId, username });
     // Eviction may have ended it, when it was not to outlive its connection.
     const left = this.#sessions.get(id);
     if (left !== undefined && !opening.cleanStart && left.gateway === gateway && left.belongsTo(proven)) {
       return { session: left, known: true };
     }
     left?.replace();
-    if (this.#sessions.size >= this.#options.sessions) return FULL;
+    if (this.#sessions.size >= this.limits.sessions) return FULL;
     const session = new UpstreamSession(this, gateway, sessionId, id);
     this.#sessions.set(id, session);
     return { session, known: false };
@@ -234,18 +254,13 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     client: EngineClient,
     ticket: Ticket,
   ): PublishAnswer | Pending {
-    void client;
-    void ticket;
-    return this.delayed.add(message, due) ? "accepted" : "quota";
+    return this.delayed.ask(message, due, client, ticket, -1);
   }
 
   // ---- SessionHost
 
-  mayPublishWillFor(session: UpstreamSession, will: Will): boolean {
-    return this.mayPublishWill?.(session, will) !== false;
-  }
-
   ended(session: UpstreamSession): void {
+    this.devices?.ended(session);
     if (this.#sessions.get(session.upstreamId) !== session) return;
     this.#sessions.delete(session.upstreamId);
     this.watcher?.ended(session);
@@ -257,26 +272,42 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     new Wiper(this.context, session.server.info(), credentials).start(clock.now());
   }
 
-  publishApart(session: UpstreamSession, message: Message): void {
-    this.publishFor(session, message, () => {});
-  }
-
   /** Over a connection of the gateway itself: its client has none. */
   publishFor(session: UpstreamSession, message: Message, said: () => void): PublishAnswer | Pending {
     const delayed = parseDelayedTopic(message.topic);
     message.publisher = session.key;
-    if (typeof delayed === "object") {
-      const now = this.context.clock.now();
-      const due = after(now, milliseconds(delayed.seconds * 1000));
-      return this.delayed.add(message.withTopic(delayed.topic), due) ? "accepted" : "quota";
-    }
     const asker = {
-      answered: (_: Ticket, answer: PublishAnswer) => {
+      closed: false,
+      answered: (_: Ticket, answer: unknown) => {
         if (answer === "accepted" || answer === "no-subscribers") said();
       },
     };
+    if (typeof delayed === "object") {
+      const now = this.context.clock.now();
+      const due = after(now, milliseconds(delayed.seconds * 1000));
+      return this.delayed.ask(message.withTopic(delayed.topic), due, asker, 0, -1);
+    }
     return this.pool.publish(session.clientId, message, asker, 0);
   }
+}
+
+/** Not where a connection of ours has it. */
+function adopted(
+  host: SessionHost & { readonly limits: { readonly sessions: number } },
+  sessions: Map<string, UpstreamSession>,
+  id: string,
+  { gateway, clientId }: DeviceRecord,
+): UpstreamSession | undefined {
+  const known = sessions.get(id);
+  if (known?.client !== undefined || known?.server.link !== undefined) return undefined;
+  if (known !== undefined) {
+    known.elsewhere = true;
+    known.replace();
+  }
+  if (sessions.size >= host.limits.sessions) return undefined;
+  const session = new UpstreamSession(host, gateway, clientId, id);
+  sessions.set(id, session);
+  return session;
 }
 
 const NOBODY = { answered: () => {} };

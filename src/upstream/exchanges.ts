@@ -7,13 +7,14 @@
  * device repeats itself to, the server knows the message again.
  */
 import type { Message, QoS } from "../bus/message.ts";
-import type { PublishAnswer, Ticket } from "../contract/answers.ts";
+import type { PublishAnswer, ServerWords, Ticket } from "../contract/answers.ts";
 import { Ring } from "../lib/ring.ts";
-import { type Instant, NEVER } from "../lib/time.ts";
+import { earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { Link } from "../mqtt/client/link.ts";
 import { isUnfit } from "../mqtt/client/server-limits.ts";
 import { publishHeader } from "../mqtt/codec/encode-publish.ts";
 import { type Acknowledgement, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
+import { NO_PROPERTIES } from "../mqtt/properties.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PacketIds } from "./packet-ids.ts";
@@ -21,7 +22,7 @@ import { publishAnswerOf } from "./reasons.ts";
 
 /** Who asked, and hears what became of it. */
 export interface PublishAsker {
-  answered(ticket: Ticket, answer: PublishAnswer): void;
+  answered(ticket: Ticket, answer: PublishAnswer, words?: ServerWords): void;
 }
 
 interface Exchange {
@@ -44,6 +45,7 @@ interface Exchange {
   closes: number;
   /** Place in the order of what `committed` waits for. */
   sequence: number;
+  readonly since: Instant;
 }
 
 /** An answer that is not coming any more. */
@@ -54,13 +56,27 @@ interface Unheard {
 
 interface Committing extends Unheard {
   readonly sequence: number;
+  readonly since: Instant;
+}
+
+/** What was found overdue. */
+export interface Late {
+  /** When the oldest was asked that is not; `NEVER`: there is none. */
+  readonly oldest: Instant;
+  /** Only the device's going answers it: a server may have it, and the device must not take its packet id for free. */
+  readonly stuck: boolean;
 }
 
 const CLOSES_MAX = 3;
 
+/** Where they are more than the answer says. */
+const wordsOf = (answer: ReasonPacket): ServerWords | undefined =>
+  answer.reason === ReasonCode.success && answer.properties === NO_PROPERTIES ? undefined : answer;
+
 export class Exchanges {
   readonly #context: UpstreamContext;
   readonly #ids: PacketIds;
+  readonly #refused: (deviceId: number) => void;
   /** Sent and not done, in order. Made at the first use. */
   #open: Map<number, Exchange> | undefined = undefined;
   #waiting: Ring<Exchange> | undefined = undefined;
@@ -69,10 +85,17 @@ export class Exchanges {
   #suspects = 0;
   #sequence = 0;
   #committing: Committing[] | undefined = undefined;
+  /** Being refused one by one: who hears of one may go, and with it all that it has asked for. */
+  #refusing: Exchange[] = [];
 
-  constructor(context: UpstreamContext, ids: PacketIds) {
+  /**
+   * `refused`: a QoS 2 message that came under this packet id of the device was not taken, whoever is there to hear it.
+   * Sent again it is a new one.
+   */
+  constructor(context: UpstreamContext, ids: PacketIds, refused: (deviceId: number) => void = () => {}) {
     this.#context = context;
     this.#ids = ids;
+    this.#refused = refused;
   }
 
   /** Publishes at QoS 1 and 2 without their last answer, and what waits to be sent. */
@@ -169,6 +192,7 @@ export class Exchanges {
       asker,
       ticket,
       sequence,
+      since: this.#context.clock.now(),
     };
   }
 
@@ -273,9 +297,9 @@ export class Exchanges {
     const { reason } = answer;
     if (type === PacketType.PUBACK) {
       // There are servers that answer a QoS 2 message so: it is theirs, and there will be no more.
-      if (exchange?.stage === "sent") this.#settle(exchange, publishAnswerOf(reason));
+      if (exchange?.stage === "sent") this.#settle(exchange, publishAnswerOf(reason), wordsOf(answer));
     } else if (type === PacketType.PUBREC) {
-      this.#received(exchange, packetId, reason, link, now);
+      this.#received(exchange, packetId, answer, link, now);
     } else if (type === PacketType.PUBCOMP && exchange?.stage === "released") {
       this.#settle(exchange, "accepted");
     }
@@ -284,23 +308,24 @@ export class Exchanges {
   #received(
     exchange: Exchange | undefined,
     packetId: number,
-    reason: ReasonCode,
+    answer: ReasonPacket,
     link: Link,
     now: Instant,
   ): void {
+    const { reason } = answer;
     if (exchange === undefined || exchange.qos !== 2) {
       if (!isFailure(reason)) {
         link.acknowledge(PacketType.PUBREL, packetId, now, ReasonCode.packetIdentifierNotFound);
       }
     } else if (isFailure(reason)) {
-      this.#settle(exchange, publishAnswerOf(reason));
+      this.#settle(exchange, publishAnswerOf(reason), wordsOf(answer));
     } else if (exchange.stage === "released") {
       link.acknowledge(PacketType.PUBREL, packetId, now);
     } else if (exchange.stage === "sent") {
       this.#clear(exchange);
       exchange.stage = exchange.own ? "received" : "released";
       if (!exchange.own) link.acknowledge(PacketType.PUBREL, packetId, now);
-      this.#answer(exchange, publishAnswerOf(reason));
+      this.#answer(exchange, publishAnswerOf(reason), wordsOf(answer));
       this.#commit();
     }
   }
@@ -325,9 +350,9 @@ export class Exchanges {
     link?.acknowledge(PacketType.PUBREL, packetId, now);
   }
 
-  #settle(exchange: Exchange, answer: PublishAnswer): void {
+  #settle(exchange: Exchange, answer: PublishAnswer, words?: ServerWords): void {
     this.#close(exchange);
-    this.#answer(exchange, answer);
+    this.#answer(exchange, answer, words);
     this.#commit();
   }
 
@@ -347,10 +372,12 @@ export class Exchanges {
     exchange.suspect = false;
   }
 
-  #answer(exchange: Exchange, answer: PublishAnswer): void {
+  #answer(exchange: Exchange, answer: PublishAnswer, words?: ServerWords): void {
     const { asker, ticket } = exchange;
     exchange.asker = undefined;
-    asker?.answered(ticket, answer);
+    asker?.answered(ticket, answer, words);
+    if (exchange.own && answer !== "accepted" && answer !== "no-subscribers")
+      this.#refused(exchange.packetId);
   }
 
   // ---- what the device's own acknowledgements wait for
@@ -359,7 +386,7 @@ export class Exchanges {
   committed(asker: PublishAsker, ticket: Ticket, since: number): "accepted" | "pending" {
     if (since === this.#sequence || this.#oldest() > this.#sequence) return "accepted";
     this.#committing ??= [];
-    this.#committing.push({ asker, ticket, sequence: this.#sequence });
+    this.#committing.push({ asker, ticket, sequence: this.#sequence, since: this.#context.clock.now() });
     return "pending";
   }
 
@@ -452,25 +479,60 @@ export class Exchanges {
    * have, of which nobody can say anything before it is back.
    */
   giveUp(): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    this.#waitingBytes = 0;
-    for (const exchange of waiting ?? []) {
-      this.#clear(exchange);
-      if (exchange.identified) this.#ids.free(exchange.packetId);
-      if (exchange.asker !== undefined) this.#context.counters.refused.value++;
-      this.#answer(exchange, "unavailable");
-    }
+    this.#giveUpWaiting(NEVER);
     for (const exchange of [...(this.#open?.values() ?? [])]) {
       if (exchange.qos === 1) this.#settle(exchange, "unavailable");
     }
+  }
+
+  #giveUpWaiting(until: Instant): void {
+    this.#waiting?.filter((exchange) => {
+      const { since, own, tried, asker, message } = exchange;
+      // A server may have it, or its device takes it for received.
+      if (since > until || (own && (tried || asker === undefined))) return true;
+      this.#waitingBytes -= message?.weight ?? 0;
+      this.#refusing.push(exchange);
+      return false;
+    });
+    for (let next = this.#refusing.shift(); next !== undefined; next = this.#refusing.shift()) {
+      this.#clear(next);
+      if (next.identified) this.#ids.free(next.packetId);
+      if (next.asker !== undefined) this.#context.counters.refused.value++;
+      this.#answer(next, "unavailable");
+    }
+    this.#commit();
+  }
+
+  /**
+   * Refuses what was asked until then and has no answer. What is with the server stays there, and its packet id taken,
+   * until it has answered.
+   */
+  overdue(until: Instant): Late {
+    this.#giveUpWaiting(until);
+    let oldest = NEVER;
+    let stuck = false;
+    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+      const { asker, since, own } = exchange;
+      if (asker === undefined) continue;
+      if (since > until) oldest = earliest(oldest, since);
+      else if (own) stuck = true;
+      else {
+        this.#context.counters.refused.value++;
+        this.#answer(exchange, "unavailable");
+      }
+    }
+    for (const { since } of this.#committing ?? []) {
+      if (since > until) oldest = earliest(oldest, since);
+      else stuck = true;
+    }
+    return { oldest, stuck };
   }
 
   /** The client has left, and the connection stays: what it asked for goes on, and it hears no more of it. */
   disown(): (() => void)[] {
     const unheard: Unheard[] = [...(this.#committing ?? [])];
     this.#committing = undefined;
-    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? []), ...this.#refusing]) {
       const { asker, ticket } = exchange;
       if (asker !== undefined) unheard.push({ asker, ticket });
       exchange.asker = undefined;
@@ -494,6 +556,7 @@ export class Exchanges {
     );
     this.#open = undefined;
     this.#waiting = undefined;
+    this.#refusing = [];
     this.#waitingBytes = 0;
     this.#inFlight = 0;
     this.#suspects = 0;
@@ -510,7 +573,8 @@ export class Exchanges {
   /** The device's own packet ids that no server has answered: what comes under them has still to go there. */
   unreceived(): number[] {
     const ids: number[] = [];
-    for (const { own, stage, packetId } of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+    const all = [...(this.#open?.values() ?? []), ...(this.#waiting ?? []), ...this.#refusing];
+    for (const { own, stage, packetId } of all) {
       if (own && (stage === "waiting" || stage === "sent")) ids.push(packetId);
     }
     return ids;

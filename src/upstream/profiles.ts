@@ -24,7 +24,7 @@ export const PROFILES = {
   generic: profile(true, "auto"),
   mosquitto: profile(true, "auto"),
   /** QoS 2 is answered by PUBACK; $share is a topic like any other. 5.0 from 3.13 on. */
-  rabbitmq: profile(false, "auto", { maximumQoS: 1, shared: false }),
+  rabbitmq: profile(true, "auto", { maximumQoS: 1, shared: false }),
   /**
    * A QoS 2 PUBLISH closes the connection (until 2.10), a will of QoS 2 is never sent, $share delivers nothing, nor is a
    * topic with a dot or a blank taken.

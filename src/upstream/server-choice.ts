@@ -13,8 +13,8 @@ export interface SessionInfo {
   /** As the servers know it. */
   readonly clientId: string;
   readonly username: string | undefined;
-  /** The device's address. */
-  readonly address: string | undefined;
+  /** The device's address; undefined as `listener` is. */
+  readonly source: { readonly address: string; readonly port: number } | undefined;
   /** What the device speaks: `MQTT 5.0`, `MQTT-SN 1.2`. */
   readonly protocol: string | undefined;
 }
@@ -26,8 +26,11 @@ export interface Server {
   /** `auto`: MQTT 5.0, and 3.1.1 where that is not understood. */
   readonly version: "auto" | "3.1.1" | "5.0";
   readonly caps: ServerCaps;
-  /** Makes a connection. Exactly one of the two is called, later, unless it is cancelled before. */
-  dial(connected: AcceptStream, failed: (error: DialError) => void): Dialling;
+  /**
+   * Makes a connection. Exactly one of the two is called, later, unless it is cancelled before. `source`: the device for
+   * which it is made.
+   */
+  dial(connected: AcceptStream, failed: (error: DialError) => void, source?: SessionInfo["source"]): Dialling;
   /** The server that this one names in its Server Reference (MQTT 5 §4.11); undefined where we do not go there. */
   elsewhere?(reference: string): Server | undefined;
 }

@@ -18,6 +18,7 @@ import { expiryInterval } from "../mqtt/session-expiry.ts";
 import { serviceCredentials } from "./application.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Exchanges, type PublishAsker } from "./exchanges.ts";
+import { Overdue } from "./overdue.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { refusalOf } from "./reasons.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";
@@ -58,6 +59,7 @@ export class ServiceConnection implements UplinkUser {
   readonly #context: UpstreamContext;
   readonly #ids = new PacketIds();
   readonly #uplink: Uplink;
+  readonly #overdue: Overdue;
   readonly #lookUps = new Map<string, LookUp>();
   readonly #byPacketId = new Map<number, LookUp>();
   #clean = true;
@@ -70,6 +72,7 @@ export class ServiceConnection implements UplinkUser {
     this.clientId = clientId;
     this.exchanges = new Exchanges(context, this.#ids);
     this.#uplink = new Uplink(context, this);
+    this.#overdue = new Overdue(context, (until) => this.exchanges.overdue(until).oldest);
   }
 
   get link(): Link | undefined {
@@ -103,6 +106,7 @@ export class ServiceConnection implements UplinkUser {
   stop(now: Instant): void {
     for (const lookUp of [...this.#lookUps.values()]) this.#answer(lookUp, "unavailable");
     this.exchanges.clear();
+    this.#overdue.stop();
     this.#uplink.stop(ReasonCode.success, {}, now);
   }
 
@@ -113,7 +117,17 @@ export class ServiceConnection implements UplinkUser {
       this.#context.counters.refused.value++;
       return "unavailable";
     }
-    return this.exchanges.publish(message, this.link, this.#uplink.full, asker, ticket, undefined, now);
+    const answer = this.exchanges.publish(
+      message,
+      this.link,
+      this.#uplink.full,
+      asker,
+      ticket,
+      undefined,
+      now,
+    );
+    if (answer === "pending") this.#overdue.watch(now);
+    return answer;
   }
 
   // ---- retained messages
@@ -262,7 +276,7 @@ export class ServiceConnection implements UplinkUser {
       listener: undefined,
       clientId: this.clientId,
       username: undefined,
-      address: undefined,
+      source: undefined,
       protocol: undefined,
     };
   }

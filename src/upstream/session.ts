@@ -1,8 +1,9 @@
 /** One client's session, which is at a server: its device comes and goes, and what of it stays here. */
-import { Message } from "../bus/message.ts";
+import type { Message } from "../bus/message.ts";
 import type {
   PublishAnswer,
   Refusal,
+  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
@@ -13,41 +14,20 @@ import { CallbackAlarm } from "../lib/alarm.ts";
 import { sameBytes } from "../lib/bytes.ts";
 import { after, between, type Duration, type Instant, latest, NEVER, ZERO } from "../lib/time.ts";
 import type { ConnackPacket, ReasonPacket } from "../mqtt/packets.ts";
+import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { Attendance } from "../session/attendance.ts";
 import type { EngineClient, OpenAnswer, Opening } from "../session/engine.ts";
 import { plainIdentity } from "../session/plain-identity.ts";
 import type { Departure } from "../session/sessions.ts";
-import { sameWills } from "./application.ts";
+import { sameWills, willMessage } from "./application.ts";
+import type { SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
+import type { DeviceRecord } from "./devices/record.ts";
+import { Proof } from "./proof.ts";
 import { refusalOf, stopReasonOf } from "./reasons.ts";
-
-/** What a session needs of the engine that has it. */
-export interface SessionHost {
-  readonly context: UpstreamContext;
-  readonly failuresMax: number;
-  readonly expiryMax: Duration;
-  readonly inboundMax: number;
-  mayPublishWillFor(session: UpstreamSession, will: Will): boolean;
-  /** Nothing of it is left here. */
-  ended(session: UpstreamSession): void;
-  /** The server has to be told that this session is over. */
-  wipe(session: UpstreamSession): void;
-  /** Publishes for a client that is gone. */
-  publishApart(session: UpstreamSession, message: Message): void;
-}
-
-/** A client that waits to be let in. */
-interface Entering {
-  readonly client: EngineClient;
-  readonly opening: Opening;
-  readonly ticket: Ticket;
-  /** There was a session of this client here. */
-  readonly known: boolean;
-  /** The last that a server said about it. */
-  refusal: ReasonPacket | undefined;
-}
+import type { Entering, SessionHost } from "./session-host.ts";
 
 export class UpstreamSession extends Attendance implements ConversationOwner {
   readonly upstreamId: string;
@@ -56,6 +36,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   client: EngineClient | undefined = undefined;
   releases = false;
   password: Uint8Array | undefined = undefined;
+  protocol: string | undefined = undefined;
+  properties: Readonly<Properties> = NO_PROPERTIES;
+  /** Of a device that proves itself to its server: how. */
+  proof: Proof | undefined = undefined;
   readonly #host: SessionHost;
   readonly #context: UpstreamContext;
   #entering: Entering | undefined = undefined;
@@ -69,8 +53,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #sleepsUntil: Instant | undefined = undefined;
   /** The device has gone; what it has asked for is being finished. */
   #departing: (() => void) | undefined = undefined;
-  /** Another connection has the session. */
-  #superseded = false;
+  /** Another connection has the session, perhaps another gateway's. */
+  elsewhere = false;
   /** The device is lost, and its will is published when it does not come back in time. */
   #willWaits = false;
   #alarm: CallbackAlarm | undefined = undefined;
@@ -85,7 +69,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   get failuresMax(): number {
-    return this.#host.failuresMax;
+    return this.#host.limits.failuresMax;
   }
 
   override get queued(): number {
@@ -94,6 +78,22 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   override get unsettled(): number {
     return this.server.arrivals.unsettled;
+  }
+
+  /** As it was left, in an earlier life of this process or at another gateway. */
+  adopt({ username, proven, mountpoint, expiry, expectedUntil, memo, subscriptions }: DeviceRecord): void {
+    const now = this.#now;
+    this.username = username;
+    this.proven = proven;
+    this.mountpoint = mountpoint;
+    this.expiry = Math.min(expiry, this.#host.limits.expiryMax) as Duration;
+    this.expectedUntil = expectedUntil;
+    this.memo = memo;
+    for (const [filter, options] of subscriptions) this.subscriptions.set(filter, options);
+    this.leftAt = latest(now, expectedUntil ?? now);
+    this.#resting = true;
+    if (this.leftAt > now) this.#arm(this.leftAt, () => this.#goLost(this.#now));
+    else this.#away();
   }
 
   /** For metrics. */
@@ -130,7 +130,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   /** Its client was expected, and its connection to the server is there and right. */
   #keepsConnection({ kind, password, will, credit }: Opening): boolean {
-    if (this.server.link === undefined || this.#superseded) return false;
+    if (this.server.link === undefined || this.elsewhere) return false;
     const own = this.password;
     const samePassword =
       own === password || (own !== undefined && password !== undefined && sameBytes(own, password));
@@ -138,7 +138,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     return samePassword && sameWill && (credit === 0 || credit >= this.server.arrivals.receiveMaximum);
   }
 
-  #take(client: EngineClient, { kind, expiry, will, releases, password, of }: Opening): void {
+  #take(client: EngineClient, opening: Opening): void {
+    const { kind, expiry, will, releases, password, of, exchange } = opening;
     const { mountpoint, aggregate, username, identity, proven } = client;
     this.client = client;
     this.leftAt = undefined;
@@ -149,7 +150,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.proven = proven;
     this.unclaimed = false;
     this.releases = releases;
-    this.expiry = Math.min(expiry, this.#host.expiryMax) as Duration;
+    this.protocol = opening.protocol;
+    this.properties = opening.properties ?? NO_PROPERTIES;
+    this.proof = exchange === undefined ? undefined : new Proof(exchange);
+    this.expiry = Math.min(expiry, this.#host.limits.expiryMax) as Duration;
     if (kind === "session") this.will = will;
     // A further session of a client has that client's.
     const { attendance } = of ?? {};
@@ -158,7 +162,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#wasUp = false;
     this.#resting = false;
     this.#sleepsUntil = undefined;
-    this.#superseded = false;
+    this.elsewhere = false;
     this.#willWaits = false;
   }
 
@@ -210,7 +214,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       const { client, opening, ticket } = entering;
       this.#subscribeAll(opening.subscriptions, now);
       const present = sessionPresent || (remade && !opening.committed);
-      client.opened(ticket, { ok: true, sessionPresent: present, words: connack });
+      this.proof?.succeeded(connack.properties);
+      // MQTT 3.1.1 has no words for it.
+      const words = this.server.link?.version === 5 ? connack : undefined;
+      client.opened(ticket, { ok: true, sessionPresent: present, words });
     }
     this.#wasUp = true;
   }
@@ -227,6 +234,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     } else if (this.#willWaits) {
       // The server has found it lost by now.
       this.#goLost(now);
+    } else if (this.proof !== undefined && this.client !== undefined) {
+      // Nobody but the device can prove to the server who it is, and it does that when it connects.
+      this.client.evict("unavailable");
     } else if (this.client === undefined) {
       // Its device is expected, and connects it again when it comes.
       this.#resting = true;
@@ -251,7 +261,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   missed(connack: ReasonPacket | undefined): void {
-    if (connack !== undefined && this.#entering !== undefined) this.#entering.refusal = connack;
+    if (this.#entering === undefined) return;
+    if (connack !== undefined) this.#entering.refusal = connack;
+    if (this.proof?.begun === true) this.#refuse(connack, "the login was cut short", this.#now);
   }
 
   denied(connack: ReasonPacket, now: Instant): void {
@@ -259,18 +271,23 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       const detail = { reason: `0x${connack.reason.toString(16)}` };
       this.#context.note({ level: "info", event: "upstream-denied", detail }, this.clientId);
     }
-    this.dismissed(connack, now);
+    // What CONNACK says is not all for DISCONNECT to say.
+    this.#dismiss(connack, undefined, now);
   }
 
   dismissed(packet: ReasonPacket, now: Instant): void {
+    this.#dismiss(packet, packet, now);
+  }
+
+  #dismiss(packet: ReasonPacket, words: ServerWords | undefined, now: Instant): void {
     if (this.#entering !== undefined) {
       this.#refuse(packet, "refused by the server", now);
       return;
     }
-    this.#superseded = true;
+    this.elsewhere = true;
     const { client } = this;
     if (client === undefined) this.#forget();
-    else client.evict(stopReasonOf(packet.reason));
+    else client.evict(stopReasonOf(packet.reason), words);
   }
 
   // ---- asks of the device
@@ -296,16 +313,16 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   subscribe(
     filter: string,
     options: SubscribeOptions,
-    client: EngineClient,
+    asker: SubscriptionAsker,
     ticket: Ticket,
   ): SubscribeAnswer | "pending" {
     if (!this.#serves()) return "unavailable";
-    return this.server.asks.subscribe(filter, options, client, ticket, this.#now);
+    return this.server.subscribe(filter, options, asker, ticket);
   }
 
   unsubscribe(filter: string, client: EngineClient, ticket: Ticket): UnsubscribeAnswer | "pending" {
     if (!this.#serves()) return "unavailable";
-    return this.server.asks.unsubscribe(filter, client, ticket, this.#now);
+    return this.server.unsubscribe(filter, client, ticket);
   }
 
   /** False when the server is away for too long. One that was left to rest is connected again. */
@@ -350,7 +367,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   /** Its connection was taken by another one, here. */
   supersede(): void {
-    this.#superseded = true;
+    this.elsewhere = true;
     this.client?.evict("taken-over");
   }
 
@@ -366,12 +383,12 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const entering = this.#entering;
     if (entering !== undefined) {
       this.#neverEntered(entering, now);
-    } else if (how === "expected" && !this.#superseded) {
+    } else if (how === "expected" && !this.elsewhere) {
       this.#expect(now);
     } else {
       this.leftAt = now;
       if (this.expiry > ZERO) this.expectedUntil = undefined;
-      if (this.#superseded) this.#goSilently(now);
+      if (this.elsewhere) this.#goSilently(now);
       else if (how === "lost") this.#lose(now);
       else this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     }
@@ -417,7 +434,23 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#arm(after(now, wait), () => this.#goLost(this.#now));
   }
 
+  /** One that rests may have come to another gateway without a word to this one. */
+  #ifHere(run: () => void): void {
+    const asked = this.#host.devices?.whereabouts(this, (elsewhere) => {
+      if (this.client !== undefined || this.elsewhere) return;
+      this.elsewhere = elsewhere;
+      if (elsewhere) this.#forget();
+      else run();
+    });
+    if (asked !== true) run();
+  }
+
   #goLost(now: Instant): void {
+    if (this.#resting) this.#ifHere(() => this.#goLostHere(this.#now));
+    else this.#goLostHere(now);
+  }
+
+  #goLostHere(now: Instant): void {
     this.#willWaits = false;
     const { will } = this;
     const { link } = this.server;
@@ -426,7 +459,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
       return;
     }
-    if (!this.#host.mayPublishWillFor(this, will)) {
+    if (this.#host.mayPublishWill?.(this, will) === false) {
       this.#bye(ReasonCode.success);
       return;
     }
@@ -443,19 +476,14 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       this.#bye(ReasonCode.disconnectWithWill);
     } else {
       // At once, which a server that holds it back for our sake would not do.
-      this.server.publish(this.#willMessage(will, now), NOBODY, 0, undefined);
+      this.server.publish(willMessage(will, this.mountpoint, now), NOBODY, 0, undefined);
       this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     }
   }
 
-  #willMessage({ topic, payload, qos, retain, options }: Will, now: Instant): Message {
-    const { properties, expiry } = options;
-    return new Message(this.mountpoint + topic, payload, qos, retain, now, properties, expiry);
-  }
-
   #publishApart(will: Will, now: Instant): void {
-    const message = this.#willMessage(will, now);
-    this.#context.defer(() => this.#host.publishApart(this, message));
+    const message = willMessage(will, this.mountpoint, now);
+    this.#context.defer(() => this.#host.publishFor(this, message, () => {}));
   }
 
   /** What it has asked for before it said goodbye is finished first. */
@@ -511,8 +539,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   #expire(): void {
-    if (this.server.forgetsNothing) this.#host.wipe(this);
-    this.#forget();
+    this.#ifHere(() => {
+      if (this.server.forgetsNothing) this.#host.wipe(this);
+      this.#forget();
+    });
   }
 
   #forget(): void {

@@ -26,7 +26,7 @@ import type { UpstreamContext } from "./context.ts";
 import type { Exchanges } from "./exchanges.ts";
 import { blamesServer, isElsewhere } from "./reasons.ts";
 import type { Server, ServerFailure, SessionInfo } from "./server-choice.ts";
-import { Wire } from "./wire.ts";
+import { Wire, WireReceiver, type WireUser } from "./wire.ts";
 
 /** The session behind an uplink. */
 export interface UplinkUser {
@@ -68,7 +68,7 @@ const CONTESTED = seconds(2);
 const STRIKES_MAX = 3;
 const REDIRECTS_MAX = 3;
 
-export class Uplink extends Alarm implements LinkUser, Applicant {
+export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   readonly #context: UpstreamContext;
   readonly #user: UplinkUser;
   #phase: Phase = "idle";
@@ -128,6 +128,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     if (this.#phase !== "idle") return;
     this.#attempts = 0;
     this.#strikes = 0;
+    this.#redirects = 0;
     this.#apply(now);
   }
 
@@ -177,6 +178,13 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     this.#apply(now);
   }
 
+  /** AUTH, before CONNACK or after it. */
+  authenticate(auth: ReasonPacket, now: Instant): void {
+    if (this.#phase !== "greeting" && this.#phase !== "up") return;
+    this.#link?.authenticate(auth, now);
+    this.#rearm();
+  }
+
   /** Stops reading what the server sends, or goes on. */
   pauseReading(now: Instant): void {
     this.#wire?.connection.pauseReading();
@@ -215,6 +223,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     this.#dialling = server.dial(
       (connection) => this.#connected(connection),
       (error) => this.#undialled(error),
+      this.#user.info().source,
     );
   }
 
@@ -225,7 +234,6 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     // Somebody who takes a session is let in: where nobody is, it was not taken.
     this.#strikes = 0;
     this.#blame({ kind: "dial", detail: error.message });
-    this.#moved = undefined;
     this.#miss(error.message, now);
   }
 
@@ -251,7 +259,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     this.#wire = wire;
     this.#link = link;
     this.#rearm();
-    return new Receiver(this, wire);
+    return new WireReceiver(this, wire);
   }
 
   // ---- from the transport
@@ -314,7 +322,6 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     this.#phase = "up";
     this.#upAt = now;
     this.#older = false;
-    this.#redirects = 0;
     if (server.version === "auto") this.#context.versions.learn(server, link.version as 4 | 5);
     this.#context.counters.connects.value++;
     this.#context.outage.connected();
@@ -327,7 +334,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     const server = this.#server as Server;
     const { reason, properties } = connack;
     const mayBeOld = this.#link?.version === 5 && this.#context.versions.of(server) === undefined;
-    this.#wire?.end();
+    this.#hangUp();
     this.#forget();
     if (reason === ReasonCode.unsupportedProtocolVersion && mayBeOld) {
       this.#tryOlder(now);
@@ -368,7 +375,6 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     if (serverReference === undefined || !this.#context.options.redirects) return false;
     if (++this.#redirects > REDIRECTS_MAX) {
       this.#context.note({ level: "warn", event: "upstream-redirects", detail: { serverReference } });
-      this.#redirects = 0;
       return false;
     }
     const target = this.#server?.elsewhere?.(serverReference);
@@ -384,7 +390,9 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     const { reason, properties } = packet;
     const server = this.#server as Server;
     const young = between(this.#upAt, now) < CONTESTED;
-    this.#wire?.end();
+    // Servers that send a session back and forth let it in each time.
+    if (this.#isStable(now)) this.#redirects = 0;
+    this.#hangUp();
     if (isElsewhere(reason) && this.#follow(reason, properties, now)) {
       this.#dropped("the server names another one", now);
       this.#apply(now);
@@ -412,8 +420,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     const wasUp = this.#phase === "up";
     const server = this.#server as Server;
     this.#context.note({ level: "warn", event: "upstream-broken", detail: { server: server.name, problem } });
-    if (silent) this.#wire?.destroy();
-    else this.#wire?.end();
+    this.#hangUp(silent);
     if (!wasUp) {
       this.#forget();
       this.#blame({ kind: silent ? "silent" : "broken", detail: problem });
@@ -454,8 +461,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
   /** An orderly end without a word is how MQTT 3.1.1 says that somebody else has the session, among other things. */
   #cut(why: string, orderly: boolean, now: Instant): void {
     const server = this.#server as Server;
-    const stable = between(this.#upAt, now) >= STABLE;
-    if (stable) this.#strikes = 0;
+    if (this.#isStable(now)) this.#strikes = 0;
     if (orderly && !this.#user.subscribing) this.#strike();
     if (this.#strikes >= STRIKES_MAX) {
       this.#context.counters.takeovers.value++;
@@ -479,8 +485,9 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
 
   /** Was up, and is not any more. */
   #dropped(why: string, now: Instant): void {
-    if (between(this.#upAt, now) >= STABLE) {
+    if (this.#isStable(now)) {
       this.#attempts = 0;
+      this.#redirects = 0;
       this.#contested = false;
     }
     this.#context.counters.cuts.value++;
@@ -490,12 +497,24 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
     this.#user.down(why, now);
   }
 
+  #isStable(now: Instant): boolean {
+    return between(this.#upAt, now) >= STABLE;
+  }
+
   #drop(): void {
     if (this.#phase === "up") {
       this.#context.outage.disconnected();
       this.#context.choice.left(this.#server as Server);
     }
     this.#forget();
+  }
+
+  /** What the transport says of it afterwards, or at once, is no news. */
+  #hangUp(silent = false): void {
+    const wire = this.#wire;
+    this.#wire = undefined;
+    if (silent) wire?.destroy();
+    else wire?.end();
   }
 
   #forget(): void {
@@ -520,6 +539,9 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
 
   /** Back-off with full jitter: any time up to a bound that doubles. */
   #rest(now: Instant): void {
+    // The session has taken its end from the news.
+    if (this.#phase !== "resting") return;
+    this.#redirects = 0;
     const { first, longest } = this.#context.options.reconnect;
     const bound = Math.min(longest, first * 2 ** Math.min(this.#attempts++, 30));
     this.#restUntil = after(now, milliseconds(Math.ceil(this.#context.random() * bound)));
@@ -527,6 +549,8 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
   }
 
   #blame(failure: ServerFailure): void {
+    // Where it was sent for good is no good: who knows the servers is asked again.
+    this.#moved = undefined;
     this.#context.counters.failures.value++;
     this.#context.choice.failed(this.#server as Server, failure);
   }
@@ -560,33 +584,6 @@ export class Uplink extends Alarm implements LinkUser, Applicant {
   #rearm(): void {
     const wanted = earliest(this.#restUntil, this.#link?.deadline ?? NEVER);
     if (!this.armed ? wanted !== NEVER : wanted < this.due) this.#context.alarms.arm(this, wanted);
-  }
-}
-
-/** The receiver of one connection. */
-class Receiver implements StreamReceiver {
-  readonly #uplink: Uplink;
-  readonly #wire: Wire;
-
-  constructor(uplink: Uplink, wire: Wire) {
-    this.#uplink = uplink;
-    this.#wire = wire;
-  }
-
-  received(bytes: Uint8Array): void {
-    this.#uplink.bytes(this.#wire, bytes);
-  }
-
-  drained(): void {
-    this.#uplink.room(this.#wire);
-  }
-
-  ended(): void {
-    this.#uplink.lost(this.#wire, undefined);
-  }
-
-  closed(error?: string): void {
-    this.#uplink.lost(this.#wire, error);
   }
 }
 

@@ -8,15 +8,21 @@ import type {
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
-import type { Receipt, SubscribeOptions, Will } from "../contract/client.ts";
+import type { Exchange, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import { sessionKey } from "../session/context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
+import type { SubscriptionAsker } from "./asks.ts";
 import type { UpstreamEngine } from "./engine.ts";
 import type { UpstreamSession } from "./session.ts";
 
+const NOTHING_FOUND_OUT: OpenAnswer = {
+  ok: false,
+  refusal: "unavailable",
+  reason: "what is remembered of this client cannot be read now",
+};
 const NO_SUBSCRIPTIONS: ReadonlyMap<string, SubscribeOptions> = new Map();
 
 /** One client's way to its session; without one it publishes and reads over the connections of the gateway itself. */
@@ -28,6 +34,7 @@ export class Visit implements EngineSession {
   readonly publisher: string;
   /** The packet id under which the next QoS 2 message came. */
   #inbound: number | undefined = undefined;
+  #left = false;
 
   constructor(engine: UpstreamEngine, client: EngineClient, single: boolean) {
     this.#engine = engine;
@@ -39,6 +46,19 @@ export class Visit implements EngineSession {
   // ---- coming and going
 
   open(opening: Opening, ticket: Ticket): OpenAnswer | Pending {
+    const { devices } = this.#engine;
+    if (devices === undefined || !opening.recalls || opening.cleanStart) return this.#open(opening, ticket);
+    const { gateway, sessionId, username } = this.#client;
+    const id = this.#engine.idOf({ gateway, clientId: sessionId, username });
+    const looks = devices.lookFor(id, gateway, (looked) => {
+      if (this.#left) return;
+      const answer = looked ? this.#open(opening, ticket) : NOTHING_FOUND_OUT;
+      if (answer !== "pending") this.#client.opened(ticket, answer);
+    });
+    return looks ? "pending" : this.#open(opening, ticket);
+  }
+
+  #open(opening: Opening, ticket: Ticket): OpenAnswer | Pending {
     const opened = this.#engine.open(this.#client, opening);
     if ("refusal" in opened) return opened;
     this.#session = opened.session;
@@ -46,8 +66,17 @@ export class Visit implements EngineSession {
   }
 
   leave(how: Departure): void {
+    this.#left = true;
     const session = this.#session;
-    if (session?.client === this.#client) session.leave(how);
+    if (session?.client !== this.#client) return;
+    session.leave(how);
+    this.#changed();
+  }
+
+  /** What the gateway remembers of it, if anything, has changed. */
+  #changed(alias?: string): void {
+    const session = this.#session;
+    if (session !== undefined && session.memo !== undefined) this.#engine.devices?.changed(session, alias);
   }
 
   // ---- asks
@@ -71,7 +100,24 @@ export class Visit implements EngineSession {
   }
 
   subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
-    return this.#session?.subscribe(filter, options, this.#client, ticket) ?? "forbidden";
+    return this.#session?.subscribe(filter, options, this.#onceKept(), ticket) ?? "forbidden";
+  }
+
+  /** Who hears an answer when what is remembered of the client is kept, too. */
+  #onceKept(): SubscriptionAsker {
+    const session = this.#session;
+    const { devices } = this.#engine;
+    if (session?.memo === undefined || devices === undefined) return this.#client;
+    return {
+      answered: (ticket, answer, words) => {
+        const tell = (kept: boolean): void => {
+          if (this.#left) return;
+          if (kept) this.#client.answered(ticket, answer, words);
+          else this.#client.answered(ticket, "unavailable");
+        };
+        if (!devices.whenKept(session, tell)) tell(true);
+      },
+    };
   }
 
   unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending {
@@ -97,7 +143,25 @@ export class Visit implements EngineSession {
   }
 
   committed(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.#session?.server.exchanges.committed(this.#client, ticket, since) ?? "accepted";
+    const session = this.#session;
+    const waits =
+      session !== undefined &&
+      this.#engine.devices?.whenKept(session, (kept) => {
+        if (this.#left) return;
+        const answer = kept ? this.#committed(ticket, since) : "unavailable";
+        if (answer !== "pending") this.#client.answered(ticket, answer);
+      }) === true;
+    return waits ? "pending" : this.#committed(ticket, since);
+  }
+
+  #committed(ticket: Ticket, since: number): "accepted" | Pending {
+    return this.#session?.server.committed(this.#client, ticket, since) ?? "accepted";
+  }
+
+  authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void {
+    this.#session?.server.authenticateAgain(exchange, (ok) => {
+      if (!this.#left) done(ok);
+    });
   }
 
   // ---- what is known here
@@ -112,7 +176,8 @@ export class Visit implements EngineSession {
 
   setExpiry(expiry: Duration): void {
     const session = this.#session;
-    if (session !== undefined) session.expiry = Math.min(expiry, this.#engine.expiryMax) as Duration;
+    if (session !== undefined) session.expiry = Math.min(expiry, this.#engine.limits.expiryMax) as Duration;
+    this.#changed();
   }
 
   get expectedUntil(): Instant | undefined {
@@ -121,6 +186,7 @@ export class Visit implements EngineSession {
 
   expectUntil(until: Instant | undefined): void {
     if (this.#session !== undefined) this.#session.expectedUntil = until;
+    this.#changed();
   }
 
   get subscriptions(): ReadonlyMap<string, SubscribeOptions> {
@@ -131,17 +197,18 @@ export class Visit implements EngineSession {
     return this.#session?.memo;
   }
 
-  remember(memo: unknown, weight = 0): void {
+  remember(memo: unknown, weight = 0, alias?: string): void {
     const session = this.#session;
     if (session === undefined) return;
     session.memo = memo;
     session.subscriptions.memo = weight;
+    this.#engine.devices?.changed(session, alias);
   }
 
   acceptInbound(packetId: number): Receipt {
     const session = this.#session;
     if (session === undefined) return "full";
-    const receipt = session.takeInbound(packetId, this.#engine.inboundMax);
+    const receipt = session.takeInbound(packetId, this.#engine.limits.inboundMax);
     this.#inbound = receipt === "new" ? packetId : undefined;
     return receipt;
   }
@@ -150,7 +217,7 @@ export class Visit implements EngineSession {
     const session = this.#session;
     if (session === undefined) return 0;
     const server = session.server.link?.limits.receiveMaximum ?? Number.POSITIVE_INFINITY;
-    return Math.min(server, Math.max(0, this.#engine.inboundMax - session.inboundCount));
+    return Math.min(server, Math.max(0, this.#engine.limits.inboundMax - session.inboundCount));
   }
 
   releaseInbound(packetId: number): boolean {

@@ -1,6 +1,7 @@
 /** `npm run bench -- [suite ...] [--quick] [--only part] ...`: see README.md in this folder. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { parseOptions } from "./lib/options.mjs";
+import { notQuiet, watchMachine } from "./lib/quiet.mjs";
 import { writeResults } from "./lib/results.mjs";
 
 const folder = new URL("./suites/", import.meta.url);
@@ -37,9 +38,14 @@ for (const name of options.suites.length > 0 ? options.suites : names) {
     continue;
   }
   try {
+    const machine = watchMachine();
     const markdown = await suite.run(options);
     console.log(`\n${markdown}`);
-    if (options.write) console.log(`\nwritten: ${writeResults(name, markdown, suite.readmes).join(", ")}`);
+    const noise = notQuiet(machine.others());
+    if (noise !== undefined) console.error(`${name}: ${noise}`);
+    failed ||= options.write && noise !== undefined;
+    if (options.write && noise === undefined)
+      console.log(`\nwritten: ${writeResults(name, markdown, suite.readmes, suite.plot).join(", ")}`);
   } catch (error) {
     console.error(`suite ${name} failed:`, error);
     failed = true;

@@ -1,33 +1,22 @@
-/** Devices of all five gateways before real clusters, and what becomes of them when a node is killed. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ProfileName } from "#core/upstream/profiles.ts";
-import { type Cluster, startEjabberd, startMosquitto, startNats } from "../support/clusters.ts";
+/** Devices of all five gateways before real clusters. */
+import { startEjabberd, startMosquitto, startNats } from "../support/clusters.ts";
 import { lacks } from "../support/programs.ts";
-import { type Heard, Site } from "./site.ts";
-
-const PATIENCE = 170_000;
-
-interface Kind {
-  readonly profile: ProfileName;
-  /** Its program is not installed. */
-  readonly missing: boolean;
-  start(): Promise<Cluster>;
-  /** A session, with what waits in it, survives a kill of its node. */
-  readonly keepsSessions: boolean;
-  readonly maximumQoS: 1 | 2;
-  readonly shared: boolean;
-}
+import { type Kind, rowsOf } from "./rows.ts";
 
 const KINDS: readonly Kind[] = [
   {
+    name: "mosquitto",
     profile: "mosquitto",
     missing: lacks("mosquitto"),
     start: startMosquitto,
     keepsSessions: true,
+    // It acknowledges before it writes down: killed, it loses what it has acknowledged, by itself and before anybody.
+    ends: "SIGTERM",
     maximumQoS: 2,
     shared: true,
   },
   {
+    name: "nats",
     profile: "nats",
     missing: lacks("nats-server"),
     // Redelivers after two seconds instead of half a minute.
@@ -37,6 +26,7 @@ const KINDS: readonly Kind[] = [
     shared: false,
   },
   {
+    name: "ejabberd",
     profile: "ejabberd",
     missing: lacks("ejabberdctl"),
     start: startEjabberd,
@@ -46,162 +36,4 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-describe.each(KINDS)("$profile", (kind) => {
-  const { profile, missing, start, keepsSessions, maximumQoS, shared } = kind;
-  describe.skipIf(missing)("as the cluster", { timeout: PATIENCE }, () => {
-    let cluster: Cluster;
-    let site: Site;
-    beforeAll(async () => {
-      cluster = await start();
-      site = await Site.open(cluster, profile);
-    }, PATIENCE);
-    afterAll(async () => {
-      await site?.stop();
-      await cluster?.stop();
-    }, PATIENCE);
-    const last = () => cluster.nodes.length - 1;
-
-    it("takes what devices of all five gateways publish, and sends them what is published there", async () => {
-      const app = await site.app(last());
-      await app.client.subscribeAsync("up/#", { qos: 1 });
-      await app.client.subscribeAsync("lwm2m/#", { qos: 1 });
-      const device = await site.device({ clientId: "all" });
-      await device.client.subscribeAsync("down/all", { qos: 1 });
-      await device.client.publishAsync("up/mqtt", "hi", { qos: 1 });
-      expect(await site.mqttSn()).toMatch(/^070d.*00$/);
-      expect(await site.stomp()).toBe("RECEIPT");
-      expect([0x41, 0x44]).toContain(await site.coap());
-      expect(await site.lwm2m()).toBe(0x41);
-      await app.client.publishAsync("down/all", "there", { qos: 1 });
-      await device.hears("down/all there 1");
-      const heard = (wanted: string) => (messages: readonly string[]) =>
-        messages.some((each) => each.startsWith(wanted));
-      for (const topic of ["up/mqtt hi", "up/sn hi", "up/stomp hi", "up/coap hi", "lwm2m/d/up/resp"]) {
-        await app.until(heard(topic));
-      }
-    });
-
-    it(`takes a QoS 2 message of a device once, at QoS ${maximumQoS}`, async () => {
-      const app = await site.app(0);
-      await app.client.subscribeAsync("qos2", { qos: 2 });
-      const device = await site.device({ clientId: "two" });
-      await device.client.publishAsync("qos2", "once", { qos: 2 });
-      await device.client.publishAsync("qos2", "end", { qos: 1 });
-      await app.hears(`qos2 once ${maximumQoS}`, "qos2 end 1");
-      expect(app.messages.filter((each) => each.startsWith("qos2 once"))).toHaveLength(1);
-    });
-
-    it(
-      shared ? "shares subscriptions" : "refuses shared subscriptions instead of losing messages",
-      async () => {
-        const device = await site.device({ clientId: "shares", protocolVersion: 5 });
-        const asked = device.client.subscribeAsync("$share/g/shared", { qos: 1 });
-        if (!shared) {
-          await expect(asked).rejects.toMatchObject({ packet: { granted: [0x87] } });
-          return;
-        }
-        await asked;
-        await device.client.publishAsync("shared", "m", { qos: 1 });
-        await device.hears("shared m 1");
-      },
-    );
-
-    it("loses nothing that was acknowledged when a node is killed under load", async () => {
-      const app = await site.app(last(), { clientId: "listens", clean: false });
-      await app.client.subscribeAsync("load/#", { qos: 1 });
-      const loads = await Promise.all(Array.from({ length: 6 }, (_, n) => Load.begin(site, `load-${n}`)));
-      await Promise.all(loads.map((load) => load.acknowledged(10)));
-      const [first] = cluster.nodes;
-      await first!.kill();
-      if (cluster.nodes.length === 1) await first!.restart();
-      await Promise.all(loads.map((load) => load.acknowledged(load.done + 10)));
-      const sent = (await Promise.all(loads.map((load) => load.end()))).flat();
-      await app.hears(...sent);
-      for (const load of loads) expect(load.inOrder(app.messages)).toEqual(load.sent);
-      if (cluster.nodes.length > 1) await first!.restart();
-    });
-
-    it(
-      keepsSessions
-        ? "keeps a session and its queue when its node is killed, and hands it out through the gateway"
-        : "loses a session with its node, and the device is told that there is none",
-      async () => {
-        const asleep = { clientId: "asleep", clean: false, reconnectPeriod: 0 };
-        const first = await site.device(asleep);
-        await first.client.subscribeAsync("down/asleep", { qos: 1 });
-        const url = nodeOf(site, "asleep");
-        await first.client.endAsync();
-        const node = cluster.nodes.find(({ port }) => url.endsWith(`:${port}`))!;
-        const other = cluster.nodes.findIndex((each) => each !== node);
-        const app = await site.app(Math.max(0, other));
-        await app.client.publishAsync("down/asleep", "1", { qos: 1 });
-        // mosquitto writes a change down when the next one comes.
-        for (const n of [1, 2]) await app.client.publishAsync("other", `${n}`, { qos: 1, retain: true });
-        await node.kill();
-        if (cluster.nodes.length === 1) await node.restart();
-        const again = await site.device(asleep);
-        expect(again.sessionPresent).toBe(keepsSessions);
-        if (keepsSessions) await again.hears("down/asleep 1 1");
-        if (cluster.nodes.length > 1) await node.restart();
-      },
-    );
-  });
-});
-
-/** The node that a client's session is at. */
-function nodeOf(site: Site, clientId: string): string {
-  for (const session of site.gateway.composition.upstream!.engine.sessions()) {
-    if (session.clientId === clientId) return session.server.serverName ?? "";
-  }
-  throw new Error(`no session of ${clientId}`);
-}
-
-/** A device that publishes one message after the other, each when the one before was acknowledged. */
-class Load {
-  readonly sent: string[] = [];
-  done = 0;
-  readonly #device: Heard;
-  readonly #topic: string;
-  #going = true;
-  #changed: (() => void) | undefined;
-  readonly #run: Promise<void>;
-
-  private constructor(device: Heard, name: string) {
-    this.#device = device;
-    this.#topic = `load/${name}`;
-    this.#run = this.#publish();
-  }
-
-  static async begin(site: Site, name: string): Promise<Load> {
-    const properties = { sessionExpiryInterval: 3_600 };
-    return new Load(await site.device({ clientId: name, protocolVersion: 5, properties }), name);
-  }
-
-  async #publish(): Promise<void> {
-    for (let n = 0; this.#going; n++) {
-      await this.#device.client.publishAsync(this.#topic, `${n}`, { qos: 1 });
-      this.sent.push(`${this.#topic} ${n} 1`);
-      this.done++;
-      this.#changed?.();
-    }
-  }
-
-  async acknowledged(count: number): Promise<void> {
-    while (this.done < count) {
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
-    }
-  }
-
-  async end(): Promise<readonly string[]> {
-    this.#going = false;
-    await this.#run;
-    return this.sent;
-  }
-
-  /** What came of it, the first time each. */
-  inOrder(messages: readonly string[]): string[] {
-    return [...new Set(messages.filter((each) => each.startsWith(`${this.#topic} `)))];
-  }
-}
+for (const kind of KINDS) rowsOf(kind);

@@ -24,8 +24,8 @@ const MINUTES = 60_000;
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 
 const TYPED = `
-import { type Channel, type ChannelHost, type GatewayPlugIn, durationSetting, Message, NEVER } from "isthmus/gateway";
-import { openPlugIn, World } from "isthmus/testing";
+import { type Channel, type ChannelHost, type GatewayPlugIn, durationSetting, Message, NEVER } from "isthmus-iot/gateway";
+import { openPlugIn, World } from "isthmus-iot/testing";
 
 class Mine implements Channel {
   constructor(readonly host: ChannelHost) {}

@@ -44,7 +44,7 @@ afterEach(async () => {
 
 /** Says who it is talking to, and does what a line asks for. */
 const PLUG_IN = `
-import { fillTopic, Message, NEVER, text, utf8 } from "isthmus/gateway";
+import { fillTopic, Message, NEVER, text, utf8 } from "isthmus-iot/gateway";
 export default {
   contract: 1,
   open: () => ({

@@ -69,7 +69,11 @@ function lwm2m(): World {
 }
 
 function mqtt(): World {
-  const { world, device } = mqttSite({}, {}, { mayPublish: (_identity, topic) => topic !== "forbidden" });
+  const { world, device } = mqttSite(
+    {},
+    { session: { inboundMax: 1 } },
+    { mayPublish: (_identity, topic) => topic !== "forbidden" },
+  );
   const five = device(5);
   five.connect("five", { properties: { maximumPacketSize: 60 } });
   five.subscribe("t/#", 2);
@@ -87,8 +91,12 @@ function mqtt(): World {
   five.send({ cmd: "pubrel", messageId: 2 });
   five.publish("forbidden", "x", { qos: 1, messageId: 3 });
   five.send({ cmd: "pingreq" });
+  for (const cmd of ["puback", "pubrec", "pubrel", "pubcomp"] as const) five.send({ cmd, messageId: 900 });
   five.send({ cmd: "unsubscribe", messageId: 4, unsubscriptions: ["t/#"] });
   five.send({ cmd: "disconnect" });
+  const hoarder = device(4);
+  hoarder.connect("hoarder");
+  for (const messageId of [1, 2]) hoarder.publish("t/c", "x", { qos: 2, messageId });
   const wrong = device(5);
   wrong.connect("wrong");
   wrong.send({ cmd: "pingresp" });

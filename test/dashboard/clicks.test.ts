@@ -5,15 +5,33 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { lwm2mRegister, mqttClient, mqttSnDevice } from "./devices.ts";
-import { enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import {
+  button,
+  CLICKED,
+  dialog,
+  enter,
+  launch,
+  look,
+  row,
+  type Site,
+  startSite,
+  told,
+  visit,
+} from "./site.ts";
 
-const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name });
-const row = (page: Page, text: string) => page.locator("main tr[data-row]").filter({ hasText: text });
-const dialog = (page: Page) => page.locator("dialog[open]");
-const told = (page: Page, text: string | RegExp) =>
-  page.locator(".notices").getByText(text).first().waitFor();
+/** After a failure the next attempts have to wait: tries again until the node takes one. */
+async function untilTaken(page: Page, path: string, attempt: () => Promise<void>): Promise<void> {
+  for (;;) {
+    const answered = page.waitForResponse(
+      (answer) => answer.request().method() === "POST" && answer.url().endsWith(path),
+    );
+    await attempt();
+    if ((await answered).ok()) return;
+    await page.waitForTimeout(500);
+  }
+}
 
-describe.skipIf(lacks("chromium"))("by clicks", () => {
+describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name: _, ...view }) => {
   let site: Site;
   let browser: Browser;
   let backend: MqttClient;
@@ -31,7 +49,7 @@ describe.skipIf(lacks("chromium"))("by clicks", () => {
 
   /** On a page, as this machine; and nothing may have gone wrong at the end. */
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
-    const { page, wrong, close } = await look(browser, site.base);
+    const { page, wrong, close } = await look(browser, site.base, view);
     await enter(page, site.base);
     await visit(page, path);
     await run(page);
@@ -60,6 +78,19 @@ describe.skipIf(lacks("chromium"))("by clicks", () => {
       await dialog(page).getByRole("button", { name: "Kick" }).click();
       await told(page, "1 kicked");
       await gone;
+    }));
+
+  it("a list that is read stands still: who comes is announced, and shown when that is asked for (D-047)", () =>
+    on("/clients?prefix=comes", async (page) => {
+      await page.getByText("No client passes these filters").waitFor();
+      const first = await mqttClient(site.ports, "comes-b");
+      await row(page, "comes-b").waitFor();
+      const second = await mqttClient(site.ports, "comes-a", { keepalive: 10 });
+      await button(page, "2 changed: show them").waitFor();
+      expect(await row(page, "comes-a").count()).toBe(0);
+      await button(page, "2 changed: show them").click();
+      await row(page, "comes-a").waitFor();
+      for (const client of [first, second]) client.end(true);
     }));
 
   it("a message to a sleeper is seen waiting, and acknowledged when it wakes, under one cause", () =>
@@ -165,8 +196,34 @@ describe.skipIf(lacks("chromium"))("by clicks", () => {
       await told(page, "Nothing has changed");
     }));
 
+  it("a key of the configuration is refused, tried, changed and taken back, and Changes shows it", () =>
+    on("/config?key=log.level", async (page) => {
+      await button(page, "change log.level").click();
+      await page.getByLabel("Value").fill("loud");
+      await dialog(page).getByRole("button", { name: "Try it" }).click();
+      await dialog(page).getByText("one of trace, debug").first().waitFor();
+      await page.getByLabel("Value").fill("error");
+      await dialog(page).getByRole("button", { name: "Try it" }).click();
+      await dialog(page).getByText("at once").waitFor();
+      const { items } = await site.ask<{ items: { key: string; value: unknown }[] }>(
+        "GET",
+        "/config?key=log.level",
+      );
+      expect(items.find(({ key }) => key === "log.level")?.value).not.toBe("error");
+      await dialog(page).getByRole("button", { name: "Apply" }).click();
+      await told(page, "log.level is changed");
+      await row(page, "error").first().waitFor();
+      await visit(page, "/changes");
+      await row(page, "config").first().waitFor();
+      await visit(page, "/config?key=log.level");
+      await button(page, "take back log.level").click();
+      await dialog(page).getByRole("button", { name: "Take it back" }).click();
+      await told(page, "Taken back");
+      await button(page, "take back log.level").waitFor({ state: "detached" });
+    }));
+
   it("the first account is made with the code from the log; then keys do without a mouse", async () => {
-    const { page, wrong, close } = await look(browser, site.base);
+    const { page, wrong, close } = await look(browser, site.base, view);
     await page.goto(`${site.base}/clients`);
     await page.getByRole("heading", { name: "First run" }).waitFor();
     const password = "a sentence that only ana knows";
@@ -179,19 +236,8 @@ describe.skipIf(lacks("chromium"))("by clicks", () => {
     };
     await fill("AAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AAAA");
     await page.getByText("the code is not the one that the log shows").waitFor();
-    const inside = page.getByRole("heading", { name: "Overview" });
-    // After a failure the next attempt has to wait.
-    while ((await inside.count()) === 0) {
-      await fill(site.code);
-      await Promise.race([
-        inside.waitFor().catch(() => {}),
-        page
-          .getByText("too many failed attempts")
-          .waitFor()
-          .catch(() => {}),
-      ]);
-      await page.waitForTimeout(500);
-    }
+    await untilTaken(page, "/setup", () => fill(site.code));
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.locator("body").press("g");
     await page.locator("body").press("c");
     await page.getByRole("heading", { name: "Clients" }).waitFor();
@@ -208,27 +254,37 @@ describe.skipIf(lacks("chromium"))("by clicks", () => {
     await page.getByLabel("What for").fill("backend");
     await button(page, "Make").click();
     const secret = await page.locator(".secret code").textContent();
-    const answer = await fetch(`${site.base}/api/v1/publish`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
-      body: JSON.stringify({ topic: "a", payload: "b" }),
-    });
-    expect(answer.status).toBe(200);
+    const byKey = (): Promise<Response> =>
+      fetch(`${site.base}/api/v1/publish`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
+        body: JSON.stringify({ topic: "a", payload: "b" }),
+      });
+    expect((await byKey()).status).toBe(200);
     await visit(page, "/clients");
     await visit(page, "/access?tab=keys");
     await row(page, "backend").waitFor();
     expect(await page.locator(".secret").count()).toBe(0);
+    await row(page, "backend").getByRole("button").click();
+    await dialog(page).locator("button[type=submit]").click();
+    await row(page, "backend").waitFor({ state: "detached" });
+    expect((await byKey()).status).toBe(401);
     // A viewer sees what may not be done, and why.
     await visit(page, "/access?tab=users");
     await page.getByLabel("Name").fill("vic");
     await page.getByLabel(/Password/).fill("a sentence that only vic knows");
     await button(page, "Make").click();
     await row(page, "vic").waitFor();
-    const other = await look(browser, site.base);
+    const other = await look(browser, site.base, view);
     await other.page.goto(`${site.base}/login?to=/clients`);
     await other.page.getByLabel("Name").fill("vic");
-    await other.page.getByLabel("Password").fill("a sentence that only vic knows");
+    await other.page.getByLabel("Password").fill("a sentence that vic does not know");
     await other.page.keyboard.press("Enter");
+    await other.page.locator(".failed").waitFor();
+    await untilTaken(other.page, "/session", async () => {
+      await other.page.getByLabel("Password").fill("a sentence that only vic knows");
+      await other.page.keyboard.press("Enter");
+    });
     await row(other.page, "backend").waitFor();
     expect(await button(other.page, "Kick").getAttribute("aria-disabled")).toBe("true");
     expect(await button(other.page, "Kick").getAttribute("title")).toBe("needs the role operator");

@@ -72,6 +72,15 @@ export async function mqttSnDevice({ mqttSn: port }: Ports, { id, topic, payload
         ),
       );
     },
+    /** Wakes, registers what it is told, takes what waits, and acknowledges it only when it is sent again. */
+    async wakeLate(): Promise<void> {
+      send(snMessage(0x16, Buffer.from(id)));
+      const register = await next(0x0a);
+      send(snMessage(0x0b, Buffer.concat([register.subarray(2, 6), Buffer.from([0])])));
+      await next(0x0c);
+      const again = await next(0x0c);
+      send(snMessage(0x0d, Buffer.concat([again.subarray(3, 7), Buffer.from([0])])));
+    },
     close: () => socket.close(),
   };
 }
@@ -90,7 +99,10 @@ async function coapRequest(port: number, bytes: Uint8Array): Promise<void> {
   socket.close();
 }
 
-export const coapPublish = ({ coap }: Ports, { topic, payload, id }: Texts): Promise<void> =>
+export const coapPublish = (
+  { coap }: Ports,
+  { topic, payload, id, qos = 0 }: Texts & { readonly qos?: number },
+): Promise<void> =>
   coapRequest(
     coap,
     writeMessage({
@@ -102,12 +114,14 @@ export const coapPublish = ({ coap }: Ports, { topic, payload, id }: Texts): Pro
         ...["ps", ...topic.split("/")].map((part) => textOption(URI_PATH, part)),
         uintOption(CONTENT_FORMAT, 0),
         textOption(URI_QUERY, `c=${id}`),
+        textOption(URI_QUERY, `qos=${qos}`),
       ],
       payload: new TextEncoder().encode(payload),
     }),
   );
 
-export const lwm2mRegister = ({ coap }: Ports, endpoint: string): Promise<void> =>
+/** `lifetime`: seconds. */
+export const lwm2mRegister = ({ coap }: Ports, endpoint: string, lifetime = 600): Promise<void> =>
   coapRequest(
     coap,
     writeMessage({
@@ -118,7 +132,9 @@ export const lwm2mRegister = ({ coap }: Ports, endpoint: string): Promise<void> 
       options: [
         textOption(URI_PATH, "rd"),
         uintOption(CONTENT_FORMAT, 40),
-        ...[`ep=${endpoint}`, "lt=600", "lwm2m=1.1", "b=UQ"].map((part) => textOption(URI_QUERY, part)),
+        ...[`ep=${endpoint}`, `lt=${lifetime}`, "lwm2m=1.1", "b=UQ"].map((part) =>
+          textOption(URI_QUERY, part),
+        ),
       ],
       payload: new TextEncoder().encode("</1/0>,</3/0>,</3303/0>,</33999/0>"),
     }),

@@ -18,6 +18,21 @@ const texts = (protocol: string): Texts => ({
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const STEERING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/;
 
+const SAID = `${EVIL}${TURNED}`;
+const ALARM = {
+  ...{ name: SAID, severity: "warning", message: SAID, raisedAt: "2026-11-29T14:02:31.207Z" },
+  ...{ details: { [SAID]: [SAID, { [SAID]: SAID }] }, state: "raised" },
+};
+const SERVER = {
+  ...{ group: SAID, url: `tcp://${SAID}:1883`, state: "open", draining: false, weight: 1, sessions: 1 },
+  lastFailure: SAID,
+};
+const LOGIN = {
+  ...{ id: SAID, name: SAID, user: SAID, role: "viewer", fromFile: false, address: SAID, agent: SAID },
+  ...{ seenAt: ALARM.raisedAt, createdAt: ALARM.raisedAt, since: ALARM.raisedAt, until: ALARM.raisedAt },
+};
+const ROUTE = { id: SAID, group: SAID, order: 0, configured: false, clientId: [SAID], username: [SAID] };
+
 interface Listed {
   readonly items: readonly { readonly clientId: string; readonly gateway: string }[];
 }
@@ -29,7 +44,12 @@ describe.skipIf(lacks("chromium"))("hostile devices", () => {
   const ends: (() => void)[] = [];
 
   beforeAll(async () => {
-    [site, browser] = await Promise.all([startSite(), launch()]);
+    [site, browser] = await Promise.all([
+      startSite(
+        "authentication: { chains: { ours: { chain: [{ kind: user-list }, { kind: client-id-list }] } } }",
+      ),
+      launch(),
+    ]);
     ({ id: trace } = await site.ask<{ id: string }>("POST", "/traces", {
       topic: "#",
       name: EVIL,
@@ -54,6 +74,17 @@ describe.skipIf(lacks("chromium"))("hostile devices", () => {
     await coapPublish(site.ports, texts("coap"));
     await lwm2mRegister(site.ports, texts("lwm2m").id);
     const stomp = await stompClient(site.ports, texts("stomp"));
+    await other.subscribeAsync(`$share/group${TURNED}<b>/${mqtt.topic}`, { qos: 0 });
+    // What administrators paste, and what the other end of a connector answers, is no better.
+    await site.ask("PUT", "/rules/evil", {
+      ...{ sql: `SELECT '${TURNED}<script>' AS a FROM "evil/${TURNED}<b>"`, description: `${EVIL}${TURNED}` },
+      actions: [{ kind: "republish", topic: "evil/again", payload: `${EVIL}${TURNED}` }],
+    });
+    await site.ask("PUT", "/connectors/evil", { kind: "http", url: "http://127.0.0.1:9/<script>" });
+    await site.ask("POST", "/authentication/users", {
+      username: `${EVIL}${TURNED}`,
+      password: "correct horse",
+    });
     // Refused, under a name of its own.
     await site.ask("POST", "/bans", { clientId: `${EVIL}banned`, reason: `${EVIL}${TURNED}` });
     await mqttClient(site.ports, `${EVIL}banned`).catch(() => undefined);
@@ -85,15 +116,35 @@ describe.skipIf(lacks("chromium"))("hostile devices", () => {
       `/translation/${trace}`,
       `/topics?topic=${encodeURIComponent(texts("mqtt").topic)}`,
       `/messages?filter=${encodeURIComponent("evil/#")}`,
-      ...["/lwm2m", `/lwm2m/${encodeURIComponent(texts("lwm2m").id)}`, "/bans", "/changes"],
+      `/topics?topic=${encodeURIComponent(`${texts("mqtt").topic}/long`)}`,
+      ...["/lwm2m", `/lwm2m/${encodeURIComponent(texts("lwm2m").id)}`, "/firmware", "/bans", "/changes"],
+      ...[
+        "/rules",
+        "/rules/evil",
+        "/connectors",
+        "/connectors/evil",
+        "/logins",
+        "/access?tab=keys",
+        "/access?tab=users",
+        "/access?tab=sessions",
+      ],
+      ...["/alarms", "/upstream", "/gateways", "/config", "/about"],
     ];
+    // This node raises no alarm of such words, has no upstream, and nobody has an account: as if it were so.
+    await page.route("**/api/v1/alarms?*", (route) => route.fulfill({ json: { items: [ALARM] } }));
+    await page.route("**/api/v1/upstream/servers?*", (route) => route.fulfill({ json: { items: [SERVER] } }));
+    for (const name of ["keys", "users"])
+      await page.route(new RegExp(`/api/v1/${name}(\\?|$)`), (route) =>
+        route.fulfill({ json: { items: [LOGIN] } }),
+      );
+    await page.route("**/api/v1/upstream/routes?*", (route) => route.fulfill({ json: { items: [ROUTE] } }));
     let named = 0;
     for (const path of pages) {
       await visit(page, path);
       await page.locator("main .lines").first().waitFor({ state: "detached" });
       const said = String(
         await page.evaluate(
-          "document.body.textContent + [...document.querySelectorAll('[title]')].map((one) => one.title).join('')",
+          "document.body.textContent + [...document.querySelectorAll('[title],[aria-label]')].map((one) => one.title + one.ariaLabel).join('')",
         ),
       );
       expect([path, STEERING.exec(said)?.[0].codePointAt(0)]).toEqual([path, undefined]);

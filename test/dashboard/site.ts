@@ -27,8 +27,8 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-const yamlOf = ({ api, mqtt, mqttSn, coap, stomp }: Ports, more: string): string => `
-api: { port: ${api} }
+const yamlOf = ({ api, mqtt, mqttSn, coap, stomp }: Ports, more: string, basePath: string): string => `
+api: { port: ${api}, basePath: ${basePath} }
 log: { format: json }
 alarms: { enable: false }
 gateways:
@@ -38,8 +38,19 @@ gateways:
   stomp: { listeners: { tcp: { port: ${stomp}, bind: 127.0.0.1 }, ws: { enable: false } } }
 ${more}`;
 
-/** `more`: further lines of the configuration. */
-export async function startSite(more = ""): Promise<Site> {
+/** `more`: further lines of the configuration. `basePath`: below which a proxy has it. */
+export async function startSite(more = "", basePath = "/"): Promise<Site> {
+  for (let left = 3; ; left--) {
+    try {
+      return await startOnce(more, basePath);
+    } catch (error) {
+      // Somebody else took one of the ports between the look and the start.
+      if (left === 0 || !String(error).includes("port-in-use")) throw error;
+    }
+  }
+}
+
+async function startOnce(more: string, basePath: string): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), "isthmus-dashboard-"));
   const ports: Ports = {
     api: await freeTcpPort(),
@@ -49,7 +60,7 @@ export async function startSite(more = ""): Promise<Site> {
     stomp: await freeTcpPort(),
   };
   const file = join(folder, "isthmus.yaml");
-  writeFileSync(file, yamlOf(ports, more));
+  writeFileSync(file, yamlOf(ports, more, basePath));
   const base = `http://127.0.0.1:${ports.api}`;
   let running: ChildProcess | undefined;
   let log = "";
@@ -122,6 +133,12 @@ function chromiumPath(): string {
 export const launch = (): Promise<Browser> =>
   chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 
+/** In which what can be done is done: a desktop by day and a phone by night. Pages are looked at in all four. */
+export const CLICKED = [
+  { name: "1280 pixels, light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { name: "360 pixels, dark", viewport: { width: 360, height: 780 }, colorScheme: "dark" },
+] as const;
+
 /** A page and what has gone wrong on it: reports of the policy, exceptions, requests to elsewhere, dialogs. */
 export interface Looking {
   readonly page: Page;
@@ -176,3 +193,11 @@ export function shoot(page: Page, name: string): Promise<unknown> {
   mkdirSync(folder, { recursive: true });
   return page.screenshot({ path: join(folder, `${name}.png`) });
 }
+
+// ---- what is looked for on a page
+
+export const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name });
+export const row = (page: Page, text: string) => page.locator("main tr[data-row]").filter({ hasText: text });
+export const dialog = (page: Page) => page.locator("dialog[open]");
+export const told = (page: Page, text: string | RegExp) =>
+  page.locator(".notices").getByText(text).first().waitFor();

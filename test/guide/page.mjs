@@ -8,6 +8,7 @@
  *     ```text printed=NAME     what the shell of that name prints, now or soon
  *     ```yaml file=NAME        is written to that file, and must be a valid configuration
  *     ```yaml                  must be a valid configuration
+ *     ```yaml elsewhere        is somebody else's, and a test of its own reads it
  *
  * `bash` instead of `sh` where it must be bash. Other blocks are for reading.
  */
@@ -58,6 +59,7 @@ function stepOf(language, words, text, line) {
   }
   if (word === "printed") return { kind: "printed", name, text, line };
   if (word === "file") return { kind: "file", name, language, text, line };
+  if (language === "yaml" && words === "elsewhere") return undefined;
   if (language === "yaml") return { kind: "file", name: "", language, text, line };
   return undefined;
 }

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { freePort, freeUdpPort, startProcess } from "../bench/lib/processes.mjs";
+import { median } from "../bench/lib/statistics.mjs";
 import * as coap from "./lives/coap.mjs";
 import { live as mqtt } from "./lives/mqtt.mjs";
 import { live as mqttSn } from "./lives/mqtt-sn.mjs";
@@ -26,7 +27,7 @@ const { values } = parseArgs({
     times: { type: "string", default: "short" },
     /** Seconds that the loop may stand still, and megabytes that may stay; wide by default: machines differ. */
     stall: { type: "string", default: "2" },
-    memory: { type: "string", default: "300" },
+    memory: { type: "string" },
   },
 });
 const TIMES = {
@@ -41,6 +42,11 @@ const TIMES = {
 };
 const times = TIMES[/** @type {keyof typeof TIMES} */ (values.times)];
 if (times === undefined) throw new Error("--times is short or real");
+/**
+ * Peers that are remembered for 247 s are many at a time: 430 MB were seen from the sixth minute on, and no more after
+ * twenty (46,000 lives); what the heap has had it keeps for a while.
+ */
+const memoryMax = Number(values.memory ?? (values.times === "real" ? 600 : 300));
 const seed = Number(values.seed);
 const LIVES = [mqtt, mqtt, stomp, coap.live, coap.live, coap.liveAsDevice, mqttSn];
 
@@ -130,6 +136,8 @@ try {
   const begun = Date.now();
   const until = begun + Number(values.minutes) * 60_000;
   let longest = 0;
+  /** @type {number[]} */
+  const delays = [];
   const watch = (async () => {
     let before = waited(gateway.pid);
     while (Date.now() < until) {
@@ -138,6 +146,7 @@ try {
       const stood = all.get("nodejs_eventloop_lag_max_seconds ") ?? 0;
       const now = waited(gateway.pid);
       longest = Math.max(longest, stood - (now - before));
+      delays.push(all.get("nodejs_eventloop_lag_p99_seconds ") ?? 0);
       before = now;
       if (Math.floor((Date.now() - begun) / 1000) % 30 === 0)
         console.log(
@@ -169,15 +178,20 @@ try {
   } while (left.size > 0 && Date.now() < limit);
   for (const [name, value] of left)
     failures.push(`${name}is ${value}, and was ${before.get(name) ?? 0} before`);
-  const memory = megabytes(await metrics());
+  const last = await metrics();
+  const memory = megabytes(last);
+  const heap = (last.get("nodejs_heap_size_used_bytes ") ?? 0) / 1e6;
   const rested = Math.round((Date.now() - resting) / 1000);
   console.log(
-    `at rest after ${rested} s: ${memory.toFixed(0)} MB resident, longest stall ${longest.toFixed(2)} s`,
+    `at rest after ${rested} s: ${memory.toFixed(0)} MB resident with a heap of ${heap.toFixed(0)} MB, longest stall ${longest.toFixed(2)} s, median of the seconds' p99 of loop delay ${(1000 * median(delays)).toFixed(1)} ms`,
   );
-  if (memory > Number(values.memory))
-    failures.push(`${memory.toFixed(0)} MB resident at rest, above --memory ${values.memory}`);
+  if (memory > memoryMax)
+    failures.push(`${memory.toFixed(0)} MB resident at rest, above --memory ${memoryMax}`);
   if (longest > Number(values.stall))
     failures.push(`the loop stood still for ${longest.toFixed(2)} s, above --stall ${values.stall}`);
+  // Clients acknowledge what they were handed and nothing else, however late.
+  const unknown = counts.get("stomp ERROR unknown message") ?? 0;
+  if (unknown > 0) failures.push(`${unknown} STOMP clients were ended with "unknown message"`);
   if (!gateway.alive()) failures.push(`the gateway has ended: ${gateway.output()}`);
 } finally {
   await gateway.stop();

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
-import { administer, type ConfigSource } from "#core/administration.ts";
+import { administer } from "#core/administration.ts";
 import { Access } from "#core/api/access/access.ts";
 import { AccountsFile } from "#core/api/access/accounts.ts";
 import { AuditLog } from "#core/api/access/audit-log.ts";
@@ -13,6 +13,10 @@ import { SignIns } from "#core/api/access/sign-ins.ts";
 import type { ApiPorts } from "#core/api/ports.ts";
 import type { ExampleRequest, Route } from "#core/api/route.ts";
 import { type ApiOptions, openApi } from "#core/api/server.ts";
+import { type LaidOver, loadText } from "#core/config/load.ts";
+import { OverlayFile } from "#core/config/overlay-file.ts";
+import { Configuration, type Loaded } from "#core/configuration.ts";
+import { overlayPath } from "#core/data-files.ts";
 import { MODULES } from "#core/modules.ts";
 import { systemClock } from "#core/net/clock.ts";
 import { exposeGauges } from "#core/observation.ts";
@@ -91,19 +95,18 @@ export function addressOf({ path }: Pick<Route, "path">, example: ExampleRequest
   return `/api/v1${filled}${query === "" ? "" : `?${query}`}`;
 }
 
-/** Nothing of it was read from anywhere. */
-function sourceOf({ composition: { config } }: TestGateway): ConfigSource {
-  return {
-    loaded: {
-      config,
-      modules: MODULES,
-      file: undefined,
-      warnings: [],
-      locate: () => undefined,
-      originOf: () => undefined,
-    },
-    reload: async () => ({ changed: [], restart: [] }),
-  };
+/** As it would be read from a file with this text, and files that it names are not opened. */
+export function configurationOf({ composition, text }: TestGateway): Configuration {
+  const file = new OverlayFile(overlayPath(composition.config));
+  const read = (laid: LaidOver = file.read()): Loaded => ({
+    ...loadText(MODULES, text, "isthmus.yaml", laid),
+    modules: MODULES,
+    laid,
+  });
+  const parts = { load: async (laid?: LaidOver) => read(laid), file, check: async () => {} };
+  const configuration = new Configuration(read(), parts);
+  configuration.attach(composition);
+  return configuration;
 }
 
 export interface TestApi {
@@ -133,7 +136,7 @@ export async function startApi(
     output: new Writable({ write: (_c, _e, done) => done() }),
   });
   exposeGauges(gateway.composition, "1.2.3");
-  const administration = administer(gateway.composition, log, "1.2.3", () => true, sourceOf(gateway));
+  const administration = administer(gateway.composition, log, "1.2.3", () => true, configurationOf(gateway));
   const { config } = gateway.composition;
   const api = await openApi({ ...API_DEFAULTS, bodyMax: config.api.bodyMax, ...own }, administration.ports);
   const base = `http://127.0.0.1:${api.port}`;

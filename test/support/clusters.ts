@@ -17,7 +17,7 @@ export interface Credentials {
 export interface Node {
   readonly port: number;
   /** As if the machine were gone. */
-  kill(): Promise<void>;
+  kill(signal?: NodeJS.Signals): Promise<void>;
   /** On the same port and data; has answered CONNECT when this is done. */
   restart(): Promise<void>;
 }
@@ -100,14 +100,14 @@ class Process implements Node {
   }
 
   /** All of its group: what is started through a shell has children. */
-  async kill(): Promise<void> {
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (child?.pid === undefined || this.#ended) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
     try {
-      process.kill(-child.pid, "SIGKILL");
+      process.kill(-child.pid, signal);
     } catch {
-      child.kill("SIGKILL");
+      child.kill(signal);
     }
     await gone;
   }
@@ -319,4 +319,94 @@ modules:
     const code = await new Promise((resolve) => child.once("close", resolve));
     if (code !== 0) throw new Error(`ejabberdctl ${command.join(" ")}: ${said}`);
   }
+}
+
+/** A name without a password is refused, and LwM2M devices have one. */
+const GUEST: Credentials = { username: "guest", password: "guest" };
+/** Where Debian has it; the command on the path changes user. */
+const RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/**
+ * Three RabbitMQ nodes in one cluster: MQTT 3.1.1 before 3.13. `quorum`: queues that are kept at all nodes; else they live
+ * at one.
+ */
+export async function startRabbitmq(quorum: boolean): Promise<Cluster> {
+  const folder = folderOf("rabbitmq");
+  const home = erlangHome(folder);
+  const epmd = await freeTcpPort();
+  const mapper = startPortMapper(epmd, home);
+  const nodes: Process[] = [];
+  for (const number of [1, 2, 3]) {
+    const port = await freeTcpPort();
+    const env = await rabbitmqNode(folder, home, { number, port, epmd, quorum });
+    nodes.push(new Process(port, () => spawn(RABBITMQ, [], { ...group, env }), GUEST));
+  }
+  const stop = async (): Promise<void> => {
+    await Promise.all(nodes.map((each) => each.kill()));
+    await endPortMapper(mapper);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    // The first makes the cluster, the others join it.
+    const [first, ...others] = nodes;
+    await first!.restart();
+    for (const each of others) each.begin();
+    await Promise.all(others.map((each) => each.ready()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { nodes, credentials: GUEST, stop };
+}
+
+interface RabbitmqPlan {
+  readonly number: number;
+  readonly port: number;
+  readonly epmd: number;
+  readonly quorum: boolean;
+}
+
+async function rabbitmqNode(
+  folder: string,
+  home: string,
+  { number, port, epmd, quorum }: RabbitmqPlan,
+): Promise<NodeJS.ProcessEnv> {
+  const name = `r${number}`;
+  const own = join(folder, name);
+  mkdirSync(own, { recursive: true });
+  const file = (base: string, text: string): string => {
+    const path = join(own, base);
+    writeFileSync(path, text);
+    return path;
+  };
+  const known = [1, 2, 3].map(
+    (each) => `cluster_formation.classic_config.nodes.${each} = r${each}@localhost`,
+  );
+  const settings = [
+    `listeners.tcp.1 = 127.0.0.1:${await freeTcpPort()}`,
+    `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
+    "mqtt.allow_anonymous = true",
+    ...(quorum ? ["mqtt.durable_queue_type = quorum"] : []),
+    "cluster_formation.peer_discovery_backend = classic_config",
+    ...known,
+    "cluster_formation.discovery_retry_limit = 20",
+    "cluster_formation.discovery_retry_interval = 100",
+    "disk_free_limit.absolute = 50MB",
+  ];
+  return {
+    ...process.env,
+    HOME: home,
+    ERL_EPMD_PORT: `${epmd}`,
+    ERL_EPMD_ADDRESS: "127.0.0.1",
+    RABBITMQ_CONF_ENV_FILE: "/dev/null",
+    RABBITMQ_NODENAME: `${name}@localhost`,
+    RABBITMQ_DIST_PORT: `${await freeTcpPort()}`,
+    RABBITMQ_MNESIA_BASE: join(own, "data"),
+    RABBITMQ_LOG_BASE: join(own, "log"),
+    RABBITMQ_PID_FILE: join(own, "pid"),
+    RABBITMQ_CONFIG_FILE: file("rabbitmq.conf", `${settings.join("\n")}\n`),
+    RABBITMQ_ADVANCED_CONFIG_FILE: file("advanced.config", "[].\n"),
+    RABBITMQ_ENABLED_PLUGINS_FILE: file("enabled_plugins", "[rabbitmq_mqtt].\n"),
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none",
+  };
 }

@@ -2,6 +2,7 @@
 
 import { Deadlines } from "#core/drive/deadlines.ts";
 import type { Association } from "#core/dtls/association.ts";
+import type { Crypto } from "#core/dtls/crypto.ts";
 import { DtlsListener } from "#core/dtls/listener.ts";
 import { DtlsMemory } from "#core/dtls/memory.ts";
 import type { DroppedRecord, DtlsNote, DtlsPorts, Keeper } from "#core/dtls/ports.ts";
@@ -59,7 +60,12 @@ export interface NetworkOptions {
   readonly loss?: number;
   readonly double?: number;
   readonly delay?: Duration;
+  /** What becomes of the datagram of this number, of both directions, the first being 0. */
+  readonly fate?: (number: number) => Fate;
 }
+
+/** `late`: behind those that follow it, and before anybody repeats it. */
+export type Fate = "once" | "lost" | "twice" | "late";
 
 export interface DtlsWorldOptions extends NetworkOptions {
   readonly settings?: Partial<DtlsSettings>;
@@ -68,7 +74,15 @@ export interface DtlsWorldOptions extends NetworkOptions {
   readonly memory?: DtlsMemory;
   readonly keyLog?: (clientRandom: Uint8Array, masterSecret: Uint8Array) => void;
   readonly start?: number;
+  readonly crypto?: Crypto;
 }
+
+const WAITS: Readonly<Record<Fate, readonly number[]>> = {
+  once: [10],
+  lost: [],
+  twice: [10, 15],
+  late: [400],
+};
 
 export class DtlsWorld {
   readonly deadlines: Deadlines;
@@ -80,6 +94,8 @@ export class DtlsWorld {
   readonly closed: { association: Association; why: string }[] = [];
   /** Everything that the listener has sent, lost or not. */
   readonly sent: { bytes: Uint8Array; to: string }[] = [];
+  /** Datagrams of both directions so far, where each has its fate. */
+  carried = 0;
   readonly #devices = new Map<string, (bytes: Uint8Array) => void>();
   readonly #random: () => number;
   readonly #options: DtlsWorldOptions;
@@ -91,7 +107,7 @@ export class DtlsWorld {
     this.#random = mulberry32(options.seed ?? 1);
     this.deadlines = new Deadlines(this.#now);
     const ports: DtlsPorts = {
-      crypto: nodeCrypto,
+      crypto: options.crypto ?? nodeCrypto,
       alarms: this.deadlines,
       now: () => this.#now,
       send: (bytes, address, port) => {
@@ -163,7 +179,12 @@ export class DtlsWorld {
   }
 
   #carry(arrive: () => void): void {
-    const { loss = 0, double = 0, delay = milliseconds(0) } = this.#options;
+    const { loss = 0, double = 0, delay = milliseconds(0), fate } = this.#options;
+    if (fate !== undefined) {
+      const kind = fate(this.carried++);
+      for (const wait of WAITS[kind]) this.later(milliseconds(wait), arrive);
+      return;
+    }
     if (loss === 0 && double === 0 && delay === 0) {
       arrive();
       return;

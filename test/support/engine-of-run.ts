@@ -4,6 +4,8 @@ import type { Attendance } from "#core/session/attendance.ts";
 import type { EmbeddedEngine } from "#core/session/embedded-engine.ts";
 import type { SessionEngine } from "#core/session/engine.ts";
 import type { UpstreamEngine } from "#core/upstream/engine.ts";
+import type { UpstreamOptions } from "#core/upstream/options.ts";
+import type { ServerChoice } from "#core/upstream/server-choice.ts";
 import { LateEngine } from "./late-engine.ts";
 import { mulberry32 } from "./random.ts";
 import { onlyServer, upstreamContext, upstreamEngine, VirtualBroker } from "./upstream-world.ts";
@@ -26,6 +28,13 @@ export function endEngine(world: World): void {
   world.advance(minutes(1));
 }
 
+/** The engine of a world whose sessions are at a broker. */
+export const engineOf = (world: World): UpstreamEngine => {
+  const engine = engines.get(world);
+  if (engine === undefined) throw new Error("the sessions of this world are its own");
+  return engine;
+};
+
 /** What is here of a client's session, whoever has its queue. */
 export function sessionOf(world: World, gateway: string, clientId: string): Attendance | undefined {
   const engine = engines.get(world);
@@ -44,22 +53,26 @@ export function engineOfRun(
 ): SessionEngine {
   const { seed = 1, expiryMax = days(3650), sessions = 1_000_000, otherUser = "refuse" } = options;
   const defer = (run: () => void) => world.defer(run);
+  const { failuresMax, inboundMax } = { ...SESSION, ...options.session };
+  const limits = { expiryMax, sessions, replayMax: 0, otherUser, failuresMax, inboundMax };
+  const now = () => world.now;
+  const policy = permissive("mqtt");
+  const surroundings = { deadlines, random: mulberry32(seed), now, defer, embedded, policy };
+  const before = (choice: ServerChoice, settings?: Partial<UpstreamOptions>): UpstreamEngine => {
+    const context = upstreamContext(surroundings, choice, () => world.core.tick(), settings);
+    const engine = upstreamEngine(context, limits);
+    engines.set(world, engine);
+    return engine;
+  };
+  if (options.before !== undefined)
+    return before(options.before.choice(surroundings), options.before.options);
   switch (process.env["ISTHMUS_TEST_ENGINE"]) {
     case "late":
       return new LateEngine(embedded, mulberry32(seed), defer);
     case "upstream": {
-      const { failuresMax, inboundMax } = { ...SESSION, ...options.session };
-      const now = () => world.now;
-      const policy = permissive("mqtt");
-      const surroundings = { deadlines, random: mulberry32(seed), now, defer, embedded, policy };
       const broker = new VirtualBroker(surroundings);
       brokers.set(world, broker);
-      const tick = () => world.core.tick();
-      const context = upstreamContext(surroundings, onlyServer(broker.server), tick);
-      const limits = { expiryMax, sessions, replayMax: 0, otherUser, failuresMax, inboundMax };
-      const engine = upstreamEngine(context, limits);
-      engines.set(world, engine);
-      return engine;
+      return before(onlyServer(broker.server));
     }
     default:
       return embedded;

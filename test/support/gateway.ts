@@ -15,6 +15,8 @@ export interface TestGateway {
   readonly composition: Composition;
   /** The port of a listener, by gateway and listener name. */
   port(gateway: string, listener: string): number;
+  /** The configuration as it was read. */
+  readonly text: string;
   /** What was logged at `warn` and above. */
   readonly log: string[];
   stop(): Promise<void>;
@@ -58,10 +60,8 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
       ),
     };
   }
-  const { config } = loadText(
-    MODULES,
-    JSON.stringify({ store: { engine: "memory" }, ...settings, gateways }),
-  );
+  const text = JSON.stringify({ store: { engine: "memory" }, ...settings, gateways });
+  const { config } = loadText(MODULES, text);
   const log: string[] = [];
   const output = new Writable({
     write(chunk, _encoding, done) {
@@ -77,6 +77,7 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
   await composition.open();
   return {
     composition,
+    text,
     log,
     port(gateway, listener) {
       const found = composition.lifecycle.listeners.find(

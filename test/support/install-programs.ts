@@ -27,6 +27,8 @@ function aptGet(before: readonly string[], ...args: string[]): void {
     "DEBIAN_FRONTEND=noninteractive",
     "apt-get",
     "-qq",
+    // Somebody else may be installing: another run, or the system's own upgrades.
+    ...["-o", "DPkg::Lock::Timeout=300"],
     ...args,
   ];
   spawnSync(command, rest, { stdio: ["ignore", "ignore", "inherit"] });

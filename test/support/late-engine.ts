@@ -172,8 +172,8 @@ class LateSession implements EngineSession {
       },
       loop: client.loop,
       deliver: (delivery) => this.#deliver(delivery),
-      evict: (reason) => client.evict(reason),
-      answered: (ticket, answer) => this.#know(ticket, () => client.answered(ticket, answer)),
+      evict: (reason, words) => client.evict(reason, words),
+      answered: (ticket, answer, words) => this.#know(ticket, () => client.answered(ticket, answer, words)),
       found: (ticket, answer) => this.#know(ticket, () => client.found(ticket, answer)),
       opened: (ticket, answer) => this.#know(ticket, () => client.opened(ticket, answer)),
     };
@@ -344,8 +344,8 @@ class LateSession implements EngineSession {
     return this.#inner.memo;
   }
 
-  remember(memo: unknown, weight?: number): void {
-    this.#inner.remember(memo, weight);
+  remember(memo: unknown, weight?: number, alias?: string): void {
+    this.#inner.remember(memo, weight, alias);
   }
 
   acceptInbound(packetId: number) {

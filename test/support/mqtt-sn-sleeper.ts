@@ -68,6 +68,13 @@ export class Sleeper {
     this.#connect();
   }
 
+  /** As one that has been switched off and on: it has to subscribe again. */
+  startAgain(): void {
+    this.#subscribed = false;
+    this.#up = undefined;
+    this.#connect();
+  }
+
   /** From now on it wakes only for what waits, and sends nothing of its own. */
   quiet = false;
 

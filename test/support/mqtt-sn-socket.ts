@@ -19,9 +19,9 @@ export class SnSocket {
   }
 
   /** A socket on a port of its own. */
-  static async open(gateway: number): Promise<SnSocket> {
+  static async open(gateway: number, address = "127.0.0.1"): Promise<SnSocket> {
     const socket = DgramAsPromised.createSocket("udp4");
-    await socket.bind(0, "127.0.0.1");
+    await socket.bind(0, address);
     return new SnSocket(socket, gateway);
   }
 

@@ -10,22 +10,31 @@ export const PACKAGES = {
   ejabberdctl: "ejabberd",
   erl: "erlang-ssl",
   "gnutls-cli": "gnutls-bin",
+  haproxy: "haproxy",
   gcc: "gcc",
   "libc6-dev": "libc6-dev",
   "libmbedtls-dev": "libmbedtls-dev",
+  "libnet-stomp-perl": "libnet-stomp-perl",
   "libwolfssl-dev": "libwolfssl-dev",
+  influxd: "influxdb",
+  kcat: "kcat",
   mosquitto: "mosquitto",
   mosquitto_pub: "mosquitto-clients",
   mosquitto_sub: "mosquitto-clients",
   mariadbd: "mariadb-server",
   "nats-server": "nats-server",
   openssl: "openssl",
+  php: "php-cli",
+  "php-stomp": "php-stomp",
   pg_ctlcluster: "postgresql",
   "python3-stomp": "python3-stomp",
+  "rabbitmq-server": "rabbitmq-server",
   "redis-server": "redis-server",
+  script: "bsdutils",
   slapd: "slapd",
   socat: "socat",
   tshark: "tshark",
+  "victoria-metrics": "victoria-metrics",
 } as const;
 export type Program = keyof typeof PACKAGES;
 
@@ -36,7 +45,9 @@ export const searchPath = (): string => [process.env["PATH"] ?? "", "/usr/sbin"]
 const MODULES: Readonly<Record<string, string>> = {
   "libc6-dev": "/usr/include/stdio.h",
   "libmbedtls-dev": "/usr/include/mbedtls/ssl.h",
+  "libnet-stomp-perl": "/usr/share/perl5/Net/Stomp.pm",
   "libwolfssl-dev": "/usr/include/wolfssl/ssl.h",
+  "php-stomp": "/usr/lib/php/20220829/stomp.so",
   "python3-stomp": "/usr/lib/python3/dist-packages/stomp",
 };
 

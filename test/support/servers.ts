@@ -1,6 +1,15 @@
 /** Database servers of other people, each started in a folder of its own and on a port of its own. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,8 +38,13 @@ const answers = (port: number): Promise<boolean> =>
     socket.once("connect", () => end(true)).once("error", () => end(false));
   });
 
-async function untilAnswers(port: number, child: ChildProcess, said: () => string): Promise<void> {
-  const until = Date.now() + START_PATIENCE;
+async function untilAnswers(
+  port: number,
+  child: ChildProcess,
+  said: () => string,
+  patience: number,
+): Promise<void> {
+  const until = Date.now() + patience;
   while (!(await answers(port))) {
     if (child.exitCode !== null || Date.now() > until)
       throw new Error(`the server does not start: ${said()}`);
@@ -38,14 +52,22 @@ async function untilAnswers(port: number, child: ChildProcess, said: () => strin
   }
 }
 
-interface Plan {
+export interface Plan {
   readonly program: string;
   prepare?(folder: string): void;
   arguments(folder: string, port: number): string[];
+  /** What it says on its standard output. */
+  heard?(chunk: Buffer): void;
   readonly options?: { readonly uid?: number; readonly gid?: number };
+  /** Its environment; absent: ours. */
+  environment?(folder: string): NodeJS.ProcessEnv;
+  /** How long it may take to start; absent: a minute. */
+  readonly patience?: number;
 }
 
-async function start({ program, prepare, arguments: argumentsOf, options = {} }: Plan): Promise<Server> {
+export async function start(plan: Plan): Promise<Server> {
+  const { program, prepare, arguments: argumentsOf, environment } = plan;
+  const { options = {}, patience = START_PATIENCE, heard } = plan;
   const folder = mkdtempSync(join(tmpdir(), "isthmus-server-"));
   chmodSync(folder, 0o755);
   prepare?.(folder);
@@ -53,21 +75,29 @@ async function start({ program, prepare, arguments: argumentsOf, options = {} }:
   let child: ChildProcess;
   const run = async () => {
     let said = "";
-    child = spawn(program, argumentsOf(folder, port), { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    // A group of its own: what a script starts is ended with it.
+    child = spawn(program, argumentsOf(folder, port), {
+      ...{ ...options, env: environment?.(folder) ?? process.env, detached: true },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const hear = (chunk: Buffer) => {
       said = `${said}${chunk}`.slice(-2_000);
     };
     child.stdout?.on("data", hear);
+    if (heard !== undefined) child.stdout?.on("data", heard);
     child.stderr?.on("data", hear);
-    await untilAnswers(port, child, () => said);
+    await untilAnswers(port, child, () => said, patience);
   };
   const kill = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
+    process.kill(-child.pid!, "SIGKILL");
     await gone;
   };
-  await run();
+  await run().catch(async (error: unknown) => {
+    await kill();
+    throw error;
+  });
   return {
     port,
     kill,
@@ -79,13 +109,34 @@ async function start({ program, prepare, arguments: argumentsOf, options = {} }:
   };
 }
 
-export const startRedis = (): Promise<Server> =>
+/** `more`: further settings, as on its command line. */
+export const startRedis = (...more: string[]): Promise<Server> =>
   start({
     program: "redis-server",
     arguments: (folder, port) => [
       ...["--port", String(port), "--bind", "127.0.0.1", "--dir", folder],
       ...["--appendonly", "yes", "--appendfsync", "always"],
+      ...more,
     ],
+  });
+
+/** A sentinel of Redis that watches `mymaster` at this port, and elects another one by itself. */
+export const startSentinel = (master: number): Promise<Server> =>
+  start({
+    program: "redis-server",
+    arguments: (folder, port) => {
+      const lines = [
+        ...[
+          `port ${port}`,
+          "bind 127.0.0.1",
+          `dir ${folder}`,
+          `sentinel monitor mymaster 127.0.0.1 ${master} 1`,
+        ],
+        ...["sentinel down-after-milliseconds mymaster 1000", "sentinel failover-timeout mymaster 5000"],
+      ];
+      writeFileSync(join(folder, "sentinel.conf"), `${lines.join("\n")}\n`);
+      return [join(folder, "sentinel.conf"), "--sentinel"];
+    },
   });
 
 const postgresFolder = (): string => {
@@ -93,8 +144,8 @@ const postgresFolder = (): string => {
   return `/usr/lib/postgresql/${versions[0]}/bin`;
 };
 
-/** Its superuser is `root`, who needs no password. */
-export const startPostgres = (): Promise<Server> =>
+/** Its superuser is `root`, who needs no password; `settings`: as `name=value`. */
+export const startPostgres = (...settings: string[]): Promise<Server> =>
   start({
     program: join(postgresFolder(), "postgres"),
     options: asNobody,
@@ -102,20 +153,20 @@ export const startPostgres = (): Promise<Server> =>
       mkdirSync(join(folder, "data"), { mode: 0o700 });
       if (asNobody.uid !== undefined)
         for (const path of [folder, join(folder, "data")]) chownSync(path, NOBODY, NOBODY);
-      const settings = ["-A", "trust", "-U", "root", "--no-sync", "-E", "UTF8", "--locale=C"];
-      execFileSync(join(postgresFolder(), "initdb"), ["-D", join(folder, "data"), ...settings], {
+      const made = ["-A", "trust", "-U", "root", "--no-sync", "-E", "UTF8", "--locale=C"];
+      execFileSync(join(postgresFolder(), "initdb"), ["-D", join(folder, "data"), ...made], {
         ...asNobody,
         stdio: "pipe",
       });
     },
     arguments: (folder, port) => [
       ...["-D", join(folder, "data"), "-p", String(port), "-k", folder],
-      ...["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+      ...["listen_addresses=127.0.0.1", "fsync=off", ...settings].flatMap((setting) => ["-c", setting]),
     ],
   });
 
-/** Its superuser is `root`, who needs no password. */
-export const startMariadb = (): Promise<Server> => {
+/** Its superuser is `root`, who needs no password; `more`: further settings, as on its command line. */
+export const startMariadb = (...more: string[]): Promise<Server> => {
   const user = process.getuid?.() === 0 ? ["--user=root"] : [];
   return start({
     program: "/usr/sbin/mariadbd",
@@ -132,6 +183,7 @@ export const startMariadb = (): Promise<Server> => {
     arguments: (folder, port) => [
       ...["--no-defaults", `--datadir=${join(folder, "data")}`, `--port=${port}`, "--bind-address=127.0.0.1"],
       ...[`--socket=${join(folder, "socket")}`, "--innodb-flush-log-at-trx-commit=2", ...user],
+      ...more,
     ],
   });
 };
@@ -204,4 +256,74 @@ export const startMosquitto = (...settings: string[]): Promise<Server> =>
       writeFileSync(join(folder, "mosquitto.conf"), `${lines.join("\n")}\n`);
       return ["-c", join(folder, "mosquitto.conf")];
     },
+  });
+
+/** A proxy of TCP that expects the PROXY protocol, sends all to one port, and writes down from where it came. */
+export async function startHaproxy(
+  to: number,
+  certificate?: string,
+): Promise<Server & { readonly log: string }> {
+  const log = join(mkdtempSync(join(tmpdir(), "isthmus-haproxy-")), "log");
+  const server = await start({
+    program: "/usr/sbin/haproxy",
+    arguments(folder, port) {
+      const secure = certificate === undefined ? "" : ` ssl crt ${certificate}`;
+      const settings = `global
+  log stdout format raw local0
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 1h
+  timeout server 1h
+listen mqtt
+  bind 127.0.0.1:${port} accept-proxy${secure}
+  log global
+  option logasap
+  log-format "from %ci:%cp"
+  server broker 127.0.0.1:${to}
+`;
+      writeFileSync(join(folder, "haproxy.cfg"), settings);
+      return ["-db", "-f", join(folder, "haproxy.cfg")];
+    },
+    heard: (chunk) => appendFileSync(log, chunk),
+  });
+  return { ...server, log };
+}
+
+/** An InfluxDB 1.x server with a database `mqtt`, which also takes lines over UDP at the same port. */
+export const startInfluxdb = (tls?: { cert: string; key: string }): Promise<Server> =>
+  start({
+    program: "influxd",
+    arguments(folder, port) {
+      const settings = `reporting-disabled = true
+bind-address = "127.0.0.1:0"
+[meta]
+dir = "${folder}/meta"
+[data]
+dir = "${folder}/data"
+wal-dir = "${folder}/wal"
+[http]
+bind-address = "127.0.0.1:${port}"
+${tls === undefined ? "" : `https-enabled = true\nhttps-certificate = "${tls.cert}"\nhttps-private-key = "${tls.key}"`}
+[monitor]
+store-enabled = false
+[[udp]]
+enabled = true
+bind-address = "127.0.0.1:${port}"
+database = "mqtt"
+batch-timeout = "100ms"
+`;
+      writeFileSync(join(folder, "influxdb.conf"), settings);
+      return ["-config", join(folder, "influxdb.conf")];
+    },
+  });
+
+/** It takes OpenTSDB's HTTP put at that other port. */
+export const startVictoriaMetrics = (put: number): Promise<Server> =>
+  start({
+    program: "victoria-metrics",
+    arguments: (folder, port) => [
+      ...[`-storageDataPath=${folder}/data`, `-httpListenAddr=127.0.0.1:${port}`],
+      ...[`-opentsdbHTTPListenAddr=127.0.0.1:${put}`, "-retentionPeriod=12"],
+    ],
   });

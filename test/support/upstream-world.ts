@@ -36,6 +36,12 @@ export interface Surroundings {
   readonly policy: ListenerPolicy;
 }
 
+/** Servers of a test's own. */
+export interface Before {
+  choice(surroundings: Surroundings): ServerChoice;
+  readonly options?: Partial<UpstreamOptions>;
+}
+
 export const UPSTREAM_OPTIONS: UpstreamOptions = {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is a placeholder of the configuration
   clientId: "${clientid}",
@@ -113,6 +119,7 @@ export class VirtualBroker {
         offered: () => [],
         channelOf: () => undefined,
         remembered: () => [],
+        promised: () => {},
         alarms: deadlines,
         lastWord: () => {},
         clearRetained: () => {},

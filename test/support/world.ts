@@ -8,6 +8,7 @@ import { endsWithTest } from "./endings.ts";
 import { endEngine, engineOfRun } from "./engine-of-run.ts";
 import { plugIn } from "./plug-in.ts";
 import { Puppets } from "./puppet.ts";
+import type { Before } from "./upstream-world.ts";
 
 export { DatagramNetwork, VirtualDevice } from "#core/testing/datagrams.ts";
 export { StreamListener, VirtualStream } from "#core/testing/streams.ts";
@@ -16,6 +17,8 @@ export { permissive, SESSION } from "#core/testing/world.ts";
 export interface WorldOptions extends Omit<VirtualOptions, "engine"> {
   /** Plugged in for all gateways. */
   readonly hooks?: readonly Hook[];
+  /** It stands before servers of the test's own, whatever the engine of the run. */
+  readonly before?: Before;
 }
 
 export class World extends VirtualWorld {

@@ -33,7 +33,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/hooks/",
-      to: ["^src/lib/", "^src/bus/(topic|message|delayed)\\.ts$", "^src/contract/"],
+      to: ["^src/lib/", "^src/bus/(topic|message|delayed|errand)\\.ts$", "^src/contract/"],
       instead: "hooks are asked about messages and clients, and reach neither",
     },
     {
@@ -54,6 +54,20 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/net/transport\\.ts$",
       ],
       instead: "a connector is the client of a session, and is given what it needs of files and time",
+    },
+    {
+      from: "^src/pipelines/",
+      to: [
+        "^src/lib/",
+        "^src/bus/(message|errand)\\.ts$",
+        "^src/contract/",
+        "^src/hooks/plugin\\.ts$",
+        "^src/policy/token-bucket\\.ts$",
+        "^src/settings/",
+        "^src/rules/",
+        "^src/connect/",
+      ],
+      instead: "a pipeline stands where a hook would, and hands what it sends to connectors",
     },
     {
       from: "^src/authenticate/",
@@ -145,6 +159,19 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "simulated clients share the codecs with the gateways, and nothing else",
     },
     {
+      from: "^src/load/",
+      to: [
+        "^src/lib/",
+        "^src/bus/message\\.ts$",
+        "^src/mqtt/",
+        "^src/net/(dial|transport)\\.ts$",
+        "^src/sim/(awaited|field|devices/coap-endpoint)\\.ts$",
+        "^gateways/(mqtt-sn/(codec|encode|packets)|coap/stack/message/)",
+      ],
+      instead:
+        "a load generator shares the codecs with the gateways, its network with the simulator, and nothing else",
+    },
+    {
       from: "^src/testing/",
       to: [
         "^src/(lib|bus|contract|session|policy|door|drive|trace|plug-ins)/",
@@ -207,8 +234,9 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/authorize/",
         "^src/connect/",
         "^src/rules/",
+        "^src/pipelines/",
         "^src/net/transport\\.ts$",
-        "^src/sim/options\\.ts$",
+        "^src/(sim|load)/options\\.ts$",
         "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
       ],
       instead: "operators' code reads through ports and knows no gateway and no socket",
@@ -219,7 +247,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/dashboard/build\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|cli|observe|sim)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/(bundle|dashboard/build)\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|pipelines|cli|observe|sim|load)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|pipelines-room|dial-servers|upstream-servers|simulator)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

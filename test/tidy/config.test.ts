@@ -2,6 +2,7 @@
  * Holds schema, default configuration and documentation together. `npm run config:generate`
  * (`vitest run -u` on this file) writes both files anew after a schema has changed.
  */
+import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotate.ts";
 import { loadText } from "#core/config/load.ts";
@@ -40,6 +41,36 @@ describe("the configuration", () => {
 
   it("has a committed JSON Schema that is the one in force", async () => {
     await expect(schemaFile(schema)).toMatchFileSnapshot(SCHEMA_FILE);
+  });
+
+  it("says in that file once what stands in many places, and nothing else than what is in force", () => {
+    const text = schemaFile(schema);
+    const { $schema: _, title: __, definitions = {}, ...whole } = JSON.parse(text);
+    const inPlace = (part: unknown): unknown => {
+      if (Array.isArray(part)) return part.map(inPlace);
+      if (typeof part !== "object" || part === null) return part;
+      const { $ref } = part as { readonly $ref?: string };
+      if ($ref !== undefined) return inPlace(definitions[$ref.slice("#/definitions/".length)]);
+      return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, inPlace(value)]));
+    };
+    expect(inPlace(whole)).toEqual(JSON.parse(JSON.stringify(schema)));
+    // Editors read it at each start.
+    expect(text.length).toBeLessThan(500_000);
+  });
+
+  it("is accepted and refused by that file as it is by the gateway, in every section that is shared", () => {
+    const check = new Ajv({ strict: false, validateFormats: false }).compile(JSON.parse(schemaFile(schema)));
+    const member = { kind: "redis", concurrent: 4 };
+    const chained = (chain: object) => [
+      { authentication: chain },
+      { gateways: { mqtt: { authentication: chain } } },
+      { authentication: { chains: { indoors: chain } } },
+    ];
+    for (const config of chained({ chain: [member] }))
+      expect(check(config), JSON.stringify(config)).toBe(true);
+    for (const wrong of [{ ...member, concurrent: "x" }, { kind: "nothing" }, { ...member, misspelt: 1 }])
+      for (const config of chained({ chain: [wrong] }))
+        expect(check(config), JSON.stringify(config)).toBe(false);
   });
 
   it("has a committed annotated default file that is the one in force", async () => {

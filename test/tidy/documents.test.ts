@@ -30,6 +30,15 @@ describe("documents", () => {
     expect(missing).toEqual([]);
   });
 
+  it("map each fault that strangers have found to a test", () => {
+    const numbers = [
+      ...readFileSync("test/strangers.md", "utf8").matchAll(/^\| [A-M](\d+) \| `test\//gm),
+    ].map(([, number]) => Number(number));
+    expect([...new Set(numbers)].toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 66 }, (_, index) => index + 1),
+    );
+  });
+
   it("have one title each", () => {
     const odd = documents.filter((path) => {
       const text = readFileSync(path, "utf8").replaceAll(/^```[\s\S]*?^```/gm, "");

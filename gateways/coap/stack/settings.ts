@@ -35,6 +35,12 @@ export const StackSettings = group("Message layer, block-wise transfer and limit
     "1s",
     "10ms",
   ),
+  leisure: duration(
+    "DEFAULT_LEISURE: a request to a multicast group is answered after a random time of at most this (RFC 7252 §8.2); only `/.well-known/core` is.",
+    "5s",
+    "0s",
+    "5m",
+  ),
   exchanges: group("Remembered message ids, for duplicates (RFC 7252 §4.5).", {
     perPeer: count("Most exchanges remembered of one peer; the oldest is forgotten first.", 64, 1),
     total: count("Most exchanges remembered of all peers of a listener.", 150_000, 16),

@@ -1,5 +1,6 @@
 import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, seconds } from "#core/lib/time.ts";
+import type { Room } from "#gateways/coap/stack/blockwise/transfer.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { JsonObject } from "../content/exact-json.ts";
 import type { DeviceReports } from "../messages/device-reports.ts";
@@ -17,6 +18,7 @@ export class CommandRequest implements Waiting {
   readonly operation: Operation;
   readonly delivery: Delivery;
   readonly due: Instant;
+  #room: Room | undefined = undefined;
 
   constructor(
     reports: DeviceReports,
@@ -36,6 +38,21 @@ export class CommandRequest implements Waiting {
     this.due = earliest(after(message.publishedAt, wait), message.expiresAt);
   }
 
+  /** It waits, or is asked. At QoS 0 it is in no session, and needs room here; false: there is none. */
+  keep(room: Room): boolean {
+    const { id, message } = this.delivery;
+    if (id !== 0) return true;
+    if (!room.reserve(message.weight)) return false;
+    this.#room = room;
+    return true;
+  }
+
+  /** It is settled, or goes elsewhere. */
+  leave(): void {
+    this.#room?.release(this.delivery.message.weight);
+    this.#room = undefined;
+  }
+
   get observed(): Pick<Observed, "echo" | "automatic"> {
     return { echo: this.#command.echo, automatic: false };
   }
@@ -50,6 +67,7 @@ export class CommandRequest implements Waiting {
   }
 
   settled(settlement: Settlement, now: Instant): void {
+    this.leave();
     if (settlement.kind === "answered") {
       const { msgType, echo } = this.#command;
       const data = this.#reports.answerData(this.operation, settlement.answer, now);

@@ -63,10 +63,30 @@ const CORE: ReadonlyMap<string, ReadonlyMap<number, string>> = new Map([
 export const impliedVersion = (object: number, lwm2m: string): string =>
   CORE.get(lwm2m)?.get(object) ?? "1.0";
 
-/** The object definitions of this gateway, several versions of an object side by side. */
+/**
+ * The object definitions of this gateway, several versions of an object side by side. They are read when the first is asked
+ * for: a gateway without LwM2M devices does without.
+ */
 export class Definitions {
   /** The versions of each object, newest first. */
-  readonly #objects = new Map<number, ObjectModel[]>();
+  readonly #known = new Map<number, ObjectModel[]>();
+  #read: (() => Iterable<ObjectModel>) | undefined;
+
+  constructor(read?: () => Iterable<ObjectModel>) {
+    this.#read = read;
+  }
+
+  /** Reads them now, if they are not. */
+  load(): void {
+    const read = this.#read;
+    this.#read = undefined;
+    if (read !== undefined) for (const model of read()) this.add(model);
+  }
+
+  get #objects(): Map<number, ObjectModel[]> {
+    if (this.#read !== undefined) this.load();
+    return this.#known;
+  }
 
   /** The later of two definitions of the same object and version wins. */
   add(model: ObjectModel): void {

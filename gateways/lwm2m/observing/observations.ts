@@ -2,8 +2,7 @@
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Ask } from "#gateways/coap/stack/site.ts";
 import { type Operation, observationKey } from "../commands/operation.ts";
-import type { JsonObject } from "../content/exact-json.ts";
-import { isJsonObject, type Json } from "../content/exact-json.ts";
+import { formatExactJson, isJsonObject, type Json, type JsonObject } from "../content/exact-json.ts";
 import { type Path, parseDevicePath, parsePath } from "../objects/path.ts";
 
 export interface Observed {
@@ -15,9 +14,16 @@ export interface Observed {
   readonly ask: Ask | undefined;
 }
 
+/** One without its path and what the application gave with it. */
+const OBSERVATION = 500;
+const weightOf = (key: string, { echo }: Observed): number =>
+  OBSERVATION + key.length + formatExactJson(echo).length;
+
 /** Observations by key; costs nothing until there is one. */
 export class ObservationTable {
   #entries: SmallMap<string, Observed> | undefined = undefined;
+  /** Bytes of all that is in it, as the account of memory has them. */
+  weight = 0;
 
   get size(): number {
     return this.#entries?.size ?? 0;
@@ -33,10 +39,16 @@ export class ObservationTable {
 
   set(key: string, observed: Observed): void {
     this.#entries ??= new SmallMap();
+    const former = this.#entries.get(key);
+    if (former !== undefined) this.weight -= weightOf(key, former);
+    this.weight += weightOf(key, observed);
     this.#entries.set(key, observed);
   }
 
   delete(key: string): boolean {
+    const observed = this.#entries?.get(key);
+    if (observed === undefined) return false;
+    this.weight -= weightOf(key, observed);
     return this.#entries?.delete(key) === true;
   }
 

@@ -21,7 +21,7 @@ const type = Type.Unsafe<string>({ enum: TYPES });
 const value = Type.Unsafe<unknown>({ type: ["string", "number", "boolean", "null"] });
 const attribute = Type.Unsafe<unknown>({
   type: ["string", "number", "null"],
-  description: "null takes it back.",
+  description: "An empty text takes it back; null, or none, leaves it as it is.",
 });
 const paths = Type.Array(Type.String(), { minItems: 1, maxItems: CONTENT_MAX });
 const item = Type.Object({ path: Type.String(), type: Type.Optional(type), value: Type.Optional(value) });

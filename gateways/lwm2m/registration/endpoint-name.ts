@@ -1,7 +1,10 @@
 /** Which endpoint name who may use: an identity that the transport has proven, or a user that a password has. */
 
-/** `off` lets any identity register any name; `equal` insists on the same text; `list` on the configured pairs. */
-export type IdentityBinding = "off" | "equal" | "list";
+/**
+ * `off` lets any identity register any name; `equal` insists on the same text, `prefix` on it or it with more behind a
+ * separator, `list` on the configured pairs.
+ */
+export type IdentityBinding = "off" | "equal" | "prefix" | "list";
 
 export interface IdentityRule {
   readonly identity: string;
@@ -17,6 +20,7 @@ export function mayUse(
 ): boolean {
   if (identity === undefined || binding === "off") return true;
   if (binding === "equal") return identity === ep;
+  if (binding === "prefix") return isOrExtends(ep, identity);
   return rules.some((rule) => rule.identity === identity && rule.endpoint === ep);
 }
 
@@ -30,9 +34,13 @@ export function impliedEndpoint(
   return rules.find((rule) => rule.identity === identity)?.endpoint;
 }
 
+/** The name, or it and something after a character that is no letter and no digit. */
+const isOrExtends = (ep: string, name: string): boolean =>
+  ep === name || (ep.startsWith(name) && /^[^\p{L}\p{N}]/u.test(ep.slice(name.length)));
+
 /** How the endpoint names of a user follow from the user name. */
 export interface UserRule {
-  /** `prefix`: the user name, or it and something after a character that is no letter and no digit. */
+  /** `prefix`: the user name, or it with more behind a separator. */
   readonly binding: "same" | "prefix" | "template" | "table" | "any";
   /** The endpoint name, with `%u` for the user name; `*` stands for any text. */
   readonly template: string;
@@ -44,9 +52,7 @@ export function userMayUse(username: string, ep: string, rule: UserRule): boolea
     case "same":
       return ep === username;
     case "prefix":
-      return (
-        ep === username || (ep.startsWith(username) && /^[^\p{L}\p{N}]/u.test(ep.slice(username.length)))
-      );
+      return isOrExtends(ep, username);
     case "template":
       return matches(
         ep,

@@ -37,14 +37,17 @@ interface Arriving {
   refused(code: Code, reason: string): void;
 }
 
-const NEW_SESSION = { kind: "session", cleanStart: false } as const;
+const NEW_SESSION = { kind: "session", cleanStart: false, recalls: true } as const;
 const FORMER_SESSION = { kind: "resume" } as const;
+/** The port is the CoAP gateway's. */
+const REFUSED = { gateway: "lwm2m", what: "connect" } as const;
 
 export class RegistrationInterface {
   readonly #shared: Shared;
   readonly #peer: CoapPeer;
   /** Nearly always one; a list of one is much smaller than a map. */
   #devices: readonly Device[] = [];
+  #closed = false;
   /** Registrations whose connect or subscribe is pending; mostly there are none. */
   #connecting: SmallMap<Ticket, Arriving> | undefined = undefined;
   #subscribing: SmallMap<Ticket, { device: Device; arriving: Arriving }> | undefined = undefined;
@@ -100,14 +103,17 @@ export class RegistrationInterface {
       this.#shared.lists,
     );
     if (!registration.ok) {
-      this.#refuse(request, registration.error.code, registration.error.reason);
+      const { code, reason } = registration.error;
+      const asked = query.get("ep");
+      this.#peer.host.refused({ ...REFUSED, asked, refusal: "malformed", by: () => reason });
+      this.#refuse(request, code, reason);
       return;
     }
     const { ep } = registration.value;
     if (!mayUse(identity, ep, rule.binding, rule.list)) {
       // LwM2M 1.1 Transport §5.2.6 asks for 4.00; 4.03 is for names that may not register at all.
       const by = (): string => "its DTLS or TLS identity is another endpoint's";
-      this.#peer.host.refused({ what: "connect", asked: ep, refusal: "forbidden", by });
+      this.#peer.host.refused({ ...REFUSED, asked: ep, refusal: "forbidden", by });
       this.#refuse(request, Response.BadRequest, "not this identity's endpoint");
       return;
     }
@@ -213,7 +219,8 @@ export class RegistrationInterface {
 
   /**
    * At a location that is not in memory: that of a registration from before a restart of the gateway, which goes on
-   * as if the process had never stopped, or of none. A device that gets 4.04 registers again (LwM2M 1.1 §6.2.2).
+   * as if the process had never stopped, or of another gateway before the same cluster, or of none. A device that gets
+   * 4.04 registers again (LwM2M 1.1 §6.2.2).
    */
   #fromBefore(
     request: CoapRequest,
@@ -221,24 +228,49 @@ export class RegistrationInterface {
     query: ReadonlyMap<string, string>,
     now: Instant,
   ): void {
-    const { remembered, rules, lists } = this.#shared;
+    const { remembered, host } = this.#shared;
     const { peer, roaming } = this.#peer.host;
     const [location = "", ...more] = rest;
-    const known = more.length === 0 ? remembered.at(location, peer, roaming, now) : undefined;
-    if (known === undefined) {
+    if (more.length > 0) {
       request.respond({ code: Response.NotFound });
       return;
     }
+    const known = remembered.at(location, peer, roaming, now);
+    if (known !== undefined) {
+      this.#returned(request, known, query, request.payload, now);
+      return;
+    }
+    // The request's own are there for as long as this turn.
+    const payload = Uint8Array.from(request.payload);
+    const asked = new Map(query);
+    const asks = host.recall?.(location, (found, at) => {
+      if (this.#closed) return;
+      if (found !== undefined) remembered.learn(found);
+      const elsewhere = remembered.at(location, peer, roaming, at);
+      if (elsewhere === undefined) request.respond({ code: Response.NotFound });
+      else this.#returned(request, elsewhere, asked, payload, at);
+    });
+    if (asks !== true) request.respond({ code: Response.NotFound });
+  }
+
+  #returned(
+    request: CoapRequest,
+    known: Remembered,
+    query: ReadonlyMap<string, string>,
+    payload: Uint8Array,
+    now: Instant,
+  ): void {
+    const { rules, lists } = this.#shared;
     if (request.method === Method.DELETE) {
       this.#revive(known, request, (device, at) => this.#deregister(request, device, at), now);
       return;
     }
-    const changed = readUpdate(query, request.payload, known.registration, rules, lists);
+    const changed = readUpdate(query, payload, known.registration, rules, lists);
     if (!changed.ok) {
       this.#refuse(request, changed.error.code, changed.error.reason);
       return;
     }
-    const withObjects = request.payload.length > 0;
+    const withObjects = payload.length > 0;
     const begun: Arriving["begun"] = (device, at) => {
       this.#shared.counters.updates.value++;
       request.respond({ code: Response.Changed });
@@ -339,6 +371,7 @@ export class RegistrationInterface {
   }
 
   closed(): void {
+    this.#closed = true;
     for (const device of this.#devices) this.#lose(device);
   }
 

@@ -32,6 +32,12 @@ export interface KeptRegistration {
   readonly registration: Registration;
 }
 
+/** What a device calls itself and its objects: bytes that it chooses. */
+export const weightOf = ({ ep, custom, list }: Registration): number =>
+  ep.length +
+  textOf(list).length +
+  Object.entries(custom).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+
 /** A text, because echoed fields may hold integers that plain JSON tools would round. */
 export function remember(
   kept: KeptRegistration,

@@ -2,7 +2,7 @@
 
 import { concat, utf8 } from "#core/lib/bytes.ts";
 import { err, ok, type Result } from "#core/lib/result.ts";
-import { type Duration, seconds } from "#core/lib/time.ts";
+import { after, type Duration, type Instant, seconds } from "#core/lib/time.ts";
 import { type Code, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { ObjectList, ObjectLists } from "./object-list.ts";
 
@@ -198,6 +198,10 @@ export function allowedLifetime(lt: number, rules: RegistrationRules): Duration 
   if (lt === 0) return rules.lifetimeMax;
   return Math.min(Math.max(seconds(lt), rules.lifetimeMin), rules.lifetimeMax) as Duration;
 }
+
+/** An operator sees a device overdue from its lifetime's end, while the grace is still there. */
+export const promisedUntil = (renewedAt: Instant, lt: number, rules: RegistrationRules): Instant =>
+  after(renewedAt, allowedLifetime(lt, rules));
 
 /** Letters of the bindings: U UDP, T TCP, S SMS, N non-IP, M MQTT, H HTTP, Q queue mode (LwM2M 1.2 §6.2.1.2). */
 function readBinding(given: string | undefined, before: string): Result<string, RefusedRegistration> {

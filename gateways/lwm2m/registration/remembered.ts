@@ -5,7 +5,9 @@
 
 import type { ClientId } from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
+import type { Recalled } from "#core/contract/gateway.ts";
 import type { Peer } from "#core/contract/peer.ts";
+import { addressKey } from "#core/lib/address-key.ts";
 import { Alarm, type Alarms, CallbackAlarm } from "#core/lib/alarm.ts";
 import { after, type Duration, type Instant, milliseconds } from "#core/lib/time.ts";
 import { type KeptRegistration, recallRegistration } from "./memo.ts";
@@ -26,6 +28,7 @@ export class RememberedRegistrations {
   readonly #byAddress = new Map<string, Absence>();
   readonly #alarms: Alarms;
   readonly #ended: Ended;
+  readonly #read: (one: Recalled) => Remembered | undefined;
   #begin: Alarm | undefined = undefined;
 
   /**
@@ -33,7 +36,7 @@ export class RememberedRegistrations {
    * `ended` is told of those whose devices did not come back.
    */
   constructor(
-    memos: Iterable<{ readonly clientId: ClientId; readonly memo: unknown }>,
+    memos: Iterable<Recalled>,
     lists: ObjectLists,
     heldFor: (lt: number) => Duration,
     alarms: Alarms,
@@ -41,15 +44,24 @@ export class RememberedRegistrations {
   ) {
     this.#alarms = alarms;
     this.#ended = ended;
-    for (const { clientId, memo } of memos) {
+    this.#read = ({ clientId, memo }) => {
       const kept = recallRegistration(memo, lists);
+      return kept && { ...kept, clientId, until: after(kept.renewedAt, heldFor(kept.registration.lt)) };
+    };
+    for (const one of memos) {
+      const kept = this.#read(one);
       if (kept === undefined) continue;
-      const until = after(kept.renewedAt, heldFor(kept.registration.lt));
-      const absence = this.#enter({ ...kept, clientId, until });
+      const absence = this.#enter(kept);
       const address = addressKey(kept.peer.address, kept.peer.port);
       const beside = this.#byAddress.get(address)?.registration;
       if (beside === undefined || beside.renewedAt < kept.renewedAt) this.#byAddress.set(address, absence);
     }
+  }
+
+  /** Another gateway's, whose device has come to this one. */
+  learn(one: Recalled): void {
+    const kept = this.#read(one);
+    if (kept !== undefined) this.add(kept);
   }
 
   #enter(registration: Remembered): Absence {
@@ -164,8 +176,6 @@ class Absence extends Alarm {
     this.#among.end(this.registration);
   }
 }
-
-const addressKey = (address: string, port: number): string => `${address}:${port}`;
 
 /** The rules by which a device that is registered is followed to a new address (`Peers.claimant`). */
 function mayReturn(known: KeptRegistration["peer"], from: Peer, roaming: ChannelHost["roaming"]): boolean {

@@ -179,6 +179,7 @@ function openSession(channel: MqttSnChannel, { packet, clientId, will }: Handsha
   const request: ConnectRequest = {
     kind: "session",
     releases: true,
+    recalls: true,
     clientId,
     username: login.username,
     password: login.password,

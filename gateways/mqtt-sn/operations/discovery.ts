@@ -14,6 +14,8 @@ export class Discovery {
   readonly #setup: Setup;
   readonly #gwinfo: Uint8Array;
   #beatsUnheard = 0;
+  /** GWINFO of others. */
+  #infos = 0;
 
   constructor(setup: Setup) {
     this.#setup = setup;
@@ -32,15 +34,30 @@ export class Discovery {
     };
   }
 
-  /** `node`: who asked from behind a forwarder, which is told the radius (§5.5). */
-  answer(radius: number, node: Uint8Array | undefined): Route {
-    const { search, broadcastInfo } = this.#setup.config.discovery;
+  /**
+   * `node`: who asked from behind a forwarder, which is told the radius (§5.5). `toAll`: it was not sent to us alone, as
+   * far as we know.
+   */
+  answer(radius: number, node: Uint8Array | undefined, toAll: boolean): Route {
+    const { search, broadcastInfo, searchDelay } = this.#setup.config.discovery;
     if (!search) return { to: "nobody", why: "discovery is off" };
     if (!this.#setup.host.healthy()) return { to: "nobody", why: "the bus is down" };
     if (node !== undefined) {
       return { to: "sender", bytes: encodeEncapsulated(Math.min(radius, RADIUS_MAX), node, this.#gwinfo) };
     }
-    return { to: "sender", bytes: this.#gwinfo, ...(broadcastInfo ? { broadcast: true } : {}) };
+    const heard = this.#infos;
+    const leisure = { most: searchDelay, wanted: () => this.#infos === heard };
+    return {
+      to: "sender",
+      bytes: this.#gwinfo,
+      ...(broadcastInfo ? { broadcast: true } : {}),
+      ...(toAll && searchDelay > 0 ? { leisure } : {}),
+    };
+  }
+
+  /** A GWINFO from elsewhere: whoever searches has found a gateway. */
+  informed(gatewayId: number): void {
+    if (gatewayId !== this.#setup.config.gatewayId) this.#infos++;
   }
 
   /** An ADVERTISE from elsewhere: another gateway is active. Our own, heard on the broadcast address, is not. */

@@ -69,7 +69,7 @@ export function resumeSleeper(channel: MqttSnChannel, packet: p.PingReq, now: In
     expected: isSleepers,
     aggregate: setup.aggregate,
   } as const;
-  channel.attempt(new Resume(channel), request, now);
+  channel.attempt(new Resume(channel, clientId), request, now);
 }
 
 class Resume implements Attempt {
@@ -77,13 +77,16 @@ class Resume implements Attempt {
   readonly connection = undefined;
   readonly #channel: MqttSnChannel;
 
-  constructor(channel: MqttSnChannel) {
+  readonly #clientId: string;
+
+  constructor(channel: MqttSnChannel, clientId: string) {
     this.#channel = channel;
+    this.#clientId = clientId;
   }
 
   answered(answer: ConnectAnswer, now: Instant): void {
     if (!answer.ok) {
-      this.#channel.turnAway(now);
+      this.#channel.turnAway(now, this.#clientId);
       return;
     }
     const { client } = answer;

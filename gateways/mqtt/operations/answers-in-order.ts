@@ -1,14 +1,16 @@
-import type { PublishAnswer } from "#core/contract/answers.ts";
+import type { PublishAnswer, ServerWords } from "#core/contract/answers.ts";
 import { Ring } from "#core/lib/ring.ts";
 
 /** What is to be answered to a publish; `payload-unfit`: not the text that it was declared to be. */
 export type PublishVerdict = PublishAnswer | "payload-unfit";
 
-interface Waiting {
+export interface Waiting {
   readonly ticket: number;
   readonly qos: 1 | 2;
   readonly packetId: number;
   verdict: PublishVerdict | undefined;
+  /** Of a server behind the gateway, where it has said more than the verdict does. */
+  words: ServerWords | undefined;
 }
 
 /**
@@ -24,18 +26,19 @@ export class AnswersInOrder {
 
   /** `verdict` undefined: it comes under the ticket. */
   push(ticket: number, qos: 1 | 2, packetId: number, verdict: PublishVerdict | undefined): void {
-    this.#waiting.push({ ticket, qos, packetId, verdict });
+    this.#waiting.push({ ticket, qos, packetId, verdict, words: undefined });
   }
 
-  /** Notes an answer; false when no publish waits for it. */
-  answered(ticket: number, answer: PublishAnswer): boolean {
+  /** Notes an answer. What waited for it, if anything did. */
+  answered(ticket: number, answer: PublishAnswer, words: ServerWords | undefined): Waiting | undefined {
     for (let index = 0; index < this.#waiting.length; index++) {
       const waiting = this.#waiting.at(index) as Waiting;
       if (waiting.ticket !== ticket) continue;
       waiting.verdict = answer;
-      return true;
+      waiting.words = words;
+      return waiting;
     }
-    return false;
+    return undefined;
   }
 
   /** A QoS 2 message under this packet id waits for its answer. */
@@ -45,10 +48,12 @@ export class AnswersInOrder {
   }
 
   /** Gives the answers whose turn it is. */
-  drain(give: (qos: 1 | 2, packetId: number, verdict: PublishVerdict) => void): void {
+  drain(
+    give: (qos: 1 | 2, packetId: number, verdict: PublishVerdict, words: ServerWords | undefined) => void,
+  ): void {
     for (let first = this.#waiting.peek(); first?.verdict !== undefined; first = this.#waiting.peek()) {
       this.#waiting.shift();
-      give(first.qos, first.packetId, first.verdict);
+      give(first.qos, first.packetId, first.verdict, first.words);
     }
   }
 }

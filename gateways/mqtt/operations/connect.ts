@@ -1,5 +1,5 @@
 import { TOPIC_LENGTH_MAX } from "#core/bus/topic.ts";
-import type { Refusal } from "#core/contract/answers.ts";
+import type { Refusal, ServerWords } from "#core/contract/answers.ts";
 import type { Client, Exchange, SessionRequest, Will } from "#core/contract/client.ts";
 import { text, utf8 } from "#core/lib/bytes.ts";
 import { FOREVER, seconds, ZERO } from "#core/lib/time.ts";
@@ -17,6 +17,7 @@ import type { MqttConfig } from "../config.ts";
 import { receiveMaximumOf } from "../connection.ts";
 import { connackReason } from "../refusals.ts";
 import type { Terms } from "../terms.ts";
+import type { Application } from "./login.ts";
 
 /** MQTT 3.1 §3.1. */
 const CLIENT_ID_LENGTH_3 = 23;
@@ -30,10 +31,10 @@ export const isOffered = (version: ProtocolVersion, config: MqttConfig): boolean
 export function connectRefusal(
   packet: ConnectPacket,
   config: MqttConfig,
-  methods: readonly string[] = [],
+  methods: readonly string[] | "any" = [],
 ): { readonly reason: ReasonCode; readonly why: string } | undefined {
   const method = packet.properties.authenticationMethod;
-  if (method !== undefined && !methods.includes(method)) {
+  if (method !== undefined && methods !== "any" && !methods.includes(method)) {
     const offered = methods.length === 0 ? "no enhanced authentication is" : `only ${methods.join(", ")} is`;
     return { reason: ReasonCode.badAuthenticationMethod, why: `${offered} offered` };
   }
@@ -78,6 +79,7 @@ export function connectRequest(
     username,
     password,
     ...(exchange === undefined ? {} : { exchange }),
+    properties: saidToServer(properties),
     cleanStart,
     sessionExpiry: version !== 5 && cleanStart ? ZERO : kept,
     will: will === undefined ? undefined : willOf(will),
@@ -85,6 +87,22 @@ export function connectRequest(
     committed: true,
     protocol: VERSION_NAMES[version],
     keepAlive: seconds(terms.keepAlive),
+  };
+}
+
+/** What a client says in CONNECT to the server of its session, where that is behind the gateway. */
+function saidToServer(properties: Readonly<Properties>): Properties | undefined {
+  const { userProperties, requestResponseInformation, requestProblemInformation } = properties;
+  if (
+    userProperties === undefined &&
+    requestResponseInformation === undefined &&
+    requestProblemInformation === undefined
+  )
+    return undefined;
+  return {
+    ...(userProperties === undefined ? {} : { userProperties }),
+    ...(requestResponseInformation === undefined ? {} : { requestResponseInformation }),
+    ...(requestProblemInformation === undefined ? {} : { requestProblemInformation }),
   };
 }
 
@@ -99,20 +117,20 @@ const willOf = ({ topic, payload, qos, retain, properties }: WillPacket): Will =
 
 /** What CONNACK tells of the server, as far as it is not what a client assumes anyway (MQTT 5 §3.2.2.3). */
 export function connackProperties(
-  packet: ConnectPacket,
-  terms: Terms,
+  { packet, terms, request }: Pick<Application, "packet" | "terms" | "request">,
   client: Client,
-  request: SessionRequest,
+  server: Readonly<Properties>,
   config: MqttConfig,
   packetSize: number,
 ): Properties {
   const properties: Properties = {
+    ...told(server),
     receiveMaximum: receiveMaximumOf(client, config),
     maximumPacketSize: packetSize,
-    topicAliasMaximum: config.topicAliasMaximum,
+    topicAliasMaximum: terms.topicAliasMaximum,
   };
-  if (config.maximumQoS !== 2) properties.maximumQoS = config.maximumQoS;
-  if (!config.retainAvailable) properties.retainAvailable = 0;
+  if (terms.maximumQoS !== 2) properties.maximumQoS = terms.maximumQoS;
+  if (!terms.retainAvailable) properties.retainAvailable = 0;
   if (!config.wildcardSubscriptions) properties.wildcardSubscriptionAvailable = 0;
   if (!config.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0;
   if (!config.subscriptionIdentifiers) properties.subscriptionIdentifiersAvailable = 0;
@@ -130,12 +148,32 @@ export function connackProperties(
   return properties;
 }
 
-/** The reason of a CONNACK for what the core refuses, and what goes with it. */
+/** What a server behind the gateway says that is not about its connection with the gateway. */
+function told({
+  reasonString,
+  userProperties,
+  responseInformation,
+  serverReference,
+  wildcardSubscriptionAvailable,
+  subscriptionIdentifiersAvailable,
+  sharedSubscriptionAvailable,
+}: Readonly<Properties>): Properties {
+  const properties = {
+    ...{ reasonString, userProperties, responseInformation, serverReference },
+    ...{ wildcardSubscriptionAvailable, subscriptionIdentifiersAvailable, sharedSubscriptionAvailable },
+  };
+  const said = Object.entries(properties).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as Properties;
+}
+
+/** The reason of a CONNACK for what is refused, and what goes with it. `words`: of a server behind the gateway. */
 export function refusedConnack(
   refusal: Refusal,
   why: string | undefined,
+  words: ServerWords | undefined,
   config: MqttConfig,
 ): { readonly reason: ReasonCode; readonly properties: Properties } {
+  if (words !== undefined) return { reason: words.reason as ReasonCode, properties: told(words.properties) };
   const elsewhere = refusal === "unavailable" && config.serverReference !== "";
   const properties: Properties = {};
   if (elsewhere) properties.serverReference = config.serverReference;

@@ -34,7 +34,7 @@ export function disconnect(
   }
   connection.phase = "ended";
   client.end(reason === ReasonCode.success ? "closed" : "lost");
-  host.close(`client disconnected, reason 0x${reason.toString(16)}`);
+  host.close(`client disconnected, reason 0x${reason.toString(16)}`, true);
 }
 
 /** The reason of the DISCONNECT that a client gets when the core ends its connection (MQTT 5 §3.14.2.1). */

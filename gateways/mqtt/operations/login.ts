@@ -38,6 +38,20 @@ export interface Refused {
   readonly error?: PacketError;
 }
 
+/** What a first octet that begins no CONNECT shows: asked before the rest of such a packet is waited for. */
+export function strange(first: number): Refused | undefined {
+  if (first >> 4 === PacketType.CONNECT) return undefined;
+  const guess = HTTP.has(first) ? ": it may be HTTP" : "";
+  const problem = `the first packet is of type ${first >> 4}, not CONNECT${guess}`;
+  return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", problem));
+}
+
+/** GET, PUT and POST, HEAD, OPTIONS. */
+const HTTP = new Set([..."GPHO"].map((letter) => letter.charCodeAt(0)));
+/** A handshake record of TLS, whose type is that of CONNECT. */
+const isTls = (bytes: Uint8Array, start: number): boolean =>
+  bytes[start] === 0x16 && bytes[start + 1] === 0x03;
+
 /** Reads the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]. */
 export function apply(
   bytes: Uint8Array,
@@ -45,18 +59,17 @@ export function apply(
   body: number,
   end: number,
   config: MqttConfig,
-  methods: readonly string[] = [],
+  methods: readonly string[] | "any" = [],
   begin?: (method: string, data: Uint8Array | undefined) => EnhancedLogin,
 ): Application | Refused {
   const first = bytes[start] as number;
-  if (first >> 4 !== PacketType.CONNECT) {
-    const problem = `the first packet is of type ${first >> 4}, not CONNECT`;
-    return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.0-1]", problem));
-  }
+  const stranger = strange(first);
+  if (stranger !== undefined) return stranger;
   const reader = new Reader(bytes, start, body, end, config.maximumItems);
   const greeting = decodeGreeting(reader);
   if (greeting.kind === "stranger") {
-    return silently(reader.error ?? breach(ReasonCode.protocolError, "[MQTT-3.1.2-1]", "not MQTT"));
+    const guess = isTls(bytes, start) ? ": it may be TLS, which has a port of its own" : "";
+    return silently(breach(ReasonCode.protocolError, "[MQTT-3.1.2-1]", `not MQTT${guess}`));
   }
   if (greeting.kind === "unsupported" || !isOffered(greeting.version, config)) {
     const level = greeting.kind === "unsupported" ? greeting.level : greeting.version;
@@ -80,22 +93,27 @@ export function apply(
   return { kind: "application", packet, terms, request: connectRequest(packet, terms, exchange), exchange };
 }
 
+/** What a server behind the gateway says in its CONNACK. */
+export const wordsIn = ({ words }: ConnectAnswer): Readonly<Properties> | undefined => words?.properties;
+
 /** The core's answer as CONNACK; `packetSize`: the largest packet that this client may send. */
 export function connack(
-  { packet, terms, request, exchange }: Application,
+  application: Application,
   answer: ConnectAnswer,
   config: MqttConfig,
   packetSize: number,
 ): Uint8Array | Refused {
+  const { packet, terms, exchange } = application;
   const { version } = packet;
   if (!answer.ok) {
-    const { reason, properties } = refusedConnack(answer.refusal, answer.reason, config);
+    const { reason, properties } = refusedConnack(answer.refusal, answer.reason, answer.words, config);
     return refusedWith(version, reason, answer.reason ?? answer.refusal, properties, packet.properties);
   }
   if (version !== 5) {
     return encodeConnack3(version === 4 && answer.sessionPresent, returnCodeOf(ReasonCode.success));
   }
-  const properties = connackProperties(packet, terms, answer.client, request, config, packetSize);
+  const server = wordsIn(answer) ?? NO_PROPERTIES;
+  const properties = connackProperties(application, answer.client, server, config, packetSize);
   if (exchange !== undefined) {
     properties.authenticationMethod = exchange.method;
     if (exchange.final !== undefined) properties.authenticationData = exchange.final;

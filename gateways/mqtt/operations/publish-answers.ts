@@ -1,4 +1,4 @@
-import type { PublishAnswer } from "#core/contract/answers.ts";
+import type { PublishAnswer, ServerWords } from "#core/contract/answers.ts";
 import { PacketType } from "#core/mqtt/packets.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
@@ -29,36 +29,84 @@ export function answerInTurn(
 }
 
 /** The core has answered a publish that was pending. False when the ticket belongs to something else. */
-export function publishAnswered(connection: Connection, ticket: number, given: PublishAnswer): boolean {
+export function publishAnswered(
+  connection: Connection,
+  ticket: number,
+  given: PublishAnswer,
+  said?: ServerWords,
+): boolean {
   const { answers } = connection;
-  if (answers?.answered(ticket, given) !== true) return false;
-  answers.drain((qos, packetId, verdict) => answer(connection, qos, packetId, verdict));
+  const answered = answers?.answered(ticket, given, said);
+  if (answers === undefined || answered === undefined) return false;
+  if (answered.qos === 2) freeRefused(connection, answered.packetId, given);
+  answers.drain((qos, packetId, verdict, words) => answer(connection, qos, packetId, verdict, words));
   if (answers.length === 0) connection.answers = undefined;
   return true;
 }
 
-function answer(connection: Connection, qos: 1 | 2, packetId: number, verdict: PublishVerdict): void {
+function answer(
+  connection: Connection,
+  qos: 1 | 2,
+  packetId: number,
+  verdict: PublishVerdict,
+  words?: ServerWords,
+): void {
   if (connection.phase === "ended") return;
-  if (verdict !== "accepted" && verdict !== "no-subscribers") {
-    refuse(connection, qos, packetId, verdict);
+  if (isRefused(verdict)) {
+    refuse(connection, qos, packetId, verdict, words);
     return;
   }
   if (qos === 1) connection.unanswered--;
+  if (words !== undefined && connection.version === 5) {
+    repeat(connection, qos, packetId, words);
+    return;
+  }
   const reason = verdict === "accepted" ? ReasonCode.success : ReasonCode.noMatchingSubscribers;
   connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reason);
 }
 
+/** What a server behind the gateway has answered. */
+const repeat = (
+  connection: Connection,
+  qos: 1 | 2,
+  packetId: number,
+  { reason, properties }: ServerWords,
+): void => connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reason as ReasonCode, properties);
+
 type Refused = Exclude<PublishVerdict, "accepted" | "no-subscribers">;
 
-function refuse(connection: Connection, qos: 1 | 2, packetId: number, refusal: Refused): void {
+const isRefused = (verdict: PublishVerdict): verdict is Refused =>
+  verdict !== "accepted" && verdict !== "no-subscribers";
+
+/**
+ * The id is free from the refusal on, not from when the client hears of it, which is behind the answers before it: a
+ * client that is gone by then sends the message again, and that must not be taken for a repeat of one that was taken.
+ */
+export function freeRefused(connection: Connection, packetId: number, verdict: PublishVerdict): void {
+  if (isRefused(verdict) && endsExchange(connection, verdict)) releaseInbound(connection, packetId);
+}
+
+/** No PUBREL follows such a PUBREC [MQTT-4.3.3-4], or none on this connection. */
+const endsExchange = (connection: Connection, refusal: Refused): boolean =>
+  connection.version === 5 || endsConnection(connection, refusal);
+
+/** Before MQTT 5 there is no other way to say it. */
+const endsConnection = ({ version, config }: Connection, refusal: Refused): boolean =>
+  version !== 5 && (config.refusedPublish === "disconnect" || mayHelpToRepeat(refusal));
+
+function refuse(
+  connection: Connection,
+  qos: 1 | 2,
+  packetId: number,
+  refusal: Refused,
+  words?: ServerWords,
+): void {
   noteRefusal(connection, refusal);
   const reason = refusal === "payload-unfit" ? ReasonCode.payloadFormatInvalid : publishReason(refusal);
   const saysWhy = connection.version === 5;
-  const ends = !saysWhy && (connection.config.refusedPublish === "disconnect" || mayHelpToRepeat(refusal));
-  // The packet id is free again: no PUBREL follows such a PUBREC, or none on this connection [MQTT-4.3.3-4].
   if (qos === 1) connection.unanswered--;
-  else if (saysWhy || ends) releaseInbound(connection, packetId);
-  if (ends) connection.disconnect(reason, `publish refused: ${refusal}`);
+  if (endsConnection(connection, refusal)) connection.disconnect(reason, `publish refused: ${refusal}`);
+  else if (words !== undefined && saysWhy) repeat(connection, qos, packetId, words);
   else connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reason, refusal);
 }
 
@@ -86,6 +134,7 @@ export function releaseInbound(connection: Connection, packetId: number): boolea
 export function publishReleased(connection: Connection, packetId: number): void {
   const { told } = connection.client;
   const known = releaseInbound(connection, packetId);
+  if (!known) connection.counters.missed.pubrel.value++;
   const reason = known ? ReasonCode.success : ReasonCode.packetIdentifierNotFound;
   answerOnceKept(connection, { packet: PUBCOMP, packetId, reason }, known ? told : 0);
 }

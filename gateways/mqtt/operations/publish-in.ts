@@ -9,7 +9,7 @@ import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
 import { disconnectReason } from "../refusals.ts";
 import { answerOnceKept } from "./kept-answers.ts";
-import { answerInTurn, noteRefusal, releaseInbound } from "./publish-answers.ts";
+import { answerInTurn, freeRefused, noteRefusal, releaseInbound } from "./publish-answers.ts";
 import { resolveTopic } from "./resolve-topic.ts";
 
 const { PUBACK, PUBREC } = PacketType;
@@ -33,12 +33,12 @@ export function publishIn(
   const flags = bytes[start] as number;
   const qos = ((flags >> 1) & 3) as QoS;
   const retain = (flags & 1) !== 0;
-  const { config } = connection;
-  if (qos > config.maximumQoS) {
+  const { config, terms } = connection;
+  if (qos > terms.maximumQoS) {
     connection.fail(breach(ReasonCode.qosNotSupported, "[MQTT-3.2.2-11]", `QoS ${qos}`));
     return;
   }
-  if (retain && !config.retainAvailable) {
+  if (retain && !terms.retainAvailable) {
     connection.fail(breach(ReasonCode.retainNotSupported, "[MQTT-3.2.2-14]", "retained message"));
     return;
   }
@@ -104,6 +104,7 @@ function publishQos2(connection: Connection, message: Message, packetId: number)
   }
   if (receipt === "full") {
     if (exceedsReceiveMaximum(connection)) return;
+    connection.counters.releasesFull.value++;
     answerInTurn(connection, ticket, 2, packetId, "congested");
     return;
   }
@@ -114,6 +115,7 @@ function publishQos2(connection: Connection, message: Message, packetId: number)
   }
   connection.unanswered++;
   const verdict = isFit(connection, message) ? client.publish(message, ticket) : "payload-unfit";
+  if (verdict !== "pending") freeRefused(connection, packetId, verdict);
   answerInTurn(connection, ticket, 2, packetId, verdict);
 }
 

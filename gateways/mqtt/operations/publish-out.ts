@@ -96,7 +96,9 @@ export function publishAcknowledged(connection: Connection, packetId: number, re
     outOfPlace(connection, "PUBACK for the QoS 2 message", packetId);
     return;
   }
-  connection.client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
+  const { client, counters } = connection;
+  if (client.unsettledQos(packetId as DeliveryId) === undefined) counters.missed.puback.value++;
+  client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
 }
 
 /** PUBREC: answered by PUBREL, unless it says that the message is refused [MQTT-4.3.3-4]. */
@@ -107,6 +109,7 @@ export function publishReceived(connection: Connection, packetId: number, reason
       outOfPlace(connection, "PUBREC for the QoS 1 message", packetId);
       return;
     }
+    connection.counters.missed.pubrec.value++;
     // A failure needs no answer; otherwise the client learns that the id means nothing to us.
     if (isFailure(reason)) return;
     const why = "no such packet identifier";
@@ -139,7 +142,7 @@ export function publishCompleted(connection: Connection, packetId: number): void
   if (handshakes === undefined || next === undefined) {
     if (client.unsettledQos(packetId as DeliveryId) === 1) {
       outOfPlace(connection, "PUBCOMP for the QoS 1 message", packetId);
-    }
+    } else connection.counters.missed.pubcomp.value++;
     return;
   }
   handshakes.delete(packetId);

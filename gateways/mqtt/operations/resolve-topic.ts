@@ -22,7 +22,7 @@ export function resolveTopic(
       ? topic
       : breach(ReasonCode.protocolError, "MQTT 5 §3.3.2.1", "neither topic nor alias");
   }
-  if (alias === 0 || alias > connection.config.topicAliasMaximum) {
+  if (alias === 0 || alias > connection.terms.topicAliasMaximum) {
     return breach(ReasonCode.topicAliasInvalid, "[MQTT-3.3.2-9]", `topic alias ${alias}`);
   }
   if (topic !== "") {

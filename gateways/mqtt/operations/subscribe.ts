@@ -1,10 +1,11 @@
 import type { QoS } from "#core/bus/message.ts";
 import { hasWildcard, parseSharedFilter } from "#core/bus/topic.ts";
-import type { SubscribeAnswer, UnsubscribeAnswer } from "#core/contract/answers.ts";
+import type { ServerWords, SubscribeAnswer, UnsubscribeAnswer } from "#core/contract/answers.ts";
 import { decodeSubscribe, decodeUnsubscribe } from "#core/mqtt/codec/decode-subscribe.ts";
 import { encodeCodes, encodeUnsuback3 } from "#core/mqtt/codec/encode-suback.ts";
 import { Reader } from "#core/mqtt/codec/reader.ts";
 import { PacketType, type SubscribePacket, type Subscription } from "#core/mqtt/packets.ts";
+import { NO_PROPERTIES, type Properties } from "#core/mqtt/properties.ts";
 import { ReasonCode } from "#core/mqtt/reason-codes.ts";
 import type { Connection } from "../connection.ts";
 import { subackReason, unsubackReason } from "../refusals.ts";
@@ -17,6 +18,8 @@ const FAILURE_3 = 0x80;
 export interface PendingSubscribe {
   readonly packet: SubscribePacket;
   readonly codes: number[];
+  /** Of a server behind the gateway, which is asked for each filter by itself: the first that it says. */
+  properties: Readonly<Properties>;
   /** Index of the filter by ticket. */
   readonly waiting: Map<number, number>;
 }
@@ -25,6 +28,8 @@ export interface PendingSubscribe {
 export interface PendingUnsubscribe {
   readonly packetId: number;
   readonly codes: ReasonCode[];
+  /** As of a SUBSCRIBE. */
+  properties: Readonly<Properties>;
   left: number;
 }
 
@@ -57,24 +62,35 @@ export function subscribe(
     codes.push(code === "pending" ? 0 : code);
   }
   if (waiting.size === 0) {
-    acknowledge(connection, packet.packetId, codes);
+    acknowledge(connection, packet.packetId, codes, NO_PROPERTIES);
     return;
   }
-  connection.subscribing = { packet, codes, waiting };
+  connection.subscribing = { packet, codes, properties: NO_PROPERTIES, waiting };
   connection.hold();
 }
 
 /** The core has answered for one filter. False when the ticket belongs to something else. */
-export function subscribeAnswered(connection: Connection, ticket: number, answer: SubscribeAnswer): boolean {
+export function subscribeAnswered(
+  connection: Connection,
+  ticket: number,
+  answer: SubscribeAnswer,
+  words?: ServerWords,
+): boolean {
   const pending = connection.subscribing;
   const index = pending?.waiting.get(ticket);
   if (pending === undefined || index === undefined) return false;
   pending.waiting.delete(ticket);
   const requested = pending.packet.subscriptions[index]!;
-  pending.codes[index] = codeOf(connection, requested, answer);
+  pending.codes[index] =
+    words !== undefined && typeof answer === "string"
+      ? refusedCode(connection, requested, words.reason as ReasonCode)
+      : codeOf(connection, requested, answer);
+  if (pending.properties === NO_PROPERTIES && words !== undefined) pending.properties = words.properties;
   if (pending.waiting.size > 0) return true;
   connection.subscribing = undefined;
-  if (connection.phase !== "ended") acknowledge(connection, pending.packet.packetId, pending.codes);
+  if (connection.phase !== "ended") {
+    acknowledge(connection, pending.packet.packetId, pending.codes, pending.properties);
+  }
   return true;
 }
 
@@ -130,9 +146,19 @@ function refusedCode(connection: Connection, requested: Subscription, reason: Re
   return connection.version === 4 ? FAILURE_3 : requested.qos;
 }
 
-function acknowledge(connection: Connection, packetId: number, codes: readonly number[]): void {
-  connection.answer(SUBACK, encodeCodes(SUBACK, packetId, codes, connection.version));
+function acknowledge(
+  connection: Connection,
+  packetId: number,
+  codes: readonly number[],
+  properties: Readonly<Properties>,
+): void {
+  const { version } = connection;
+  connection.answer(SUBACK, encodeCodes(SUBACK, packetId, codes, version, told(connection, properties)));
 }
+
+/** A client that wants no reasons is given none [MQTT-3.1.2-29]. */
+const told = ({ terms }: Connection, properties: Readonly<Properties>): Readonly<Properties> =>
+  terms.problemInformation ? properties : NO_PROPERTIES;
 
 /** UNSUBSCRIBE (MQTT 5 §3.10). */
 export function unsubscribe(
@@ -150,7 +176,7 @@ export function unsubscribe(
     return;
   }
   const codes: ReasonCode[] = [];
-  const pending: PendingUnsubscribe = { packetId, codes, left: 0 };
+  const pending: PendingUnsubscribe = { packetId, codes, properties: NO_PROPERTIES, left: 0 };
   for (const filter of filters) {
     const ticket = connection.nextTicket();
     const answer = client.unsubscribe(filter, ticket);
@@ -169,19 +195,27 @@ export function unsubscribeAnswered(
   connection: Connection,
   ticket: number,
   answer: UnsubscribeAnswer,
+  words?: ServerWords,
 ): boolean {
   const waiting = connection.unsubscribing?.get(ticket);
   if (waiting === undefined) return false;
   connection.unsubscribing?.delete(ticket);
   const { pending, index } = waiting;
-  pending.codes[index] = unsubackReason(answer);
+  pending.codes[index] = (words?.reason as ReasonCode | undefined) ?? unsubackReason(answer);
+  if (pending.properties === NO_PROPERTIES && words !== undefined) pending.properties = words.properties;
   if (--pending.left === 0 && connection.phase !== "ended") acknowledgeUnsubscribe(connection, pending);
   return true;
 }
 
 /** MQTT 3 has nothing to say no with. */
-function acknowledgeUnsubscribe(connection: Connection, { packetId, codes }: PendingUnsubscribe): void {
+function acknowledgeUnsubscribe(
+  connection: Connection,
+  { packetId, codes, properties }: PendingUnsubscribe,
+): void {
   const { version } = connection;
-  const bytes = version === 5 ? encodeCodes(UNSUBACK, packetId, codes, version) : encodeUnsuback3(packetId);
+  const bytes =
+    version === 5
+      ? encodeCodes(UNSUBACK, packetId, codes, version, told(connection, properties))
+      : encodeUnsuback3(packetId);
   connection.answer(UNSUBACK, bytes);
 }

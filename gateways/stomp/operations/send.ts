@@ -1,7 +1,8 @@
 import type { Message, QoS } from "#core/bus/message.ts";
 import type { Answer, PublishAnswer } from "#core/contract/answers.ts";
+import type { Awaiting } from "../asks.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
-import type { Awaiting, Connection } from "../connection.ts";
+import type { Connection } from "../connection.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, type Problem, problem, refused } from "../problem.ts";
 import { messageOf } from "../properties.ts";
@@ -13,9 +14,9 @@ export function send(frame: Frame, connection: Connection): Outcome {
   const transaction = frame.text(Header.transaction);
   if (transaction !== undefined) return buffer(transaction, message, frame, connection);
   if (message.expiresAt <= connection.now) return permitted(message, connection) ?? DONE;
-  const answer = connection.publish(message);
+  const answer = connection.asks.publish(message);
   if (answer !== "pending") return outcomeOf(answer, message.topic);
-  connection.await(connection.ticket, new AwaitingSend(message.topic, frame));
+  connection.asks.await(connection.asks.ticket, new AwaitingSend(message.topic, frame));
   return DEFERRED;
 }
 

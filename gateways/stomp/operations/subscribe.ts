@@ -5,9 +5,10 @@ import type { ConnectAnswer, FurtherRequest, SubscribeOptions } from "#core/cont
 import { NO_DELIVERY_ID, NO_SUBSCRIPTION_IDS } from "#core/contract/delivery.ts";
 import { NO_BYTES, utf8 } from "#core/lib/bytes.ts";
 import { ZERO } from "#core/lib/time.ts";
+import type { Awaiting, AwaitingSession } from "../asks.ts";
 import { encodeSubscriptionHeader } from "../codec/encoder.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
-import type { Awaiting, AwaitingSession, Connection } from "../connection.ts";
+import type { Connection } from "../connection.ts";
 import { durableNameOf, durableSessionId } from "../durable.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, type Problem, problem, refused } from "../problem.ts";
@@ -28,7 +29,7 @@ export function subscribe(frame: Frame, connection: Connection): Outcome {
   // Members of a group each take their share of its messages (MQTT 5 §4.8.2), so each is a session.
   const grouped = parseSharedFilter(options.filter) !== undefined;
   if (options.mode === "auto" && options.durable === undefined && !grouped) {
-    return joinShared(new Subscription(options, connection.client), connection, receipt);
+    return joinShared(new Subscription(options, connection.client, connection.host), connection, receipt);
   }
   if (options.durable !== undefined) {
     const former = subscriptions.durable(options.durable);
@@ -100,10 +101,10 @@ function noLocalOf(frame: Frame, filter: string): boolean | Problem {
   return asked ?? false;
 }
 
+/** STOMP 1.0 knows no client-individual; its clients (Perl's, PHP's) ask for it, as ActiveMQ and RabbitMQ grant it. */
 function modeOf(frame: Frame, connection: Connection): AckMode | Problem {
   const mode = frame.text(Header.ack) ?? "auto";
-  if (mode === "auto" || mode === "client") return mode;
-  if (mode === "client-individual" && connection.version !== "1.0") return mode;
+  if (mode === "auto" || mode === "client" || mode === "client-individual") return mode;
   return problem("unknown ack mode", `${mode} is not an ack mode of STOMP ${connection.version}.`);
 }
 
@@ -153,7 +154,7 @@ function joinShared(
 /** The filter is subscribed already: what a new subscription would be sent first, this one gets from here. */
 function replayRetained(subscription: Subscription, connection: Connection): void {
   const { filter, qos } = subscription.options;
-  connection.findRetained(filter, RETAINED_MAX, (retained) => {
+  connection.asks.findRetained(filter, RETAINED_MAX, (retained) => {
     // It may have ended meanwhile.
     if (connection.subscriptions.numbered(subscription.options.number) !== subscription) return;
     for (const message of retained) {
@@ -196,7 +197,7 @@ class AwaitingOwnSession implements AwaitingSession {
   }
 
   start(cleanStart: boolean): Outcome {
-    const answer = this.#connection.openSession(this.#request(cleanStart), this);
+    const answer = this.#connection.asks.openSession(this.#request(cleanStart), this);
     return answer === "pending" ? DEFERRED : this.connected(answer);
   }
 
@@ -227,7 +228,7 @@ class AwaitingOwnSession implements AwaitingSession {
       client.end("closed");
       return this.start(true);
     }
-    const subscription = new Subscription(this.#options, client);
+    const subscription = new Subscription(this.#options, client, this.#connection.host);
     const { subscriptions } = this.#connection;
     subscriptions.add(subscription);
     subscriptions.own(subscription);
@@ -251,7 +252,7 @@ class AwaitingSubscribe implements Awaiting {
   }
 
   start(options: SubscribeOptions): Outcome {
-    const answer = this.#connection.subscribe(this.#subscription, options, this);
+    const answer = this.#connection.asks.subscribe(this.#subscription, options, this);
     return answer === "pending" ? DEFERRED : this.answered(answer);
   }
 

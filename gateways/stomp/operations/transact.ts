@@ -1,7 +1,8 @@
 import type { Answer, PublishAnswer } from "#core/contract/answers.ts";
-import { settle, stillOwned } from "../acknowledgements.ts";
+import { settle, stillHolds } from "../acknowledgements.ts";
+import type { Awaiting } from "../asks.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
-import type { Awaiting, Connection } from "../connection.ts";
+import type { Connection } from "../connection.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, type Problem, problem } from "../problem.ts";
 import type { Transaction } from "../transactions.ts";
@@ -41,8 +42,8 @@ function obstacle(transaction: Transaction, connection: Connection): Problem | u
     const why = permitted(message, connection);
     if (why !== undefined) return why;
   }
-  if (transaction.settlements.every(stillOwned)) return undefined;
-  return problem("unknown message", `${transaction.name} acknowledges a message that is settled already.`);
+  if (transaction.settlements.every(stillHolds)) return undefined;
+  return problem("unknown message", `${transaction.name} acknowledges a message that was given back.`);
 }
 
 /** A COMMIT whose messages may still be on their way to the store. */
@@ -63,10 +64,10 @@ class Commit implements Awaiting {
   start(): Outcome {
     for (const message of this.#transaction.sends) {
       if (message.expiresAt <= this.#connection.now) continue;
-      const answer = this.#connection.publish(message);
+      const answer = this.#connection.asks.publish(message);
       if (answer === "pending") {
         this.#due++;
-        this.#connection.await(this.#connection.ticket, this);
+        this.#connection.asks.await(this.#connection.asks.ticket, this);
       } else this.#note(answer);
     }
     return this.#finish();

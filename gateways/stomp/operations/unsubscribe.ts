@@ -1,8 +1,9 @@
 import type { Answer, Refusal } from "#core/contract/answers.ts";
 import type { ConnectAnswer } from "#core/contract/client.ts";
 import { ZERO } from "#core/lib/time.ts";
+import type { Awaiting, AwaitingSession } from "../asks.ts";
 import { type Frame, receiptOf } from "../codec/frame.ts";
-import type { Awaiting, AwaitingSession, Connection } from "../connection.ts";
+import type { Connection } from "../connection.ts";
 import { durableNameOf, durableSessionId } from "../durable.ts";
 import { Header } from "../frames.ts";
 import { DEFERRED, DONE, missing, type Outcome, problem, refused } from "../problem.ts";
@@ -57,7 +58,7 @@ class AwaitingUnsubscribe implements Awaiting {
 
   start(): Outcome {
     const { client, options } = this.#subscription;
-    const answer = this.#connection.unsubscribe(client, options.filter, this);
+    const answer = this.#connection.asks.unsubscribe(client, options.filter, this);
     return answer === "pending" ? DEFERRED : this.answered(answer);
   }
 
@@ -81,7 +82,7 @@ function deleteDurable(name: string, frame: Frame, connection: Connection): Outc
     return DONE;
   }
   const awaiting = new AwaitingDeletion(name, receiptOf(frame)?.slice());
-  const answer = connection.openSession(
+  const answer = connection.asks.openSession(
     {
       kind: "further",
       of: login.client,

@@ -2,20 +2,10 @@
  * Who may steer this node: users with password hashes, and API keys with hashed secrets, in one file that only its owner
  * may read. The running node and `isthmus admin` on its machine both write it, under a lock, each reading it again first.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
+import { writeDurably } from "../../settings/durable-file.ts";
 import { choice } from "../../settings/kinds.ts";
 import { checkerOf } from "../check-request.ts";
 import { ROLES } from "./principal.ts";
@@ -108,7 +98,7 @@ export class AccountsFile {
     const lock = await takeLock(`${this.path}.lock`);
     try {
       const { accounts, found } = change(this.#refresh());
-      write(this.path, accounts);
+      writeDurably(this.path, `${JSON.stringify(accounts, undefined, 1)}\n`);
       this.#refresh();
       return found;
     } finally {
@@ -160,19 +150,6 @@ function read(path: string): Accounts {
   const [wrong] = check(document);
   if (wrong !== undefined) throw new AccountsError(`${path}: ${wrong.field} ${wrong.detail}`);
   return document as Accounts;
-}
-
-/** What was answered is there after a power cut: written aside, synced, and put in place. */
-function write(path: string, accounts: Accounts): void {
-  const aside = `${path}.new`;
-  const file = openSync(aside, "w", 0o600);
-  try {
-    writeFileSync(file, `${JSON.stringify(accounts, undefined, 1)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(aside, path);
 }
 
 async function takeLock(path: string): Promise<() => void> {

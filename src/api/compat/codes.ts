@@ -3,10 +3,18 @@ export const CODES = {
   ok: 0,
   rpc: 101,
   unknown: 102,
+  wrongLogin: 103,
+  emptyUser: 104,
+  noUser: 105,
+  lastAdmin: 106,
   missing: 107,
   type: 108,
   notJson: 109,
+  loaded: 110,
+  unloaded: 111,
   offline: 112,
+  userExists: 113,
+  oldPassword: 114,
 } as const;
 
 export class ManualError extends Error {

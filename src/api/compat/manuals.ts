@@ -4,33 +4,24 @@
  * same parts as `/api/v1`. Credentials, roles and access rules are those of this node.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { topicNameProblem } from "../../bus/topic.ts";
+import { Pauses } from "../../operate/pauses.ts";
 import type { Least, Principal } from "../access/principal.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { callerOf } from "../serve.ts";
+import { type Call, type Manual, text } from "./call.ts";
 import { CODES, ManualError, numbered } from "./codes.ts";
+import { manualLists } from "./lists.ts";
 import { listeners, managementNode, metrics, monitoringNode, stats } from "./node.ts";
 import { clientOf, connectedClient, type Rows, rowsOf, sessionOf, subscriptionsOf } from "./objects.ts";
+import { manualPlugIns } from "./plug-ins.ts";
 import { publishForm, publishManual } from "./publish.ts";
+import { manualRules } from "./rules.ts";
+import { manualUsers } from "./users.ts";
 
 /** v2 answers `result`, v3 and later `data`. */
 type Member = "result" | "data";
-
-export interface Call {
-  readonly ports: ApiPorts;
-  readonly who: Principal;
-  readonly address: string;
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: Readonly<Record<string, string>>;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-interface Manual {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
-  readonly path: string;
-  readonly role: Least;
-  handle(call: Call): unknown;
-}
 
 /** One thing as the manuals answer it. */
 const single = (object: object): { readonly objects: readonly object[] } => ({ objects: [object] });
@@ -79,7 +70,10 @@ const MANUALS: readonly Manual[] = [
     method: "PUT",
     path: "clients/:id/clean_acl_cache",
     role: "operator",
-    handle: (call) => void connectedClient(call),
+    handle(call) {
+      const { clientId } = connectedClient(call);
+      call.ports.logins.forget({ clientId });
+    },
   },
   {
     method: "GET",
@@ -124,9 +118,17 @@ const MANUALS: readonly Manual[] = [
     method: "GET",
     path: "routes/*",
     role: "viewer",
-    handle: (call) => ({ objects: [...routesOf(call.ports, call.params["*"] ?? "")] }),
+    handle: async (call) => {
+      const objects: object[] = [];
+      for await (const route of inSlices(routesOf(call.ports, call.params["*"] ?? ""))) objects.push(route);
+      return { objects };
+    },
   },
-  { method: "POST", path: "mqtt/publish", role: "publisher", handle: publishManual },
+  ...manualLists,
+  ...manualPlugIns,
+  ...manualUsers,
+  ...manualRules,
+  { method: "POST", path: "mqtt/publish", role: "publisher", audited: false, handle: publishManual },
   { method: "POST", path: "mqtt/subscribe", role: "operator", handle: subscribe },
   { method: "POST", path: "mqtt/unsubscribe", role: "operator", handle: unsubscribe },
   {
@@ -152,7 +154,7 @@ const MANUALS: readonly Manual[] = [
     method: "GET",
     path: "monitoring/stats",
     role: "viewer",
-    handle: ({ ports }) => ({ [ports.node.name]: stats(ports) }),
+    handle: async ({ ports }) => ({ [ports.node.name]: await stats(ports) }),
   },
   { method: "GET", path: "monitoring/stats/:node", role: "viewer", handle: ({ ports }) => stats(ports) },
 ];
@@ -161,7 +163,16 @@ const MANUALS: readonly Manual[] = [
 const ROWS_MAX = 10_000;
 const PAGE_SIZE = 20;
 
-function paged({ query }: Call, rows: Rows): object {
+/** Others have their turn in between. */
+async function* inSlices(rows: Rows): AsyncGenerator<object> {
+  const pause = new Pauses();
+  for (const row of rows) {
+    if (row !== undefined) yield row;
+    if (pause.due) await pause.take();
+  }
+}
+
+async function paged({ query }: Call, rows: Rows): Promise<object> {
   const page = numbered(query["curr_page"] ?? query["_page"] ?? "1", "curr_page");
   const size = Math.min(
     numbered(query["page_size"] ?? query["_limit"] ?? String(PAGE_SIZE), "page_size"),
@@ -170,7 +181,7 @@ function paged({ query }: Call, rows: Rows): object {
   const objects: object[] = [];
   const first = (page - 1) * size;
   let total = 0;
-  for (const row of rows) {
+  for await (const row of inSlices(rows)) {
     if (total >= first && objects.length < size) objects.push(row);
     if (++total >= ROWS_MAX) break;
   }
@@ -186,6 +197,7 @@ function paged({ query }: Call, rows: Rows): object {
 function kick(call: Call): void {
   const { gateway, clientId } = connectedClient(call);
   call.ports.operator.clients.kick(gateway, clientId);
+  call.changed({ object: `client ${gateway}/${clientId}` });
 }
 
 function subscriptionsOfOne(call: Call): object {
@@ -196,20 +208,14 @@ function subscriptionsOfOne(call: Call): object {
   };
 }
 
-function* routesOf({ topics, node }: ApiPorts, topic: string | undefined): Generator<object> {
-  const walk = topics.walk(undefined);
+function* routesOf({ topics, node }: ApiPorts, topic: string | undefined): Generator<object | undefined> {
+  // A topic is among the filters that match it.
+  const walk = topics.walk(topic === undefined || topicNameProblem(topic) !== undefined ? undefined : topic);
   for (let next = walk.next(); next.done !== true; next = walk.next()) {
     const { filter } = next.value;
-    if (topic === undefined || filter === topic) yield { topic: filter, node: node.name };
+    yield topic === undefined || filter === topic ? { topic: filter, node: node.name } : undefined;
   }
 }
-
-const text = (call: Call, field: string): string => {
-  const value = call.body[field];
-  if (value === undefined) throw new ManualError(CODES.missing, `${field} is missing`);
-  if (typeof value !== "string") throw new ManualError(CODES.type, `${field} is no text`);
-  return value;
-};
 
 function subscribe(call: Call): void {
   const { gateway, clientId } = connectedClient({ ...call, params: { id: text(call, "client_id") } });
@@ -227,6 +233,19 @@ function unsubscribe(call: Call): void {
   if (!done.ok && done.refusal !== "unknown") throw new ManualError(CODES.unknown, done.reason);
 }
 
+/** `result`, `data` or `message` beside it. */
+interface Enveloped {
+  readonly code: number;
+  readonly [member: string]: unknown;
+}
+
+/** What a change was of. */
+interface Noted {
+  readonly object: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
 /** Adds all of it to a server. */
 export function serveManuals(server: FastifyInstance, ports: ApiPorts): void {
   server.addContentTypeParser(
@@ -237,6 +256,7 @@ export function serveManuals(server: FastifyInstance, ports: ApiPorts): void {
     },
   );
   const judged = new WeakMap<FastifyRequest, Principal>();
+  const noted = new WeakMap<FastifyRequest, Noted>();
   const admit = (role: Least) => async (request: FastifyRequest) => {
     const caller = callerOf(request);
     const who = ports.access.identify(caller);
@@ -250,20 +270,34 @@ export function serveManuals(server: FastifyInstance, ports: ApiPorts): void {
     params: request.params as Call["params"],
     query: request.query as Call["query"],
     body: bodyOf(request.body),
+    changed: (change) => void noted.set(request, change),
   });
+  const note = (request: FastifyRequest, result: string): void => {
+    const { name, kind } = judged.get(request)!;
+    ports.access.audit.note({
+      ...{ at: ports.now(), who: name, kind, address: request.ip, result },
+      action: `${request.method} ${request.url.slice(0, 500)}`,
+      ...noted.get(request),
+    });
+  };
   for (const [version, member] of [
     ["v2", "result"],
     ["v3", "data"],
   ] as const) {
     for (const manual of MANUALS) {
-      const answer = async (request: FastifyRequest): Promise<object> =>
-        enveloped(member, manual, callOf(request));
+      const { audited = manual.method !== "GET" } = manual;
+      const answer = async (request: FastifyRequest): Promise<object> => {
+        const found = await enveloped(member, manual, () => callOf(request));
+        if (audited) note(request, found.code === CODES.ok ? "done" : String(found.code));
+        return found;
+      };
       for (const url of spellings(`/api/${version}/${manual.path}`)) {
         server.route({
           method: manual.method,
           url,
           onRequest: admit(manual.role),
           handler: answer,
+          errorHandler: answerNoJson,
           exposeHeadRoute: false,
         });
       }
@@ -298,15 +332,24 @@ function bodyOf(body: unknown): Call["body"] {
 }
 
 /** Errors have a code in the same envelope. */
-async function enveloped(member: Member, manual: Manual, call: Call): Promise<object> {
+async function enveloped(member: Member, manual: Manual, asked: () => Call): Promise<Enveloped> {
   try {
+    const call = asked();
     here(call);
     return { code: CODES.ok, [member]: (await manual.handle(call)) ?? [] };
   } catch (error) {
     if (error instanceof ManualError) return { code: error.code, message: error.message };
-    if (error instanceof Refused) return { code: CODES.unknown, message: error.message };
-    throw error;
+    if (!(error instanceof Refused)) throw error;
+    const code = error.problem.code === "invalid-request" ? CODES.type : CODES.unknown;
+    return { code, message: error.message };
   }
+}
+
+/** A body that cannot be read is 109 in the envelope; every other refusal is that of the whole port. */
+function answerNoJson(error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+  const { code = "" } = error as { readonly code?: string };
+  if (!/^FST_ERR_CTP_(INVALID|EMPTY)_JSON_BODY$/.test(code)) throw error;
+  void reply.send({ code: CODES.notJson, message: "the body is no JSON object" });
 }
 
 function status(ports: ApiPorts, reply: FastifyReply): FastifyReply {

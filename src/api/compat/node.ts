@@ -67,13 +67,11 @@ export const listeners = ({ operator: { gateways } }: ApiPorts): readonly object
 
 export const metrics = ({ sys }: ApiPorts): Readonly<Record<string, number>> => sys.metrics();
 
-export function stats({ sys }: ApiPorts): Readonly<Record<string, number>> {
+export async function stats({ sys }: ApiPorts): Promise<Readonly<Record<string, number>>> {
   const found: Record<string, number> = {};
-  for (const [name, { count, max }] of Object.entries(sys.statistics())) {
-    for (const as of name === "connections" ? ["connections", "clients"] : [name]) {
-      found[`${as}/count`] = count;
-      found[`${as}/max`] = max;
-    }
+  for (const [name, { count, max }] of Object.entries(await sys.statistics())) {
+    found[`${name}/count`] = count;
+    found[`${name}/max`] = max;
   }
   return found;
 }

@@ -1,10 +1,11 @@
 /** Clients, sessions and subscriptions with the manuals' fields. */
 import type { ClientDetail, ClientSummary } from "../../operate/clients.ts";
 import type { ApiPorts } from "../ports.ts";
+import type { Call } from "./call.ts";
 import { CODES, ManualError } from "./codes.ts";
-import type { Call } from "./manuals.ts";
 
-export type Rows = Iterable<object>;
+/** `undefined` where something was looked at that is no row. */
+export type Rows = Iterable<object | undefined>;
 
 /** Local time, as the manuals write it. */
 export function dateTime(at: number | undefined): string {
@@ -48,23 +49,24 @@ export const sessionOf = (client: ClientSummary): object => ({
   created_at: dateTime(client.since),
 });
 
-/** So many clients are looked at before others have a turn. */
-const STEP = 1_000;
+/** So many clients are looked at at a time, before others may have their turn. */
+const STEP = 32;
 
 /** Connected clients for the list of clients, all for that of sessions. */
 export function* rowsOf(
   { operator: { clients } }: ApiPorts,
   row: (client: ClientSummary) => object,
-): Generator<object> {
+): Generator<object | undefined> {
   const filter = row === clientOf ? ({ presence: "connected" } as const) : {};
   for (let after: number | undefined = 0; after !== undefined; ) {
     const page = clients.page(filter, { after, limit: STEP, looks: STEP });
     for (const client of page.items) yield row(client);
+    yield undefined;
     after = page.next;
   }
 }
 
-export function* subscriptionsOf({ operator: { clients } }: ApiPorts): Generator<object> {
+export function* subscriptionsOf({ operator: { clients } }: ApiPorts): Generator<object | undefined> {
   for (let after: number | undefined = 0; after !== undefined; ) {
     const page = clients.page({}, { after, limit: STEP, looks: STEP });
     for (const { gateway, clientId } of page.items) {
@@ -72,6 +74,7 @@ export function* subscriptionsOf({ operator: { clients } }: ApiPorts): Generator
         yield { client_id: clientId, topic: filter, qos: options.qos };
       }
     }
+    yield undefined;
     after = page.next;
   }
 }

@@ -5,8 +5,8 @@ import { topicNameProblem } from "../../bus/topic.ts";
 import { Refused } from "../problem.ts";
 import { isAccepted, publishAll } from "../routes/messages.ts";
 import { bytesOf } from "../schemas.ts";
+import type { Call } from "./call.ts";
 import { CODES, ManualError, numbered } from "./codes.ts";
-import type { Call } from "./manuals.ts";
 
 /** As the manuals have it for who names none. */
 const CLIENT_ID = "http";

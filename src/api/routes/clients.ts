@@ -3,6 +3,7 @@ import { type Static, Type } from "@sinclair/typebox";
 import type { QoS } from "../../bus/message.ts";
 import type { ClientDetail, ClientSummary, Clients } from "../../operate/clients.ts";
 import type { Done } from "../../operate/done.ts";
+import { Pauses } from "../../operate/pauses.ts";
 import { qos } from "../../settings/kinds.ts";
 import {
   type ClientQuery,
@@ -32,6 +33,9 @@ import { Snapshots } from "../snapshots.ts";
 
 /** Clients looked at for a page of an unsorted list. */
 const LOOKS = 10_000;
+/** And for the part of it between which others may have a turn: looks, and rows. */
+const SLICE_LOOKS = 500;
+const SLICE_ROWS = 50;
 const IDS_MAX = 200;
 const BULK_MAX = 1_000;
 const WAITING_MAX = 1_000;
@@ -89,18 +93,23 @@ function byIds(clients: Clients, ids: string, now: number, columns: string | und
 }
 
 /** In the order of coming: the cursor is the number of the last one that was looked at. */
-function inOrder(clients: Clients, query: ListQuery, after: number, now: number): Page<object> {
+async function inOrder(
+  clients: Clients,
+  query: ListQuery,
+  after: number,
+  now: number,
+): Promise<Page<object>> {
   const { limit = LIMIT, columns } = query;
   const pass = passes(query, now);
+  const pause = new Pauses();
   const rows: object[] = [];
   let from: number | undefined = after;
-  let looks = LOOKS;
-  while (from !== undefined && rows.length < limit && looks > 0) {
-    const page = clients.page(filterOf(query), { after: from, limit: limit - rows.length, looks });
-    // At least as many as it has returned have been looked at; how many more only the directory knows.
-    looks -= Math.max(page.items.length, 1_000);
+  for (let looks = LOOKS; from !== undefined && rows.length < limit && looks > 0; looks -= SLICE_LOOKS) {
+    const most = Math.min(SLICE_ROWS, limit - rows.length);
+    const page = clients.page(filterOf(query), { after: from, limit: most, looks: SLICE_LOOKS });
     for (const client of page.items) if (pass(client)) rows.push(rowOf(client, now));
     from = page.next;
+    if (pause.due) await pause.take();
   }
   return { items: narrowed(rows, columns), ...(from === undefined ? {} : { next: encodeCursor(from) }) };
 }
@@ -124,10 +133,12 @@ async function sorted(
       : kept.find(id);
   const from = Number(place);
   const rows: object[] = [];
+  const pause = new Pauses();
   let at = from;
   for (; at < snapshot.numbers.length && rows.length < limit; at++) {
     const client = numbered(clients, snapshot.numbers[at]!);
     if (client !== undefined) rows.push(rowOf(client, now));
+    if (pause.due) await pause.take();
   }
   return {
     items: narrowed(rows, columns),

@@ -1,8 +1,9 @@
-/** The configuration in force, and reading it again. */
+/** The configuration in force, changing it, and reading it again. */
 import { Type } from "@sinclair/typebox";
+import { CHANGE_NOTE, Changed, changeConfig, changeQuery } from "../change-config.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import { Refused } from "../problem.ts";
-import { route } from "../route.ts";
+import { Answer, route } from "../route.ts";
 
 const Setting = Type.Object({
   key: Type.String(),
@@ -10,8 +11,18 @@ const Setting = Type.Object({
   default: Type.Optional(Type.Unknown()),
   meaning: Type.String(),
   takes: Type.String({ description: "What it takes, in words." }),
-  origin: Type.String({ description: "default, a line of the file, an environment variable, or a flag." }),
+  origin: Type.String({
+    description: "default, a line of the file, api (changed here), an environment variable, or a flag.",
+  }),
   live: Type.Boolean({ description: "A change takes effect while running; else at a restart." }),
+  pending: Type.Boolean({ description: "It was changed, and waits for a restart." }),
+});
+
+const OverlayRow = Type.Object({
+  key: Type.String(),
+  value: Type.Optional(Type.Unknown({ description: "Secrets are hidden." })),
+  beneath: Type.Optional(Type.Unknown({ description: "What it is when all changes are taken back." })),
+  pending: Type.Boolean({ description: "Waits for a restart." }),
 });
 
 export const configRoutes = [
@@ -40,8 +51,57 @@ export const configRoutes = [
             (row.key.toLowerCase().includes(wanted) || row.meaning.toLowerCase().includes(wanted)) &&
             (!changed || row.origin !== "default"),
         );
-      return pageOfArray(rows, page);
+      return new Answer(200, pageOfArray(rows, page), { etag: ports.config.version });
     },
+  }),
+  route({
+    method: "GET",
+    path: "/config/overlay",
+    role: "viewer",
+    tag: "config",
+    summary: "What was changed over the API: each key with its value, and what it is without the change",
+    query: Type.Object(listQuery),
+    answer: pageOf(OverlayRow),
+    example: {},
+    handle: async ({ ports, query }) => {
+      const rows = await ports.config.overlay();
+      return new Answer(200, pageOfArray(rows, query), { etag: ports.config.version });
+    },
+  }),
+  route({
+    method: "PATCH",
+    path: "/config",
+    role: "administrator",
+    tag: "config",
+    summary: "Change the configuration while it runs, or try what a change would do",
+    description: `The body is a JSON merge patch (RFC 7396) of keys as they stand in isthmus.yaml; null takes back what was changed here. ${CHANGE_NOTE} Secrets are given as references, \`file:<path>\` or \`env:<name>\`, where the key takes these, and else not at all. What the environment or a flag sets is not changed here.`,
+    query: changeQuery,
+    body: Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
+      description: 'Sections and keys: {"log": {"level": "debug"}}.',
+    }),
+    answer: Changed,
+    example: { query: { dryRun: true }, body: { log: { level: "debug" } } },
+    refusals: [
+      { code: "invalid-request", body: { log: { level: "loud" } } },
+      { code: "invalid-request", body: { lgo: { level: "info" } } },
+      { code: "invalid-request", body: { dataFolder: "/tmp/elsewhere" } },
+      { code: "invalid-request", body: { tls: { keyPassphrase: "x" } } },
+    ],
+    handle: (asked) => changeConfig(asked, { patch: asked.body }, asked.query),
+  }),
+  route({
+    method: "DELETE",
+    path: "/config/{key}",
+    role: "administrator",
+    tag: "config",
+    summary: "Take back what was changed over the API: one key, or all that is in a section",
+    params: Type.Object({
+      key: Type.String({ minLength: 1, maxLength: 512, description: "As log.level." }),
+    }),
+    query: changeQuery,
+    answer: Changed,
+    refusals: [{ code: "not-found", path: { key: "log.level" } }],
+    handle: (asked) => changeConfig(asked, { unset: asked.path.key.split(".") }, asked.query),
   }),
   route({
     method: "POST",

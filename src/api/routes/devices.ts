@@ -3,9 +3,15 @@
  * requests. Requests are accepted at once; one that a device answers in time is answered here, another later.
  */
 import { Type } from "@sinclair/typebox";
-import type { DeviceEvent, GatewayOperations, RequestResult } from "../../contract/operations.ts";
+import type {
+  DeviceEvent,
+  DeviceRequest,
+  GatewayOperations,
+  RequestResult,
+} from "../../contract/operations.ts";
 import type { Instant } from "../../lib/time.ts";
 import { DURATION_PATTERN, parseDuration } from "../../lib/units.ts";
+import { type CheckPart, checkerOf } from "../check-request.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, type Asked, Live, route } from "../route.ts";
@@ -30,8 +36,15 @@ const Result = Type.Object({
   device: Type.String(),
   request: Type.String(),
   state: Type.String({ description: "waiting (for its turn, or for the device), answered, or failed." }),
-  data: Type.Optional(Type.Unknown({ description: "What the device answered." })),
-  failure: Type.Optional(Type.String({ description: "Why it failed." })),
+  data: Type.Optional(
+    Type.Unknown({ description: "What the device answered, an error as well: `code` is CoAP's, as 4.04." }),
+  ),
+  failure: Type.Optional(
+    Type.String({
+      description:
+        "Why there is no answer. LwM2M: coap_timeout (it never answered), coap_reset, expired (it was not heard in time), queue_full, gone.",
+    }),
+  ),
   since: time("When it was asked."),
   until: Type.Optional(time("When it was answered, or given up.")),
 });
@@ -87,6 +100,19 @@ const REFUSALS = {
   "too-many": "unavailable",
 } as const;
 
+const checkers = new WeakMap<DeviceRequest, CheckPart>();
+
+/** As the schema of the request says; throws `Refused`. */
+function checkParameters(request: DeviceRequest, parameters: object): void {
+  let check = checkers.get(request);
+  if (check === undefined) {
+    check = checkerOf(request.parameters, "body");
+    checkers.set(request, check);
+  }
+  const [first] = check(parameters);
+  if (first !== undefined) throw wrongField(first);
+}
+
 export interface Wish {
   readonly gateway: string;
   readonly device: string;
@@ -100,17 +126,20 @@ export interface Wish {
 export async function askDevice(asked: Pick<Asked, "ports" | "changed">, wish: Wish): Promise<Answer> {
   const { gateway, device, request, parameters, timeout, wait } = wish;
   const operations = operationsOf(asked.ports, gateway);
-  if (!operations.requests.some(({ name }) => name === request)) {
+  const offered = operations.requests.find(({ name }) => name === request);
+  if (offered === undefined) {
     const names = operations.requests.map(({ name }) => name).join(", ");
     throw new Refused("not-found", `devices of gateway ${gateway} can be asked for: ${names}`);
   }
+  checkParameters(offered, parameters);
   const answer = operations.ask(device, request, parameters, wait);
   if (!answer.ok) throw new Refused(REFUSALS[answer.refusal], answer.reason);
   asked.changed({ object: `device ${gateway}/${device}`, after: { request, parameters } });
   const result = await settled(operations, answer.id, timeout);
   if (result === undefined) throw new Refused("unavailable", "the result is no longer kept");
   if (result.state !== "waiting") return new Answer(200, resultRow(result));
-  const location = `/api/v1/devices/${gateway}/requests/${encodeURIComponent(answer.id)}`;
+  const below = asked.ports.cookie.path.replace(/\/$/, "");
+  const location = `${below}/api/v1/devices/${gateway}/requests/${encodeURIComponent(answer.id)}`;
   return new Answer(202, resultRow(result), { location });
 }
 
@@ -243,7 +272,7 @@ export const deviceRoutes = [
     tag: "devices",
     summary: "Ask a device for something; the body holds the parameters that the request's schema names",
     description:
-      "A device that answers in time is answered with 200; for one that sleeps 202, and `Location` says where the result will be.",
+      "A device that answers in time, be it with an error code, is answered with 200 and `state` answered; one that could not be reached with 200, `state` failed and why. For one that sleeps, or takes longer than `timeout`, it is 202: `Location` says where the result will be, and the event stream tells when it is there.",
     params: Type.Object({
       ...params.properties,
       request: Type.String({ description: "Name of the request: read, write, execute." }),

@@ -2,11 +2,24 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { choice } from "../../settings/kinds.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
-import type { RuleTest } from "../ports.ts";
+import type { ConfigPort } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
-import { route } from "../route.ts";
+import { Answer, route } from "../route.ts";
+import { time } from "../schemas.ts";
 
-const count = (description: string) => Type.Integer({ minimum: 0, description });
+/** How it is configured. */
+export const configured = {
+  definition: Type.Optional(
+    Type.Unknown({ description: "As in the configuration, defaults filled in, secrets hidden." }),
+  ),
+  origin: Type.Optional(
+    Type.String({
+      description: "api: made here; else where it stands: a line of the file, a variable, a flag.",
+    }),
+  ),
+};
+
+export const count = (description: string) => Type.Integer({ minimum: 0, description });
 
 const ActionRow = Type.Object({
   kind: Type.String(),
@@ -38,6 +51,7 @@ const Row = Type.Object({
   ),
   actions: Type.Array(ActionRow),
 });
+const OneRule = Type.Object({ ...Row.properties, ...configured });
 
 const Test = Type.Object({
   sql: Type.Optional(
@@ -77,14 +91,26 @@ const Tested = Type.Object({
 const ConnectorRow = Type.Object({
   name: Type.String(),
   kind: Type.String(),
+  enable: Type.Boolean({ description: "It is given what waits for it." }),
   state: choice(["connecting", "connected", "disconnected", "stopped"], {
     description: "connecting: nothing is known yet.",
   }),
   reason: Type.Optional(Type.String({ description: "Why it is disconnected." })),
+  tookMilliseconds: Type.Optional(count("How long the sink took to acknowledge the last batch.")),
+  lastFailure: Type.Optional(
+    Type.Object(
+      { reason: Type.String(), at: time("When.") },
+      { description: "The last that failed, also when all is well again." },
+    ),
+  ),
   taken: count("Given to it in this life of the gateway."),
   restored: count("Waited in the store when that began."),
   success: count("Acknowledged by the sink."),
   failed: count("Dead-lettered."),
+  failedRefused: count("Of failed, what the sink refuses for good."),
+  failedTried: count("Of failed, what was tried as often as may be."),
+  failedUnexpected: count("Of failed, what had an error that nobody has thought of."),
+  failedUnread: count("Of failed, what another version has written."),
   expired: count("Expired before the sink had it."),
   full: count("Dropped because the queue was full."),
   inflight: count("With the sink."),
@@ -94,17 +120,28 @@ const ConnectorRow = Type.Object({
   retriedFailed: count("Of failed, what was tried more than once."),
   batches: count("Batches begun."),
   tries: count("Requests to the sink."),
+  late: count("Of those, what it did not answer in time."),
+  latency: Type.Number({
+    minimum: 0,
+    description: "Milliseconds from event to acknowledgement, of all in success together.",
+  }),
 });
 
 const ruleId = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64, description: "Of the rule." }) });
 
-function refuse(test: RuleTest): never {
-  const { field = "", refusal = "" } = test as { readonly field?: string; readonly refusal?: string };
-  throw wrongField({ in: "body", field, detail: refusal });
-}
+const connectorName = Type.Object({
+  name: Type.String({ minLength: 1, maxLength: 64, description: "Of the connector." }),
+});
 
-function tested(test: RuleTest): unknown {
-  return "refusal" in test ? refuse(test) : test;
+/** For whoever changes it and wants nobody to be faster. */
+export const withVersion = (found: object, { version }: ConfigPort): Answer =>
+  new Answer(200, found, { etag: version });
+
+/** What came of a try; throws where the wish was wrong. */
+export function tested(test: object): unknown {
+  if (!("field" in test)) return test;
+  const { field, refusal } = test as { readonly field: string; readonly refusal: string };
+  throw wrongField({ in: "body", field, detail: refusal });
 }
 
 export const ruleRoutes = [
@@ -124,14 +161,14 @@ export const ruleRoutes = [
     path: "/rules/{id}",
     role: "viewer",
     tag: "rules",
-    summary: "One rule",
+    summary: "One rule, and how it is configured",
     params: ruleId,
-    answer: Row,
+    answer: OneRule,
     refusals: [{ code: "not-found", path: { id: "no-such-rule" } }],
-    handle: ({ ports: { rules }, path }) => {
+    handle: ({ ports: { rules, config }, path }) => {
       const found = rules.rules().find(({ id }) => id === path.id);
       if (found === undefined) throw new Refused("not-found", `there is no rule ${path.id}`);
-      return found;
+      return withVersion({ ...found, ...config.section(["rules", path.id]) }, config);
     },
   }),
   route({
@@ -179,5 +216,20 @@ export const ruleRoutes = [
     answer: pageOf(ConnectorRow),
     example: {},
     handle: ({ ports: { rules }, query }) => pageOfArray(rules.connectors(), query),
+  }),
+  route({
+    method: "GET",
+    path: "/connectors/{name}",
+    role: "viewer",
+    tag: "rules",
+    summary: "One connector, and how it is configured",
+    params: connectorName,
+    answer: Type.Object({ ...ConnectorRow.properties, ...configured }),
+    refusals: [{ code: "not-found", path: { name: "no-such-connector" } }],
+    handle: ({ ports: { rules, config }, path }) => {
+      const found = rules.connectors().find(({ name }) => name === path.name);
+      if (found === undefined) throw new Refused("not-found", `there is no connector ${path.name}`);
+      return withVersion({ ...found, ...config.section(["connectors", path.name]) }, config);
+    },
   }),
 ];

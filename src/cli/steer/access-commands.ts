@@ -1,7 +1,6 @@
 /** `isthmus admin ...`, `keys ...`, `bans ...`. */
 import { type Command, Option } from "commander";
 import type { ConfigRequest } from "../cli.ts";
-import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
@@ -52,17 +51,12 @@ export function addAccess(program: Command, commands: SteeringCommands, accounts
     "add <name>",
     "make a user; the password is asked for, or read from a pipe. Works on the machine of the node, whether it runs or not",
     ["admin add ana", "admin add bo --role viewer --data /var/lib/isthmus"],
-    async ({ args, options, io, done }) => {
+    async ({ args, options, done }) => {
       const password = await accounts.readPassword();
-      if (password === "") {
-        io.error("isthmus: no password given: type one, or pipe it in\n");
-        return EXIT.usage;
-      }
       const { config, data, role } = options;
       const request = { file: config, set: data === undefined ? [] : [`dataFolder=${data}`] };
       await accounts.addUser(request, args[0]!, password, role);
       done(`${args[0]} may sign in as ${role}`);
-      return EXIT.ok;
     },
     (command) => command.addOption(roleOption("administrator")),
   );

@@ -30,6 +30,11 @@ export interface AskOptions {
   readonly body?: unknown;
 }
 
+export interface ApiEvent {
+  readonly event: string;
+  readonly data: unknown;
+}
+
 interface Local {
   readonly url?: string;
   readonly key?: string;
@@ -95,18 +100,27 @@ export class ApiClient {
   }
 
   /** Events as they come, until the stream or whoever reads ends. */
-  async *events(
+  async *events(path: string, query: AskOptions["query"], end: AbortSignal): AsyncGenerator<ApiEvent> {
+    yield* await this.follow(path, query, end);
+  }
+
+  /** The same; what happens once this has resolved is in it. */
+  async follow(
     path: string,
     query: AskOptions["query"],
     end: AbortSignal,
-  ): AsyncGenerator<{ event: string; data: unknown }> {
+  ): Promise<AsyncGenerator<ApiEvent>> {
     const answer = await this.#send("GET", path, { ...(query === undefined ? {} : { query }) }, end);
     if (!answer.ok || answer.body === null) throw refusalOf(answer.status, await answer.text());
+    return this.#eventsIn(answer.body, end);
+  }
+
+  async *#eventsIn(body: ReadableStream<Uint8Array>, end: AbortSignal): AsyncGenerator<ApiEvent> {
     const decoder = new TextDecoder();
     let rest = "";
     try {
-      for await (const chunk of answer.body) {
-        rest += decoder.decode(chunk as Uint8Array, { stream: true });
+      for await (const chunk of body) {
+        rest += decoder.decode(chunk, { stream: true });
         const blocks = rest.split("\n\n");
         rest = blocks.pop() ?? "";
         for (const block of blocks) {

@@ -1,6 +1,7 @@
 /** `isthmus backup` and `isthmus restore`. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
+import { withProgress } from "../progress.ts";
 import { ApiError } from "./api-client.ts";
 import type { SteeringCommands } from "./steering.ts";
 
@@ -9,27 +10,32 @@ interface Restored {
   readonly keys: number;
   readonly bans: number;
   readonly routes: number;
+  readonly logins: number;
 }
 
 interface Saved extends Readonly<Record<"users" | "keys" | "bans", readonly unknown[]>> {
   readonly routes?: readonly unknown[];
+  readonly lists?: readonly { readonly entries: readonly unknown[] }[];
 }
 
-const told = ({ users, keys, bans, routes }: Restored): string =>
-  `${users} users, ${keys} keys, ${bans} bans and ${routes} routes`;
+const told = ({ users, keys, bans, routes, logins }: Restored): string =>
+  `${users} users, ${keys} keys, ${bans} bans, ${routes} routes and ${logins} logins`;
 
 export function addBackup(program: Command, commands: SteeringCommands): void {
   commands.add(
     program,
     "backup <file>",
-    "write users, keys, bans and routes that were made at the node to a file; only its owner may read it",
+    "write users, keys, bans, routes and lists of logins that were made at the node to a file; only its owner may read it",
     ["backup isthmus-backup.json"],
-    async ({ api, args, done }) => {
+    async ({ api, args, done, io }) => {
       const [file = ""] = args;
-      const found = await api.ask<Saved>("GET", "/backup");
+      const found = await withProgress(io, "waiting for the node", () => api.ask<Saved>("GET", "/backup"));
       writeFileSync(file, `${JSON.stringify(found, undefined, 1)}\n`, { mode: 0o600 });
-      const { users, keys, bans, routes = [] } = found;
-      const counts = { users: users.length, keys: keys.length, bans: bans.length, routes: routes.length };
+      const { users, keys, bans, routes = [], lists = [] } = found;
+      const counts = {
+        ...{ users: users.length, keys: keys.length, bans: bans.length, routes: routes.length },
+        logins: lists.reduce((sum, { entries }) => sum + entries.length, 0),
+      };
       done(`${told(counts)} are in ${file}`, { file, ...counts });
     },
   );
@@ -38,7 +44,7 @@ export function addBackup(program: Command, commands: SteeringCommands): void {
     "restore <file>",
     "put a backup back: what has the same name is replaced, everything else stays",
     ["restore isthmus-backup.json"],
-    async ({ api, args, done }) => {
+    async ({ api, args, done, io }) => {
       const [file = ""] = args;
       let body: unknown;
       const text = readFileSync(file, "utf8");
@@ -47,7 +53,9 @@ export function addBackup(program: Command, commands: SteeringCommands): void {
       } catch {
         throw new ApiError("api-refused", `${file} is no backup: it is not JSON`);
       }
-      const restored = await api.ask<Restored>("POST", "/restore", { body });
+      const restored = await withProgress(io, "the node puts it back", () =>
+        api.ask<Restored>("POST", "/restore", { body }),
+      );
       done(`${told(restored)} were put back`, restored);
     },
   );

@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { EXIT } from "../errors.ts";
 import { inPath } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
-import type { Steering, SteeringCommands } from "./steering.ts";
+import { addFirmware } from "./firmware-command.ts";
+import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
 
 interface Row {
@@ -61,6 +62,14 @@ async function ask(steering: Steering<AskOptions>, request: string, parameters: 
 function typed(text: string): unknown {
   if (/^(true|false|null|-?\d+(\.\d+)?)$/.test(text)) return JSON.parse(text) as unknown;
   return text;
+}
+
+function parametersIn(text: string): object {
+  try {
+    return JSON.parse(text) as object;
+  } catch {
+    throw new UsageError(`cannot be read as JSON: ${text}`);
+  }
 }
 
 const withTimeout = (command: Command): Command =>
@@ -170,41 +179,11 @@ export function addLwm2m(program: Command, commands: SteeringCommands): void {
     "request <endpoint> <request> <parameters>",
     "any request that the gateway offers, with its parameters as JSON",
     [`lwm2m request meter-1 read '{"path": "/3/0/1"}'`],
-    (steering) => ask(steering, steering.args[1]!, JSON.parse(steering.args[2]!) as object),
+    (steering) => ask(steering, steering.args[1]!, parametersIn(steering.args[2]!)),
     withTimeout,
   );
   commands.add(lwm2m, "result <id>", "what has become of a request", [], async ({ api, args, thing }) =>
     thing(await api.ask<object>("GET", `/devices/lwm2m/requests/${encodeURIComponent(args[0]!)}`)),
   );
   addFirmware(lwm2m, commands);
-}
-
-function addFirmware(lwm2m: Command, commands: SteeringCommands): void {
-  commands.add<{ wait?: string }>(
-    lwm2m,
-    "firmware <endpoint> <uri>",
-    "update the firmware of a device, and say how far it is",
-    [],
-    async ({ api, args, options, io, done, json }) => {
-      const { path, query } = devicePath(args[0]!);
-      const end = new AbortController();
-      io.interrupted().addEventListener("abort", () => end.abort());
-      await api.ask<Result>("POST", `${path}/firmware`, {
-        query: { ...query, timeout: "0s", wait: options.wait },
-        body: { uri: args[1] },
-      });
-      for await (const { event, data } of api.events(
-        "/devices/lwm2m/events",
-        { device: args[0]! },
-        end.signal,
-      )) {
-        if (json) io.out(`${JSON.stringify({ event, data })}\n`);
-        else io.error(`${event} ${JSON.stringify((data as { report?: unknown }).report)}\n`);
-        if (event === "result") break;
-      }
-      end.abort();
-      done("the request has ended");
-    },
-    (command) => command.option("--wait <seconds>", "how long the request may wait for a device that sleeps"),
-  );
 }

@@ -175,7 +175,7 @@ export function addMessages(program: Command, commands: SteeringCommands): void 
         });
         cleared += step.cleared;
         more = step.more;
-        if (more && io.terminal) io.error(`${cleared} cleared\r`);
+        if (more && io.progress) io.error(`${cleared} cleared\r`);
       }
       done(`${cleared} cleared`, { cleared });
     },

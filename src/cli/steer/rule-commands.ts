@@ -1,8 +1,9 @@
-/** `isthmus rules ...`, `isthmus connectors`. */
+/** `isthmus rules ...`, `isthmus connectors ...`. */
 import type { Command } from "commander";
 import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
-import type { SteeringCommands } from "./steering.ts";
+import { type Changed, patchOf, tellChanges, yamlReader } from "./config-commands.ts";
+import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import type { Column } from "./table.ts";
 
 interface RuleRow {
@@ -72,7 +73,7 @@ interface TestOptions {
 }
 
 /** `name=value`; the value is JSON where it can be read as that. */
-function fieldOf(given: string): readonly [string, unknown] {
+export function fieldOf(given: string): readonly [string, unknown] {
   const at = given.indexOf("=");
   const text = given.slice(at + 1);
   try {
@@ -90,7 +91,7 @@ const fieldsOf = ({ topic, payload, clientId, field }: TestOptions): Record<stri
 });
 
 export function addRules(program: Command, commands: SteeringCommands): void {
-  const rules = commands.group(program, "rules", "rules: list, show, test");
+  const rules = commands.group(program, "rules", "rules: list, show, add, remove, enable, disable, test");
   commands.add(rules, "list", "all rules and what they have done", ["rules list"], async ({ api, rows }) =>
     rows(ruleColumns, await collect(api.pages<RuleRow>("/rules", {}, 100_000))),
   );
@@ -130,7 +131,109 @@ export function addRules(program: Command, commands: SteeringCommands): void {
           [],
         ),
   );
-  const connectors = commands.group(program, "connectors", "connectors: list");
+  addRuleChanges(rules, commands);
+  addConnectors(program, commands);
+}
+
+interface RuleOptions {
+  readonly sql?: string;
+  readonly description?: string;
+  readonly ack?: string;
+  readonly action: readonly string[];
+  readonly file?: string;
+  readonly dryRun?: boolean;
+}
+
+export const repeated = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+/** Made, or put in the place of the one of that name. */
+export async function put(
+  steering: Steering<{ readonly dryRun?: boolean }>,
+  path: string,
+  body: object,
+): Promise<void> {
+  const query = { dryRun: steering.options.dryRun };
+  tellChanges(steering, await steering.api.ask<Changed>("PUT", path, { query, body }));
+}
+
+/** `enable`, `disable`, `remove`. */
+export function addOrders(
+  group: Command,
+  commands: SteeringCommands,
+  section: string,
+  examples: string,
+  rests = "let it rest; what waits is kept",
+): void {
+  for (const [order, says] of [
+    ["enable", "let it run"],
+    ["disable", rests],
+  ] as const) {
+    const example = [`${section} ${order} ${examples}`];
+    commands.add(group, `${order} <name>`, says, example, async (steering) => {
+      const path = `/${section}/${encodeURIComponent(steering.args[0]!)}/${order}`;
+      tellChanges(steering, await steering.api.ask<Changed>("POST", path));
+    });
+  }
+  commands.add<{ dryRun?: boolean }>(
+    group,
+    "remove <name>",
+    "end one that was made while it ran; what stands in the file is disabled, or taken out there",
+    [],
+    async (steering) => {
+      const { api, args, options } = steering;
+      const path = `/${section}/${encodeURIComponent(args[0]!)}`;
+      tellChanges(steering, await api.ask<Changed>("DELETE", path, { query: { dryRun: options.dryRun } }));
+    },
+    (command) => command.option("--dry-run", "only say what would change"),
+  );
+}
+
+function addRuleChanges(rules: Command, commands: SteeringCommands): void {
+  commands.add<RuleOptions>(
+    rules,
+    "add <id>",
+    "make a rule, or put it in the place of the one of that id; tried before it runs, and kept over a restart",
+    [
+      `rules add warm --sql 'SELECT payload.t AS t FROM "sensors/#" WHERE payload.t > 30' --action '{kind: republish, topic: alerts}'`,
+    ],
+    async (steering) => {
+      const { args, options } = steering;
+      const { sql, description, ack, action, file } = options;
+      const read = await yamlReader();
+      const body = {
+        ...(await patchOf([], file)),
+        ...(sql === undefined ? {} : { sql }),
+        ...(description === undefined ? {} : { description }),
+        ...(ack === undefined ? {} : { ack }),
+        ...(action.length === 0 ? {} : { actions: action.map(read) }),
+      };
+      if (!("sql" in body)) throw new UsageError("say what it is for: --sql, or --file");
+      await put(steering, `/rules/${encodeURIComponent(args[0]!)}`, body);
+    },
+    (command) =>
+      command
+        .option("--sql <statement>", "what it is for and what it makes of that")
+        .option("--description <text>", "for people")
+        .option("--ack <when>", "store or after_sink")
+        .option("--action <yaml>", "what is done with each output; repeat for more", repeated, [])
+        .option("--file <file>", "the rule as YAML or JSON, as it would stand in isthmus.yaml")
+        .option("--dry-run", "only try it"),
+  );
+  addOrders(rules, commands, "rules", "warm");
+}
+
+interface Reached {
+  readonly reached: boolean;
+  readonly detail?: string;
+  readonly milliseconds: number;
+}
+
+function addConnectors(program: Command, commands: SteeringCommands): void {
+  const connectors = commands.group(
+    program,
+    "connectors",
+    "connectors: list, show, add, remove, enable, disable, test",
+  );
   commands.add(
     connectors,
     "list",
@@ -139,6 +242,44 @@ export function addRules(program: Command, commands: SteeringCommands): void {
     async ({ api, rows }) =>
       rows(connectorColumns, await collect(api.pages<ConnectorRow>("/connectors", {}, 10_000))),
   );
+  commands.add<{ file?: string; dryRun?: boolean }>(
+    connectors,
+    "add <name> [key=value...]",
+    "make a connector, or put it in the place of the one of that name; secrets are references, file:<path> or env:<name>",
+    ["connectors add hook kind=http url=http://127.0.0.1:9000 'headers={authorization: env:PATH}'"],
+    async (steering) => {
+      const { args, options } = steering;
+      const body = await patchOf(args.slice(1), options.file);
+      await put(steering, `/connectors/${encodeURIComponent(args[0]!)}`, body);
+    },
+    (command) =>
+      command
+        .option("--file <file>", "the connector as YAML or JSON, as it would stand in isthmus.yaml")
+        .option("--dry-run", "only try it"),
+  );
+  commands.add(
+    connectors,
+    "show <name>",
+    "one connector, and how it is configured",
+    ["connectors show hook"],
+    async ({ api, args, thing }) =>
+      thing(await api.ask<object>("GET", `/connectors/${encodeURIComponent(args[0]!)}`)),
+  );
+  commands.add(
+    connectors,
+    "test <name>",
+    "ask whether its sink is there. Ends with 1 when it is not",
+    [],
+    async ({ api, args, json, thing, io }) => {
+      const answer = await api.ask<Reached>("POST", `/connectors/${encodeURIComponent(args[0]!)}/test`);
+      const took = `${answer.milliseconds} ms`;
+      if (json) thing(answer);
+      else
+        io.out(answer.reached ? `it is there (${took})\n` : `it is not there: ${answer.detail} (${took})\n`);
+      return answer.reached ? EXIT.ok : EXIT.operator;
+    },
+  );
+  addOrders(connectors, commands, "connectors", "hook");
 }
 
 function shown({ outputs, actions, failure }: Tested): string {

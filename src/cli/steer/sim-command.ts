@@ -43,9 +43,9 @@ interface SimOptions {
 }
 
 const REPORT_MS = 2_000;
-const DEFAULT_HOST = "127.0.0.1";
+export const DEFAULT_HOST = "127.0.0.1";
 
-const whole =
+export const whole =
   (least: number, most: number) =>
   (text: string): number => {
     const value = Number(text);
@@ -84,13 +84,13 @@ interface Listener {
 }
 
 /** Where a node on this machine listens, if it can be asked; else what a gateway without a configuration has. */
-async function portsOf({ api, options }: Steering<SimOptions>): Promise<Ports> {
-  if (options.host !== undefined) return { ...DEFAULT_PORTS, ...options.port };
+export async function nodePorts(api: Steering<unknown>["api"], host: string | undefined): Promise<Ports> {
+  if (host !== undefined) return DEFAULT_PORTS;
   const listeners = await api.ask<Listener[]>("GET", "/listeners").catch((error: unknown) => {
     if (!(error instanceof ApiError)) throw error;
     return undefined;
   });
-  return { ...(listeners === undefined ? DEFAULT_PORTS : spokenAt(listeners)), ...options.port };
+  return listeners === undefined ? DEFAULT_PORTS : spokenAt(listeners);
 }
 
 /** Plain listeners only: a simulated device has neither certificate nor key. */
@@ -126,7 +126,7 @@ function line(status: SimulationStatus): string {
 
 async function simulate(steering: Steering<SimOptions>, start: StartSimulation): Promise<void> {
   const { args, options, io, json } = steering;
-  const ports = without(await portsOf(steering));
+  const ports = without({ ...(await nodePorts(steering.api, options.host)), ...options.port });
   const interrupted = io.interrupted();
   const simulation = await start({
     ...{ scenario: args[0] as ScenarioName, devices: options.devices, ports },

@@ -1,6 +1,7 @@
 /** What all commands that ask a running gateway have in common. */
 import { type Command, Option } from "commander";
 import type { ConfigRequest } from "../cli.ts";
+import { EXIT } from "../errors.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Column, facts, table } from "./table.ts";
 
@@ -13,6 +14,8 @@ export interface SteeringIo {
   out(text: string): void;
   error(text: string): void;
   readonly terminal: boolean;
+  /** Standard error is a terminal. */
+  readonly progress: boolean;
   /** Aborted by Ctrl+C. */
   readonly interrupted: () => AbortSignal;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -42,6 +45,9 @@ export interface Steering<Options> {
   /** A sentence, or as JSON `{ done: true }` with what more there is. */
   done(sentence: string, more?: object): void;
 }
+
+/** What was typed cannot be meant: said in a line, without asking the gateway. */
+export class UsageError extends Error {}
 
 type Run<Options> = (steering: Steering<Options>) => Promise<unknown>;
 
@@ -90,7 +96,11 @@ export class SteeringCommands {
         .slice(0, -2)
         .flat()
         .filter((arg) => arg !== undefined) as string[];
-      const code = await run(await this.#steering(options, args));
+      const code = await run(await this.#steering(options, args)).catch((error: unknown) => {
+        if (!(error instanceof UsageError)) throw error;
+        this.#io.error(`isthmus: ${error.message}\n`);
+        return EXIT.usage;
+      });
       if (typeof code === "number") this.#exit(code);
     });
   }

@@ -3,10 +3,9 @@ import { createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { EXIT } from "../errors.ts";
 import { ApiError } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
-import type { Steering, SteeringCommands } from "./steering.ts";
+import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import { ago, type Column, shown } from "./table.ts";
 
 interface Trace {
@@ -77,15 +76,13 @@ function lineOf({ cause, at, kind, text }: Row, coloured: boolean): string {
   return `${(cause === 0 ? "" : String(cause)).padStart(6)}  ${time}  ${sentence}\n`;
 }
 
-async function trace(steering: Steering<TraceOptions>): Promise<number | undefined> {
+async function trace(steering: Steering<TraceOptions>): Promise<void> {
   const { api, args, options, io, json } = steering;
   const { topic, address, gateway, seconds, rows, write, keep = false } = options;
   const [client] = args;
   const wish = { client, topic, address, gateway, seconds, rows };
-  if ([client, topic, address, gateway].every((condition) => condition === undefined)) {
-    io.error("isthmus: say what to follow: a client id, --topic, --address or --gateway\n");
-    return EXIT.usage;
-  }
+  if ([client, topic, address, gateway].every((condition) => condition === undefined))
+    throw new UsageError("say what to follow: a client id, --topic, --address or --gateway");
   const interrupted = io.interrupted();
   const { id } = await api.ask<Trace>("POST", "/traces", { body: wish });
   if (!json) io.error(`trace ${id}; end it with Ctrl+C\n`);
@@ -98,7 +95,6 @@ async function trace(steering: Steering<TraceOptions>): Promise<number | undefin
   } finally {
     await api.ask(keep ? "POST" : "DELETE", keep ? `/traces/${id}/stop` : `/traces/${id}`);
   }
-  return undefined;
 }
 
 async function follow(

@@ -82,11 +82,12 @@ export async function request(method: string, path: string, asking: Asking = {})
     method,
     credentials: "same-origin",
     headers: {
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      // A file says itself what it is.
+      ...(body === undefined || body instanceof Blob ? {} : { "content-type": "application/json" }),
       ...(method === "GET" || csrf === undefined ? {} : { "x-csrf-token": csrf }),
       ...headers,
     },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: body instanceof Blob ? body : JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
   }).catch((error: unknown) => {
     if (signal?.aborted === true) throw error;

@@ -52,14 +52,21 @@ export function useAsk<Data>(path: string | undefined, query: Query = {}, every?
     void load();
     return () => running.current?.abort();
   }, [key]);
+  // Who had to sign in again gets what was refused meanwhile.
+  const refused = state.problem?.status === 401;
   useEffect(() => {
-    if (every === undefined || path === undefined) return;
+    if ((every === undefined && !refused) || path === undefined) return;
     return beat.subscribe((now) => {
-      if (now - last.current < every || liveness.peek().is !== "live" || document.hidden || selecting())
+      if (
+        now - last.current < (refused ? 1 : (every ?? 1)) ||
+        liveness.peek().is !== "live" ||
+        document.hidden ||
+        selecting()
+      )
         return;
       void load();
     });
-  }, [key, every]);
+  }, [key, every, refused]);
   const current = state.key === key;
   return {
     data: current ? state.data : undefined,

@@ -1,5 +1,5 @@
 /** Server-sent events by `fetch`, which says what an `EventSource` hides: the status, and why it ended. */
-import { type Query, request } from "./api.ts";
+import { Problem, type Query, request } from "./api.ts";
 
 export interface SentEvent {
   readonly event: string;
@@ -47,5 +47,41 @@ export async function follow(path: string, { query, lastId, signal, heard }: Fol
     const blocks = rest.split("\n\n");
     rest = blocks.pop() ?? "";
     heard(blocks.flatMap((block) => parsed(block) ?? []));
+  }
+}
+
+const RETRY_MS = 2_000;
+
+/**
+ * The same again and again, from where it was: begins anew 2 s after the connection broke, until `signal` ends it. `broken`
+ * is told why it did. Throws the `Problem` with which the node refuses it.
+ */
+export async function keepFollowing(
+  path: string,
+  { heard, ...following }: Following,
+  broken: (problem: Problem) => void,
+): Promise<void> {
+  const { signal } = following;
+  let { lastId } = following;
+  while (!signal.aborted) {
+    try {
+      await follow(path, {
+        ...following,
+        lastId,
+        heard(events) {
+          lastId = events.findLast(({ id }) => id !== undefined)?.id ?? lastId;
+          heard(events);
+        },
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      const problem =
+        error instanceof Problem
+          ? error
+          : new Problem(0, { title: "The connection broke", code: "no-answer", detail: String(error) });
+      if (problem.status >= 400 && problem.status < 500) throw problem;
+      broken(problem);
+    }
+    if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }

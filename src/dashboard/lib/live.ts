@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { nodeNow, Problem } from "./api.ts";
 import { follow } from "./events.ts";
+import { shown } from "./shown.ts";
 
 export type Liveness =
   | { readonly is: "opening" }
@@ -19,14 +20,12 @@ export const beat = signal(0);
 export const lastBeat = signal(0);
 export const paused = signal(false);
 
-const HIDDEN_MS = 10_000;
 const SILENCE_MS = 5_000;
 const WAIT_MAX_MS = 30_000;
 
 let abort: AbortController | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let silence: ReturnType<typeof setTimeout> | undefined;
-let hidden: ReturnType<typeof setTimeout> | undefined;
 let failures = 0;
 let wanted = false;
 
@@ -113,11 +112,7 @@ function lost(own: AbortController, why: string): void {
 /** Does not wait any longer. */
 export const tryNow = (): void => void open();
 
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(hidden);
-  if (document.hidden) hidden = setTimeout(close, HIDDEN_MS);
-  else if (wanted && abort === undefined && !paused.value) {
-    clearTimeout(retry);
-    void open();
-  }
+shown.subscribe((seen) => {
+  if (!seen) close();
+  else if (wanted && abort === undefined && !paused.peek()) void open();
 });

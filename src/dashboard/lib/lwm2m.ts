@@ -1,8 +1,8 @@
 /** What is known of an LwM2M device in this tab: values as they came, requests and what became of them. */
 
 import { useEffect, useState } from "preact/hooks";
-import { Problem } from "./api.ts";
-import { follow } from "./events.ts";
+import type { Problem } from "./api.ts";
+import { keepFollowing, type SentEvent } from "./events.ts";
 import { moment } from "./format.ts";
 
 export interface Resource {
@@ -137,13 +137,15 @@ const said = ({ failure, data }: Result): string | undefined =>
 export function noteResult(endpoint: string, result: Result, path: string, began: number, now: number): void {
   const memory = memoryOf(endpoint);
   const known = memory.asked.find(({ id }) => id === result.id);
+  // The event may come before the answer, and knows neither what was asked for nor since when.
+  const since = path === "" ? (known?.since ?? began) : began;
   const entry: Asked = {
     id: result.id,
     request: known?.request ?? result.request ?? result.msgType ?? "",
-    path: known?.path ?? path,
+    path: known?.path || path,
     state: result.state,
-    since: known?.since ?? began,
-    ...(result.state === "waiting" ? {} : { took: now - (known?.since ?? began), answer: said(result) }),
+    since,
+    ...(result.state === "waiting" ? {} : { took: Math.max(0, now - since), answer: said(result) }),
   };
   memory.asked = [entry, ...memory.asked.filter(({ id }) => id !== result.id)].slice(0, REQUESTS);
   learn(memory, result.data, now);
@@ -169,10 +171,11 @@ export function useDevice(endpoint: string): {
   const changed = (): void => setTurn((turn) => turn + 1);
   useEffect(() => {
     const abort = new AbortController();
-    follow("/devices/lwm2m/events", {
+    const following = {
       query: { device: endpoint },
       signal: abort.signal,
-      heard(events) {
+      heard(events: readonly SentEvent[]): void {
+        setProblem(undefined);
         for (const { event, data } of events) {
           if (event === "dropped") continue;
           const { kind, at, report } = data as DeviceEvent;
@@ -185,9 +188,8 @@ export function useDevice(endpoint: string): {
         }
         if (events.length > 0) changed();
       },
-    }).catch((error: unknown) => {
-      if (!abort.signal.aborted && error instanceof Problem) setProblem(error);
-    });
+    };
+    keepFollowing("/devices/lwm2m/events", following, setProblem).catch(setProblem);
     return () => abort.abort();
   }, [endpoint]);
   return { memory, arrived, problem, changed };

@@ -30,8 +30,12 @@ export const may = (role: Role): boolean => {
   return who !== undefined && RANK[who.role] >= RANK[role];
 };
 
+/** Whose session has ended while pages were open: what was typed there is there again when the same one signs in. */
+export const expected = signal<string | undefined>(undefined);
+
 export function entered(who: Session): void {
   setToken(who.csrf);
+  expected.value = undefined;
   session.value = who;
   if (who.role !== "publisher") goLive();
 }
@@ -49,18 +53,23 @@ export async function findSession(): Promise<void> {
 export async function signOut(): Promise<void> {
   await ask("DELETE", "/session").catch(() => {});
   left();
-}
-
-/** A session ended, here or in another tab: forms keep what was typed until somebody signs in again. */
-function left(): void {
-  endLive();
-  setToken(undefined);
-  session.value = "nobody";
   const here = location.pathname.slice(BASE.length) + location.search;
   if (address.value.parts[0] !== "login")
     go(addressOf("/login", { to: here === "/" ? undefined : here }), { replace: true });
 }
 
+function left(): void {
+  endLive();
+  setToken(undefined);
+  session.value = "nobody";
+}
+
+/** It ended elsewhere: by time, or in another tab. */
 onSignedOut(() => {
-  if (signedIn() !== undefined) left();
+  const who = signedIn();
+  if (who === undefined) return;
+  // A modal one would leave nothing else to be used.
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  expected.value = who.name;
+  left();
 });

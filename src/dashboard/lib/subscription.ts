@@ -1,7 +1,8 @@
 /** Messages as they are published, by filters of the user: gathered for four paints a second, the oldest go. */
-import { useEffect, useState } from "preact/hooks";
-import { Problem } from "./api.ts";
-import { follow } from "./events.ts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Problem } from "./api.ts";
+import { keepFollowing, type SentEvent } from "./events.ts";
+import { shown } from "./shown.ts";
 
 export interface Arrived {
   readonly number: number;
@@ -42,6 +43,8 @@ export function useSubscription(
 ): Subscription {
   const [state, setState] = useState<Subscription>(NONE);
   const key = filters.join("\n");
+  const last = useRef("");
+  const looked = shown.value;
   const [hold] = useState({ on: false });
   hold.on = held;
   useEffect(() => {
@@ -49,7 +52,13 @@ export function useSubscription(
       setState(NONE);
       return;
     }
-    setState({ ...NONE, state: "opening" });
+    if (!looked) {
+      setState((before) => ({ ...before, rate: 0, state: "ended" }));
+      return;
+    }
+    const same = last.current === key;
+    last.current = key;
+    setState((before) => ({ ...NONE, rows: same ? before.rows : [], state: "opening" }));
     const abort = new AbortController();
     let fresh: Arrived[] = [];
     let shown = 0;
@@ -68,12 +77,14 @@ export function useSubscription(
         before.rate === rate && before.oneIn === oneIn ? before : { ...before, rate, oneIn },
       );
     }, 1_000);
-    follow("/subscribe", {
+    const failed = (problem: Problem): void => setState((before) => ({ ...before, problem, state: "ended" }));
+    const following = {
       query: { filter: key, rate: RATE, payload: 4_096, qos },
       signal: abort.signal,
-      heard(events) {
+      heard(events: readonly SentEvent[]): void {
         for (const { event, data } of events) {
-          if (event === "subscribed") setState((before) => ({ ...before, state: "open" }));
+          if (event === "subscribed")
+            setState((before) => ({ ...before, problem: undefined, state: "open" }));
           if (event === "dropped") all += (data as { events: number }).events;
           if (event !== "message") continue;
           const message = data as Omit<Arrived, "number" | "at">;
@@ -82,25 +93,13 @@ export function useSubscription(
           if (fresh.length < most) fresh.push({ ...message, number: ++numbers, at: message.publishedAt });
         }
       },
-    }).then(
-      () => setState((before) => ({ ...before, state: "ended" })),
-      (error: unknown) => {
-        if (abort.signal.aborted) return;
-        const problem =
-          error instanceof Problem
-            ? error
-            : new Problem(0, {
-                title: "The subscription broke",
-                detail: "The connection to the node ended.",
-              });
-        setState((before) => ({ ...before, problem, state: "ended" }));
-      },
-    );
+    };
+    keepFollowing("/subscribe", following, failed).catch(failed);
     return () => {
       abort.abort();
       clearInterval(paint);
       clearInterval(count);
     };
-  }, [key, qos]);
+  }, [key, qos, looked]);
   return state;
 }

@@ -1,7 +1,8 @@
 /** A trace as its rows come, and what becomes of them on the picture. */
-import { useEffect, useState } from "preact/hooks";
-import { Problem } from "./api.ts";
-import { follow } from "./events.ts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Problem } from "./api.ts";
+import { keepFollowing, type SentEvent } from "./events.ts";
+import { shown } from "./shown.ts";
 
 export interface TraceRow {
   readonly number: number;
@@ -87,18 +88,23 @@ export interface Following {
 
 const ROWS = 5_000;
 const GATHER_MS = 250;
-const RETRY_MS = 2_000;
 
-/** Rows as they come, gathered for four paints a second. */
+const NOTHING: Following = { rows: [], problem: undefined, ended: false, gone: 0 };
+
+/** Rows as they come, gathered for four paints a second; while nobody looks they wait in the node. */
 export function useTrace(id: string | undefined): Following {
-  const [state, setState] = useState<Following>({ rows: [], problem: undefined, ended: false, gone: 0 });
+  const [state, setState] = useState<Following>(NOTHING);
+  const place = useRef<{ lastId: string | undefined; over: boolean }>({ lastId: undefined, over: false });
+  const looked = shown.value;
   useEffect(() => {
-    setState({ rows: [], problem: undefined, ended: false, gone: 0 });
-    if (id === undefined) return;
+    setState(NOTHING);
+    place.current = { lastId: undefined, over: false };
+  }, [id]);
+  useEffect(() => {
+    const here = place.current;
+    if (id === undefined || !looked || here.over) return;
     const abort = new AbortController();
     let fresh: TraceRow[] = [];
-    let lastId: string | undefined;
-    let over = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const paint = (): void => {
       timer = undefined;
@@ -107,43 +113,33 @@ export function useTrace(id: string | undefined): Following {
       setState(({ rows, gone }) => {
         const all = [...rows, ...added];
         const cut = Math.max(0, all.length - ROWS);
-        return { rows: cut === 0 ? all : all.slice(cut), problem: undefined, ended: over, gone: gone + cut };
+        const kept = cut === 0 ? all : all.slice(cut);
+        return { rows: kept, problem: undefined, ended: here.over, gone: gone + cut };
       });
     };
-    const run = async (): Promise<void> => {
-      while (!abort.signal.aborted && !over) {
-        try {
-          await follow(`/traces/${encodeURIComponent(id)}/events`, {
-            signal: abort.signal,
-            lastId,
-            heard(events) {
-              for (const { event, data, id: number } of events) {
-                if (event === "row") {
-                  fresh.push(data as TraceRow);
-                  lastId = number;
-                } else if (event === "ended") over = true;
-              }
-              if (events.length > 0) timer ??= setTimeout(paint, GATHER_MS);
-            },
-          });
-        } catch (error) {
-          if (abort.signal.aborted) return;
-          const problem =
-            error instanceof Problem
-              ? error
-              : new Problem(0, { title: "The trace cannot be read", detail: String(error) });
-          setState((before) => ({ ...before, problem }));
-          if (problem.status === 404 || problem.status === 403 || problem.status === 401) return;
+    const failed = (problem: Problem): void => setState((before) => ({ ...before, problem }));
+    const following = {
+      signal: abort.signal,
+      lastId: here.lastId,
+      heard(events: readonly SentEvent[]): void {
+        for (const { event, data, id: number } of events) {
+          if (event === "row") {
+            fresh.push(data as TraceRow);
+            here.lastId = number;
+          } else if (event === "ended") here.over = true;
         }
-        if (!over) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
+        if (events.length > 0) timer ??= setTimeout(paint, GATHER_MS);
+        if (here.over) abort.abort();
+      },
     };
-    void run();
+    keepFollowing(`/traces/${encodeURIComponent(id)}/events`, following, failed).catch(failed);
     return () => {
       abort.abort();
       clearTimeout(timer);
+      // They are not sent again.
+      if (timer !== undefined) paint();
     };
-  }, [id]);
+  }, [id, looked]);
   return state;
 }
 

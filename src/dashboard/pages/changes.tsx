@@ -60,7 +60,7 @@ export function Changes() {
                 rows={items}
                 keyOf={({ id }) => String(id)}
                 columns={[
-                  { name: "at", title: "When", cell: (row) => moment(row.at) },
+                  { name: "at", title: "When", cell: (row) => <span class="whole">{moment(row.at)}</span> },
                   {
                     name: "who",
                     title: "Who",
@@ -71,7 +71,15 @@ export function Changes() {
                       </>
                     ),
                   },
-                  { name: "address", title: "From", cell: (row) => <Text text={row.address} /> },
+                  {
+                    name: "address",
+                    title: "From",
+                    cell: (row) => (
+                      <span class="whole">
+                        <Text text={row.address} />
+                      </span>
+                    ),
+                  },
                   {
                     name: "object",
                     title: "What",
@@ -81,11 +89,13 @@ export function Changes() {
                   {
                     name: "before",
                     title: "Before",
+                    phone: "label",
                     cell: (row) => (row.before === undefined ? null : <Value value={row.before} />),
                   },
                   {
                     name: "after",
                     title: "After",
+                    phone: "label",
                     cell: (row) => (row.after === undefined ? null : <Value value={row.after} />),
                   },
                   {

@@ -6,9 +6,12 @@ import { useAsk } from "../lib/asking.ts";
 import { type ClientRow, placeOf } from "../lib/clients.ts";
 import { age, bytes, count, due, length, moment } from "../lib/format.ts";
 import { may } from "../lib/session.ts";
+import { plain } from "../lib/visible.ts";
 import {
+  Age,
   Button,
   Choice,
+  Due,
   Empty,
   Facts,
   Field,
@@ -69,53 +72,62 @@ export function Client() {
       </p>
       {asked.problem?.status === 404 ? (
         <Empty>
-          <h1>
-            <Text text={id} most={64} />
-          </h1>
+          <Named id={id} />
           <p>There is no client of this id, connected or away.</p>
         </Empty>
       ) : (
-        <When asked={asked} lines={6}>
-          {(client) => (
-            <div class="stack">
-              <Head client={client} path={`/clients/${part}`} which={which} again={asked.again} />
-              <Part>
-                <SleepClock client={client} />
-              </Part>
-              <Tabs
-                at={tab}
-                onTab={(to) => change({ tab: to === "session" ? undefined : to })}
-                tabs={[
-                  ["session", "Session"],
-                  ["waiting", `Waiting ${count(client.waiting + client.onItsWay)}`],
-                  ["subscriptions", `Subscriptions ${count(client.subscriptions)}`],
-                  ["messages", "Live messages"],
-                  ["protocol", "Protocol"],
-                ]}
-              />
-              {tab === "waiting" ? <Waiting client={client} path={`/clients/${part}`} which={which} /> : null}
-              {tab === "subscriptions" ? (
-                <Subscriptions path={`/clients/${part}`} which={which} again={asked.again} />
-              ) : null}
-              {tab === "messages" ? <LiveMessages id={id} /> : null}
-              {tab === "protocol" ? (
-                <Part title="What its gateway knows of it">
-                  <Value
-                    value={{
-                      ...client.detail,
-                      ...(client.session?.memo === undefined ? {} : { remembered: client.session.memo }),
-                    }}
-                  />
+        <>
+          {asked.data === undefined ? <Named id={id} /> : null}
+          <When asked={asked} lines={6}>
+            {(client) => (
+              <div class="stack">
+                <Head client={client} path={`/clients/${part}`} which={which} again={asked.again} />
+                <Part>
+                  <SleepClock client={client} />
                 </Part>
-              ) : null}
-              {tab === "session" ? <Session client={client} /> : null}
-            </div>
-          )}
-        </When>
+                <Tabs
+                  at={tab}
+                  onTab={(to) => change({ tab: to === "session" ? undefined : to })}
+                  tabs={[
+                    ["session", "Session"],
+                    ["waiting", `Waiting ${count(client.waiting + client.onItsWay)}`],
+                    ["subscriptions", `Subscriptions ${count(client.subscriptions)}`],
+                    ["messages", "Live messages"],
+                    ["protocol", "Protocol"],
+                  ]}
+                />
+                {tab === "waiting" ? (
+                  <Waiting client={client} path={`/clients/${part}`} which={which} />
+                ) : null}
+                {tab === "subscriptions" ? (
+                  <Subscriptions path={`/clients/${part}`} which={which} again={asked.again} />
+                ) : null}
+                {tab === "messages" ? <LiveMessages id={id} /> : null}
+                {tab === "protocol" ? (
+                  <Part title="What its gateway knows of it">
+                    <Value
+                      value={{
+                        ...client.detail,
+                        ...(client.session?.memo === undefined ? {} : { remembered: client.session.memo }),
+                      }}
+                    />
+                  </Part>
+                ) : null}
+                {tab === "session" ? <Session client={client} /> : null}
+              </div>
+            )}
+          </When>
+        </>
       )}
     </>
   );
 }
+
+const Named = ({ id }: { readonly id: string }) => (
+  <h1>
+    <Text text={id} most={64} />
+  </h1>
+);
 
 interface HeadProps {
   readonly client: Detail;
@@ -256,7 +268,7 @@ function PublishTo({ path, which }: { readonly path: string; readonly which: Que
             hint={
               filters.length === 0
                 ? "It is subscribed to nothing."
-                : `It is subscribed to ${filters.slice(0, 5).join(", ")}`
+                : `It is subscribed to ${plain(filters.slice(0, 5).join(", "))}`
             }
           >
             <Input value={shown} onText={setTopic} required />
@@ -399,12 +411,17 @@ function Waiting({
                   phone: "title",
                   cell: ({ topic }) => <Text text={topic} most={60} />,
                 },
-                { name: "since", title: "Since", numeric: true, cell: ({ publishedAt }) => age(publishedAt) },
+                {
+                  name: "since",
+                  title: "Since",
+                  numeric: true,
+                  cell: ({ publishedAt }) => <Age at={publishedAt} />,
+                },
                 {
                   name: "ends",
                   title: "Ends",
                   numeric: true,
-                  cell: ({ expiresAt }) => (expiresAt === undefined ? "never" : due(expiresAt)),
+                  cell: ({ expiresAt }) => (expiresAt === undefined ? "never" : <Due at={expiresAt} />),
                 },
                 { name: "qos", title: "QoS", numeric: true, cell: ({ qos }) => qos },
                 { name: "bytes", title: "Bytes", numeric: true, cell: (row) => bytes(row.bytes) },

@@ -13,10 +13,23 @@ import {
   queryOf,
   readFilter,
 } from "../lib/clients.ts";
-import { age, bytes, count, due, moment } from "../lib/format.ts";
+import { bytes, count, moment } from "../lib/format.ts";
 import { columns as keptColumns } from "../lib/kept.ts";
 import { plain } from "../lib/visible.ts";
-import { Button, Check, Choice, Empty, Gateway, Input, Link, State, Text, When } from "../parts/basic.tsx";
+import {
+  Age,
+  Button,
+  Check,
+  Choice,
+  Due,
+  Empty,
+  Gateway,
+  Input,
+  Link,
+  State,
+  Text,
+  When,
+} from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, Pager, Table, usePages } from "../parts/table.tsx";
@@ -60,8 +73,14 @@ const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
     ),
   },
   { name: "user", title: "User", off: true, cell: ({ user }) => <Text text={user} most={24} /> },
-  { name: "heard", title: "Heard", sort: "heardAt", numeric: true, cell: ({ heardAt }) => age(heardAt) },
-  { name: "due", title: "Due", sort: "dueAt", numeric: true, cell: ({ dueAt }) => due(dueAt) },
+  {
+    name: "heard",
+    title: "Heard",
+    sort: "heardAt",
+    numeric: true,
+    cell: ({ heardAt }) => <Age at={heardAt} />,
+  },
+  { name: "due", title: "Due", sort: "dueAt", numeric: true, cell: ({ dueAt }) => <Due at={dueAt} /> },
   {
     name: "waiting",
     title: "Waiting",
@@ -135,8 +154,18 @@ export function Clients() {
   const key = JSON.stringify(filter);
   if (since.current.key !== key) since.current = { key, now: nodeNow() };
   const asking = queryOf(filter, since.current.now);
-  const asked = useAsk<Page<ClientRow>>("/clients", { ...asking, sort, cursor, count: true, limit: 100 });
-  const rows = useFresh(asked.data?.items);
+  const [every, setEvery] = useState(LATER);
+  const asked = useAsk<Page<ClientRow>>(
+    "/clients",
+    { ...asking, sort, cursor, count: true, limit: 100 },
+    every,
+  );
+  const { page, changed, apply } = useStill(asked.data, JSON.stringify([asking, sort, cursor]));
+  useEffect(() => {
+    const all = page?.count ?? 0;
+    setEvery(page?.items.length === 0 ? SOON : all > MANY ? MUCH_LATER : LATER);
+  }, [page]);
+  const rows = useFresh(page?.items);
   const columns = COLUMNS.filter(({ name }) => shown.includes(name) || name === "client" || name === "links");
   useEffect(() => setSelected(new Set()), [key, cursor]);
   const set = (next: ClientFilter): void => {
@@ -151,6 +180,7 @@ export function Clients() {
             icon="again"
             onClick={() => {
               pages.restart();
+              apply();
               asked.again();
             }}
           >
@@ -184,7 +214,14 @@ export function Clients() {
           ))}
         </fieldset>
       ) : null}
-      <When asked={asked} lines={12}>
+      <div class="changed" role="status">
+        {changed === 0 ? null : (
+          <Button small icon="again" onClick={apply}>
+            {changed} changed: show them
+          </Button>
+        )}
+      </div>
+      <When asked={{ ...asked, data: page }} lines={12}>
         {({ items, next, count: all }) =>
           items.length === 0 && before.length === 0 ? (
             <Nobody filtered={Object.keys(filter).length > 0} clear={() => set({})} />
@@ -212,6 +249,7 @@ export function Clients() {
                   rows={rows.filter((row) => selected.has(keyOf(row)))}
                   done={() => {
                     setSelected(new Set());
+                    apply();
                     asked.again();
                   }}
                 />
@@ -223,6 +261,41 @@ export function Clients() {
       </When>
     </>
   );
+}
+
+/** Seconds after which the list is read again: soon where nobody is on it. */
+const SOON = 2;
+const LATER = 10;
+/** Sorting so many costs the node something. */
+const MANY = 10_000;
+const MUCH_LATER = 60;
+
+/** A list that is read stands still: what would come, go or move is counted until somebody asks for it. */
+function useStill(newest: Page<ClientRow> | undefined, key: string) {
+  interface Still {
+    readonly key: string;
+    readonly page: Page<ClientRow>;
+    /** It was asked for: what comes after this one is shown too. */
+    readonly after?: Page<ClientRow>;
+  }
+  const still = useRef<Still | undefined>(undefined);
+  const [, setTurn] = useState(0);
+  const now = still.current;
+  const wanted =
+    now?.key !== key || now.page.items.length === 0 || (now.after !== undefined && now.after !== newest);
+  if (newest !== undefined && wanted) still.current = { key, page: newest };
+  const page = still.current?.key === key ? still.current.page : undefined;
+  const here = page?.items.map(keyOf) ?? [];
+  const there = newest?.items.map(keyOf) ?? here;
+  const places = here.length > there.length ? here : there;
+  return {
+    page,
+    changed: page === undefined ? 0 : places.filter((_, place) => here[place] !== there[place]).length,
+    apply(): void {
+      if (newest !== undefined) still.current = { key, page: newest, after: newest };
+      setTurn((turn) => turn + 1);
+    },
+  };
 }
 
 /** Rows keep their order and place; what they say is read again every two seconds. */

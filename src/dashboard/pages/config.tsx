@@ -1,12 +1,14 @@
-/** The configuration in force: what each key means, takes and is, and where that comes from. */
+/** The configuration in force: what each key means, takes and is, and where that comes from; and changing it. */
+import { useState } from "preact/hooks";
 import { address, change } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { count } from "../lib/format.ts";
-import { Button, Check, Empty, Field, Input, Level, Text, When } from "../parts/basic.tsx";
+import { Button, Check, Empty, Field, Input, Level, Part, Text, When } from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
+import { ChangeSetting, takeBack } from "./config-change.tsx";
 
 interface Setting {
   readonly key: string;
@@ -16,6 +18,14 @@ interface Setting {
   readonly takes: string;
   readonly origin: string;
   readonly live: boolean;
+  readonly pending: boolean;
+}
+
+interface OverlayRow {
+  readonly key: string;
+  readonly value?: unknown;
+  readonly beneath?: unknown;
+  readonly pending: boolean;
 }
 
 interface Reloaded {
@@ -28,8 +38,17 @@ export function Configuration() {
   const key = query.get("key") ?? "";
   const changed = query.has("changed");
   const asked = useAsk<Page<Setting>>("/config", { key, changed: changed || undefined, limit: 200 });
+  const overlay = useAsk<Page<OverlayRow>>("/config/overlay", { limit: 1_000 });
+  const [open, setOpen] = useState<Setting | undefined>(undefined);
+  const again = (): void => {
+    asked.again();
+    overlay.again();
+  };
   return (
     <>
+      {open === undefined ? null : (
+        <ChangeSetting key={open.key} setting={open} close={() => setOpen(undefined)} done={again} />
+      )}
       <div class="heading">
         <h1>Configuration</h1>
         <div class="actions">
@@ -50,7 +69,7 @@ export function Configuration() {
                       ? "Nothing has changed"
                       : `Took effect: ${outcome.changed.join(", ") || "nothing"}. At a restart: ${outcome.restart.join(", ") || "nothing"}`,
                   );
-                  asked.again();
+                  again();
                 },
               })
             }
@@ -74,9 +93,10 @@ export function Configuration() {
           onCheck={(on) => change({ changed: on ? "1" : undefined })}
         />
         <span class="second">
-          It is changed in its file, by the environment or by flags; this page never writes them.
+          What is changed here lies beside the file, which is never written; the environment and flags win.
         </span>
       </div>
+      <Overlay rows={overlay.data?.items ?? []} again={again} />
       <When asked={asked} lines={12}>
         {({ items, count: all = 0 }) =>
           items.length === 0 ? (
@@ -105,8 +125,27 @@ export function Configuration() {
                   {
                     name: "live",
                     title: "A change",
+                    cell: (row) =>
+                      row.pending ? (
+                        <Level level="warning">waits for a restart</Level>
+                      ) : (
+                        <Level level={row.live ? "ok" : "none"}>
+                          {row.live ? "at once" : "at a restart"}
+                        </Level>
+                      ),
+                  },
+                  {
+                    name: "act",
+                    title: "Act",
                     cell: (row) => (
-                      <Level level={row.live ? "ok" : "none"}>{row.live ? "at once" : "at a restart"}</Level>
+                      <Button
+                        small
+                        needs="administrator"
+                        label={`change ${row.key}`}
+                        onClick={() => setOpen(row)}
+                      >
+                        Change
+                      </Button>
                     ),
                   },
                   {
@@ -139,3 +178,48 @@ export function Configuration() {
 
 const Said = ({ value }: { readonly value: unknown }) =>
   value === undefined ? <span class="second">none</span> : <Value value={value} />;
+
+/** What differs from the file because somebody changed it while it ran. */
+function Overlay({ rows, again }: { readonly rows: readonly OverlayRow[]; again(): void }) {
+  if (rows.length === 0) return null;
+  return (
+    <Part title="Changed while it ran">
+      <Table
+        caption="Changed while it ran"
+        rows={rows}
+        keyOf={({ key }) => key}
+        columns={[
+          { name: "key", title: "Key", phone: "title", cell: ({ key }) => <Text text={key} /> },
+          { name: "value", title: "Value", phone: "label", cell: ({ value }) => <Said value={value} /> },
+          {
+            name: "beneath",
+            title: "Without it",
+            phone: "label",
+            cell: ({ beneath }) => <Said value={beneath} />,
+          },
+          {
+            name: "pending",
+            title: "Taken",
+            cell: ({ pending }) => (
+              <Level level={pending ? "warning" : "ok"}>{pending ? "after a restart" : "in force"}</Level>
+            ),
+          },
+          {
+            name: "act",
+            title: "Act",
+            cell: ({ key }) => (
+              <Button
+                small
+                needs="administrator"
+                label={`take back ${key}`}
+                onClick={() => takeBack(key, again)}
+              >
+                Take back
+              </Button>
+            ),
+          },
+        ]}
+      />
+    </Part>
+  );
+}

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { address, addressOf } from "../lib/address.ts";
 import { apiPart, ask, Problem } from "../lib/api.ts";
-import { follow } from "../lib/events.ts";
+import { keepFollowing, type SentEvent } from "../lib/events.ts";
 import { clock } from "../lib/format.ts";
 import { may } from "../lib/session.ts";
 import {
@@ -29,6 +29,10 @@ interface Step {
   readonly file: string | undefined;
   readonly percent: number | undefined;
   readonly result: string | undefined;
+}
+
+interface Ordered {
+  readonly data?: { readonly code?: string; readonly reason?: string };
 }
 
 /** Of this tab, so that going to another page and back loses nothing. */
@@ -72,9 +76,10 @@ function useSteps(): { readonly steps: readonly Step[]; readonly problem: Proble
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   useEffect(() => {
     const abort = new AbortController();
-    follow("/devices/lwm2m/events", {
+    const following = {
       signal: abort.signal,
-      heard(events) {
+      heard(events: readonly SentEvent[]): void {
+        setProblem(undefined);
         let changed = false;
         for (const { data } of events) {
           const { kind, device, at, report } = data as {
@@ -90,9 +95,8 @@ function useSteps(): { readonly steps: readonly Step[]; readonly problem: Proble
         }
         if (changed) setTurn((turn) => turn + 1);
       },
-    }).catch((error: unknown) => {
-      if (!abort.signal.aborted && error instanceof Problem) setProblem(error);
-    });
+    };
+    keepFollowing("/devices/lwm2m/events", following, setProblem).catch(setProblem);
     return () => abort.abort();
   }, []);
   return { steps, problem };
@@ -199,10 +203,17 @@ function Order() {
             async act() {
               const { part, query } = apiPart(device, "device");
               const given = /^coaps?(\+tcp)?:|^https?:/.test(file) ? { uri: file } : { file };
-              await ask("POST", `/devices/lwm2m/${part}/firmware`, {
+              const { data } = await ask<Ordered>("POST", `/devices/lwm2m/${part}/firmware`, {
                 query,
                 body: { mode, ...given, update },
               });
+              // As a command by MQTT is answered: with the code that a device would have given.
+              if (data?.code !== undefined && !data.code.startsWith("2."))
+                throw new Problem(0, {
+                  title: "The update is not ordered",
+                  code: data.code,
+                  detail: data.reason,
+                });
               tell("The update is ordered");
             },
           });

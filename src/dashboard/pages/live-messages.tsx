@@ -64,9 +64,7 @@ export function LiveMessages({ id }: { readonly id: string }) {
       ) : (
         <ol class="log">
           {shown.map((row) => (
-            <li key={row.number} class={row.kind}>
-              <time>{clock(row.at, { fraction: true })}</time> <Sentence row={row} />
-            </li>
+            <Line key={row.number} row={row} />
           ))}
         </ol>
       )}
@@ -74,4 +72,9 @@ export function LiveMessages({ id }: { readonly id: string }) {
   );
 }
 
-export const Sentence = ({ row }: { readonly row: TraceRow }) => <Text text={row.text} most={300} />;
+/** Painted once: a row stays what it is. */
+const Line = ({ row }: { readonly row: TraceRow }) => (
+  <li class={row.kind}>
+    <time>{clock(row.at, { fraction: true })}</time> <Text text={row.text} most={300} />
+  </li>
+);

@@ -9,6 +9,11 @@ import { Icon } from "../parts/icons.tsx";
 const problemOf = (error: unknown): Problem =>
   error instanceof Problem ? error : new Problem(0, { title: "The dashboard failed", detail: String(error) });
 
+/** Where somebody wanted to go; whose session has ended on a page is there already. */
+function arrive(): void {
+  if (address.value.parts[0] === "login") go(back(), { replace: true });
+}
+
 /** A page of this dashboard and nowhere else. */
 const back = (): string => {
   const to = address.value.query.get("to") ?? "/";
@@ -26,12 +31,12 @@ export function Login() {
   const [password, setPassword] = useState("");
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const [busy, setBusy] = useState(false);
-  if (signedIn()?.kind === "user") go(back(), { replace: true });
+  if (signedIn()?.kind === "user") arrive();
   const signIn = async (): Promise<void> => {
     setBusy(true);
     try {
       entered(await ask<Session>("POST", "/session", { body: { name, password } }));
-      go(back(), { replace: true });
+      arrive();
     } catch (error) {
       setProblem(problemOf(error));
       setPassword("");

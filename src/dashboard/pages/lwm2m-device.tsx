@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { address, addressOf } from "../lib/address.ts";
 import { apiPart, ask, nodeNow, Problem } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
+import type { ClientRow } from "../lib/clients.ts";
 import { age, clock, count, due, length } from "../lib/format.ts";
 import { type Device, type Memory, noteResult, type ObjectOf, type Order, useDevice } from "../lib/lwm2m.ts";
 import {
@@ -19,6 +20,7 @@ import {
 } from "../parts/basic.tsx";
 import { askFirst } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
+import { SleepClock } from "../parts/sleep-clock.tsx";
 import { Chosen } from "./lwm2m-chosen.tsx";
 import { Tree } from "./lwm2m-tree.tsx";
 
@@ -27,6 +29,8 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
   const path = `/devices/lwm2m/${part}`;
   const { memory, arrived, problem, changed } = useDevice(endpoint);
   const device = useAsk<Device>(`${path}/device`, query, 2);
+  const gone = device.problem?.status === 404;
+  const client = useClient(device.data?.clientId ?? (gone ? endpoint : undefined));
   const objects = useAsk<readonly ObjectOf[]>(`${path}/objects`, query);
   const [failure, setFailure] = useState<Problem | undefined>(undefined);
   const chosen = address.value.query.get("path") ?? undefined;
@@ -58,7 +62,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
     }
     device.again();
   };
-  if (device.problem?.status === 404) {
+  if (gone) {
     return (
       <>
         <p>
@@ -67,6 +71,11 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
         <h1>
           <Text text={endpoint} most={64} />
         </h1>
+        {client === undefined ? null : (
+          <Part>
+            <SleepClock client={client} />
+          </Part>
+        )}
         <Empty>No device is registered under this endpoint name.</Empty>
       </>
     );
@@ -80,7 +89,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
         <h1>
           <Text text={endpoint} most={64} />
         </h1>
-        {device.data === undefined ? null : <State state={device.data.state} />}
+        {device.data === undefined ? null : <State state={client?.state ?? device.data.state} />}
         <div class="actions">
           {device.data === undefined ? null : (
             <Link
@@ -114,6 +123,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
       <When asked={device} lines={2}>
         {(data) => (
           <Part>
+            {client === undefined ? null : <SleepClock client={client} />}
             <Facts
               facts={[
                 ["Version", data.version],
@@ -167,6 +177,13 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
       </div>
     </>
   );
+}
+
+/** What is promised by whom is known of clients: a registration that has ended leaves one who is overdue. */
+function useClient(clientId: string | undefined): ClientRow | undefined {
+  const { part, query } = apiPart(clientId ?? "");
+  const path = clientId === undefined ? undefined : `/clients/${part}`;
+  return useAsk<ClientRow>(path, { ...query, gateway: "lwm2m" }, 2).data;
 }
 
 const STATES: Readonly<Record<string, "ok" | "warning" | "bad" | "asleep">> = {

@@ -2,8 +2,8 @@ import { address, addressOf, go } from "../lib/address.ts";
 import type { Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import type { ClientRow } from "../lib/clients.ts";
-import { age, count } from "../lib/format.ts";
-import { Empty, Field, Input, Link, State, Text, When } from "../parts/basic.tsx";
+import { count } from "../lib/format.ts";
+import { Age, Due, Empty, Field, Input, Link, State, Text, When } from "../parts/basic.tsx";
 import { Pager, Table, usePages } from "../parts/table.tsx";
 import { DevicePage } from "./lwm2m-device.tsx";
 
@@ -75,7 +75,14 @@ function Devices() {
                     title: "Heard",
                     sort: "heardAt",
                     numeric: true,
-                    cell: (row) => age(row.heardAt),
+                    cell: (row) => <Age at={row.heardAt} />,
+                  },
+                  {
+                    name: "due",
+                    title: "Due",
+                    sort: "dueAt",
+                    numeric: true,
+                    cell: (row) => <Due at={row.dueAt} />,
                   },
                   {
                     name: "waiting",

@@ -1,5 +1,6 @@
 /** What needs attention, the node's numbers over time, its health, and what was changed last. */
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { address, addressOf, change, withId } from "../lib/address.ts";
 import type { Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -9,12 +10,13 @@ import { type History, SPANS, useHistory } from "../lib/history.ts";
 import { numbers } from "../lib/live.ts";
 import { Button, Empty, Failed, Level, Lines, Link, Part, Text, When } from "../parts/basic.tsx";
 import { Icon, type IconName } from "../parts/icons.tsx";
-import { Plot, type PlotLine } from "../parts/plot.tsx";
+import { loadDrawing, Plot, type PlotLine } from "../parts/plot.tsx";
 import { StartFleet } from "../parts/simulator.tsx";
 
 export function Overview() {
   const span = SPANS.find(({ name }) => name === address.value.query.get("span")) ?? SPANS[0]!;
   const { history, problem, again } = useHistory(span);
+  useEffect(() => void loadDrawing(), []);
   const values = numbers.value;
   const clients = ["awake", "asleep", "overdue", "away"].reduce<number | undefined>((sum, state) => {
     const value = values[`clients.${state}`];

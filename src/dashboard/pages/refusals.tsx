@@ -2,8 +2,8 @@
 import { address, addressOf, change, withId } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { age, count, moment } from "../lib/format.ts";
-import { Button, Choice, Empty, Gateway, Level, Link, Text, When } from "../parts/basic.tsx";
+import { count, moment } from "../lib/format.ts";
+import { Age, Button, Choice, Empty, Gateway, Level, Link, Text, When } from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, Table } from "../parts/table.tsx";
@@ -42,7 +42,11 @@ const COLUMNS: readonly Column<Refusal>[] = [
     name: "last",
     title: "Last",
     numeric: true,
-    cell: ({ last }) => <span title={moment(last)}>{age(last)}</span>,
+    cell: ({ last }) => (
+      <span title={moment(last)}>
+        <Age at={last} />
+      </span>
+    ),
   },
   {
     name: "count",

@@ -413,7 +413,11 @@ function Topic({ topic }: { readonly topic: string }) {
                 <Text text={filter} most={60} />{" "}
                 <span class="second">
                   {count(subscribers)} {subscribers === 1 ? "client" : "clients"}
-                  {groups.length > 0 ? `, shared by ${groups.join(", ")}` : ""}
+                  {groups.length > 0 ? (
+                    <>
+                      , shared by <Text text={groups.join(", ")} most={120} />
+                    </>
+                  ) : null}
                 </span>
               </li>
             ))}

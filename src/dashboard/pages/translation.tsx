@@ -1,5 +1,5 @@
 /** Traces, and each as a picture: what a device said, what became of it on the bus, and what others were given. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { address, addressOf, change, go } from "../lib/address.ts";
 import { apiAddress, ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -200,12 +200,17 @@ function Trace({ id }: { readonly id: string }) {
   const find = query.get("find") ?? "";
   const trouble = query.has("trouble");
   const only = query.get("cause") === null ? undefined : Number(query.get("cause"));
-  const causes = causesOf(rows);
-  const shown = rows.filter(
-    (row) =>
-      (only === undefined || row.cause === only) &&
-      (!trouble || causes.get(row.cause)?.trouble === true) &&
-      (find === "" || row.text.toLowerCase().includes(find.toLowerCase())),
+  // The head says each second how long it goes on: rows are looked through when there are more of them.
+  const causes = useMemo(() => causesOf(rows), [rows]);
+  const shown = useMemo(
+    () =>
+      rows.filter(
+        (row) =>
+          (only === undefined || row.cause === only) &&
+          (!trouble || causes.get(row.cause)?.trouble === true) &&
+          (find === "" || row.text.toLowerCase().includes(find.toLowerCase())),
+      ),
+    [causes, only, trouble, find],
   );
   const path = `/traces/${encodeURIComponent(id)}`;
   return (
@@ -213,6 +218,7 @@ function Trace({ id }: { readonly id: string }) {
       <p>
         <Link to={addressOf("/translation")}>Translation</Link>
       </p>
+      {head.data === undefined ? <h1>Translation</h1> : null}
       <When asked={head} lines={1}>
         {(trace) => (
           <div class="heading">

@@ -4,7 +4,7 @@ import { useId, useState } from "preact/hooks";
 import { go } from "../lib/address.ts";
 import type { Problem } from "../lib/api.ts";
 import type { Asked } from "../lib/asking.ts";
-import { clock } from "../lib/format.ts";
+import { type At, age, clock, due } from "../lib/format.ts";
 import { may, type Role } from "../lib/session.ts";
 import { middle, pieces, plain } from "../lib/visible.ts";
 import { Icon, type IconName } from "./icons.tsx";
@@ -91,6 +91,12 @@ export function Button({
     </>
   );
 }
+
+// ---- ages, which go on each second: of a long table these alone are painted again
+
+/** `at`: milliseconds since the epoch, or as the API writes times. */
+export const Age = ({ at }: { readonly at: At }) => <>{age(at)}</>;
+export const Due = ({ at }: { readonly at: At }) => <>{due(at)}</>;
 
 // ---- texts of devices
 

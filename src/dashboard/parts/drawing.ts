@@ -87,9 +87,22 @@ export function draw(to: HTMLElement, drawing: Drawing, onCursor: (index: number
     plot.setSize({ width: Math.max(160, to.clientWidth), height: HEIGHT }),
   );
   resize.observe(to);
+  // What nobody sees is not drawn: new points wait until it comes into view.
+  let seen = true;
+  let waits: Drawing | undefined;
+  const view = new IntersectionObserver((entries) => {
+    seen = entries.at(-1)?.isIntersecting === true;
+    if (seen && waits !== undefined) give(waits);
+  });
+  view.observe(to);
+  const give = (next: Drawing): void => {
+    waits = seen ? undefined : next;
+    if (seen) plot.setData(dataOf(next));
+  };
   return {
-    give: (next: Drawing): void => plot.setData(dataOf(next)),
+    give,
     end(): void {
+      view.disconnect();
       resize.disconnect();
       plot.destroy();
     },

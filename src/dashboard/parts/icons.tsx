@@ -30,6 +30,8 @@ const PATHS = {
   key: "M6 10a3.5 3.5 0 1 0 0-.1zM8.5 7.500l5-5M11 5l2 2",
   lock: "M4 7h8v7H4zM5.5 7V5a2.5 2.5 0 0 1 5 0v2",
   upstream: "M8 13V3M4 7l4-4 4 4M3 14.500h10",
+  rule: "M2 4h4l5 4h3M2 12h4l5-4M12 6l2 2-2 2",
+  connector: "M5.5 2v3M10.5 2v3M3.500 5h9v3a4.5 4.5 0 0 1-9 0zM8 12.500V15",
   search: "M7 12A5 5 0 1 0 7 2a5 5 0 0 0 0 10zM10.7 10.700L14.5 14.5",
   filter: "M2 3h12l-4.5 5.500V14l-3-2V8.500z",
   pause: "M5.5 3v10M10.5 3v10",

@@ -3,7 +3,7 @@
  * sentences; arrows are decoration. Only rows in view are drawn.
  */
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { change } from "../lib/address.ts";
 import { clock, length } from "../lib/format.ts";
 import { type Cause, outcomeOf, sideOf, type TraceRow, unanswered } from "../lib/trace.ts";
@@ -77,7 +77,7 @@ export function Picture({ rows, causes, live }: PictureProps) {
   const [height, setHeight] = useState(600);
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const items = itemsOf(rows, causes, folded, open);
+  const items = useMemo(() => itemsOf(rows, causes, folded, open), [rows, causes, folded, open]);
   const [phone, setPhone] = useState(narrow.matches);
   const ROW = phone ? ROWS.phone : ROWS.wide;
   useEffect(() => {

@@ -17,6 +17,9 @@ const STATES: Readonly<Record<string, string>> = {
   away: "--second",
 };
 
+/** For a page that will plot as soon as it has something to plot. */
+export const loadDrawing = (): Promise<typeof import("./drawing.ts")> => import("./drawing.ts");
+
 export interface PlotLine {
   readonly name: string;
   readonly points: readonly (number | null)[];
@@ -90,7 +93,7 @@ export function Plot({
   useEffect(() => {
     if (table) return;
     let ended = false;
-    void import("./drawing.ts").then(({ draw }) => {
+    void loadDrawing().then(({ draw }) => {
       if (!ended && element.current !== null) drawn.current = draw(element.current, latest.current, setAt);
     });
     return () => {

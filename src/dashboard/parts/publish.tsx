@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { ask, Problem } from "../lib/api.ts";
 import { may } from "../lib/session.ts";
+import { plain } from "../lib/visible.ts";
 import { Button, Check, Choice, Failed, Field, Input } from "./basic.tsx";
 
 interface Answer {
@@ -148,7 +149,8 @@ export function Publish({ topic: given }: { readonly topic?: string }) {
               of={[
                 ["", "take one again"],
                 ...sent.map(
-                  ({ topic, payload }, index) => [String(index), `${topic} ${payload}`.slice(0, 60)] as const,
+                  ({ topic, payload }, index) =>
+                    [String(index), plain(`${topic} ${payload}`.slice(0, 60))] as const,
                 ),
               ]}
               onChoice={(index) => {

@@ -11,8 +11,8 @@ export interface Column<Row> {
   /** Name by which the node sorts. */
   readonly sort?: string;
   readonly numeric?: boolean;
-  /** Where it stands on a phone: first line, later, or nowhere. */
-  readonly phone?: "title" | "no" | "corner";
+  /** Where it stands on a phone: first line, in a corner, or nowhere; or with its title before it, as numbers have. */
+  readonly phone?: "title" | "no" | "corner" | "label";
   cell(row: Row): ComponentChildren;
 }
 

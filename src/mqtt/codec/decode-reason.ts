@@ -11,6 +11,12 @@ const FAREWELL: ReadonlySet<number> = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 ]);
 
+/** A server's DISCONNECT (MQTT 5 Table 2-6). */
+const DISMISSAL: ReadonlySet<number> = new Set([
+  ...[0x00, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94, 0x95, 0x96],
+  ...[0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2],
+]);
+
 /** What an answer says that has nothing but its packet identifier. */
 export const SUCCESS: ReasonPacket = { reason: ReasonCode.success, properties: NO_PROPERTIES };
 
@@ -26,8 +32,11 @@ export function decodeDisconnect(reader: Reader, version: ProtocolVersion): Reas
 }
 
 /** DISCONNECT of a server from behind its fixed header, MQTT 5 only (MQTT 5 §3.14); see `Reader.error`. */
-export const decodeServerDisconnect = (reader: Reader): ReasonPacket =>
-  decodeReason(reader, SERVER_DISCONNECT);
+export function decodeServerDisconnect(reader: Reader): ReasonPacket {
+  const packet = decodeReason(reader, SERVER_DISCONNECT);
+  checkReason(reader, DISMISSAL, packet.reason, "[MQTT-3.14.2-1]");
+  return packet;
+}
 
 /** AUTH from behind its fixed header (MQTT 5 §3.15); see `Reader.error`. */
 export const decodeAuth = (reader: Reader): ReasonPacket => decodeReason(reader, PacketType.AUTH);

@@ -1,5 +1,7 @@
 /** SUBACK and UNSUBACK. The views returned are valid until the next call. */
 import { PacketType, type ProtocolVersion } from "../packets.ts";
+import { NO_PROPERTIES, type Properties } from "../properties.ts";
+import { encodeProperties } from "./encode-properties.ts";
 import { Writer } from "./writer.ts";
 
 const writer = new Writer();
@@ -10,10 +12,11 @@ export function encodeCodes(
   packetId: number,
   codes: readonly number[],
   version: ProtocolVersion,
+  properties: Readonly<Properties> = NO_PROPERTIES,
 ): Uint8Array {
   writer.begin();
   writer.uint16(packetId);
-  if (version === 5) writer.octet(0);
+  if (version === 5) encodeProperties(writer, properties);
   for (const code of codes) writer.octet(code);
   return writer.finish(packet << 4);
 }

@@ -1,37 +1,25 @@
-import { RE2JS } from "re2js";
+import type { RE2JS } from "re2js";
+import { isTooLongFor, linearExpression } from "../../lib/linear-expression.ts";
 import { type FunctionTable, fail, OCTETS_MAX, of, text } from "./define.ts";
 
 /** Of rules, and of texts that rules compute: the last ones are kept compiled. */
 const KEPT_MAX = 256;
-const PATTERN_MAX = 2_000;
-/** Instructions of a compiled expression: each character of the text costs that many steps at most. */
-const PROGRAM_MAX = 5_000;
-/** Characters times instructions: what one call may take of the gateway's only thread, some tens of milliseconds. */
-const STEPS_MAX = 50_000_000;
 const kept = new Map<string, RE2JS>();
 
-/** Linear in time whatever the expression is: it runs on what devices send, in the gateway's only thread. */
 function expression(name: string, pattern: string, subject: string): RE2JS {
   const regular = kept.get(pattern) ?? compiled(name, pattern);
-  if (subject.length * regular.programSize() > STEPS_MAX)
-    throw fail(name, "the text is too long for this expression");
+  if (isTooLongFor(regular, subject)) throw fail(name, "the text is too long for this expression");
   return regular;
 }
 
 function compiled(name: string, pattern: string): RE2JS {
-  if (pattern.length > PATTERN_MAX) throw fail(name, `an expression may have ${PATTERN_MAX} characters`);
-  const made = compile(name, pattern);
-  if (made.programSize() > PROGRAM_MAX) throw fail(name, "the expression is too large");
-  if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
-  kept.set(pattern, made);
-  return made;
-}
-
-function compile(name: string, pattern: string): RE2JS {
   try {
-    return RE2JS.compile(pattern);
+    const made = linearExpression(pattern);
+    if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
+    kept.set(pattern, made);
+    return made;
   } catch (error) {
-    throw fail(name, `no regular expression of RE2: ${(error as Error).message}`);
+    throw fail(name, (error as Error).message);
   }
 }
 

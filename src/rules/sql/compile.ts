@@ -10,6 +10,7 @@ import {
   type Value,
   type ValueMap,
 } from "../value.ts";
+import { bounded, withinLanguage } from "./bounds.ts";
 import { nearestFunction } from "./nearest-function.ts";
 import { isTrue, OPERATORS } from "./operators.ts";
 import { parse } from "./parse.ts";
@@ -63,13 +64,19 @@ export function compile(text: string): Query {
   const outputs = statement.each === undefined ? undefined : forEach(compiler, statement.each, selected);
   return {
     from: statement.from,
-    run(fields) {
-      const scope: Scope = { fields, selected: selected.fresh(), element: undefined, done: [] };
-      if (where !== undefined && !isTrue(where(scope))) return NO_OUTPUT;
-      return outputs === undefined ? [selected.output(scope)] : outputs(scope);
-    },
+    run: (fields) =>
+      withinLanguage(() => {
+        const scope: Scope = { fields, selected: selected.fresh(), element: undefined, done: [] };
+        if (where !== undefined && !isTrue(where(scope))) return NO_OUTPUT;
+        const made = outputs === undefined ? [selected.output(scope)] : outputs(scope);
+        if (compiler.composes || statement.selected.length > FEW) bounded(made);
+        return made;
+      }),
   };
 }
+
+/** So many fields of an event are no more than the event a few times. */
+const FEW = 16;
 
 function forEach(compiler: Compiler, each: Each, selected: Selection): (scope: Scope) => readonly Value[] {
   const list = compiler.run(each.list, selected.names);
@@ -150,6 +157,8 @@ const isOwnName = (selected: Selected): boolean =>
 
 class Compiler {
   readonly #text: string;
+  /** It makes values of others, which may come to more than there was. */
+  composes = false;
 
   constructor(text: string) {
     this.#text = text;
@@ -171,7 +180,8 @@ class Compiler {
         return this.#index(expression, names);
       case "list": {
         const items = expression.items.map((item) => this.run(item, names));
-        return (scope) => items.map((item) => item(scope));
+        this.composes = true;
+        return (scope) => bounded(items.map((item) => item(scope)));
       }
       case "call":
         return this.#call(expression, names);
@@ -227,11 +237,14 @@ class Compiler {
       );
     }
     const values = given.map((each) => this.run(each, names));
+    this.composes = true;
     return (scope) =>
-      called.run(
-        name,
-        values.map((value) => value(scope)),
-        scope.fields.now,
+      bounded(
+        called.run(
+          name,
+          values.map((value) => value(scope)),
+          scope.fields.now,
+        ),
       );
   }
 
@@ -253,6 +266,7 @@ class Compiler {
     if (operator === "and") return (scope) => isTrue(first(scope)) && isTrue(second(scope));
     if (operator === "or") return (scope) => isTrue(first(scope)) || isTrue(second(scope));
     const compute = OPERATORS[operator];
+    if (operator === "+") return (scope) => bounded(compute(first(scope), second(scope)));
     return (scope) => compute(first(scope), second(scope));
   }
 }

@@ -1,7 +1,6 @@
 import { Ring } from "../../lib/ring.ts";
 import { after, type Instant, seconds } from "../../lib/time.ts";
 import type { ServerCaps } from "../../mqtt/client/server-limits.ts";
-import type { AcceptStream, DialError, Dialling } from "../../net/transport.ts";
 import type { Server } from "../server-choice.ts";
 import { Circuit } from "./circuit.ts";
 import type { GroupSettings, ServerSettings } from "./settings.ts";
@@ -15,7 +14,7 @@ export interface Place {
 }
 
 /** Makes connections to one server. */
-export type Dial = (connected: AcceptStream, failed: (error: DialError) => void) => Dialling;
+export type Dial = Server["dial"];
 
 const EXPECTED_FOR = seconds(10);
 

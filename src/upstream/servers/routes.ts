@@ -29,7 +29,7 @@ function conditionsOf(route: RouteSettings): Matches[] {
   }
   if (addresses !== undefined) {
     const set = new AddressSet(addresses);
-    matches.push(({ address }) => address !== undefined && set.has(address));
+    matches.push(({ source }) => source !== undefined && set.has(source.address));
   }
   if (clientId !== undefined) {
     const pattern = patternOf(clientId);

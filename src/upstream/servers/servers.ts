@@ -41,7 +41,7 @@ const DRAIN_BEAT = milliseconds(100);
 export class Servers implements ServerChoice {
   /** Moves one session away from a server, to wherever it is chosen to go next; false: there is none left to move. */
   move: ((server: Server) => boolean) | undefined = undefined;
-  readonly #settings: ServersSettings;
+  #settings: ServersSettings;
   readonly #host: ServersHost;
   readonly #groups = new Map<string, Group>();
   readonly #routes: Routes;
@@ -51,6 +51,7 @@ export class Servers implements ServerChoice {
   readonly #owed = new Map<Member, number>();
   /** Routes that were made while running, by id. */
   #made: ReadonlyMap<string, RouteSettings> = new Map();
+  #madeGroups: ReadonlyMap<string, GroupSettings> = new Map();
 
   constructor(settings: ServersSettings, host: ServersHost) {
     this.#settings = settings;
@@ -98,16 +99,28 @@ export class Servers implements ServerChoice {
   }
 
   /**
+   * Takes other groups and routes from the configuration. Sessions stay where they are, but for those at servers that no
+   * group has any more.
+   */
+  change({ groups, routes }: Pick<ServersSettings, "groups" | "routes">): void {
+    this.#settings = { ...this.#settings, groups, routes };
+    for (const [name, group] of Object.entries(groups)) this.#open(name, group);
+    this.takeMade(this.#made, this.#madeGroups);
+  }
+
+  /**
    * Takes routes beside those of the configuration, some with groups of their own. Sessions stay where they are, but for
-   * those at servers that no group has any more.
+   * those at servers that no group has any more. A route that the configuration names as well is its own.
    */
   takeMade(routes: ReadonlyMap<string, RouteSettings>, groups: ReadonlyMap<string, GroupSettings>): void {
     this.#made = routes;
+    this.#madeGroups = groups;
     for (const [name, group] of groups) this.#open(name, group);
     for (const name of this.#groups.keys()) {
       if (!groups.has(name) && !(name in this.#settings.groups)) this.#close(name);
     }
-    this.#routes.take([...this.#settings.routes, ...this.#made.values()]);
+    const made = [...routes.values()].filter(({ id }) => !this.isConfigured(id));
+    this.#routes.take([...this.#settings.routes, ...made]);
   }
 
   /** Sends nobody there any more, and moves who is there; or takes that back. False: there is no such server. */
@@ -320,7 +333,11 @@ export class Servers implements ServerChoice {
 /** Sessions a second that are moved from servers whose group is no more. */
 const ORPHAN_RATE = 100;
 
-const placeOf = (settings: ServerSettings): Place => ({ settings, url: settings.url, address: undefined });
+export const placeOf = (settings: ServerSettings): Place => ({
+  settings,
+  url: settings.url,
+  address: undefined,
+});
 
 /** Without the brackets of an IPv6 address. */
 export const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[(.*)\]$/, "$1");

@@ -60,6 +60,8 @@ export interface GroupSettings {
   readonly resolve: Duration;
   /** Sessions a second that are moved away from a server that is drained or taken out. */
   readonly drainRate: number;
+  /** Say with a header for which device each connection is made (PROXY protocol). */
+  readonly proxyProtocol?: "v1" | "v2" | undefined;
   /** Where connections come from, in turn. */
   readonly localAddresses: readonly string[];
 }

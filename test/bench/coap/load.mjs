@@ -2,6 +2,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect as tcpConnect } from "node:net";
+import { secureSocketTo } from "../dtls/client.mjs";
 import { serve } from "../lib/serve.mjs";
 import { percentile } from "../lib/statistics.mjs";
 import { residentKb } from "../lib/usage.mjs";
@@ -41,10 +42,13 @@ async function put({ port, path, payload, query }) {
 
 /**
  * So many sockets with so many requests outstanding each, for a while.
- * @param {{port: number, path: string, method: "get" | "put", sockets: number, outstanding: number, seconds: number, warmup: number}} how
+ * @param {{port: number, path: string, method: "get" | "put", sockets: number, outstanding: number, seconds: number, warmup: number, secret?: import("../dtls/client.mjs").Secret}} how
+ *   `secret`: over DTLS
  */
-async function requests({ port, path, method, sockets, outstanding, seconds, warmup }) {
-  const clients = await Promise.all(Array.from({ length: sockets }, () => socketTo(port)));
+async function requests({ port, path, method, sockets, outstanding, seconds, warmup, secret }) {
+  const connect = () =>
+    secret === undefined ? socketTo(port) : secureSocketTo({ port, bind: "127.0.0.1", secret });
+  const clients = await Promise.all(Array.from({ length: sockets }, connect));
   let answers = 0;
   let refused = 0;
   let lost = 0;
@@ -112,6 +116,23 @@ async function requests({ port, path, method, sockets, outstanding, seconds, war
     refused,
     lost,
   };
+}
+
+/**
+ * Devices that come, shake hands, say goodbye and come again: so many at a time, so many in all.
+ * @param {{port: number, lanes: number, count: number, secret: import("../dtls/client.mjs").Secret}} how
+ */
+async function handshakes({ port, lanes, count, secret }) {
+  let left = count;
+  const began = now();
+  const lane = async () => {
+    while (left-- > 0) {
+      const socket = await secureSocketTo({ port, bind: "127.0.0.1", secret });
+      await new Promise((resolve) => socket.close(() => resolve(undefined)));
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return { perSecond: count / ((now() - began) / 1000) };
 }
 
 /** @type {import("node:dgram").Socket[]} */
@@ -193,4 +214,4 @@ async function notify({ mqttPort, topic, seconds, warmup }) {
   return { perSecond: (notified - before) / measured, lost };
 }
 
-serve({ put, requests, observe, notify });
+serve({ put, requests, handshakes, observe, notify });

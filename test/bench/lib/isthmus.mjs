@@ -1,5 +1,5 @@
 /** Starts the built gateway for a benchmark. */
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,12 +27,14 @@ export function onlyGateway(...names) {
 }
 
 /**
- * @param {{set: string[], tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number, node?: string}} how
- *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`
+ * @param {{set: string[], config?: object, tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number, node?: string}} how
+ *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`; `config`: what its file has
  * @returns {Promise<import("./processes.mjs").Started>}
  */
 export function startIsthmus(how) {
   const data = mkdtempSync(join(tmpdir(), "isthmus-bench-"));
+  // JSON is YAML.
+  if (how.config !== undefined) writeFileSync(join(data, "isthmus.yaml"), JSON.stringify(how.config));
   const profile =
     how.profileFolder === undefined
       ? []
@@ -42,8 +44,8 @@ export function startIsthmus(how) {
   return startProcess("isthmus", [...node, main, "start", ...sets], {
     core: how.core ?? BROKER_CORE,
     cwd: data,
-    ...(how.tcpPort === undefined ? {} : { tcpPort: how.tcpPort }),
-    ...(how.line === undefined ? {} : { line: how.line }),
+    // One port is open before the others are: what says that all are is the banner.
+    line: how.line ?? /^ {2}Stop with Ctrl/m,
     ...(how.limit === undefined ? {} : { limit: how.limit }),
   });
 }

@@ -11,17 +11,23 @@ const root = new URL("../../../", import.meta.url);
  * @param {string} name
  * @param {string} markdown
  * @param {string[]} [readmes]   paths from the project's root
+ * @param {string} [plot]   SVG, written as `results/<name>.svg`
  * @returns {string[]} the paths written
  */
 export function writeResults(
   name,
   markdown,
   readmes = [`gateways/${name}/README.md`, `src/${name}/README.md`],
+  plot,
 ) {
   const folder = new URL("test/bench/results/", root);
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL(`${name}.md`, folder), `${markdown.trim()}\n`);
   const written = [`test/bench/results/${name}.md`];
+  if (plot !== undefined) {
+    writeFileSync(new URL(`${name}.svg`, folder), plot);
+    written.push(`test/bench/results/${name}.svg`);
+  }
   for (const path of readmes) {
     const file = new URL(path, root);
     if (!existsSync(file)) continue;

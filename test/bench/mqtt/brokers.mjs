@@ -64,7 +64,7 @@ function isthmus(node) {
 }
 
 /** @param {number} port */
-function isthmusSettings(port) {
+export function isthmusSettings(port) {
   return [
     ...onlyGateway("mqtt"),
     "gateways.mqtt.listeners.tcp.bind=127.0.0.1",
@@ -77,7 +77,7 @@ function isthmusSettings(port) {
 }
 
 /** @returns {Broker} */
-function mosquitto() {
+export function mosquitto() {
   const program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"].find(
     existsSync,
   );

@@ -12,7 +12,7 @@ const ajv = new Ajv({ strict: false, allErrors: true });
 formats.default(ajv, ["date-time"]);
 
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({ authentication: { chain: [{ kind: "user-list" }, { kind: "client-id-list" }] } });
 });
 afterAll(() => api.stop());
 

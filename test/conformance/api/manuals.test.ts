@@ -2,6 +2,7 @@
 import mqtt from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { askAt, startApi, type TestApi } from "../../support/api.ts";
+import { until } from "../../support/store-process.ts";
 
 let api: TestApi;
 let device: mqtt.MqttClient;
@@ -139,6 +140,8 @@ describe.each([
     );
     expect((await ask("POST", `${base}/mqtt/publish`, { payload: "x" })).body.code).toBe(107);
     expect((await ask("POST", `${base}/mqtt/publish`, { topic: "a", qos: "many" })).body.code).toBe(108);
+    for (const body of ["{", "[]", '"a"'])
+      expect([body, (await ask("POST", `${base}/mqtt/publish`, body)).body.code]).toEqual([body, 109]);
     // As the client that it names, by that client's rights (O-010).
     expect(
       (await ask("POST", `${base}/mqtt/publish`, { topic: "/World", client_id: "outsider" })).body.code,
@@ -208,6 +211,34 @@ test("Easegress's publish grants the lower of its QoS and the subscription's, al
   expect(v2.status).toBe(200);
   const wrong = await ask("POST", "/apis/v1/mqttproxy/any/topics/publish", { qos: 0 });
   expect(wrong.status).toBe(400);
+});
+
+test("Easegress's publish reaches whoever subscribed to the topic, with wildcards or without (R-109)", async () => {
+  const filters = [
+    "Beijing/Phone/Update",
+    "Beijing/+/Update",
+    "Beijing/Phone/+",
+    "+/Phone/Update",
+    "Beijing/#",
+    "#",
+  ];
+  const got: string[] = [];
+  const port = api.gateway.port("mqtt", "tcp");
+  const clients = await Promise.all(
+    [...filters, "Beijing/+"].map(async (filter) => {
+      const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`);
+      client.on("message", (topic, payload) => got.push(`${filter}: ${topic} ${payload}`));
+      await client.subscribeAsync(filter, { qos: 1 });
+      return client;
+    }),
+  );
+  const body = { topic: "Beijing/Phone/Update", qos: 1, payload: "time to update", base64: false };
+  expect((await ask("POST", "/apis/v1/mqttproxy/any/topics/publish", body)).status).toBe(200);
+  await until(() => got.length >= filters.length, "one message for each");
+  expect(got.sort()).toEqual(
+    filters.map((filter) => `${filter}: Beijing/Phone/Update time to update`).sort(),
+  );
+  await Promise.all(clients.map((client) => client.endAsync(true)));
 });
 
 test("GET /status tells a load balancer without credentials (O-019)", async () => {

@@ -8,7 +8,7 @@ import { API_DEFAULTS, addressOf, askAt, ROLE_NAMES, startApi, type TestApi } fr
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await startApi();
+  api = await startApi({ authentication: { chain: [{ kind: "user-list" }, { kind: "client-id-list" }] } });
 });
 afterAll(() => api.stop());
 beforeEach(() => api.ports.access.attempts.succeeded(undefined, "127.0.0.1"));
@@ -94,5 +94,11 @@ test("each route that answers `not-found` names a request that leads there", () 
       path.includes("{") && !refusals.some(({ code }) => code === "not-found" || code === "unavailable"),
   );
   // A port is open or not: there is none that is unknown. And a PUT may make what is not there.
-  expect(careless.map(nameOf).sort()).toEqual(["GET /health/ports/{port}", "PUT /upstream/routes/{id}"]);
+  expect(careless.map(nameOf).sort()).toEqual([
+    "GET /health/ports/{port}",
+    "PUT /connectors/{name}",
+    "PUT /pipelines/{name}",
+    "PUT /rules/{id}",
+    "PUT /upstream/routes/{id}",
+  ]);
 });

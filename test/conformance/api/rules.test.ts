@@ -73,6 +73,18 @@ describe("rules over HTTP", () => {
       field: "/sql",
       detail: "line 1, column 8: there is no function uper: expected perhaps upper",
     });
+    const doubling = Array.from(
+      { length: 60 },
+      (_, place) => `[a${place}, a${place}] AS a${place + 1}`,
+    ).join();
+    const huge = await test({ sql: `SELECT [1, 1] AS a0, ${doubling} FROM "t"`, fields: {} });
+    expect(huge.body).toMatchObject({ outputs: [], failure: expect.stringContaining("too much") });
+    const missing = await test({
+      sql: 'SELECT qos FROM "t"',
+      actions: [{ kind: "republish", topic: "x", payload: "${none}" }],
+      fields: {},
+    });
+    expect(missing.body.actions[0].parameters).toMatchObject([{ topic: "x", payload: "undefined" }]);
     const action = await test({ sql: 'SELECT * FROM "t"', actions: [{ kind: "republish" }], fields: {} });
     expect(action.status).toBe(400);
     expect(action.body.errors[0].field).toBe("/actions/0/topic");

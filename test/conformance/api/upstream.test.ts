@@ -42,7 +42,7 @@ const session = (more: Partial<SessionInfo> = {}): SessionInfo => ({
   listener: "tcp",
   clientId: "c",
   username: undefined,
-  address: "127.0.0.1",
+  source: { address: "127.0.0.1", port: 5000 },
   protocol: "MQTT 3.1.1",
   ...more,
 });
@@ -91,10 +91,10 @@ describe("a route in APISIX's form", () => {
       configured: false,
     });
     expect(chosen()).toBe("tcp://127.0.0.1:1980");
-    expect([chosen({ protocol: "MQTT 5.0" }), chosen({ address: "10.0.0.1" })]).toEqual([
-      "tcp://default:1",
-      "tcp://default:1",
-    ]);
+    expect([
+      chosen({ protocol: "MQTT 5.0" }),
+      chosen({ source: { address: "10.0.0.1", port: 5000 } }),
+    ]).toEqual(["tcp://default:1", "tcp://default:1"]);
   });
 
   it("may have level 5, several nodes, and a balance by client id", async () => {

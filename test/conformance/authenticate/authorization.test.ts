@@ -3,6 +3,7 @@ import { createServer, type Server as HttpServer, type ServerResponse } from "no
 import { Redis } from "ioredis";
 import mqtt, { type MqttClient } from "mqtt";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startApi } from "../../support/api.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { logins } from "../../support/logins.ts";
 import { lacks } from "../../support/programs.ts";
@@ -28,8 +29,11 @@ const start = (sources: readonly object[], more: object = {}) =>
     gateways: { mqtt: {}, coap: {}, stomp: {} },
   });
 
-async function connected(username: string, more: object = {}): Promise<MqttClient> {
-  const port = gateway!.port("mqtt", "tcp");
+const connected = (username: string, more: object = {}): Promise<MqttClient> =>
+  connectedTo(gateway!, username, more);
+
+async function connectedTo(to: TestGateway, username: string, more: object = {}): Promise<MqttClient> {
+  const port = to.port("mqtt", "tcp");
   const client = await mqtt.connectAsync({
     host: "127.0.0.1",
     port,
@@ -190,5 +194,43 @@ describe.skipIf(lacks("redis-server"))("Redis as a source of rules", () => {
     expect(await publish(ann, "t/bob")).toBe(false);
     gateway.composition.policy.forgetDecisions();
     expect(await publish(ann, "t/bob")).toBe(true);
+  });
+
+  it("forgets what it said, of one user or of all, by the API: what is no longer allowed ends at once", async () => {
+    await redis.del("mqtt_acl:ann");
+    await redis.hset("mqtt_acl:ann", { "t/ann": "all" });
+    await redis.hset("mqtt_acl:bob", { "t/ann": "all" });
+    const api = await startApi({
+      authorization: {
+        noMatch: "deny",
+        rules: [],
+        sources: [{ kind: "redis", port: server.port }],
+        cache: { entries: 10, ttl: "1h" },
+        revoked: "quiet",
+      },
+      gateways: { mqtt: {} },
+    });
+    try {
+      gateway = undefined;
+      const [ann, bob] = [await connectedTo(api.gateway, "ann"), await connectedTo(api.gateway, "bob")];
+      for (const client of [ann, bob]) await client.subscribeAsync("t/ann");
+      await redis.del("mqtt_acl:ann", "mqtt_acl:bob");
+      const subscribed = async () =>
+        (await api.ask("GET", "/api/v1/topics")).body.items.map(
+          ({ subscribers }: { subscribers: number }) => subscribers,
+        );
+      expect(await subscribed()).toEqual([2]);
+      const forget = (query: string) => api.ask("DELETE", `/api/v1/authentication/decisions${query}`);
+      expect((await forget("?user=nobody")).body).toEqual({ clients: 0 });
+      expect((await forget("?user=ann")).body).toEqual({ clients: 1 });
+      await expect.poll(subscribed, { timeout: 60_000 }).toEqual([1]);
+      expect([await publish(ann, "t/ann"), await publish(bob, "t/ann")]).toEqual([false, true]);
+      expect((await forget("")).body).toEqual({ clients: 2 });
+      await expect.poll(subscribed, { timeout: 60_000 }).toEqual([]);
+      const changes = (await api.ask("GET", "/api/v1/changes")).body.items;
+      expect(changes.map(({ object }: { object: string }) => object)).toContain("decisions about ann");
+    } finally {
+      await api.stop();
+    }
   });
 });

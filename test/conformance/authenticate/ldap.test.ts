@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Chain, identityIn, openChain } from "../../support/chain.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
-import { logins } from "../../support/logins.ts";
+import { keepsOutHostileLogins } from "../../support/hostile-logins.ts";
+import { IN, logins, OUT } from "../../support/logins.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startSlapd } from "../../support/servers.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
@@ -192,13 +193,10 @@ describe.skipIf(lacks("slapd", "openssl"))("a slapd server", () => {
       authentication: { anonymous: false, chain: [member({ method: "bind" })] },
       gateways: { mqtt: {}, coap: {}, stomp: {} },
     });
-    const { overMqtt, overCoap, overStomp } = logins(gateway, "ann");
-    expect([await overMqtt("public"), await overMqtt("wrong")]).toEqual(["in", "134"]);
-    expect([await overCoap("public"), await overCoap("wrong")]).toEqual([
-      expect.stringMatching(/^2/),
-      "4.01",
-    ]);
-    expect([await overStomp("public"), await overStomp("wrong")]).toEqual(["in", "out"]);
+    const { everywhere } = logins(gateway, "ann");
+    expect(await everywhere("public")).toEqual(IN);
+    expect(await everywhere("wrong")).toEqual(OUT);
+    await keepsOutHostileLogins(gateway, "public");
   });
 
   it("that goes away refuses logins in bounded time, and lets in again when it is back", async () => {

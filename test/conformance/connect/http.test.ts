@@ -226,6 +226,9 @@ describe("a service that is away", () => {
     }
     await until(() => alarms.active.length === 0, "the alarm is over");
     addsUp(sink);
+    expect(sink.reason).toBeUndefined();
+    expect(sink.lastFailure?.reason).toContain("ECONNREFUSED");
+    expect(sink.took).toBeGreaterThanOrEqual(0);
   });
 
   it("has a queue that drops the oldest at its limit, which is counted", async () => {

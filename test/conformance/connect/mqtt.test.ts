@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMosquitto } from "../../support/servers.ts";
+import { losesNothingWhenKilled } from "../../support/sink-site.ts";
 import { until } from "../../support/store-process.ts";
 
 describe.skipIf(lacks("mosquitto"))("a bridge to mosquitto", () => {
@@ -113,4 +114,21 @@ describe.skipIf(lacks("mosquitto"))("a bridge to mosquitto", () => {
       120_000,
     );
   }, 300_000);
+
+  it("brings over everything that was acknowledged when the gateway is killed", async () => {
+    const heardThere = new Set<number>();
+    await losesNothingWhenKilled({
+      connector: { kind: "mqtt", url: `tcp://127.0.0.1:${broker.port}` },
+      action: { topic: "survived", payload: '{"n":${n}}', qos: 1 },
+      away: () => broker.kill(),
+      // A broker that was killed knows no subscription: what comes before there is one again is nobody's.
+      async back() {
+        await broker.restart();
+        const reader = await there("reader");
+        reader.on("message", (_, payload) => heardThere.add(JSON.parse(payload.toString()).n));
+        await reader.subscribeAsync("survived", { qos: 1 });
+      },
+      has: async () => heardThere,
+    });
+  }, 900_000);
 });

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startRedis } from "../../support/servers.ts";
+import { losesNothingWhenKilled } from "../../support/sink-site.ts";
 import { until } from "../../support/store-process.ts";
 
 describe.skipIf(lacks("redis-server"))("Redis", () => {
@@ -115,4 +116,14 @@ describe.skipIf(lacks("redis-server"))("Redis", () => {
     for (let count = 100; count < 200; count++) expect(seen.has(`${count}`)).toBe(true);
     expect(sink.counters).toMatchObject({ taken: 200, failed: 0 });
   }, 300_000);
+
+  it("has everything that was acknowledged when the gateway is killed", async () => {
+    await losesNothingWhenKilled({
+      connector: { kind: "redis", port: server.port },
+      action: { command: "SADD survived ${n}" },
+      away: () => server.kill(),
+      back: () => server.restart(),
+      has: async () => new Set((await ask((redis) => redis.smembers("survived"))).map(Number)),
+    });
+  }, 900_000);
 });

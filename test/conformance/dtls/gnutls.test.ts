@@ -83,6 +83,25 @@ describe("gnutls-cli", () => {
     expect(output).toContain("This is a resumed session");
   });
 
+  it("is answered by a warning when it wants to negotiate again (RFC 5746 §4.5)", async () => {
+    const { output } = await talk(
+      "gnutls-cli",
+      [
+        "--udp",
+        "-e",
+        "--port",
+        String(secure.port),
+        "--priority",
+        `${BASE}:+CTYPE-ALL:+PSK:+AES-128-GCM`,
+        ...psk,
+        "127.0.0.1",
+      ],
+      Buffer.alloc(0),
+      (bytes) => bytes.includes("TLS warning alert"),
+    );
+    expect(output).toContain("Non fatal error: A TLS warning alert has been received");
+  });
+
   it("keeps the record size limit of the client (RFC 8449), and small datagrams", async () => {
     const more = ["--recordsize", "512", "--mtu", "300"];
     const priority = "+CTYPE-ALL:+ECDHE-ECDSA:+AES-128-CCM-8";

@@ -116,8 +116,11 @@ it("a device only updates after a restart: its observations and the commands tha
       JSON.stringify({ reqID: msgType, msgType, data: { path } }),
       { qos: 1 },
     );
+  await application.subscribeAsync("lwm2m/sleeper/up/#");
+  const observed = new Promise((resolve) => application.once("message", resolve));
   await command("observe", "/3/0/9");
-  while (before.lines.length === 0) await before.heard();
+  // The awake window runs from what the gateway heard last, which is this answer.
+  await observed;
   expect(before.lines).toEqual(["GET /3/0/9 observe"]);
   // Beyond the awake window of this test's configuration the next command waits.
   await new Promise((resolve) => setTimeout(resolve, 1100));

@@ -262,6 +262,86 @@ describe("events", () => {
     });
   });
 
+  it("of sessions tell of their begin, their return and their end, by the names of EMQ X 4.0's hooks too (R-030, R-099)", async () => {
+    const { heard } = await run(
+      {
+        sessions: {
+          sql: `SELECT event, client_id, expiry_interval FROM "session.created", "session.resumed", "$events/session/terminated" WHERE client_id = 'd'`,
+          actions: [{ kind: "republish", topic: "events/${event}", payload: "${.}", direct: true }],
+        },
+      },
+      "events/#",
+    );
+    const options = {
+      ...{ clientId: "d", clean: false, reconnectPeriod: 0 },
+      protocolVersion: 5 as const,
+      properties: { sessionExpiryInterval: 600 },
+    };
+    const url = `mqtt://127.0.0.1:${gateway!.port("mqtt", "tcp")}`;
+    await (await mqtt.connectAsync(url, options)).endAsync();
+    await (await mqtt.connectAsync(url, options)).endAsync();
+    await (
+      await mqtt.connectAsync(url, { ...options, clean: true, properties: { sessionExpiryInterval: 0 } })
+    ).endAsync();
+    await until(() => heard.length >= 5, "five events");
+    const told = heard.map(({ payload }) => JSON.parse(payload));
+    expect(told.map(({ event }) => event)).toEqual([
+      "session.created",
+      "session.resumed",
+      "session.terminated",
+      "session.created",
+      "session.terminated",
+    ]);
+    expect(told[1]).toMatchObject({ expiry_interval: 600 });
+  });
+
+  it("of logins and rights say what was decided and who has (R-045, R-048, R-049)", async () => {
+    const to = (event: string, where: string) => ({
+      sql: `SELECT * FROM "$events/${event}" WHERE ${where}`,
+      actions: [{ kind: "republish", topic: `events/${event}`, payload: "${.}", direct: true }],
+    });
+    const { heard, publisher } = await run(
+      {
+        connack: to("client_connack", "clientid =~ '+'"),
+        authn: to("client_check_authn_complete", "clientid =~ '+'"),
+        authz: to("client/check_authz_complete", "action = 'publish'"),
+      },
+      "events/#",
+      {
+        authorization: {
+          rules: [{ permission: "deny", who: "all", action: "publish", topics: ["secret/#"] }],
+        },
+        bans: { list: [{ clientId: "bad", reason: "was bad" }] },
+      },
+    );
+    await expect(connect("bad")).rejects.toThrow();
+    await connect("good", "g");
+    await publisher.publishAsync("open/1", "x", { qos: 1 });
+    await publisher.publishAsync("open/1", "again", { qos: 1 });
+    await expect(publisher.publishAsync("secret/1", "x", { qos: 1 })).rejects.toThrow();
+    const of = (event: string) =>
+      heard.filter(({ topic }) => topic === `events/${event}`).map(({ payload }) => JSON.parse(payload));
+    const rights = () => of("client/check_authz_complete");
+    await until(() => rights().length >= 3, "three rights");
+    expect(rights()).toMatchObject([
+      { topic: "open/1", result: "allow", authz_source: "default", clientid: "c_steve", username: "Steven" },
+      { topic: "open/1", result: "allow" },
+      {
+        ...{ topic: "secret/1", result: "deny", authz_source: "file", action: "publish", qos: 1 },
+        authz_rule: expect.stringContaining("authorization.rules 1"),
+      },
+    ]);
+    const acks = of("client_connack").map(({ clientid, reason_code }) => `${clientid} ${reason_code}`);
+    expect(acks).toEqual(expect.arrayContaining(["bad banned", "good success", "c_steve success"]));
+    const logins = of("client_check_authn_complete");
+    expect(logins.find(({ clientid }) => clientid === "bad")).toMatchObject({
+      ...{ reason_code: "banned", is_anonymous: false, is_superuser: false, peerhost: "127.0.0.1" },
+    });
+    expect(logins.find(({ clientid }) => clientid === "good")).toMatchObject({
+      ...{ reason_code: "success", is_anonymous: false, event: "client.check_authn_complete" },
+    });
+  });
+
   it("a rule on deliveries that publishes is not run on the delivery of that", async () => {
     const { heard, publisher } = await run({
       loop: {

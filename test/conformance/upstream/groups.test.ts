@@ -1,7 +1,9 @@
 /** Groups, routes and draining, with two real brokers that know nothing of each other. */
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadText } from "#core/config/load.ts";
 import { KeptRoutes } from "#core/kept-routes.ts";
+import { MODULES } from "#core/modules.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMosquitto } from "../../support/servers.ts";
@@ -93,6 +95,49 @@ describe.skipIf(lacks("mosquitto"))("groups of servers", { timeout: PATIENCE }, 
     while (!arrived) await app.publishAsync("down", "m", { qos: 1 });
     expect(await heard).toBe("down");
     expect(servers.status().find(({ url }) => url === urlOf(one))?.sessions).toBe(0);
+  });
+
+  const configOf = (groups: object, routes: readonly object[] = []) =>
+    loadText(
+      MODULES,
+      JSON.stringify({ bus: { engine: "upstream", upstream: { groups, routes } }, gateways: { mqtt: {} } }),
+    ).config;
+
+  it("takes other groups and routes from the configuration, and leaves who is there", async () => {
+    const stays = await device("stays");
+    let closed = 0;
+    stays.on("close", () => closed++);
+    await reaches(stays, one);
+    const groups = { default: groupOf(one), fresh: groupOf(two) };
+    const routes = [{ id: "new", group: "fresh", clientId: "next*" }];
+    const outcome = gateway.composition.reload(() => configOf(groups, routes));
+    expect(outcome).toMatchObject({
+      restart: expect.not.arrayContaining([expect.stringMatching(/group|route/)]),
+    });
+    await reaches(await device("next-1"), two);
+    await reaches(await device("other"), one);
+    await reaches(stays, one);
+    // A server that no group has any more is left, and the session goes on at another.
+    gateway.composition.reload(() => configOf({ default: groupOf(two) }));
+    await reaches(stays, two);
+    expect(closed).toBe(0);
+  });
+
+  it("sends a session where the route for its protocol leads", async () => {
+    const groups = { default: groupOf(one), other: groupOf(two) };
+    const routes = [{ id: "old", group: "other", protocols: ["MQTT 3.1.1"] }];
+    gateway.composition.reload(() => configOf(groups, routes));
+    await reaches(await device("four", { protocolVersion: 4 }), two);
+    await reaches(await device("five", { protocolVersion: 5 }), one);
+  });
+
+  it("keeps its groups where those of a new configuration cannot be used", async () => {
+    const broken = { ...groupOf(two), tls: { ca: "/none/such.pem" } };
+    const secure = { ...broken, servers: [{ url: "tls://127.0.0.1:1" }] };
+    expect(gateway.composition.reload(() => configOf({ default: secure }))).toMatchObject({
+      problem: expect.stringContaining("bus.upstream.groups.default"),
+    });
+    await reaches(await device("f"), one);
   });
 
   it("takes a route that is made while it runs for who comes next, and leaves who is there", async () => {

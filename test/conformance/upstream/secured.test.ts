@@ -1,6 +1,6 @@
 /** Connections to mosquitto over TLS and WebSocket, and through what looks at names and protocols before it. */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:tls";
@@ -20,6 +20,8 @@ describe.skipIf(lacks("mosquitto", "openssl"))("a way to mosquitto", { timeout: 
   const files = new Certificates();
   let broker: Server;
   let mutual: number;
+  let web: number;
+  let shared: number;
   const ends: (() => unknown)[] = [];
 
   beforeAll(() => {
@@ -30,10 +32,16 @@ describe.skipIf(lacks("mosquitto", "openssl"))("a way to mosquitto", { timeout: 
 
   beforeEach(async () => {
     mutual = await freeTcpPort();
+    web = await freeTcpPort();
+    shared = await freeTcpPort();
+    writeFileSync(files.path("keys"), "meter:0102030405060708090a0b0c0d0e0f10\n");
     broker = await startMosquitto(
       ...[`listener ${mutual} 127.0.0.1`, `cafile ${files.path("ca.pem")}`],
       ...[`certfile ${files.path("broker.pem")}`, `keyfile ${files.path("broker.key")}`],
       "require_certificate true",
+      ...[`listener ${web} 127.0.0.1`, "protocol websockets"],
+      ...[`certfile ${files.path("broker.pem")}`, `keyfile ${files.path("broker.key")}`],
+      ...[`listener ${shared} 127.0.0.1`, "psk_hint isthmus", `psk_file ${files.path("keys")}`],
     );
   }, PATIENCE);
   afterEach(async () => {
@@ -41,9 +49,12 @@ describe.skipIf(lacks("mosquitto", "openssl"))("a way to mosquitto", { timeout: 
     await broker.stop();
   }, PATIENCE);
 
-  async function gateway(url: string, tls: object, patience = "10m"): Promise<TestGateway> {
+  const gateway = (url: string, tls: object, patience = "10m"): Promise<TestGateway> =>
+    before({ servers: [url], tls, grace: "10m", patience });
+
+  async function before(upstream: object): Promise<TestGateway> {
     const started = await startGateway({
-      bus: { engine: "upstream", upstream: { servers: [url], tls, grace: "10m", patience } },
+      bus: { engine: "upstream", upstream },
       gateways: { mqtt: {} },
     });
     ends.push(() => started.stop());
@@ -120,10 +131,36 @@ describe.skipIf(lacks("mosquitto", "openssl"))("a way to mosquitto", { timeout: 
     expect(new Set(asked.map(String))).toEqual(new Set([`${NAME},mqtt`]));
   });
 
+  it("leads over WebSocket and TLS to mosquitto's own listener (wss)", async () => {
+    expect(await talk(await gateway(`wss://127.0.0.1:${web}/mqtt`, trusted()))).toEqual(TALKED);
+  });
+
+  const withKey = (pskKey: string, patience = "10m") =>
+    before({
+      groups: {
+        default: {
+          servers: [{ url: `tls://127.0.0.1:${shared}` }],
+          tls: { pskIdentity: "meter", pskKey },
+        },
+      },
+      grace: "10m",
+      patience,
+    });
+
+  it("leads over TLS with a shared key (PSK)", async () => {
+    expect(await talk(await withKey("0102030405060708090a0b0c0d0e0f10"))).toEqual(TALKED);
+  });
+
+  it("is closed where the shared key is another one", async () => {
+    const through = await withKey("00", "5s");
+    const refused = await client(through.port("mqtt", "tcp")).catch((error: { code?: number }) => error.code);
+    expect(refused).toBe(0x88);
+  });
+
   it("leads over WebSocket, in binary messages of the subprotocol mqtt", async () => {
-    const web = createHttpServer();
+    const http = createHttpServer();
     const seen = new Set<string>();
-    const sockets = new WebSocketServer({ server: web, handleProtocols: () => "mqtt" });
+    const sockets = new WebSocketServer({ server: http, handleProtocols: () => "mqtt" });
     sockets.on("connection", (socket, { url, headers }) => {
       seen.add(`${url} ${headers["sec-websocket-protocol"]}`);
       const to = connectTcp(broker.port, "127.0.0.1");
@@ -137,11 +174,11 @@ describe.skipIf(lacks("mosquitto", "openssl"))("a way to mosquitto", { timeout: 
       socket.on("close", () => to.destroy());
     });
     const port = await new Promise<number>((resolve) =>
-      web.listen(0, "127.0.0.1", () => resolve((web.address() as { port: number }).port)),
+      http.listen(0, "127.0.0.1", () => resolve((http.address() as { port: number }).port)),
     );
     ends.push(() => {
       sockets.close();
-      web.close();
+      http.close();
     });
     expect(await talk(await gateway(`ws://127.0.0.1:${port}/broker`, {}))).toEqual(TALKED);
     expect(seen).toEqual(new Set(["/broker mqtt", "binary"]));

@@ -202,6 +202,24 @@ describe("a key set", () => {
     expect(notes.join()).toContain("not read again");
   });
 
+  it("in a file is read again as often as is configured, and old keys stay while it is broken", async () => {
+    const jwks = join(folder, "jwks.json");
+    const write = async (...pairs: [{ publicKey: KeyObject }, string][]) =>
+      writeFileSync(jwks, JSON.stringify({ keys: await Promise.all(pairs.map((pair) => jwk(...pair))) }));
+    await write([p256, "1"]);
+    const { login } = open({ jwks, jwksRefresh: "1m" });
+    const enter = async (alg: string, key: KeyObject, kid: string) =>
+      (await login({ username: "x", password: await sign({ sub: "ann" }, alg, key, kid) })).ok;
+    expect(await enter("ES256", p256.privateKey, "1")).toBe(true);
+    await write([ed25519, "2"]);
+    clock += 61_000;
+    expect(await enter("EdDSA", ed25519.privateKey, "2")).toBe(true);
+    expect(await enter("ES256", p256.privateKey, "1")).toBe(false);
+    writeFileSync(jwks, "broken");
+    clock += 61_000;
+    expect(await enter("EdDSA", ed25519.privateKey, "2")).toBe(true);
+  });
+
   it("of 10 MB is refused, and so is a secret in it", async () => {
     let body = `{"keys":[${'{"kty":"RSA"},'.repeat(700_000)}{}]}`;
     const { login, notes } = open({ jwks: await serve(() => body) });

@@ -39,6 +39,7 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Worl
     steering: { localFile: () => Promise.resolve("/nowhere") },
     addUser: () => Promise.resolve(),
     simulate: () => Promise.reject(new Error("not expected")),
+    load: () => Promise.reject(new Error("not expected")),
     store: {
       check: () => Promise.resolve({ records: new Map(), problems: [] }),
       stats: () => Promise.resolve({ records: new Map(), size: 0, used: 0 }),

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { checkFiles } from "#core/check-files.ts";
 import { loadText } from "#core/config/load.ts";
+import { check } from "#core/main.ts";
 import { MODULES } from "#core/modules.ts";
 import { ConfigError } from "#core/settings/problem.ts";
 
@@ -65,4 +66,21 @@ gateways:
   ];
   expect(found).toEqual(expected.map((pattern) => expect.stringMatching(pattern)));
   expect(found.join("\n")).not.toContain("internal");
+});
+
+it("says what is wrong with files and with the text beside each other, and warns of a folder that is missing", async () => {
+  const topics = file("twice.json", '[{ "id": 1, "topic": "a" }, { "id": 1, "topic": "b" }]');
+  const clients = file("clients.json", "[{");
+  const text = `
+log: { level: loud }
+gateways:
+  mqtt-sn: { predefinedTopicsFile: ${topics}, credentials: { file: ${clients} } }
+`;
+  const wrong = file("wrong.yaml", text);
+  await expect(check({ file: wrong, set: [] })).rejects.toThrow(
+    /log\.level.*gateways\.mqtt-sn .*credentials\.file: .*no JSON.*predefinedTopicsFile: .*id 1/s,
+  );
+  const right = file("right.yaml", `gateways: { lwm2m: { definitions: ${folder}/nowhere } }`);
+  const { warnings } = await check({ file: right, set: [] });
+  expect(warnings.join("\n")).toMatch(/definitions cannot be read: .*nowhere/);
 });

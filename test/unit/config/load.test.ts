@@ -6,6 +6,7 @@ import { openListeners } from "#core/config/listeners.ts";
 import { loadConfig, loadText } from "#core/config/load.ts";
 import type { Config } from "#core/config/schema.ts";
 import { FOREVER, seconds } from "#core/lib/time.ts";
+import { MODULES } from "#core/modules.ts";
 import { ConfigError } from "#core/settings/problem.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 
@@ -150,8 +151,22 @@ describe("a mistake in a file is one line that", () => {
     expect(refused(rules)).toEqual([
       'isthmus.yaml:4: authorization.rules[1].permission is "permit"; allowed: one of allow, deny',
       'isthmus.yaml:4: authorization.rules[1].who.usr is not a known key; did you mean "user"?',
-      'isthmus.yaml:5: authorization.rules[2].who is "nobody"; allowed: all, or a section with the keys user, clientId, address, gateway',
+      'isthmus.yaml:5: authorization.rules[2].who is "nobody"; allowed: all, or a section with the keys user, clientId, userPattern, clientIdPattern, address, gateway',
     ]);
+  });
+
+  it("refuses what is no regular expression, alone or in a list", () => {
+    const who = (pattern: string) =>
+      refused(`authorization: { rules: [{ permission: allow, who: { userPattern: ${pattern} } }] }`);
+    for (const pattern of ["'('", "[ok, '(']", "'\\p'"])
+      expect(who(pattern).join(), pattern).toContain("regular expression");
+  });
+
+  it("names the sentinel or node of Redis that is no host and port, wherever that is configured", () => {
+    const chain = 'authentication: { chain: [{ kind: redis, sentinels: ["a:1", "here"] }] }';
+    expect(refused(chain).join()).toContain('sentinels[1] is "here"');
+    const connector = 'connectors: { kept: { kind: redis, cluster: ["a:65536"] } }';
+    expect(refused(connector).join()).toContain('connectors.kept.cluster[0] is "a:65536"');
   });
 
   it("says what is missing", () => {
@@ -225,9 +240,45 @@ describe("what a schema cannot say", () => {
       "isthmus.yaml:1: gateways.mqtt.listeners.ws.port is 1883; allowed: a port that gateways.mqtt.listeners.tcp does not use",
     ]);
     expect(refused("gateways: { mqtt: { listeners: { tls: { enable: true } } } }")).toEqual([
-      "isthmus.yaml:1: gateways.mqtt.listeners.tls.enable is true; allowed: true only with tls.cert and tls.key, or tls.pskFile",
+      "isthmus.yaml:1: gateways.mqtt.listeners.tls.enable is true; allowed: true only with tls.cert and tls.key, tls.pskFile, or keysFromAuthentication",
     ]);
     expect(refused("tls: { cert: a.pem }").length).toBeGreaterThan(0);
+  });
+
+  it("names the members of each chain that a protocol cannot carry, of a listener's own too (17.3)", () => {
+    const named = (yaml: string): string =>
+      loadText(MODULES, yaml)
+        .warnings.filter((each) => each.includes("no user name or password"))
+        .join("\n");
+    const jwt = "{ kind: jwt, secret: 0123456789abcdef0123456789abcdef }";
+    const general = `authentication: { anonymous: false, chain: [{ kind: user-list }, { kind: client-id-list }, ${jwt}] }`;
+    expect(named(general)).toContain("Devices of lwm2m present an endpoint name");
+    expect(named(general)).toContain("Devices of mqtt-sn");
+    expect(named(general)).toContain("user-list, jwt in the chain");
+    const ofListener = `authentication: { chains: { own: { anonymous: false, chain: [${jwt}] } } }
+gateways: { mqtt-sn: { listeners: { udp: { chain: own } } } }`;
+    expect(named(ofListener)).toContain("Devices of mqtt-sn");
+    expect(named(ofListener)).not.toContain("lwm2m");
+    expect(
+      named(`${general}\ngateways: { mqtt-sn: { presents: { username: "%c" } }, lwm2m: { enable: false } }`),
+    ).toBe("");
+  });
+
+  it("is warned of listeners that ask for pre-shared keys where nobody in the chain has any", () => {
+    const warned = (chain: string, more = "tls: { keysFromAuthentication: true }") =>
+      loadText(
+        MODULES,
+        `authentication: { anonymous: false, chain: [${chain}] }\n${more}\ngateways: { mqtt: {} }`,
+      )
+        .warnings.filter((warning) => warning.startsWith("No pre-shared key will be found"))
+        .join("\n");
+    expect(warned("{ kind: redis }")).toContain("gateways.mqtt.listeners.tls, gateways.mqtt.listeners.wss");
+    expect(warned("{ kind: transport-identity }", "dtls: { keysFromAuthentication: true }")).toContain(
+      "gateways.coap.listeners.dtls",
+    );
+    expect(warned('{ kind: redis, pskCommand: "HGET k:%u psk" }')).toBe("");
+    expect(warned("{ kind: users-file, file: users.yaml }")).toBe("");
+    expect(warned("{ kind: redis }", "tls: {}")).toBe("");
   });
 
   it("is warned of: users in rules that nobody checks, listeners without login, an open HTTP port", () => {

@@ -14,10 +14,10 @@ import { World } from "../../support/world.ts";
 const configOf = (text: string) => loadText(STUB_MODULES, text).config;
 
 class Lines {
-  readonly lines: [level: string, detail: object, message: string][] = [];
+  readonly lines: [level: string, event: string, detail: object][] = [];
   level = "info";
-  readonly #add = (level: string) => (detail: object, message: string) =>
-    void this.lines.push([level, detail, message]);
+  readonly #add = (level: string) => (event: string, detail: object) =>
+    void this.lines.push([level, event, detail]);
   readonly debug = this.#add("debug");
   readonly info = this.#add("info");
   readonly warn = this.#add("warn");
@@ -53,12 +53,14 @@ it("takes what may change at run time, and names what waits for a restart until 
   const now = new HandClock().now();
   const strangers = listener.authenticate(requestOf({ clientId: "c" }), peerAt("192.0.2.1"), now);
   expect(strangers).toMatchObject({ ok: false, refusal: "unauthenticated" });
+  expect(reload.tellPending()).toEqual(["api.port"]);
   reload.run(() => configOf(next));
-  expect(log.lines.map(([level, detail]) => [level, detail])).toEqual([
-    ["info", { changed: ["log.level", "authentication.anonymous"] }],
-    ["warn", { restart: ["api.port"] }],
-    ["info", { changed: [] }],
-    ["warn", { restart: ["api.port"] }],
+  reload.tellPending();
+  expect(log.lines).toEqual([
+    ["info", "configuration-reloaded", { changed: ["log.level", "authentication.anonymous"] }],
+    ["warn", "restart-needed", { restart: ["api.port"] }],
+    ["info", "configuration-reloaded", { changed: [] }],
+    ["warn", "restart-needed", { restart: ["api.port"] }],
   ]);
 });
 
@@ -82,8 +84,11 @@ it("keeps what is in force when the new configuration cannot be used", () => {
   const generation = policy.generation;
   reload.run(() => configOf("authentication: { anonymous: maybe }"));
   expect(policy.generation).toBe(generation);
-  expect(log.lines[0]?.[0]).toBe("warn");
-  expect(log.lines[0]?.[1]).toMatchObject({ problem: expect.stringContaining("authentication.anonymous") });
+  expect(log.lines[0]).toEqual([
+    "warn",
+    "configuration-reload-failed",
+    { problem: expect.stringContaining("authentication.anonymous") },
+  ]);
 });
 
 it("reads the users files again, and keeps the former users when one is broken", () => {

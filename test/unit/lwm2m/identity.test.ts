@@ -8,11 +8,15 @@ import { type RegistrationRules, readRegister } from "#gateways/lwm2m/registrati
 
 const LIST = [{ identity: "psk-1", endpoint: "meter" }];
 
-describe("identity and endpoint name (LwM2M 1.1 Transport §5.2)", () => {
+describe("identity and endpoint name (LwM2M 1.1 Transport §5.2, A-072)", () => {
   it.each([
     ["nothing proven, any binding", undefined, "meter", "equal", true],
     ["equal and the same", "meter", "meter", "equal", true],
     ["equal and another", "meter", "other", "equal", false],
+    ["prefix and the same", "meter", "meter", "prefix", true],
+    ["prefix and more behind a separator", "meter", "meter:1", "prefix", true],
+    ["prefix and a longer name", "meter", "meter1", "prefix", false],
+    ["prefix and another", "meter", "other", "prefix", false],
     ["listed", "psk-1", "meter", "list", true],
     ["not listed", "psk-2", "meter", "list", false],
     ["off", "psk-2", "meter", "off", true],
@@ -22,6 +26,7 @@ describe("identity and endpoint name (LwM2M 1.1 Transport §5.2)", () => {
 
   it("an endpoint name that is missing follows from the identity", () => {
     expect(impliedEndpoint("meter", "equal", LIST)).toBe("meter");
+    expect(impliedEndpoint("meter", "prefix", LIST)).toBe("meter");
     expect(impliedEndpoint("psk-1", "list", LIST)).toBe("meter");
     expect(impliedEndpoint("psk-2", "list", LIST)).toBeUndefined();
     expect(impliedEndpoint(undefined, "equal", LIST)).toBeUndefined();

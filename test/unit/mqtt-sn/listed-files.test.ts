@@ -41,6 +41,8 @@ it("names every mistake at once", () => {
   expect(() => topics([{ id: "x", topic: "" }, { id: 2 }])).toThrow(
     /\[0\]\.id .*\n.*\[0\]\.topic .*\n.*\[1\]\.topic /,
   );
+  const twins = [{ id: 1, topic: "a" }, { id: 1, topic: "b" }, { id: 2 }];
+  expect(() => topics(twins)).toThrow(/\[2\]\.topic .*\n.*\[1\] has id 1, as \[0\] has/);
 });
 
 it("is an operator's error, with its code", () => {

@@ -2,7 +2,7 @@ import { createConnection, Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { type Duration, milliseconds, ZERO } from "#core/lib/time.ts";
-import { AcceptLine } from "#core/net/accept-line.ts";
+import { A_TURN, A_TURN_OF_HANDSHAKES, AcceptLine } from "#core/net/accept-line.ts";
 import { listenStream } from "#core/net/listen.ts";
 import type { Listening, StreamListenerOptions } from "#core/net/transport.ts";
 import { Recorder, streamOptions } from "./support.ts";
@@ -58,7 +58,7 @@ test("those of one address make no other wait for more than its turn", async () 
   const accepted: (string | undefined)[] = [];
   const roomIn = (): Duration => (rate.room > 0 ? ZERO : milliseconds(1));
   const line = new AcceptLine(
-    { places: 100, patience: 60_000, roomIn },
+    { places: 100, patience: 60_000, roomIn, aTurn: A_TURN },
     ({ remoteAddress }) => {
       rate.room--;
       accepted.push(remoteAddress);
@@ -73,6 +73,35 @@ test("those of one address make no other wait for more than its turn", async () 
   rate.room = 2;
   await until(() => accepted.length === 2);
   expect([accepted.sort(), line.length]).toEqual([["127.0.0.2", "127.0.0.3"], 49]);
+});
+
+test.each([
+  ["sixteen are taken in each turn of the event loop", A_TURN, [16, 32, 40, 40]],
+  ["four are where each begins a handshake", A_TURN_OF_HANDSHAKES, [4, 8, 12, 16]],
+])("of a burst within the rate, %s, and nobody is told that they wait (17.4)", async (_, aTurn, turns) => {
+  const accepted: Socket[] = [];
+  const notes: Note[] = [];
+  const line = new AcceptLine(
+    { places: 100, patience: 60_000, roomIn: () => ZERO, aTurn },
+    (socket) => accepted.push(socket),
+    (note) => notes.push(note),
+  );
+  open.push(line);
+  const sockets = Array.from({ length: 40 }, () => new Socket());
+  for (const socket of sockets) line.offer(socket);
+  const seen = [accepted.length];
+  while (seen.length < turns.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    seen.push(accepted.length);
+  }
+  expect([seen, notes]).toEqual([turns, []]);
+  while (accepted.length < sockets.length) await new Promise((resolve) => setImmediate(resolve));
+  expect(accepted).toEqual(sockets);
+  // A turn of which nothing was taken.
+  await new Promise((resolve) => setImmediate(resolve));
+  // The next is alone, and taken at once.
+  line.offer(new Socket());
+  expect(accepted.length).toBe(41);
 });
 
 test("what is one too many is refused, of the address that has most, and that is said once", async () => {

@@ -13,7 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => made.remove());
 
-it("finds common name, distinguished name, fingerprint and the first alternative name of each kind", () => {
+it("finds common name, distinguished name, fingerprint and the first alternative name of each kind (A-070)", () => {
   expect(nameIn(certificate, "cn")).toBe("meter-7");
   expect(nameIn(certificate, "dn")).toBe("CN=meter-7,O=Acme");
   expect(nameIn(certificate, "fingerprint")).toMatch(/^[0-9a-f]{64}$/);

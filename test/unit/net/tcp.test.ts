@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { FOREVER, milliseconds } from "#core/lib/time.ts";
@@ -79,6 +80,43 @@ test("a slow reader makes write return false until the kernel has taken everythi
   expect(written).toBe(sent);
 });
 
+test("a peer that has parted gets what was written before, then the end, and nobody waits for it", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  await recorder.when(() => recorder.connections.length === 1);
+  let received = "";
+  client.on("data", (bytes) => {
+    received += String(bytes);
+  });
+  const ended = once(client, "end");
+  recorder.connection.write(Buffer.from("last words"));
+  recorder.connection.end(true);
+  // The client says nothing of its own end.
+  await recorder.when(() => recorder.closes.length === 1);
+  await ended;
+  expect(received).toBe("last words");
+  expect(recorder.closes).toEqual([undefined]);
+});
+
+test("a peer that has parted while much is queued for it gets all of it", async () => {
+  const recorder = new Recorder();
+  const { port } = await open(recorder);
+  const client = await dial(port);
+  client.pause();
+  await recorder.when(() => recorder.connections.length === 1);
+  let sent = 0;
+  for (; recorder.connection.backlog === 0; sent++) recorder.connection.write(Buffer.alloc(50_000));
+  recorder.connection.end(true);
+  let received = 0;
+  client.on("data", (bytes) => {
+    received += bytes.length;
+  });
+  client.resume();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(received).toBe(sent * 50_000);
+});
+
 test("one large write that the kernel takes at once is not congestion", async () => {
   const recorder = new Recorder();
   const { port } = await open(recorder, { highWaterMark: 1_000 });
@@ -148,10 +186,8 @@ test("a peer that never reads its end is destroyed after the linger time", async
   client.pause();
   await recorder.when(() => recorder.connections.length === 1);
   while (recorder.connection.write(Buffer.alloc(500_000)));
-  const start = performance.now();
   recorder.connection.end();
   await recorder.when(() => recorder.closes.length === 1);
-  expect(performance.now() - start).toBeLessThan(1_000);
   client.destroy();
 });
 

@@ -11,6 +11,7 @@ import {
   type Listening,
   type StreamListenerOptions,
   type TlsOptions,
+  type TurnAway,
 } from "#core/net/transport.ts";
 import { lacks } from "../../support/programs.ts";
 import { Certificates } from "./certificates.ts";
@@ -135,20 +136,128 @@ test("a resumed session still names its holder", async () => {
   second.destroy();
 });
 
-test("a required client certificate that is missing or of another authority is refused", async () => {
-  const recorder = new Recorder();
-  const port = await open(recorder, { ca: files.path("ca.pem"), clientCertificate: "require" });
-  await refusal(port, {});
-  const strangers = new Certificates();
-  strangers.issue("device", "/CN=dev 1");
-  const forged = {
-    cert: readFileSync(strangers.path("device.pem")),
-    key: readFileSync(strangers.path("device.key")),
+describe.each(["TLSv1.2", "TLSv1.3"] as const)("a required client certificate, with %s,", (version) => {
+  const pair = (of: Certificates, name: string): ConnectionOptions => ({
+    cert: readFileSync(of.path(`${name}.pem`)),
+    key: readFileSync(of.path(`${name}.key`)),
+  });
+  const of = (options: ConnectionOptions): ConnectionOptions => ({
+    ...options,
+    minVersion: version,
+    maxVersion: version,
+  });
+  /** A listener that says `<why>: <first octets>` to whom it refuses, as soon as it has three of them. */
+  async function strict(changes: Partial<StreamListenerOptions> = {}) {
+    const recorder = new Recorder();
+    const turnedAway: string[] = [];
+    const turnAway: TurnAway = {
+      words: (first, why) =>
+        first.length < 3 ? undefined : Buffer.from(`${why}: ${Buffer.from(first).toString()}`),
+      refused: (peer, why) => void turnedAway.push(`${peer.identity} ${why}`),
+    };
+    const tls = { ca: files.path("ca.pem"), clientCertificate: "require" } as const;
+    const port = await open(recorder, tls, { turnAway, ...changes });
+    return { recorder, turnedAway, port };
+  }
+  /** What the listener has said until it ends the connection. */
+  const hear = (socket: TLSSocket): Promise<string> =>
+    new Promise((resolve) => {
+      let heard = "";
+      socket.on("data", (bytes: Buffer) => {
+        heard += bytes.toString();
+      });
+      socket.once("close", () => resolve(heard));
+    });
+  const options = {
+    "that is missing": () => ({}),
+    "that has expired": () => pair(files, "expired"),
+    "of another authority": () => pair(strangers, "device"),
   };
-  await refusal(port, forged);
-  strangers.remove();
-  await noted("tls-handshake-failed");
-  expect(recorder.connections).toEqual([]);
+  const problems = {
+    "that is missing": "PEER_DID_NOT_RETURN_A_CERTIFICATE",
+    "that has expired": "CERT_HAS_EXPIRED",
+    "of another authority": "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  };
+  let strangers: Certificates;
+  beforeAll(() => {
+    strangers = new Certificates();
+    strangers.issue("device", "/CN=dev 1");
+    files.issue("expired", "/CN=dev 1", -1);
+  });
+  afterAll(() => strangers.remove());
+
+  test.each(Object.keys(options) as (keyof typeof options)[])(
+    "%s is refused in words, and gives no connection",
+    async (kind) => {
+      const { recorder, turnedAway, port } = await strict();
+      const client = await dialTls(port, of(options[kind]()));
+      const heard = hear(client);
+      client.write("a");
+      client.write(`bc${"d".repeat(100_000)}`);
+      expect(await heard).toMatch(
+        new RegExp(`^the client certificate is refused: ${problems[kind]}: abc?d{0,61}$`),
+      );
+      expect(turnedAway).toEqual([`undefined the client certificate is refused: ${problems[kind]}`]);
+      expect(notes).toMatchObject([
+        { event: "tls-handshake-failed", detail: { problem: problems[kind], address: "127.0.0.1" } },
+      ]);
+      expect(recorder.connections).toEqual([]);
+    },
+  );
+
+  test("is asked for again where a session of a refused connection is resumed", async () => {
+    const { recorder, turnedAway, port } = await strict();
+    for (const kind of Object.keys(options) as (keyof typeof options)[]) {
+      const first = connect({ port, host: "127.0.0.1", ...trusting(), ...of(options[kind]()) });
+      const ended = hear(first);
+      const session = await new Promise<Buffer | undefined>((resolve) => {
+        first.once("session", resolve);
+        first.once("close", () => resolve(undefined));
+      });
+      first.write("abc");
+      await ended;
+      expect(session).toBeDefined();
+      const second = await dialTls(port, { ...of(options[kind]()), session });
+      const heard = hear(second);
+      second.write("abc");
+      expect(await heard).toContain(problems[kind]);
+    }
+    expect(turnedAway).toHaveLength(6);
+    expect(recorder.connections).toEqual([]);
+  });
+
+  test("is refused without a word where the protocol has none, or the client says nothing in time", async () => {
+    let refusals = 0;
+    const refused = () => void refusals++;
+    for (const changes of [{ turnAway: { refused } }, { handshakeTimeout: milliseconds(200) }]) {
+      const { recorder, port } = await strict(changes);
+      expect(await refusal(port, of(pair(files, "expired")))).toBeInstanceOf(Error);
+      if (changes.handshakeTimeout !== undefined) await noted("handshake-timeout");
+      expect(recorder.connections).toEqual([]);
+      await listening?.close();
+      notes = [];
+    }
+    expect(refusals).toBe(1);
+  });
+
+  test("is refused over WebSocket with 403", async () => {
+    const { recorder, port } = await strict({
+      transport: "wss",
+      websocket: {
+        paths: ["/"],
+        subprotocols: [],
+        subprotocolRequired: false,
+        frames: "binary",
+        messageSizeMax: 1_000,
+        origins: [],
+      },
+    });
+    const client = await dialTls(port, of(pair(files, "expired")));
+    const heard = hear(client);
+    client.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(await heard).toMatch(/^HTTP\/1\.1 403 Forbidden\r\n(?:.*\r\n)+\r\n.*CERT_HAS_EXPIRED\n$/);
+    expect(recorder.connections).toEqual([]);
+  });
 });
 
 test("a requested certificate that nobody vouches for gives no identity", async () => {
@@ -171,7 +280,7 @@ const withKey = (version: "TLSv1.2" | "TLSv1.3", identity: string, key: string):
 });
 const KEY = "0123456789abcdef";
 
-describe.each(["TLSv1.2", "TLSv1.3"] as const)("pre-shared keys with %s", (version) => {
+describe.each(["TLSv1.2", "TLSv1.3"] as const)("pre-shared keys of a file with %s (A-071)", (version) => {
   describe.each(["without a certificate", "beside a certificate"])("%s", (certificate) => {
     const openPsk = (recorder: Recorder): Promise<number> => {
       const pskFile = files.write("psk", `# keys\nline:with:colons:00ff\nsensor:${KEY}\n`);

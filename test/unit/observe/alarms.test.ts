@@ -10,8 +10,8 @@ let alarms: OperatorAlarms;
 
 const at =
   (level: string) =>
-  (detail: object, text: string): void =>
-    void lines.push([level, text, detail]);
+  (event: string, detail: object, sentence = event): void =>
+    void lines.push([level, sentence, detail]);
 const log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") } as unknown as Log;
 
 beforeEach(() => {

@@ -25,21 +25,22 @@ function open(level: LogLevel = "info", format: LogFormat = "auto", terminal = f
 
 test("away from a terminal each entry is one JSON object a line", () => {
   const { output, log } = open();
-  log.info({ gateway: "mqtt", count: 2 }, "listening");
+  log.info("users-file-reloaded", { gateway: "mqtt", count: 2 });
   expect(output.entries).toEqual([
     {
       level: "info",
       time: expect.stringMatching(/^\d{4}-.*Z$/),
+      event: "users-file-reloaded",
       gateway: "mqtt",
       count: 2,
-      message: "listening",
+      message: "a users file was read again",
     },
   ]);
 });
 
 test("on a terminal, and when asked, an entry is a line for people", () => {
   for (const { output, log } of [open("info", "auto", true), open("info", "pretty")]) {
-    log.warn({ gateway: "mqtt" }, "malformed");
+    log.warn("malformed", { gateway: "mqtt" });
     expect(output.text).toContain("malformed");
     expect(output.text).toContain("mqtt");
     expect(output.text.trimEnd()).not.toContain("\n");
@@ -49,9 +50,9 @@ test("on a terminal, and when asked, an entry is a line for people", () => {
 
 test("levels below the chosen one are not written, and it can be changed", () => {
   const { output, log } = open("warn");
-  log.info({}, "no");
+  log.info("no", {});
   log.setLevel("debug");
-  log.debug({}, "yes");
+  log.debug("yes", {});
   expect(output.entries.map((entry) => entry["message"])).toEqual(["yes"]);
 });
 
@@ -60,7 +61,7 @@ test.each(["password", "Passcode", "keyPassphrase", "clientSecret", "psk", "acce
   (name) => {
     for (const format of ["json", "pretty"] as const) {
       const { output, log } = open("info", format);
-      log.info({ [name]: "hunter2", deep: { list: [{ [name]: "hunter2" }] } }, "connect");
+      log.info("connect", { [name]: "hunter2", deep: { list: [{ [name]: "hunter2" }] } });
       expect(output.text).not.toContain("hunter2");
       expect(output.text).toContain("[hidden]");
     }
@@ -69,7 +70,7 @@ test.each(["password", "Passcode", "keyPassphrase", "clientSecret", "psk", "acce
 
 test("bytes are shown as their number, and an error with its stack", () => {
   const { output, log } = open();
-  log.error({ payload: Buffer.from("hunter2"), error: new TypeError("boom") }, "bug");
+  log.error("bug", { payload: Buffer.from("hunter2"), error: new TypeError("boom") });
   const entry = output.entries[0] as Record<string, unknown>;
   expect(entry).toMatchObject({ payload: "7 bytes", error: { type: "TypeError", message: "boom" } });
   expect((entry["error"] as { stack: string }).stack).toContain("log.test.ts");
@@ -79,6 +80,6 @@ test("a value that contains itself is cut off", () => {
   const { output, log } = open();
   const circle: Record<string, unknown> = {};
   circle["self"] = circle;
-  log.info({ circle }, "round");
+  log.info("round", { circle });
   expect(output.entries[0]).toMatchObject({ message: "round" });
 });

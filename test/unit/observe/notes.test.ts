@@ -4,13 +4,13 @@ import type { Log } from "#core/observe/log.ts";
 import { Metrics } from "#core/observe/metrics.ts";
 import { NoteBook } from "#core/observe/notes.ts";
 
-type Entry = readonly [level: string, detail: unknown, message: string];
+type Entry = readonly [level: string, event: string, detail: unknown];
 
 function open() {
   const entries: Entry[] = [];
   const metrics = new Metrics({ process: false });
-  const write = (level: string) => (detail: unknown, message: string) =>
-    void entries.push([level, detail, message]);
+  const write = (level: string) => (event: string, detail: unknown) =>
+    void entries.push([level, event, detail]);
   const log: Log = {
     debug: write("debug"),
     info: write("info"),
@@ -27,7 +27,7 @@ test("a note is logged at its level with who it is about, and counted", async ()
   const note = { level: "warn", event: "malformed-packet", detail: { clause: "[MQTT-2.2.2-2]" } } as const;
   book.write("mqtt", note, 1000 as Instant, { peer: "192.0.2.7:4660", client: "sensor" });
   const detail = { gateway: "mqtt", peer: "192.0.2.7:4660", client: "sensor", clause: "[MQTT-2.2.2-2]" };
-  expect(entries).toEqual([["warn", detail, "malformed-packet"]]);
+  expect(entries).toEqual([["warn", "malformed-packet", detail]]);
   expect(await metrics.text()).toContain('isthmus_notes_total{gateway="mqtt",event="malformed-packet"} 1');
 });
 
@@ -36,10 +36,14 @@ test("a flood of one event is counted in full, logged in part and summed up late
   for (let count = 0; count < 1000; count++)
     book.write("coap", { level: "info", event: "reset" }, 0 as Instant);
   book.write("coap", { level: "info", event: "other-event" }, 0 as Instant);
-  expect(entries.filter(([, , message]) => message === "reset").length).toBe(20);
-  expect(entries.filter(([, , message]) => message === "other-event").length).toBe(1);
+  expect(entries.filter(([, event]) => event === "reset").length).toBe(20);
+  expect(entries.filter(([, event]) => event === "other-event").length).toBe(1);
   book.write("coap", { level: "info", event: "reset" }, 10_000 as Instant);
-  expect(entries.at(-2)?.[1]).toEqual({ gateway: "coap", event: "reset", suppressed: 980 });
+  expect(entries.at(-2)).toEqual([
+    "info",
+    "more-not-shown",
+    { gateway: "coap", of: "reset", suppressed: 980 },
+  ]);
   expect(await metrics.text()).toContain('isthmus_notes_total{gateway="coap",event="reset"} 1001');
 });
 

@@ -7,7 +7,7 @@ import { REFUSAL_LIMITS, Refusals } from "#core/observe/refusals.ts";
 
 let lines: Record<string, unknown>[];
 let counts: Map<string, Counter>;
-const note = (detail: object, message: string): void => void lines.push({ ...detail, message });
+const note = (event: string, detail: object): void => void lines.push({ ...detail, event });
 const log = { debug: note, info: note, warn: note, error: note, setLevel: () => {} } as unknown as Log;
 
 const make = (limits = {}): Refusals =>
@@ -58,7 +58,7 @@ describe("refusals", () => {
         asked: "secret/x",
         refusal: "forbidden",
         by: "authorization.rules 4: deny publish secret/#",
-        message: "refused",
+        event: "refused",
       },
     ]);
   });
@@ -113,7 +113,7 @@ describe("refusals", () => {
     expect(refusals.size).toBe(11);
     expect(lines).toHaveLength(6);
     refusals.note(to({ clientId: "later" }), publish(), at(70));
-    expect(lines[6]).toEqual({ refused: 995, message: "more was refused, of which no line was written" });
+    expect(lines[6]).toEqual({ refused: 995, event: "more-refused" });
   });
 
   it("keep no more than so many rows, and no longer names than so", () => {

@@ -151,14 +151,19 @@ test.each([
 
 test("packet metrics are the counters of the MQTT gateway, and their sums", () => {
   const counts: Record<string, number> = { "received publish": 3, "sent publish": 5, "received connect": 2 };
-  const metrics = packetMetrics((direction, packet) => counts[`${direction} ${packet}`]);
+  const metrics = packetMetrics(
+    (direction, packet) => counts[`${direction} ${packet}`],
+    (packet) => ({ pubrel: 4 })[packet],
+  );
   expect(metrics["packets/publish/received"]?.()).toBe(3);
   expect(metrics["packets/publish/sent"]?.()).toBe(5);
   expect(metrics["packets/connect"]?.()).toBe(2);
   expect(metrics["packets/received"]?.()).toBe(5);
   expect(metrics["packets/sent"]?.()).toBe(5);
   expect(metrics["packets/puback/sent"]?.()).toBe(0);
-  const counted = METRICS.filter((name) => name.startsWith("packets/") && !name.endsWith("/missed"));
+  expect(metrics["packets/pubrel/missed"]?.()).toBe(4);
+  expect(metrics["packets/puback/missed"]?.()).toBe(0);
+  const counted = METRICS.filter((name) => name.startsWith("packets/"));
   expect(Object.keys(metrics).sort()).toEqual([...counted].sort());
 });
 

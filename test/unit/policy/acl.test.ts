@@ -76,6 +76,15 @@ describe("who a rule is for", () => {
     expect(may({ address: "10.0.0.0/8" }, { peer: peerAt("::ffff:10.1.2.3") })).toBe(true);
   });
 
+  it("can be who has a name that a regular expression finds, and nobody without a name (A-069)", () => {
+    expect(may({ userPattern: "^dash" }, { username: "dashboard" })).toBe(true);
+    expect(may({ userPattern: ["^x", "board$"] }, { username: "dashboard" })).toBe(true);
+    expect(may({ userPattern: "^dash" }, { username: "a dash" })).toBe(false);
+    expect(may({ userPattern: "" }, { username: undefined })).toBe(false);
+    expect(may({ clientIdPattern: "^c\\d$" }, { clientId: "c1" })).toBe(true);
+    expect(may({ clientIdPattern: "^c\\d$", user: "ann" }, { clientId: "c1", username: "bob" })).toBe(false);
+  });
+
   it("needs every condition that it names", () => {
     const who = { user: "ann", address: "192.0.2.0/24" };
     expect(may(who, { username: "ann" })).toBe(true);
@@ -125,6 +134,46 @@ describe("topics of a rule", () => {
     expect(rights.maySubscribe("a/#", 0)).toBe(true);
     expect(rights.maySubscribe("a/b", 0)).toBe(true);
     expect(rights.mayPublish("a/b", 0, false)).toBe(true);
+  });
+});
+
+/** `{deny, all, subscribe, ["$SYS/#", {eq, "#"}]}` and the rest of the file that EMQ X 4 comes with. */
+const FILE_OF_EMQX4: readonly AccessRule[] = [
+  allow({ who: { user: "dashboard" }, action: "subscribe", topics: ["$SYS/#"] }),
+  allow({ who: { address: "127.0.0.1" }, topics: ["$SYS/#", "#"] }),
+  deny({ action: "subscribe", topics: ["$SYS/#", "eq #"] }),
+  allow({}),
+];
+
+describe("the rules of EMQ X's and EMQX's files", () => {
+  it("of EMQ X 4 by default let the dashboard and this machine read $SYS, and nobody subscribe to all there is (A-068)", () => {
+    const of = (identity: Partial<Identity>) => {
+      const rights = rightsOf(FILE_OF_EMQX4, identity);
+      return [
+        ...["$SYS/#", "#", "+/#", "a/#"].map((filter) => rights.maySubscribe(filter, 0)),
+        rights.mayPublish("a/b", 0, false),
+      ];
+    };
+    expect(of({ username: "dashboard" })).toEqual([true, false, true, true, true]);
+    expect(of({ peer: peerAt("127.0.0.1") })).toEqual([true, true, true, true, true]);
+    expect(of({ username: "ann" })).toEqual([false, false, true, true, true]);
+  });
+
+  it("of EMQX 5 tell addresses of a list, all of several conditions, QoS and RETAIN (A-069)", () => {
+    const rules = [
+      allow({
+        who: { address: ["192.0.2.1", "192.0.2.7"], user: "ann" },
+        action: "publish",
+        qos: [1],
+        retain: false,
+      }),
+    ];
+    const [ann, bob] = ["ann", "bob"].map((username) => rightsOf(rules, { username }));
+    expect([ann!.mayPublish("t", 1, false), bob!.mayPublish("t", 1, false)]).toEqual([true, false]);
+    expect([ann!.mayPublish("t", 0, false), ann!.mayPublish("t", 1, true)]).toEqual([false, false]);
+    expect(ann!.maySubscribe("t", 1)).toBe(false);
+    const elsewhere = rightsOf(rules, { username: "ann", peer: peerAt("192.0.2.2") });
+    expect(elsewhere.mayPublish("t", 1, false)).toBe(false);
   });
 });
 

@@ -112,7 +112,7 @@ describe("clients that nobody knows", () => {
 describe("an identity that the transport has proven", () => {
   const chain = [new TransportIdentityAuthenticator()];
 
-  it("is the user name, and the claimed one does not count", () => {
+  it("is the user name, and the claimed one does not count (A-070)", () => {
     const peer = peerAt("192.0.2.1", { transport: "tls", identity: "device-7" });
     expect(accepted(login(chain, requestOf({ username: "root" }), false, peer)).username).toBe("device-7");
   });

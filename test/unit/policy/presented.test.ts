@@ -32,6 +32,13 @@ describe("what a device that has no user name is taken to have sent", () => {
     expect(present("%c", "other", { clientId: "c1", password: Buffer.from("pw") })).toEqual(["c1", "pw"]);
   });
 
+  it("stands instead of the endpoint name that a device of LwM2M is called by, not instead of what it sends", () => {
+    const who = { clientId: "e1", endpointName: "e1", username: "e1" };
+    expect(present("dev-%e", "secret", who)).toEqual(["dev-e1", "secret"]);
+    expect(present("dev-%e", "secret", { ...who, username: "imei-7" })).toEqual(["imei-7", undefined]);
+    expect(present("", "secret", { ...who, password: Buffer.from("own") })).toEqual(["e1", "own"]);
+  });
+
   it("is nothing where nothing is configured", () => {
     expect(present("", "", { clientId: "c1" })).toEqual([undefined, undefined]);
   });

@@ -1,6 +1,6 @@
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { evaluate } from "./run.ts";
+import { evaluate, select } from "./run.ts";
 
 /** Expression and what it is worth. */
 const WORTH: readonly (readonly [string, unknown])[] = [
@@ -239,6 +239,25 @@ describe("what fails the run of a rule, and says why", () => {
     expect(evaluate("regex_match(payload, '^(a+)+$')", { payload: `${"a".repeat(50_000)}b` })).toBe(false);
     // Backtracking would take longer than the universe has been there.
     expect(process.cpuUsage(started).user).toBeLessThan(20_000_000);
+  });
+
+  it.each([
+    ["texts", "payload AS a0", (name: string) => `concat(${name}, ${name})`],
+    ["texts by +", "payload AS a0", (name: string) => `${name} + ${name}`],
+    ["lists", "[1, 1] AS a0", (name: string) => `[${name}, ${name}]`],
+    ["maps", "map_new() AS a0", (name: string) => `map_put('a', ${name}, map_put('b', ${name}, map_new()))`],
+    ["lists of a payload", "payload.l AS a0", (name: string) => `[${name}, ${name}]`],
+  ])("%s that double with each name fail before they are as large as the machine", (_what, first, twice) => {
+    const doubled = Array.from({ length: 60 }, (_, place) => `${twice(`a${place}`)} AS a${place + 1}`);
+    expect(() =>
+      select(`SELECT ${first}, ${doubled.join(", ")} FROM "t/#"`, { payload: '{"l":[1,2]}' }),
+    ).toThrow(/^what it makes is too (much|long)|^values may be nested 128 deep$/);
+  });
+
+  it("what selects a large payload again and again fails alike", () => {
+    const columns = Array.from({ length: 3000 }, (_, place) => `payload AS a${place}`);
+    const payload = "x".repeat(100_000);
+    expect(() => select(`SELECT ${columns.join(", ")} FROM "t/#"`, { payload })).toThrow("too much");
   });
 
   it("a payload of ten megabytes that is no JSON fails once for all that ask", () => {

@@ -54,4 +54,14 @@ describe("bus.upstream", () => {
   ])("with %s names the key", (_what, upstream, key) => {
     expect(() => load(upstream)).toThrow(key);
   });
+
+  it.each([
+    ["rules", { all: { sql: 'SELECT * FROM "#"', actions: [{ kind: "republish", topic: "a" }] } }],
+    ["connectors", { hook: { kind: "http", url: "http://127.0.0.1:1" } }],
+  ])("says at the start that %s would see nothing", (section, settings) => {
+    const bus = { engine: "upstream", upstream: { servers: ["tcp://a:1883"] } };
+    const text = (engine: string) => JSON.stringify({ bus: { ...bus, engine }, [section]: settings });
+    expect(() => loadText(MODULES, text("upstream"))).toThrow(/no rule sees them/);
+    expect(() => loadText(MODULES, text("embedded"))).not.toThrow(/no rule sees them/);
+  });
 });

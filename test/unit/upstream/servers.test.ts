@@ -51,7 +51,7 @@ const session = (clientId: string, more: Partial<SessionInfo> = {}): SessionInfo
   listener: "tcp",
   clientId,
   username: undefined,
-  address: "10.0.0.1",
+  source: { address: "10.0.0.1", port: 5000 },
   protocol: "MQTT 5.0",
   ...more,
 });
@@ -468,8 +468,8 @@ describe("routes", () => {
     [
       "address",
       { addresses: ["127.0.0.1", "10.1.0.0/16"] },
-      { address: "10.1.2.3" },
-      { address: "10.2.2.3" },
+      { source: { address: "10.1.2.3", port: 5000 } },
+      { source: { address: "10.2.2.3", port: 5000 } },
     ],
     ["client id", { clientId: "meter-*" }, { clientId: "meter-1" }, { clientId: "ameter-1" }],
     ["user", { username: "tenant?" }, { username: "tenant1" }, { username: "tenant12" }],

@@ -9,6 +9,7 @@ import type { Place } from "#core/upstream/servers/member.ts";
 const config = (settings: Partial<ServerGroupConfig> = {}): ServerGroupConfig => ({
   servers: [],
   balance: "hash",
+  proxyProtocol: "off",
   profile: "generic",
   caps: {},
   connectTimeout: seconds(10),

@@ -1,11 +1,12 @@
 /**
- * Vectors of Project Wycheproof (github.com/C2SP/wycheproof, Apache-2.0), `testvectors_v1/aes_ccm_test.json` and
- * `x25519_test.json`, by their tcId: our own CCM, and what a peer may offer for a key exchange. Of CCM those with the nonce
+ * Vectors of Project Wycheproof (github.com/C2SP/wycheproof, Apache-2.0), `testvectors_v1/aes_ccm_test.json`,
+ * `aes_gcm_test.json` and `x25519_test.json`, by their tcId: our own CCM, GCM as we call it, and what a peer may offer for a key exchange. Of CCM those with the nonce
  * of TLS (12 octets), tags of 16 octets under keys of 128 bits and tags of 8 under keys of 256.
  */
 import { createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { SIGNATURE_SCHEMES } from "#core/dtls/constants.ts";
+import type { Aead } from "#core/dtls/crypto.ts";
 import { CcmAead } from "#core/net/aes-ccm.ts";
 import { nodeCrypto } from "#core/net/dtls-crypto.ts";
 import { fc } from "../../support/property.ts";
@@ -41,33 +42,60 @@ const CCM = `
 460 47f664e6790f3e25bc410d847f38662f045f0aa3641429edf8099f4b4df32f06 f092a357b5ef0c975ee169c4 338b4cc60ec151fa283c1cb10e722d9d b01dfe724166a2bc98cbb96cf540028a0e d7746f186aabfa36685481ec8a7f0022e8 41158292a1d87cfd
 461 a47abe6e867fbc16c46a6fd7f10b77929baa129369c898d25265b0170056f9d0 650b12687ca85a50e6509884 - 200914571dd03827f07c2bd9382e7d19d62f1ea4a7c7269d86733e43e45a4d bc2314a589dbdd95b358cdad30b15e867dcd8dbde428b47e390ac43762f634 881fa5fecb514ccf
 462 110480ea9c9f4c5e6b5be01a2aafc861d1370c243aff9faafd0a92a9d18e5845 0e5cf683e13204cf91a2d4b6 c490a5fa19b97c3e3adf20bc4df51140 c92ec3d6a2c2fa19c45be7107a48a9ea0fe46a92978b5dabb3f94b457b5fbd bb5110dd12bd3d12144c8de55b3b2677fc7084d56afcc6a76a5228fff8dbd3 e39b0d1174f7609b
-`
-  .trim()
-  .split("\n")
-  .map((line) => line.split(" ").map((part) => (part === "-" ? "" : part)));
+`;
+
+const rows = (text: string): string[][] =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" ").map((part) => (part === "-" ? "" : part)));
+
+function agrees(parts: readonly string[], aeadOf: (key: Uint8Array, tagLength: 8 | 16) => Aead): void {
+  const [key, nonce, aad, plaintext, ciphertext, tag] = parts.map(hex) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  const aead = aeadOf(key, tag.length as 8 | 16);
+  const sealed = new Uint8Array(plaintext.length + tag.length);
+  aead.seal(nonce, aad, plaintext, sealed, 0);
+  expect(Buffer.from(sealed)).toEqual(Buffer.concat([ciphertext, tag]));
+  expect(Buffer.from(aead.open(nonce, aad, sealed) ?? [])).toEqual(Buffer.from(plaintext));
+  for (let bit = 0; bit < 8 * sealed.length; bit++) {
+    const forged = Uint8Array.from(sealed);
+    forged[bit >> 3]! ^= 1 << (bit & 7);
+    expect(aead.open(nonce, aad, forged)).toBeUndefined();
+  }
+  expect(aead.open(nonce, Uint8Array.of(...aad, 0), sealed)).toBeUndefined();
+}
 
 describe("AES-CCM, Wycheproof", () => {
-  it.each(CCM)("%s: seals and opens, and opens nothing of which a bit differs", (_, ...parts) => {
-    const [key, nonce, aad, plaintext, ciphertext, tag] = parts.map(hex) as [
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-    ];
-    const aead = new CcmAead(key, tag.length as 8 | 16);
-    const sealed = new Uint8Array(plaintext.length + tag.length);
-    aead.seal(nonce, aad, plaintext, sealed, 0);
-    expect(Buffer.from(sealed)).toEqual(Buffer.concat([ciphertext, tag]));
-    expect(Buffer.from(aead.open(nonce, aad, sealed) ?? [])).toEqual(Buffer.from(plaintext));
-    for (let bit = 0; bit < 8 * sealed.length; bit++) {
-      const forged = Uint8Array.from(sealed);
-      forged[bit >> 3]! ^= 1 << (bit & 7);
-      expect(aead.open(nonce, aad, forged)).toBeUndefined();
-    }
-    expect(aead.open(nonce, Uint8Array.of(...aad, 0), sealed)).toBeUndefined();
-  });
+  it.each(rows(CCM))("%s: seals and opens, and opens nothing of which a bit differs", (_, ...parts) =>
+    agrees(parts, (key, tagLength) => new CcmAead(key, tagLength)),
+  );
+});
+
+/** The same of `aes_gcm_test.json`; the last, with a key of 256 bits, is test case 16 of the GCM specification. */
+const GCM = `
+1 5b9604fe14eadba931b0ccf34843dab9 028318abc1824029138141a2 - 001d0c231287c1182784554ca3a21908 26073cc1d851beff176384dc9896d5ff 0a3ea7a5487cb5f7d70fb6c58d038554
+2 5b9604fe14eadba931b0ccf34843dab9 921d2507fa8007b7bd067d34 00112233445566778899aabbccddeeff 001d0c231287c1182784554ca3a21908 49d8b9783e911913d87094d1f63cc765 1e348ba07cca2cf04c618cb4d43a5b92
+3 aa023d0478dcb2b2312498293d9a9129 0432bc49ac34412081288127 aac39231129872a2 2035af313d1346ab00154fea78322105 eea945f3d0f98cc0fbab472a0cf24e87 4bb9b4812519dadf9e1232016d068133
+4 bedcfb5a011ebc84600fcb296c15af0d 438a547a94ea88dce46c6c85 - - - 960247ba5cde02e41a313c4c0136edc3
+5 384ea416ac3c2f51a76e7d8226346d4e b30c084727ad1c592ac21d12 - 35 54 7c1e4ae88bb27e5638343cb9fd3f6337
+7 dd6197cd63c963919cf0c273ef6b28bf ecb0c42f7000ef0e6f95f24d - 4dcc1485365866e25ac3f2ca6aba97 8a9992388e735f80ee18f4a63c10ad 1486a91cccf92c9a5b00f7b0e034891c
+9 c15ed227dd2e237ecd087eaaaad19ea4 965ff6643116ac1443a2dec7 - fee62fde973fe025ad6b322dcdf3c63fc7 0de51fe4f7f2d1f0f917569f5c6d1b009c 6cd8521422c0177e83ef1b7a845d97db
+11 28ff3def08179311e2734c6d1c4e2871 32bcb9b569e3b852d37c766a c3 dfc61a20df8505b53e3cd59f25770d5018add3d6 f58d453212c2c8a436e9283672f579f119122978 5901131d0760c8715901d881fdfd3bc0
+14 6a68671dfe323d419894381f85eb63fd 9f0d85b605711f34cd2a35ba 76eb5f147250fa3c12bff0a6e3934a0b16860cf11646773b 0fc67899c3f1bbe196d90f1eca3797389230aa37 bd64802cfebaeb487d3a8f76ce943a37b3472dd5 fce9a5b530c7d7af718be1ec0ae9ed4d
+GCM-16 feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308 cafebabefacedbaddecaf888 feedfacedeadbeeffeedfacedeadbeefabaddad2 d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39 522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662 76fc6ece0f4e1768cddf8853bb2d551b
+`;
+
+describe("AES-GCM, Wycheproof", () => {
+  it.each(rows(GCM))("%s: seals and opens, and opens nothing of which a bit differs", (_, ...parts) =>
+    agrees(parts, (key) => nodeCrypto.aead(key.length === 16 ? "aes-128-gcm" : "aes-256-gcm", key)),
+  );
 });
 
 describe("what a peer offers for a key exchange", () => {

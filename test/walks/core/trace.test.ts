@@ -1,10 +1,11 @@
 /** Both sides of a translation in one trace: what follows from what, and how long it waited. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { TraceRequest } from "#core/trace/recordings.ts";
 import type { TraceRow } from "#core/trace/rows.ts";
 import { lineOf, sentenceOf } from "#core/trace/text.ts";
 import { type CoapConfig, schema } from "#gateways/coap/config.ts";
 import { coap } from "#gateways/coap/index.ts";
+import { MqttDissector } from "#gateways/mqtt/dissector.ts";
 import { mqttSn } from "#gateways/mqtt-sn/index.ts";
 import { CoapDevice } from "../../support/coap-device.ts";
 import { parseDefaults } from "../../support/coap-settings.ts";
@@ -208,5 +209,71 @@ describe("a trace", () => {
       undefined,
       undefined,
     ]);
+  });
+});
+
+describe("what a trace costs those whom it does not follow", () => {
+  it("no frame of theirs is read, and none of their rows counts against what may be made in a second", () => {
+    const { world, device } = mqttSite();
+    const a = device();
+    a.connect("a");
+    const b = device();
+    b.connect("b");
+    b.subscribe("of/b", 0);
+    const { rows } = record(world, { client: "a" });
+    const read = vi.spyOn(MqttDissector.prototype, "dissect");
+    for (let count = 0; count < 25_000; count++) b.publish("of/b", "x");
+    expect(read).not.toHaveBeenCalled();
+    a.publish("of/a", "y");
+    read.mockRestore();
+    expect(rows.map(sentenceOf)).toContainEqual(expect.stringMatching(/-> PUBLISH "of\/a"/));
+    expect(rows.some(({ kind }) => kind === "skipped")).toBe(false);
+  });
+
+  it("but the frame of another that brings a message to whom it follows is there, octet by octet", () => {
+    const { world, device } = mqttSite();
+    const a = device();
+    a.connect("a");
+    a.subscribe("to/a", 0);
+    const b = device(5);
+    b.connect("b");
+    const { rows } = record(world, { client: "a" });
+    const publish = (topic: string): string => `300a0004${Buffer.from(topic).toString("hex")}00616263`;
+    b.stream.send(Buffer.from(publish("to/b") + publish("to/a") + publish("to/b"), "hex"));
+    const all = ["delivery", "device PUBLISH", "gateway PUBLISH", "message", "routed"];
+    expect(kinds(rows).sort()).toEqual(all);
+    const [frame] = rows;
+    expect(frame?.kind === "frame" && Buffer.from(frame.bytes).toString("hex")).toBe(publish("to/a"));
+    expect(new Set(rows.map(({ cause }) => cause)).size).toBe(1);
+  });
+
+  it("and so is what had waited, when only its last frame shows whom it was for", () => {
+    const { world, coapNetwork, snNetwork } = bridge();
+    const node = new SnDevice(snNetwork, 40_112, "10.1.4.17").asleep("pump-7", "cmd/pump-7/+");
+    const { rows } = record(world, { address: "10.1.4.17", topic: "cmd/#", seconds: 3600 });
+    const camera = new CoapDevice(coapNetwork);
+    for (const name of ["pump-7", "pump-8"]) {
+      const request = { code: "PUT", id: name === "pump-7" ? 1 : 2, token: "t", payload: "{}" } as const;
+      camera.send({ ...request, path: `ps/cmd/${name}/set`, query: ["qos=1"] });
+    }
+    world.advance(60_000 as never);
+    node.ping("pump-7");
+    const frames = kinds(rows).filter((kind) => kind.includes(" "));
+    expect(frames.slice(0, 2)).toEqual(["device CON PUT", "gateway REGISTER"]);
+    expect(rows.map(sentenceOf).join("\n")).not.toContain("pump-8");
+  });
+
+  it("and so is the frame of a delayed message, when its time has come", () => {
+    const { world, device } = mqttSite();
+    const a = device();
+    a.connect("a");
+    a.subscribe("to/a", 0);
+    const b = device();
+    b.connect("b");
+    const { rows } = record(world, { client: "a" });
+    b.publish("$delayed/5/to/a", "late");
+    expect(rows).toEqual([]);
+    world.advance(6_000 as never);
+    expect(rows.map(sentenceOf)[0]).toMatch(/^mqtt b .* -> PUBLISH "\$delayed\/5\/to\/a" QoS 0, 4 B$/);
   });
 });

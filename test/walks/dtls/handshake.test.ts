@@ -4,7 +4,7 @@ import { fragmentOf, parseFragments } from "#core/dtls/handshake/message.ts";
 import { parseRecord, plainRecord } from "#core/dtls/record.ts";
 import { concat, utf8 } from "#core/lib/bytes.ts";
 import { milliseconds, minutes, seconds } from "#core/lib/time.ts";
-import { DtlsDevice } from "../../support/dtls-device.ts";
+import { type DeviceOptions, DtlsDevice } from "../../support/dtls-device.ts";
 import { DtlsWorld, KEY, pskCredentials } from "../../support/dtls-world.ts";
 
 const texts = (world: DtlsWorld): string[] =>
@@ -177,6 +177,33 @@ describe("a wrong key", () => {
       expect(lines[0]?.detail).toMatchObject({ alert: "decrypt_error", reason });
     });
   }
+});
+
+describe("an unknown identity", () => {
+  /** Length of each datagram that the server sends, and when. */
+  const flightsOf = (options: DeviceOptions): readonly string[] => {
+    const world = new DtlsWorld();
+    const begun = world.now;
+    const flights: string[] = [];
+    new DtlsDevice(world, options).connect();
+    for (let step = 0; step < 80; step++) {
+      for (const { bytes } of world.sent.slice(flights.length))
+        flights.push(`${bytes.length} at ${world.now - begun}`);
+      world.pass(seconds(1));
+    }
+    return flights;
+  };
+
+  it.each(["PSK_WITH_AES_128_CCM_8", "ECDHE_PSK_WITH_AES_128_CBC_SHA256"])(
+    "gets the flights of a wrong key, each as long and at the same time, with %s (RFC 4279 §2)",
+    (suite) => {
+      const wrong = flightsOf({ suite, key: Uint8Array.of(9) });
+      expect(wrong.length).toBeGreaterThan(2);
+      expect(flightsOf({ suite, identity: "dev2" })).toEqual(wrong);
+      // A right key gets more than that.
+      expect(flightsOf({ suite })).not.toEqual(wrong);
+    },
+  );
 });
 
 describe("a new handshake from a known address (RFC 6347 §4.2.8)", () => {

@@ -1,5 +1,6 @@
 /** A confirmable notification is acknowledged when the reading is safe: the device may forget it then. */
 import { expect, it } from "vitest";
+import { SinkHold } from "#core/rules/hold.ts";
 import type { Lwm2mDevice } from "../../support/lwm2m-device.ts";
 import { Lwm2mWorld } from "../../support/lwm2m-world.ts";
 import { SlowStore } from "../../support/slow-store.ts";
@@ -36,6 +37,26 @@ it("and until then neither it nor its repeats are answered", () => {
   world.settle();
   expect(acks(device)).toBe(before + 1);
   expect(store.due).toEqual([]);
+});
+
+it("and, with a rule that says ack: after_sink, when its sink has it", () => {
+  const { world, device, asked } = observed();
+  const hold = new SinkHold();
+  const over = hold.add();
+  let topic = "";
+  world.gate.follower = {
+    ...{ entering() {}, keeps: () => true, full: () => false, next: () => undefined },
+    passed: (message) => {
+      topic = message.topic;
+    },
+    held: () => (topic.endsWith("/up/notify") ? hold : undefined),
+  };
+  const before = acks(device);
+  device.notify(asked, 13, { code: "2.05", payload: "89" }, true);
+  expect(acks(device)).toBe(before);
+  over();
+  world.settle();
+  expect(acks(device)).toBe(before + 1);
 });
 
 it("and at once where nothing has to keep it", () => {

@@ -1,6 +1,8 @@
 /** The gateway's process ends and another begins over the same store: devices go on as if it had not. */
 import { describe, expect, it } from "vitest";
 import { hours, minutes, seconds } from "#core/lib/time.ts";
+import { stateOf } from "#core/operate/client-state.ts";
+import { Clients } from "#core/operate/clients.ts";
 import { textsOf } from "../../support/coap-bytes.ts";
 import { Lwm2mLives } from "../../support/lwm2m-lives.ts";
 import type { Report } from "../../support/lwm2m-world.ts";
@@ -60,6 +62,23 @@ describe("after a restart", () => {
       expect(again.asked).toHaveLength(2);
     },
   );
+
+  it("a device that is not heard again is overdue from the end of its lifetime, and not while that runs (dashboard D-050)", async () => {
+    const { lives, device } = registered();
+    const due = lives.world.now + seconds(300);
+    lives.world.advance(seconds(200));
+    const world = await lives.restart(seconds(50));
+    const clients = new Clients(world.core, world.gateways);
+    const state = () => {
+      const { items } = clients.page({});
+      return items.map((row) => [row.clientId, row.dueAt, stateOf(row, world.now)]);
+    };
+    expect(state()).toEqual([["meter", due, "away"]]);
+    world.advance(seconds(51));
+    expect(state()).toEqual([["meter", due, "overdue"]]);
+    expect(lives.again(device).update().code).toBe("2.04");
+    expect(state()).toEqual([["meter", world.now + seconds(300), "awake"]]);
+  });
 
   it("the next awake window and the next sleep are as ever", async () => {
     const { lives, device } = registered({}, { b: "UQ", lt: "3600" });

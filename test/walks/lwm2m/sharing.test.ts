@@ -82,8 +82,24 @@ describe("reload", () => {
     expect(read()).toBe(true);
   });
 
-  it("a file that cannot be read is noted and left out", () => {
+  it("a file that cannot be read is noted once, when the first device needs definitions, and left out", () => {
     const world = new Lwm2mWorld({}, { files: { "xml/broken.xml": Buffer.from("<LWM2M>") } });
+    const noted = () => world.notes.filter(({ note }) => note.event === "definition-unreadable").length;
+    for (const name of ["meter", "other"]) {
+      const device = world.device(name).on("GET /3/0/0", { code: "2.05", payload: "x" });
+      expect(device.register().code).toBe("2.01");
+    }
+    expect(noted()).toBe(0);
+    for (const name of ["meter", "other"]) {
+      world.command(name, { msgType: "read", data: { path: "/3/0/0" } });
+    }
+    expect(noted()).toBe(1);
+  });
+
+  it("a reload says at once which file cannot be read", () => {
+    const world = new Lwm2mWorld({}, { files: {} });
+    world.addFile("xml/broken.xml", Buffer.from("<LWM2M>"));
+    world.gateway.reload?.(lwm2mConfig({}));
     expect(world.notes.some(({ note }) => note.event === "definition-unreadable")).toBe(true);
     expect(world.device("meter").register().code).toBe("2.01");
   });

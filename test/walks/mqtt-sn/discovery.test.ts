@@ -51,6 +51,37 @@ describe("MQTT-SN 1.2 §6.1, advertisement and discovery", () => {
     expect(device(1884, "10.0.0.255").hear()).toEqual(["GWINFO 1"]);
   });
 
+  it("G3 answers a SEARCHGW to all after a random time where that is configured, and one to itself at once", () => {
+    const { network, wait } = snWorld({ discovery: { searchDelay: "5s" }, unknownReplies: 100 });
+    const search = Uint8Array.of(3, 1, 0);
+    const devices = Array.from({ length: 20 }, (_, index) => network.device(10_000 + index));
+    for (const device of devices) device.sendToGroup(search);
+    const answered = (): number => devices.filter((device) => device.take().length > 0).length;
+    expect(answered()).toBe(0);
+    const counts = Array.from({ length: 5 }, () => {
+      wait(1000);
+      return answered();
+    });
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(20);
+    expect(Math.max(...counts)).toBeLessThan(20);
+    const path = { address: "10.0.0.9", port: 1, key: "10.0.0.9:1", toGroup: false };
+    network.deliverAll([{ bytes: search, address: "10.0.0.9", port: 1, path }]);
+    expect(network.device(1, "10.0.0.9").take()).toHaveLength(1);
+  });
+
+  it("G3 leaves a SEARCHGW to another gateway whose GWINFO it hears first, and not to itself", () => {
+    const { network, device, wait } = snWorld({ gatewayId: 1, discovery: { searchDelay: "5s" } });
+    const searcher = network.device();
+    searcher.sendToGroup(Uint8Array.of(3, 1, 0));
+    device(1884, "10.0.0.2").raw("03 02 02");
+    wait(5000);
+    expect(searcher.take()).toEqual([]);
+    searcher.sendToGroup(Uint8Array.of(3, 1, 0));
+    device(1884, "10.0.0.3").raw("03 02 01");
+    wait(5000);
+    expect(searcher.take()).toHaveLength(1);
+  });
+
   it("G4 makes no state of SEARCHGW, answers each sender once a second, and drops a wrong length", () => {
     const { device, network, wait } = snWorld();
     const d1 = device();

@@ -1,14 +1,15 @@
 /** What MQTT acknowledges, over a real store: it waits where something durable has to be kept, and nowhere else. */
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
+import type { MqttConfig } from "#gateways/mqtt/config.ts";
 import { KeptWorld } from "../../support/kept-world.ts";
 import { type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
 
 const DURABLE = { clean: false, properties: { sessionExpiryInterval: 60 } };
 
-function open() {
+function open(config: Partial<MqttConfig> = {}) {
   const kept = new KeptWorld();
-  const site = mqttSite({}, kept.options);
+  const site = mqttSite(config, kept.options);
   kept.of(site.world);
   const said = (device: MqttDevice): string[] => device.take().map(({ cmd }) => cmd);
   /** Held back until the store has committed, and given then. */
@@ -58,6 +59,19 @@ it("a durable publisher's packet ids are kept, and released, before it hears of 
   const device = await connected("p", true);
   await waits(device, publish("a", 2, 2), "pubrec");
   await waits(device, { cmd: "pubrel", messageId: 2 }, "pubcomp");
+});
+
+it("an id that is refused behind an answer that waits is free at once: sent again after a cut it is a new message (4.3.3)", async () => {
+  const { kept, site, waits, connected } = open({ validatePayloadFormat: true });
+  const heard = site.world.listen("b");
+  const device = await connected("p", true);
+  const unfit = { payload: Buffer.from([0xff]), properties: { payloadFormatIndicator: true } };
+  expect(device.send(publish("a", 2, 1), publish("b", 2, 2, unfit))).toEqual([]);
+  device.stream.drop();
+  await kept.commit();
+  const again = await connected("p", true);
+  await waits(again, publish("b", 2, 2, { dup: true }), "pubrec");
+  expect(heard).toHaveLength(1);
 });
 
 it("a retained message is kept before it is acknowledged, and so is its removal", async () => {

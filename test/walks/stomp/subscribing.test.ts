@@ -135,7 +135,7 @@ describe("S7 SUBSCRIBE (STOMP 1.2 SUBSCRIBE)", () => {
     client.raw("UNSUBSCRIBE\ndestination:a\n\n\0");
     world.publish("a", "4");
     expect(client.heard()).toEqual([]);
-    client.raw("SUBSCRIBE\ndestination:a\nack:client-individual\n\n\0");
+    client.raw("SUBSCRIBE\ndestination:a\nack:individual\n\n\0");
     expect(brief(client.next(), "message")).toBe("ERROR message=unknown ack mode");
   });
 

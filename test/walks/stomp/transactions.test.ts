@@ -153,7 +153,7 @@ describe("S12 a COMMIT is all or none", () => {
     expect(texts(heard)).toEqual([]);
   });
 
-  it("an acknowledgement that is settled by then stops all", () => {
+  it("an acknowledgement of what was given back by then stops all: it will be processed again", () => {
     const { world, heard, client } = open();
     client.say("SUBSCRIBE", { id: "0", destination: "in", ack: "client-individual" });
     world.publish("in", "1", { qos: 1 });
@@ -161,10 +161,28 @@ describe("S12 a COMMIT is all or none", () => {
     client.say("BEGIN", { transaction });
     client.say("SEND", { destination: "out/a", transaction }, "1");
     client.say("ACK", { id, transaction });
-    client.say("ACK", { id });
+    client.say("NACK", { id });
+    client.heard();
     client.say("COMMIT", { transaction });
     expect(brief(client.next(), "message")).toBe("ERROR message=unknown message");
     expect(texts(heard)).toEqual([]);
+  });
+
+  it("an acknowledgement that another has covered by then stops nothing (M65)", () => {
+    const { world, heard, client } = open();
+    client.say("SUBSCRIBE", { id: "0", destination: "in", ack: "client" });
+    for (const body of ["1", "2"]) world.publish("in", body, { qos: 1 });
+    const [first, second] = client.heard().map(ackOf);
+    for (const name of ["t", "u"]) {
+      client.say("BEGIN", { transaction: name });
+      client.say("SEND", { destination: `out/${name}`, transaction: name }, name);
+      client.say("ACK", { id: first ?? "", transaction: name });
+    }
+    client.say("ACK", { id: second ?? "" });
+    client.say("COMMIT", { transaction: "t" });
+    client.say("COMMIT", { transaction: "u", receipt: "r" });
+    expect(client.heard().map((one) => brief(one, "receipt-id"))).toEqual(["RECEIPT receipt-id=r"]);
+    expect(texts(heard)).toEqual(["t", "u"]);
   });
 
   it("ACK and NACK take effect at COMMIT, not before and not after ABORT", () => {

@@ -1,3 +1,4 @@
+import type { ChannelHost } from "#core/contract/channel.ts";
 import { NO_BYTES } from "#core/lib/bytes.ts";
 import { after, type Duration, type Instant, NEVER } from "#core/lib/time.ts";
 import type { CoapMessage } from "../message/message.ts";
@@ -59,6 +60,9 @@ export class Body {
   }
 }
 
+/** What became of a block. */
+export type Appended = "appended" | "too-large" | "no-memory";
+
 /** Bytes that the bodies of all peers of a listener hold. */
 export class BodyBudget {
   readonly limits: BodyLimits;
@@ -69,14 +73,19 @@ export class BodyBudget {
   }
 }
 
-/** The bodies of one peer, both directions, under the limits of peer and listener. */
+/** Where the room for a peer's bodies comes from. */
+export type Room = Pick<ChannelHost, "reserve" | "release">;
+
+/** The bodies of one peer, both directions, under the limits of peer and listener, and of all memory. */
 export class BodiesOfPeer {
   readonly #budget: BodyBudget;
+  readonly #room: Room;
   #byKey: Map<string, Body> | undefined = undefined;
   #used = 0;
 
-  constructor(budget: BodyBudget) {
+  constructor(budget: BodyBudget, room: Room) {
     this.#budget = budget;
+    this.#room = room;
   }
 
   get limits(): BodyLimits {
@@ -107,24 +116,25 @@ export class BodiesOfPeer {
     return this.#enter(new Body(key, new Uint8Array(0), 0, after(now, this.limits.lifetime)));
   }
 
-  /** False when a limit forbids it: the body is dropped then. */
-  append(body: Body, block: Uint8Array, now: Instant): boolean {
+  /** Where a limit forbids it, or memory is used up, the body is dropped. */
+  append(body: Body, block: Uint8Array, now: Instant): Appended {
     const length = body.length + block.length;
-    if (length > this.limits.maxBodySize || !this.#grow(body, length)) {
+    const outcome = length > this.limits.maxBodySize ? "too-large" : this.#grow(body, length);
+    if (outcome !== "appended") {
       this.drop(body.key);
-      return false;
+      return outcome;
     }
     body.bytes.set(block, body.length);
     body.length = length;
     this.touch(body, now);
-    return true;
+    return outcome;
   }
 
   /** Keeps a whole body for fetching. Undefined when a limit forbids it. */
   keep(key: string, response: CoapResponse, etag: Uint8Array | undefined, now: Instant): Body | undefined {
     const bytes = response.payload ?? NO_BYTES;
     this.drop(key);
-    if (!this.#fits(bytes.length)) return undefined;
+    if (!this.#fits(bytes.length) || !this.#room.reserve(bytes.length)) return undefined;
     const body = this.#enter(new Body(key, bytes, bytes.length, after(now, this.limits.lifetime)));
     body.response = response;
     body.etag = etag;
@@ -140,6 +150,7 @@ export class BodiesOfPeer {
     const body = this.#byKey?.get(key);
     if (body === undefined) return;
     this.#byKey?.delete(key);
+    this.#room.release(body.bytes.length);
     this.#add(-body.bytes.length);
     if (this.#byKey?.size === 0) this.#byKey = undefined;
   }
@@ -162,17 +173,18 @@ export class BodiesOfPeer {
   }
 
   /** Grows with what has arrived and never by what was announced: a lie about Size1 costs nothing. */
-  #grow(body: Body, length: number): boolean {
-    if (length <= body.bytes.length) return true;
+  #grow(body: Body, length: number): Appended {
+    if (length <= body.bytes.length) return "appended";
     const { maxBodySize } = this.limits;
     const room = Math.min(Math.max(length, 2 * body.bytes.length, 2048), Math.max(length, maxBodySize));
     const more = room - body.bytes.length;
-    if (!this.#fits(more)) return false;
+    if (!this.#fits(more)) return "too-large";
+    if (!this.#room.reserve(more)) return "no-memory";
     const grown = new Uint8Array(room);
     grown.set(body.bytes.subarray(0, body.length));
     body.bytes = grown;
     this.#add(more);
-    return true;
+    return "appended";
   }
 
   #fits(more: number): boolean {

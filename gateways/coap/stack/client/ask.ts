@@ -2,6 +2,7 @@ import { after, type Duration, type Instant, NEVER, seconds } from "#core/lib/ti
 import { type Block, blockSize, packBlock, readBlock } from "../blockwise/block.ts";
 import { Download } from "../blockwise/download.ts";
 import { blockBytes, type Capacity } from "../blockwise/reply.ts";
+import type { Room } from "../blockwise/transfer.ts";
 import { type Code, isError, Response } from "../message/codes.ts";
 import { type CoapMessage, tokenKey, tokenOf } from "../message/message.ts";
 import { Option } from "../message/options.ts";
@@ -21,6 +22,7 @@ export interface Asking extends Capacity {
   readonly reliable: boolean;
   readonly askTimeout: Duration;
   readonly bodyMax: number;
+  readonly room: Room;
   newToken(): Uint8Array;
   enter(ask: PendingAsk): void;
   leave(ask: PendingAsk): void;
@@ -91,6 +93,7 @@ export class PendingAsk implements Ask, Outgoing {
   cancel(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#endDownload();
     this.#fetch?.cancel();
     this.#channel.withdraw(this);
     this.#channel.leave(this);
@@ -222,13 +225,13 @@ export class PendingAsk implements Ask, Outgoing {
     const etag = tag === undefined ? undefined : sameToken(tag);
     if (this.#download !== undefined && this.#download.etag !== etag) {
       // The value changed on the way (RFC 7959 §2.4): from the start again.
-      this.#download = undefined;
+      this.#endDownload();
       if (++this.#restarts > RESTARTS_MAX) this.fail("blocks", now);
       else this.#transmit(now);
       return;
     }
     // Not anew at each block 0: a peer that answers with that for ever would be asked for ever.
-    this.#download ??= new Download(this.#channel.bodyMax, block.szx, etag);
+    this.#download ??= new Download(this.#channel.bodyMax, this.#channel.room, block.szx, etag);
     if (!this.#download.append(block, message.payload)) {
       this.fail("blocks", now);
       return;
@@ -269,6 +272,11 @@ export class PendingAsk implements Ask, Outgoing {
     rest.start(now);
   }
 
+  #endDownload(): void {
+    this.#download?.release();
+    this.#download = undefined;
+  }
+
   #note(sequence: number | undefined, now: Instant): void {
     if (sequence === undefined) return;
     this.#sequence = sequence;
@@ -278,7 +286,7 @@ export class PendingAsk implements Ask, Outgoing {
   #deliver(message: CoapMessage, payload: Uint8Array, now: Instant, acknowledgement?: Acknowledgement): void {
     const sequence = message.uint(Option.Observe);
     const observing = this.#observing && sequence !== undefined;
-    this.#download = undefined;
+    this.#endDownload();
     if (observing) {
       this.#note(sequence, now);
       this.#fetch?.cancel();

@@ -1,5 +1,6 @@
 import type { Duration, Instant } from "#core/lib/time.ts";
 import { NEVER } from "#core/lib/time.ts";
+import type { Room } from "../blockwise/transfer.ts";
 import type { Carrier } from "../carrier.ts";
 import { type CoapMessage, tokenKey } from "../message/message.ts";
 import type { Outgoing } from "../reliability/retransmission.ts";
@@ -51,6 +52,10 @@ export class Asks implements Asking {
 
   get bodyMax(): number {
     return this.#carrier.listener.settings.blockwise.maxBodySize;
+  }
+
+  get room(): Room {
+    return this.#carrier.host;
   }
 
   get now(): Instant {

@@ -1,6 +1,7 @@
 import { Ring } from "#core/lib/ring.ts";
 import { after, type Instant, seconds } from "#core/lib/time.ts";
 import { Reply } from "../blockwise/reply.ts";
+import type { Room } from "../blockwise/transfer.ts";
 import { isError } from "../message/codes.ts";
 import { tokenOf } from "../message/message.ts";
 import type { Outgoing } from "../reliability/retransmission.ts";
@@ -33,7 +34,12 @@ interface Waiting {
   readonly response: CoapResponse;
   readonly confirmable: boolean;
   readonly reference: number;
+  /** Room that it has taken. */
+  reserved: number;
 }
+
+/** One that waits, without its payload. */
+const WAITING = 100;
 
 /** What an observation needs of its channel. */
 export interface Notifying {
@@ -52,6 +58,7 @@ export interface Notifying {
   confirmNotification(observation: PeerObservation): void;
   encodeNotification(observation: PeerObservation, messageId: number, now: Instant): Uint8Array;
   withdraw(outgoing: Outgoing): void;
+  readonly room: Room;
   /** Takes it out of the peer's table; `ended` is the channel's to call later. */
   remove(observation: PeerObservation): void;
   /** Runs after the input at hand, because observers are not called from within `notify`. */
@@ -143,7 +150,7 @@ export class PeerObservation implements Observation, Outgoing {
 
   notify(response: CoapResponse, confirmable: boolean, reference: number): void {
     if (this.#over) return;
-    const next = { response, confirmable, reference };
+    const next = { response, confirmable, reference, reserved: 0 };
     if (this.#current === undefined && !this.#paused) this.#send(next);
     else this.#queue(next);
   }
@@ -183,7 +190,21 @@ export class PeerObservation implements Observation, Outgoing {
     this.#current = undefined;
     this.#waiting = undefined;
     this.#channel.remove(this);
-    for (const { reference } of left) this.#channel.report(this, reference, outcome);
+    for (const each of left) this.#report(each, outcome);
+  }
+
+  /** Settled messages are in the account of memory until then; those at QoS 0, which nobody settles, are put there. */
+  #keeps(waiting: Waiting): boolean {
+    if (waiting.reference !== 0 || waiting.reserved > 0) return true;
+    const bytes = WAITING + (waiting.response.payload?.length ?? 0);
+    if (!this.#channel.room.reserve(bytes)) return false;
+    waiting.reserved = bytes;
+    return true;
+  }
+
+  #report(waiting: Waiting, outcome: "done" | "dropped" | "failed"): void {
+    if (waiting.reserved > 0) this.#channel.room.release(waiting.reserved);
+    this.#channel.report(this, waiting.reference, outcome);
   }
 
   encode(messageId: number, now: Instant): Uint8Array {
@@ -206,10 +227,10 @@ export class PeerObservation implements Observation, Outgoing {
     this.#waiting ??= new Ring();
     const limit = this.observer.coalesce === true ? 1 : this.#channel.observeSettings.queue;
     while (this.#waiting.length >= limit) {
-      const dropped = this.#waiting.shift() as Waiting;
-      this.#channel.report(this, dropped.reference, "dropped");
+      this.#report(this.#waiting.shift() as Waiting, "dropped");
     }
-    this.#waiting.push(next);
+    if (this.#keeps(next)) this.#waiting.push(next);
+    else this.#report(next, "dropped");
   }
 
   #pump(): void {
@@ -225,7 +246,12 @@ export class PeerObservation implements Observation, Outgoing {
     this.#current = next;
     this.sequence = nextSequence(this.sequence);
     if (!channel.reliable && this.#mustConfirm(next)) {
-      channel.confirmNotification(this);
+      if (this.#keeps(next)) {
+        channel.confirmNotification(this);
+        return;
+      }
+      this.#current = undefined;
+      this.#report(next, "dropped");
       return;
     }
     this.#unconfirmed++;
@@ -251,7 +277,7 @@ export class PeerObservation implements Observation, Outgoing {
     const current = this.#current;
     this.#current = undefined;
     if (current === undefined) return;
-    this.#channel.report(this, current.reference, "done");
+    this.#report(current, "done");
     // RFC 7641 §4.2: an error is the last notification.
     if (isError(current.response.code)) this.end();
   }

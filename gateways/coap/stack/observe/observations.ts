@@ -1,5 +1,6 @@
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
+import type { Room } from "../blockwise/transfer.ts";
 import type { Carrier } from "../carrier.ts";
 import { tokenKey } from "../message/message.ts";
 import type { Outgoing } from "../reliability/retransmission.ts";
@@ -56,6 +57,10 @@ export class Observations implements Notifying {
 
   get observeSettings(): StackSettings["observe"] {
     return this.#carrier.listener.settings.observe;
+  }
+
+  get room(): Room {
+    return this.#carrier.host;
   }
 
   get now(): Instant {

@@ -260,6 +260,7 @@ export class StreamChannel extends CoapChannel {
       return;
     }
     if (!this.#csmHeard && this.#csmDue <= now) {
+      this.host.note({ level: "info", event: "login-timeout" });
       this.#abort("no CSM in time");
       return;
     }

@@ -1,4 +1,4 @@
-import { utf8 } from "#core/lib/bytes.ts";
+import { text, utf8 } from "#core/lib/bytes.ts";
 import { after, type Instant, NEVER } from "#core/lib/time.ts";
 import {
   type Block,
@@ -12,7 +12,7 @@ import {
 import { Reply } from "../blockwise/reply.ts";
 import { BodiesOfPeer, type Body, transferKey } from "../blockwise/transfer.ts";
 import type { Carrier } from "../carrier.ts";
-import { codeClass, isError, isSafe, Method, Response } from "../message/codes.ts";
+import { codeClass, formatCode, isError, isSafe, Method, Response } from "../message/codes.ts";
 import type { CoapMessage } from "../message/message.ts";
 import { describeOption, Option, option } from "../message/options.ts";
 import type { PeerObservation } from "../observe/observation.ts";
@@ -27,6 +27,11 @@ const CONTINUE = respondWith(Response.Continue);
 const PROXYING = { code: Response.ProxyingNotSupported, payload: utf8("this is no proxy") };
 const NOT_FOUND = { code: Response.NotFound, payload: utf8("nothing at this path") };
 const METHOD_UNKNOWN = { code: Response.MethodNotAllowed, payload: utf8("unknown method") };
+const NO_MEMORY = {
+  code: Response.ServiceUnavailable,
+  options: [option(Option.MaxAge, 30)],
+  payload: utf8("no memory for this body now"),
+};
 const TOO_MANY = { code: Response.TooManyRequests, options: [option(Option.MaxAge, 5)] };
 const BLOCK_RESERVED = { code: Response.BadRequest, payload: utf8("block size exponent 7 is reserved") };
 const BLOCK_LENGTH = {
@@ -37,6 +42,8 @@ const BLOCK_MISSING = {
   code: Response.RequestEntityIncomplete,
   payload: utf8("Block1: an earlier block is missing"),
 };
+
+const UNPROVEN = utf8("unproven address: no answer to pings or Echo");
 
 const NONE: readonly Exchange[] = [];
 
@@ -56,7 +63,7 @@ export class Server implements Answering {
 
   /** Made when the first body comes or goes in blocks. */
   get bodies(): BodiesOfPeer {
-    this.#bodies ??= new BodiesOfPeer(this.#carrier.listener.budget);
+    this.#bodies ??= new BodiesOfPeer(this.#carrier.listener.budget, this.#carrier.host);
     return this.#bodies;
   }
 
@@ -87,8 +94,7 @@ export class Server implements Answering {
     }
     exchange.noResponse = message.uint(Option.NoResponse) ?? 0;
     if (listener.settings.amplification === "always" && !this.#carrier.proven) {
-      this.#carrier.challenge(exchange);
-      this.#close(exchange);
+      this.#challenge(exchange);
       return;
     }
     if (message.has(Option.ProxyUri) || message.has(Option.ProxyScheme)) {
@@ -156,8 +162,12 @@ export class Server implements Answering {
       exchange.respond(BLOCK_MISSING);
       return false;
     }
-    if (offset === body.length && !this.bodies.append(body, payload, now))
-      return this.#tooLarge(exchange, key);
+    const appended = offset === body.length ? this.bodies.append(body, payload, now) : "appended";
+    if (appended === "too-large") return this.#tooLarge(exchange, key);
+    if (appended === "no-memory") {
+      exchange.respond(NO_MEMORY);
+      return false;
+    }
     if (block.more) {
       exchange.respond(CONTINUE);
       return false;
@@ -197,6 +207,7 @@ export class Server implements Answering {
       this.#close(exchange);
       return;
     }
+    if (isError(response.code)) this.#noteError(exchange, response.code, response.payload);
     const { now } = this.#carrier;
     const reply = exchange.separate ? new Reply() : this.#carrier.listener.reply.reset();
     const body = this.#fetched(exchange, now);
@@ -204,6 +215,11 @@ export class Server implements Answering {
     else reply.continued(body, exchange.wanted as Block, this.#carrier, this.bodies, now);
     reply.observe = observe;
     this.#send(exchange, reply, response);
+  }
+
+  #noteError({ message }: Exchange, code: number, payload = utf8("")): void {
+    const detail = { code: formatCode(code), path: message.joinedPath(0), problem: text(payload) };
+    this.#carrier.host.note({ level: "debug", event: "coap-error", detail });
   }
 
   /**
@@ -319,6 +335,11 @@ export class Server implements Answering {
     if (held !== undefined && this.inSmallBlocks(exchange, held)) return;
     exchange.opened?.fail("timeout");
     exchange.opened = undefined;
+    this.#challenge(exchange);
+  }
+
+  #challenge(exchange: Exchange): void {
+    this.#noteError(exchange, Response.Unauthorized, UNPROVEN);
     this.#carrier.challenge(exchange);
     this.#close(exchange);
   }

@@ -3,8 +3,9 @@ import { type Instant, NEVER } from "#core/lib/time.ts";
 import { Method, Response } from "../message/codes.ts";
 import { ContentFormat } from "../message/content-formats.ts";
 import { formatLinks, linkMatches } from "../message/link-format.ts";
+import type { CoapMessage } from "../message/message.ts";
 import { Option, option } from "../message/options.ts";
-import type { CoapRequest, PeerSite, Site } from "../site.ts";
+import type { CoapRequest, CoapResponse, PeerSite, Site } from "../site.ts";
 
 const LINK_FORMAT = [option(Option.ContentFormat, ContentFormat.Link)];
 const nothing = (): void => {};
@@ -48,10 +49,26 @@ export class WellKnownCore implements Site {
     else if (accept !== undefined && accept !== ContentFormat.Link) {
       request.refuse(Response.NotAcceptable, "application/link-format (40) only");
     } else if (queries === undefined) request.refuse(Response.BadRequest, "query is not UTF-8");
-    else {
-      const links = this.#sites.flatMap((site) => site.links());
-      const wanted = links.filter((link) => queries.every((query) => linkMatches(link, query)));
-      request.respond({ code: Response.Content, options: LINK_FORMAT, payload: utf8(formatLinks(wanted)) });
-    }
+    else request.respond(this.#list(queries));
+  }
+
+  /**
+   * To a request that a group was sent: undefined where it is none for `/.well-known/core`, and where a single server
+   * would be told that nothing is here, or what is wrong (RFC 7252 §8.2, RFC 6690 §4.1).
+   */
+  groupResponse(message: CoapMessage, method: number): CoapResponse | undefined {
+    const accept = message.uint(Option.Accept);
+    const queries = message.strings(Option.UriQuery);
+    const asked = method === Method.GET && message.joinedPath(0) === ".well-known/core";
+    if (!asked || queries === undefined || message.badCriticalOption() >= 0) return undefined;
+    if (accept !== undefined && accept !== ContentFormat.Link) return undefined;
+    const response = this.#list(queries);
+    return response.payload?.length === 0 ? undefined : response;
+  }
+
+  #list(queries: readonly string[]): CoapResponse {
+    const links = this.#sites.flatMap((site) => site.links());
+    const wanted = links.filter((link) => queries.every((query) => linkMatches(link, query)));
+    return { code: Response.Content, options: LINK_FORMAT, payload: utf8(formatLinks(wanted)) };
   }
 }

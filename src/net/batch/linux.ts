@@ -1,0 +1,38 @@
+/** Numbers of Linux on x64 and arm64, from its headers. */
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+/** SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC */
+export const DATAGRAM_SOCKET = 2 | 0o4000 | 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_REUSEPORT = 15;
+export const SO_BROADCAST = 6;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+
+export const IPPROTO_IP = 0;
+export const IP_PKTINFO = 8;
+export const IP_ADD_MEMBERSHIP = 35;
+
+export const IPPROTO_IPV6 = 41;
+export const IPV6_JOIN_GROUP = 20;
+export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+/** The datagram was longer than its place. */
+export const MSG_TRUNC = 0x20;
+
+export const EINTR = 4;
+export const EBADF = 9;
+export const EAGAIN = 11;
+export const EINVAL = 22;
+export const ENOTSOCK = 88;
+
+/** struct sockaddr_in6, the longer of the two. */
+export const SOCKADDR_BYTES = 28;
+export const SOCKADDR_IN_BYTES = 16;

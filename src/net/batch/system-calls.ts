@@ -1,0 +1,102 @@
+import { createRequire } from "node:module";
+import { arch, endianness, platform } from "node:os";
+import type * as Koffi from "koffi";
+
+/** For what a descriptor is watched. */
+export interface Readiness {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** A descriptor that the event loop watches. It must be closed before the descriptor is. */
+export interface Watching {
+  /** Nothing may throw in `ready`, and nothing of its promises runs before something else enters JavaScript. */
+  start(what: Partial<Readiness>, ready: () => void): void;
+  close(): void;
+}
+
+/** What koffi watches with may not be used once it is closed. */
+class Watched implements Watching {
+  #handle: Koffi.node.PollHandle | undefined;
+
+  constructor(handle: Koffi.node.PollHandle) {
+    this.#handle = handle;
+  }
+
+  start(what: Partial<Readiness>, ready: () => void): void {
+    this.#handle?.start(what, ready);
+  }
+
+  close(): void {
+    this.#handle?.close();
+    this.#handle = undefined;
+  }
+}
+
+/**
+ * The system calls of a datagram socket, as Linux has them. Those that fail answer -1, and `error` says why. Memory is
+ * handed over as a `Uint8Array` of an `ArrayBuffer` of its own, whose place is `addressOf`; the kernel knows it no longer
+ * than a call takes.
+ */
+export interface SystemCalls {
+  socket(family: number, type: number, protocol: number): number;
+  bind(descriptor: number, address: Uint8Array, length: number): number;
+  getsockname(descriptor: number, address: Uint8Array, length: Uint32Array): number;
+  setsockopt(descriptor: number, level: number, name: number, value: Uint8Array, length: number): number;
+  getsockopt(descriptor: number, level: number, name: number, value: Int32Array, length: Uint32Array): number;
+  recvmmsg(descriptor: number, messages: Uint8Array, count: number, flags: number, timeout: null): number;
+  sendmmsg(descriptor: number, messages: Uint8Array, count: number, flags: number): number;
+  close(descriptor: number): number;
+  /** The number of an interface; 0 when none has the name. */
+  if_nametoindex(name: string): number;
+  /** What the last call failed with: errno(3). */
+  error(): number;
+  addressOf(memory: Uint8Array): bigint;
+  /** Begins with what may be read. `ready` is called again and again, as long as there is something. */
+  watch(descriptor: number, ready: () => void): Watching;
+}
+
+/** The layouts in `messages.ts` are those of 64 bits, the low byte first. */
+const FITTING = platform() === "linux" && endianness() === "LE" && ["x64", "arm64"].includes(arch());
+
+let loaded: SystemCalls | Error | undefined;
+
+/** Loads them with the first listener that wants them. An error says why there are none here. */
+export function systemCalls(): SystemCalls | Error {
+  loaded ??= FITTING
+    ? callsBy(() => createRequire(import.meta.url)("koffi"))
+    : new Error(`not on ${platform()} ${arch()}`);
+  return loaded;
+}
+
+export function callsBy(load: () => typeof Koffi): SystemCalls | Error {
+  try {
+    return bound(load());
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return new Error(code === "MODULE_NOT_FOUND" ? "koffi is not installed" : message);
+  }
+}
+
+function bound(koffi: typeof Koffi): SystemCalls {
+  // The C library of glibc has this name, and another has not.
+  const libc = koffi.load("libc.so.6");
+  return {
+    socket: libc.func("int socket(int domain, int type, int protocol)"),
+    bind: libc.func("int bind(int fd, const uint8_t *address, uint32_t length)"),
+    getsockname: libc.func("int getsockname(int fd, uint8_t *address, uint32_t *length)"),
+    setsockopt: libc.func(
+      "int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)",
+    ),
+    getsockopt: libc.func("int getsockopt(int fd, int level, int name, int *value, uint32_t *length)"),
+    recvmmsg: libc.func(
+      "int recvmmsg(int fd, uint8_t *messages, unsigned int count, int flags, void *timeout)",
+    ),
+    sendmmsg: libc.func("int sendmmsg(int fd, uint8_t *messages, unsigned int count, int flags)"),
+    close: libc.func("int close(int fd)"),
+    if_nametoindex: libc.func("unsigned int if_nametoindex(const char *name)"),
+    error: () => koffi.errno(),
+    addressOf: (memory) => koffi.address(memory),
+    watch: (descriptor, ready) => new Watched(koffi.node.poll(descriptor, { readable: true }, ready)),
+  };
+}

@@ -1,0 +1,93 @@
+/** A server of MQTT 5 that asks for a proof, and has a word for everything. */
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import mqttPacket from "mqtt-packet";
+
+type Plain = Record<string, unknown>;
+
+const SAID = { reasonString: "because", userProperties: { a: "b" } };
+const METHOD = "two-step";
+
+export class AskingServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly port: number;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as { port: number }).port;
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("error", () => {}).once("close", () => this.#sockets.delete(socket));
+      talk(socket);
+    });
+  }
+
+  static async start(): Promise<AskingServer> {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new AskingServer(server);
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+}
+
+function talk(socket: Socket): void {
+  const options = { protocolVersion: 5 } as never;
+  const parser = mqttPacket.parser(options);
+  const say = (packet: Plain) =>
+    socket.write(mqttPacket.generate(packet as unknown as mqttPacket.Packet, options));
+  const proof = (data: string) => ({ authenticationMethod: METHOD, authenticationData: Buffer.from(data) });
+  let known = false;
+  let informed = {};
+  const end = (packet: Plain) => {
+    say(packet);
+    socket.end();
+  };
+  const connack = (reasonCode: number, properties: Plain = {}) => ({
+    cmd: "connack",
+    sessionPresent: false,
+    reasonCode,
+    properties: reasonCode === 0 ? { ...properties, receiveMaximum: 20, topicAliasMaximum: 5 } : properties,
+  });
+  parser.on("packet", (packet) => {
+    const {
+      cmd,
+      messageId,
+      clientId,
+      topic,
+      properties = {},
+    } = packet as unknown as Plain & {
+      properties?: Plain;
+    };
+    if (cmd === "connect") {
+      if (properties["requestResponseInformation"] === true) {
+        informed = { responseInformation: "here", userProperties: properties["userProperties"] };
+      }
+      if (properties["authenticationMethod"] === METHOD) {
+        say({ cmd: "auth", reasonCode: 0x18, properties: proof("who?") });
+      } else if (clientId === "elsewhere") end(connack(0x9d, { ...SAID, serverReference: "there:1883" }));
+      else say(connack(0, informed));
+    } else if (cmd === "auth") {
+      const right = String(properties["authenticationData"]) === "right";
+      if ((packet as unknown as Plain)["reasonCode"] === 0x19) {
+        say({ cmd: "auth", reasonCode: 0x18, properties: proof("still?") });
+      } else if (right && known) say({ cmd: "auth", reasonCode: 0, properties: proof("welcome again") });
+      else if (right) say(connack(0, proof("welcome")));
+      else if (known) end({ cmd: "disconnect", reasonCode: 0x87, properties: SAID });
+      else end(connack(0x87, SAID));
+      known ||= right;
+    } else if (cmd === "subscribe") say({ cmd: "suback", messageId, granted: [0x97], properties: SAID });
+    else if (cmd === "unsubscribe") say({ cmd: "unsuback", messageId, granted: [0x83], properties: SAID });
+    else if (cmd === "publish" && topic === "goodbye")
+      end({ cmd: "disconnect", reasonCode: 0x98, properties: SAID });
+    else if (cmd === "publish") say({ cmd: "puback", messageId, reasonCode: 0x99, properties: SAID });
+    else if (cmd === "pingreq") say({ cmd: "pingresp" });
+  });
+  parser.on("error", () => socket.destroy());
+  socket.on("data", (chunk: Buffer) => parser.parse(chunk));
+}

@@ -1,0 +1,173 @@
+/** What a screen reader is told, by Chromium's own accessibility tree; and that Tab alone reaches what can be done. */
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { lacks } from "../support/programs.ts";
+import { coapPublish, mqttClient } from "./devices.ts";
+import { button, enter, launch, look, type Site, startSite, visit } from "./site.ts";
+
+interface Node {
+  readonly ignored: boolean;
+  readonly role?: { readonly value: string };
+  readonly name?: { readonly value: string };
+}
+
+/** Roles and names as a screen reader gets them. */
+async function heard(page: Page): Promise<readonly { readonly role: string; readonly name: string }[]> {
+  const devtools = await page.context().newCDPSession(page);
+  const { nodes } = (await devtools.send("Accessibility.getFullAXTree")) as unknown as { nodes: Node[] };
+  await devtools.detach();
+  return nodes
+    .filter(({ ignored }) => !ignored)
+    .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
+}
+
+/** What Tab does not come to on its way from the first control of the page to the last, of what can be seen there. */
+async function unreached(page: Page): Promise<readonly string[]> {
+  await page.evaluate("window.reached = new Set(); document.querySelector('.skip').focus()");
+  for (let step = 0; step < 400; step++) {
+    await page.keyboard.press("Tab");
+    const again = await page.evaluate(`(() => {
+      const now = document.activeElement;
+      const again = now === document.body || reached.has(now);
+      reached.add(now);
+      return again;
+    })()`);
+    if (again) break;
+  }
+  // Rows of a table and of a translation, and tabs, are one stop each: arrows go on from there.
+  return (await page.evaluate(`[...document.querySelectorAll("main :is(button, a[href], input, select, textarea)")]
+    .filter((one) => one.checkVisibility() && !one.disabled && !reached.has(one))
+    .filter((one) => one.getAttribute("role") !== "tab" && one.closest("[data-trace-row]") === null)
+    .map((one) => one.outerHTML.slice(0, 120))`)) as string[];
+}
+
+describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
+  let site: Site;
+  let browser: Browser;
+  let trace: string;
+  beforeAll(async () => {
+    [site, browser] = await Promise.all([startSite(), launch()]);
+    ({ id: trace } = await site.ask<{ id: string }>("POST", "/traces", { topic: "#", seconds: 600 }));
+    const backend = await mqttClient(site.ports, "backend");
+    await backend.subscribeAsync("room/#", { qos: 1 });
+    await coapPublish(site.ports, { id: "cam-3", user: "", topic: "room/9/temp", payload: "20.1" });
+    await site.ask("POST", "/bans", { clientId: "intruder" });
+    await site.ask("PUT", "/rules/warm", { sql: 'SELECT * FROM "room/#"', actions: [] });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await site?.stop();
+  });
+
+  it("hear each row of a translation as one sentence: time, cause, who and what (D-067)", async () => {
+    const { page, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await visit(page, `/translation/${trace}`);
+    await button(page, /room\/9\/temp/)
+      .first()
+      .waitFor();
+    const rows = await page.locator("[data-trace-row]").count();
+    const sentences = (await heard(page)).filter(
+      ({ role, name }) => role === "button" && /cause \d+: /.test(name),
+    );
+    expect(sentences.length).toBe(rows);
+    for (const { name } of sentences) expect(name).toMatch(/^\d\d:\d\d:\d\d\.\d{3}, cause \d+: \S+ .*\S$/);
+    await close();
+  });
+
+  it("are told of what was done and what failed without going there, and by which column a table is sorted", async () => {
+    const { page, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await visit(page, "/clients");
+    await page.locator("tr[data-row]").first().waitFor();
+    const nodes = await heard(page);
+    expect(nodes.filter(({ role }) => role === "status").length).toBeGreaterThan(0);
+    const headers = nodes.filter(({ role }) => role === "columnheader").map(({ name }) => name);
+    expect(headers).toEqual(
+      expect.arrayContaining(["State", "Client", "Gateway", "Heard", "Due", "Waiting"]),
+    );
+    expect(headers).not.toContain("");
+    expect(await page.locator("th[aria-sort=ascending]").textContent()).toContain("Due");
+    await visit(page, "/bans");
+    await page.getByRole("button", { name: "lift the ban" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Lift it" }).click();
+    const notices = page.locator(".notices[aria-live=polite]");
+    await notices.getByText("The ban is lifted").waitFor();
+    await close();
+  });
+
+  it("every table of every page has a name and headers, every control a name, and Tab comes to each of them", async () => {
+    const { page, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await page.locator(".live.live").waitFor();
+    // While it walks nothing may move.
+    await page.locator("body").press("p");
+    const problems: string[] = [];
+    for (const path of [
+      ...[
+        "/",
+        "/clients",
+        "/refusals",
+        "/translation",
+        "/topics",
+        "/messages",
+        "/lwm2m",
+        "/firmware",
+        "/gateways",
+      ],
+      ...[
+        "/upstream",
+        "/rules",
+        "/rules/warm",
+        "/connectors",
+        "/logins",
+        "/alarms",
+        "/bans",
+        "/changes",
+        "/access",
+      ],
+    ]) {
+      await visit(page, path);
+      await page.locator("main .lines").first().waitFor({ state: "detached" });
+      const nodes = await heard(page);
+      for (const { role, name } of nodes) {
+        if (
+          ["button", "link", "textbox", "combobox", "checkbox", "table", "tab"].includes(role) &&
+          name === ""
+        )
+          problems.push(`${path}: a ${role} without a name`);
+      }
+      problems.push(...(await unreached(page)).map((one) => `${path}: Tab does not reach ${one}`));
+    }
+    expect(problems).toEqual([]);
+    await close();
+  });
+
+  it("a ban is made and lifted by keys alone, and focus comes back from the dialog", async () => {
+    const { page, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await visit(page, "/bans");
+    const tabTo = async (found: string): Promise<void> => {
+      for (let step = 0; step < 120; step++) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate(`document.activeElement.matches(${JSON.stringify(found)})`)) return;
+      }
+      throw new Error(`Tab never reaches ${found}`);
+    };
+    await tabTo("main form input");
+    await page.keyboard.type("by-keys");
+    await page.keyboard.press("Enter");
+    await page.locator("tr[data-row]").filter({ hasText: "by-keys" }).waitFor();
+    await tabTo("tr[data-row] button");
+    await page.keyboard.press("Enter");
+    await page.locator("dialog[open]").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("dialog[open]").waitFor({ state: "detached" });
+    expect(await page.evaluate("document.activeElement.closest('tr') !== null")).toBe(true);
+    await page.keyboard.press("Enter");
+    await tabTo("dialog[open] button[type=submit]");
+    await page.keyboard.press("Enter");
+    await page.locator("tr[data-row]").filter({ hasText: "by-keys" }).waitFor({ state: "detached" });
+    await close();
+  });
+});

@@ -1,0 +1,101 @@
+/** The page of what is upstream, with sessions at a broker of somebody else. */
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { lacks } from "../support/programs.ts";
+import { type Server, startMosquitto } from "../support/servers.ts";
+import { mqttClient } from "./devices.ts";
+import {
+  button,
+  CLICKED,
+  dialog,
+  enter,
+  launch,
+  look,
+  row,
+  type Site,
+  startSite,
+  told,
+  visit,
+} from "./site.ts";
+
+describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
+  let site: Site;
+  let browser: Browser;
+  let broker: Server;
+  let spare: Server;
+  beforeAll(async () => {
+    [broker, spare] = await Promise.all([startMosquitto(), startMosquitto()]);
+    const servers = [broker, spare]
+      .map(({ port }, priority) => `{ url: "tcp://127.0.0.1:${port}", priority: ${priority} }`)
+      .join(", ");
+    [site, browser] = await Promise.all([
+      startSite(`bus:
+  engine: upstream
+  upstream:
+    groups: { default: { servers: [${servers}], balance: primary-backup } }
+    routes: [{ id: meters, clientId: "meter-*", group: default }]`),
+      launch(),
+    ]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await site?.stop();
+    await broker?.stop();
+    await spare?.stop();
+  });
+
+  it.each(CLICKED)(
+    "servers are seen with their sessions, drained and taken back; one that is gone says why, at $name",
+    async ({ name: _, ...view }) => {
+      const client = await mqttClient(site.ports, "meter-1");
+      const { page, wrong, close } = await look(browser, site.base, view);
+      await enter(page, site.base);
+      await visit(page, "/upstream");
+      const first = row(page, `127.0.0.1:${broker.port}`);
+      await first.filter({ hasText: "well" }).waitFor();
+      await first
+        .locator("td[data-title=Sessions]")
+        .getByText(/^[1-9]/)
+        .waitFor();
+      await row(page, "meters").filter({ hasText: "the configuration" }).waitFor();
+      await button(page, `drain tcp://127.0.0.1:${broker.port}`).click();
+      await dialog(page)
+        .getByText(/its [1-9]\d* sessions move away/)
+        .waitFor();
+      await dialog(page).getByRole("button", { name: "Drain" }).click();
+      await told(page, "The server drains");
+      await first.filter({ hasText: "draining" }).waitFor();
+      await row(page, `127.0.0.1:${spare.port}`)
+        .locator("td[data-title=Sessions]")
+        .getByText(/^[1-9]/)
+        .waitFor();
+      await button(page, "Take back").click();
+      await told(page, "Sessions may go there again");
+      await first.filter({ hasText: "draining" }).waitFor({ state: "detached" });
+      client.end(true);
+      expect(wrong).toEqual([]);
+      await close();
+    },
+  );
+
+  it("a server that is gone shows why, and that nobody is sent there", async () => {
+    const { page, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await visit(page, "/upstream");
+    await row(page, `127.0.0.1:${broker.port}`).waitFor();
+    await broker.kill();
+    await spare.kill();
+    const tries = await Promise.allSettled(
+      Array.from({ length: 8 }, (_one, number) =>
+        mqttClient(site.ports, `late-${number}`, { connectTimeout: 2_000 }),
+      ),
+    );
+    await row(page, `127.0.0.1:${broker.port}`)
+      .locator("td[data-title='Last failure']")
+      .getByText(/refused|closed|reset|ended/i)
+      .first()
+      .waitFor();
+    for (const one of tries) if (one.status === "fulfilled") one.value.end(true);
+    await close();
+  });
+});

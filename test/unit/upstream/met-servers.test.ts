@@ -1,0 +1,272 @@
+/** What real clusters did against expectation, each said again by a scripted server. */
+import { describe, expect, it } from "vitest";
+import { type Duration, hours, milliseconds, minutes, seconds } from "#core/lib/time.ts";
+import type { UpstreamOptions } from "#core/upstream/options.ts";
+import { mqtt } from "#gateways/mqtt/index.ts";
+import { engineOf } from "../../support/engine-of-run.ts";
+import { type AnyPacket, MqttDevice, mqttDefaults } from "../../support/mqtt-device.ts";
+import { type Line, ScriptedServer, virtualServer } from "../../support/scripted-server.ts";
+import { onlyServer } from "../../support/upstream-world.ts";
+import { World } from "../../support/world.ts";
+
+type Script = ScriptedServer["answer"];
+
+/** A gateway before a server that answers as it should, but for what `script` does. */
+function site(script: Script, options: Partial<UpstreamOptions> = {}) {
+  const servers = new ScriptedServer();
+  const world: World = new World({
+    before: { choice: () => onlyServer(virtualServer(() => world, servers)), options },
+  });
+  const listener = world.streams(
+    "mqtt",
+    world.open(mqtt, mqttDefaults()).endpoint({ name: "tcp", transport: "tcp" }),
+  );
+  servers.answer = (line, packet) => (line.clientId === "dev" ? script(line, packet) : undefined);
+  const device = (version: 4 | 5 = 5) => new MqttDevice(listener.connect(), version);
+  return { world, servers, device, counters: engineOf(world).context.counters };
+}
+
+const KEPT = { clean: false, properties: { sessionExpiryInterval: 100_000 } };
+const TAKEN = { cmd: "disconnect", reasonCode: 0x8e };
+const commands = (packets: readonly AnyPacket[]): string[] => packets.map(({ cmd }) => cmd);
+
+describe("S1: DISCONNECT 0x8E within two seconds of CONNACK, which an ejabberd sends to the wrong side", () => {
+  it("is tried once more, and the device keeps its connection", () => {
+    const { world, servers, device, counters } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    world.advance(milliseconds(1_900));
+    servers.last("dev").say(TAKEN);
+    world.settle();
+    world.advance(seconds(1));
+    expect([servers.of("dev").length, dev.closed, counters.takeovers.value]).toEqual([2, false, 0]);
+    expect(commands(dev.publish("a", "x", { qos: 1, messageId: 1 })).concat(commands(dev.take()))).toContain(
+      "puback",
+    );
+  });
+
+  it("is believed when it comes again at once: there is no ping-pong", () => {
+    const { world, servers, device, counters } = site((line, packet) => {
+      if (packet.cmd !== "connect") return undefined;
+      line.welcome();
+      line.say(TAKEN);
+      return true;
+    });
+    const dev = device();
+    const heard = dev.connect("dev", KEPT);
+    world.advance(minutes(10));
+    expect([servers.of("dev").length, dev.closed, counters.takeovers.value]).toEqual([2, true, 1]);
+    expect([...heard, ...dev.take()].at(-1)).toMatchObject({ cmd: "disconnect", reasonCode: 0x8e });
+  });
+
+  it("is believed when it comes later", () => {
+    const { world, servers, device } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.advance(milliseconds(2_100));
+    servers.last("dev").say(TAKEN);
+    world.settle();
+    world.advance(minutes(1));
+    expect([servers.of("dev").length, dev.closed]).toEqual([1, true]);
+  });
+});
+
+describe("S4: no session, and SUBSCRIBE closes the connection, as RabbitMQ does while the node of a queue is down", () => {
+  it("is backed off from further and further, and the device is not taken for one that was taken over", () => {
+    let closes = false;
+    const script: Script = (line, packet) => {
+      if (!closes || packet.cmd !== "subscribe") return undefined;
+      line.end();
+      return true;
+    };
+    const { world, servers, device, counters } = site(script, { grace: hours(2) });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    dev.subscribe("a", 1);
+    world.settle();
+    closes = true;
+    servers.last("dev").end();
+    world.settle();
+    const triesIn = (length: Duration): number => {
+      const before = servers.of("dev").length;
+      world.advance(length);
+      return servers.of("dev").length - before;
+    };
+    const first = triesIn(minutes(2));
+    const later = triesIn(hours(1));
+    expect(first).toBeGreaterThan(3);
+    // Up to two minutes between two tries, one minute on the average.
+    expect(later).toBeLessThan(120);
+    expect(later).toBeGreaterThan(30);
+    expect([dev.closed, counters.takeovers.value]).toEqual([false, 0]);
+    closes = false;
+    world.advance(minutes(3));
+    servers.last("dev").say({ cmd: "publish", topic: "a", payload: "again", qos: 1, messageId: 1 });
+    world.settle();
+    expect(commands(dev.take())).toContain("publish");
+  });
+});
+
+describe("S3: more outstanding than Receive Maximum, as mosquitto has it", () => {
+  it("is taken and counted; the device gets no more than it can take", () => {
+    const { world, servers, device, counters } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", { properties: { receiveMaximum: 3 } });
+    world.settle();
+    const line = servers.last("dev");
+    expect(line.got("connect")[0]).toMatchObject({ properties: { receiveMaximum: 3 } });
+    for (let id = 1; id <= 11; id++)
+      line.say({ cmd: "publish", topic: "a", payload: `${id}`, qos: 1, messageId: id });
+    world.settle();
+    const got: string[] = [];
+    let taken = dev.take();
+    for (let next = taken.shift(); next !== undefined; next = taken.shift()) {
+      expect(taken.length).toBeLessThan(3);
+      got.push(String(next["payload"]));
+      taken = [...taken, ...dev.send({ cmd: "puback", messageId: next["messageId"] })];
+    }
+    world.settle();
+    expect(got).toEqual(Array.from({ length: 11 }, (_, index) => `${index + 1}`));
+    expect([counters.overshoots.value, line.got("puback").length, line.closed]).toEqual([8, 11, false]);
+  });
+});
+
+describe("S5: NATS sends again what is not acknowledged", () => {
+  it("on the same connection: the device does not see it twice", () => {
+    const { world, servers, device, counters } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    const line = servers.last("dev");
+    const message = { cmd: "publish", topic: "a", payload: "m", qos: 1, messageId: 5 };
+    line.say(message);
+    for (let times = 0; times < 3; times++) line.say({ ...message, dup: true });
+    world.settle();
+    const seen = dev.take();
+    expect(seen).toMatchObject([{ cmd: "publish", messageId: 5 }]);
+    expect([line.got("puback"), counters.repeats.value]).toEqual([[], 3]);
+    dev.send({ cmd: "puback", messageId: 5 });
+    world.settle();
+    expect(line.got("puback")).toMatchObject([{ messageId: 5 }]);
+  });
+
+  it("after a move under other ids, while its old ones are given to new messages", () => {
+    const { world, servers, device } = site((line, packet) => {
+      if (packet.cmd !== "connect") return undefined;
+      line.welcome(true);
+      return true;
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    for (const [id, payload] of [
+      [1, "m0"],
+      [2, "m1"],
+    ] as const)
+      servers.last("dev").say({ cmd: "publish", topic: "a", payload, qos: 1, messageId: id });
+    world.settle();
+    expect(dev.take().map(({ payload }) => String(payload))).toEqual(["m0", "m1"]);
+    servers.last("dev").end();
+    world.settle();
+    world.advance(seconds(5));
+    const line = servers.last("dev");
+    line.say({ cmd: "publish", topic: "a", payload: "new", qos: 1, messageId: 1 });
+    line.say({ cmd: "publish", topic: "a", payload: "m1", qos: 1, messageId: 3, dup: true });
+    line.say({ cmd: "publish", topic: "a", payload: "m0", qos: 1, messageId: 2, dup: true });
+    world.settle();
+    const [fresh, ...more] = dev.take();
+    expect([String(fresh?.["payload"]), more]).toEqual(["new", []]);
+    for (const messageId of [1, 2, fresh?.["messageId"]]) dev.send({ cmd: "puback", messageId });
+    world.settle();
+    // m0 is 2 there now, m1 is 3, and the new one is 1.
+    expect(line.got("puback").map(({ messageId }) => messageId)).toEqual([2, 3, 1]);
+  });
+});
+
+describe("S6: closed without CONNACK a second after CONNECT, as the flapping guard of NATS has it", () => {
+  it("the device waits, and comes in with the first try that is answered", () => {
+    let left = 3;
+    const { world, servers, device } = site(
+      (line, packet) => {
+        if (packet.cmd !== "connect" || left-- <= 0) return undefined;
+        world.defer(() => line.end());
+        return true;
+      },
+      { patience: seconds(30) },
+    );
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.advance(seconds(30));
+    expect([commands(dev.take()), dev.closed, servers.of("dev").length]).toEqual([["connack"], false, 4]);
+  });
+
+  it("or is refused once its patience is over, with a word", () => {
+    const { world, device } = site((line, packet) => {
+      if (packet.cmd === "connect") line.end();
+      return packet.cmd === "connect";
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.advance(seconds(15));
+    expect(dev.take()).toMatchObject([{ cmd: "connack", reasonCode: 0x88 }]);
+  });
+});
+
+describe("S8: ActiveMQ says that there is no session, and has it", () => {
+  it("what it sends reaches the device once, and is acknowledged under its id", () => {
+    const { world, servers, device } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    dev.subscribe("a", 1);
+    world.settle();
+    dev.take();
+    servers.last("dev").end();
+    world.settle();
+    world.advance(seconds(5));
+    const line = servers.last("dev");
+    // Its subscriptions are made again, whether it has them or not.
+    expect(line.got("subscribe")).toHaveLength(1);
+    line.say({ cmd: "publish", topic: "a", payload: "queued", qos: 1, messageId: 9, dup: true });
+    world.settle();
+    const [message, ...more] = dev.take();
+    expect([String(message?.["payload"]), more]).toEqual(["queued", []]);
+    dev.send({ cmd: "puback", messageId: message?.["messageId"] });
+    world.settle();
+    expect(line.got("puback")).toMatchObject([{ messageId: 9 }]);
+  });
+});
+
+describe("S9: MQTT 5 is closed without CONNACK, as by RabbitMQ before 3.13", () => {
+  it("3.1.1 is tried at once, and remembered", () => {
+    const versions: number[] = [];
+    const { world, device } = site((line, packet) => {
+      if (packet.cmd !== "connect") return undefined;
+      versions.push(line.version);
+      if (line.version === 5) line.end();
+      return line.version === 5;
+    });
+    const dev = device();
+    expect(dev.connect("dev", KEPT)).toMatchObject([{ cmd: "connack", reasonCode: 0 }]);
+    dev.stream.drop();
+    world.advance(minutes(1));
+    expect(device().connect("dev", KEPT)).toMatchObject([{ cmd: "connack", reasonCode: 0 }]);
+    expect(versions).toEqual([5, 4, 4]);
+  });
+});
+
+describe("S10: RabbitMQ answers a QoS 2 PUBLISH with PUBACK", () => {
+  it("which ends the exchange: the device gets all its answers, the server no PUBREL", () => {
+    const { servers, device } = site((line: Line, { cmd, messageId }) => {
+      if (cmd === "publish") line.say({ cmd: "puback", messageId });
+      return cmd === "publish";
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    expect(dev.publish("a", "x", { qos: 2, messageId: 7 })).toMatchObject([{ cmd: "pubrec", messageId: 7 }]);
+    expect(dev.send({ cmd: "pubrel", messageId: 7 })).toMatchObject([{ cmd: "pubcomp", messageId: 7 }]);
+    expect(servers.last("dev").got("pubrel")).toEqual([]);
+  });
+});
