@@ -1,6 +1,5 @@
 /** All that one session and its server say to each other, over all connections between them. */
-import type { Message } from "../bus/message.ts";
-import type { PublishAnswer, SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
+import type { SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { Exchange, SubscribeOptions, Will } from "../contract/client.ts";
 import { between, type Duration, earliest, type Instant, ZERO } from "../lib/time.ts";
 import type { Arrived, Link } from "../mqtt/client/link.ts";
@@ -21,7 +20,7 @@ import { connectPacket, isServersWill, sameWills } from "./application.ts";
 import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
 import { Asks, type SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
-import { Exchanges, type PublishAsker } from "./exchanges.ts";
+import { Exchanges, type ExchangesHost } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
 import { Overdue } from "./overdue.ts";
 import { PacketIds } from "./packet-ids.ts";
@@ -59,7 +58,7 @@ export interface ConversationOwner extends Attendance {
   answered(): void;
 }
 
-export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
+export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, HandOutHost {
   readonly arrivals: Arrivals;
   readonly exchanges: Exchanges;
   readonly asks: Asks;
@@ -84,7 +83,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     this.#context = context;
     this.#owner = owner;
     this.arrivals = new Arrivals(context, this);
-    this.exchanges = new Exchanges(context, this.#ids, (id) => owner.dropInbound(id));
+    this.exchanges = new Exchanges(context, this, this.#ids);
     this.asks = new Asks(context, owner, () => this.link, this.#ids);
     this.handOut = new HandOut(context, this);
     this.#overdue = new Overdue(context, (until) => this.#giveUp(until));
@@ -93,6 +92,10 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
 
   get link(): Link | undefined {
     return this.#uplink.link;
+  }
+
+  get full(): boolean {
+    return this.#uplink.full;
   }
 
   get occupant(): Occupant | undefined {
@@ -143,24 +146,13 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     this.#uplink.start(now);
   }
 
-  publish(
-    message: Message,
-    asker: PublishAsker,
-    ticket: Ticket,
-    deviceId: number | undefined,
-  ): PublishAnswer | "pending" {
-    const now = this.#now;
-    const answer = this.exchanges.publish(
-      message,
-      this.link,
-      this.#uplink.full,
-      asker,
-      ticket,
-      deviceId,
-      now,
-    );
-    if (answer === "pending") this.#overdue.watch(now);
-    return answer;
+  /** Somebody waits for an answer of the server. */
+  asked(now: Instant): void {
+    this.#overdue.watch(now);
+  }
+
+  refused(deviceId: number): void {
+    this.#owner.dropInbound(deviceId);
   }
 
   subscribe(
@@ -176,13 +168,6 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   unsubscribe(filter: string, asker: SubscriptionAsker, ticket: Ticket): UnsubscribeAnswer | "pending" {
     this.#overdue.watch(this.#now);
     return this.asks.unsubscribe(filter, asker, ticket, this.#now);
-  }
-
-  /** Whether the server has answered all that the device has sent of QoS 2. */
-  committed(asker: PublishAsker, ticket: Ticket, since: number): "accepted" | "pending" {
-    const answer = this.exchanges.committed(asker, ticket, since);
-    if (answer === "pending") this.#overdue.watch(this.#now);
-    return answer;
   }
 
   #giveUp(until: Instant): Instant {
@@ -313,7 +298,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
     }
     this.#grant(connack.properties);
     const { sessionPresent } = connack;
-    this.exchanges.resume(link, sessionPresent, () => this.#uplink.full, now);
+    this.exchanges.resume(link, sessionPresent, now);
     const remade = !sessionPresent && this.#owner.remakes();
     this.asks.resume(link, remade, now);
     this.#owner.connected(connack, remade, now);
@@ -352,8 +337,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
   }
 
   writable(now: Instant): void {
-    const { link } = this;
-    if (link !== undefined) this.exchanges.flush(link, () => this.#uplink.full, now);
+    this.exchanges.flush(now);
   }
 
   congested(congested: boolean): void {
@@ -402,8 +386,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, HandOutHost {
       this.arrivals.released(packetId, link, now);
       return;
     }
-    this.exchanges.acknowledged(type, packetId, answer, link, now);
-    if (this.exchanges.waiting > 0) this.exchanges.flush(link, () => this.#uplink.full, now);
+    this.exchanges.acknowledged(type, packetId, answer, now);
     if (this.exchanges.count === 0) this.#owner.answered();
   }
 

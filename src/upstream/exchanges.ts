@@ -8,7 +8,6 @@
  */
 import type { Message, QoS } from "../bus/message.ts";
 import type { PublishAnswer, ServerWords, Ticket } from "../contract/answers.ts";
-import { Ring } from "../lib/ring.ts";
 import { earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { Link } from "../mqtt/client/link.ts";
 import { isUnfit } from "../mqtt/client/server-limits.ts";
@@ -16,47 +15,28 @@ import { publishHeader } from "../mqtt/codec/encode-publish.ts";
 import { type Acknowledgement, PacketType, type ReasonPacket } from "../mqtt/packets.ts";
 import { NO_PROPERTIES } from "../mqtt/properties.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
+import { Barriers } from "./barriers.ts";
 import type { UpstreamContext } from "./context.ts";
+import { type Exchange, newExchange, type PublishAsker, type Unheard } from "./exchange.ts";
+import { InFlight } from "./in-flight.ts";
+import { Outbox } from "./outbox.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { publishAnswerOf } from "./reasons.ts";
+import { Suspects } from "./suspects.ts";
 
-/** Who asked, and hears what became of it. */
-export interface PublishAsker {
-  answered(ticket: Ticket, answer: PublishAnswer, words?: ServerWords): void;
-}
-
-interface Exchange {
-  packetId: number;
-  readonly message: Message | undefined;
-  readonly qos: QoS;
-  /** `received`: the server has it, and the device has still to release it. */
-  stage: "waiting" | "sent" | "received" | "released";
-  /** It was sent on some connection. */
-  tried: boolean;
-  /** Its packet id is taken. */
-  identified: boolean;
-  /** The packet id is the device's, and so is the release. */
-  readonly own: boolean;
-  asker: PublishAsker | undefined;
-  readonly ticket: Ticket;
-  /** It was under way when a server closed the connection: it may be why. */
-  suspect: boolean;
-  /** Times that it was the only one. */
-  closes: number;
-  /** Place in the order of what `committed` waits for. */
-  sequence: number;
-  readonly since: Instant;
-}
-
-/** An answer that is not coming any more. */
-interface Unheard {
-  readonly asker: PublishAsker;
-  readonly ticket: Ticket;
-}
-
-interface Committing extends Unheard {
-  readonly sequence: number;
-  readonly since: Instant;
+/** Whose exchanges they are. */
+export interface ExchangesHost {
+  /** While a connection to the server is up. */
+  readonly link: Link | undefined;
+  /** The transport takes no more for now. */
+  readonly full: boolean;
+  /** From now on somebody waits for an answer. */
+  asked(now: Instant): void;
+  /**
+   * A QoS 2 message that came under this packet id of the device was not taken, whoever is there to hear it. Sent again it
+   * is a new one.
+   */
+  refused(deviceId: number): void;
 }
 
 /** What was found overdue. */
@@ -67,67 +47,64 @@ export interface Late {
   readonly stuck: boolean;
 }
 
-const CLOSES_MAX = 3;
-
 /** Where they are more than the answer says. */
 const wordsOf = (answer: ReasonPacket): ServerWords | undefined =>
   answer.reason === ReasonCode.success && answer.properties === NO_PROPERTIES ? undefined : answer;
 
 export class Exchanges {
   readonly #context: UpstreamContext;
-  readonly #ids: PacketIds;
-  readonly #refused: (deviceId: number) => void;
-  /** Sent and not done, in order. Made at the first use. */
-  #open: Map<number, Exchange> | undefined = undefined;
-  #waiting: Ring<Exchange> | undefined = undefined;
-  #waitingBytes = 0;
-  #inFlight = 0;
-  #suspects = 0;
+  readonly #host: ExchangesHost;
+  readonly #inFlight: InFlight;
+  readonly #outbox: Outbox;
+  readonly #suspects = new Suspects();
   #sequence = 0;
-  #committing: Committing[] | undefined = undefined;
+  readonly #barriers = new Barriers();
   /** Being refused one by one: who hears of one may go, and with it all that it has asked for. */
   #refusing: Exchange[] = [];
 
-  /**
-   * `refused`: a QoS 2 message that came under this packet id of the device was not taken, whoever is there to hear it.
-   * Sent again it is a new one.
-   */
-  constructor(context: UpstreamContext, ids: PacketIds, refused: (deviceId: number) => void = () => {}) {
+  constructor(context: UpstreamContext, host: ExchangesHost, ids: PacketIds) {
     this.#context = context;
-    this.#ids = ids;
-    this.#refused = refused;
+    this.#host = host;
+    this.#inFlight = new InFlight(ids);
+    this.#outbox = new Outbox(context.options.buffer);
   }
 
   /** Publishes at QoS 1 and 2 without their last answer, and what waits to be sent. */
   get count(): number {
-    return (this.#open?.size ?? 0) + this.waiting;
-  }
-
-  get waiting(): number {
-    return this.#waiting?.length ?? 0;
+    return this.#inFlight.size + this.#outbox.length;
   }
 
   /** Something was sent and has no answer. */
   get underWay(): boolean {
-    for (const { stage } of this.#open?.values() ?? []) if (stage === "sent") return true;
-    return false;
+    return this.#inFlight.all().some(({ stage }) => stage === "sent");
   }
 
   get told(): number {
     return this.#sequence;
   }
 
-  /** `full`: the transport takes no more. `deviceId`: the device's own packet id, of a QoS 2 message. */
+  /** `deviceId`: the device's own packet id, of a QoS 2 message. */
   publish(
     message: Message,
-    link: Link | undefined,
-    full: boolean,
+    asker: PublishAsker,
+    ticket: Ticket,
+    deviceId: number | undefined,
+  ): PublishAnswer | "pending" {
+    const now = this.#context.clock.now();
+    const answer = this.#publish(message, asker, ticket, deviceId, now);
+    if (answer === "pending") this.#host.asked(now);
+    return answer;
+  }
+
+  #publish(
+    message: Message,
     asker: PublishAsker,
     ticket: Ticket,
     deviceId: number | undefined,
     now: Instant,
   ): PublishAnswer | "pending" {
-    const ready = link !== undefined && !full && this.waiting === 0;
+    const { link, full } = this.#host;
+    const ready = link !== undefined && !full && this.#outbox.length === 0;
     if (link !== undefined && message.retain && !link.limits.retain) return "forbidden";
     if (link !== undefined && isUnfit(link.limits, message.topic)) return this.#unfit();
     if (message.qos === 0) {
@@ -139,14 +116,14 @@ export class Exchanges {
     const qos = this.#level(message.qos, link);
     if (qos === 0) {
       // The server has no acknowledgement to give: that it was sent is all that will ever be known.
-      const answer = this.publish(message.at(0), link, full, asker, ticket, undefined, now);
+      const answer = this.#publish(message.at(0), asker, ticket, undefined, now);
       return answer === "pending" ? "accepted" : answer;
     }
-    if (!ready || this.#inFlight >= this.#window(link)) {
+    if (!ready || this.#inFlight.size >= this.#window(link)) {
       return this.#wait(message, qos, asker, ticket, qos === 2 ? deviceId : undefined);
     }
     const exchange = this.#exchange(message.kept(), qos, asker, ticket, qos === 2 ? deviceId : undefined);
-    if (!this.#identify(exchange)) return this.#enqueue(exchange);
+    if (!this.#inFlight.identify(exchange)) return this.#enqueue(exchange);
     if (this.#send(exchange, link, now)) return "pending";
     this.#close(exchange);
     return "too-large";
@@ -159,7 +136,7 @@ export class Exchanges {
 
   /** How many may be under way: one, while it has to be found out which of them a server closes the connection over. */
   #window(link: Link): number {
-    return this.#suspects > 0 ? 1 : link.limits.receiveMaximum;
+    return this.#suspects.any ? 1 : link.limits.receiveMaximum;
   }
 
   #level(qos: QoS, link: Link | undefined): QoS {
@@ -176,24 +153,8 @@ export class Exchanges {
     ticket: Ticket,
     deviceId: number | undefined,
   ): Exchange {
-    const own = deviceId !== undefined;
-    const packetId = deviceId ?? 0;
-    const sequence = ++this.#sequence;
-    return {
-      packetId,
-      message,
-      qos,
-      stage: "waiting",
-      tried: false,
-      suspect: false,
-      closes: 0,
-      identified: false,
-      own,
-      asker,
-      ticket,
-      sequence,
-      since: this.#context.clock.now(),
-    };
+    const since = this.#context.clock.now();
+    return newExchange(message, qos, { asker, ticket }, deviceId, ++this.#sequence, since);
   }
 
   #wait(
@@ -203,8 +164,7 @@ export class Exchanges {
     ticket: Ticket,
     deviceId: number | undefined,
   ): PublishAnswer | "pending" {
-    const { messages, bytes } = this.#context.options.buffer;
-    if (this.waiting >= messages || this.#waitingBytes + message.weight > bytes) {
+    if (!this.#outbox.fits(message)) {
       const { droppedQos0, refused } = this.#context.counters;
       (qos === 0 ? droppedQos0 : refused).value++;
       return qos === 0 ? "accepted" : "congested";
@@ -214,24 +174,8 @@ export class Exchanges {
   }
 
   #enqueue(exchange: Exchange): "pending" {
-    this.#waiting ??= new Ring();
-    this.#waiting.push(exchange);
-    this.#waitingBytes += exchange.message?.weight ?? 0;
+    this.#outbox.push(exchange);
     return "pending";
-  }
-
-  /** False while its packet id is in use. */
-  #identify(exchange: Exchange): boolean {
-    if (exchange.identified) return true;
-    if (exchange.own) {
-      exchange.identified = this.#ids.claim(exchange.packetId);
-      return exchange.identified;
-    }
-    const id = this.#ids.take();
-    if (id === undefined) return false;
-    exchange.packetId = id;
-    exchange.identified = true;
-    return true;
   }
 
   /** False when it is too large for the server. */
@@ -241,29 +185,26 @@ export class Exchanges {
     if (!link.publish(message, publishHeader(qos, message.retain, tried), packetId, now)) return false;
     exchange.stage = "sent";
     exchange.tried = true;
-    this.#inFlight++;
-    this.#open ??= new Map();
-    this.#open.set(packetId, exchange);
+    this.#inFlight.add(exchange);
     this.#context.counters.published[qos].value++;
     return true;
   }
 
   /** Sends what waits, as far as the server and the transport take it. */
-  flush(link: Link, full: () => boolean, now: Instant): void {
-    const waiting = this.#waiting;
-    while (waiting !== undefined && !full()) {
-      const next = waiting.peek();
-      if (next === undefined || !this.#mayGo(next, link)) return;
-      waiting.shift();
-      this.#waitingBytes -= next.message?.weight ?? 0;
+  flush(now: Instant): void {
+    const { link } = this.#host;
+    if (link === undefined) return;
+    for (let next = this.#outbox.peek(); next !== undefined; next = this.#outbox.peek()) {
+      if (this.#host.full || !this.#mayGo(next, link)) return;
+      this.#outbox.shift();
       this.#sendLate(next, link, now);
     }
   }
 
   #mayGo(exchange: Exchange, link: Link): boolean {
     if (exchange.qos === 0) return true;
-    if (this.#inFlight >= this.#window(link)) return false;
-    return this.#identify(exchange);
+    if (this.#inFlight.size >= this.#window(link)) return false;
+    return this.#inFlight.identify(exchange);
   }
 
   #sendLate(exchange: Exchange, link: Link, now: Instant): void {
@@ -286,14 +227,10 @@ export class Exchanges {
 
   // ---- answers
 
-  acknowledged(
-    type: Acknowledgement,
-    packetId: number,
-    answer: ReasonPacket,
-    link: Link,
-    now: Instant,
-  ): void {
-    const exchange = this.#open?.get(packetId);
+  acknowledged(type: Acknowledgement, packetId: number, answer: ReasonPacket, now: Instant): void {
+    const { link } = this.#host;
+    if (link === undefined) return;
+    const exchange = this.#inFlight.get(packetId);
     const { reason } = answer;
     if (type === PacketType.PUBACK) {
       // There are servers that answer a QoS 2 message so: it is theirs, and there will be no more.
@@ -303,6 +240,7 @@ export class Exchanges {
     } else if (type === PacketType.PUBCOMP && exchange?.stage === "released") {
       this.#settle(exchange, "accepted");
     }
+    this.flush(now);
   }
 
   #received(
@@ -322,7 +260,7 @@ export class Exchanges {
     } else if (exchange.stage === "released") {
       link.acknowledge(PacketType.PUBREL, packetId, now);
     } else if (exchange.stage === "sent") {
-      this.#clear(exchange);
+      this.#suspects.acquit(exchange);
       exchange.stage = exchange.own ? "received" : "released";
       if (!exchange.own) link.acknowledge(PacketType.PUBREL, packetId, now);
       this.#answer(exchange, publishAnswerOf(reason), wordsOf(answer));
@@ -331,23 +269,20 @@ export class Exchanges {
   }
 
   /** The device's PUBREL. Also one that we know nothing of: what came before it went through another gateway. */
-  release(packetId: number, known: boolean, link: Link | undefined, now: Instant): void {
-    let exchange = this.#open?.get(packetId);
+  release(packetId: number, known: boolean): void {
+    let exchange = this.#inFlight.get(packetId);
     if (exchange === undefined) {
       // Of what was refused, or is done without a release, a server expects none.
-      if (known || !this.#ids.claim(packetId)) return;
+      if (known) return;
       exchange = this.#exchange(undefined, 2, undefined, 0, packetId);
-      exchange.identified = true;
-      this.#inFlight++;
+      if (!this.#inFlight.identify(exchange)) return;
     } else if (exchange.stage !== "received" || !exchange.own) {
       return;
     }
     exchange.stage = "released";
     exchange.sequence = ++this.#sequence;
-    this.#open ??= new Map();
-    this.#open.delete(packetId);
-    this.#open.set(packetId, exchange);
-    link?.acknowledge(PacketType.PUBREL, packetId, now);
+    this.#inFlight.add(exchange);
+    this.#host.link?.acknowledge(PacketType.PUBREL, packetId, this.#context.clock.now());
   }
 
   #settle(exchange: Exchange, answer: PublishAnswer, words?: ServerWords): void {
@@ -357,19 +292,8 @@ export class Exchanges {
   }
 
   #close(exchange: Exchange): void {
-    const { packetId } = exchange;
-    this.#clear(exchange);
-    if (this.#open?.get(packetId) === exchange) {
-      this.#open.delete(packetId);
-      this.#inFlight--;
-    }
-    if (exchange.identified) this.#ids.free(packetId);
-    exchange.identified = false;
-  }
-
-  #clear(exchange: Exchange): void {
-    if (exchange.suspect) this.#suspects--;
-    exchange.suspect = false;
+    this.#suspects.acquit(exchange);
+    this.#inFlight.remove(exchange);
   }
 
   #answer(exchange: Exchange, answer: PublishAnswer, words?: ServerWords): void {
@@ -377,7 +301,7 @@ export class Exchanges {
     exchange.asker = undefined;
     asker?.answered(ticket, answer, words);
     if (exchange.own && answer !== "accepted" && answer !== "no-subscribers")
-      this.#refused(exchange.packetId);
+      this.#host.refused(exchange.packetId);
   }
 
   // ---- what the device's own acknowledgements wait for
@@ -385,70 +309,54 @@ export class Exchanges {
   /** Whether the server has answered all of the device's QoS 2 messages and releases so far. */
   committed(asker: PublishAsker, ticket: Ticket, since: number): "accepted" | "pending" {
     if (since === this.#sequence || this.#oldest() > this.#sequence) return "accepted";
-    this.#committing ??= [];
-    this.#committing.push({ asker, ticket, sequence: this.#sequence, since: this.#context.clock.now() });
+    const now = this.#context.clock.now();
+    this.#barriers.add({ asker, ticket, sequence: this.#sequence, since: now });
+    this.#host.asked(now);
     return "pending";
   }
 
   #oldest(): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const exchange of this.#open?.values() ?? []) {
+    for (const exchange of this.#inFlight.all()) {
       if (exchange.own && exchange.stage !== "received") oldest = Math.min(oldest, exchange.sequence);
     }
-    for (const exchange of this.#waiting ?? []) {
+    for (const exchange of this.#outbox) {
       if (exchange.own) oldest = Math.min(oldest, exchange.sequence);
     }
     return oldest;
   }
 
   #commit(): void {
-    const committing = this.#committing;
-    if (committing === undefined) return;
-    const oldest = this.#oldest();
-    while (committing.length > 0 && (committing[0] as Committing).sequence < oldest) {
-      const { asker, ticket } = committing.shift() as Committing;
-      asker.answered(ticket, "accepted");
-    }
-    if (committing.length === 0) this.#committing = undefined;
+    this.#barriers.pass(() => this.#oldest());
   }
 
   // ---- connections come and go
 
-  /**
-   * The server has closed the connection without a word. That is how MQTT 3.1.1 refuses a PUBLISH, and what is sent again
-   * is refused again: from now on one at a time, and which is alone at the third close was the reason. True: it has been found, and refused.
-   */
+  /** The server has closed the connection without a word. True: the publish over which has been found, and refused. */
   closed(): boolean {
-    const sent = [...(this.#open?.values() ?? [])].filter(({ stage }) => stage === "sent");
-    for (const exchange of sent) {
-      if (!exchange.suspect) this.#suspects++;
-      exchange.suspect = true;
-    }
-    const [only] = sent;
-    if (only === undefined || sent.length > 1 || ++only.closes < CLOSES_MAX) return false;
-    this.#context.note({ level: "warn", event: "upstream-unfit", detail: { topic: only.message?.topic } });
-    this.#settle(only, this.#unfit());
+    const sent = this.#inFlight.all().filter(({ stage }) => stage === "sent");
+    const found = this.#suspects.closedOver(sent);
+    if (found === undefined) return false;
+    this.#context.note({ level: "warn", event: "upstream-unfit", detail: { topic: found.message?.topic } });
+    this.#settle(found, this.#unfit());
     return true;
   }
 
   /** A new connection. What was sent goes again first, in its order [MQTT-4.4.0-1], [MQTT-4.6.0-1]. */
-  resume(link: Link, sessionPresent: boolean, full: () => boolean, now: Instant): void {
-    const open = [...(this.#open?.values() ?? [])];
-    this.#open = undefined;
-    this.#inFlight = 0;
+  resume(link: Link, sessionPresent: boolean, now: Instant): void {
     const later: Exchange[] = [];
-    for (const exchange of open) {
+    for (const exchange of this.#inFlight.takeAll()) {
       if (exchange.stage === "sent") {
-        if (this.#inFlight < this.#window(link)) this.#again(exchange, link, sessionPresent, now);
+        if (this.#inFlight.size < this.#window(link)) this.#again(exchange, link, sessionPresent, now);
         else later.push(exchange);
       } else if (exchange.stage === "released" && !sessionPresent) {
-        this.#ids.free(exchange.packetId);
+        this.#inFlight.remove(exchange);
       } else {
         this.#keep(exchange, link, now);
       }
     }
     for (const exchange of later.reverse()) this.#putBack(exchange, sessionPresent);
-    this.flush(link, full, now);
+    this.flush(now);
     this.#commit();
   }
 
@@ -460,18 +368,14 @@ export class Exchanges {
   }
 
   #keep(exchange: Exchange, link: Link, now: Instant): void {
-    this.#inFlight++;
-    this.#open ??= new Map();
-    this.#open.set(exchange.packetId, exchange);
+    this.#inFlight.add(exchange);
     if (exchange.stage === "released") link.acknowledge(PacketType.PUBREL, exchange.packetId, now);
   }
 
   #putBack(exchange: Exchange, sessionPresent: boolean): void {
     exchange.stage = "waiting";
     exchange.tried = sessionPresent;
-    this.#waiting ??= new Ring();
-    this.#waiting.unshift(exchange);
-    this.#waitingBytes += exchange.message?.weight ?? 0;
+    this.#outbox.putBack(exchange);
   }
 
   /**
@@ -480,23 +384,19 @@ export class Exchanges {
    */
   giveUp(): void {
     this.#giveUpWaiting(NEVER);
-    for (const exchange of [...(this.#open?.values() ?? [])]) {
+    for (const exchange of this.#inFlight.all()) {
       if (exchange.qos === 1) this.#settle(exchange, "unavailable");
     }
   }
 
   #giveUpWaiting(until: Instant): void {
-    this.#waiting?.filter((exchange) => {
-      const { since, own, tried, asker, message } = exchange;
-      // A server may have it, or its device takes it for received.
-      if (since > until || (own && (tried || asker === undefined))) return true;
-      this.#waitingBytes -= message?.weight ?? 0;
-      this.#refusing.push(exchange);
-      return false;
-    });
+    const given = this.#outbox.withdraw(
+      // Of others a server may have it, or the device takes it for received.
+      ({ since, own, tried, asker }) => since <= until && !(own && (tried || asker === undefined)),
+    );
+    this.#refusing.push(...given);
     for (let next = this.#refusing.shift(); next !== undefined; next = this.#refusing.shift()) {
-      this.#clear(next);
-      if (next.identified) this.#ids.free(next.packetId);
+      this.#close(next);
       if (next.asker !== undefined) this.#context.counters.refused.value++;
       this.#answer(next, "unavailable");
     }
@@ -509,9 +409,8 @@ export class Exchanges {
    */
   overdue(until: Instant): Late {
     this.#giveUpWaiting(until);
-    let oldest = NEVER;
-    let stuck = false;
-    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? [])]) {
+    let { oldest, stuck } = this.#barriers.overdue(until);
+    for (const exchange of [...this.#inFlight.all(), ...this.#outbox]) {
       const { asker, since, own } = exchange;
       if (asker === undefined) continue;
       if (since > until) oldest = earliest(oldest, since);
@@ -521,18 +420,13 @@ export class Exchanges {
         this.#answer(exchange, "unavailable");
       }
     }
-    for (const { since } of this.#committing ?? []) {
-      if (since > until) oldest = earliest(oldest, since);
-      else stuck = true;
-    }
     return { oldest, stuck };
   }
 
   /** The client has left, and the connection stays: what it asked for goes on, and it hears no more of it. */
   disown(): (() => void)[] {
-    const unheard: Unheard[] = [...(this.#committing ?? [])];
-    this.#committing = undefined;
-    for (const exchange of [...(this.#open?.values() ?? []), ...(this.#waiting ?? []), ...this.#refusing]) {
+    const unheard: Unheard[] = [...this.#barriers.drop()];
+    for (const exchange of [...this.#inFlight.all(), ...this.#outbox, ...this.#refusing]) {
       const { asker, ticket } = exchange;
       if (asker !== undefined) unheard.push({ asker, ticket });
       exchange.asker = undefined;
@@ -551,29 +445,20 @@ export class Exchanges {
    */
   clear(sessionEnds = false): (() => void)[] {
     const tell = this.disown();
-    const unreleased = [...(this.#open?.values() ?? [])].filter(
-      ({ own, stage }) => own && (stage === "received" || stage === "released") && !sessionEnds,
-    );
-    this.#open = undefined;
-    this.#waiting = undefined;
+    const unreleased = this.#inFlight
+      .all()
+      .filter(({ own, stage }) => own && (stage === "received" || stage === "released") && !sessionEnds);
+    this.#outbox.clear();
     this.#refusing = [];
-    this.#waitingBytes = 0;
-    this.#inFlight = 0;
-    this.#suspects = 0;
-    this.#ids.clear();
-    for (const exchange of unreleased) {
-      this.#ids.claim(exchange.packetId);
-      this.#open ??= new Map();
-      this.#open.set(exchange.packetId, exchange);
-      this.#inFlight++;
-    }
+    this.#suspects.clear();
+    this.#inFlight.keep(unreleased);
     return tell;
   }
 
   /** The device's own packet ids that no server has answered: what comes under them has still to go there. */
   unreceived(): number[] {
     const ids: number[] = [];
-    const all = [...(this.#open?.values() ?? []), ...(this.#waiting ?? []), ...this.#refusing];
+    const all = [...this.#inFlight.all(), ...this.#outbox, ...this.#refusing];
     for (const { own, stage, packetId } of all) {
       if (own && (stage === "waiting" || stage === "sent")) ids.push(packetId);
     }

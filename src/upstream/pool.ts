@@ -2,7 +2,7 @@ import type { Message } from "../bus/message.ts";
 import type { PublishAnswer, RetainedAnswer, Ticket } from "../contract/answers.ts";
 import type { Instant } from "../lib/time.ts";
 import type { UpstreamContext } from "./context.ts";
-import type { PublishAsker } from "./exchanges.ts";
+import type { PublishAsker } from "./exchange.ts";
 import { hashOf } from "./hash.ts";
 import type { Server } from "./server-choice.ts";
 import { ServiceConnection } from "./service-connection.ts";

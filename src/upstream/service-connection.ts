@@ -17,7 +17,8 @@ import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import { expiryInterval } from "../mqtt/session-expiry.ts";
 import { serviceCredentials } from "./application.ts";
 import type { UpstreamContext } from "./context.ts";
-import { Exchanges, type PublishAsker } from "./exchanges.ts";
+import type { PublishAsker } from "./exchange.ts";
+import { Exchanges, type ExchangesHost } from "./exchanges.ts";
 import { Overdue } from "./overdue.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { refusalOf } from "./reasons.ts";
@@ -53,7 +54,7 @@ class LookUp {
 /** Look-ups at a time; one more is refused. */
 const LOOKUPS_MAX = 1_000;
 
-export class ServiceConnection implements UplinkUser {
+export class ServiceConnection implements UplinkUser, ExchangesHost {
   readonly clientId: string;
   readonly exchanges: Exchanges;
   readonly #context: UpstreamContext;
@@ -70,13 +71,17 @@ export class ServiceConnection implements UplinkUser {
   constructor(context: UpstreamContext, clientId: string) {
     this.#context = context;
     this.clientId = clientId;
-    this.exchanges = new Exchanges(context, this.#ids);
+    this.exchanges = new Exchanges(context, this, this.#ids);
     this.#uplink = new Uplink(context, this);
     this.#overdue = new Overdue(context, (until) => this.exchanges.overdue(until).oldest);
   }
 
   get link(): Link | undefined {
     return this.#uplink.link;
+  }
+
+  get full(): boolean {
+    return this.#uplink.full;
   }
 
   get serverName(): string | undefined {
@@ -117,18 +122,16 @@ export class ServiceConnection implements UplinkUser {
       this.#context.counters.refused.value++;
       return "unavailable";
     }
-    const answer = this.exchanges.publish(
-      message,
-      this.link,
-      this.#uplink.full,
-      asker,
-      ticket,
-      undefined,
-      now,
-    );
-    if (answer === "pending") this.#overdue.watch(now);
-    return answer;
+    return this.exchanges.publish(message, asker, ticket, undefined);
   }
+
+  /** Somebody waits for an answer of the server. */
+  asked(now: Instant): void {
+    this.#overdue.watch(now);
+  }
+
+  /** Nothing goes under a device's own packet id. */
+  refused(): void {}
 
   // ---- retained messages
 
@@ -299,7 +302,7 @@ export class ServiceConnection implements UplinkUser {
 
   up(link: Link, connack: ConnackPacket, now: Instant): void {
     this.#clean = false;
-    this.exchanges.resume(link, connack.sessionPresent, () => this.#uplink.full, now);
+    this.exchanges.resume(link, connack.sessionPresent, now);
     for (const lookUp of this.#lookUps.values()) this.#ask(lookUp, link, now);
   }
 
@@ -339,19 +342,13 @@ export class ServiceConnection implements UplinkUser {
   }
 
   writable(now: Instant): void {
-    const { link } = this;
-    if (link !== undefined) this.exchanges.flush(link, () => this.#uplink.full, now);
+    this.exchanges.flush(now);
   }
 
   challenged(): void {}
 
   acknowledged(type: Acknowledgement, packetId: number, answer: ReasonPacket, now: Instant): void {
-    const { link } = this;
-    if (link === undefined) return;
-    if (type === PacketType.PUBREL) link.acknowledge(PacketType.PUBCOMP, packetId, now);
-    else {
-      this.exchanges.acknowledged(type, packetId, answer, link, now);
-      if (this.exchanges.waiting > 0) this.exchanges.flush(link, () => this.#uplink.full, now);
-    }
+    if (type === PacketType.PUBREL) this.link?.acknowledge(PacketType.PUBCOMP, packetId, now);
+    else this.exchanges.acknowledged(type, packetId, answer, now);
   }
 }

@@ -302,12 +302,12 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       this.#context.counters.refused.value++;
       return "unavailable";
     }
-    return this.server.publish(message, client, ticket, deviceId);
+    return this.server.exchanges.publish(message, client, ticket, deviceId);
   }
 
   /** The device's PUBREL. */
   release(packetId: number, known: boolean): void {
-    this.server.exchanges.release(packetId, known, this.server.link, this.#now);
+    this.server.exchanges.release(packetId, known);
   }
 
   subscribe(
@@ -476,7 +476,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       this.#bye(ReasonCode.disconnectWithWill);
     } else {
       // At once, which a server that holds it back for our sake would not do.
-      this.server.publish(willMessage(will, this.mountpoint, now), NOBODY, 0, undefined);
+      this.server.exchanges.publish(willMessage(will, this.mountpoint, now), NOBODY, 0, undefined);
       this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     }
   }

@@ -155,7 +155,7 @@ export class Visit implements EngineSession {
   }
 
   #committed(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.#session?.server.committed(this.#client, ticket, since) ?? "accepted";
+    return this.#session?.server.exchanges.committed(this.#client, ticket, since) ?? "accepted";
   }
 
   authenticateAgain(exchange: Exchange, done: (ok: boolean) => void): void {
