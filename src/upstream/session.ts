@@ -10,21 +10,22 @@ import type {
 } from "../contract/answers.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { isStream } from "../contract/peer.ts";
-import { CallbackAlarm } from "../lib/alarm.ts";
 import { sameBytes } from "../lib/bytes.ts";
-import { after, between, type Duration, type Instant, latest, NEVER, ZERO } from "../lib/time.ts";
+import { after, between, type Duration, type Instant, latest, ZERO } from "../lib/time.ts";
 import type { ConnackPacket, ReasonPacket } from "../mqtt/packets.ts";
 import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { Attendance } from "../session/attendance.ts";
 import type { EngineClient, OpenAnswer, Opening } from "../session/engine.ts";
 import { plainIdentity } from "../session/plain-identity.ts";
-import type { Departure } from "../session/sessions.ts";
-import { sameWills, willMessage } from "./application.ts";
+import type { Departure as How } from "../session/sessions.ts";
+import { sameWills } from "./application.ts";
 import type { SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
+import { Departure } from "./departure.ts";
 import type { DeviceRecord } from "./devices/record.ts";
+import { Due } from "./due.ts";
 import { Proof } from "./proof.ts";
 import { refusalOf, stopReasonOf } from "./reasons.ts";
 import type { Entering, SessionHost } from "./session-host.ts";
@@ -42,6 +43,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   proof: Proof | undefined = undefined;
   readonly #host: SessionHost;
   readonly #context: UpstreamContext;
+  /** What is to happen next, if nothing else does before. */
+  readonly #due: Due;
   #entering: Entering | undefined = undefined;
   /** A connection was up since the device came. */
   #wasUp = false;
@@ -51,14 +54,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #resting = false;
   /** The device sleeps, until then at the latest. */
   #sleepsUntil: Instant | undefined = undefined;
-  /** The device has gone; what it has asked for is being finished. */
-  #departing: (() => void) | undefined = undefined;
+  readonly #departure: Departure;
   /** Another connection has the session, perhaps another gateway's. */
   elsewhere = false;
-  /** The device is lost, and its will is published when it does not come back in time. */
-  #willWaits = false;
-  #alarm: CallbackAlarm | undefined = undefined;
-  #due: (() => void) | undefined = undefined;
 
   constructor(host: SessionHost, gateway: string, clientId: string, upstreamId: string) {
     super(gateway, clientId, ZERO, host.context.memory);
@@ -66,6 +64,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#host = host;
     this.#context = host.context;
     this.server = new Conversation(host.context, this);
+    this.#due = new Due(host.context.alarms);
+    this.#departure = new Departure(this, host, this.#due);
   }
 
   get failuresMax(): number {
@@ -92,8 +92,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     for (const [filter, options] of subscriptions) this.subscriptions.set(filter, options);
     this.leftAt = latest(now, expectedUntil ?? now);
     this.#resting = true;
-    if (this.leftAt > now) this.#arm(this.leftAt, () => this.#goLost(this.#now));
-    else this.#away();
+    if (this.leftAt > now) this.#due.at(this.leftAt, () => this.#departure.lost(this.#now));
+    else this.#departure.away();
   }
 
   /** For metrics. */
@@ -101,6 +101,11 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (this.server.link !== undefined) return "up";
     if (this.#resting) return "resting";
     return this.client === undefined ? "away" : "connecting";
+  }
+
+  /** The device sleeps, and the server has the session. */
+  get resting(): boolean {
+    return this.#resting;
   }
 
   get #now(): Instant {
@@ -112,19 +117,19 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   /** `known`: this session was here before, and its client comes back to it. */
   enter(client: EngineClient, opening: Opening, ticket: Ticket, known: boolean): OpenAnswer | "pending" {
     const now = this.#now;
-    this.#depart();
+    this.#departure.cancel();
     const keeps = known && !opening.cleanStart && this.#keepsConnection(opening);
     this.#take(client, opening);
     if (keeps) {
       this.server.arrivals.occupy();
       this.#subscribeAll(opening.subscriptions, now);
-      this.#disarm();
+      this.#due.cancel();
       return { ok: true, sessionPresent: true };
     }
     this.#entering = { client, opening, ticket, known, refusal: undefined };
     const { patience, receiveMaximum } = this.#context.options;
     this.server.begin(opening.cleanStart, opening.credit > 0 ? opening.credit : receiveMaximum, now);
-    if (this.#entering !== undefined) this.#arm(after(now, patience), () => this.#outOfPatience());
+    if (this.#entering !== undefined) this.#due.at(after(now, patience), () => this.#outOfPatience());
     return "pending";
   }
 
@@ -163,7 +168,6 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#resting = false;
     this.#sleepsUntil = undefined;
     this.elsewhere = false;
-    this.#willWaits = false;
   }
 
   #outOfPatience(): void {
@@ -175,7 +179,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const entering = this.#entering;
     if (entering === undefined) return;
     this.#entering = undefined;
-    this.#disarm();
+    this.#due.cancel();
     this.server.abandon(now);
     const refusal: Refusal = connack === undefined ? "unavailable" : refusalOf(connack.reason);
     const reason = connack?.properties.reasonString ?? why;
@@ -206,7 +210,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const entering = this.#entering;
     this.#entering = undefined;
     this.#graceOver = false;
-    this.#disarm();
+    this.#due.cancel();
     const { sessionPresent } = connack;
     if (entering === undefined) {
       if (!sessionPresent && this.#wasUp) this.#sessionLost();
@@ -229,12 +233,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   cut(now: Instant): void {
-    if (this.#departing !== undefined) {
-      this.#depart();
-    } else if (this.#willWaits) {
-      // The server has found it lost by now.
-      this.#goLost(now);
-    } else if (this.proof !== undefined && this.client !== undefined) {
+    if (this.#departure.cut(now)) return;
+    if (this.proof !== undefined && this.client !== undefined) {
       // Nobody but the device can prove to the server who it is, and it does that when it connects.
       this.client.evict("unavailable");
     } else if (this.client === undefined) {
@@ -248,7 +248,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   #beginGrace(now: Instant): void {
     if (this.#entering !== undefined) return;
-    this.#arm(after(now, this.#context.options.grace), () => this.#endGrace());
+    this.#due.at(after(now, this.#context.options.grace), () => this.#endGrace());
   }
 
   #endGrace(): void {
@@ -286,7 +286,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     }
     this.elsewhere = true;
     const { client } = this;
-    if (client === undefined) this.#forget();
+    if (client === undefined) this.forget();
     else client.evict(stopReasonOf(packet.reason), words);
   }
 
@@ -371,7 +371,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.client?.evict("taken-over");
   }
 
-  leave(how: Departure): void {
+  leave(how: How): void {
     const now = this.#now;
     // Made now, a last time, by whoever makes it.
     this.memo = this.memo;
@@ -383,170 +383,28 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const entering = this.#entering;
     if (entering !== undefined) {
       this.#neverEntered(entering, now);
-    } else if (how === "expected" && !this.elsewhere) {
-      this.#expect(now);
     } else {
-      this.leftAt = now;
-      if (this.expiry > ZERO) this.expectedUntil = undefined;
-      if (this.elsewhere) this.#goSilently(now);
-      else if (how === "lost") this.#lose(now);
-      else this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
+      this.#departure.leave(how, now);
     }
   }
 
   #neverEntered(entering: Entering, now: Instant): void {
     this.#refuse(undefined, "the client has left", now);
     this.leftAt = now;
-    if (entering.known) this.#away();
-    else this.#forget();
-  }
-
-  /** The device knows nothing of it, and counts as connected until then. */
-  #expect(now: Instant): void {
-    this.leftAt = latest(now, this.expectedUntil ?? now);
-    this.#sayNothing(this.server.asks.drop());
-    this.#sayNothing(this.server.exchanges.disown());
-    if (this.leftAt > now) this.#arm(this.leftAt, () => this.#goLost(this.#now));
-    else this.#goLost(now);
-  }
-
-  /** Another connection has the session at the server. */
-  #goSilently(now: Instant): void {
-    this.#dropAsks();
-    this.#disarm();
-    this.server.detach(now);
-    if (this.expiry === ZERO) this.#forget();
-  }
-
-  /** Its will may have to wait, and is taken back if the device returns meanwhile [MQTT-3.1.3-9]. */
-  #lose(now: Instant): void {
-    const { will, expiry } = this;
-    const { link } = this.server;
-    const wait = Math.min(will?.delay ?? 0, expiry) as Duration;
-    // A server that is told of a longer delay than `linger` holds it back for as long itself.
-    if (link === undefined || wait === ZERO || wait >= this.#context.options.linger) {
-      this.#goLost(now);
-      return;
-    }
-    this.#sayNothing(this.server.asks.drop());
-    this.#sayNothing(this.server.exchanges.disown());
-    this.#willWaits = true;
-    this.#arm(after(now, wait), () => this.#goLost(this.#now));
-  }
-
-  /** One that rests may have come to another gateway without a word to this one. */
-  #ifHere(run: () => void): void {
-    const asked = this.#host.devices?.whereabouts(this, (elsewhere) => {
-      if (this.client !== undefined || this.elsewhere) return;
-      this.elsewhere = elsewhere;
-      if (elsewhere) this.#forget();
-      else run();
-    });
-    if (asked !== true) run();
-  }
-
-  #goLost(now: Instant): void {
-    if (this.#resting) this.#ifHere(() => this.#goLostHere(this.#now));
-    else this.#goLostHere(now);
-  }
-
-  #goLostHere(now: Instant): void {
-    this.#willWaits = false;
-    const { will } = this;
-    const { link } = this.server;
-    this.will = undefined;
-    if (will === undefined) {
-      this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
-      return;
-    }
-    if (this.#host.mayPublishWill?.(this, will) === false) {
-      this.#bye(ReasonCode.success);
-      return;
-    }
-    const told = this.server.hasTold(will);
-    if (link === undefined) {
-      // The server has found it lost, and its will waits there, if it was told of it.
-      if (this.#resting || !told) this.#publishApart(will, now);
-      this.#bye(ReasonCode.success);
-    } else if (told && link.version === 4) {
-      this.#dropAsks();
-      this.server.abandon(now);
-      this.#away();
-    } else if (told && will.delay >= this.#context.options.linger) {
-      this.#bye(ReasonCode.disconnectWithWill);
-    } else {
-      // At once, which a server that holds it back for our sake would not do.
-      this.server.exchanges.publish(willMessage(will, this.mountpoint, now), NOBODY, 0, undefined);
-      this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
-    }
-  }
-
-  #publishApart(will: Will, now: Instant): void {
-    const message = willMessage(will, this.mountpoint, now);
-    this.#context.defer(() => this.#host.publishFor(this, message, () => {}));
-  }
-
-  /** What it has asked for before it said goodbye is finished first. */
-  #goOnceAnswered(go: () => void): void {
-    if (this.server.link === undefined || this.server.exchanges.count === 0) {
-      go();
-      return;
-    }
-    this.#departing = go;
-    this.#arm(after(this.#now, this.#context.options.pingTimeout), () => this.#depart());
+    if (entering.known) this.#departure.away();
+    else this.forget();
   }
 
   answered(): void {
-    if (this.#departing !== undefined) this.#depart();
-    else if (this.#sleepsUntil !== undefined && this.client !== undefined)
+    if (this.#departure.finish()) return;
+    if (this.#sleepsUntil !== undefined && this.client !== undefined) {
       this.#letRest(this.#sleepsUntil, this.#now);
+    }
   }
 
-  #depart(): void {
-    const go = this.#departing;
-    this.#departing = undefined;
-    go?.();
-  }
-
-  #bye(reason: ReasonCode): void {
-    this.#dropAsks();
-    this.server.bye(reason, this.#now);
-    this.#away();
-  }
-
-  #dropAsks(): void {
-    const { asks, exchanges } = this.server;
-    for (const id of exchanges.unreceived()) this.dropInbound(id);
-    this.#sayNothing(asks.drop());
-    this.#sayNothing(exchanges.clear());
-  }
-
-  /** Whoever waits for an answer is told that there is none; not within an ask of its own. */
-  #sayNothing(tell: readonly (() => void)[]): void {
-    if (tell.length === 0) return;
-    this.#context.defer(() => {
-      for (const each of tell) each();
-    });
-  }
-
-  /** Neither device nor connection: what stays here of the session stays as long as the session. */
-  #away(): void {
-    this.server.arrivals.clear();
-    this.#disarm();
-    const until = after(this.leftAt ?? this.#now, this.expiry);
-    if (until <= this.#now) this.#forget();
-    else if (until !== NEVER) this.#arm(until, () => this.#expire());
-  }
-
-  #expire(): void {
-    this.#ifHere(() => {
-      if (this.server.forgetsNothing) this.#host.wipe(this);
-      this.#forget();
-    });
-  }
-
-  #forget(): void {
-    this.#disarm();
+  /** Nothing of it is left here. */
+  forget(): void {
+    this.#due.cancel();
     this.subscriptions.gone();
     this.server.abandon(this.#now);
     this.server.arrivals.clear();
@@ -555,12 +413,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   /** Another session takes its client id. */
   replace(): void {
-    this.#depart();
-    // The session ends, and its will waits no longer [MQTT-3.1.2-8].
-    if (this.#willWaits && this.will !== undefined) this.#publishApart(this.will, this.#now);
-    this.#dropAsks();
-    this.#disarm();
-    this.server.detach(this.#now);
+    this.#departure.replaced(this.#now);
     this.#host.ended(this);
   }
 
@@ -568,32 +421,12 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   discard(): void {
     this.client?.evict("kicked");
     this.#host.wipe(this);
-    this.#forget();
+    this.forget();
   }
 
   /** This process ends: what the device expects to find is at the server. */
   shutDown(): void {
-    if (this.#willWaits) this.server.abandon(this.#now);
-    else this.server.bye(ReasonCode.success, this.#now);
-    this.#disarm();
-  }
-
-  // ---- time
-
-  #arm(due: Instant, run: () => void): void {
-    this.#due = run;
-    this.#alarm ??= new CallbackAlarm(() => {
-      const ready = this.#due;
-      this.#due = undefined;
-      ready?.();
-    });
-    this.#context.alarms.arm(this.#alarm, due);
-  }
-
-  #disarm(): void {
-    this.#due = undefined;
-    if (this.#alarm !== undefined) this.#context.alarms.disarm(this.#alarm);
+    this.#departure.shutDown(this.#now);
+    this.#due.cancel();
   }
 }
-
-const NOBODY = { answered: () => {} };

@@ -9,7 +9,7 @@
  * not want this client.
  */
 import { Alarm, CallbackAlarm } from "../lib/alarm.ts";
-import { after, between, earliest, type Instant, milliseconds, NEVER, seconds } from "../lib/time.ts";
+import { after, between, earliest, type Instant, NEVER, seconds } from "../lib/time.ts";
 import { type Arrived, Link, type LinkUser } from "../mqtt/client/link.ts";
 import type {
   Acknowledgement,
@@ -21,11 +21,14 @@ import type {
 import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { DialError, Dialling, StreamConnection, StreamReceiver } from "../net/transport.ts";
+import { Backoff } from "./backoff.ts";
 import type { Applicant } from "./connect-budget.ts";
 import type { UpstreamContext } from "./context.ts";
+import { Destination } from "./destination.ts";
 import type { Exchanges } from "./exchanges.ts";
 import { blamesServer, isElsewhere } from "./reasons.ts";
-import type { Server, ServerFailure, SessionInfo } from "./server-choice.ts";
+import { Rivalry } from "./rivalry.ts";
+import type { Server, SessionInfo } from "./server-choice.ts";
 import { Wire, WireReceiver, type WireUser } from "./wire.ts";
 
 /** The session behind an uplink. */
@@ -62,27 +65,17 @@ type Phase = "idle" | "queued" | "dialling" | "greeting" | "up" | "resting";
 
 /** A connection that lasts so long was a good one: what went wrong before does not count any more. */
 const STABLE = seconds(30);
-/** A takeover so soon after CONNACK may have been meant for the other side: servers of a cluster disagree for a moment. */
-const CONTESTED = seconds(2);
-/** So many closes without a word, each soon after the last: somebody else has this client id, and comes back too. */
-const STRIKES_MAX = 3;
-const REDIRECTS_MAX = 3;
 
 export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   readonly #context: UpstreamContext;
   readonly #user: UplinkUser;
   #phase: Phase = "idle";
-  #server: Server | undefined = undefined;
-  /** Where a server has sent this session for good. */
-  #moved: Server | undefined = undefined;
-  #redirected: Server | undefined = undefined;
-  #redirects = 0;
+  readonly #destination: Destination;
   #dialling: Dialling | undefined = undefined;
   #wire: Wire | undefined = undefined;
   #link: Link | undefined = undefined;
-  #attempts = 0;
-  #strikes = 0;
-  #contested = false;
+  readonly #backoff = new Backoff();
+  readonly #rivalry = new Rivalry();
   #upAt: Instant = NEVER;
   #restUntil: Instant = NEVER;
   /** MQTT 5 was not understood in the last try. */
@@ -92,6 +85,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     super();
     this.#context = context;
     this.#user = user;
+    this.#destination = new Destination(context);
   }
 
   get phase(): Phase {
@@ -104,12 +98,12 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   }
 
   get serverName(): string | undefined {
-    return this.#server?.name;
+    return this.#destination.server?.name;
   }
 
   /** While it is up. */
   get server(): Server | undefined {
-    return this.#phase === "up" ? this.#server : undefined;
+    return this.#phase === "up" ? this.#destination.server : undefined;
   }
 
   /** The transport takes no more for now. */
@@ -126,9 +120,9 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   /** Connects, unless it is at it. */
   start(now: Instant): void {
     if (this.#phase !== "idle") return;
-    this.#attempts = 0;
-    this.#strikes = 0;
-    this.#redirects = 0;
+    this.#backoff.reset();
+    this.#rivalry.forgive();
+    this.#destination.settled();
     this.#apply(now);
   }
 
@@ -167,7 +161,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   retry(now: Instant): void {
     if (this.#phase !== "idle") return;
     this.#phase = "resting";
-    this.#attempts = 30;
+    this.#backoff.exhaust();
     this.#rest(now);
   }
 
@@ -211,15 +205,12 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   }
 
   go(now: Instant): void {
-    const server = this.#redirected ?? this.#moved ?? this.#context.choice.choose(this.#user.info());
-    this.#redirected = undefined;
+    const server = this.#destination.choose(this.#user.info());
+    this.#phase = "dialling";
     if (server === undefined) {
-      this.#phase = "dialling";
       this.#miss("no server can be tried now", now);
       return;
     }
-    this.#server = server;
-    this.#phase = "dialling";
     this.#dialling = server.dial(
       (connection) => this.#connected(connection),
       (error) => this.#undialled(error),
@@ -231,9 +222,8 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#context.tick();
     const now = this.#context.clock.now();
     this.#dialling = undefined;
-    // Somebody who takes a session is let in: where nobody is, it was not taken.
-    this.#strikes = 0;
-    this.#blame({ kind: "dial", detail: error.message });
+    this.#rivalry.forgive();
+    this.#destination.blame({ kind: "dial", detail: error.message });
     this.#miss(error.message, now);
   }
 
@@ -242,7 +232,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     const now = this.#context.clock.now();
     this.#dialling = undefined;
     if (this.#phase !== "dialling") return undefined;
-    const server = this.#server as Server;
+    const server = this.#destination.server as Server;
     const known = this.#context.versions.of(server);
     const version = this.#older ? 4 : (known ?? 5);
     const wire = new Wire(connection, this.#context.schedule);
@@ -296,20 +286,20 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
 
   /** The server has closed without CONNACK: perhaps because it knows no MQTT 5. */
   #unanswered(why: string, now: Instant): void {
-    const server = this.#server as Server;
+    const server = this.#destination.server as Server;
     const mayBeOld = this.#link?.version === 5 && this.#context.versions.of(server) === undefined;
     this.#forget();
     if (mayBeOld && !this.#older) {
       this.#tryOlder(now);
       return;
     }
-    this.#blame({ kind: "silent", detail: why });
+    this.#destination.blame({ kind: "silent", detail: why });
     this.#miss(`no CONNACK: ${why}`, now);
   }
 
   #tryOlder(now: Instant): void {
     this.#older = true;
-    this.#redirected = this.#server;
+    this.#destination.stay();
     this.#finishAttempt(now);
     this.#apply(now);
   }
@@ -317,7 +307,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   // ---- from the link
 
   accepted(connack: ConnackPacket, now: Instant): void {
-    const server = this.#server as Server;
+    const server = this.#destination.server as Server;
     const link = this.#link as Link;
     this.#phase = "up";
     this.#upAt = now;
@@ -331,30 +321,28 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   }
 
   refused(connack: ConnackPacket, now: Instant): void {
-    const server = this.#server as Server;
+    const server = this.#destination.server as Server;
     const { reason, properties } = connack;
     const mayBeOld = this.#link?.version === 5 && this.#context.versions.of(server) === undefined;
     this.#hangUp();
     this.#forget();
     if (reason === ReasonCode.unsupportedProtocolVersion && mayBeOld) {
       this.#tryOlder(now);
-    } else if (isElsewhere(reason) && this.#follow(reason, properties, now)) {
+    } else if (isElsewhere(reason) && this.#destination.follow(reason, properties)) {
       this.#finishAttempt(now);
       this.#apply(now);
     } else if (blamesServer(reason)) {
-      this.#blame({ kind: "refused", detail: properties.reasonString ?? "CONNACK", reason });
-      this.#elsewhere(connack, server, now);
+      this.#destination.blame({ kind: "refused", detail: properties.reasonString ?? "CONNACK", reason });
+      this.#elsewhere(connack, now);
     } else {
       this.#deny(connack, now);
     }
   }
 
   /** Another server may let it in; where there is none, this one's word stands. */
-  #elsewhere(connack: ConnackPacket, server: Server, now: Instant): void {
-    const other = this.#attempts === 0 ? this.#context.choice.choose(this.#user.info()) : undefined;
-    if (other !== undefined && other !== server) {
-      this.#attempts++;
-      this.#redirected = other;
+  #elsewhere(connack: ConnackPacket, now: Instant): void {
+    if (this.#backoff.fresh && this.#destination.tryAnother(this.#user.info())) {
+      this.#backoff.count();
       this.#finishAttempt(now);
       this.#apply(now);
       return;
@@ -370,36 +358,20 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#user.denied(connack, now);
   }
 
-  /** CONNACK or DISCONNECT names another server (MQTT 5 §4.11). False where we do not go there. */
-  #follow(reason: ReasonCode, { serverReference }: Readonly<Properties>, now: Instant): boolean {
-    if (serverReference === undefined || !this.#context.options.redirects) return false;
-    if (++this.#redirects > REDIRECTS_MAX) {
-      this.#context.note({ level: "warn", event: "upstream-redirects", detail: { serverReference } });
-      return false;
-    }
-    const target = this.#server?.elsewhere?.(serverReference);
-    if (target === undefined) return false;
-    this.#context.counters.redirects.value++;
-    this.#redirected = target;
-    if (reason === ReasonCode.serverMoved) this.#moved = target;
-    this.#upAt = now;
-    return true;
-  }
-
   dismissed(packet: ReasonPacket, now: Instant): void {
     const { reason, properties } = packet;
-    const server = this.#server as Server;
-    const young = between(this.#upAt, now) < CONTESTED;
+    const lasted = between(this.#upAt, now);
     // Servers that send a session back and forth let it in each time.
-    if (this.#isStable(now)) this.#redirects = 0;
+    if (this.#isStable(now)) this.#destination.settled();
     this.#hangUp();
-    if (isElsewhere(reason) && this.#follow(reason, properties, now)) {
+    if (isElsewhere(reason) && this.#destination.follow(reason, properties)) {
+      // The redirect that is followed now counts.
+      this.#upAt = now;
       this.#dropped("the server names another one", now);
       this.#apply(now);
       return;
     }
-    if (reason === ReasonCode.sessionTakenOver && young && !this.#contested) {
-      this.#contested = true;
+    if (reason === ReasonCode.sessionTakenOver && this.#rivalry.mayBeMistaken(lasted)) {
       this.#dropped("taken over as it came in", now);
       this.#apply(now);
       return;
@@ -411,23 +383,23 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
       this.#user.dismissed(packet, now);
       return;
     }
-    this.#context.choice.failed(server, { kind: "refused", detail: "DISCONNECT", reason });
+    this.#destination.failed({ kind: "refused", detail: "DISCONNECT", reason });
     this.#dropped(`DISCONNECT with reason 0x${reason.toString(16)}`, now);
     this.#rest(now);
   }
 
   failed(problem: string, silent: boolean, now: Instant): void {
     const wasUp = this.#phase === "up";
-    const server = this.#server as Server;
+    const server = this.#destination.server as Server;
     this.#context.note({ level: "warn", event: "upstream-broken", detail: { server: server.name, problem } });
     this.#hangUp(silent);
     if (!wasUp) {
       this.#forget();
-      this.#blame({ kind: silent ? "silent" : "broken", detail: problem });
+      this.#destination.blame({ kind: silent ? "silent" : "broken", detail: problem });
       this.#miss(problem, now);
       return;
     }
-    this.#context.choice.failed(server, { kind: "broken", detail: problem });
+    this.#destination.failed({ kind: "broken", detail: problem });
     this.#dropped(problem, now);
     this.#rest(now);
   }
@@ -458,37 +430,26 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
 
   // ---- cuts
 
-  /** An orderly end without a word is how MQTT 3.1.1 says that somebody else has the session, among other things. */
   #cut(why: string, orderly: boolean, now: Instant): void {
-    const server = this.#server as Server;
-    if (this.#isStable(now)) this.#strikes = 0;
-    if (orderly && !this.#user.subscribing) this.#strike();
-    if (this.#strikes >= STRIKES_MAX) {
+    if (this.#isStable(now)) this.#rivalry.forgive();
+    if (orderly && !this.#user.subscribing && this.#rivalry.closed(this.#user.exchanges)) {
       this.#context.counters.takeovers.value++;
       this.#drop();
       this.#phase = "idle";
       this.#user.dismissed(TAKEN, now);
       return;
     }
-    if (!orderly) this.#context.choice.failed(server, { kind: "broken", detail: why });
+    if (!orderly) this.#destination.failed({ kind: "broken", detail: why });
     this.#dropped(why, now);
     this.#rest(now);
-  }
-
-  /** What was published may be why, and is found out by further closes. */
-  #strike(): void {
-    const { exchanges } = this.#user;
-    const publishing = exchanges?.underWay === true;
-    if (exchanges?.closed() === true) this.#strikes = 0;
-    else this.#strikes += publishing ? 0.5 : 1;
   }
 
   /** Was up, and is not any more. */
   #dropped(why: string, now: Instant): void {
     if (this.#isStable(now)) {
-      this.#attempts = 0;
-      this.#redirects = 0;
-      this.#contested = false;
+      this.#backoff.reset();
+      this.#destination.settled();
+      this.#rivalry.settled();
     }
     this.#context.counters.cuts.value++;
     this.#drop();
@@ -504,7 +465,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   #drop(): void {
     if (this.#phase === "up") {
       this.#context.outage.disconnected();
-      this.#context.choice.left(this.#server as Server);
+      this.#context.choice.left(this.#destination.server as Server);
     }
     this.#forget();
   }
@@ -527,7 +488,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#context.outage.failed(now);
     this.#finishAttempt(now);
     this.#older = false;
-    if (connack !== undefined && this.#attempts === 0) {
+    if (connack !== undefined && this.#backoff.fresh) {
       this.#phase = "idle";
       this.#user.denied(connack, now);
       return;
@@ -537,22 +498,13 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     if (this.#phase === "resting") this.#rest(now);
   }
 
-  /** Back-off with full jitter: any time up to a bound that doubles. */
   #rest(now: Instant): void {
     // The session has taken its end from the news.
     if (this.#phase !== "resting") return;
-    this.#redirects = 0;
-    const { first, longest } = this.#context.options.reconnect;
-    const bound = Math.min(longest, first * 2 ** Math.min(this.#attempts++, 30));
-    this.#restUntil = after(now, milliseconds(Math.ceil(this.#context.random() * bound)));
+    this.#destination.settled();
+    const { reconnect } = this.#context.options;
+    this.#restUntil = after(now, this.#backoff.next(reconnect, this.#context.random()));
     this.#rearm();
-  }
-
-  #blame(failure: ServerFailure): void {
-    // Where it was sent for good is no good: who knows the servers is asked again.
-    this.#moved = undefined;
-    this.#context.counters.failures.value++;
-    this.#context.choice.failed(this.#server as Server, failure);
   }
 
   #finishAttempt(now: Instant): void {
