@@ -221,7 +221,8 @@ export interface Client {
 
   /** At most this many unsettled QoS 1/2 deliveries; at 0 nothing is delivered at all. Raising it flushes. */
   credit(window: number): void;
-  settle(id: DeliveryId, outcome: Outcome): void;
+  /** False: no delivery of this id is unsettled. */
+  settle(id: DeliveryId, outcome: Outcome): boolean;
   /**
    * QoS 2: the client has the message (PUBREC); what is still due is PUBREL until `settle`. `accepted`: send it now.
    * `pending`: it comes as a delivery of stage `release` once the store has committed that; nothing is sent before.

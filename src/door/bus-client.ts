@@ -374,8 +374,8 @@ export class BusClient implements Client, EngineClient {
     if (!this.ended) this.session.credit(window);
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
-    if (!this.ended) this.session.settle(id, outcome);
+  settle(id: DeliveryId, outcome: Outcome): boolean {
+    return !this.ended && this.session.settle(id, outcome);
   }
 
   /** The channel failed: at this delivery, or at something else while it had deliveries that are not settled. */

@@ -301,13 +301,13 @@ export class HookedClient extends BusClient {
     }
   }
 
-  override settle(id: DeliveryId, outcome: Outcome): void {
+  override settle(id: DeliveryId, outcome: Outcome): boolean {
     const handed = this.#handed?.get(id);
     if (handed !== undefined) {
       this.#handed?.delete(id);
       if (outcome === "done") this.#hooks.delivered(this.#who, handed.message, handed.topic);
     }
-    super.settle(id, outcome);
+    return super.settle(id, outcome);
   }
 
   // ---- its end

@@ -352,8 +352,8 @@ class EmbeddedSession implements EngineSession {
     this.#session?.credit(window);
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
-    this.#session?.settle(id, outcome);
+  settle(id: DeliveryId, outcome: Outcome): boolean {
+    return this.#session?.settle(id, outcome) === true;
   }
 
   failed(at: DeliveryId | undefined): GivenUp | undefined {

@@ -143,7 +143,7 @@ export interface EngineSession {
 
   // Deliveries.
   credit(window: number): void;
-  settle(id: DeliveryId, outcome: Outcome): void;
+  settle(id: DeliveryId, outcome: Outcome): boolean;
   received(id: DeliveryId): "accepted" | Pending;
   /** The channel failed: at this delivery, or at something else. What has been given up because of that. */
   failed(at: DeliveryId | undefined): GivenUp | undefined;

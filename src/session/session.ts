@@ -253,16 +253,17 @@ export class Session extends Attendance implements Subscriber {
     this.#againLeft--;
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
+  /** False: there is none of this id. */
+  settle(id: DeliveryId, outcome: Outcome): boolean {
     const delivery = this.#window?.remove(id);
-    if (delivery === undefined) return;
+    if (delivery === undefined) return false;
     this.#context.watch?.settled(this, delivery, outcome);
     this.#context.follower?.settled(this, delivery, outcome);
     this.#noMoreAgain(delivery);
     if (outcome === "again") {
       // Not handed out in the same breath: the client has just said that it cannot take it.
       this.#giveBack(delivery);
-      return;
+      return true;
     }
     this.#context.counters[outcome === "done" ? "settled" : "dead"].value++;
     this.#finish(delivery);
@@ -273,6 +274,7 @@ export class Session extends Attendance implements Subscriber {
       this.onRoom !== undefined
     )
       this.flush();
+    return true;
   }
 
   /**

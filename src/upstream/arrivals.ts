@@ -311,9 +311,10 @@ export class Arrivals {
     return true;
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
+  /** False: there is none of this id. */
+  settle(id: DeliveryId, outcome: Outcome): boolean {
     const arrival = this.#window?.get(id);
-    if (arrival === undefined) return;
+    if (arrival === undefined) return false;
     if (arrival.handed) this.#unsettled--;
     arrival.handed = false;
     if (outcome === "again") {
@@ -322,12 +323,13 @@ export class Arrivals {
       this.#waiting ??= new Ring();
       this.#waiting.unshift(arrival);
       this.#waitingBytes += arrival.message.weight;
-      return;
+      return true;
     }
     this.#window?.delete(id);
     if (outcome === "dead") this.#context.counters.dead.value++;
     this.#acknowledge(arrival, outcome, this.#context.clock.now());
     if (this.queued > 0) this.flush();
+    return true;
   }
 
   #acknowledge(arrival: Arrival, outcome: "done" | "dead", now: Instant): void {

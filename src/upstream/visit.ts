@@ -234,10 +234,11 @@ export class Visit implements EngineSession {
     this.#session?.server.arrivals.credit(window);
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
-    const session = this.#session;
-    session?.server.arrivals.settle(id, outcome);
-    session?.server.handOut.look(this.#engine.context.clock.now());
+  settle(id: DeliveryId, outcome: Outcome): boolean {
+    const { server } = this.#session ?? {};
+    if (server?.arrivals.settle(id, outcome) !== true) return false;
+    server.handOut.look(this.#engine.context.clock.now());
+    return true;
   }
 
   received(id: DeliveryId): "accepted" | Pending {

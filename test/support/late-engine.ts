@@ -371,9 +371,9 @@ class LateSession implements EngineSession {
     this.#inner.credit(window);
   }
 
-  settle(id: DeliveryId, outcome: Outcome): void {
+  settle(id: DeliveryId, outcome: Outcome): boolean {
     this.#received.delete(id);
-    this.#inner.settle(id, outcome);
+    return this.#inner.settle(id, outcome);
   }
 
   received(id: DeliveryId): "accepted" | Pending {

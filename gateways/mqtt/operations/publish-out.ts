@@ -97,8 +97,8 @@ export function publishAcknowledged(connection: Connection, packetId: number, re
     return;
   }
   const { client, counters } = connection;
-  if (client.unsettledQos(packetId as DeliveryId) === undefined) counters.missed.puback.value++;
-  client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
+  const found = client.settle(packetId as DeliveryId, isFailure(reason) ? "dead" : "done");
+  if (!found) counters.missed.puback.value++;
 }
 
 /** PUBREC: answered by PUBREL, unless it says that the message is refused [MQTT-4.3.3-4]. */

@@ -135,14 +135,17 @@ describe("settling", () => {
     expect(counters.dead.value).toBe(1);
   });
 
-  it("ignores ids that are not unsettled", () => {
+  it("ignores ids that are not unsettled, and says so", () => {
     const { session } = newSession();
     const client = new Client();
     session.attach(client, 1);
     send(session, "1");
-    session.settle(77 as DeliveryId, "done");
-    session.settle(0 as DeliveryId, "done");
+    expect(session.settle(77 as DeliveryId, "done")).toBe(false);
+    expect(session.settle(0 as DeliveryId, "done")).toBe(false);
     expect(session.unsettled).toBe(1);
+    const { id } = client.taken[0]!;
+    expect(session.settle(id, "done")).toBe(true);
+    expect(session.settle(id, "done")).toBe(false);
   });
 });
 

@@ -49,6 +49,26 @@ describe("the client's Receive Maximum [MQTT-3.3.4-9]", () => {
   });
 });
 
+describe("a PUBACK", () => {
+  it("settles its delivery once; of one that is not on its way it is counted", () => {
+    const site = mqttSite();
+    const missed = site.world.counter("packets_missed:puback");
+    const device = site.device(5);
+    device.connect("dev", { properties: { receiveMaximum: 1 } });
+    device.subscribe("#", 1);
+    site.world.publish("a", "x", { qos: 1 });
+    site.world.publish("b", "x", { qos: 1 });
+    const [first, ...held] = device.take();
+    expect(held).toEqual([]);
+    const messageId = first?.["messageId"];
+    expect(topics(device.send({ cmd: "puback", messageId }))).toEqual(["b"]);
+    expect(missed.value).toBe(0);
+    device.send({ cmd: "puback", messageId: 4711 });
+    expect(missed.value).toBe(1);
+    expect(device.stream.closed).toBe(false);
+  });
+});
+
 describe("the client's Maximum Packet Size [MQTT-3.1.2-24]", () => {
   it("keeps larger messages from it, and they count as settled [MQTT-3.1.2-25]", () => {
     const site = mqttSite();
