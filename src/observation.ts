@@ -273,6 +273,7 @@ export function sums({
       session.droppedAway.value +
       session.droppedMoved.value +
       session.droppedMemory.value +
+      session.droppedDeleted.value +
       session.droppedRevoked.value,
   };
 }

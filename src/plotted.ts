@@ -75,6 +75,7 @@ function lossesOf({ sessionCounters }: Composition): Source[] {
     moved: sessionCounters.droppedMoved,
     revoked: sessionCounters.droppedRevoked,
     memory: sessionCounters.droppedMemory,
+    deleted: sessionCounters.droppedDeleted,
     dead: sessionCounters.dead,
   };
   return Object.entries(lost).map(([reason, counter]) => ({

@@ -7,6 +7,7 @@ import { type Listed, promisedUntil } from "../door/directory.ts";
 import type { Gateways } from "../drive/gateways.ts";
 import { after, type Instant, NEVER } from "../lib/time.ts";
 import type { Attendance } from "../session/attendance.ts";
+import { waitingId } from "../session/outgoing.ts";
 import { DONE, type Done, refused } from "./done.ts";
 
 /** A client as a list shows it. */
@@ -94,6 +95,8 @@ export interface SubscriptionSummary {
 
 /** A message that waits for a client. */
 export interface WaitingMessage {
+  /** Names it to `deleteWaiting`. */
+  readonly id: string;
   /** As the client knows it. */
   readonly topic: string;
   readonly payload: Uint8Array;
@@ -190,11 +193,12 @@ export class Clients {
     const listed = this.#core.directory.find(gateway, clientId);
     if (listed === undefined) return undefined;
     const waiting: WaitingMessage[] = [];
-    for (const { id, topic, message, qos, retain, stage } of listed.attendance?.waiting() ?? []) {
+    for (const delivery of listed.attendance?.waiting() ?? []) {
       if (waiting.length >= limit) break;
+      const { id, topic, message, qos, retain, stage } = delivery;
       const { payload, publishedAt, expiresAt } = message;
       waiting.push({
-        ...{ topic, payload, qos, retain, publishedAt },
+        ...{ id: waitingId(delivery), topic, payload, qos, retain, publishedAt },
         expiresAt: expiresAt === NEVER ? undefined : expiresAt,
         stage: stage === "release" ? "received" : id === 0 ? "queued" : "handed-out",
       });
@@ -212,6 +216,37 @@ export class Clients {
       client.loop.stopClient(client, "kicked");
     }
     return kicked;
+  }
+
+  /**
+   * Takes one message away from who waits for it. One that a connected client was handed is its own to settle: with
+   * `disconnect` it is kicked first, so that it gets on without a message that it cannot take.
+   */
+  deleteWaiting(gateway: string, clientId: string, id: string, disconnect = false): Done {
+    const attendance = this.#attendance(gateway, clientId);
+    if ("ok" in attendance) return attendance;
+    const { engine } = this.#core;
+    if (engine.deleteWaiting === undefined)
+      return refused(
+        "conflict",
+        "its messages wait at a server of the cluster, where they cannot be deleted",
+      );
+    this.#core.tick();
+    let deletion = engine.deleteWaiting(attendance, id);
+    if (deletion === "handed-out" && disconnect) {
+      this.kick(gateway, clientId);
+      deletion = engine.deleteWaiting(attendance, id);
+      // Its session ended with its connection, and the message with both.
+      if (deletion === "unknown") return DONE;
+    }
+    if (deletion === "deleted") return DONE;
+    if (deletion === "unknown") return refused("unknown", `no message ${id} waits for client ${clientId}`);
+    return refused(
+      "conflict",
+      deletion === "received"
+        ? "the client has received it, and only its release is due (QoS 2)"
+        : "it was handed to the client, which is connected and may acknowledge it still: disconnect=true disconnects the client and deletes it",
+    );
   }
 
   /** Disconnects a client and ends its session, with all that waits in it and its further sessions. */

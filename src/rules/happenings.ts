@@ -60,7 +60,12 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Words for why a delivery was dropped. */
-const DROPS: Readonly<Record<Drop, string>> = { full: "queue_full", expired: "expired", away: "qos0_msg" };
+const DROPS: Readonly<Record<Drop, string>> = {
+  full: "queue_full",
+  expired: "expired",
+  away: "qos0_msg",
+  deleted: "deleted",
+};
 
 const ofClient = (client: ComingOrGoing): Record<string, Value> => ({
   ...publisherFields(client),

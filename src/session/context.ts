@@ -51,7 +51,13 @@ export type Wait =
   | "order"; // others wait before it
 
 /** Why a delivery was dropped. */
-export type Drop = "full" | "expired" | "away";
+export type Drop = "full" | "expired" | "away" | "deleted";
+
+/**
+ * What becomes of the order to delete one message that waits. `handed-out`: its client has it, and may settle it.
+ * `received`: its client has taken it, and only its release is due.
+ */
+export type Deletion = "deleted" | "unknown" | "handed-out" | "received";
 
 /** What a trace is told of the queues of sessions. */
 export interface SessionWatch {

@@ -11,6 +11,7 @@ export interface SessionCounters {
   readonly droppedMoved: Counter;
   readonly droppedRevoked: Counter;
   readonly droppedMemory: Counter;
+  readonly droppedDeleted: Counter;
   readonly dead: Counter;
   readonly publishersWaited: Counter;
   readonly readersSlow: Counter;
@@ -40,6 +41,10 @@ export const newSessionCounters = (
   droppedMemory: counter(
     "messages_dropped_memory",
     "Messages dropped with the queue that held most when memory.total was used up",
+  ),
+  droppedDeleted: counter(
+    "messages_dropped_deleted",
+    "Messages that an operator took away from who waited for them",
   ),
   publishersWaited: counter(
     "publishers_waited",

@@ -18,7 +18,7 @@ import { type Duration, type Instant, ZERO } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import { type BackPressure, PublisherLine } from "./back-pressure.ts";
-import { sessionKey } from "./context.ts";
+import { type Deletion, sessionKey } from "./context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening, SessionEngine } from "./engine.ts";
 import type { Session } from "./session.ts";
 import type { Departure, Sessions } from "./sessions.ts";
@@ -71,6 +71,10 @@ export class EmbeddedEngine implements SessionEngine {
 
   revoke(attendance: Attendance, filter: string): void {
     this.sessions.revoke(attendance as Session, filter);
+  }
+
+  deleteWaiting(attendance: Attendance, id: string): Deletion {
+    return (attendance as Session).delete(id);
   }
 
   discard(attendance: Attendance): void {

@@ -27,7 +27,7 @@ import type { Duration, Instant } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Publisher, PublisherChannel } from "./back-pressure.ts";
-import type { Occupant } from "./context.ts";
+import type { Deletion, Occupant } from "./context.ts";
 import type { Departure } from "./sessions.ts";
 
 /** A client of the door, as an engine sees it: who it is, and where deliveries and answers go. */
@@ -190,6 +190,8 @@ export interface SessionEngine {
   proven?(attendance: Attendance): void;
   /** There is no memory for what waits in it, nor for itself where that is more. */
   relieve?(attendance: Attendance): void;
+  /** Takes one message out of what waits in it (`waitingId`); absent where the queue is elsewhere. */
+  deleteWaiting?(attendance: Attendance, id: string): Deletion;
   /** Ends a session to which nobody can come back. */
   discard(attendance: Attendance): void;
   watcher: AttendanceWatcher | undefined;

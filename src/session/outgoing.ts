@@ -18,7 +18,7 @@ export class Outgoing implements Delivery {
   readonly group: SharedSubscription | undefined;
   /** Who it belongs to until it is settled, when that is not this session. */
   lent: Lent | undefined = undefined;
-  /** Place in the order of the session's deliveries; also its key in the store. 0 while not journaled. */
+  /** Place in the order of the session's deliveries; also its key in the store. 0 before it is queued or handed out. */
   sequence = 0;
   /** Its record in the store, where the session is durable. */
   record: KeptDelivery | undefined = undefined;
@@ -44,6 +44,18 @@ export class Outgoing implements Delivery {
     this.subscriptionIds = subscriptionIds;
     this.group = group;
   }
+}
+
+/** Names one that waits, to an operator: places are given anew after a restart, and then the time tells. */
+export const waitingId = ({ sequence, message }: Outgoing): string => `${sequence}-${message.publishedAt}`;
+
+/** To whom they were borrowed from, the last first: each goes to the head of the queue that it came from. */
+export function giveLentBack(left: readonly Outgoing[]): void {
+  for (const { lent, qos, id } of left.toReversed()) {
+    if (qos === 2 && id !== 0) lent?.done();
+    else lent?.back();
+  }
+  for (const { lent } of left) lent?.resume();
 }
 
 /** Those that a session has because of this filter, and of none of its subscriptions. */

@@ -4,9 +4,9 @@ import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import { type Duration, type Instant, NEVER } from "../lib/time.ts";
 import { Attendance } from "./attendance.ts";
 import { paceOf } from "./back-pressure.ts";
-import { isCrowded, type Occupant, type SessionContext, type Wait } from "./context.ts";
+import { type Deletion, isCrowded, type Occupant, type SessionContext, type Wait } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
-import { Outgoing, onlyBy } from "./outgoing.ts";
+import { giveLentBack, Outgoing, onlyBy, waitingId } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
 import { Window } from "./window.ts";
@@ -340,7 +340,7 @@ export class Session extends Attendance implements Subscriber {
    * that was handed out is not given to anybody else [MQTT-4.8.2-5].
    */
   end(): void {
-    const left = this.#all();
+    const left = [...this.waiting()];
     this.subscriptions.gone();
     this.#window?.clear();
     this.#queue?.clear();
@@ -356,7 +356,7 @@ export class Session extends Attendance implements Subscriber {
    * or there is no memory for it. Of a QoS 2 message that was handed out the id is still released: the client may hold it as received.
    */
   drop(counter = this.#context.counters.droppedMoved): void {
-    const left = this.#all().filter(({ qos, id }) => qos < 2 || id === 0);
+    const left = [...this.waiting()].filter(({ qos, id }) => qos < 2 || id === 0);
     for (const delivery of left) {
       if (delivery.id !== 0) this.#window?.remove(delivery.id);
       this.#forget(delivery);
@@ -382,28 +382,40 @@ export class Session extends Attendance implements Subscriber {
     this.#share(left);
   }
 
-  #share(left: readonly Outgoing[]): void {
-    this.#giveLentBack(left);
-    for (const delivery of left) {
-      if (delivery.qos === 2 && delivery.id !== 0) continue;
-      if (delivery.group !== undefined && delivery.lent === undefined) {
-        const { message } = delivery;
-        this.#context.gate.redeliver(
-          delivery.group,
-          delivery.id === 0 ? message : message.leftBehind(),
-          this,
-        );
-      }
+  /**
+   * Takes one message away from its client. What this connection was handed is not taken back: the client may settle it
+   * still, and its id would mean another one (MQTT 5 §2.2.1). Of a QoS 2 message that an earlier one was handed, the id
+   * is still released, as in `drop`.
+   */
+  delete(id: string): Deletion {
+    const delivery = [...this.waiting()].find((one) => waitingId(one) === id);
+    if (delivery === undefined) return "unknown";
+    if (delivery.stage === "release") return "received";
+    const queued = delivery.id === 0;
+    if (!queued && this.occupant !== undefined && !delivery.again) return "handed-out";
+    this.#context.counters.droppedDeleted.value++;
+    this.lost++;
+    this.#context.watch?.dropped(this, delivery, "deleted");
+    this.#context.follower?.dropped(this, delivery, "deleted");
+    if (!queued && delivery.qos === 2) {
+      delivery.stage = "release";
+      if (this.durable) this.#context.journal?.moved(delivery);
+    } else {
+      if (queued) this.#queue!.remove((one) => one === delivery);
+      else this.#window!.remove(delivery.id);
+      this.#noMoreAgain(delivery);
+      this.#finish(delivery);
     }
+    this.flush();
+    return "deleted";
   }
 
-  /** The last first: each goes to the head of the queue that it came from. */
-  #giveLentBack(left: readonly Outgoing[]): void {
-    for (const { lent, qos, id } of left.toReversed()) {
-      if (qos === 2 && id !== 0) lent?.done();
-      else lent?.back();
+  #share(left: readonly Outgoing[]): void {
+    giveLentBack(left);
+    for (const { group, lent, message, qos, id } of left) {
+      if (group === undefined || lent !== undefined || (qos === 2 && id !== 0)) continue;
+      this.#context.gate.redeliver(group, id === 0 ? message : message.leftBehind(), this);
     }
-    for (const { lent } of left) lent?.resume();
   }
 
   save(): void {
@@ -412,7 +424,7 @@ export class Session extends Attendance implements Subscriber {
 
   /** Deliveries at QoS 1 and 2: those handed out, and those that wait. */
   get kept(): readonly Outgoing[] {
-    return this.#all().filter(({ qos }) => qos > 0);
+    return [...this.waiting()].filter(({ qos }) => qos > 0);
   }
 
   /** Puts back a delivery that a store had kept, in the order of its calls. */
@@ -446,7 +458,7 @@ export class Session extends Attendance implements Subscriber {
       this.#context.follower?.dropped(this, each, why);
       if (each.sequence !== 0) this.#forget(each);
     }
-    this.#giveLentBack(dropped);
+    giveLentBack(dropped);
     return !dropped.includes(delivery);
   }
 
@@ -460,11 +472,6 @@ export class Session extends Attendance implements Subscriber {
   override *waiting(): Generator<Outgoing> {
     yield* this.#window?.inOrder() ?? [];
     yield* this.#queue ?? [];
-  }
-
-  /** All deliveries, those handed out first. */
-  #all(): Outgoing[] {
-    return [...(this.#window?.inOrder() ?? []), ...(this.#queue ?? [])];
   }
 
   get #open(): boolean {
@@ -541,8 +548,8 @@ export class Session extends Attendance implements Subscriber {
     const why = this.#context.watch === undefined ? undefined : this.#wait;
     if (!this.#enter(delivery)) return;
     if (why !== undefined) this.#context.watch?.waits(this, delivery, why);
-    if (delivery.qos === 0) return;
     delivery.sequence = this.#sequence++;
+    if (delivery.qos === 0) return;
     if (this.durable) this.#context.journal?.queued(this, delivery);
   }
 

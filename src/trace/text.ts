@@ -87,6 +87,7 @@ const DROPS: Readonly<Record<string, string>> = {
   full: "the queue is full",
   expired: "expired",
   away: "QoS 0, and the client is away",
+  deleted: "deleted by an operator",
 };
 
 function outcome({ given, waits, dropped }: { given: number; waits: number; dropped: number }): string {

@@ -294,5 +294,10 @@ describe.skipIf(lacks("chromium", "tshark")).each(CLICKED)("by clicks, at $name"
         .waitFor();
       await visit(page, "/clients/away-1?gateway=mqtt&tab=waiting");
       await row(page, "cmd/away-1").waitFor();
+      await button(page, /^delete message 1/).click();
+      await dialog(page).getByText("it never reaches this client").waitFor();
+      await dialog(page).getByRole("button", { name: "Delete" }).click();
+      await told(page, "Deleted");
+      await page.getByText("Nothing waits for it.").waitFor();
     }));
 });

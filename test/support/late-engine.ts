@@ -9,6 +9,7 @@ import type { SubscribeOptions, Will } from "#core/contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "#core/contract/delivery.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
 import type { Attendance } from "#core/session/attendance.ts";
+import type { Deletion } from "#core/session/context.ts";
 import type {
   EngineClient,
   EngineSession,
@@ -64,6 +65,10 @@ export class LateEngine implements SessionEngine {
 
   proven(attendance: Attendance): void {
     this.#inner.proven?.(attendance);
+  }
+
+  deleteWaiting(attendance: Attendance, id: string): Deletion {
+    return this.#inner.deleteWaiting?.(attendance, id) ?? "unknown";
   }
 
   discard(attendance: Attendance): void {

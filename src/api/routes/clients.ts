@@ -247,6 +247,7 @@ function detailOf(found: ClientDetail, now: number): Static<typeof Detail> {
 }
 
 const Waiting = Type.Object({
+  id: Type.String({ description: "Names it to DELETE /clients/{id}/waiting/{message}." }),
   topic: Type.String(),
   bytes: Type.Integer(),
   qos: Type.Integer(),
@@ -452,12 +453,44 @@ const partRoutes = [
       const { gateway, clientId } = clientIn(asked);
       const { limit = LIMIT, payload: payloadMax = 0 } = asked.query;
       const waiting = asked.ports.operator.clients.queue(gateway, clientId, limit) ?? [];
-      return waiting.map(({ topic, payload, qos, retain, publishedAt, expiresAt, stage }) => ({
-        ...{ topic, bytes: payload.length, qos, retain, stage },
+      return waiting.map(({ id, topic, payload, qos, retain, publishedAt, expiresAt, stage }) => ({
+        ...{ id, topic, bytes: payload.length, qos, retain, stage },
         publishedAt: timeText(publishedAt),
         ...(expiresAt === undefined ? {} : { expiresAt: timeText(expiresAt) }),
         ...(payloadMax === 0 ? {} : payloadOf(payload.subarray(0, payloadMax))),
       }));
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/clients/{id}/waiting/{message}",
+    role: "operator",
+    tag: "clients",
+    params: Type.Object({
+      ...client.params.properties,
+      message: Type.String({ description: "Its id, as the list of what waits has it." }),
+    }),
+    query: Type.Object({
+      ...client.query,
+      ...whichGateway,
+      disconnect: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description:
+            "Also where the client is connected and was handed it: it is disconnected first, and gets on without the message when it comes back.",
+        }),
+      ),
+    }),
+    summary: "Delete one message that waits for a client",
+    description:
+      "Of a QoS 2 message that was handed out the release still follows: the client may hold it as received [MQTT-4.3.3].",
+    refusals: [{ code: "not-found", path: { id: "nobody", message: "1-0" } }],
+    handle: (asked) => {
+      const found = clientIn(asked);
+      const { message } = asked.path;
+      const { clients } = asked.ports.operator;
+      carriedOut(clients.deleteWaiting(found.gateway, found.clientId, message, asked.query.disconnect));
+      asked.changed({ object: objectOf(found), before: { waiting: message } });
     },
   }),
   route({

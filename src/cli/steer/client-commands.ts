@@ -124,6 +124,31 @@ export function addClients(program: Command, commands: SteeringCommands): void {
     },
     withGateway,
   );
+  addWaiting(clients, commands);
+}
+
+interface Waiting {
+  readonly id: string;
+  readonly topic: string;
+  readonly qos: number;
+  readonly bytes: number;
+  readonly stage: string;
+  readonly publishedAt: string;
+  readonly payload?: string;
+}
+
+const waitingColumns = (now: number): readonly Column<Waiting>[] => [
+  { title: "MESSAGE", cell: ({ id }) => id, whole: true },
+  { title: "SINCE", cell: ({ publishedAt }) => ago(publishedAt, now), right: true },
+  { title: "STAGE", cell: ({ stage }) => stage },
+  { title: "TOPIC", cell: ({ topic }) => topic },
+  { title: "QOS", cell: ({ qos }) => qos, right: true },
+  { title: "BYTES", cell: ({ bytes }) => bytes, right: true },
+  { title: "PAYLOAD", cell: ({ payload }) => payload },
+];
+
+/** `isthmus clients waiting`, and what an operator takes away of that. */
+function addWaiting(clients: Command, commands: SteeringCommands): void {
   commands.add<OneOptions>(
     clients,
     "waiting <id>",
@@ -138,25 +163,29 @@ export function addClients(program: Command, commands: SteeringCommands): void {
     },
     withGateway,
   );
+  commands.add<OneOptions & { disconnect?: boolean }>(
+    clients,
+    "delete-message <id> <message>",
+    "delete one message that waits for a client",
+    [
+      "clients delete-message pump-7 17-1763000000000",
+      "clients delete-message pump-7 17-1763000000000 --disconnect",
+    ],
+    async ({ api, args, options, done }) => {
+      const { path, query } = clientPath(args[0]!, options);
+      const disconnect = options.disconnect === true ? { disconnect: "true" } : {};
+      await api.ask("DELETE", `${path}/waiting/${inPath("message", args[1]!).part}`, {
+        query: { ...query, ...disconnect },
+      });
+      done("deleted");
+    },
+    (command) =>
+      withGateway(command).option(
+        "--disconnect",
+        "also where the client has it and does not acknowledge it: disconnects the client first",
+      ),
+  );
 }
-
-interface Waiting {
-  readonly topic: string;
-  readonly qos: number;
-  readonly bytes: number;
-  readonly stage: string;
-  readonly publishedAt: string;
-  readonly payload?: string;
-}
-
-const waitingColumns = (now: number): readonly Column<Waiting>[] => [
-  { title: "SINCE", cell: ({ publishedAt }) => ago(publishedAt, now), right: true },
-  { title: "STAGE", cell: ({ stage }) => stage },
-  { title: "TOPIC", cell: ({ topic }) => topic },
-  { title: "QOS", cell: ({ qos }) => qos, right: true },
-  { title: "BYTES", cell: ({ bytes }) => bytes, right: true },
-  { title: "PAYLOAD", cell: ({ payload }) => payload },
-];
 
 interface Subscribed {
   readonly clientId: string;

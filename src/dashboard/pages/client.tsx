@@ -97,7 +97,7 @@ export function Client() {
                   ]}
                 />
                 {tab === "waiting" ? (
-                  <Waiting client={client} path={`/clients/${part}`} which={which} />
+                  <Waiting client={client} path={`/clients/${part}`} which={which} again={asked.again} />
                 ) : null}
                 {tab === "subscriptions" ? (
                   <Subscriptions path={`/clients/${part}`} which={which} again={asked.again} />
@@ -360,6 +360,7 @@ function Session({ client }: { readonly client: Detail }) {
 }
 
 interface WaitingMessage {
+  readonly id: string;
   readonly topic: string;
   readonly bytes: number;
   readonly qos: number;
@@ -377,20 +378,41 @@ const STAGES: Readonly<Record<string, string>> = {
   received: "to be released",
 };
 
-function Waiting({
-  client,
-  path,
-  which,
-}: {
+interface WaitingProps {
   readonly client: Detail;
   readonly path: string;
   readonly which: Query;
-}) {
+  again(): void;
+}
+
+function Waiting({ client, path, which, again }: WaitingProps) {
   const asked = useAsk<readonly WaitingMessage[]>(
     `${path}/waiting`,
     { ...which, limit: 200, payload: may("operator") ? 256 : undefined },
     2,
   );
+  const deleteFirst = ({ id, topic, stage }: WaitingMessage): void => {
+    const held = stage === "handed-out" && client.state !== "away";
+    askFirst({
+      title: "Delete a message that waits",
+      effect: (
+        <>
+          <Text text={topic} />:{" "}
+          {held
+            ? "the client was handed it and has not acknowledged it. Ends the connection, and the client gets on without the message when it comes back."
+            : "it never reaches this client. Others get theirs."}
+        </>
+      ),
+      verb: held ? "Disconnect and delete" : "Delete",
+      async act() {
+        const query = { ...which, disconnect: held ? true : undefined };
+        await ask("DELETE", `${path}/waiting/${encodeURIComponent(id)}`, { query });
+        tell("Deleted");
+        asked.again();
+        again();
+      },
+    });
+  };
   return (
     <>
       <When asked={asked} lines={5}>
@@ -401,7 +423,7 @@ function Waiting({
             <Table
               caption="What waits for this client, next first"
               rows={rows.map((row, index) => ({ ...row, place: index + 1 }))}
-              keyOf={({ place }) => String(place)}
+              keyOf={({ id }) => id}
               columns={[
                 { name: "place", title: "#", numeric: true, cell: ({ place }) => place },
                 { name: "stage", title: "Stage", cell: ({ stage }) => STAGES[stage] ?? stage },
@@ -429,6 +451,21 @@ function Waiting({
                   name: "payload",
                   title: "Payload",
                   cell: (row) => <Payload payload={row.payload} encoding={row.encoding} bytes={row.bytes} />,
+                },
+                {
+                  name: "delete",
+                  title: "Act",
+                  cell: (row) => (
+                    <Button
+                      small
+                      needs="operator"
+                      disabled={row.stage === "received"}
+                      label={`delete message ${row.place}, ${row.topic}`}
+                      onClick={() => deleteFirst(row)}
+                    >
+                      Delete
+                    </Button>
+                  ),
                 },
               ]}
             />

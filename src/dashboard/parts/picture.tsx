@@ -269,6 +269,7 @@ const DROPS: Readonly<Record<string, string>> = {
   full: "queue full",
   expired: "expired",
   away: "QoS 0, and it is away",
+  deleted: "deleted by an operator",
 };
 
 function drawn(row: TraceRow, cause: Cause): Drawn {

@@ -142,6 +142,52 @@ test("one client: session, subscriptions and what waits; subscribed, kicked and 
   });
 });
 
+test("one message that waits is deleted, and a client gets past one that it never acknowledges, which the audit log has", async () => {
+  const options = { protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
+  // It takes one at a time, and this one it never acknowledges: as a device that fails at it.
+  const stuck = await connect("stuck", {
+    ...options,
+    properties: { sessionExpiryInterval: 600, receiveMaximum: 1 },
+  });
+  stuck.handleMessage = () => {};
+  await stuck.subscribeAsync("stuck/#", { qos: 1 });
+  for (const payload of ["poison", "second", "third"])
+    await api.ask("POST", "/api/v1/publish", { body: { topic: "stuck/x", payload, qos: 1 } });
+  const waiting = async () =>
+    (await api.ask("GET", "/api/v1/clients/stuck/waiting?payload=20")).body as {
+      readonly id: string;
+      readonly payload: string;
+      readonly stage: string;
+    }[];
+  const [poison, second] = await waiting();
+  expect([poison?.payload, poison?.stage, second?.stage]).toEqual(["poison", "handed-out", "queued"]);
+  const at = (id: string, query = "") => `/api/v1/clients/stuck/waiting/${id}${query}`;
+  expect((await api.ask("DELETE", at(second!.id))).status).toBe(204);
+  expect((await api.ask("DELETE", at(second!.id))).body.code).toBe("not-found");
+  const held = await api.ask("DELETE", at(poison!.id));
+  expect([held.status, held.body.code]).toEqual([409, "conflict"]);
+  expect(held.body.detail).toContain("disconnect=true");
+  expect((await api.ask("DELETE", at(poison!.id, "?disconnect=true"))).status).toBe(204);
+  expect((await waiting()).map(({ payload }) => payload)).toEqual(["third"]);
+  const changes = await api.ask("GET", "/api/v1/changes?object=client%20mqtt/stuck");
+  expect(changes.body.items.map(({ before }: { readonly before: object }) => before)).toEqual([
+    { waiting: poison!.id },
+    { waiting: second!.id },
+  ]);
+  const back = mqtt.connect(`mqtt://127.0.0.1:${api.gateway.port("mqtt", "tcp")}`, {
+    clientId: "stuck",
+    reconnectPeriod: 0,
+    ...options,
+  });
+  clients.push(back);
+  const [, payload] = await new Promise<[string, Buffer]>((heard) =>
+    back.once("message", (topic, bytes) => heard([topic, bytes])),
+  );
+  expect(payload.toString()).toBe("third");
+  // Acknowledged, and nothing is left of it.
+  await expect.poll(waiting).toEqual([]);
+});
+
 test("a client that went without a word before its time is overdue, one that said goodbye is away", async () => {
   const options = { protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
   const silent = await connect("silent", { ...options, keepalive: 1 });

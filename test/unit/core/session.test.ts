@@ -5,7 +5,7 @@ import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { type Duration, FOREVER, type Instant, seconds, ZERO } from "#core/lib/time.ts";
 import type { Occupant, SessionContext, SessionOptions } from "#core/session/context.ts";
 import { newSessionCounters } from "#core/session/counters.ts";
-import { Outgoing } from "#core/session/outgoing.ts";
+import { Outgoing, waitingId } from "#core/session/outgoing.ts";
 import { Session } from "#core/session/session.ts";
 import { Window } from "#core/session/window.ts";
 import { fc } from "../../support/property.ts";
@@ -385,6 +385,89 @@ describe("mountpoints", () => {
     session.attach(client, 2);
     session.deliver(new Message("tenant/1/a", new Uint8Array(), 0, false, NOW), grant(0));
     expect(client.taken[0]!.topic).toBe("a");
+  });
+});
+
+describe("an operator's order to delete one message that waits", () => {
+  const idOf = (session: Session, place: number): string => waitingId([...session.waiting()][place]!);
+
+  it("takes it out of the queue, counts it as lost, and the others keep their order, QoS 0 among them", () => {
+    const { session, counters } = newSession();
+    const client = new Client();
+    session.attach(client, 0);
+    session.deliver(message("zero", 0), grant(0));
+    send(session, "1", "2");
+    expect(session.delete(idOf(session, 1))).toBe("deleted");
+    expect(session.delete(idOf(session, 0))).toBe("deleted");
+    expect([session.queued, session.lost, counters.droppedDeleted.value]).toEqual([1, 2, 2]);
+    session.credit(5);
+    expect(client.texts).toEqual(["2"]);
+  });
+
+  it("knows no id of one that is gone, nor of one that has its place after a restart", () => {
+    const { session } = newSession();
+    send(session, "1");
+    const id = idOf(session, 0);
+    expect([session.delete(id), session.delete(id)]).toEqual(["deleted", "unknown"]);
+    const { session: next } = newSession();
+    next.deliver(new Message("t", new Uint8Array(), 1, false, (NOW + 1) as Instant), grant(1));
+    expect(next.delete(id)).toBe("unknown");
+  });
+
+  it("leaves to a connected client what it was handed: it may settle it still (MQTT 5 §2.2.1)", () => {
+    const { session } = newSession();
+    const client = new Client();
+    session.attach(client, 1);
+    send(session, "poison", "2");
+    expect(session.delete(idOf(session, 0))).toBe("handed-out");
+    expect([session.unsettled, session.queued, session.lost]).toEqual([1, 1, 0]);
+  });
+
+  it("takes away what an earlier connection was handed, and the client goes on with the next", () => {
+    const { session } = newSession();
+    session.attach(new Client(), 1);
+    send(session, "poison", "2");
+    session.detach();
+    expect(session.delete(idOf(session, 0))).toBe("deleted");
+    const back = new Client();
+    session.attach(back, 1);
+    expect(back.texts).toEqual(["2"]);
+    expect(back.taken[0]!.duplicate).toBe(false);
+  });
+
+  it("takes away what this connection has not been handed again yet", () => {
+    const { session } = newSession();
+    session.attach(new Client(), 2);
+    send(session, "1", "poison", "3");
+    session.detach();
+    const back = new Client();
+    session.attach(back, 1);
+    expect(session.delete(idOf(session, 1))).toBe("deleted");
+    session.settle(back.taken[0]!.id, "done");
+    expect(back.texts).toEqual(["1", "3"]);
+    session.settle(back.taken[1]!.id, "done");
+    expect([session.unsettled, session.queued]).toEqual([0, 0]);
+  });
+
+  it("releases the id of a QoS 2 message that was handed out, once, and takes no received one back [MQTT-4.3.3]", () => {
+    const { session } = newSession();
+    session.attach(new Client(), 1);
+    session.deliver(message("poison", 2), grant(2));
+    session.detach();
+    const id = idOf(session, 0);
+    expect([session.delete(id), session.delete(id), session.lost]).toEqual(["deleted", "received", 1]);
+    const back = new Client();
+    session.attach(back, 1);
+    expect(back.taken.map(({ stage }) => stage)).toEqual(["release"]);
+  });
+
+  it("gives one that was lent to it back to nobody: it is settled there too", () => {
+    const { session } = newSession();
+    const said: string[] = [];
+    const lent = { done: () => said.push("done"), back: () => said.push("back"), resume: () => {} };
+    session.deliver(message("1"), grant(1), lent as never);
+    expect(session.delete(idOf(session, 0))).toBe("deleted");
+    expect(said).toEqual(["done"]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** What MQTT acknowledges, over a real store: it waits where something durable has to be kept, and nowhere else. */
 import { expect, it } from "vitest";
 import { seconds } from "#core/lib/time.ts";
+import { Clients } from "#core/operate/clients.ts";
 import type { MqttConfig } from "#gateways/mqtt/config.ts";
 import { KeptWorld } from "../../support/kept-world.ts";
 import { type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
@@ -129,4 +130,21 @@ it("a message that expires in the queue of a client that is away leaves no recor
   await connected("r", true);
   await kept.commit();
   expect(deliveries()).toBe(0);
+});
+
+it("what an operator deletes out of a queue leaves the store too, and is not there again after a crash", async () => {
+  const { kept, site, connected } = open();
+  const reader = await connected("r", true);
+  reader.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] });
+  await kept.commit();
+  reader.stream.drop();
+  const before = kept.engine.records;
+  site.world.publish("a", "x", { qos: 1 });
+  await kept.commit();
+  expect(kept.engine.records).toBeGreaterThan(before);
+  const clients = new Clients(site.world.core, site.world.gateways);
+  const [message] = clients.queue("mqtt", "r") ?? [];
+  expect(clients.deleteWaiting("mqtt", "r", message!.id)).toEqual({ ok: true });
+  await kept.commit();
+  expect(kept.engine.records).toBe(before);
 });
