@@ -26,6 +26,7 @@ import type { ChannelDriver } from "./channel-driver.ts";
 import type { Arrival } from "./core.ts";
 import type { Listed } from "./directory.ts";
 import type { Door } from "./door.ts";
+import { Hooked, NOBODYS, type Steps } from "./hooked.ts";
 import { Permissions } from "./permissions.ts";
 import { Rates } from "./rates.ts";
 import { whyNot } from "./why-not.ts";
@@ -37,8 +38,6 @@ export interface Standing {
   readonly mountpoint: string;
   readonly aggregate: Aggregate | undefined;
   readonly single?: boolean;
-  /** It can wait until it is known what it may do (`HookedClient`). */
-  readonly waits?: boolean;
 }
 
 type Published = Pick<Message, "topic" | "qos" | "retain">;
@@ -55,6 +54,7 @@ export class BusClient implements Client, EngineClient {
   readonly aggregate: Aggregate | undefined;
   readonly session: EngineSession;
   readonly #permissions: Permissions;
+  #hooked: Hooked | undefined = undefined;
   /** As it was announced when it came in; single requests and further sessions are not announced. */
   protocol: string | undefined = undefined;
   /** Its place in the directory. */
@@ -73,7 +73,7 @@ export class BusClient implements Client, EngineClient {
     loop: ChannelDriver,
     door: Door,
     identity: Identity,
-    { sessionId = identity.clientId, mountpoint, aggregate, single = false, waits = false }: Standing,
+    { sessionId = identity.clientId, mountpoint, aggregate, single = false }: Standing,
   ) {
     this.loop = loop;
     this.door = door;
@@ -82,7 +82,7 @@ export class BusClient implements Client, EngineClient {
     this.mountpoint = mountpoint;
     this.aggregate = aggregate;
     this.single = single;
-    this.#permissions = new Permissions(door, identity, waits);
+    this.#permissions = new Permissions(door, identity);
     this.session = loop.core.engine.enter(this, single);
     this.#takeRates();
   }
@@ -99,9 +99,16 @@ export class BusClient implements Client, EngineClient {
     this.#rates = this.loop.rates;
   }
 
-  /** What it asks for goes by the hooks of its gateway (`HookedClient`). */
-  get passesHooks(): boolean {
-    return false;
+  /** Comes and goes with the hooks of its gateway, and with sources of rules, as far as nothing waits in it. */
+  follow(): Hooked | undefined {
+    const { hookedBy } = this.door;
+    if (hookedBy !== undefined) this.#hooked ??= new Hooked(this, hookedBy);
+    else if (this.#hooked?.busy === false) this.#hooked = undefined;
+    return this.#hooked;
+  }
+
+  get #steps(): Steps {
+    return this.follow() ?? this;
   }
 
   get id(): string {
@@ -151,6 +158,8 @@ export class BusClient implements Client, EngineClient {
   }
 
   answered(ticket: Ticket, answer: Answer, words?: ServerWords): void {
+    if (ticket === NOBODYS) return;
+    this.#hooked?.answered(ticket, answer);
     this.loop.answered(ticket, answer, words);
   }
 
@@ -168,11 +177,11 @@ export class BusClient implements Client, EngineClient {
   }
 
   kept(ticket: Ticket, since: number): "accepted" | Pending {
-    return this.#due(this.committed(ticket, since), ticket);
+    return this.#due(this.#steps.commit(ticket, since), ticket);
   }
 
-  /** What follows are the steps that a hook may stand in the way of (`HookedClient`): all checks have passed. */
-  protected committed(ticket: Ticket, since: number): "accepted" | Pending {
+  /** This and other `Steps` are what a hook may stand in the way of: all checks have passed. */
+  commit(ticket: Ticket, since: number): "accepted" | Pending {
     return this.session.committed(ticket, since);
   }
 
@@ -208,7 +217,7 @@ export class BusClient implements Client, EngineClient {
     core.counters.messagesReceived[message.qos].value++;
     this.door.traffic.in++;
     core.trace?.publishing(message);
-    const answer = this.pass(message, ticket);
+    const answer = this.#steps.pass(message, ticket);
     if (answer !== "accepted" && answer !== "no-subscribers" && answer !== "pending")
       this.#refusedPublish("publish", answer, message, "a hook");
     return this.#due(answer, ticket);
@@ -272,7 +281,7 @@ export class BusClient implements Client, EngineClient {
     return undefined;
   }
 
-  protected pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
+  pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
     let topic = message.topic;
     let due = NEVER;
     if (topic.charCodeAt(0) === 0x24) {
@@ -296,7 +305,7 @@ export class BusClient implements Client, EngineClient {
   subscribe(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     if (this.ended) return "unavailable";
     const refusal = this.single ? "forbidden" : this.#permissions.refuseFilter(asked, options.qos);
-    const answer = refusal ?? this.enrol(asked, options, ticket);
+    const answer = refusal ?? this.#steps.enrol(asked, options, ticket);
     if (typeof answer === "string" && answer !== "pending") {
       const forbids = refusal === undefined ? "a hook" : undefined;
       this.#refusedFilter("subscribe", answer, asked, options.qos, forbids);
@@ -305,7 +314,7 @@ export class BusClient implements Client, EngineClient {
     return this.#due(answer, ticket);
   }
 
-  protected enrol(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
+  enrol(asked: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     const filter = this.#permissions.rewritten(asked);
     if (filter === undefined) return "malformed";
     const { subscriptions } = this.session;
@@ -317,14 +326,24 @@ export class BusClient implements Client, EngineClient {
 
   unsubscribe(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
     if (this.ended) return "unavailable";
-    const answer = this.withdraw(asked, ticket);
+    const answer = this.#steps.withdraw(asked, ticket);
     this.loop.core.trace?.stepped(this, "unsubscribe", asked, answer);
     return this.#due(answer, ticket);
   }
 
-  protected withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    const filter = this.#permissions.rewritten(asked);
+  withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+    const filter = this.#subscribed(asked);
     return filter === undefined ? "no-subscription" : this.session.unsubscribe(filter, ticket);
+  }
+
+  /** What its session has for this filter: a hook, also one that is no more, may have made another of it. */
+  #subscribed(asked: string): string | undefined {
+    const filter = this.#permissions.rewritten(asked);
+    const { subscriptions } = this.session;
+    const options = filter === undefined ? undefined : subscriptions.get(filter);
+    if (options !== undefined && (options.asked ?? filter) === asked) return filter;
+    for (const [other, { asked: as }] of subscriptions) if (as === asked) return other;
+    return filter;
   }
 
   subscriptions(): ReadonlyMap<string, SubscribeOptions> {
@@ -337,10 +356,10 @@ export class BusClient implements Client, EngineClient {
       this.#refusedFilter("read", refusal, asked, 0);
       return refusal;
     }
-    return this.#due(this.lookUp(asked, limit, ticket), ticket);
+    return this.#due(this.#steps.lookUp(asked, limit, ticket), ticket);
   }
 
-  protected lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
+  lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
     return this.session.retained(this.#permissions.rewritten(asked) ?? asked, limit, ticket);
   }
 
@@ -359,11 +378,13 @@ export class BusClient implements Client, EngineClient {
 
   deliver(delivery: Delivery): void {
     this.door.traffic.out++;
+    // Before: the channel may settle it at once.
+    this.#hooked?.delivered(delivery);
     this.loop.deliver(this, delivery);
   }
 
   get held(): boolean {
-    return this.loop.held;
+    return this.loop.held || this.#hooked?.leaving === true;
   }
 
   flush(): void {
@@ -375,6 +396,7 @@ export class BusClient implements Client, EngineClient {
   }
 
   settle(id: DeliveryId, outcome: Outcome): boolean {
+    this.#hooked?.settled(id, outcome);
     return !this.ended && this.session.settle(id, outcome);
   }
 
@@ -435,23 +457,31 @@ export class BusClient implements Client, EngineClient {
   setWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     if (this.ended) return "unavailable";
     const allowed = will === undefined ? undefined : this.door.willOf(this, will);
-    return this.#due(this.changeWill(allowed, ticket), ticket);
+    return this.#due(this.#steps.changeWill(allowed, ticket), ticket);
   }
 
-  protected changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
+  changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     return this.session.setWill(will, ticket);
   }
 
-  /** The will that it comes with. */
   firstWill(will: Will | undefined): Will | undefined | Promise<Will | undefined> {
     return will;
   }
 
+  /** The will that it comes with, as hooks have it. */
+  judgedWill(will: Will | undefined): Will | undefined | Promise<Will | undefined> {
+    return this.#steps.firstWill(will);
+  }
+
   /** It has been let in, and that is said of it. */
-  announced(_how: Arrival): void {}
+  announced(how: Arrival): void {
+    this.follow()?.announced(how);
+  }
 
   /** It has ended, and that is said of it. */
-  departed(_reason: string): void {}
+  departed(reason: string): void {
+    this.#hooked?.departed(reason);
+  }
 
   setSessionExpiry(expiry: Duration): void {
     if (!this.ended) this.session.setExpiry(expiry);
@@ -481,16 +511,17 @@ export class BusClient implements Client, EngineClient {
     if (this.ended) return;
     this.ended = true;
     this.door.parted(this);
-    this.depart(how, reason);
+    this.#steps.depart(how, reason);
   }
 
-  protected depart(how: Departure, reason: string): void {
+  depart(how: Departure, reason: string): void {
     this.session.leave(how);
     this.door.disconnected(this, reason);
   }
 
   /** Another connection takes the session, or the engine cannot keep it. */
   evict(reason: StopReason = "taken-over", words?: ServerWords): void {
+    if (this.#hooked?.evicted() === true) return;
     this.loop.stopClient(this, reason, words);
     // The loop may be closing already, and take no more inputs.
     this.finish("lost", reason);

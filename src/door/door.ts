@@ -20,10 +20,9 @@ import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { AskedOfPolicy, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { OpenAnswer, Opening } from "../session/engine.ts";
-import { BusClient, type Standing } from "./bus-client.ts";
+import { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Comer, Core } from "./core.ts";
-import { HookedClient } from "./hooked-client.ts";
 import { revoked } from "./judgement.ts";
 import { LoginEnds } from "./login-ends.ts";
 import type { GatewayTraffic } from "./traffic.ts";
@@ -59,9 +58,12 @@ export class Door {
     this.#logins = new LoginEnds(core.alarms);
   }
 
-  /** Undefined where this gateway has none: nothing of this is on anybody's way then. */
-  get hooks(): Hooks | undefined {
-    return this.#hooks?.some === true ? this.#hooks : undefined;
+  /**
+   * What its clients are `Hooked` by: hooks that follow them, or none where they have to wait until it is known what they
+   * may do. Undefined: nothing of this is on anybody's way.
+   */
+  get hookedBy(): Hooks | undefined {
+    return this.#hooks?.followClients === true || this.policy.asks ? this.#hooks : undefined;
   }
 
   /** Rights were asked about, and this is what was said. */
@@ -104,8 +106,8 @@ export class Door {
     }
     if (request.kind === "further") return this.#openFurther(loop, request, ticket);
     const named = request.clientId === "" ? { ...request, clientId: this.#assignedId() } : request;
-    const { hooks } = this;
-    if (hooks !== undefined) return this.#askHooks(hooks, loop, named, ticket);
+    const hooks = this.#hooks;
+    if (hooks?.askLogins === true) return this.#askHooks(hooks, loop, named, ticket);
     return this.#authenticate(loop, named, ticket);
   }
 
@@ -264,11 +266,8 @@ export class Door {
     const shared = request.aggregate;
     const aggregate = shared === undefined ? undefined : this.core.engine.aggregate(this.gateway, shared);
     const mountpoint = this.policy.mountpoint(identity);
-    const client = this.#newClient(loop, identity, {
-      mountpoint,
-      aggregate,
-      single: request.kind === "single",
-    });
+    const single = request.kind === "single";
+    const client = new BusClient(loop, this, identity, { mountpoint, aggregate, single });
     if (client.single && this.core.engine.refuses(client)) return this.#refuseOther(client, request);
     loop.join(client);
     this.#logins.watch(client);
@@ -277,7 +276,7 @@ export class Door {
       return { ok: true, client, sessionPresent: false };
     }
     const asked = request.kind === "session" ? request.will : undefined;
-    const will = client.firstWill(asked === undefined ? undefined : this.willOf(client, asked));
+    const will = client.judgedWill(asked === undefined ? undefined : this.willOf(client, asked));
     if (!(will instanceof Promise)) return this.#open(client, request, ticket, will);
     will.then((late) => {
       if (loop.closed) return;
@@ -285,13 +284,6 @@ export class Door {
       loop.connected(ticket, () => this.#open(client, request, ticket, late));
     });
     return "pending";
-  }
-
-  #newClient(loop: ChannelDriver, identity: Identity, standing: Standing): BusClient {
-    // Whose rights are found out elsewhere has to wait for that, hooks or not.
-    const hooks = this.hooks ?? (this.policy.asks ? this.core.hooks?.none : undefined);
-    if (hooks === undefined) return new BusClient(loop, this, identity, standing);
-    return new HookedClient(loop, this, identity, standing, hooks);
   }
 
   #open(
@@ -361,7 +353,7 @@ export class Door {
     }
     const { clientId, cleanStart, sessionExpiry, credit } = request;
     const { identity, mountpoint, aggregate } = of;
-    const client = this.#newClient(loop, identity, { sessionId: clientId, mountpoint, aggregate });
+    const client = new BusClient(loop, this, identity, { sessionId: clientId, mountpoint, aggregate });
     loop.join(client);
     const opening: Opening = {
       kind: "session",

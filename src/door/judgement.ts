@@ -87,13 +87,9 @@ export class Judgement {
     const { identity, loop } = client;
     const session = client.session.attendance;
     if (client.ended) return;
-    const { policy, hooks } = client.door;
-    if (hooks?.followClients === true && !client.passesHooks) {
-      // It came in before there was anything to ask, and comes in again: its session waits for it.
-      loop.note({ level: "info", event: "client-comes-again" });
-      loop.stopClient(client, "kicked");
-      return;
-    }
+    const { policy } = client.door;
+    // Hooks that have come since are asked about its will, and what has gone is on nobody's way.
+    client.follow();
     const refusal = policy.mayStay(identity, this.#core.now);
     if (refusal !== "accepted") {
       loop.note({ level: "info", event: "client-removed", detail: { refusal } });

@@ -16,18 +16,15 @@ import type { Door } from "./door.ts";
 export class Permissions {
   readonly #door: Door;
   readonly #identity: Identity;
-  readonly #waits: boolean;
   /** The last topic that was allowed, and under which rules: devices repeat themselves. */
   #allowedTopic = "";
   #allowedQos: QoS = 0;
   #allowedRetain = false;
   #allowedGeneration = -1;
 
-  /** `waits`: its client can wait until sources outside have been asked (`HookedClient`). */
-  constructor(door: Door, identity: Identity, waits: boolean) {
+  constructor(door: Door, identity: Identity) {
     this.#door = door;
     this.#identity = identity;
-    this.#waits = waits;
   }
 
   /** Why this message is refused; undefined when it is not. */
@@ -91,8 +88,8 @@ export class Permissions {
 
   #verdict(allowed: boolean | undefined, question: Question): Refusal | undefined {
     if (allowed !== undefined) return allowed ? undefined : "forbidden";
-    if (this.#waits) return undefined;
-    // It came in before there were sources that have to be asked.
+    // Its client can wait until they have been asked.
+    if (this.#door.hookedBy !== undefined) return undefined;
     void this.#door.policy.ask(this.#identity, question);
     return "unavailable";
   }

@@ -32,7 +32,6 @@ export class Hooks {
   #publish: readonly Plugged[] = [];
   #subscribe: readonly Plugged[] = [];
   #told = toldOf([]);
-  #some = false;
   #followClients = false;
   readonly room: Room;
 
@@ -43,22 +42,20 @@ export class Hooks {
 
   /** These from now on. */
   take(plugged: readonly Plugged[]): void {
-    this.#some = plugged.length > 0;
-    this.#followClients = plugged.some(({ hook }) =>
-      Object.keys(hook).some((member) => member !== "authConnect" && member !== "close"),
-    );
     this.#connect = having(plugged, "authConnect");
     this.#publish = having(plugged, "authPublish");
     this.#subscribe = having(plugged, "authSubscribe");
     this.#told = toldOf(plugged);
+    const follow = [this.#publish, this.#subscribe, ...Object.values(this.#told)];
+    this.#followClients = follow.some((each) => each.length > 0);
   }
 
-  /** There is one at all. */
-  get some(): boolean {
-    return this.#some;
+  /** They are asked about who wants to come in. */
+  get askLogins(): boolean {
+    return this.#connect.length > 0;
   }
 
-  /** They are asked or told about who is in already. */
+  /** They are asked or told about who is in. */
   get followClients(): boolean {
     return this.#followClients;
   }
@@ -132,7 +129,6 @@ export class Hooks {
 export class HooksOfAll {
   #plugged: readonly Plugged[];
   readonly #byGateway = new Map<string, Hooks>();
-  #none: Hooks | undefined = undefined;
   readonly room: Room;
 
   constructor(plugged: readonly Plugged[], room: Room) {
@@ -158,12 +154,6 @@ export class HooksOfAll {
   update(plugged: readonly Plugged[]): void {
     this.#plugged = plugged;
     for (const [gateway, hooks] of this.#byGateway) hooks.take(this.#serving(gateway));
-  }
-
-  /** No hook, and the room to wait in. */
-  get none(): Hooks {
-    this.#none ??= new Hooks([], this.room);
-    return this.#none;
   }
 
   async close(): Promise<void> {

@@ -73,8 +73,6 @@ export const LOG_LINES = {
   "authentication-failed": "an authenticator could not decide about a login",
   "authenticator-trouble": "an authenticator has trouble",
   "channel-failure": "a client's channel failed inside Isthmus and was closed: please report this line",
-  "client-comes-again":
-    "a client is asked to connect again: its gateway has a pipeline now, and had none when it came",
   "client-removed": "a client was removed: it may not stay under the rules of now",
   disconnected: "a client has gone, or was lost",
   "delivery-dead": "a delivery made its channel fail again and again: it is not handed out any more",

@@ -7,8 +7,18 @@ import { seconds } from "#core/lib/time.ts";
 import type { World } from "./world.ts";
 
 export function plugIn(hooks: readonly Hook[], world: World): HooksOfAll {
-  const { core, deadlines } = world;
   const room = new Room({ ofClient: 8, ofAll: 1000, linger: seconds(10) });
+  return new HooksOfAll(pluggedOf(hooks, room, world), room);
+}
+
+/** These take the place of those that are there, as at a reload. */
+export function plugAgain(hooks: readonly Hook[], world: World): void {
+  const all = world.core.hooks!;
+  all.update(pluggedOf(hooks, all.room, world));
+}
+
+function pluggedOf(hooks: readonly Hook[], room: Room, world: World): readonly Plugged[] {
+  const { core, deadlines } = world;
   const host: HooksHost = {
     alarms: deadlines,
     tick() {
@@ -19,9 +29,8 @@ export function plugIn(hooks: readonly Hook[], world: World): HooksOfAll {
     note: (event, detail) => core.note("hooks", { level: "warn", event, detail }),
     room,
   };
-  const plugged = hooks.map((hook, index) => {
+  return hooks.map((hook, index) => {
     const onError = index === 0 ? "refuse" : "pass";
     return new Plugged(hook, { name: `hook${index}`, onError, timeLimit: seconds(1) }, host);
   });
-  return new HooksOfAll(plugged, room);
 }

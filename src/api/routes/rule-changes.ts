@@ -85,7 +85,7 @@ const NOUNS: readonly Noun[] = [
       filters: [{ name: "limit", kind: "RateLimiter", requestRate: 100, timePeriod: "1s" }],
     },
     wrong: { packetType: "Publish", filters: [{ name: "x", kind: "MQTTClientAuth" }] },
-    kept: "It goes on counting; its limits begin anew. The first of a gateway ends the connections of clients that came in before: they come again, to their sessions.",
+    kept: "It goes on counting; its limits begin anew. Clients that are there stay, and are asked from their next packet on.",
     rests: ": packets pass without it",
     ends: "",
   },

@@ -5,13 +5,11 @@ import type {
   Pending,
   PublishAnswer,
   RetainedAnswer,
-  ServerWords,
   SubscribeAnswer,
   Ticket,
   UnsubscribeAnswer,
   WillAnswer,
 } from "../contract/answers.ts";
-import type { StopReason } from "../contract/channel.ts";
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
@@ -23,19 +21,28 @@ import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, FOREVER, NEVER } from "../lib/time.ts";
 import type { AskedOfPolicy, Question } from "../policy/policy.ts";
 import type { Departure } from "../session/sessions.ts";
-import { BusClient, type Standing } from "./bus-client.ts";
-import type { ChannelDriver } from "./channel-driver.ts";
+import type { BusClient } from "./bus-client.ts";
 import type { Arrival } from "./core.ts";
-import type { Door } from "./door.ts";
 
 type Later = (answer: Answer) => void;
 
+/** The ask whose answer nobody waits for. Channels count theirs from 0. */
+export const NOBODYS: Ticket = -1;
+
+/** The steps that follow when a client's ask has passed all checks of the door. */
+export type Steps = Pick<
+  BusClient,
+  "pass" | "enrol" | "withdraw" | "lookUp" | "commit" | "changeWill" | "firstWill" | "depart"
+>;
+
 /**
- * A client of a gateway that has hooks, or whose rights are known elsewhere: sources of rules are asked first, then hooks,
- * before rewrite and mountpoint; and hooks are told what has happened. As long as one of them thinks, what the client asks next waits in its order. A class of its own, so that
- * a client without hooks has nothing of this on its way.
+ * What stands between a client and its session where its gateway has hooks, or where rights are known elsewhere: sources
+ * of rules are asked first, then hooks, before rewrite and mountpoint; and hooks are told what has happened. As long as
+ * one of them thinks, what the client asks next waits in its order. It comes and goes while the client stays: one without
+ * hooks has nothing of this on its way.
  */
-export class HookedClient extends BusClient {
+export class Hooked implements Steps {
+  readonly #client: BusClient;
   readonly #hooks: Hooks;
   readonly #who: HookClient;
   readonly #line: Line;
@@ -49,12 +56,11 @@ export class HookedClient extends BusClient {
   /** Rings when its last messages have been waited for long enough. */
   #limit: CallbackAlarm | undefined = undefined;
   #evicted = false;
-  readonly #hearsPublished: boolean;
-  readonly #hearsDelivered: boolean;
 
-  constructor(loop: ChannelDriver, door: Door, identity: Identity, standing: Standing, hooks: Hooks) {
-    super(loop, door, identity, { ...standing, waits: true });
+  constructor(client: BusClient, hooks: Hooks) {
+    this.#client = client;
     this.#hooks = hooks;
+    const { loop, door, identity } = client;
     const { transport, address, port } = identity.peer;
     const { clientId, username, listener } = identity;
     this.#who = Object.freeze({
@@ -72,12 +78,32 @@ export class HookedClient extends BusClient {
       resume: () => loop.resumeReading(),
       empty: () => this.#leave(),
     });
-    this.#hearsPublished = hooks.hear("published");
-    this.#hearsDelivered = hooks.hear("delivered");
+    const { will } = client.session.attendance ?? {};
+    if (will !== undefined) this.#judgeAgain(will);
   }
 
-  override get passesHooks(): boolean {
-    return true;
+  /** Something that the client asked for waits here. */
+  get busy(): boolean {
+    return this.#line.busy;
+  }
+
+  /** One that leaves takes nothing any more; it stays in its session. */
+  get leaving(): boolean {
+    return this.#leaving !== undefined;
+  }
+
+  /** The will that it gave before there was anybody to ask about it. */
+  #judgeAgain(will: Will): void {
+    const take = (judged: Will | undefined): void => {
+      if (judged !== will && !this.#left) this.#client.changeWill(judged, NOBODYS);
+    };
+    this.#inTurn<void>(
+      () => {
+        const judged = this.firstWill(will);
+        return judged instanceof Promise ? judged.then(take) : take(judged);
+      },
+      () => {},
+    );
   }
 
   // ---- what hooks decide
@@ -92,7 +118,7 @@ export class HookedClient extends BusClient {
       if (given.ok)
         return this.#left || this.#hooks.room.closed ? ("unavailable" as Given) : goOn(given.value);
       if (given.refusal === "dropped") return dropped;
-      this.loop.core.counters.messagesRefused.value++;
+      this.#client.loop.core.counters.messagesRefused.value++;
       return given.refusal as Given;
     };
     return decided instanceof Promise ? decided.then(read) : read(decided);
@@ -100,11 +126,11 @@ export class HookedClient extends BusClient {
 
   /** Goes on where it is allowed, at once or when that has been found out. */
   #allowed<Given>(question: Question, goOn: () => Given | Promise<Given>): Given | Promise<Given> {
-    const { policy } = this.door;
+    const { policy } = this.#client.door;
     if (!policy.asks) return goOn();
     const read = (allowed: boolean): Given | Promise<Given> => {
       if (!allowed) {
-        this.loop.core.counters.messagesRefused.value++;
+        this.#client.loop.core.counters.messagesRefused.value++;
         return "forbidden" as Given;
       }
       return this.#left || this.#hooks.room.closed ? ("unavailable" as Given) : goOn();
@@ -112,11 +138,15 @@ export class HookedClient extends BusClient {
     const { action, topic, qos, retain } = question;
     const known =
       action === "publish"
-        ? policy.mayPublish(this.identity, topic, qos, retain)
-        : policy.maySubscribe(this.identity, topic, qos);
+        ? policy.mayPublish(this.#client.identity, topic, qos, retain)
+        : policy.maySubscribe(this.#client.identity, topic, qos);
     if (known !== undefined) return read(known);
-    return policy.ask(this.identity, question).then((allowed) => {
-      this.door.authorized(askedOf(this.identity, question), allowed, "authorization.sources");
+    return policy.ask(this.#client.identity, question).then((allowed) => {
+      this.#client.door.authorized(
+        askedOf(this.#client.identity, question),
+        allowed,
+        "authorization.sources",
+      );
       return read(allowed);
     });
   }
@@ -129,7 +159,7 @@ export class HookedClient extends BusClient {
     return this.#line.ask(run, late, "congested" as Given, "unavailable" as Given);
   }
 
-  protected override pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
+  pass(message: Message, ticket: Ticket): PublishAnswer | Pending {
     // It may wait: not with a view of a buffer that is read into again.
     const own = message.kept();
     const decide = () =>
@@ -139,15 +169,16 @@ export class HookedClient extends BusClient {
         "accepted",
       );
     const run = () => this.#allowed<PublishAnswer | Pending>(publishing(own), decide);
-    if (message.qos > 0) return this.#inTurn(run, (answer) => this.answered(ticket, answer as Answer));
+    if (message.qos > 0)
+      return this.#inTurn(run, (answer) => this.#client.answered(ticket, answer as Answer));
     // Nobody waits for an answer: it is on its way.
     const answer = this.#inTurn(run, () => {});
     return answer === "pending" ? "accepted" : answer;
   }
 
   #publish(message: Message, ticket: Ticket): PublishAnswer | Pending {
-    const answer = super.pass(message, ticket);
-    if (this.#hearsPublished) {
+    const answer = this.#client.pass(message, ticket);
+    if (this.#hooks.hear("published")) {
       this.#whenAnswered(ticket, answer, (late) => {
         if (late === "accepted" || late === "no-subscribers") this.#hooks.published(this.#who, message);
       });
@@ -155,11 +186,7 @@ export class HookedClient extends BusClient {
     return answer;
   }
 
-  protected override enrol(
-    filter: string,
-    options: SubscribeOptions,
-    ticket: Ticket,
-  ): SubscribeAnswer | Pending {
+  enrol(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
     const decide = () =>
       this.#decide<{ filter: string; options: SubscribeOptions }, SubscribeAnswer | Pending>(
         this.#hooks.subscribe(this.#who, { filter, options }, false),
@@ -167,7 +194,7 @@ export class HookedClient extends BusClient {
         "forbidden",
       );
     const run = () => this.#allowed<SubscribeAnswer | Pending>(reading(filter, options.qos), decide);
-    return this.#inTurn(run, (answer) => this.answered(ticket, answer as Answer));
+    return this.#inTurn(run, (answer) => this.#client.answered(ticket, answer as Answer));
   }
 
   #enrol(
@@ -176,67 +203,59 @@ export class HookedClient extends BusClient {
     options: SubscribeOptions,
     ticket: Ticket,
   ): SubscribeAnswer | Pending {
-    const answer = super.enrol(filter, filter === asked ? options : { ...options, asked }, ticket);
+    const answer = this.#client.enrol(filter, filter === asked ? options : { ...options, asked }, ticket);
     this.#whenAnswered(ticket, answer, (late) => {
       if (typeof late === "number") this.#hooks.subscribed(this.#who, filter, late as QoS);
     });
     return answer;
   }
 
-  protected override withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+  withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
     return this.#inTurn<UnsubscribeAnswer | Pending>(
       () => {
-        const answer = this.#withdraw(asked, ticket);
+        const answer = this.#client.withdraw(asked, ticket);
         this.#whenAnswered(ticket, answer, (late) => {
           if (late === "unsubscribed") this.#hooks.unsubscribed(this.#who, asked);
         });
         return answer;
       },
-      (answer) => this.answered(ticket, answer as Answer),
+      (answer) => this.#client.answered(ticket, answer as Answer),
     );
   }
 
-  /** A hook may have made another filter of the one that the client knows. */
-  #withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    for (const [filter, options] of this.session.subscriptions) {
-      if (options.asked === asked) return this.session.unsubscribe(filter, ticket);
-    }
-    return super.withdraw(asked, ticket);
-  }
-
-  protected override lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
+  lookUp(asked: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
     const decide = () =>
       this.#decide<{ filter: string }, RetainedAnswer | Pending>(
         this.#hooks.subscribe(this.#who, { filter: asked, options: { qos: 0 } }, true),
-        (wanted) => super.lookUp(wanted.filter, limit, ticket),
+        (wanted) => this.#client.lookUp(wanted.filter, limit, ticket),
         "forbidden",
       );
     const run = () => this.#allowed<RetainedAnswer | Pending>(reading(asked, 0), decide);
-    return this.#inTurn(run, (answer) => this.found(ticket, answer as RetainedAnswer));
+    return this.#inTurn(run, (answer) => this.#client.found(ticket, answer as RetainedAnswer));
   }
 
   /** What was asked before has been told to the store first. */
-  protected override committed(ticket: Ticket, since: number): "accepted" | Pending {
-    if (!this.#line.busy) return super.committed(ticket, since);
+  commit(ticket: Ticket, since: number): "accepted" | Pending {
+    if (!this.#line.busy) return this.#client.commit(ticket, since);
     return this.#inTurn<"accepted" | Pending>(
-      () => super.committed(ticket, since),
-      (answer) => this.answered(ticket, answer as Answer),
+      () => this.#client.commit(ticket, since),
+      (answer) => this.#client.answered(ticket, answer as Answer),
     );
   }
 
-  protected override changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
+  changeWill(will: Will | undefined, ticket: Ticket): WillAnswer | Pending {
     const run = () => {
-      if (will === undefined) return super.changeWill(will, ticket);
+      if (will === undefined) return this.#client.changeWill(will, ticket);
       return this.#decide<Will, WillAnswer | Pending>(
         this.#judged(will),
-        (judged) => super.changeWill(judged, ticket),
+        (judged) => this.#client.changeWill(judged, ticket),
         "accepted",
       );
     };
-    return this.#inTurn(run, (answer) => this.answered(ticket, answer as Answer));
+    return this.#inTurn(run, (answer) => this.#client.answered(ticket, answer as Answer));
   }
 
-  override firstWill(will: Will | undefined): Will | undefined | Promise<Will | undefined> {
+  firstWill(will: Will | undefined): Will | undefined | Promise<Will | undefined> {
     if (will === undefined) return undefined;
     const read = (given: Decided<Will>): Will | undefined => (given.ok ? given.value : undefined);
     const judged = this.#judged(will);
@@ -247,12 +266,12 @@ export class HookedClient extends BusClient {
   #judged(will: Will): Decided<Will> | Promise<Decided<Will>> {
     const { topic, payload, qos, retain, options } = will;
     const { properties, expiry } = options;
-    const message = new Message(topic, payload, qos, retain, this.loop.core.now, properties, expiry);
+    const message = new Message(topic, payload, qos, retain, this.#client.loop.core.now, properties, expiry);
     const read = (given: Decided<Message> | "forbidden"): Decided<Will> => {
       if (given === "forbidden") return refused("forbidden", "the rules say no");
       if (!given.ok) return given;
       const judged = given.value === message ? will : willOf(will, given.value);
-      return { ok: true, value: this.door.policy.asks ? { ...judged, found: true } : judged };
+      return { ok: true, value: this.#client.door.policy.asks ? { ...judged, found: true } : judged };
     };
     const asked = publishing(message, will.asked);
     const decided = this.#allowed<Decided<Message> | "forbidden">(asked, () =>
@@ -274,26 +293,23 @@ export class HookedClient extends BusClient {
     else waiting.push(tell);
   }
 
-  override answered(ticket: Ticket, answer: Answer, words?: ServerWords): void {
+  answered(ticket: Ticket, answer: Answer): void {
     const waiting = this.#toTell?.get(ticket);
-    if (waiting !== undefined) {
-      waiting.shift()?.(answer);
-      if (waiting.length === 0) this.#toTell?.delete(ticket);
-    }
-    super.answered(ticket, answer, words);
+    if (waiting === undefined) return;
+    waiting.shift()?.(answer);
+    if (waiting.length === 0) this.#toTell?.delete(ticket);
   }
 
-  override announced(how: Arrival): void {
+  announced(how: Arrival): void {
     this.#hooks.connected(this.#who, how);
   }
 
-  override departed(reason: string): void {
+  departed(reason: string): void {
     this.#hooks.disconnected(this.#who, reason);
   }
 
-  override deliver(delivery: Delivery): void {
-    super.deliver(delivery);
-    if (!this.#hearsDelivered) return;
+  delivered(delivery: Delivery): void {
+    if (!this.#hooks.hear("delivered")) return;
     if (delivery.qos === 0) this.#hooks.delivered(this.#who, delivery.message, delivery.topic);
     else {
       this.#handed ??= new Map();
@@ -301,48 +317,45 @@ export class HookedClient extends BusClient {
     }
   }
 
-  override settle(id: DeliveryId, outcome: Outcome): boolean {
+  settled(id: DeliveryId, outcome: Outcome): void {
     const handed = this.#handed?.get(id);
-    if (handed !== undefined) {
-      this.#handed?.delete(id);
-      if (outcome === "done") this.#hooks.delivered(this.#who, handed.message, handed.topic);
-    }
-    return super.settle(id, outcome);
+    if (handed === undefined) return;
+    this.#handed?.delete(id);
+    if (outcome === "done") this.#hooks.delivered(this.#who, handed.message, handed.topic);
   }
 
   // ---- its end
 
-  /** One that leaves takes nothing any more; it stays in its session. */
-  override get held(): boolean {
-    return this.#leaving !== undefined || super.held;
-  }
-
   /** What it sent before it said goodbye, or was lost, is published before its session is left. */
-  protected override depart(how: Departure, reason: string): void {
+  depart(how: Departure, reason: string): void {
     this.#leaving = { how, reason };
     if (!this.#line.busy || this.#evicted || this.#hooks.room.closed) {
       this.#leave();
       return;
     }
-    const { core } = this.loop;
+    const { core } = this.#client.loop;
     this.#limit = new CallbackAlarm(() => this.#leave());
     core.alarms.arm(this.#limit, after(core.now, this.#hooks.room.linger));
   }
 
-  /** Another connection takes the session: it does not wait, and what is not published yet was not acknowledged. */
-  override evict(reason?: StopReason, words?: ServerWords): void {
+  /**
+   * Another connection takes the session: it does not wait, and what is not published yet was not acknowledged. True
+   * where its end had come already.
+   */
+  evicted(): boolean {
     this.#evicted = true;
-    if (this.#leaving === undefined) super.evict(reason, words);
-    else this.#leave();
+    const { leaving } = this;
+    this.#leave();
+    return leaving;
   }
 
   #leave(): void {
     const leaving = this.#leaving;
     if (leaving === undefined || this.#left) return;
     this.#left = true;
-    if (this.#limit !== undefined) this.loop.core.alarms.disarm(this.#limit);
+    if (this.#limit !== undefined) this.#client.loop.core.alarms.disarm(this.#limit);
     this.#line.drop();
-    super.depart(leaving.how, leaving.reason);
+    this.#client.depart(leaving.how, leaving.reason);
   }
 }
 
