@@ -11,6 +11,7 @@ const SETS = {
   ],
   /** With the built gateway in real time: fleets, lifetimes, every command, every symptom. */
   slow: [
+    "test/conformance/api/first-pipeline.test.ts",
     "test/conformance/authenticate/login-ends.test.ts",
     "test/conformance/cli/bench.test.ts",
     "test/conformance/cli/help.test.ts",

@@ -11,7 +11,7 @@ import { CoapSocket } from "../../support/store-coap.ts";
 import { StoreSite, until } from "../../support/store-process.ts";
 
 /** What passes it, nobody here is given. */
-const ANY = { name: "any", kind: "Validator", schema: {} };
+const ANY = { name: "any", kind: "RateLimiter", requestRate: 1000, timePeriod: "1s" };
 const SWALLOW = { packetType: "Publish", brokerMode: false, filters: [ANY] };
 
 it("over the API and by SIGHUP: devices of all five gateways stay, and are asked from their next message on", {
