@@ -20,6 +20,7 @@ import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { systemClock } from "./net/clock.ts";
+import { rawSocket } from "./net/raw-socket.ts";
 import { Ticker } from "./net/ticker.ts";
 import { ListenError } from "./net/transport.ts";
 import { OperatorAlarms } from "./observe/alarms.ts";
@@ -264,6 +265,7 @@ function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObse
   ]);
   return {
     pace: { questions: new Pace(), answers: new Pace() },
+    socket: rawSocket,
     now: () => clock.now(),
     count(authenticator, result) {
       counter({ authenticator, result }).value++;

@@ -271,6 +271,7 @@ const STOP_MESSAGES: Readonly<Record<StopReason, string>> = {
   forbidden: "the rules have changed: a subscription is not allowed any more",
   "taken-over": "the client id has connected elsewhere",
   kicked: "ended by the server",
+  expired: "the time of the login is over",
   rate: "over a limit again and again",
   unavailable: "the servers behind this gateway cannot be reached",
   overload: "messages are not read",

@@ -1,6 +1,7 @@
 /** What a kind of authenticator is: its settings beside what opens it, so that a further one is a file and a line in `kinds.ts`. */
 import type { TSchema } from "@sinclair/typebox";
 import type { Instant } from "../lib/time.ts";
+import type { RawSocket } from "../net/transport.ts";
 import type { Authenticator } from "../policy/authentication.ts";
 import { ConfigError } from "../settings/problem.ts";
 import type { ListedLogins } from "./listed-logins.ts";
@@ -21,6 +22,8 @@ export interface AuthenticateHost {
   usersFile(path: string): UsersFile;
   /** The same list for all that name it. */
   listedLogins(of: ListOf, settings: ListedLogins["settings"]): ListedLogins;
+  /** For a library that connects it by itself. */
+  socket(): RawSocket;
   now(): Instant;
   count(authenticator: string, result: AuthenticatorResult): void;
   /** Something about this authenticator that an operator should know; never a secret. */

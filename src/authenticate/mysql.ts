@@ -1,8 +1,10 @@
 import { Type } from "@sinclair/typebox";
-import ipaddr from "ipaddr.js";
 import type { Pool, PoolOptions } from "mysql2/promise";
+import { connectedTo, MYSQL_PACKETS } from "../lib/mysql.ts";
+import { Sockets } from "../lib/sockets.ts";
+import type { RawSocket } from "../net/transport.ts";
 import type { Fields } from "./account.ts";
-import { type AuthenticatorKind, unusable } from "./kind.ts";
+import type { AuthenticateHost, AuthenticatorKind } from "./kind.ts";
 import { needs } from "./packages.ts";
 import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
 
@@ -15,11 +17,13 @@ class Mysql implements Database {
   readonly marks = "question";
   readonly #options: PoolOptions;
   readonly #timeout: number;
+  readonly #sockets: Sockets<RawSocket>;
   #pool: Promise<Pool> | undefined = undefined;
 
-  constructor(options: PoolOptions, timeout: number) {
+  constructor(options: PoolOptions, timeout: number, sockets: Sockets<RawSocket>) {
     this.#options = options;
     this.#timeout = timeout;
+    this.#sockets = sockets;
   }
 
   /** Prepared on the server: values never become text of the query. */
@@ -30,7 +34,7 @@ class Mysql implements Database {
   }
 
   close(): void {
-    void this.#pool?.then((pool) => pool.end()).catch(() => {});
+    void this.#pool?.then((pool) => this.#sockets.endedBy(pool.end())).catch(() => {});
   }
 
   async #open(): Promise<Pool> {
@@ -39,11 +43,14 @@ class Mysql implements Database {
   }
 }
 
-export const openMysql = (pool: SqlPool, name: string): Database => {
+export const openMysql = (
+  pool: SqlPool,
+  name: string,
+  { socket }: Pick<AuthenticateHost, "socket">,
+): Database => {
   needs(name, "mysql2");
   const { host, port, user, password, database, timeout, connections, tls, ca } = pool;
-  if (tls && ipaddr.isValid(host))
-    throw unusable(name, `tls checks the server's name, and host is an address, ${host}: name the server`);
+  const sockets = new Sockets(socket, MYSQL_PACKETS);
   const options: PoolOptions = {
     host,
     port,
@@ -53,11 +60,12 @@ export const openMysql = (pool: SqlPool, name: string): Database => {
     connectTimeout: timeout,
     charset: "utf8mb4",
     multipleStatements: false,
+    stream: () => connectedTo(sockets.make(), { host, port }),
     ...(password === undefined ? {} : { password }),
     // Its library asks for no name unless it is told to.
     ...(tls ? { ssl: { ...(ca === undefined ? {} : { ca }), verifyIdentity: true } } : {}),
   };
-  return new Mysql(options, timeout);
+  return new Mysql(options, timeout, sockets);
 };
 
 export const mysql: AuthenticatorKind<SqlConfig> = {
@@ -65,6 +73,6 @@ export const mysql: AuthenticatorKind<SqlConfig> = {
   schema,
   open(config, host) {
     const { name = "mysql" } = config;
-    return openSql(config, name, host, openMysql(poolOf(config, name), name));
+    return openSql(config, name, host, openMysql(poolOf(config, name), name, host));
   },
 };

@@ -1,6 +1,9 @@
 import { Type } from "@sinclair/typebox";
-import type { Client, ClientConfig, Pool, PoolConfig } from "pg";
-import type { AuthenticatorKind } from "./kind.ts";
+import type { Pool, PoolConfig } from "pg";
+import { POSTGRES_MESSAGES } from "../lib/postgres.ts";
+import { Sockets } from "../lib/sockets.ts";
+import type { RawSocket } from "../net/transport.ts";
+import type { AuthenticateHost, AuthenticatorKind } from "./kind.ts";
 import { needs } from "./packages.ts";
 import { type Database, openSql, poolOf, type SqlConfig, type SqlPool, sqlProperties } from "./sql.ts";
 
@@ -12,10 +15,12 @@ const schema = Type.Object(
 class Postgres implements Database {
   readonly marks = "numbered";
   readonly #options: PoolConfig;
+  readonly #sockets: Sockets<RawSocket>;
   #pool: Promise<Pool> | undefined = undefined;
 
-  constructor(options: PoolConfig) {
+  constructor(options: PoolConfig, sockets: Sockets<RawSocket>) {
     this.#options = options;
+    this.#sockets = sockets;
   }
 
   async rows(query: string, values: readonly (string | null)[]) {
@@ -25,55 +30,44 @@ class Postgres implements Database {
   }
 
   close(): void {
-    void this.#pool?.then((pool) => pool.end()).catch(() => {});
+    void this.#pool?.then((pool) => this.#sockets.endedBy(pool.end())).catch(() => {});
   }
 
   async #open(): Promise<Pool> {
     const { default: pg } = await import("pg");
-    const pool = new pg.Pool({ ...this.#options, Client: leavingStrangers(pg.Client) });
+    const pool = new pg.Pool(this.#options);
     // A connection that idles and breaks: the next query opens another, or says what is wrong.
     pool.on("error", () => {});
     return pool;
   }
 }
 
-/** What the library speaks over; it is no part of its types. */
-interface Speaking {
-  readonly connection: {
-    on(event: "errorMessage", listener: (error: Error) => void): void;
-    readonly stream: { destroy(): void };
-  };
-}
-
-/** Clients that leave a server which is no PostgreSQL at its first word: by itself, the library reads on for ever. */
-const leavingStrangers = (Known: typeof Client): typeof Client =>
-  class extends Known {
-    constructor(config?: string | ClientConfig) {
-      super(config);
-      const { connection } = this as unknown as Speaking;
-      connection.on("errorMessage", ({ message }) => {
-        if (message.startsWith("received invalid response")) connection.stream.destroy();
-      });
-    }
-  };
-
-export const openPostgres = (pool: SqlPool, name: string): Database => {
+export const openPostgres = (
+  pool: SqlPool,
+  name: string,
+  { socket }: Pick<AuthenticateHost, "socket">,
+): Database => {
   needs(name, "pg");
   const { host, port, user, password, database, timeout, connections, tls, ca } = pool;
-  return new Postgres({
-    host,
-    port,
-    user,
-    password,
-    database,
-    max: connections,
-    connectionTimeoutMillis: timeout,
-    query_timeout: timeout,
-    statement_timeout: timeout,
-    client_encoding: "UTF8",
-    application_name: "isthmus",
-    ...(tls ? { ssl: ca === undefined ? true : { ca } } : {}),
-  });
+  const sockets = new Sockets(socket, POSTGRES_MESSAGES);
+  return new Postgres(
+    {
+      host,
+      port,
+      user,
+      password,
+      database,
+      max: connections,
+      connectionTimeoutMillis: timeout,
+      query_timeout: timeout,
+      statement_timeout: timeout,
+      client_encoding: "UTF8",
+      application_name: "isthmus",
+      ...(tls ? { ssl: ca === undefined ? true : { ca } } : {}),
+      stream: () => sockets.make(),
+    },
+    sockets,
+  );
 };
 
 export const postgres: AuthenticatorKind<SqlConfig> = {
@@ -81,6 +75,6 @@ export const postgres: AuthenticatorKind<SqlConfig> = {
   schema,
   open(config, host) {
     const { name = "postgres" } = config;
-    return openSql(config, name, host, openPostgres(poolOf(config, name), name));
+    return openSql(config, name, host, openPostgres(poolOf(config, name), name, host));
   },
 };

@@ -23,7 +23,7 @@ import {
 } from "../authenticate/sql.ts";
 import { SqlQuery } from "../authenticate/sql-query.ts";
 import { choice } from "../settings/kinds.ts";
-import { type Asking, BoundedSource, type SourceKind, sourceProperties } from "./kind.ts";
+import { type Asking, type AuthorizeHost, BoundedSource, type SourceKind, sourceProperties } from "./kind.ts";
 
 const dialect = choice(["emqx5", "emqx4"], {
   description: "Whose query is the default: EMQX 5's or EMQ X 4's.",
@@ -48,13 +48,13 @@ const sqlKind = (
   kind: "postgres" | "mysql",
   port: number,
   description: string,
-  open: (pool: SqlPool, name: string) => Database,
+  open: (pool: SqlPool, name: string, host: Pick<AuthorizeHost, "socket">) => Database,
 ): SourceKind<SqlConfig> => ({
   kind,
   schema: sqlSchema(kind, port, description),
   open(config, host) {
     const { name = kind } = config;
-    const database = open(poolOf(config, name), name);
+    const database = open(poolOf(config, name), name, host);
     const query = new SqlQuery(config.rulesQuery ?? SQL_DEFAULTS[config.dialect].rules, database.marks, name);
     const asking: Asking = {
       async rules({ request, peer }) {

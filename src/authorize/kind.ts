@@ -9,6 +9,7 @@ import type { Credentials } from "../contract/client.ts";
 import type { Identity } from "../contract/identity.ts";
 import type { Peer } from "../contract/peer.ts";
 import type { Instant } from "../lib/time.ts";
+import type { RawSocket } from "../net/transport.ts";
 import type { AuthorizationSource, Decision, Question } from "../policy/authorization.ts";
 import type { AccessRule } from "../policy/settings.ts";
 import { choice } from "../settings/kinds.ts";
@@ -19,6 +20,8 @@ export type SourceResult = "allowed" | "denied" | "ignored" | "rules" | "busy" |
 export interface AuthorizeHost {
   /** As an authenticator's. */
   readonly pace?: PaceOfLogins | undefined;
+  /** As an authenticator's. */
+  socket(): RawSocket;
   now(): Instant;
   count(source: string, result: SourceResult): void;
   /** Something about this source that an operator should know; never a secret. */

@@ -35,16 +35,21 @@ const HTTP_CLIENTS: GatewaySettings = {
 };
 
 /** What authenticators and sources of rules tell of themselves. */
-export interface AuthenticationObserver extends Pick<AuthenticateHost, "now" | "count" | "note" | "pace"> {
+export interface AuthenticationObserver
+  extends Pick<AuthenticateHost, "now" | "count" | "note" | "pace" | "socket"> {
   /** What a source of rules said. */
   decided?(source: string, result: SourceResult): void;
   /** Lists that outlive a configuration; absent: they are empty. */
   readonly lists?: LoginLists;
 }
+/** Of what is opened to be looked at, and asks nobody over the network. */
 const UNOBSERVED: AuthenticationObserver = {
   now: () => Date.now() as Instant,
   count: () => {},
   note: () => {},
+  socket() {
+    throw new TypeError("nothing was given to connect with");
+  },
 };
 
 /** Opens the authenticators that a configuration names. */
@@ -70,8 +75,8 @@ class Preparation {
       this.#lists.set(list, logins);
       return logins;
     };
-    const { now, count, note, pace } = observer;
-    this.#host = { passwords, usersFile, listedLogins, now, count, note, pace };
+    const { now, count, note, pace, socket } = observer;
+    this.#host = { passwords, usersFile, listedLogins, now, count, note, pace, socket };
   }
 
   get loginLists(): readonly ListedLogins[] {
@@ -92,9 +97,9 @@ class Preparation {
   }
 
   source(source: ConfiguredSource): AuthorizationSource {
-    const { now, note, pace } = this.#host;
+    const { now, note, pace, socket } = this.#host;
     const count = (name: string, result: SourceResult): void => this.#observer.decided?.(name, result);
-    const opened = openSource(source, { now, note, count, pace });
+    const opened = openSource(source, { now, note, count, pace, socket });
     this.#opened.push(opened);
     return opened;
   }

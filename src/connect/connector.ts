@@ -1,6 +1,7 @@
 /** What a kind of connector is: its settings beside what opens it, so that a further one is a file and a line in `kinds.ts`. */
 import type { TSchema } from "@sinclair/typebox";
 import type { Message } from "../bus/message.ts";
+import { UnreadableAnswer } from "../lib/guarded.ts";
 import type { Duration } from "../lib/time.ts";
 import type {
   DatagramSender,
@@ -183,6 +184,7 @@ const UNTRUSTED =
 
 /** A failure of a connection, which heals; undefined where it is something else. */
 export function connectionFailure(error: unknown): SinkFailure | undefined {
+  if (error instanceof UnreadableAnswer) return new SinkFailure(error.message, true);
   const { code, message, cause, errors } = error as {
     readonly code?: string;
     readonly message?: string;

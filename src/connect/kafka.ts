@@ -11,6 +11,9 @@ import type {
   SASLOptions,
 } from "kafkajs";
 import type { Framing } from "../lib/frames.ts";
+import { ANSWER_MAX } from "../lib/guarded.ts";
+import { Sockets } from "../lib/sockets.ts";
+import type { RawSocket } from "../net/transport.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template, wholeFrom } from "../rules/template.ts";
 import { asText, RuleFailure, type Value } from "../rules/value.ts";
@@ -25,10 +28,8 @@ import {
   secretOf,
 } from "./connector.ts";
 import { placesBy } from "./grouped.ts";
-import { ANSWER_MAX } from "./guarded.ts";
 import { HeldConnection } from "./held-connection.ts";
 import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
-import { Sockets } from "./sockets.ts";
 
 const schema = Type.Object(
   {
@@ -208,12 +209,12 @@ const ACKS = { all: -1, leader: 1, none: 0 } as const;
 class Kafka implements Connector {
   readonly #config: Config;
   readonly #options: KafkaConfig;
-  readonly #sockets: Sockets;
+  readonly #sockets: Sockets<RawSocket>;
   /** After a failure of the connection the cluster is asked anew who leads what. */
   readonly #held = new HeldConnection<Opened>({ open: () => this.#open(), close: closed, failureOf });
 
   constructor(config: Config, options: KafkaConfig, host: ConnectHost) {
-    this.#sockets = new Sockets(host, FRAMES);
+    this.#sockets = new Sockets(host.socket, FRAMES);
     this.#config = config;
     this.#options = options;
   }
@@ -292,7 +293,7 @@ const FRAMES: Framing = {
 };
 
 /** The library's own sockets, at which it may throw. */
-async function socketsIn(sockets: Sockets): Promise<ISocketFactory> {
+async function socketsIn(sockets: Sockets<RawSocket>): Promise<ISocketFactory> {
   // What it does not export has no types either.
   const path: string = "kafkajs/src/network/socketFactory.js";
   const { default: usual } = (await import(path)) as { readonly default: () => ISocketFactory };

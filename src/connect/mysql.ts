@@ -1,7 +1,9 @@
 /** MySQL and MariaDB. The library is mysql2. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Pool, PoolConnection, PoolOptions, RowDataPacket } from "mysql2/promise";
-import type { Framing } from "../lib/frames.ts";
+import { connectedTo, MYSQL_PACKETS } from "../lib/mysql.ts";
+import { Sockets } from "../lib/sockets.ts";
+import type { RawSocket } from "../net/transport.ts";
 import type { Value } from "../rules/value.ts";
 import {
   type ConnectHost,
@@ -13,7 +15,6 @@ import {
   secretOf,
 } from "./connector.ts";
 import { connectorProperties, tlsOf } from "./settings.ts";
-import { Sockets } from "./sockets.ts";
 import {
   compileStatement,
   databaseProperties,
@@ -64,16 +65,10 @@ function failureOf(error: unknown): SinkFailure {
   return new SinkFailure(`${message} (error ${errno}, SQLSTATE ${sqlState})`, heals);
 }
 
-/** MySQL's "Protocol::Packet": three octets of length and a number; none is empty, but for one behind a full one. */
-const PACKETS: Framing = {
-  head: 4,
-  lengthOf: (head) => (head.readUIntLE(0, 3) === 0 && head[3] === 0 ? undefined : 4 + head.readUIntLE(0, 3)),
-};
-
 class Mysql implements Connector {
   readonly #options: PoolOptions;
   readonly #host: ConnectHost;
-  readonly #sockets: Sockets;
+  readonly #sockets: Sockets<RawSocket>;
   #pool: Promise<Pool> | undefined = undefined;
   /** Octets of a statement at most, as the server says: what is larger makes it break the connection, without a word. */
   #packet: number | undefined = undefined;
@@ -81,7 +76,7 @@ class Mysql implements Connector {
   constructor(options: PoolOptions, host: ConnectHost) {
     this.#options = options;
     this.#host = host;
-    this.#sockets = new Sockets(host, PACKETS);
+    this.#sockets = new Sockets(host.socket, MYSQL_PACKETS);
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
@@ -137,11 +132,7 @@ class Mysql implements Connector {
     const { port = 0, host = "" } = this.#options;
     return createPool({
       ...this.#options,
-      stream: () => {
-        const socket = this.#sockets.make().setNoDelay(true).setKeepAlive(true).connect(port, host);
-        // Whose certificate TLS asks for: the library names a server with a name only, and Node none would be localhost.
-        return Object.assign(socket, { _host: host });
-      },
+      stream: () => connectedTo(this.#sockets.make(), { host, port }),
     });
   }
 }

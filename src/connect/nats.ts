@@ -2,6 +2,7 @@
 
 import { type Static, Type } from "@sinclair/typebox";
 import type { ConnectionOptions, JetStreamClient, NatsConnection } from "nats";
+import { guarded } from "../lib/guarded.ts";
 import type { RawSocket, ServerCertificate } from "../net/transport.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
@@ -16,7 +17,6 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { guarded } from "./guarded.ts";
 import { HeldConnection } from "./held-connection.ts";
 import {
   actionProperties,

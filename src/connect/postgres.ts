@@ -2,7 +2,9 @@
 import { createHash } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
 import type { Pool, PoolClient, PoolConfig } from "pg";
-import type { Framing } from "../lib/frames.ts";
+import { POSTGRES_MESSAGES } from "../lib/postgres.ts";
+import { Sockets } from "../lib/sockets.ts";
+import type { RawSocket } from "../net/transport.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -12,9 +14,7 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { ANSWER_MAX } from "./guarded.ts";
 import { connectorProperties, tlsOf } from "./settings.ts";
-import { Sockets } from "./sockets.ts";
 import {
   compileStatement,
   databaseProperties,
@@ -52,27 +52,16 @@ const failureOf = (error: unknown): SinkFailure => {
   return new SinkFailure(`${message} (SQLSTATE ${code})`, HEALS.test(code));
 };
 
-/** PostgreSQL's "Message Formats": a letter, and a length that has its own four octets in it. */
-const MESSAGES: Framing = {
-  head: 5,
-  lengthOf(head) {
-    const length = head.readUInt32BE(1);
-    return KINDS.includes(head[0]!) && length >= 4 && length <= ANSWER_MAX ? 1 + length : undefined;
-  },
-};
-/** Those that a server sends. */
-const KINDS = Buffer.from("123ACDEGHIKNRSTVWZcdnstv");
-
 class Postgres implements Connector {
   readonly #options: PoolConfig;
   readonly #host: ConnectHost;
-  readonly #sockets: Sockets;
+  readonly #sockets: Sockets<RawSocket>;
   #pool: Promise<Pool> | undefined = undefined;
 
   constructor(options: PoolConfig, host: ConnectHost) {
     this.#options = options;
     this.#host = host;
-    this.#sockets = new Sockets(host, MESSAGES);
+    this.#sockets = new Sockets(host.socket, POSTGRES_MESSAGES);
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {

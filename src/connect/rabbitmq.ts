@@ -2,6 +2,7 @@
 
 import { type Static, Type } from "@sinclair/typebox";
 import type { Connection, ConnectionOptions, Envelope, Publisher } from "rabbitmq-client";
+import { type Breakable, guarded } from "../lib/guarded.ts";
 import { durationSetting } from "../lib/setting.ts";
 import { inSeconds } from "../lib/time.ts";
 import { Template } from "../rules/template.ts";
@@ -16,7 +17,6 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { type Breakable, guarded } from "./guarded.ts";
 import { HeldConnection } from "./held-connection.ts";
 import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
 

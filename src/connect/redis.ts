@@ -1,5 +1,6 @@
 /** Redis: commands for each output. */
 import { type Static, Type } from "@sinclair/typebox";
+import { guarded } from "../lib/guarded.ts";
 import { connectRedis, type RedisConnection } from "../lib/redis.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
@@ -16,7 +17,6 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { guarded } from "./guarded.ts";
 import {
   actionProperties,
   connectorProperties,

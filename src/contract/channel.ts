@@ -22,7 +22,8 @@ import type { Refused } from "./refused.ts";
 export type StopReason =
   | "shutdown" // the gateway stops
   | "taken-over" // the same client id connected elsewhere
-  | "kicked" // an operator, a ban, an expired login
+  | "kicked" // an operator, a ban
+  | "expired" // its login was for a time, which is over
   | "forbidden" // the rules have changed, and take away what it has
   | "rate" // over a limit again and again
   | "unavailable" // the servers behind the gateway cannot be reached any longer

@@ -13,7 +13,7 @@ export class LoginEnds {
   watch(client: BusClient): void {
     const { expiresAt } = client.identity;
     if (expiresAt === undefined) return;
-    const end = new CallbackAlarm(() => client.loop.stopClient(client, "kicked"));
+    const end = new CallbackAlarm(() => client.loop.stopClient(client, "expired"));
     this.#ends.set(client, end);
     this.#alarms.arm(end, expiresAt);
   }

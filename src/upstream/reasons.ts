@@ -88,6 +88,8 @@ export function stopReasonOf(reason: ReasonCode): StopReason {
     case ReasonCode.badUserNameOrPassword:
     case ReasonCode.banned:
       return "forbidden";
+    case ReasonCode.maximumConnectTime:
+      return "expired";
     case ReasonCode.messageRateTooHigh:
       return "rate";
     case ReasonCode.quotaExceeded:

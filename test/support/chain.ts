@@ -6,6 +6,7 @@ import type { ConnectRequest } from "#core/contract/client.ts";
 import type { Peer } from "#core/contract/peer.ts";
 import type { Instant } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
+import { rawSocket } from "#core/net/raw-socket.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
 import { DeviceKeys } from "#core/policy/device-keys.ts";
 import type { Identity, Verdict } from "#core/policy/policy.ts";
@@ -42,6 +43,7 @@ export function openChain(
   const counts = new Map<string, number>();
   const notes: string[] = [];
   const prepared = policySettings(config, {
+    socket: rawSocket,
     now,
     count(name: string, result: AuthenticatorResult) {
       counts.set(`${name} ${result}`, (counts.get(`${name} ${result}`) ?? 0) + 1);

@@ -71,12 +71,26 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/authenticate/",
-      to: ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/policy/", "^src/settings/"],
+      to: [
+        "^src/lib/",
+        "^src/bus/(topic|message)\\.ts$",
+        "^src/contract/",
+        "^src/policy/",
+        "^src/settings/",
+        "^src/net/transport\\.ts$",
+      ],
       instead: "an authenticator answers the policy and reads its own settings",
     },
     {
       from: "^src/authorize/",
-      to: ["^src/lib/", "^src/contract/", "^src/policy/", "^src/authenticate/", "^src/settings/"],
+      to: [
+        "^src/lib/",
+        "^src/contract/",
+        "^src/policy/",
+        "^src/authenticate/",
+        "^src/settings/",
+        "^src/net/transport\\.ts$",
+      ],
       instead: "a source of rules answers the policy and reads its own settings",
     },
     {

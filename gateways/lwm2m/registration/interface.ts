@@ -357,14 +357,14 @@ export class RegistrationInterface {
   stop(reason: StopReason, client: Client | undefined, now: Instant): void {
     for (const device of this.#devices) {
       if (client !== undefined && device.client !== client) continue;
-      if (reason === "kicked" || reason === "forbidden") this.#dismiss(device, now);
+      if (reason === "kicked" || reason === "expired" || reason === "forbidden") this.#dismiss(device, now);
       else if (reason === "taken-over") this.#replace(device);
       else if (reason === "shutdown") this.#drop(device);
       else this.#lose(device);
     }
   }
 
-  /** By an operator: it has to register again, if it may. */
+  /** By an operator, or because its login or its rights are over: it has to register again, if it may. */
   #dismiss(device: Device, now: Instant): void {
     this.#forget(device);
     device.end("kicked", now);

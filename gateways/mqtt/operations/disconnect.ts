@@ -46,6 +46,9 @@ export function stopReason(reason: StopReason, config: MqttConfig): ReasonCode {
       return ReasonCode.sessionTakenOver;
     case "kicked":
       return ReasonCode.administrativeAction;
+    case "expired":
+      // What was authorized was a time.
+      return ReasonCode.maximumConnectTime;
     case "forbidden":
       return ReasonCode.notAuthorized;
     case "rate":

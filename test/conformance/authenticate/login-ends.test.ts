@@ -83,7 +83,7 @@ const BY = [
 ] as const;
 
 it.each(BY)(
-  "%s: MQTT 5 hears DISCONNECT (0x98, administrative action), and its connection is closed",
+  "%s: MQTT 5 hears DISCONNECT (0xA0, maximum connect time: MQTT 5 §3.14.2.1), and its connection is closed",
   async (by, password) => {
     // One that is slower than its login is refused, and comes again.
     await expect
@@ -91,7 +91,7 @@ it.each(BY)(
         const words = connectOf(by, await password());
         return (await saidUntilClosed(gateway.port("mqtt", "tcp"), words)).toString("hex");
       }, PATIENCE)
-      .toMatch(/^20..0000.*e0..98/);
+      .toMatch(/^20..0000.*e0..a0/);
   },
 );
 

@@ -1,7 +1,7 @@
 /** Sinks that answer what nobody can read, or nothing: of every kind of connector, before and after a proper greeting. */
 import type { MqttClient } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ANSWER_MAX } from "#core/connect/guarded.ts";
+import { ANSWER_MAX } from "#core/lib/guarded.ts";
 import { MANNERS } from "../../support/greetings.ts";
 import { RUBBISH, type Rubbish, RubbishServer } from "../../support/rubbish-server.ts";
 import { addsUp, SinkSite } from "../../support/sink-site.ts";

@@ -187,7 +187,7 @@ describe("a login with an end", () => {
     world.advance(milliseconds(9999));
     expect([puppet.log, stream.ended]).toEqual([[], false]);
     world.advance(milliseconds(1));
-    expect([puppet.log, stream.ended]).toEqual([["stop kicked c"], true]);
+    expect([puppet.log, stream.ended]).toEqual([["stop expired c"], true]);
     expect([world.sessions.connected, world.sessions.count]).toEqual([0, 1]);
   });
 
@@ -207,7 +207,7 @@ describe("a login with an end", () => {
     world.advance(seconds(9));
     expect([first.log, puppet.log]).toEqual([["stop taken-over c"], []]);
     world.advance(seconds(1));
-    expect(puppet.log).toEqual(["stop kicked c"]);
+    expect(puppet.log).toEqual(["stop expired c"]);
   });
 });
 

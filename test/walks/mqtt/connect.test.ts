@@ -289,6 +289,7 @@ describe("the end of a connection", () => {
 
   it.each([
     ["kicked", 0x98],
+    ["expired", 0xa0],
     ["rate", 0x96],
     ["overload", 0x97],
   ] as const)("tells MQTT 5 clients that they are ended for: %s", (why, reason) => {

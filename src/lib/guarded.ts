@@ -1,5 +1,9 @@
-import { FrameWatch, type Framing } from "../lib/frames.ts";
-import { SinkFailure } from "./connector.ts";
+import { FrameWatch, type Framing } from "./frames.ts";
+
+/** A server has answered what nobody can read, or without an end. */
+export class UnreadableAnswer extends Error {
+  override readonly name = "UnreadableAnswer";
+}
 
 /** What of a socket is needed here. */
 export interface Breakable {
@@ -34,10 +38,10 @@ export function guarded<Socket extends Breakable>(socket: Socket, framing?: Fram
     if (broken && event !== "close") return true;
     try {
       const says = event === "close" ? undefined : problem(rest[0]);
-      return says === undefined ? emit(event, ...rest) : end(new SinkFailure(says, true));
+      return says === undefined ? emit(event, ...rest) : end(new UnreadableAnswer(says));
     } catch (error) {
       const { message } = error as Error;
-      return end(new SinkFailure(`what it answers cannot be read: ${message}`, true));
+      return end(new UnreadableAnswer(`what it answers cannot be read: ${message}`));
     }
   };
   return socket;
