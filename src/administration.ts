@@ -31,6 +31,7 @@ import { startPlotted } from "./plotted.ts";
 import { rulesPort } from "./rules-port.ts";
 import { locate } from "./settings/installation.ts";
 import { Simulator } from "./simulator.ts";
+import type { Crew } from "./workers/crew.ts";
 
 /** A disk with less than this part free is nearly full. */
 const DISK_FREE_MIN = 0.05;
@@ -58,11 +59,14 @@ export function administer(
   version: string,
   isOpen: () => boolean,
   configuration: ApiPorts["config"],
+  crew?: Crew,
 ): Administration {
   const { config } = running;
   const startedAt = systemClock.now();
   // What is kept in memory alone leaves nothing behind.
   const keeps = config.store.engine !== "memory" || existsSync(config.dataFolder);
+  /** The command line asks one of several workers. */
+  const announces = keeps && (crew === undefined || crew.worker.number === 1);
   const localKey = `local.${randomBytes(32).toString("base64url")}`;
   const given = config.api.keysFile === undefined ? [] : readKeysFile(locate(config.api.keysFile));
   const accounts = new AccountsFile(accountsPath(config), given);
@@ -94,6 +98,7 @@ export function administer(
         startedAt,
         descriptors: descriptors.limit,
         numbers: () => numbersOf(running),
+        workers: () => crew?.workers ?? [],
       },
       metrics: running.metrics,
       health: healthOf(running, isOpen, delay),
@@ -121,7 +126,7 @@ export function administer(
       cookie: { path: config.api.basePath, secure: tls !== undefined },
     },
     announce: (url) => {
-      if (keeps) writeLocalKey(path, JSON.stringify({ url, key: localKey, pid: process.pid }), log);
+      if (announces) writeLocalKey(path, JSON.stringify({ url, key: localKey, pid: process.pid }), log);
     },
     follow: (api) => certificate.follow(api),
     stop: () => {
@@ -129,7 +134,7 @@ export function administer(
       delay.disable();
       simulator.end();
       certificate.stop();
-      if (keeps && existsSync(path)) unlinkSync(path);
+      if (announces && existsSync(path)) unlinkSync(path);
     },
   };
   return administration;

@@ -49,6 +49,7 @@ import { locate, readNamedFile } from "./settings/installation.ts";
 import type { OpenedStore } from "./store/open.ts";
 import type { UpstreamEngine } from "./upstream/engine.ts";
 import { openUpstream, type Upstream } from "./upstream-servers.ts";
+import type { Worker } from "./workers/worker.ts";
 
 /** Retained messages looked at for expiry each second. */
 const SWEEP_BUDGET = 10_000;
@@ -93,7 +94,7 @@ export interface Composition extends CoreParts {
 
 /**
  * `kept`: the store, opened before; without it everything ends with the process. `openedHooks`: as the configuration
- * names them.
+ * names them. `worker`: which one of those that share the ports this process is.
  */
 export function compose(
   config: Config,
@@ -101,9 +102,10 @@ export function compose(
   log: Log,
   kept?: OpenedStore,
   openedHooks: readonly OpenedHook[] = [],
+  worker?: Worker,
 ): Composition {
   const clock: Clock = systemClock;
-  const metrics = new Metrics({ process: true });
+  const metrics = new Metrics({ process: true, worker: worker?.number });
   const observer = { ...observing(clock, metrics, log), lists: listsOf(kept) };
   const prepared = policySettings(config, observer);
   const policy = policyOf(prepared.settings, clock, kept);
@@ -156,7 +158,7 @@ export function compose(
     forgetAssociations(kept, config, log);
   }
   rules.begin(config);
-  const plans = new Plans(config, modules, gateways);
+  const plans = new Plans(config, modules, gateways, worker);
   plans.openAll();
   for (const _ of judgement.steps()); // The rules may be others than those of the life before.
   const judge = judging(core, () => judgement.steps());
@@ -171,8 +173,7 @@ export function compose(
     policy,
     lifecycle,
     metrics,
-    kept,
-    upstream,
+    ...{ kept, upstream },
     events,
     ...reports,
     ...{ rules, pipelines },

@@ -40,6 +40,8 @@ export interface ConfigurationParts {
   readonly file: OverlayFile;
   /** Opens every file that it names. Throws `ConfigError`. */
   check(loaded: Loaded): Promise<void>;
+  /** An operator has changed it over the API, or had it read again there. */
+  changed?(): void;
 }
 
 /** What runs by it. */
@@ -126,8 +128,14 @@ export class Configuration implements ConfigPort {
     }
   }
 
+  async reload(): Promise<ReloadOutcome> {
+    const outcome = await this.readAgain();
+    if (!("problem" in outcome)) this.#parts.changed?.();
+    return outcome;
+  }
+
   /** What cannot be done leaves everything as it was, but for the file, which is its writer's. */
-  reload(): Promise<ReloadOutcome> {
+  readAgain(): Promise<ReloadOutcome> {
     return this.#inTurn(async () => {
       const before = this.loaded;
       const next = await this.#parts.load().then(
@@ -238,6 +246,7 @@ export class Configuration implements ConfigPort {
       throw new CannotNow(`${failure}; nothing is changed`);
     }
     this.#running!.tellPending();
+    this.#parts.changed?.();
   }
 
   /**

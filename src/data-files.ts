@@ -9,6 +9,9 @@ export const accountsPath = (config: Pick<Config, "dataFolder">): string =>
 /** The node's own key, for who may read the data folder: the command line on this machine. */
 export const localKeyPath = (config: Pick<Config, "dataFolder">): string =>
   join(apiFolder(config), "local.json");
+/** Of the store: each worker has one of its own, the first that of a gateway without workers. */
+export const storeFolder = ({ dataFolder }: Pick<Config, "dataFolder">, worker = 1): string =>
+  worker === 1 ? dataFolder : join(dataFolder, `worker-${worker}`);
 /** What operators have changed of the configuration. */
 export const overlayPath = (config: Pick<Config, "dataFolder">): string =>
   join(apiFolder(config), "configuration.json");

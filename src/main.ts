@@ -1,5 +1,6 @@
 /** The composition root: configuration, gateways, and what makes a process of them. Commands load it when they need it. */
 import { administer } from "./administration.ts";
+import { agreed } from "./agreement.ts";
 import { startAlarms } from "./alarms.ts";
 import { HOW_TO_BEGIN } from "./api/access/access.ts";
 import { AccountsFile } from "./api/access/accounts.ts";
@@ -20,7 +21,7 @@ import { OverlayFile } from "./config/overlay-file.ts";
 import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
 import { Configuration, type Loaded } from "./configuration.ts";
-import { accountsPath, overlayPath } from "./data-files.ts";
+import { accountsPath, overlayPath, storeFolder } from "./data-files.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
@@ -42,6 +43,11 @@ import {
 } from "./store/maintenance.ts";
 import { type OpenedStore, openStore } from "./store/open.ts";
 import { version } from "./version.ts";
+import type { Crew } from "./workers/crew.ts";
+import { type Worker, workerOf } from "./workers/worker.ts";
+
+/** Which of the workers that share the ports this process is, if it is one. */
+const WORKER = workerOf(process.env);
 
 /** `overlay`: instead of what operators have changed. */
 export async function load(request: ConfigRequest, overlay?: LaidOver): Promise<Loaded> {
@@ -54,7 +60,16 @@ export async function load(request: ConfigRequest, overlay?: LaidOver): Promise<
     const { openPlugIns } = await import("./open-plug-ins.ts");
     modules = [...MODULES, ...(await openPlugIns(named))];
   }
-  return { ...loadConfig({ ...sources, modules, overlay: laid }, file), modules, laid };
+  const loaded = loadConfig({ ...sources, modules, overlay: laid }, file);
+  const config = WORKER === undefined ? loaded.config : asWorker(loaded.config, WORKER);
+  return { ...loaded, config, modules, laid };
+}
+
+/** What is each worker's own: its name, and its HTTP port. */
+function asWorker(config: Config, { number }: Worker): Config {
+  const { node, api } = config;
+  const port = api.port === 0 ? 0 : api.port + number - 1;
+  return { ...config, node: { ...node, name: `${node.name}-${number}` }, api: { ...api, port } };
 }
 
 /** The HTTP server is loaded for who wants its port. */
@@ -100,7 +115,7 @@ async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> 
   const { engine, ...options } = config.store;
   if (engine === "memory") return undefined;
   return openStore(
-    { ...options, engine, folder: config.dataFolder },
+    { ...options, engine, folder: storeFolder(config, WORKER?.number) },
     {
       failure(failure) {
         if (failure === undefined) log.warn("store-works-again", {});
@@ -171,31 +186,46 @@ async function watchPlugIns(
 
 export async function start(
   request: ConfigRequest,
+  crew?: Crew,
 ): Promise<RunningGateway & { readonly banner: BannerFacts }> {
-  const configuration = new Configuration(await load(request), {
+  const loaded = await load(request);
+  if (crew === undefined && loaded.config.node.workers > 1) {
+    const { supervise } = await import("./supervise.ts");
+    return supervise(request, loaded);
+  }
+  const configuration = new Configuration(loaded, {
     load: (overlay) => load(request, overlay),
     file: overlayFileOf(request),
     check: async (loaded) => void (await openFiles(loaded)),
+    changed: () => crew?.tell("configuration", undefined),
   });
+  crew?.heed("configuration", () => void configuration.readAgain());
   const { config, file, warnings, modules } = configuration.loaded;
-  const log = openLog(config.log);
+  const log = openLog({ ...config.log, worker: crew?.worker.number });
   const hooks = await openHooks(config.hooks, log);
-  const running = compose(config, modules, log, await keep(config, log), hooks);
+  const running = compose(config, modules, log, await keep(config, log), hooks, crew?.worker);
   configuration.attach(running);
   await watchPlugIns(running, modules);
   exposeGauges(running, version);
+  if (crew !== undefined) {
+    const { restarts } = crew.worker;
+    running.metrics.gauge("worker_restarts", "How often this worker was started again", () => restarts);
+  }
   let open = false;
   const abandon = async (error: unknown): Promise<never> => {
     await running.stop(ZERO);
     throw error;
   };
   const administration = config.api.enable
-    ? administer(running, log, version, () => open, configuration)
+    ? administer(running, log, version, () => open, configuration, crew)
     : undefined;
   const api =
     administration === undefined
       ? undefined
-      : await openPort({ ...config.api, tls: administration.tls }, administration.ports).catch(abandon);
+      : await openPort(
+          { ...config.api, tls: administration.tls },
+          crew === undefined ? administration.ports : agreed(administration.ports, crew),
+        ).catch(abandon);
   await running.open().catch(async (error) => {
     await api?.close();
     return abandon(error);
@@ -217,7 +247,7 @@ export async function start(
   const alarms = startAlarms(running, () => open);
   return {
     stopTimeout: config.node.shutdownTimeout,
-    reload: () => void configuration.reload(),
+    reload: () => void configuration.readAgain(),
     async stop() {
       alarms.stop();
       open = false;

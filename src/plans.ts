@@ -12,8 +12,10 @@ import type { Config, GatewayConfig } from "./config/schema.ts";
 import type { GatewayModule } from "./contract/gateway.ts";
 import type { Gateways } from "./drive/gateways.ts";
 import type { ListenerPlan } from "./drive/lifecycle.ts";
+import type { DtlsOptions } from "./net/dtls-options.ts";
 import { ListenError } from "./net/transport.ts";
 import type { GatewayPlans, PlannedListener } from "./operate/gateways.ts";
+import type { Worker } from "./workers/worker.ts";
 
 /** A gateway of any configuration type; its options were validated against its schema. */
 // biome-ignore lint/suspicious/noExplicitAny: modules of different configuration types stand in one list
@@ -27,10 +29,12 @@ export class Plans implements GatewayPlans {
   current: Config;
   readonly #modules: readonly AnyGatewayModule[];
   readonly #gateways: Gateways;
+  readonly #worker: Worker | undefined;
   /** Of the gateways that run: what they were opened with, their listeners likewise. */
   #opened: Readonly<Record<string, GatewayConfig>>;
 
-  constructor(config: Config, modules: readonly AnyGatewayModule[], gateways: Gateways) {
+  constructor(config: Config, modules: readonly AnyGatewayModule[], gateways: Gateways, worker?: Worker) {
+    this.#worker = worker;
     this.current = config;
     this.#modules = modules;
     this.#gateways = gateways;
@@ -87,7 +91,8 @@ export class Plans implements GatewayPlans {
       const listeners = { ...opened.listeners, [name]: listener };
       this.#opened = { ...this.#opened, [gateway]: { ...opened, listeners } };
     }
-    return planOf({ gateway, name, config: listener, tls }, config, this.#module(gateway));
+    const plan = planOf({ gateway, name, config: listener, tls }, config, this.#module(gateway));
+    return this.#worker === undefined ? plan : ofWorker(plan, this.#worker);
   }
 
   /** The configuration by which things run that take a restart of their gateway or listener to change. */
@@ -132,6 +137,34 @@ function planOf(listener: OpenListener, config: Config, module: AnyGatewayModule
       : { name: `${gateway}:${name}`, tls, dtls: config.dtls, protocols: module?.protocolNames ?? [] };
   return { gateway, name, datagram: { ...datagramOptions(listener), secure } };
 }
+
+/** A worker's share of a UDP port is the socket that its supervisor has opened for it. */
+function ofWorker(plan: ListenerPlan, { number, sockets }: Worker): ListenerPlan {
+  const { gateway, name, datagram } = plan;
+  if (datagram === undefined) return plan;
+  const { bind, port, secure } = datagram;
+  const shared = sockets.find(
+    (each) => each.name === `${gateway}:${name}` && each.bind === bind && each.port === port,
+  );
+  if (shared === undefined) {
+    const fix = "a UDP port that workers share is opened when the gateway starts: start it again";
+    throw new ListenError("listen-failed", `cannot listen on ${bind} ${port}: ${fix}`);
+  }
+  return {
+    ...plan,
+    datagram: {
+      ...datagram,
+      descriptor: shared.descriptor,
+      secure: secure && { ...secure, dtls: markedBy(number, secure.dtls) },
+    },
+  };
+}
+
+/** The system reads in connection ids whose they are. */
+const markedBy = (number: number, dtls: DtlsOptions): DtlsOptions => ({
+  ...dtls,
+  connectionId: { ...dtls.connectionId, first: number - 1 },
+});
 
 type Section = Readonly<Record<string, unknown>>;
 const isSection = (value: unknown): value is Section =>

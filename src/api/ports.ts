@@ -24,6 +24,7 @@ import type { ConfigProblem } from "../settings/problem.ts";
 import type { ScenarioName, SimulationStatus } from "../sim/options.ts";
 import type { Recordings } from "../trace/recordings.ts";
 import type { Balance, RouteSettings, ServerSettings, ServerStatus } from "../upstream/servers/settings.ts";
+import type { WorkerRow } from "../workers/worker.ts";
 import type { Access } from "./access/access.ts";
 
 /** One thing that must be true before the gateway should be sent clients. */
@@ -43,6 +44,8 @@ export interface NodePort {
   readonly descriptors: number;
   /** Numbers that an overview shows, by name. */
   numbers(): Readonly<Record<string, number>>;
+  /** Those that share the ports, this one among them; none where one process has them. */
+  workers(): readonly WorkerRow[];
 }
 
 export interface MetricsPort {

@@ -105,7 +105,8 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
   }
   if (options.manuals) serveManuals(server, ports);
   if (options.dashboard) serveDashboard(server, basePath);
-  await server.listen({ host: options.bind, port: options.port });
+  // Workers share the ports of devices, and none of them this one.
+  await server.listen({ host: options.bind, port: options.port, exclusive: true });
   const bound = server.server.address() as { address: string; port: number };
   return {
     address: bound.address,

@@ -19,6 +19,8 @@ export interface BannerFacts {
   readonly data: string;
   /** Base address of the HTTP API; undefined when it is off. */
   readonly api: string | undefined;
+  /** Base addresses of all workers' HTTP APIs, where several share the ports. */
+  readonly workers?: readonly (string | undefined)[] | undefined;
   readonly listeners: readonly BannerListener[];
   /** Things that an operator should change or know: open doors, listeners without certificate. */
   readonly warnings: readonly string[];
@@ -44,14 +46,20 @@ function listenerLine(listener: BannerListener): string {
   return `    ${gateway.padEnd(GATEWAY_COLUMN)}${transport.padEnd(5)}${where.padEnd(PORT_COLUMN)}${family.padEnd(FAMILY_COLUMN)}${path}${also.map((name) => ` and ${name}`).join("")}`.trimEnd();
 }
 
+function workersLine(workers: readonly (string | undefined)[]): string {
+  const others = workers.slice(1).filter((api) => api !== undefined);
+  return `  workers        ${workers.length}${others.length === 0 ? "" : `; HTTP of the others at ${others.join(", ")}`}`;
+}
+
 /** What the gateway says when it is up: one block that answers what is open, where data lies, how to stop. */
 export function banner(facts: BannerFacts): string {
-  const { version, node, file, data, api, listeners, warnings } = facts;
+  const { version, node, file, data, api, listeners, warnings, workers } = facts;
   const lines = [
     `Isthmus ${version}, node ${node}`,
     "",
     `  configuration  ${file ?? "built-in defaults (isthmus.yaml, --config FILE or --set key=value change them)"}`,
     `  data           ${data}`,
+    ...(workers === undefined ? [] : [workersLine(workers)]),
     `  HTTP           ${api === undefined ? "off" : `${api}/metrics, /health, /ready`}`,
     "",
     listeners.length === 0 ? "  no listener is open" : "  listening",

@@ -10,6 +10,7 @@ import { compileRule, RuleError } from "../rules/rule.ts";
 import { quoted } from "../settings/describe.ts";
 import type { Path } from "../settings/path.ts";
 import { type ConfigProblem, type Locate, problem } from "../settings/problem.ts";
+import { checkWorkers } from "./check-workers.ts";
 import type { ListenerConfig } from "./listener-schema.ts";
 import { effectiveTls, isDatagram, isSecure, listenerOpens } from "./listeners.ts";
 import type { Config, ConfigurableModule } from "./schema.ts";
@@ -272,6 +273,7 @@ export function checkMeaning(
   checkRulesOfBus(config, report, (path, says) => problems.push(problem(locate, { path, says })));
   checkPipelines(config, (path, says) => problems.push(problem(locate, { path, says })));
   checkServers(config, report);
+  checkWorkers(config, report);
   for (const [name, gateway] of Object.entries(config.gateways)) {
     const path: Path = ["gateways", name];
     checkMountpoint(gateway.mountpoint, [...path, "mountpoint"], report);

@@ -22,6 +22,11 @@ const Node = Type.Object(
         "How long a stop may take: clients are told and work in flight is finished, then the rest is cut off.",
       default: "10s",
     }),
+    workers: integer(1, 128, {
+      description:
+        "Processes that share the ports of devices, for as many cores; more than 1 needs bus.engine: upstream, and bus.upstream.devices.keep: retained or redis. UDP needs Linux with glibc and the optional package koffi. The HTTP port of the first is api.port, and each further one has the next.",
+      default: 1,
+    }),
   },
   { description: "This gateway." },
 );

@@ -483,9 +483,10 @@ export class DtlsListener implements HandshakeHost, MemoryHolder {
 
   #newCid(): Uint8Array {
     const { crypto } = this.#ports;
-    const { length } = this.#context.settings.connectionId;
+    const { length, first } = this.#context.settings.connectionId;
     for (;;) {
       const cid = crypto.random(length);
+      if (first !== undefined && length > 0) cid[0] = first;
       if (this.associations.byCid(cid) === undefined && this.#handshakes.byCid(cid) === undefined) return cid;
     }
   }

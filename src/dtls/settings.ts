@@ -28,6 +28,8 @@ export interface DtlsSettings {
     readonly length: number;
     /** Also by the extension number and record layout of drafts. */
     readonly draft: boolean;
+    /** The first octet of ours, where it says to which of several processes they belong; the rest is random. */
+    readonly first?: number | undefined;
     /** Content of records is padded to a multiple of this; 1 for none. */
     readonly padTo: number;
   };

@@ -20,7 +20,13 @@ export interface DtlsOptions {
   /** Show the server's key as raw public key to clients that want it. */
   readonly rawPublicKey: boolean;
   readonly identityHint?: string | undefined;
-  readonly connectionId: { readonly length: number; readonly draft: boolean; readonly padTo: number };
+  readonly connectionId: {
+    readonly length: number;
+    readonly draft: boolean;
+    readonly padTo: number;
+    /** Their first octet, where it says to which of several processes they belong. */
+    readonly first?: number | undefined;
+  };
   readonly retransmission: {
     readonly first: Duration;
     readonly longest: Duration;

@@ -238,6 +238,8 @@ export interface DatagramListenerOptions {
   readonly reuseAddress: boolean;
   /** Several processes may bind the port; the system spreads senders among them. */
   readonly reusePort?: boolean | undefined;
+  /** A socket that is bound to it already and stays bound when the listener closes: this worker's share of the port. */
+  readonly descriptor?: number | undefined;
   /** Multicast groups to join, as `group` or `group%interface-address`. */
   readonly multicast: readonly string[];
   readonly broadcast: boolean;

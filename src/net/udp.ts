@@ -116,7 +116,7 @@ function bind(options: DatagramListenerOptions, address: string): Promise<Bound>
   });
 }
 
-async function bindAny<T>(address: string, bind: (address: string) => Promise<T> | T): Promise<T> {
+export async function bindAny<T>(address: string, bind: (address: string) => Promise<T> | T): Promise<T> {
   try {
     return await bind(address);
   } catch (error) {
@@ -198,7 +198,7 @@ export async function listenUdp(
   try {
     socket = await listenBatches(options, receive, note);
     // Node learned the option with version 23.
-    if (socket === undefined && options.reusePort !== true)
+    if (socket === undefined && options.reusePort !== true && options.descriptor === undefined)
       socket = await listenSingly(options, receive, note);
   } catch (error) {
     throw bindError(error, options.bind, options.port);
@@ -222,9 +222,12 @@ async function listenBatches(
     note({ level: "debug", event: "udp-unbatched", detail: { why: found.message } });
     return undefined;
   }
-  const { bindBatches } = await import("./batch/descriptor.ts");
+  const { bindBatches, Descriptor } = await import("./batch/descriptor.ts");
   const { BatchSocket } = await import("./batch/socket.ts");
-  const descriptor = await bindAny(options.bind, (address) => bindBatches(found.calls, options, address));
+  const descriptor =
+    options.descriptor === undefined
+      ? await bindAny(options.bind, (address) => bindBatches(found.calls, options, address))
+      : Descriptor.duplicate(found.calls, options.descriptor);
   try {
     enlargeBuffers(descriptor, options, note);
     return new BatchSocket(found, descriptor, receive, note);

@@ -18,6 +18,12 @@ export const LOG_LINES = {
   "users-file-reloaded": "a users file was read again",
   "users-file-reload-failed": "a users file was not read again: its former users stay",
 
+  // Workers that share the ports
+  "connection-ids-not-steered":
+    "DTLS devices with a connection id that change their address may meet another worker: they shake hands again",
+  "worker-ended": "a worker has ended, and is started again",
+  "worker-started-again": "a worker that had ended is up again",
+
   // Operators
   alarm: "an alarm was raised",
   "alarm-over": "an alarm is over",

@@ -34,6 +34,8 @@ export interface Log {
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: LogFormat;
+  /** Of several that write there: each line says whose it is. */
+  readonly worker?: number | undefined;
   /** Standard output when absent. */
   readonly output?: Writable & { readonly isTTY?: boolean };
 }
@@ -44,7 +46,7 @@ export function openLog(options: LogOptions): Log {
   const pretty = options.format === "pretty" || (options.format === "auto" && output.isTTY === true);
   const settings: LoggerOptions = {
     level: options.level,
-    base: null,
+    base: options.worker === undefined ? null : { worker: options.worker },
     timestamp: stdTimeFunctions.isoTime,
     messageKey: "message",
     errorKey: "error",

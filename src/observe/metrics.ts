@@ -32,9 +32,10 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #families = new Map<string, Cells>();
 
-  /** `process`: also memory, CPU and event-loop lag of this process. */
-  constructor(options: { readonly process: boolean }) {
+  /** `process`: also memory, CPU and event-loop lag of this process. `worker`: whose every number is. */
+  constructor(options: { readonly process: boolean; readonly worker?: number | undefined }) {
     this.contentType = this.#registry.contentType;
+    if (options.worker !== undefined) this.#registry.setDefaultLabels({ worker: String(options.worker) });
     if (options.process)
       collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 20 });
   }

@@ -47,7 +47,8 @@ function listen(path: string): Promise<Server | undefined> {
       if (error.code === "EADDRINUSE") resolve(undefined);
       else reject(error);
     });
-    server.listen(path, () => resolve(server));
+    // Of this process alone, also where it is a worker whose ports are its supervisor's.
+    server.listen({ path, exclusive: true }, () => resolve(server));
   });
 }
 

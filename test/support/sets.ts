@@ -22,6 +22,7 @@ const SETS = {
     "test/conformance/upstream/delayed.test.ts",
     "test/conformance/upstream/metrics.test.ts",
     "test/conformance/upstream/secured.test.ts",
+    "test/conformance/upstream/workers.test.ts",
     "test/guide/",
   ],
 } as const;

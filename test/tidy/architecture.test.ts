@@ -82,6 +82,11 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "an authenticator answers the policy and reads its own settings",
     },
     {
+      from: "^src/workers/",
+      to: ["^src/lib/", "^src/cli/(banner|cli)\\.ts$", "^src/net/shared-port\\.ts$"],
+      instead: "whoever looks after workers knows processes, not what they do",
+    },
+    {
       from: "^src/authorize/",
       to: [
         "^src/lib/",
@@ -224,6 +229,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/net/transport\\.ts$",
         "^src/sim/options\\.ts$",
         "^src/upstream/servers/settings\\.ts$",
+        "^src/workers/worker\\.ts$",
       ],
       instead: "what may be seen and done while the gateway runs is in src/operate",
     },
@@ -261,7 +267,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(bundle|dashboard/build)\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|pipelines|cli|observe|sim|load)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|pipelines-room|dial-servers|upstream-servers|simulator)\\.ts$)";
+  "^(src/(bundle|dashboard/build)\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|pipelines|cli|observe|sim|load|workers)/|src/rules/functions/coding\\.ts$|src/(main|bin|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|pipelines-room|dial-servers|upstream-servers|simulator|supervise|work)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

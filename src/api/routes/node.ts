@@ -1,4 +1,5 @@
 import { Type } from "@sinclair/typebox";
+import { choice } from "../../settings/kinds.ts";
 import { PROBLEMS } from "../problem.ts";
 import { route } from "../route.ts";
 import { time, timeText } from "../schemas.ts";
@@ -15,6 +16,16 @@ const Node = Type.Object({
   numbers: Type.Record(Type.String(), Type.Number(), {
     description: "What an overview shows: clients, sessions, messages, bytes, memory.",
   }),
+});
+
+const WorkerRow = Type.Object({
+  number: Type.Integer(),
+  state: choice(["starting", "up", "waiting", "stopped"], {
+    description: "waiting: it has ended, and is started again after a pause.",
+  }),
+  pid: Type.Optional(Type.Integer()),
+  restarts: Type.Integer({ description: "How often it was started again." }),
+  api: Type.Optional(Type.String({ description: "Base address of its HTTP port." })),
 });
 
 export const nodeRoutes = [
@@ -41,6 +52,16 @@ export const nodeRoutes = [
         numbers: ports.node.numbers(),
       };
     },
+  }),
+  route({
+    method: "GET",
+    path: "/workers",
+    role: "viewer",
+    tag: "node",
+    summary: "The workers that share the ports of devices (node.workers); none where one process has them",
+    answer: Type.Array(WorkerRow),
+    example: {},
+    handle: ({ ports }) => ports.node.workers(),
   }),
   route({
     method: "GET",

@@ -8,6 +8,7 @@ import {
   AF_INET6,
   DATAGRAM_SOCKET,
   EINVAL,
+  F_DUPFD_CLOEXEC,
   IP_ADD_MEMBERSHIP,
   IP_PKTINFO,
   IPPROTO_IP,
@@ -34,11 +35,26 @@ export class Descriptor {
   readonly number: number;
   readonly six: boolean;
 
-  /** Throws what the system says. */
-  constructor(calls: SystemCalls, six: boolean) {
+  private constructor(calls: SystemCalls, six: boolean, number: number) {
     this.calls = calls;
     this.six = six;
-    this.number = this.#done("socket", calls.socket(six ? AF_INET6 : AF_INET, DATAGRAM_SOCKET, 0));
+    this.number = number;
+  }
+
+  /** A new one. Throws what the system says. */
+  static open(calls: SystemCalls, six: boolean): Descriptor {
+    const number = calls.socket(six ? AF_INET6 : AF_INET, DATAGRAM_SOCKET, 0);
+    if (number < 0) throw systemError("socket", calls.error());
+    return new Descriptor(calls, six, number);
+  }
+
+  /** Another one for a socket that is bound already, which stays bound when this one is closed. */
+  static duplicate(calls: SystemCalls, bound: number): Descriptor {
+    const number = calls.fcntl(bound, F_DUPFD_CLOEXEC, 0);
+    if (number < 0) throw systemError("fcntl", calls.error());
+    const name = new Uint8Array(SOCKADDR_BYTES);
+    calls.getsockname(number, name, new Uint32Array([name.length]));
+    return new Descriptor(calls, new DataView(name.buffer).getUint16(0, true) === AF_INET6, number);
   }
 
   bind(address: string, port: number, reuse: Reuse): void {
@@ -159,7 +175,7 @@ export function bindBatches(
   options: DatagramListenerOptions,
   address: string,
 ): Descriptor {
-  const descriptor = new Descriptor(calls, address.includes(":"));
+  const descriptor = Descriptor.open(calls, address.includes(":"));
   try {
     descriptor.bind(address, options.port, options);
     if (options.broadcast) descriptor.set(SOL_SOCKET, SO_BROADCAST, 1);

@@ -11,16 +11,23 @@ export const SO_REUSEPORT = 15;
 export const SO_BROADCAST = 6;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+/** Which socket of those that share a port gets a datagram: a program of classic BPF says. */
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
 
 export const IPPROTO_IP = 0;
 export const IP_PKTINFO = 8;
 export const IP_ADD_MEMBERSHIP = 35;
+/** 0: what comes to a group that only others have joined is not for this socket. */
+export const IP_MULTICAST_ALL = 49;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_JOIN_GROUP = 20;
 export const IPV6_V6ONLY = 26;
+export const IPV6_MULTICAST_ALL = 29;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
+
+export const F_DUPFD_CLOEXEC = 1030;
 
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;

@@ -35,7 +35,7 @@ export function tryBatches(calls: SystemCalls | Error): Batches | Error {
  * length, an address or a byte in the wrong place.
  */
 function tryLoopback({ calls, received, sending }: Batches): string | undefined {
-  const [from, to] = [new Descriptor(calls, false), new Descriptor(calls, false)];
+  const [from, to] = [Descriptor.open(calls, false), Descriptor.open(calls, false)];
   try {
     for (const descriptor of [from, to]) descriptor.bind(LOCALHOST, 0, {});
     const path = new Paths().to(LOCALHOST);

@@ -46,6 +46,7 @@ export interface SystemCalls {
   getsockopt(descriptor: number, level: number, name: number, value: Int32Array, length: Uint32Array): number;
   recvmmsg(descriptor: number, messages: Uint8Array, count: number, flags: number, timeout: null): number;
   sendmmsg(descriptor: number, messages: Uint8Array, count: number, flags: number): number;
+  fcntl(descriptor: number, command: number, argument: number): number;
   close(descriptor: number): number;
   /** The number of an interface; 0 when none has the name. */
   if_nametoindex(name: string): number;
@@ -81,6 +82,7 @@ export function callsBy(load: () => typeof Koffi): SystemCalls | Error {
 function bound(koffi: typeof Koffi): SystemCalls {
   // The C library of glibc has this name, and another has not.
   const libc = koffi.load("libc.so.6");
+  const fcntl = libc.func("int fcntl(int fd, int command, ...)");
   return {
     socket: libc.func("int socket(int domain, int type, int protocol)"),
     bind: libc.func("int bind(int fd, const uint8_t *address, uint32_t length)"),
@@ -93,6 +95,7 @@ function bound(koffi: typeof Koffi): SystemCalls {
       "int recvmmsg(int fd, uint8_t *messages, unsigned int count, int flags, void *timeout)",
     ),
     sendmmsg: libc.func("int sendmmsg(int fd, uint8_t *messages, unsigned int count, int flags)"),
+    fcntl: (descriptor, command, argument) => fcntl(descriptor, command, "int", argument) as number,
     close: libc.func("int close(int fd)"),
     if_nametoindex: libc.func("unsigned int if_nametoindex(const char *name)"),
     error: () => koffi.errno(),

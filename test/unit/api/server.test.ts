@@ -18,7 +18,14 @@ afterEach(async () => {
 async function open(ports: Partial<ApiPorts> = {}, options: Partial<ApiOptions> = {}): Promise<string> {
   const defaults: ApiPorts = {
     now: () => 43_500,
-    node: { name: "here", version: "1.2.3", startedAt: 1_000, descriptors: 1_024, numbers: () => ({}) },
+    node: {
+      name: "here",
+      version: "1.2.3",
+      startedAt: 1_000,
+      descriptors: 1_024,
+      numbers: () => ({}),
+      workers: () => [],
+    },
     metrics: {
       contentType: "text/plain; version=0.0.4; charset=utf-8",
       text: async () => "isthmus_x 1\n",
