@@ -120,6 +120,7 @@ export function administer(
       traces: running.tracing.recordings,
       refusals: running.refusals,
       alarms: running.alarms,
+      measures: running.measures,
       simulator,
       access,
       memory: running.core.memory,

@@ -19,6 +19,7 @@ import { listKeeper } from "./kept-logins.ts";
 import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
+import { Measures } from "./measures.ts";
 import { systemClock } from "./net/clock.ts";
 import { rawSocket } from "./net/raw-socket.ts";
 import { Ticker } from "./net/ticker.ts";
@@ -77,6 +78,7 @@ export interface Composition extends CoreParts {
   readonly refusals: Refusals;
   readonly alarms: OperatorAlarms;
   readonly rules: RulesRoom;
+  readonly measures: Measures;
   readonly pipelines: PipelinesRoom;
   /** Opens all listeners; throws `ListenError` and closes those already open. */
   open(): Promise<void>;
@@ -162,7 +164,8 @@ export function compose(
   plans.openAll();
   for (const _ of judgement.steps()); // The rules may be others than those of the life before.
   const judge = judging(core, () => judgement.steps());
-  const reloadable = { log, policy, plans, core, rules, upstream, pipelines, judge, observer };
+  const measures = new Measures(config, parts, metrics);
+  const reloadable = { measures, log, policy, plans, core, rules, upstream, pipelines, judge, observer };
   const reload = new Reload(reloadable, config, prepared);
   lookAfter(core, bus, sessions);
   if (journal !== undefined) sayAlive(core, sessions, journal, events);
@@ -176,7 +179,7 @@ export function compose(
     ...{ kept, upstream },
     events,
     ...reports,
-    ...{ rules, pipelines },
+    ...{ rules, pipelines, measures },
     operator: {
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, patience),

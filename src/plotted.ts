@@ -38,6 +38,7 @@ export function startPlotted(running: Composition): Plotted {
     census.step(now);
     series.look(now);
     topics.rest(now);
+    running.measures.topics.look(now);
   }, LOOK_MS).unref();
   return { series, topics, stop: () => clearInterval(timer) };
 }

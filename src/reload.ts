@@ -21,6 +21,7 @@ export interface Reloadable {
   readonly plans: Plans;
   readonly core: Pick<Core, "note">;
   readonly rules?: { reload(config: Config): void };
+  readonly measures?: { reload(config: Config): void };
   readonly upstream?: { prepare(config: Config): () => void } | undefined;
   readonly pipelines?: { prepare(config: Config): () => void };
   /** Judges what was allowed before by the rules now in force. */
@@ -48,7 +49,7 @@ export class Reload {
 
   /** Keeps what is in force when the new configuration, or a file that it names, cannot be used. */
   run(load: () => Config): ReloadOutcome {
-    const { log, policy, plans, core, rules, upstream, pipelines, observer } = this.#parts;
+    const { log, policy, plans, core, rules, upstream, pipelines, measures, observer } = this.#parts;
     try {
       const next = load();
       const takeServers = upstream?.prepare(next);
@@ -64,6 +65,7 @@ export class Reload {
         core.note(gateway, { level: "warn", event: "reload-failed", detail: { error: String(error) } });
       });
       rules?.reload(next);
+      measures?.reload(next);
       // Behind them: connectors that are new are there now.
       takePipelines?.();
       takeServers?.();

@@ -142,7 +142,7 @@ export class RulesRoom {
     // A message may have been sent on an errand before the last pipeline went.
     this.#errands ||= Object.keys(pipelines).length > 0;
     this.rules.update(rules, this.#action, { errands: this.#errands });
-    this.#parts.sessions.context.follower = this.#happenings.follower;
+    this.#parts.sessions.followers.set("rules", this.#happenings.follower);
     this.#parts.core.follower = this.#happenings.doorFollower;
   }
 

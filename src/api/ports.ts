@@ -17,7 +17,9 @@ import type {
 } from "../operate/http-clients.ts";
 import type { Operator } from "../operate/operator.ts";
 import type { Series } from "../operate/series.ts";
+import type { SlowSubscriptions } from "../operate/slow-subscriptions.ts";
 import type { TopicDirectory } from "../operate/topic-directory.ts";
+import type { TopicMetrics } from "../operate/topic-metrics.ts";
 import type { Ban } from "../policy/settings.ts";
 import type { JsonSchema } from "../settings/json-schema.ts";
 import type { ConfigProblem } from "../settings/problem.ts";
@@ -145,6 +147,10 @@ export interface UpstreamPort {
 export type TracesPort = Pick<Recordings, "list" | "get" | "start" | "stop" | "remove">;
 export type RefusalsPort = Pick<Refusals, "rows">;
 export type SeriesPort = Pick<Series, "points" | "latest" | "watch">;
+export interface MeasuresPort {
+  readonly topics: Pick<TopicMetrics, "all" | "get" | "reset">;
+  readonly slow: Pick<SlowSubscriptions, "rows" | "clear">;
+}
 export type AlarmsPort = Pick<OperatorAlarms, "active" | "history" | "dismiss" | "forgetHistory">;
 
 export interface SimulatorWish {
@@ -340,6 +346,7 @@ export interface ApiPorts {
   readonly traces: TracesPort;
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;
+  readonly measures: MeasuresPort;
   readonly simulator: SimulatorPort;
   readonly access: Access;
   /** The account of what is held: bodies are in it while they are worked on. */

@@ -10,6 +10,7 @@ import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { loginRoutes } from "./routes/logins.ts";
+import { measureRoutes } from "./routes/measures.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { nodeRoutes } from "./routes/node.ts";
@@ -36,6 +37,7 @@ export const ROUTES: readonly Route[] = [
   ...gatewayRoutes,
   ...clientRoutes,
   ...topicRoutes,
+  ...measureRoutes,
   ...deviceRoutes,
   ...banRoutes,
   ...loginRoutes,

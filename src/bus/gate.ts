@@ -53,6 +53,11 @@ export interface Follower {
   held(): Hold | undefined;
 }
 
+/** Sees what is routed, and changes nothing. */
+export interface Looker {
+  saw(message: Message): void;
+}
+
 /**
  * What the publisher hears: accepted, and at this moment subscribed to by somebody or by nobody; `unavailable`: it
  * cannot be kept, and nothing was done; `quota`: as many messages wait for their time as may. At QoS 1 and 2
@@ -96,8 +101,7 @@ export class Gate {
   inspection: Inspection | undefined = undefined;
   /** So does a message without this. */
   follower: Follower | undefined = undefined;
-  /** Sees what is routed, while somebody looks on; changes nothing. */
-  looker: { saw(message: Message): void } | undefined = undefined;
+  #lookers: readonly Looker[] | undefined = undefined;
   readonly #commits: Commits | undefined;
   readonly #unheard: { value: number };
   readonly #line = new Ring<InLine>();
@@ -117,6 +121,15 @@ export class Gate {
   /** A message is being routed at this moment. */
   get passing(): boolean {
     return this.#passing;
+  }
+
+  /** Returns what ends it. While nobody looks on a message costs a look at a field. */
+  look(looker: Looker): () => void {
+    this.#lookers = [...(this.#lookers ?? []), looker];
+    return () => {
+      const others = (this.#lookers ?? []).filter((one) => one !== looker);
+      this.#lookers = others.length === 0 ? undefined : others;
+    };
   }
 
   /** For who waits for no answer. `from`, for no-local: a subscriber or an owner. */
@@ -236,15 +249,19 @@ export class Gate {
   #pass(message: Message, from: object | undefined, origin: Origin): Routed {
     const { inspection } = this;
     if (inspection === undefined) {
-      this.looker?.saw(message);
+      if (this.#lookers !== undefined) this.#show(message);
       return this.bus.route(message, from);
     }
     const entered = inspection.entering(message, from, origin);
     if (entered === undefined) return "matched";
-    this.looker?.saw(entered);
+    if (this.#lookers !== undefined) this.#show(entered);
     const routed = this.bus.route(entered, from);
     inspection.routed?.(entered, origin, routed);
     return routed;
+  }
+
+  #show(message: Message): void {
+    for (const looker of this.#lookers ?? []) looker.saw(message);
   }
 
   #routeAgain(group: SharedSubscription, message: Message, except: Subscriber): void {

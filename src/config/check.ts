@@ -73,6 +73,11 @@ function checkRules(config: Config, report: Report): void {
   config.subscriptions.forEach((rule, index) => {
     checkFilter(rule.topic, ["subscriptions", index, "topic"], report);
   });
+  config.topicMetrics.forEach((filter, index) => {
+    const wrong = topicFilterProblem(filter);
+    if (wrong !== undefined)
+      report(["topicMetrics", index], filter, `a topic filter (this one has: ${wrong})`);
+  });
   config.bans.list.forEach((ban, index) => {
     const path: Path = ["bans", "list", index];
     checkAddresses(ban.address, [...path, "address"], report);

@@ -21,6 +21,8 @@ const LIVE: readonly Path[] = [
   ["flapping"],
   ["rewrite"],
   ["subscriptions"],
+  ["topicMetrics"],
+  ["slowSubscriptions"],
   ["rules"],
   ["connectors"],
   ["bus", "upstream", "servers"],

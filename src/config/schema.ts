@@ -11,6 +11,7 @@ import { DEFAULT_LISTENERS } from "./default-listeners.ts";
 import { Dtls, type DtlsConfig } from "./dtls-schema.ts";
 import { type HooksConfig, HooksSchema } from "./hooks-schema.ts";
 import { Listener, type ListenerConfig, Tls, type TlsConfig } from "./listener-schema.ts";
+import { type MeasuresConfig, measureProperties } from "./measures-schema.ts";
 import { type PipelinesConfig, pipelineProperties } from "./pipelines-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
 import { type ConnectorsConfig, ConnectorsSchema, type RulesConfig, RulesSchema } from "./rules-schema.ts";
@@ -87,7 +88,7 @@ const GatewayCore = Type.Object(gatewayProperties(""));
 export type GatewayConfig = Static<typeof GatewayCore> & Readonly<Record<string, unknown>>;
 
 /** The whole configuration, units converted: `Duration` in milliseconds, sizes in bytes, `unlimited` as Infinity. */
-export interface Config extends CoreConfig, PolicyConfig {
+export interface Config extends CoreConfig, PolicyConfig, MeasuresConfig {
   readonly tls: TlsConfig;
   readonly dtls: DtlsConfig;
   readonly hooks: HooksConfig;
@@ -141,6 +142,7 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     backends: BackendsSchema,
     ...pipelineProperties,
     alarms: Alarms,
+    ...measureProperties,
   }) as unknown as JsonSchema;
   const whole: JsonSchema = {
     type: "object",

@@ -1,3 +1,4 @@
+import type { Looker } from "../bus/gate.ts";
 import type { Message } from "../bus/message.ts";
 import type { Instant } from "../lib/time.ts";
 
@@ -25,7 +26,8 @@ export interface TopicRow {
 
 /** Where messages pass by. */
 export interface Passage {
-  looker: { saw(message: Message): void } | undefined;
+  /** Returns what ends it. */
+  look(looker: Looker): () => void;
 }
 
 interface Options {
@@ -59,6 +61,7 @@ export class TopicDirectory {
   readonly #passage: Passage;
   readonly #options: Options;
   readonly #seeing = { saw: (message: Message): void => this.#saw(message) };
+  #stop = (): void => {};
   #root = new Level();
   #levels = 0;
   #asked = 0;
@@ -76,7 +79,7 @@ export class TopicDirectory {
   /** Called now and then: ends looking when nobody asks any more. */
   rest(now: number): void {
     if (this.since === undefined || now - this.#asked < IDLE_MS) return;
-    this.#passage.looker = undefined;
+    this.#stop();
     this.since = undefined;
     this.#root = new Level();
     this.#levels = 0;
@@ -88,7 +91,7 @@ export class TopicDirectory {
     this.#asked = now;
     if (this.since !== undefined) return;
     this.since = now;
-    this.#passage.looker = this.#seeing;
+    this.#stop = this.#passage.look(this.#seeing);
     for (const message of this.#options.retained()) {
       if (this.count >= this.#options.max) break;
       this.#enter(message, 0);

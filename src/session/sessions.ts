@@ -11,6 +11,7 @@ import type { Attendance } from "./attendance.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { contextFor, sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
+import { Followers } from "./followers.ts";
 import { journalWhole } from "./journal.ts";
 import { KeptQueues, type QueueOptions } from "./kept-queues.ts";
 import { plainIdentity } from "./plain-identity.ts";
@@ -65,6 +66,7 @@ export class Sessions {
   readonly queues: KeptQueues;
   /** Whose clients are away, and were perhaps never there. */
   readonly unproven: UnprovenSessions;
+  readonly followers: Followers;
   readonly #bus: Bus;
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
@@ -84,6 +86,7 @@ export class Sessions {
     this.#alarms = alarms;
     this.#context = context;
     this.#options = options;
+    this.followers = new Followers(context);
     const { queues = [], queuesMax = QUEUES_MAX, unproven = Number.POSITIVE_INFINITY } = options;
     this.unproven = new UnprovenSessions(unproven);
     this.queues = new KeptQueues(gate.bus, context, queues, queuesMax);

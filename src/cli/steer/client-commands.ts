@@ -1,6 +1,7 @@
 /** `isthmus clients ...` and `isthmus subscriptions ...`. */
 import type { Command } from "commander";
 import { inPath } from "./api-client.ts";
+import { addSlowSubscriptions } from "./measure-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
 
@@ -246,4 +247,5 @@ export function addSubscriptions(program: Command, commands: SteeringCommands): 
     },
     withGateway,
   );
+  addSlowSubscriptions(group, commands);
 }

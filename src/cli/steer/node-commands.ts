@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
+import { addTopicMetrics } from "./measure-commands.ts";
 import type { Steering, SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
 
@@ -151,6 +152,7 @@ function addTopics(program: Command, commands: SteeringCommands): void {
         .option("-t, --topic <topic>", "filters that match this topic")
         .option("-n, --limit <rows>", "rows at most", "100"),
   );
+  addTopicMetrics(topics, commands);
 }
 
 interface Change {

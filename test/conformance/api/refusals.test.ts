@@ -99,6 +99,7 @@ test("each route that answers `not-found` names a request that leads there", () 
     "PUT /connectors/{name}",
     "PUT /pipelines/{name}",
     "PUT /rules/{id}",
+    "PUT /topic-metrics/{filter}",
     "PUT /upstream/routes/{id}",
   ]);
 });

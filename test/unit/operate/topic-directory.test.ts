@@ -1,13 +1,22 @@
 import { expect, it } from "vitest";
+import type { Looker } from "#core/bus/gate.ts";
 import { Message } from "#core/bus/message.ts";
 import type { Instant } from "#core/lib/time.ts";
-import { type Passage, TopicDirectory } from "#core/operate/topic-directory.ts";
+import { TopicDirectory } from "#core/operate/topic-directory.ts";
 
 const message = (topic: string, text: string, retain = false, at = 0): Message =>
   new Message(topic, new TextEncoder().encode(text), 0, retain, at as Instant);
 
 function directory(max = 100, retained: readonly Message[] = []) {
-  const passage: Passage = { looker: undefined };
+  const passage = {
+    looker: undefined as Looker | undefined,
+    look(looker: Looker) {
+      passage.looker = looker;
+      return () => {
+        passage.looker = undefined;
+      };
+    },
+  };
   const topics = new TopicDirectory(passage, { max, retained: () => retained });
   const levels = (at?: string, options = {}) =>
     topics.children(at, { now: 1, after: undefined, prefix: "", limit: 200, ...options });
