@@ -6,6 +6,7 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, earliest, type Instant, NEVER, seconds, ZERO } from "#core/lib/time.ts";
 import { isError, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { CoapPeer } from "#gateways/coap/stack/site.ts";
+import { AwakeWindow } from "./awake-window.ts";
 import { parseCommand } from "./commands/command.ts";
 import { CommandRequest } from "./commands/command-request.ts";
 import { addressesEndDevice, type Operation, requestPath } from "./commands/operation.ts";
@@ -67,7 +68,7 @@ export class Device implements Line, Reported, Renewing {
   readonly reports: DeviceReports;
   #registration: Registration;
   #target: Target;
-  #awakeUntil: Instant;
+  readonly awakeWindow: AwakeWindow;
   /** When the lifetime began to run. */
   #renewedAt: Instant;
   readonly #registeredAt: Instant;
@@ -98,7 +99,7 @@ export class Device implements Line, Reported, Renewing {
     this.#promise();
     this.#registeredAt = now;
     this.#target = targetOf(registration, shared);
-    this.#awakeUntil = after(now, this.#awakeTime());
+    this.awakeWindow = new AwakeWindow(this, shared.events, this.#awakeTime(), now);
     this.#before = client.memo;
   }
 
@@ -214,16 +215,16 @@ export class Device implements Line, Reported, Renewing {
 
   /** Anything was heard of the device: it listens for a while (LwM2M 1.1 §6.5). */
   heard(now: Instant): void {
-    this.#awakeUntil = after(now, this.#awakeTime());
+    this.awakeWindow.heard(now);
   }
 
   awake(now: Instant): boolean {
     if (this.#phase !== "registered") return false;
-    return !this.#registration.queueMode || now < this.#awakeUntil;
+    return !this.#registration.queueMode || now < this.awakeWindow.until;
   }
 
   silent(now: Instant): void {
-    this.#awakeUntil = now;
+    this.awakeWindow.silent(now);
   }
 
   timeout(bodyLength: number): Duration {
@@ -241,7 +242,7 @@ export class Device implements Line, Reported, Renewing {
       registeredAt: this.#registeredAt,
       renewedAt: this.#renewedAt,
       until: this.#expiresAt,
-      awakeUntil: this.#awakeUntil,
+      awakeUntil: this.awakeWindow.until,
       waiting: this.queue.length,
       observed: this.observations.keys(),
     };
@@ -249,6 +250,14 @@ export class Device implements Line, Reported, Renewing {
 
   get sleeps(): boolean {
     return this.#registration.queueMode;
+  }
+
+  get ep(): string {
+    return this.#registration.ep;
+  }
+
+  get waiting(): number {
+    return this.queue.length;
   }
 
   #changed(): void {
@@ -332,12 +341,14 @@ export class Device implements Line, Reported, Renewing {
   }
 
   get deadline(): Instant {
-    return earliest(earliest(this.#expiresAt, this.queue.due), this.#firmware?.deadline ?? NEVER);
+    const own = earliest(earliest(this.#expiresAt, this.queue.due), this.awakeWindow.deadline);
+    return earliest(own, this.#firmware?.deadline ?? NEVER);
   }
 
   /** False when the registration has ended: its lifetime is over. */
   wake(now: Instant): boolean {
     if (now >= this.#expiresAt) return false;
+    this.awakeWindow.look(now);
     this.queue.pump(now);
     this.#firmware?.wake(now);
     return true;

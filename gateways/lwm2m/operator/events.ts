@@ -2,10 +2,10 @@ import type { Instant } from "#core/lib/time.ts";
 import type { JsonObject } from "../content/exact-json.ts";
 import type { TopicNames } from "../messages/topics.ts";
 
-/** What happens to a device, as it is said on MQTT: registration, notification, Send, answer, progress. */
+/** What happens to a device, as it is said on MQTT (registration, notification, Send, answer, progress), and what is not. */
 export interface DeviceEvent {
   readonly endpoint: string;
-  readonly kind: keyof TopicNames | "result";
+  readonly kind: keyof TopicNames | "result" | "sleeping" | "awake";
   readonly report: JsonObject;
   readonly at: Instant;
 }

@@ -60,6 +60,11 @@ export class DeviceOperations implements Lwm2mOperations {
   /** Of devices that are out of reach, by endpoint name. */
   readonly #away = new Map<string, OperatorRequest[]>();
   #awayCount = 0;
+  /** Deadlines are looked at behind each input: so there is one for each device that may fall asleep. */
+  readonly #watched = new CallbackAlarm((now) => {
+    for (const device of this.#shared.devices.all())
+      if (device.awakeWindow.beginsToBeWatched(now)) device.peer.turn(() => {});
+  });
 
   constructor(shared: Shared) {
     this.#shared = shared;
@@ -115,7 +120,11 @@ export class DeviceOperations implements Lwm2mOperations {
   }
 
   watch(watcher: (event: DeviceEvent) => void): () => void {
-    return this.#shared.events.watch(watcher);
+    const { events, host } = this.#shared;
+    const first = !events.watched;
+    const stop = events.watch(watcher);
+    if (first) host.alarms.arm(this.#watched, 0 as Instant);
+    return stop;
   }
 
   #registered(endpoint: string): Registration | undefined {
@@ -126,6 +135,7 @@ export class DeviceOperations implements Lwm2mOperations {
   /** The gateway ends: what waits for devices out of reach waits no more. */
   close(): void {
     const { alarms } = this.#shared.host;
+    alarms.disarm(this.#watched);
     for (const request of this.#requests.values()) alarms.disarm(request.alarm);
     this.#away.clear();
     this.#awayCount = 0;

@@ -221,7 +221,8 @@ export const deviceRoutes = [
     path: "/devices/{gateway}/events",
     role: "viewer",
     tag: "devices",
-    summary: "What happens to devices, as server-sent events: registrations, notifications, results",
+    summary:
+      "What happens to devices, as server-sent events: registrations, notifications, falling asleep and waking, results",
     params: Type.Object({ gateway }),
     query: Type.Object({ device: Type.Optional(Type.String({ description: "Only of this device." })) }),
     answerType: "text/event-stream",

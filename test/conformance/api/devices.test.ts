@@ -347,6 +347,11 @@ describe("a device that sleeps (O-046, O-119)", () => {
     sleeper.send("0.02", sleeper.location!, []);
     const told = await heard.next(({ event }) => event === "result");
     expect(told.data).toMatchObject({ report: { id: asked.body.id, state: "answered" } });
+    expect(heard.seen.map(({ event }) => event)).toContain("awake");
+    // And nothing is heard of it again (O-048).
+    expect((await heard.next(({ event }) => event === "sleeping")).data).toMatchObject({
+      ...{ device: "sleeper", kind: "sleeping", report: { waiting: 0 } },
+    });
     const found = await api.ask("GET", place);
     expect([found.status, found.body]).toMatchObject([200, { state: "answered", data: { code: "2.05" } }]);
     expect(Date.parse(found.body.until)).toBeGreaterThanOrEqual(Date.parse(found.body.since));

@@ -221,9 +221,11 @@ describe("slow subscriptions (O-090)", () => {
     const durable = { sessionExpiry: minutes(10) };
     connect("c", "t", 1, durable).stream.drop();
     world.publish("t", "x", { qos: 1 });
+    world.advance(seconds(60));
+    const back = connect("c", "other", 1, durable);
     world.publish("kept", "x", { qos: 1, retain: true });
     world.advance(seconds(60));
-    const back = connect("c", "kept", 1, durable);
+    back.client.subscribe("kept", { qos: 1 }, 2 as never);
     world.settle();
     expect(back.puppet.delivered).toHaveLength(2);
     settle(back);

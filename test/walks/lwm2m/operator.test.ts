@@ -239,3 +239,74 @@ it("results are remembered up to their limit, and the oldest go first", () => {
   });
   expect(ids.map((id) => operations.result(id)?.state)).toEqual([undefined, "answered", "answered"]);
 });
+
+describe("a device in queue mode, for those who look on (O-048)", () => {
+  const watched = () => {
+    const site = setup({ b: "U", Q: "", lt: "3600" });
+    const seen: string[] = [];
+    const watch = () =>
+      site.operations.watch(({ endpoint, kind, report, at }) => {
+        if (kind === "sleeping" || kind === "awake")
+          seen.push(`${endpoint} ${kind} ${report["waiting"]} ${at - site.world.now}`);
+      });
+    return { ...site, seen, watch };
+  };
+
+  it("falls asleep when it was not heard for 93 s, and wakes when it is heard: each is told once, as it happens", () => {
+    const { world, device, ask, seen, watch } = watched();
+    watch();
+    world.advance(seconds(50));
+    device.update();
+    world.advance(seconds(92));
+    expect(seen).toEqual([]);
+    world.advance(seconds(1));
+    expect(seen).toEqual(["meter sleeping 0 0"]);
+    ask("read", { path: "/3/0/0" });
+    world.advance(seconds(300));
+    expect(seen).toHaveLength(1);
+    device.update();
+    expect(seen.slice(1)).toEqual(["meter awake 1 0"]);
+    device.update();
+    expect(seen).toHaveLength(2);
+  });
+
+  it("is asleep as soon as it leaves a request unanswered", () => {
+    const { world, device, ask, seen, watch } = watched();
+    watch();
+    device.sleep();
+    ask("read", { path: "/3/0/0" });
+    world.advance(seconds(94));
+    expect(seen).toEqual(["meter sleeping 0 0"]);
+  });
+
+  it("that sleeps already when somebody begins to look on is no news, and one that is awake is when it falls asleep", () => {
+    const { world, device, ask, seen, watch } = watched();
+    world.advance(seconds(100));
+    const stop = watch();
+    ask("read", { path: "/3/0/0" });
+    world.advance(seconds(10));
+    expect(seen).toEqual([]);
+    stop();
+    device.update();
+    world.advance(seconds(50));
+    expect(seen).toEqual([]);
+    watch();
+    world.advance(seconds(43));
+    expect(seen).toEqual(["meter sleeping 0 0"]);
+  });
+
+  it("is told of to nobody who has stopped looking on, and one without queue mode is never said to sleep", () => {
+    const left = watched();
+    left.watch()();
+    left.world.advance(seconds(200));
+    left.device.update();
+    expect(left.seen).toEqual([]);
+    const plain = setup({ b: "U", lt: "3600" });
+    const kinds: string[] = [];
+    plain.operations.watch(({ kind }) => kinds.push(kind));
+    plain.world.advance(seconds(200));
+    plain.device.update();
+    expect(kinds).not.toContain("sleeping");
+    expect(kinds).not.toContain("awake");
+  });
+});
