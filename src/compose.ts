@@ -169,7 +169,6 @@ export function compose(
   const reload = new Reload(reloadable, config, prepared);
   lookAfter(core, bus, sessions);
   if (journal !== undefined) sayAlive(core, sessions, journal, events);
-  const patience = config.node.shutdownTimeout;
   return {
     ...parts,
     config,
@@ -182,13 +181,13 @@ export function compose(
     ...{ rules, pipelines, measures },
     operator: {
       clients: new Clients(core, gateways),
-      gateways: new GatewayControl(lifecycle, plans, patience),
+      gateways: new GatewayControl(lifecycle, plans, config.node.shutdownTimeout),
     },
     open: () => openEach(config, lifecycle, plans),
     reload: (load) => reload.run(load),
     ...{ pending: () => reload.pending, tellPending: () => reload.tellPending() },
     ...{ judge, loginLists: () => reload.loginLists },
-    async stop(within = patience) {
+    async stop(within = config.node.shutdownTimeout) {
       await lifecycle.stop(within);
       await rules.close();
       upstream?.stop();

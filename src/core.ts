@@ -24,6 +24,7 @@ import { overflow, type SessionContext, type SessionOptions, UNPROVEN_ENDED } fr
 import { newSessionCounters, type SessionCounters } from "./session/counters.ts";
 import { EmbeddedEngine } from "./session/embedded-engine.ts";
 import type { SessionEngine } from "./session/engine.ts";
+import { Followers } from "./session/followers.ts";
 import type { SessionJournal } from "./session/journal.ts";
 import type { QueueOptions } from "./session/kept-queues.ts";
 import { Sessions, type SessionsOptions } from "./session/sessions.ts";
@@ -86,6 +87,7 @@ export interface CoreParts {
   readonly bus: EmbeddedBus;
   readonly gate: Gate;
   readonly sessions: Sessions;
+  readonly followers: Followers;
   readonly sessionCounters: SessionCounters;
   readonly doors: Doors;
   readonly gateways: Gateways;
@@ -185,6 +187,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
     bus,
     gate,
     sessions,
+    followers: new Followers(context),
     sessionCounters,
     doors,
     gateways,

@@ -10,7 +10,7 @@ export class Measures {
   readonly slow: SlowSubscriptions;
   readonly #now: () => number;
 
-  constructor(config: Config, { core, gate, sessions: { followers } }: CoreParts, metrics: Metrics) {
+  constructor(config: Config, { core, gate, followers }: CoreParts, metrics: Metrics) {
     this.#now = () => core.now;
     this.topics = new TopicMetrics({ look: (looker) => gate.look(looker), followers });
     this.slow = new SlowSubscriptions(followers, () => core.now);

@@ -31,7 +31,7 @@ import { ConfigError, type ConfigProblem, problem } from "./settings/problem.ts"
 /** How often it is said that a rule fails. */
 const SAY_AGAIN_MS = 60_000;
 
-type Core = Pick<CoreParts, "core" | "gate" | "sessions" | "gateways">;
+type Core = Pick<CoreParts, "core" | "gate" | "sessions" | "followers" | "gateways">;
 type Parts = Core & RulesRoomParts;
 
 export interface RulesRoomParts {
@@ -142,7 +142,7 @@ export class RulesRoom {
     // A message may have been sent on an errand before the last pipeline went.
     this.#errands ||= Object.keys(pipelines).length > 0;
     this.rules.update(rules, this.#action, { errands: this.#errands });
-    this.#parts.sessions.followers.set("rules", this.#happenings.follower);
+    this.#parts.followers.set("rules", this.#happenings.follower);
     this.#parts.core.follower = this.#happenings.doorFollower;
   }
 

@@ -106,6 +106,11 @@ export const clientFilters = {
   waitingOver: Type.Optional(
     Type.Integer({ minimum: 0, description: "Only those for whom more messages wait." }),
   ),
+  sinceBefore: Type.Optional(time("Only those that are connected, or away, since before.")),
+  sinceAfter: Type.Optional(time("Only those that are connected, or away, since then or later.")),
+  cleanStart: Type.Optional(
+    Type.Boolean({ description: "Only those that began anew when they connected, or only the others." }),
+  ),
 };
 
 export interface ClientQuery {
@@ -120,6 +125,9 @@ export interface ClientQuery {
   readonly text?: string;
   readonly heardBefore?: string;
   readonly waitingOver?: number;
+  readonly sinceBefore?: string;
+  readonly sinceAfter?: string;
+  readonly cleanStart?: boolean;
 }
 
 /** What of a query the directory looks at itself. */
@@ -141,7 +149,7 @@ export const filterOf = ({
 
 /** The rest of it; throws `Refused` for an address that is none. */
 export function passes(query: ClientQuery, now: number): (client: ClientSummary) => boolean {
-  const { address, state, prefix, heardBefore, waitingOver } = query;
+  const { address, state, prefix, heardBefore, waitingOver, cleanStart } = query;
   if (address !== undefined && !isAddressRange(address)) {
     throw wrongField({
       in: "query",
@@ -153,7 +161,10 @@ export function passes(query: ClientQuery, now: number): (client: ClientSummary)
   }
   const range = address === undefined ? undefined : new AddressSet([address]);
   const before = heardBefore === undefined ? undefined : Date.parse(heardBefore);
+  const inTime = sincePasses(query);
   return (client) => {
+    if (cleanStart !== undefined && client.cleanStart !== cleanStart) return false;
+    if (inTime !== undefined && (client.since === undefined || !inTime(client.since))) return false;
     if (state !== undefined && stateOf(client, now) !== state) return false;
     if (waitingOver !== undefined && client.queued <= waitingOver) return false;
     if (before !== undefined && (client.heardAt === undefined || client.heardAt >= before)) return false;
@@ -161,6 +172,13 @@ export function passes(query: ClientQuery, now: number): (client: ClientSummary)
     if (prefix === undefined) return true;
     return [client.clientId, client.endpointName, client.username].some((text) => text?.startsWith(prefix));
   };
+}
+
+function sincePasses({ sinceBefore, sinceAfter }: ClientQuery): ((since: number) => boolean) | undefined {
+  if (sinceBefore === undefined && sinceAfter === undefined) return undefined;
+  const before = sinceBefore === undefined ? Number.POSITIVE_INFINITY : Date.parse(sinceBefore);
+  const from = sinceAfter === undefined ? Number.NEGATIVE_INFINITY : Date.parse(sinceAfter);
+  return (since) => since >= from && since < before;
 }
 
 const STEP = 32;

@@ -12,6 +12,7 @@ import { addCompletion } from "./steer/completion.ts";
 import { addConfig } from "./steer/config-commands.ts";
 import { addLwm2m } from "./steer/device-commands.ts";
 import { addLogins } from "./steer/login-commands.ts";
+import { addSlowSubscriptions } from "./steer/measure-commands.ts";
 import { addMessages } from "./steer/message-commands.ts";
 import { addNode } from "./steer/node-commands.ts";
 import { addPipelines } from "./steer/pipeline-commands.ts";
@@ -135,7 +136,7 @@ export function addSteering(
   const commands = new SteeringCommands(ports.steering, steeringIo, exit);
   addNode(program, commands);
   addClients(program, commands);
-  addSubscriptions(program, commands);
+  addSlowSubscriptions(addSubscriptions(program, commands), commands);
   addMessages(program, commands);
   addRules(program, commands);
   addPipelines(program, commands);

@@ -1,4 +1,3 @@
-import type { Looker } from "../bus/gate.ts";
 import type { Message } from "../bus/message.ts";
 import type { Instant } from "../lib/time.ts";
 
@@ -27,7 +26,7 @@ export interface TopicRow {
 /** Where messages pass by. */
 export interface Passage {
   /** Returns what ends it. */
-  look(looker: Looker): () => void;
+  look(looker: { saw(message: Message): void }): () => void;
 }
 
 interface Options {

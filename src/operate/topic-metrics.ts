@@ -1,8 +1,8 @@
-import type { Looker } from "../bus/gate.ts";
 import type { Message, QoS } from "../bus/message.ts";
-import { TopicTree } from "../bus/topic-tree.ts";
+import { topicMatches } from "../bus/topic.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Session } from "../session/session.ts";
+import type { Passage } from "./topic-directory.ts";
 
 /** in: came to the bus, whoever published it. out: handed to a client. dropped: by a client's queue. */
 export const WAYS = ["in", "out", "dropped"] as const;
@@ -13,8 +13,7 @@ const QOS = [0, 1, 2] as const;
 export const RATE_SECONDS = 10;
 
 /** Where messages pass by, and sessions. */
-export interface Passages {
-  look(looker: Looker): () => void;
+export interface Passages extends Passage {
   readonly followers: {
     set(
       name: string,
@@ -75,7 +74,6 @@ class Counts {
 export class TopicMetrics {
   readonly #passages: Passages;
   #filters = new Map<string, Counts>();
-  #tree = new TopicTree<Counts>();
   #stop: (() => void) | undefined = undefined;
   /** A message is asked for once as it comes, and once for each who gets it. */
   #topic: string | undefined = undefined;
@@ -89,7 +87,7 @@ export class TopicMetrics {
   take(filters: readonly string[], now: number): void {
     const former = this.#filters;
     this.#filters = new Map(filters.map((filter) => [filter, former.get(filter) ?? new Counts(now)]));
-    this.#plant();
+    this.#topic = undefined;
     if (filters.length > 0) this.#attach();
     else this.#detach();
   }
@@ -103,7 +101,7 @@ export class TopicMetrics {
   reset(filter: string, now: number): boolean {
     if (!this.#filters.has(filter)) return false;
     this.#filters.set(filter, new Counts(now));
-    this.#plant();
+    this.#topic = undefined;
     return true;
   }
 
@@ -117,12 +115,6 @@ export class TopicMetrics {
 
   get all(): readonly TopicMetric[] {
     return [...this.#filters.keys()].map((filter) => this.get(filter)!);
-  }
-
-  #plant(): void {
-    this.#tree = new TopicTree();
-    for (const [filter, counts] of this.#filters) this.#tree.set(filter, counts);
-    this.#topic = undefined;
   }
 
   #attach(): void {
@@ -148,7 +140,7 @@ export class TopicMetrics {
     if (topic !== this.#topic) {
       this.#topic = topic;
       this.#found = [];
-      this.#tree.match(topic, (counts) => this.#found.push(counts));
+      for (const [filter, counts] of this.#filters) if (topicMatches(filter, topic)) this.#found.push(counts);
     }
     for (const { totals } of this.#found) totals[place]!++;
   }

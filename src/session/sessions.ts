@@ -11,7 +11,6 @@ import type { Attendance } from "./attendance.ts";
 import type { Occupant, SessionContext } from "./context.ts";
 import { contextFor, sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
-import { Followers } from "./followers.ts";
 import { journalWhole } from "./journal.ts";
 import { KeptQueues, type QueueOptions } from "./kept-queues.ts";
 import { plainIdentity } from "./plain-identity.ts";
@@ -66,7 +65,6 @@ export class Sessions {
   readonly queues: KeptQueues;
   /** Whose clients are away, and were perhaps never there. */
   readonly unproven: UnprovenSessions;
-  readonly followers: Followers;
   readonly #bus: Bus;
   readonly #alarms: Alarms;
   readonly #context: SessionContext;
@@ -86,7 +84,6 @@ export class Sessions {
     this.#alarms = alarms;
     this.#context = context;
     this.#options = options;
-    this.followers = new Followers(context);
     const { queues = [], queuesMax = QUEUES_MAX, unproven = Number.POSITIVE_INFINITY } = options;
     this.unproven = new UnprovenSessions(unproven);
     this.queues = new KeptQueues(gate.bus, context, queues, queuesMax);

@@ -32,6 +32,7 @@ import type { SessionOptions } from "../session/context.ts";
 import type { SessionCounters } from "../session/counters.ts";
 import type { EmbeddedEngine } from "../session/embedded-engine.ts";
 import type { SessionEngine } from "../session/engine.ts";
+import type { Followers } from "../session/followers.ts";
 import type { SessionJournal } from "../session/journal.ts";
 import type { Sessions, SessionsOptions } from "../session/sessions.ts";
 import { shelvesOf } from "../session/shelf.ts";
@@ -93,6 +94,7 @@ export class World implements CoreParts {
   readonly bus: EmbeddedBus;
   readonly gate: Gate;
   readonly sessions: Sessions;
+  readonly followers: Followers;
   readonly sessionCounters: SessionCounters;
   readonly doors: Doors;
   readonly gateways: Gateways;
@@ -169,6 +171,7 @@ export class World implements CoreParts {
     this.bus = parts.bus;
     this.gate = parts.gate;
     this.sessions = parts.sessions;
+    this.followers = parts.followers;
     this.sessionCounters = parts.sessionCounters;
     this.doors = parts.doors;
     this.gateways = parts.gateways;

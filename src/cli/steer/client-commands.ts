@@ -1,7 +1,6 @@
 /** `isthmus clients ...` and `isthmus subscriptions ...`. */
 import type { Command } from "commander";
 import { inPath } from "./api-client.ts";
-import { addSlowSubscriptions } from "./measure-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
 
@@ -202,7 +201,7 @@ const subscriptionColumns: readonly Column<Subscribed>[] = [
   { title: "QOS", cell: ({ qos }) => qos, right: true },
 ];
 
-export function addSubscriptions(program: Command, commands: SteeringCommands): void {
+export function addSubscriptions(program: Command, commands: SteeringCommands): Command {
   const group = commands.group(program, "subscriptions", "who is subscribed to what");
   commands.add<{ gateway?: string; client?: string; filter?: string; limit: string }>(
     group,
@@ -247,5 +246,5 @@ export function addSubscriptions(program: Command, commands: SteeringCommands): 
     },
     withGateway,
   );
-  addSlowSubscriptions(group, commands);
+  return group;
 }

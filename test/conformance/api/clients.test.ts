@@ -55,7 +55,7 @@ test("a broken escape in a path is a problem and no exception, and so is an id t
   expect(long.status).toBeLessThan(500);
 });
 
-test("a list is filtered, sorted and paged; its pages repeat nobody and leave out nobody", async () => {
+test("a list is filtered, sorted and paged; its pages repeat nobody and leave out nobody (O-033, O-035, O-040)", async () => {
   for (let number = 0; number < 30; number++) await connect(`page-${String(number).padStart(2, "0")}`);
   const seen: string[] = [];
   let cursor: string | undefined;
@@ -88,7 +88,27 @@ test("a list is filtered, sorted and paged; its pages repeat nobody and leave ou
   expect(ids.body.items.map((row: { clientId: string }) => row.clientId)).toEqual(["page-03", "a/b"]);
 });
 
-test("one client: session, subscriptions and what waits; subscribed, kicked and its session ended by an operator", async () => {
+test("clients are told apart by when they came and whether they began anew (O-035)", async () => {
+  await connect("older");
+  const { body } = await api.ask("GET", "/api/v1/clients/older");
+  const later = new Date(Date.parse(body.since) + 1).toISOString();
+  // The clock goes on in steps of a millisecond.
+  while (Date.now() <= Date.parse(later)) await new Promise((resolve) => setImmediate(resolve));
+  await connect("younger", { clean: false });
+  const found = async (query: string) =>
+    (await api.ask("GET", `/api/v1/clients?limit=1000&${query}`)).body.items
+      .map((row: { clientId: string }) => row.clientId)
+      .filter((id: string) => /^(older|younger)$/.test(id));
+  expect(await found(`sinceBefore=${later}`)).toEqual(["older"]);
+  expect(await found(`sinceAfter=${later}`)).toEqual(["younger"]);
+  expect(await found(`sinceAfter=${later}&sinceBefore=${later}`)).toEqual([]);
+  expect(await found("cleanStart=false")).toEqual(["younger"]);
+  expect(await found("cleanStart=true&sort=clientId")).toEqual(["older"]);
+  const wrong = await api.ask("GET", "/api/v1/clients?sinceAfter=yesterday");
+  expect([wrong.status, wrong.body.errors[0].field]).toEqual([400, "sinceAfter"]);
+});
+
+test("one client: session, subscriptions and what waits; subscribed, kicked and its session ended by an operator (O-034, O-036)", async () => {
   const client = await connect("pump-7", {
     protocolVersion: 5,
     clean: false,

@@ -29,7 +29,7 @@ function site() {
     for (const { delivery } of puppet.delivered.splice(0))
       if (delivery.qos > 0) client.settle(delivery.id, "done");
   };
-  const { followers } = world.sessions;
+  const { followers } = world;
   return { world, connect, settle, followers };
 }
 
