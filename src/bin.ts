@@ -12,6 +12,10 @@ if (major < 20 || (major === 20 && minor < 15)) {
 // The way of a message through codec, session and tree is longer than V8's default budget for one inlined function:
 // with this one QoS 0 and 1 cost 5 to 20 % less (`npm run bench -- mqtt`).
 setFlagsFromString("--max-inlined-bytecode-size-cumulative=3000");
-// One that comes while the modules are loaded would end the process; what it asks for is done by starting anyway.
-if ([undefined, "start"].includes(process.argv[2])) process.on("SIGHUP", () => {});
+if ([undefined, "start"].includes(process.argv[2])) {
+  // The young generation stays as it is while modules are loaded: heap.ts says why, and lets it grow.
+  setFlagsFromString("--semi-space-growth-factor=1");
+  // One that comes while the modules are loaded would end the process; what it asks for is done by starting anyway.
+  process.on("SIGHUP", () => {});
+}
 await import("./commands.ts");

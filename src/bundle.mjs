@@ -1,7 +1,7 @@
 /**
  * The second step of `npm run build`: what the compiler wrote as a thousand files is joined to some fifty, in its
  * place, because opening and linking each file was most of a start. What the command loads only when it needs it stays
- * in files of its own, and so do all packages but three that are themselves many small modules.
+ * in files of its own, and so do packages, but for those that each start loads and that are many small modules.
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
@@ -15,7 +15,19 @@ const CHUNKS = "chunks";
 
 /** The command, and what `exports` of package.json names. */
 const ENTRIES = ["commands", "contract/index", "hooks/plugin", "testing/index"];
-const JOINED = ["@sinclair/typebox", "cborg", "fast-xml-parser"];
+const JOINED = [
+  "@sinclair/typebox",
+  "cborg",
+  "commander",
+  "fast-xml-parser",
+  "ipaddr.js",
+  "prom-client",
+  "ws",
+  "yaml",
+];
+/** Packages of CommonJS that are joined ask for Node's own modules by `require`. */
+const REQUIRE =
+  'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);';
 
 const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const apart = Object.keys({ ...dependencies, ...optionalDependencies })
@@ -36,7 +48,11 @@ const { metafile } = await build({
   platform: "node",
   target: "node20",
   external: apart,
+  banner: { js: REQUIRE },
   metafile: true,
+  // V8 keeps the text of what it has loaded. Names stay, and lines that a stack can name.
+  minifyWhitespace: true,
+  lineLimit: 120,
   logLevel: "warning",
 });
 

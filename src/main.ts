@@ -22,6 +22,7 @@ import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
 import { Configuration, type Loaded } from "./configuration.ts";
 import { accountsPath, overlayPath, storeFolder } from "./data-files.ts";
+import { collectAfterStart, holdYoungGeneration, letYoungGenerationGrow } from "./heap.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
@@ -203,7 +204,9 @@ export async function start(
   const { config, file, warnings, modules } = configuration.loaded;
   const log = openLog({ ...config.log, worker: crew?.worker.number });
   const hooks = await openHooks(config.hooks, log);
+  letYoungGenerationGrow();
   const running = compose(config, modules, log, await keep(config, log), hooks, crew?.worker);
+  holdYoungGeneration();
   configuration.attach(running);
   await watchPlugIns(running, modules);
   exposeGauges(running, version);
@@ -226,6 +229,8 @@ export async function start(
           { ...config.api, tls: administration.tls },
           crew === undefined ? administration.ports : agreed(administration.ports, crew),
         ).catch(abandon);
+  letYoungGenerationGrow();
+  collectAfterStart();
   await running.open().catch(async (error) => {
     await api?.close();
     return abandon(error);
