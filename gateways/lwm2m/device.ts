@@ -45,6 +45,8 @@ import { heldFor, type Shared, sessionExpiryFor, targetOf } from "./shared.ts";
 
 /** What a body adds to the time of its request: a block of 1,024 bytes may take 2 s on a slow network. */
 const BODY_TIME_PER_BYTE = seconds(2) / 1024;
+/** So long before the end of its lifetime a sleeper is looked for at other gateways. */
+const LOOK_AHEAD = seconds(10);
 
 /** Where a device stands at this moment, for operators. */
 export interface Standing {
@@ -69,6 +71,8 @@ export class Device implements Line, Reported, Renewing {
   #registration: Registration;
   #target: Target;
   readonly awakeWindow: AwakeWindow;
+  /** It listens no more, and nothing is under way: its session rests. */
+  #rests = false;
   /** When the lifetime began to run. */
   #renewedAt: Instant;
   readonly #registeredAt: Instant;
@@ -216,6 +220,15 @@ export class Device implements Line, Reported, Renewing {
   /** Anything was heard of the device: it listens for a while (LwM2M 1.1 §6.5). */
   heard(now: Instant): void {
     this.awakeWindow.heard(now);
+    if (!this.#rests) return;
+    this.#rests = false;
+    this.client.rest(undefined);
+  }
+
+  /** It listens until then, and has nothing to do until it is heard again. */
+  get #restsFrom(): Instant {
+    const may = this.sleeps && !this.#rests && this.#phase === "registered" && !this.queue.busy;
+    return may ? this.awakeWindow.until : NEVER;
   }
 
   awake(now: Instant): boolean {
@@ -342,7 +355,7 @@ export class Device implements Line, Reported, Renewing {
 
   get deadline(): Instant {
     const own = earliest(earliest(this.#expiresAt, this.queue.due), this.awakeWindow.deadline);
-    return earliest(own, this.#firmware?.deadline ?? NEVER);
+    return earliest(earliest(own, this.#restsFrom), this.#firmware?.deadline ?? NEVER);
   }
 
   /** False when the registration has ended: its lifetime is over. */
@@ -351,6 +364,10 @@ export class Device implements Line, Reported, Renewing {
     this.awakeWindow.look(now);
     this.queue.pump(now);
     this.#firmware?.wake(now);
+    if (now >= this.#restsFrom) {
+      this.#rests = true;
+      this.client.rest(after(this.#expiresAt, -LOOK_AHEAD as Duration));
+    }
     return true;
   }
 

@@ -243,7 +243,7 @@ export interface Client {
   handedOut(ticket: Ticket): "accepted" | Pending;
   /**
    * The device sleeps, until then at the latest, and takes nothing: whoever keeps its queue may end a connection that
-   * is there for it meanwhile. Undefined: it is awake.
+   * is there for it meanwhile, and looks then whether it has gone to another gateway. Undefined: it is awake.
    */
   rest(until: Instant | undefined): void;
 

@@ -521,13 +521,18 @@ export class Arrivals {
 
   /** Nothing of this session is left. */
   clear(): void {
+    this.release();
+    this.#credit = 0;
+  }
+
+  /** The server has all of it again; the device takes as much as before. */
+  release(): void {
     this.#window = undefined;
     this.#byPacketId = undefined;
     this.#waiting = undefined;
     this.#orphans = undefined;
     this.#waitingBytes = 0;
     this.#unsettled = 0;
-    this.#credit = 0;
     this.#congested = false;
   }
 }

@@ -69,12 +69,15 @@ export class Departure {
     else this.lost(now);
   }
 
-  /** Another connection has the session at the server. */
+  /** Another connection has the session at the server: what stays here stays no longer than that would. */
   #goSilently(now: Instant): void {
     this.#dropAsks();
     this.#due.cancel();
     this.#session.server.detach(now);
-    if (this.#session.expiry === ZERO) this.#session.forget();
+    const { expiry } = this.#session;
+    const until = after(now, expiry);
+    if (expiry === ZERO) this.#session.forget();
+    else if (until !== NEVER) this.#due.at(until, () => this.#session.forget());
   }
 
   /** Its will may have to wait, and is taken back if the device returns meanwhile [MQTT-3.1.3-9]. */
@@ -147,7 +150,7 @@ export class Departure {
 
   #publishApart(will: Will, now: Instant): void {
     const message = willMessage(will, this.#session.mountpoint, now);
-    this.#context.defer(() => this.#host.publishFor(this.#session, message, () => {}));
+    this.#context.defer(() => this.#host.publishFor(this.#session, message, NOBODY));
   }
 
   /** What it has asked for before it said goodbye is finished first. */

@@ -24,6 +24,7 @@ import { delayedAtCluster } from "./delayed.ts";
 import { Devices } from "./devices/devices.ts";
 import type { DeviceMemory } from "./devices/memory.ts";
 import type { DeviceRecord } from "./devices/record.ts";
+import type { PublishAsker } from "./exchange.ts";
 import { Pool } from "./pool.ts";
 import type { Server } from "./server-choice.ts";
 import { UpstreamSession } from "./session.ts";
@@ -206,8 +207,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     const now = this.context.clock.now();
     const { properties, expiry } = options;
     const message = new Message(session.mountpoint + topic, payload, qos, retain, now, properties, expiry);
-    const answer = this.publishFor(session, message, said);
-    if (answer === "accepted") said();
+    const heard = (answer: PublishAnswer | "pending"): void => {
+      if (answer === "accepted" || answer === "no-subscribers") said();
+    };
+    heard(this.publishFor(session, message, { answered: (_, answer) => heard(answer) }));
   }
 
   #find(gateway: string, clientId: ClientId): UpstreamSession | undefined {
@@ -273,19 +276,15 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   }
 
   /** Over a connection of the gateway itself: its client has none. */
-  publishFor(session: UpstreamSession, message: Message, said: () => void): PublishAnswer | Pending {
+  publishFor(session: UpstreamSession, message: Message, asker: PublishAsker): PublishAnswer | Pending {
     const delayed = parseDelayedTopic(message.topic);
     message.publisher = session.key;
-    const asker = {
-      closed: false,
-      answered: (_: Ticket, answer: unknown) => {
-        if (answer === "accepted" || answer === "no-subscribers") said();
-      },
-    };
     if (typeof delayed === "object") {
       const now = this.context.clock.now();
       const due = after(now, milliseconds(delayed.seconds * 1000));
-      return this.delayed.ask(message.withTopic(delayed.topic), due, asker, 0, -1);
+      const answered = (ticket: Ticket, answer: unknown): void =>
+        asker.answered(ticket, answer as PublishAnswer);
+      return this.delayed.ask(message.withTopic(delayed.topic), due, { closed: false, answered }, 0, -1);
     }
     return this.pool.publish(session.clientId, message, asker, 0);
   }

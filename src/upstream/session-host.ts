@@ -6,6 +6,7 @@ import type { ReasonPacket } from "../mqtt/packets.ts";
 import type { EngineClient, Opening, SessionEngine } from "../session/engine.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { Devices } from "./devices/devices.ts";
+import type { PublishAsker } from "./exchange.ts";
 import type { UpstreamSession } from "./session.ts";
 
 export interface SessionLimits {
@@ -25,8 +26,8 @@ export interface SessionHost {
   ended(session: UpstreamSession): void;
   /** The server has to be told that this session is over. */
   wipe(session: UpstreamSession): void;
-  /** Publishes for a client that is gone. `said`: it is the cluster's now. */
-  publishFor(session: UpstreamSession, message: Message, said: () => void): PublishAnswer | "pending";
+  /** Publishes for a client that is gone, or sleeps. */
+  publishFor(session: UpstreamSession, message: Message, asker: PublishAsker): PublishAnswer | "pending";
 }
 
 /** A client that waits to be let in. */

@@ -298,11 +298,20 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     ticket: Ticket,
     deviceId: number | undefined,
   ): PublishAnswer | "pending" {
-    if (!this.#serves()) {
+    if (this.#resting) return this.#publishAsleep(message, client, ticket);
+    if (this.#graceOver) {
       this.#context.counters.refused.value++;
       return "unavailable";
     }
     return this.server.exchanges.publish(message, client, ticket, deviceId);
+  }
+
+  /** Its gateway speaks for it, and wakes nobody: over a connection of the gateway itself. */
+  #publishAsleep(message: Message, client: EngineClient, ticket: Ticket): PublishAnswer | "pending" {
+    const answered = (_: Ticket, answer: PublishAnswer): void => {
+      if (this.client === client) client.answered(ticket, answer);
+    };
+    return this.#host.publishFor(this, message, { answered });
   }
 
   /** The device's PUBREL. */
@@ -353,7 +362,17 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (exchanges.count > 0 || asks.open || handOut.open) return;
     this.#resting = true;
     this.server.bye(ReasonCode.success, now);
-    this.server.arrivals.clear();
+    this.server.arrivals.release();
+    this.#due.at(until, () => this.#lookElsewhere());
+  }
+
+  /** It may have come to another gateway, which has said nothing to this one. */
+  #lookElsewhere(): void {
+    this.#host.devices?.whereabouts(this, (elsewhere) => {
+      if (!elsewhere || !this.#resting || this.client === undefined) return;
+      this.#context.counters.takeovers.value++;
+      this.supersede();
+    });
   }
 
   #wakeUp(now: Instant): void {

@@ -60,7 +60,7 @@ export function engineOfRun(
   const surroundings = { deadlines, random: mulberry32(seed), now, defer, embedded, policy };
   const before = (choice: ServerChoice, settings?: Partial<UpstreamOptions>): UpstreamEngine => {
     const context = upstreamContext(surroundings, choice, () => world.core.tick(), settings);
-    const engine = upstreamEngine(context, limits);
+    const engine = upstreamEngine(context, limits, options.devices);
     engines.set(world, engine);
     return engine;
   };
@@ -72,7 +72,7 @@ export function engineOfRun(
     case "upstream": {
       const broker = new VirtualBroker(surroundings);
       brokers.set(world, broker);
-      return before(onlyServer(broker.server));
+      return before(onlyServer(broker.server), options.upstream);
     }
     default:
       return embedded;

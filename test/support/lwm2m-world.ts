@@ -1,5 +1,6 @@
 /** A world with an LwM2M gateway in it, and applications that speak its JSON. */
 import type { Message, QoS } from "#core/bus/message.ts";
+import { minutes } from "#core/lib/time.ts";
 import { lwm2m } from "#gateways/lwm2m/index.ts";
 import { definitionFiles, lwm2mConfig } from "./lwm2m-config.ts";
 import { Lwm2mDevice } from "./lwm2m-device.ts";
@@ -9,6 +10,9 @@ import { type DatagramNetwork, World, type WorldOptions } from "./world.ts";
 const OBJECTS = [0, 1, 2, 3, 5, 6, 16, 21, 25, 3303, 3342, 3442];
 
 export type Report = { msgType: string; data: Record<string, unknown>; [field: string]: unknown };
+
+/** What is done for a sleeper's commands while they wait is done where they are held; `released.test.ts` has the rest. */
+const HELD = { sleepers: { whileAsleep: "hold", holdFor: minutes(5) } } as const;
 
 export class Lwm2mWorld extends World {
   readonly network: DatagramNetwork;
@@ -20,7 +24,7 @@ export class Lwm2mWorld extends World {
   /** `restore`: puts back what a store has kept, before the gateway opens. */
   constructor(settings: object = {}, options: WorldOptions = {}, restore: (world: World) => void = () => {}) {
     const files = { ...definitionFiles(...OBJECTS), ...options.files };
-    super({ ...options, files });
+    super({ upstream: HELD, ...options, files });
     this.#files = files;
     restore(this);
     this.gateway = this.open(lwm2m, lwm2mConfig(settings));

@@ -18,7 +18,7 @@ import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionsOptions } from "#core/session/sessions.ts";
 import { ConnectBudget } from "#core/upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "#core/upstream/context.ts";
-import { UpstreamEngine } from "#core/upstream/engine.ts";
+import { type DeviceMemoryOf, UpstreamEngine } from "#core/upstream/engine.ts";
 import type { UpstreamOptions } from "#core/upstream/options.ts";
 import type { Server, ServerChoice } from "#core/upstream/server-choice.ts";
 import type { MqttConfig } from "#gateways/mqtt/config.ts";
@@ -215,7 +215,8 @@ export const onlyServer = (server: Server): ServerChoice => ({
 export function upstreamEngine(
   context: UpstreamContext,
   sessions: SessionsOptions & { readonly failuresMax: number; readonly inboundMax: number },
+  devices?: DeviceMemoryOf,
 ): UpstreamEngine {
   const delayed = { messages: 10_000, bytes: 1 << 24 };
-  return new UpstreamEngine({ context, name: "gateway", sessions, delayed });
+  return new UpstreamEngine({ context, name: "gateway", sessions, delayed, devices });
 }

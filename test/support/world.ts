@@ -4,6 +4,8 @@ import type { Hook } from "#core/hooks/plugin.ts";
 import type { ListenerPolicy } from "#core/policy/policy.ts";
 import type { StreamListener } from "#core/testing/streams.ts";
 import { type WorldOptions as VirtualOptions, World as VirtualWorld } from "#core/testing/world.ts";
+import type { DeviceMemoryOf } from "#core/upstream/engine.ts";
+import type { UpstreamOptions } from "#core/upstream/options.ts";
 import { endsWithTest } from "./endings.ts";
 import { endEngine, engineOfRun } from "./engine-of-run.ts";
 import { plugIn } from "./plug-in.ts";
@@ -19,6 +21,10 @@ export interface WorldOptions extends Omit<VirtualOptions, "engine"> {
   readonly hooks?: readonly Hook[];
   /** It stands before servers of the test's own, whatever the engine of the run. */
   readonly before?: Before;
+  /** Where the engine of the run stands before our broker. */
+  readonly upstream?: Partial<UpstreamOptions>;
+  /** Where such an engine keeps what gateways remember of devices. */
+  readonly devices?: DeviceMemoryOf;
 }
 
 export class World extends VirtualWorld {

@@ -5,6 +5,7 @@ import { generate } from "coap-packet";
 import mqttPacket from "mqtt-packet";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startApi, type TestApi } from "../../support/api.ts";
+import { runCommand } from "../../support/command.ts";
 import type { AnyPacket } from "../../support/mqtt-device.ts";
 import { type Listening, listenTo, ScriptedServer } from "../../support/scripted-server.ts";
 import { until } from "../../support/store-process.ts";
@@ -68,6 +69,9 @@ describe("what is counted of sessions at a cluster", { timeout: PATIENCE }, () =
     await server.stop();
   }, PATIENCE);
 
+  /** What the command line says of the node. */
+  const status = () =>
+    runCommand("status", { environment: { ISTHMUS_URL: api.base, ISTHMUS_KEY: api.keys.viewer } });
   const metrics = async (): Promise<string> => (await fetch(`${api.base}/metrics`)).text();
   async function value(name: string, label = ""): Promise<number> {
     const lines = (await metrics()).split("\n").filter((line) => line.startsWith(`isthmus_upstream_${name}`));
@@ -184,12 +188,21 @@ describe("what is counted of sessions at a cluster", { timeout: PATIENCE }, () =
     await until(() => Date.now() - since > 1_100, "time stands still");
     await moves("expired", () => dying.send({ cmd: "puback", messageId: 1 }));
     slow.socket.destroy();
+    // More than it takes in one packet: the server is told that it is done with, and that it was not taken.
+    const small = await connected("small", { maximumPacketSize: 40 });
+    await moves("dead", () => says("small", message(1, 1, { payload: "x".repeat(100) })));
+    await until(() => script.last("small").got("puback").length > 0, "no puback");
+    expect(script.last("small").got("puback")[0]).toMatchObject({ messageId: 1, reasonCode: 0x80 });
+    small.socket.destroy();
   });
 
   it("what a server cannot do, and a look-up of what is retained", async () => {
     const dots = await connected("dots");
     await moves("unfit", () => dots.send(message(1, 1, { topic: "a.b" })));
     expect(await dots.hears("puback")).toMatchObject({ reasonCode: 0x87 });
+    await moves("lowered", () => dots.send(message(2, 2)));
+    await until(() => script.last("dots").got("publish").length > 0, "no publish");
+    expect(script.last("dots").got("publish")[0]).toMatchObject({ qos: 1 });
     const socket = createSocket("udp4");
     const options = ["ps", "a"].map((value) => ({ name: "Uri-Path", value: Buffer.from(value) }));
     const asked = generate({ code: "0.01", messageId: 1, token: Buffer.from("t"), options } as never);
@@ -212,6 +225,8 @@ describe("what is counted of sessions at a cluster", { timeout: PATIENCE }, () =
       { group: "dots", draining: true },
     ]);
     expect(await value("reachable")).toBe(1);
+    const well = await status();
+    expect([well.code, well.out]).toEqual([0, expect.stringMatching(/upstream\s+yes/)]);
     expect((await fetch(`${api.base}/ready`)).status).toBe(200);
     const last = await connected("last");
     await server.stop();
@@ -224,5 +239,7 @@ describe("what is counted of sessions at a cluster", { timeout: PATIENCE }, () =
       503,
       expect.stringContaining("no server of the cluster"),
     ]);
+    const gone = await status();
+    expect([gone.code, gone.out]).toEqual([1, expect.stringContaining("no server of the cluster")]);
   });
 });

@@ -133,6 +133,55 @@ describe("S3: more outstanding than Receive Maximum, as mosquitto has it", () =>
   });
 });
 
+describe("what a server has sent (U-056)", () => {
+  const answers = (line: Line) => line.packets.filter(({ cmd }) => /^pub(ack|rec|comp)$/.test(cmd));
+
+  it("is acknowledged to it when the device has acknowledged it, and not before: QoS 1 and both steps of QoS 2", () => {
+    const { world, servers, device } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    const line = servers.last("dev");
+    line.say({ cmd: "publish", topic: "a", payload: "1", qos: 1, messageId: 5 });
+    line.say({ cmd: "publish", topic: "a", payload: "2", qos: 2, messageId: 6 });
+    world.settle();
+    expect(dev.take()).toMatchObject([
+      { cmd: "publish", messageId: 5 },
+      { cmd: "publish", messageId: 6 },
+    ]);
+    world.advance(seconds(50));
+    expect(answers(line)).toEqual([]);
+    dev.send({ cmd: "puback", messageId: 5 });
+    world.settle();
+    expect(answers(line)).toMatchObject([{ cmd: "puback", messageId: 5 }]);
+    const released = dev.send({ cmd: "pubrec", messageId: 6 });
+    world.settle();
+    expect(answers(line)).toMatchObject([{ cmd: "puback" }, { cmd: "pubrec", messageId: 6 }]);
+    // PUBREL has come back by then, and goes on to the device.
+    expect([...released, ...dev.take()]).toMatchObject([{ cmd: "pubrel", messageId: 6 }]);
+    world.advance(seconds(50));
+    expect(answers(line)).toHaveLength(2);
+    dev.send({ cmd: "pubcomp", messageId: 6 });
+    world.settle();
+    expect(answers(line)[2]).toMatchObject({ cmd: "pubcomp", messageId: 6 });
+  });
+
+  it("is not acknowledged to it while the device does not take it, nor when the device is lost", () => {
+    const { world, servers, device } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", { ...KEPT, properties: { ...KEPT.properties, receiveMaximum: 1 } });
+    world.settle();
+    const line = servers.last("dev");
+    for (const messageId of [5, 6]) line.say({ cmd: "publish", topic: "a", payload: "x", qos: 1, messageId });
+    world.settle();
+    expect(dev.take()).toHaveLength(1);
+    dev.stream.drop();
+    world.settle();
+    world.advance(minutes(1));
+    expect(answers(line)).toEqual([]);
+  });
+});
+
 describe("S5: NATS sends again what is not acknowledged", () => {
   it("on the same connection: the device does not see it twice", () => {
     const { world, servers, device, counters } = site(() => undefined);
