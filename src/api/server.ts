@@ -5,13 +5,13 @@ import {
   type FastifyRequest,
   fastify,
 } from "fastify";
-import { csvRecords } from "../lib/csv.ts";
 import { FairRoom } from "../lib/fair-room.ts";
+import { readBodies, weighBodies } from "./bodies.ts";
 import { serveManuals } from "./compat/manuals.ts";
 import { serveDashboard } from "./dashboard.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts } from "./ports.ts";
-import { PROBLEMS, type ProblemCode, problem, Refused, wrongField } from "./problem.ts";
+import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
 import { ROUTES } from "./routes.ts";
 import { API_PREFIX, callerOf, Streams, sendProblem, serveRoute } from "./serve.ts";
 
@@ -168,6 +168,11 @@ function secureAnswers(server: FastifyInstance, ports: ApiPorts, tls: boolean): 
 
 /** A page in somebody's browser that has its own name point here (DNS rebinding) asks under that name. */
 function checkHost(server: FastifyInstance, hosts: readonly string[]): void {
+  // Whoever stands before us may have looked at the other one (RFC 9112 §3.2).
+  server.addHook("onRequest", async ({ raw: { rawHeaders } }) => {
+    const names = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host");
+    if (names.length > 1) throw new Refused("invalid-request", "the request has more than one Host header");
+  });
   if (hosts.length === 0) return;
   const accepted = new Set(hosts.map((host) => host.toLowerCase()));
   server.addHook("onRequest", async (request) => {
@@ -220,45 +225,6 @@ declare module "fastify" {
     /** Hears of our own bugs. */
     failed?: (error: Error) => void;
   }
-}
-
-/** JSON, and texts for those routes that say so; a request without a body may still name a media type. */
-function readBodies(server: FastifyInstance): void {
-  const parse = server.getDefaultJsonParser("error", "error");
-  server.removeContentTypeParser("application/json");
-  // A merge patch is JSON under a name of its own (RFC 7396 §4).
-  server.addContentTypeParser(
-    ["application/json", "application/merge-patch+json"],
-    { parseAs: "string" },
-    (request, body, done) => {
-      if (body === "") done(null, undefined);
-      else parse(request, body as string, done);
-    },
-  );
-  server.removeContentTypeParser("text/plain");
-  // Rows by the names in the first one, as a list of objects would have them in JSON.
-  server.addContentTypeParser("text/csv", { parseAs: "string" }, (_request, body, done) => {
-    const rows = csvRecords(body as string);
-    if (typeof rows !== "string") done(null, rows);
-    else done(wrongField({ in: "body", field: "", detail: rows }));
-  });
-}
-
-/** A body is held from its head on, which says how long it is, until it has been answered. */
-function weighBodies(server: FastifyInstance, memory: ApiPorts["memory"], bodyMax: number): void {
-  server.addHook("preParsing", async ({ headers }, reply, payload) => {
-    const length = Number(
-      headers["content-length"] ?? (headers["transfer-encoding"] === undefined ? 0 : bodyMax),
-    );
-    if (!(length > 0)) return payload;
-    if (memory.refuses) throw new Refused("unavailable", "memory is used up (isthmus_memory_bytes)");
-    const bytes = Math.min(length, bodyMax);
-    memory.held += bytes;
-    reply.raw.once("close", () => {
-      memory.held -= bytes;
-    });
-    return payload;
-  });
 }
 
 /** What watches the gateway, for which nobody logs in unless the configuration says so. */

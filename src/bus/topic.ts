@@ -5,21 +5,27 @@ export const TOPIC_LENGTH_MAX = 65_535;
 export type TopicProblem =
   | "empty"
   | "NUL character"
+  | "half a surrogate pair"
   | "wildcard in a topic name"
   | "misplaced wildcard"
   | "too long";
+
+/** What no UTF-8 can say [MQTT-1.5.4-1]: nothing that was decoded holds it, but JSON, rules and modules can make it. */
+const isSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdfff;
 
 /** Checks a topic name, which may not hold wildcards [MQTT-3.3.2-2]. */
 export function topicNameProblem(topic: string): TopicProblem | undefined {
   const length = topic.length;
   if (length === 0) return "empty";
   if (length > TOPIC_LENGTH_MAX) return "too long";
+  let surrogates = false;
   for (let index = 0; index < length; index++) {
     const code = topic.charCodeAt(index);
     if (code === 0) return "NUL character";
     if (code === 0x23 || code === 0x2b) return "wildcard in a topic name";
+    surrogates ||= isSurrogate(code);
   }
-  return undefined;
+  return surrogates && !topic.isWellFormed() ? "half a surrogate pair" : undefined;
 }
 
 /** Checks a topic filter: `#` only last and alone in its level, `+` alone in its level [MQTT-4.7.1-1..3]. */
@@ -27,15 +33,17 @@ export function topicFilterProblem(filter: string): TopicProblem | undefined {
   const length = filter.length;
   if (length === 0) return "empty";
   if (length > TOPIC_LENGTH_MAX) return "too long";
+  let surrogates = false;
   for (let index = 0; index < length; index++) {
     const code = filter.charCodeAt(index);
     if (code === 0) return "NUL character";
+    surrogates ||= isSurrogate(code);
     if (code !== 0x23 && code !== 0x2b) continue;
     const startsLevel = index === 0 || filter.charCodeAt(index - 1) === 0x2f;
     const endsLevel = index === length - 1 || (code === 0x2b && filter.charCodeAt(index + 1) === 0x2f);
     if (!startsLevel || !endsLevel) return "misplaced wildcard";
   }
-  return undefined;
+  return surrogates && !filter.isWellFormed() ? "half a surrogate pair" : undefined;
 }
 
 export const hasWildcard = (filter: string): boolean => filter.includes("+") || filter.includes("#");

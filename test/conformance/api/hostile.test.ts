@@ -118,3 +118,39 @@ test("an object whose keys are those of every object is looked at as what it is"
   }
   expect(Object.hasOwn({}, "topic")).toBe(false);
 });
+
+const published = (topic: string): Buffer => Buffer.from(`{"topic":"${topic}","payload":"x"}`, "latin1");
+test.each([
+  ["octets that are not UTF-8", published("a\xff"), "the body is not UTF-8"],
+  ["half a character", published("a\\ud800"), "a text in the body holds half a surrogate pair"],
+  ["the other half", published("a\\\\\\uDC00b"), "a text in the body holds half a surrogate pair"],
+  [
+    "halves in the wrong order",
+    published("\\udc00\\ud800"),
+    "a text in the body holds half a surrogate pair",
+  ],
+])("a body with %s is refused, and does not become another topic (RFC 8259 §8)", async (_, body, detail) => {
+  for (const path of ["/api/v1/publish", "/api/v2/mqtt/publish"]) {
+    const reply = await api.ask("POST", path, { body });
+    expect([path, reply.status]).toEqual([path, 400]);
+    if (path.startsWith("/api/v1")) expect(reply.body).toMatchObject({ code: "malformed-json", detail });
+  }
+});
+
+test("a body with whole characters in escapes, and backslashes before a u, is read as it stands", async () => {
+  for (const [written, topic] of [
+    ["\\ud83d\\ude00", "😀"],
+    ["\\\\ud800", "\\ud800"],
+  ]) {
+    const body = `{"topic":"${written}","payload":"x"}`;
+    expect((await api.ask("POST", "/api/v1/publish", { body })).body).toMatchObject({ topic });
+  }
+});
+
+test("a request with two Host headers is 400 (RFC 9112 §3.2)", async () => {
+  const answer = await raw(
+    "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nhost: evil.example\r\nConnection: close\r\n\r\n",
+  );
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toContain("more than one Host header");
+});

@@ -126,11 +126,14 @@ describe("topic names and filters", () => {
     ["a\0b", "NUL character"],
     ["a/+", "wildcard in a topic name"],
     ["#", "wildcard in a topic name"],
+    ["a/\ud800", "half a surrogate pair"],
+    ["\ude00\ud83d", "half a surrogate pair"],
+    ["a/😀", undefined],
     ["a/b", undefined],
     ["/", undefined],
     ["x".repeat(65_535), undefined],
     ["x".repeat(65_536), "too long"],
-  ])("judges the topic name %j [MQTT-4.7.3-1, MQTT-3.3.2-2]", (topic, problem) => {
+  ])("judges the topic name %j [MQTT-4.7.3-1, MQTT-3.3.2-2, MQTT-1.5.4-1]", (topic, problem) => {
     expect(topicNameProblem(topic)).toBe(problem);
   });
 
@@ -141,10 +144,12 @@ describe("topic names and filters", () => {
     ["+a", "misplaced wildcard"],
     ["##", "misplaced wildcard"],
     ["#/", "misplaced wildcard"],
+    ["a/\udc00/#", "half a surrogate pair"],
+    ["😀/#", undefined],
     ["+/+/#", undefined],
     ["#", undefined],
     ["", "empty"],
-  ])("judges the filter %j [MQTT-4.7.1-1, MQTT-4.7.1-2]", (filter, problem) => {
+  ])("judges the filter %j [MQTT-4.7.1-1, MQTT-4.7.1-2, MQTT-1.5.4-1]", (filter, problem) => {
     expect(topicFilterProblem(filter)).toBe(problem);
   });
 

@@ -1,0 +1,64 @@
+/** Bodies of requests: how they are read, and that they count as memory while they are held. */
+import type { FastifyInstance } from "fastify";
+import { csvRecords } from "../lib/csv.ts";
+import type { ApiPorts } from "./ports.ts";
+import { Refused, wrongField } from "./problem.ts";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Escapes of JSON that are whole: a backslash of its own, and both halves of a character. */
+const WHOLE = /\\\\|\\u[dD][89a-bA-B][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}/g;
+const HALF = /\\u[dD][89a-fA-F]/;
+
+/** What cannot be said in UTF-8 would be another topic, name or text than the one that was asked for (RFC 8259 §8). */
+function textOf(body: Uint8Array): string | Refused {
+  try {
+    const text = utf8.decode(body);
+    if (!HALF.test(text) || !HALF.test(text.replace(WHOLE, ""))) return text;
+    return new Refused("malformed-json", "a text in the body holds half a surrogate pair");
+  } catch {
+    return new Refused("malformed-json", "the body is not UTF-8");
+  }
+}
+
+/** JSON, and texts for those routes that say so; a request without a body may still name a media type. */
+export function readBodies(server: FastifyInstance): void {
+  const parse = server.getDefaultJsonParser("error", "error");
+  server.removeContentTypeParser("application/json");
+  // A merge patch is JSON under a name of its own (RFC 7396 §4).
+  server.addContentTypeParser(
+    ["application/json", "application/merge-patch+json"],
+    { parseAs: "buffer" },
+    (request, body, done) => {
+      const text = textOf(body as Buffer);
+      if (text === "") done(null, undefined);
+      else if (typeof text === "string") parse(request, text, done);
+      else done(text);
+    },
+  );
+  server.removeContentTypeParser("text/plain");
+  // Rows by the names in the first one, as a list of objects would have them in JSON.
+  server.addContentTypeParser("text/csv", { parseAs: "buffer" }, (_request, body, done) => {
+    const text = textOf(body as Buffer);
+    const rows = typeof text === "string" ? csvRecords(text) : text;
+    if (typeof rows !== "string") done(rows instanceof Refused ? rows : null, rows);
+    else done(wrongField({ in: "body", field: "", detail: rows }));
+  });
+}
+
+/** A body is held from its head on, which says how long it is, until it has been answered. */
+export function weighBodies(server: FastifyInstance, memory: ApiPorts["memory"], bodyMax: number): void {
+  server.addHook("preParsing", async ({ headers }, reply, payload) => {
+    const length = Number(
+      headers["content-length"] ?? (headers["transfer-encoding"] === undefined ? 0 : bodyMax),
+    );
+    if (!(length > 0)) return payload;
+    if (memory.refuses) throw new Refused("unavailable", "memory is used up (isthmus_memory_bytes)");
+    const bytes = Math.min(length, bodyMax);
+    memory.held += bytes;
+    reply.raw.once("close", () => {
+      memory.held -= bytes;
+    });
+    return payload;
+  });
+}
