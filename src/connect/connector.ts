@@ -138,8 +138,8 @@ export interface ConnectorKind<Config = never, ActionConfig extends ActionSettin
   readonly schema: TSchema;
   /** Of a rule's action that leads to it. */
   readonly action: TSchema;
-  /** The library that it needs, where that is optional. */
-  readonly library?: string;
+  /** The libraries that it needs, where those are optional. */
+  readonly libraries?: readonly string[];
   /** Throws where it cannot work as configured. */
   open(config: Config, host: ConnectHost, name: string): Connector;
   /** Reads the templates of an action. Throws `TemplateError` and `ActionError`. */

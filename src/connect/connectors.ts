@@ -154,9 +154,9 @@ export class Connectors {
 
 function opened(name: string, settings: ConfiguredConnector, host: ConnectHost): Connector {
   const kind = kindOf(settings.kind)!;
-  const { library } = kind;
-  if (library !== undefined && !host.has(library))
-    throw new Error(`it needs the package ${library}, which is not installed: npm install ${library}`);
+  for (const library of kind.libraries ?? [])
+    if (!host.has(library))
+      throw new Error(`it needs the package ${library}, which is not installed: npm install ${library}`);
   return kind.open(settings, host, name);
 }
 

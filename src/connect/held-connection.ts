@@ -4,10 +4,10 @@ import { within } from "./within.ts";
 /** How a library's connection is made, ended, and understood. */
 interface How<Opened> {
   /**
-   * `lost`: to be called when it has ended by itself, with the reason where that is known. `closed`: nobody waits for it
+   * `lost`: to be called when it has ended by itself, with the reason where that is known. `unwanted`: nobody waits for it
    * any more.
    */
-  open(lost: (why?: unknown) => void, closed: AbortSignal): Promise<Opened>;
+  open(lost: (why?: unknown) => void, unwanted: AbortSignal): Promise<Opened>;
   close(opened: Opened): unknown;
   failureOf(error: unknown): SinkFailure;
 }
@@ -16,12 +16,13 @@ interface Held<Opened> {
   readonly opening: Promise<Opened>;
   /** Fails when the connection ends by itself: libraries leave some without an answer then. */
   readonly ended: Promise<never>;
+  /** Of this one alone: what listens goes with it. */
+  readonly unwanted: AbortController;
 }
 
 /** One connection for all batches: opened for the first, and anew after a failure that may be the connection's. */
 export class HeldConnection<Opened> {
   readonly #how: How<Opened>;
-  readonly #closed = new AbortController();
   #held: Held<Opened> | undefined = undefined;
 
   constructor(how: How<Opened>) {
@@ -42,7 +43,6 @@ export class HeldConnection<Opened> {
   }
 
   async close(): Promise<void> {
-    this.#closed.abort();
     if (this.#held !== undefined) await this.#drop(this.#held);
   }
 
@@ -56,13 +56,15 @@ export class HeldConnection<Opened> {
       end(why ?? new SinkFailure("the connection has ended", true));
       void this.#drop(held);
     };
-    const held: Held<Opened> = { opening: this.#how.open(lost, this.#closed.signal), ended };
+    const unwanted = new AbortController();
+    const held: Held<Opened> = { opening: this.#how.open(lost, unwanted.signal), ended, unwanted };
     return held;
   }
 
   async #drop(held: Held<Opened>): Promise<void> {
     if (this.#held !== held) return;
     this.#held = undefined;
+    held.unwanted.abort();
     await held.opening.then(
       (opened) => this.#how.close(opened),
       () => {},

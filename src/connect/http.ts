@@ -209,7 +209,7 @@ export const http: ConnectorKind<Config, ActionConfig> = {
   kind: "http",
   schema,
   action,
-  library: "undici",
+  libraries: ["undici"],
   open: (config, host) => new Http(config, host),
   compile,
 };

@@ -146,7 +146,7 @@ export const influxdb: ConnectorKind<Config, ActionConfig> = {
   kind: "influxdb",
   schema,
   action,
-  library: "undici",
+  libraries: ["undici"],
   open: (config, host) =>
     config.url.startsWith("udp:") ? new OverUdp(config.url, host) : new OverHttp(config, host),
   compile(settings) {

@@ -313,7 +313,7 @@ export const kafka: ConnectorKind<Config, ActionConfig> = {
   kind: "kafka",
   schema,
   action,
-  library: "kafkajs",
+  libraries: ["kafkajs"],
   open(config: Config, host: ConnectHost) {
     const { brokers, clientId, sasl, timeout } = config;
     const tls = tlsOf(config, host);

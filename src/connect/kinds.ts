@@ -2,7 +2,9 @@
 import { type TUnsafe, Type } from "@sinclair/typebox";
 import type { ActionSettings } from "../rules/action.ts";
 import { byKind } from "../settings/json-schema.ts";
+import { cassandra } from "./cassandra.ts";
 import type { ConnectorKind, ConnectorSettings } from "./connector.ts";
+import { dynamodb } from "./dynamodb.ts";
 import { file } from "./file.ts";
 import { http } from "./http.ts";
 import { influxdb } from "./influxdb.ts";
@@ -13,6 +15,7 @@ import { mysql } from "./mysql.ts";
 import { nats } from "./nats.ts";
 import { opentsdb } from "./opentsdb.ts";
 import { postgres } from "./postgres.ts";
+import { pulsar } from "./pulsar.ts";
 import { rabbitmq } from "./rabbitmq.ts";
 import { redis } from "./redis.ts";
 import { CONSOLE_ACTION, REPUBLISH_ACTION } from "./rule-actions.ts";
@@ -32,6 +35,9 @@ export const KINDS: readonly ConnectorKind<any, any>[] = [
   influxdb,
   opentsdb,
   mongodb,
+  cassandra,
+  dynamodb,
+  pulsar,
   file,
 ];
 

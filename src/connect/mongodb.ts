@@ -133,7 +133,7 @@ class Mongo implements Connector {
   readonly #config: Config;
   readonly #options: MongoClientOptions;
   readonly #held = new HeldConnection<MongoClient>({
-    open: (_, closed) => this.#open(closed),
+    open: (_, unwanted) => this.#open(unwanted),
     close: (client) => client.close(),
     failureOf,
   });
@@ -187,12 +187,12 @@ class Mongo implements Connector {
     await this.#held.use(signal, (client) => client.db(this.#config.database).command({ ping: 1 }));
   }
 
-  async #open(closed: AbortSignal): Promise<MongoClient> {
+  async #open(unwanted: AbortSignal): Promise<MongoClient> {
     const { MongoClient: Client } = await loadMongodb();
     const client = new Client(this.#config.url, this.#options);
     // A server that is away is the answer of each command.
     client.on("error", () => {});
-    closed.addEventListener("abort", () => void client.close().catch(() => {}));
+    unwanted.addEventListener("abort", () => void client.close().catch(() => {}));
     // A client whose first connection fails is of no use any more.
     return client.connect();
   }
@@ -206,7 +206,7 @@ export const mongodb: ConnectorKind<Config, ActionConfig> = {
   kind: "mongodb",
   schema,
   action,
-  library: "mongodb",
+  libraries: ["mongodb"],
   open(config: Config, host: ConnectHost) {
     const { username, authSource, timeout, concurrency } = config;
     const tls = tlsOf(config, host);

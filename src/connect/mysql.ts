@@ -178,7 +178,7 @@ export const mysql: ConnectorKind<Config, ActionConfig> = {
   kind: "mysql",
   schema,
   action,
-  library: "mysql2",
+  libraries: ["mysql2"],
   open(config: Config, host: ConnectHost) {
     const { port, user, database, timeout, concurrency } = config;
     const tls = tlsOf(config, host);

@@ -234,7 +234,7 @@ export const nats: ConnectorKind<Config, ActionConfig> = {
   kind: "nats",
   schema,
   action,
-  library: "nats",
+  libraries: ["nats"],
   open(config: Config, host: ConnectHost) {
     const { servers, username, timeout } = config;
     const [password, token] = [secretOf(config.password, host), secretOf(config.token, host)];

@@ -128,7 +128,7 @@ export const opentsdb: ConnectorKind<Config, ActionConfig> = {
   kind: "opentsdb",
   schema,
   action,
-  library: "undici",
+  libraries: ["undici"],
   open: (config, host) => new OpenTsdb(config, host),
   compile,
 };

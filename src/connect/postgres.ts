@@ -160,7 +160,7 @@ export const postgres: ConnectorKind<Config, ActionConfig> = {
   kind: "postgres",
   schema,
   action,
-  library: "pg",
+  libraries: ["pg"],
   open(config: Config, host: ConnectHost) {
     const { port, user, database, timeout, concurrency } = config;
     const tls = tlsOf(config, host);

@@ -138,7 +138,7 @@ interface Opened {
 class RabbitMq implements Connector {
   readonly #options: ConnectionOptions;
   readonly #held = new HeldConnection<Opened>({
-    open: (lost, closed) => this.#open(lost, closed),
+    open: (lost, unwanted) => this.#open(lost, unwanted),
     close: ({ connection }) => connection.unsafeDestroy(),
     failureOf,
   });
@@ -166,15 +166,15 @@ class RabbitMq implements Connector {
   }
 
   /** When to connect again is the connector's to say: the library's own tries are not waited for. */
-  async #open(lost: () => void, closed: AbortSignal): Promise<Opened> {
+  async #open(lost: () => void, unwanted: AbortSignal): Promise<Opened> {
     const { Connection: Connecting } = await import("rabbitmq-client");
     const connection = new Connecting(this.#options);
     // Its only one: we do not let it connect again by itself.
     guarded((connection as unknown as { readonly _socket: Breakable })._socket);
     await new Promise<void>((done, failed) => {
-      closed.addEventListener("abort", () => {
+      unwanted.addEventListener("abort", () => {
         connection.unsafeDestroy();
-        failed(new SinkFailure("the connector is closed", true));
+        failed(new SinkFailure("nobody waits for the connection any more", true));
       });
       connection.on("connection", done);
       connection.on("error", (error: Error) => {
@@ -236,7 +236,7 @@ export const rabbitmq: ConnectorKind<Config, ActionConfig> = {
   kind: "rabbitmq",
   schema,
   action,
-  library: "rabbitmq-client",
+  libraries: ["rabbitmq-client"],
   open(config: Config, host: ConnectHost) {
     const { port, username, vhost, timeout, heartbeat } = config;
     const tls = tlsOf(config, host);

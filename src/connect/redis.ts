@@ -232,7 +232,7 @@ export const redis: ConnectorKind<Config, ActionConfig> = {
   kind: "redis",
   schema,
   action,
-  library: "ioredis",
+  libraries: ["ioredis"],
   open: (config, host) => new Redis(config, host),
   compile({ command, rows }) {
     const templates = words(command);

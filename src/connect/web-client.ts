@@ -19,6 +19,8 @@ export interface WebAnswer {
   readonly retryAfter: number;
   /** How its body begins, in one line. */
   readonly said: string;
+  /** Its body, where that was asked for. */
+  readonly body: string;
 }
 
 export class WebClient {
@@ -34,12 +36,14 @@ export class WebClient {
     this.#files = filesOf(settings, host);
   }
 
+  /** `most`: the body is wanted, and may have so many octets. */
   async ask(
     method: string,
     url: string,
     headers: Record<string, string>,
     body: string | Uint8Array,
     signal: AbortSignal,
+    most = 0,
   ): Promise<WebAnswer> {
     this.#agent ??= this.#open();
     const dispatcher = await this.#agent;
@@ -47,11 +51,11 @@ export class WebClient {
     const options = { dispatcher, method: method as Dispatcher.HttpMethod, headers, signal, ...content };
     try {
       const answer = await this.#request!(url, options);
-      const said = await beginning(answer.body);
+      const [said, whole] = most === 0 ? [await beginning(answer.body), ""] : await all(answer.body, most);
       return {
         status: answer.statusCode,
         retryAfter: pauseOf(answer.headers["retry-after"], this.#host.now()),
-        said,
+        ...{ said, body: whole },
       };
     } catch (error) {
       throw failureOf(error);
@@ -86,6 +90,7 @@ const AWAY = /^UND_ERR_(CONNECT_TIMEOUT|HEADERS_TIMEOUT|BODY_TIMEOUT|SOCKET|CLOS
 const RUBBISH = /^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/;
 
 function failureOf(error: unknown): unknown {
+  if (error instanceof SinkFailure) return error;
   const { name, code = "", message } = error as Error & { readonly code?: string };
   if (name === "HTTPParserError" || RUBBISH.test(code))
     return new SinkFailure(`it answers with what is no HTTP: ${message}`, false);
@@ -130,5 +135,19 @@ async function beginning(body: Dispatcher.ResponseData["body"]): Promise<string>
     if (said.length < SAID_MAX) said += chunk.toString("utf8");
     if (length > ANSWER_MAX) break;
   }
-  return said.slice(0, SAID_MAX).replaceAll(/\s+/g, " ").trim();
+  return inOneLine(said);
+}
+
+const inOneLine = (said: string): string => said.slice(0, SAID_MAX).replaceAll(/\s+/g, " ").trim();
+
+async function all(body: Dispatcher.ResponseData["body"], most: number): Promise<[string, string]> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > most) throw new SinkFailure("it answers without an end", true);
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString("utf8");
+  return [inOneLine(text), text];
 }

@@ -1,4 +1,5 @@
 /** How servers of each kind behave at first, by their protocols' documents: as much as makes a client ask for something. */
+import { createHash } from "node:crypto";
 import { serialize } from "bson";
 
 /** What is said to what is heard, or before anything is; undefined when there is nothing more to say. */
@@ -83,8 +84,24 @@ function mongodbGreets(heard: Buffer | undefined, turn: number): Buffer | undefi
   return Buffer.concat([head, document]);
 }
 
+/** READY to STARTUP, in the same stream (native protocol v4 §4.2.2). */
+function cassandraGreets(heard: Buffer | undefined, turn: number): Buffer | undefined {
+  if (turn === 0) return NOTHING;
+  return turn > 1 ? undefined : hex(`84 00 ${heard!.toString("hex", 2, 4)} 02 00000000`);
+}
+
+/** RFC 6455 §4.2.2. */
+function webSocketGreets(heard: Buffer | undefined, turn: number): Buffer | undefined {
+  if (turn === 0) return NOTHING;
+  const [, key] = /^sec-websocket-key: *(\S+)/im.exec(heard!.toString("latin1")) ?? [];
+  if (turn > 1 || key === undefined) return undefined;
+  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  const switched = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n";
+  return text(`${switched}sec-websocket-accept: ${accept}\r\n\r\n`);
+}
+
 export const MANNERS: Readonly<Record<string, Manners>> = {
-  ...{ http: web, influxdb: web, opentsdb: web },
+  ...{ http: web, influxdb: web, opentsdb: web, dynamodb: web },
   /** CONNACK; a PUBLISH of the largest length that there is. */
   mqtt: { greet: inTurn(NOTHING, hex("20 03 00 00 00")), endless: hex("30 ffffff7f") },
   kafka: { greet: kafkaGreets, endless: hex("7fffffff") },
@@ -104,4 +121,8 @@ export const MANNERS: Readonly<Record<string, Manners>> = {
     endless: hex("ffffff 01"),
   },
   mongodb: { greet: mongodbGreets, endless: hex("ffffff7f") },
+  /** A result as long as any may be. */
+  cassandra: { greet: cassandraGreets, endless: hex("84 00 0000 08 03ffff00") },
+  /** A text frame. */
+  pulsar: { greet: webSocketGreets, endless: hex("81 7f 0000000100000000") },
 };

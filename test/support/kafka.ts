@@ -30,6 +30,8 @@ export class KafkaMock {
   readonly refusals = new Map<string, number>();
   /** Answers to records are kept back. */
   slow = false;
+  /** Where its broker says that it is, for who is to come another way; the name has as many octets as 127.0.0.1. */
+  advertised: { readonly host: "127.0.0.1" | "localhost"; readonly port: number } | undefined = undefined;
   #cluster: ChildProcess | undefined = undefined;
   #clusterPort = 0;
   #relay: Server | undefined = undefined;
@@ -93,8 +95,11 @@ export class KafkaMock {
 
   /** The broker's address in the answer is the relay's. */
   #lead(frame: Buffer): void {
+    const { host, port } = this.advertised ?? { host: "127.0.0.1", port: this.port };
     const at = frame.indexOf(LOOPBACK);
-    if (at >= 0) frame.writeInt32BE(this.port, at + LOOPBACK.length);
+    if (at < 0) return;
+    frame.write(host, at + 2, "latin1");
+    frame.writeInt32BE(port, at + LOOPBACK.length);
   }
 
   /** Behind a topic's name are the number of partitions, and of the first its number and error code. */

@@ -3,9 +3,13 @@ import { chmodSync, chownSync, readFileSync } from "node:fs";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { CqlServer } from "../../support/cql-server.ts";
 import { freeTcpPort } from "../../support/free-ports.ts";
+import { KafkaMock } from "../../support/kafka.ts";
 import { startNats, startRabbitmq } from "../../support/message-servers.ts";
+import { FakeMongodb } from "../../support/mongodb-server.ts";
 import { lacks } from "../../support/programs.ts";
+import { PulsarServer } from "../../support/pulsar-server.ts";
 import {
   startInfluxdb,
   startMariadb,
@@ -15,6 +19,7 @@ import {
 } from "../../support/servers.ts";
 import { addsUp, SinkSite } from "../../support/sink-site.ts";
 import { until } from "../../support/store-process.ts";
+import { TcpRelay } from "../../support/tcp-relay.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
 
 /** A server whose certificate is for `localhost`, and no address. */
@@ -37,6 +42,7 @@ describe.skipIf(
     "mariadbd",
     "influxd",
     "mosquitto",
+    "kcat",
   ),
 )("a connector over TLS", () => {
   beforeAll(() => {
@@ -63,15 +69,24 @@ describe.skipIf(
     mysql: [secureMariadb, { sql: "select ${payload}" }],
     influxdb: [secureInfluxdb, { measurement: "m", fields: { n: "${payload.n}" } }],
     mqtt: [secureMosquitto, { retain: false }],
+    opentsdb: [startWeb, { metric: "m", value: "${payload.n}", tags: { a: "b" } }],
+    dynamodb: [secureDynamoDb, { table: "numbers", item: { id: "1" } }],
+    kafka: [secureKafka, { topic: "secured" }],
+    mongodb: [secureMongodb, { collection: "t" }],
+    cassandra: [secureCassandra, { cql: "insert into n (n) values (${payload.n})" }],
+    pulsar: [securePulsar, {}],
   };
   /** InfluxDB 1.6 asks nobody for a certificate. */
   const ASKS_NOT: readonly string[] = ["influxdb"];
 
+  const asking = () => ({
+    ...{ requestCert: true, rejectUnauthorized: true },
+    ...{ ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) },
+  });
+
   async function startWeb(): Promise<Secured> {
-    const asks = { requestCert: true, rejectUnauthorized: true };
-    const own = { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) };
-    const server = createServer({ ...asks, ...own }, (request, response) => {
-      request.resume().on("end", () => response.end());
+    const server = createServer(asking(), (request, response) => {
+      request.resume().on("end", () => response.end("{}"));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
@@ -151,6 +166,60 @@ describe.skipIf(
       "require_certificate true",
     );
     return { at: (host) => ({ url: `tls://${host}:${port}` }), stop: server.stop };
+  }
+
+  async function secureDynamoDb(): Promise<Secured> {
+    const { at, stop } = await startWeb();
+    return { at: (host) => ({ ...at(host), accessKeyId: "a", secretAccessKey: "b" }), stop };
+  }
+
+  /** Peers here that speak no TLS by themselves: it ends in front of them. */
+  async function behindTls(to: number, at: (host: string, port: number) => object, stop: () => unknown) {
+    const relay = await new TcpRelay(to, asking()).start();
+    return {
+      relay,
+      at: (host: string) => at(host, relay.port),
+      async stop() {
+        await relay.stop();
+        await stop();
+      },
+    };
+  }
+
+  async function secureKafka(): Promise<Secured> {
+    const kafka = await new KafkaMock().start();
+    const at = (host: string, port: number) => ({ brokers: [`${host}:${port}`], tls: true });
+    const secured = await behindTls(kafka.port, at, () => kafka.stop());
+    kafka.advertised = { host: "localhost", port: secured.relay.port };
+    return secured;
+  }
+
+  async function secureMongodb(): Promise<Secured> {
+    const server = new FakeMongodb();
+    return behindTls(
+      await server.start(),
+      (host, port) => ({
+        // Its driver looks for a server that it trusts for so long.
+        ...{ url: `mongodb://${host}:${port}/?directConnection=true`, tls: true, timeout: "3s" },
+      }),
+      () => server.stop(),
+    );
+  }
+
+  async function secureCassandra(): Promise<Secured> {
+    const server = new CqlServer();
+    server.tables["n"] = { n: "int" };
+    const at = (host: string, port: number) => ({ nodes: [`${host}:${port}`], tls: true });
+    return behindTls(await server.start(), at, () => server.stop());
+  }
+
+  async function securePulsar(): Promise<Secured> {
+    const server = await new PulsarServer().start();
+    return behindTls(
+      server.port,
+      (host, port) => ({ url: `wss://${host}:${port}` }),
+      () => server.stop(),
+    );
   }
 
   it.each(Object.keys(SERVERS))(

@@ -1,0 +1,101 @@
+/** One topic of Pulsar's, by its WebSocket API: messages are sent, and each is answered by itself. */
+import type { RawData, WebSocket } from "ws";
+import { octetsOf } from "../rules/value.ts";
+import { connectionFailure, type Item, SinkFailure } from "./connector.ts";
+
+/** What a message is. */
+interface Parameters {
+  readonly topic: string;
+  readonly key: string;
+  readonly payload: string | Uint8Array;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+/** Of what it answers to a message. */
+export const ANSWER_MAX = 64 * 1024;
+
+/** Its answers that say that the message is at fault: no JSON for it, or no base64 (pulsar.apache.org, "WebSocket API"). */
+const AT_FAULT: readonly unknown[] = ["send-error:3", "send-error:7"];
+/** RFC 6455 §7.4.1: larger than it takes. */
+const TOO_BIG = 1009;
+
+export const unreadable = (what: string): SinkFailure =>
+  new SinkFailure(`what it answers cannot be read: ${what}`, true);
+
+interface Answer {
+  readonly result?: unknown;
+  readonly errorMsg?: unknown;
+  readonly context?: unknown;
+}
+
+function answerIn(data: RawData): Answer | undefined {
+  try {
+    const found: unknown = JSON.parse(String(data));
+    return typeof found === "object" && found !== null ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** One topic's connection; answers name by their context what they answer. */
+export class Producer {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<string, (failure: SinkFailure | undefined) => void>();
+  #last = 0;
+
+  constructor(socket: WebSocket, lost: (why: SinkFailure) => void) {
+    this.#socket = socket;
+    socket.on("error", (error) => lost(connectionFailure(error) ?? unreadable(error.message)));
+    socket.on("close", (code) =>
+      lost(
+        code === TOO_BIG
+          ? new SinkFailure("the message is larger than it takes", false)
+          : new SinkFailure(`the connection has ended (${code})`, true),
+      ),
+    );
+    socket.on("message", (data) => {
+      if (!this.#take(answerIn(data))) lost(unreadable(String(data).slice(0, 80)));
+    });
+  }
+
+  send(items: readonly Item[]): Promise<readonly (SinkFailure | undefined)[]> {
+    return Promise.all(items.map((item) => this.#give(item)));
+  }
+
+  #give({ id, parameters }: Item): Promise<SinkFailure | undefined> {
+    const { key, payload, properties } = parameters as unknown as Parameters;
+    const context = String(++this.#last);
+    const message = {
+      payload: Buffer.from(octetsOf(payload)).toString("base64"),
+      properties: { ...properties, "delivery-id": id },
+      ...(key === "" ? {} : { key }),
+      context,
+    };
+    return new Promise((resolve) => {
+      this.#waiting.set(context, resolve);
+      this.#socket.send(JSON.stringify(message));
+    });
+  }
+
+  /** False where it is no answer. */
+  #take(answer: Answer | undefined): boolean {
+    if (answer === undefined || typeof answer.result !== "string") return false;
+    const { result, errorMsg, context } = answer;
+    const failure =
+      result === "ok"
+        ? undefined
+        : new SinkFailure(`${result}${errorMsg ? `: ${errorMsg}` : ""}`, !AT_FAULT.includes(result));
+    // What it could not read it answers without a context: which one that is, each by itself shows.
+    if (typeof context !== "string") {
+      for (const resolve of this.#waiting.values()) resolve(failure);
+      this.#waiting.clear();
+      return failure !== undefined;
+    }
+    this.#waiting.get(context)?.(failure);
+    return this.#waiting.delete(context);
+  }
+
+  close(): void {
+    this.#socket.terminate();
+  }
+}
