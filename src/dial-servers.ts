@@ -2,7 +2,7 @@
 import { lookup } from "node:dns";
 import type { Duration } from "./lib/time.ts";
 import { Dialler } from "./net/dial.ts";
-import type { DialOptions, DialTlsOptions } from "./net/transport.ts";
+import { DialError, type DialOptions, type DialTlsOptions } from "./net/transport.ts";
 import type { Dial, Place } from "./upstream/servers/member.ts";
 import { hostOf, type ServersHost } from "./upstream/servers/servers.ts";
 import type { GroupSettings, ServerTls } from "./upstream/servers/settings.ts";
@@ -81,9 +81,17 @@ export const serverDialler =
     let next = 0;
     return (connected, failed, source) => {
       const dialler = diallers[next++ % diallers.length] as Dialler;
-      return dialler.dial(connected, failed, source);
+      return dialler.dial(connected, (error) => failed(withRemedy(error)), source);
     };
   };
+
+const REMEDY =
+  "where all local ports are in use, name more addresses of this machine in localAddresses, or widen net.ipv4.ip_local_port_range";
+
+const withRemedy = (error: DialError): DialError =>
+  error.failure === "address-not-available"
+    ? new DialError(error.failure, `${error.message}: ${REMEDY}`)
+    : error;
 
 export const resolveServer: ServersHost["resolve"] = (host, done) =>
   lookup(host, { all: true, verbatim: true }, (error, found) =>

@@ -6,6 +6,8 @@ function failureOf({ code }: NodeJS.ErrnoException): DialFailure {
     case "ECONNREFUSED":
       return "connection-refused";
     case "EADDRNOTAVAIL":
+    // No port of the local address is free.
+    case "EADDRINUSE":
     case "EINVAL":
       return "address-not-available";
     case "ENOTFOUND":

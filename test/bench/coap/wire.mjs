@@ -22,8 +22,11 @@ export function request(code, path, { payload = "", observe = false, query } = {
   const parts = [Buffer.from([0x44 | (CON << 4), code, 0, 0, 0, 0, 0, 0])];
   let previous = 0;
   for (const [number, value] of options) {
-    if (value.length > 12) throw new Error("longer options are not needed here");
-    parts.push(Buffer.from([((number - previous) << 4) | value.length]), value);
+    if (value.length > 268) throw new Error("longer options are not needed here");
+    // RFC 7252 §3.1: from 13 on the length stands behind.
+    const long = value.length > 12;
+    parts.push(Buffer.from([((number - previous) << 4) | (long ? 13 : value.length)]));
+    parts.push(...(long ? [Buffer.from([value.length - 13])] : []), value);
     previous = number;
   }
   if (payload !== "") parts.push(Buffer.from([0xff]), Buffer.from(payload));

@@ -2,9 +2,17 @@
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isthmusMissing, startIsthmus } from "../lib/isthmus.mjs";
+import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
 import { wanted, wantedPeer } from "../lib/options.mjs";
-import { BROKER_CORE, freePort, LOAD_CORE, pinning, startProcess, startWorker } from "../lib/processes.mjs";
+import {
+  BROKER_CORE,
+  freePort,
+  freeUdpPort,
+  LOAD_CORE,
+  pinning,
+  startProcess,
+  startWorker,
+} from "../lib/processes.mjs";
 import { topFunctions } from "../lib/profile.mjs";
 import { interleave } from "../lib/statistics.mjs";
 import { markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
@@ -24,16 +32,24 @@ const CELLS = SHAPES.flatMap(({ shape, title, ...rest }) =>
   })),
 );
 const SESSIONS = "sessions";
+const DEVICES = "devices";
+/** Devices on UDP, whose only connection is the one to the server. */
+const PROTOCOLS = /** @type {const} */ ([
+  { protocol: "mqtt-sn", label: "MQTT-SN" },
+  { protocol: "coap", label: "CoAP" },
+]);
 const HAPROXY = "/usr/sbin/haproxy";
 
 export const suite = {
   title: "Sessions at a broker elsewhere",
-  scenarios: () => [...CELLS.map(({ name }) => name), SESSIONS],
+  scenarios: () => [...CELLS.map(({ name }) => name), SESSIONS, DEVICES],
   run: async (/** @type {Options} */ options) => {
     const why = isthmusMissing() ?? mosquitto().missing;
     if (why !== undefined) throw new Error(why);
     if (options.profile) return profile(options);
-    const parts = [await throughput(options)];
+    const parts = [];
+    if (CELLS.some(({ name }) => wanted(options, name))) parts.push(await throughput(options));
+    if (wanted(options, DEVICES)) parts.push(await devices(options));
     if (wanted(options, SESSIONS)) parts.push(await sessions(options));
     const where = pinning
       ? "Broker and what stands before it share one core, the generator has another."
@@ -42,6 +58,17 @@ export const suite = {
   },
 };
 
+/** @param {number} broker */
+const busAt = (broker) => ({
+  engine: "upstream",
+  upstream: {
+    servers: [`tcp://127.0.0.1:${broker}`],
+    connects: { rate: 100_000, parallel: 1000 },
+    buffer: { messages: 100_000, bytes: "64MB" },
+    receiveMaximum: 1000,
+  },
+});
+
 /**
  * @param {number} broker
  * @param {string} [profileFolder]
@@ -49,18 +76,7 @@ export const suite = {
  */
 async function throughIsthmus(broker, profileFolder) {
   const port = await freePort();
-  const config = {
-    bus: {
-      engine: "upstream",
-      upstream: {
-        servers: [`tcp://127.0.0.1:${broker}`],
-        connects: { rate: 100_000, parallel: 1000 },
-        buffer: { messages: 100_000, bytes: "64MB" },
-        receiveMaximum: 1000,
-      },
-    },
-  };
-  const how = { set: isthmusSettings(port), config, tcpPort: port };
+  const how = { set: isthmusSettings(port), config: { bus: busAt(broker) }, tcpPort: port };
   const started = await startIsthmus(profileFolder === undefined ? how : { ...how, profileFolder });
   return { name: "isthmus", port, pid: started.pid, stop: started.stop };
 }
@@ -175,6 +191,69 @@ async function sessions(/** @type {Options} */ options) {
     await load.stop();
   }
   return markdownTable(head, rows);
+}
+
+/** Memory and processor time of many devices on UDP; the same at the gateway's own bus show what is the device's own. */
+async function devices(/** @type {Options} */ options) {
+  // The gateway has one file open for each, and so have the broker and the generator.
+  const count = Math.min(options.quick ? 2000 : 18_000, filesMax() - 500);
+  const settle = options.quick ? 1 : 4;
+  const head = [
+    ...["", "connects/s", "µs CPU a connect", "KB a session"],
+    ...["µs CPU a message from a device", "µs CPU a message to a device"],
+  ];
+  const rows = [];
+  for (const { protocol, label } of PROTOCOLS) {
+    for (const engine of ["embedded", "upstream"]) {
+      const load = await startWorker(new URL("../upstream/load.mjs", import.meta.url), { core: LOAD_CORE });
+      const broker = await mosquitto().start();
+      const way = await devicesAt(protocol, engine === "upstream" ? broker.port : undefined);
+      try {
+        const appPort = engine === "upstream" ? broker.port : way.mqttPort;
+        const { pid, port } = way;
+        const found = await load.call("sessions", { protocol, port, appPort, pid, count, settle });
+        console.error(`${protocol} ${engine}: ${JSON.stringify(found)}`);
+        const { connects, perSession, up, down } = found;
+        rows.push([
+          `${count.toLocaleString("en")} ${label} devices, ${engine === "upstream" ? "sessions at mosquitto" : "sessions here"}`,
+          ...[perSecond(connects.rate), number(connects.micros), number(perSession)],
+          ...[number(up.micros), number(down.micros)],
+        ]);
+      } finally {
+        await way.stop();
+        await broker.process.stop();
+        await load.stop();
+      }
+    }
+  }
+  return markdownTable(head, rows);
+}
+
+/**
+ * @param {"mqtt-sn" | "coap"} protocol
+ * @param {number | undefined} broker   none: sessions are here
+ */
+async function devicesAt(protocol, broker) {
+  const [port, mqttPort] = [await freeUdpPort(), await freePort()];
+  const listener = `gateways.${protocol}.listeners.udp`;
+  const started = await startIsthmus({
+    set: [
+      ...onlyGateway(protocol, "mqtt"),
+      ...isthmusSettings(mqttPort).filter((setting) => !setting.includes(".enable=false")),
+      "gateways.mqtt.listeners.ws.enable=false",
+      "store.engine=memory",
+      `${listener}.bind=127.0.0.1`,
+      `${listener}.port=${port}`,
+      `${listener}.limits.connectionRate=unlimited`,
+      `${listener}.limits.connections=200000`,
+      ...(protocol === "coap"
+        ? ["gateways.coap.stack.amplification=off", "gateways.coap.listeners.tcp.enable=false"]
+        : []),
+    ],
+    ...(broker === undefined ? {} : { config: { bus: busAt(broker) } }),
+    tcpPort: mqttPort,
+  });
+  return { port, mqttPort, pid: started.pid, stop: started.stop };
 }
 
 /** How many files a process may have open, as far as can be known. */
