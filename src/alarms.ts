@@ -22,7 +22,7 @@ export function startAlarms(running: Composition, isOpen: () => boolean): { stop
   if (!enable) return { stop() {} };
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  const marks = [...marksOf(running, delay), ...conditionsOf(running, isOpen)];
+  const marks = watermarks(running, isOpen, delay);
   const timer = setInterval(() => watch(running.alarms, marks), timerLength(interval)).unref();
   return {
     stop() {
@@ -32,10 +32,18 @@ export function startAlarms(running: Composition, isOpen: () => boolean): { stop
   };
 }
 
-function marksOf(
-  { config, sessionCounters }: Composition,
-  delay: ReturnType<typeof monitorEventLoopDelay>,
-): Watermark[] {
+type Watched = Pick<Composition, "config" | "sessionCounters" | "kept"> & {
+  readonly core: Pick<Composition["core"], "healthy">;
+};
+type Delay = Pick<ReturnType<typeof monitorEventLoopDelay>, "count" | "percentile" | "reset">;
+
+/** Everything that is looked at, with its marks. */
+export const watermarks = (running: Watched, isOpen: () => boolean, delay: Delay): readonly Watermark[] => [
+  ...marksOf(running, delay),
+  ...conditionsOf(running, isOpen),
+];
+
+function marksOf({ config, sessionCounters }: Watched, delay: Delay): Watermark[] {
   const { cpu, memory, heap, eventLoopDelay, diskFree, queueDrops, certificates } = config.alarms;
   const part = (name: string, high: number, message: string, measure: Watermark["measure"]): Watermark => ({
     ...{ name, high, low: high * RELIEF, message, measure },
@@ -88,7 +96,7 @@ function marksOf(
 }
 
 /** What holds or does not. */
-function conditionsOf({ core, kept }: Composition, isOpen: () => boolean): Watermark[] {
+function conditionsOf({ core, kept }: Watched, isOpen: () => boolean): Watermark[] {
   const condition = (
     name: string,
     message: string,

@@ -19,6 +19,12 @@ export function exposeGauges(running: Composition, version: string): void {
   metrics.info("build_info", "Version of this gateway", { version, node: process.version });
   metrics.gauge("sessions", "Sessions, connected or not", () => sessions.count);
   metrics.gauge("sessions_connected", "Sessions whose client is connected", () => sessions.connected);
+  metrics.gauge("sessions_expired", "Sessions that ended when their time was over", () => sessions.expired);
+  metrics.gauge(
+    "sessions_taken_over",
+    "Sessions that a second client of their id has taken",
+    () => sessions.takenOver,
+  );
   metrics.gauge("retained_messages", "Retained messages", () => bus.retainedMessages.count);
   metrics.gauge("retained_bytes", "Memory of retained messages", () => bus.retainedMessages.bytes);
   metrics.gauge(

@@ -3,7 +3,7 @@ import { connect as connectTcp } from "node:net";
 import mqtt from "mqtt";
 import { generate, parser } from "mqtt-packet";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startSysTopics, sums } from "#core/observation.ts";
+import { exposeGauges, startSysTopics, sums } from "#core/observation.ts";
 import type { SysTopics } from "#core/observe/sys-topics.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { until } from "../../support/store-process.ts";
@@ -46,6 +46,7 @@ const comes = (topic: string): Promise<void> => until(() => heard.has(topic), `$
 
 beforeAll(async () => {
   gateway = await startGateway({ gateways: { mqtt: {} }, node: { sysInterval: "0s" } });
+  exposeGauges(gateway.composition, "1.2.3");
   topics = startSysTopics(gateway.composition, "1.2.3");
   reader = await mqtt.connectAsync(url(), { clientId: "reader" });
   reader.on("message", (topic, payload) => heard.set(topic, payload.toString()));
@@ -110,6 +111,43 @@ test("an alarm, in the forms of three versions (O-072)", async () => {
   for (const form of ["deactivate", "clear", "high-cpu/clear"]) await comes(`${NODE}/alarms/${form}`);
   expect(JSON.parse(heard.get(`${NODE}/alarms/deactivate`)!)).toMatchObject({ activated: false });
 });
+
+/** O-088: what EMQX 5 counts beside, and what is counted here of it; nothing where nothing is. */
+const OF_EMQX_5: Readonly<Record<string, readonly string[]>> = {
+  "packets.connack.error, .auth_error": ["clients_refused_total", "refusals_total"],
+  "packets.publish.error, .auth_error": ["messages_refused_total", "mqtt_publishes_refused_total"],
+  "packets.publish.dropped": ["mqtt_releases_full_total"],
+  "packets.subscribe.error, .auth_error": ["refusals_total"],
+  "packets.unsubscribe.error": ["mqtt_protocol_errors_total"],
+  "packets.auth.received, .sent": ["mqtt_packets_received_total", "mqtt_packets_sent_total"],
+  "messages.publish": ["messages_qos0_received_total", "messages_qos1_received_total"],
+  "messages.delivered": ["messages_qos0_sent_total", "messages_qos1_sent_total", "messages_qos2_sent_total"],
+  "messages.acked": ["messages_settled_total"],
+  "messages.delayed": ["delayed_messages"],
+  "messages.dropped.no_subscribers": ["messages_no_subscribers_total"],
+  "delivery.dropped.expired": ["messages_dropped_expired_total"],
+  "delivery.dropped.qos0_msg": ["messages_dropped_away_total"],
+  "delivery.dropped.queue_full": ["messages_dropped_queue_full_total"],
+  "delivery.dropped.too_large": ["mqtt_deliveries_too_large_total"],
+  "client.connect, .connack": ["clients_connected_total", "clients_refused_total"],
+  "client.connected, .disconnected": ["clients_connected_total", "clients_disconnected_total"],
+  "client.subscribe, .unsubscribe": ["mqtt_packets_received_total"],
+  "client.authenticate": ["authenticator_answers_total"],
+  "client.authorize, authorization.*": ["authorization_answers_total", "refusals_total"],
+  "session.takenover": ["sessions_taken_over"],
+  "session.terminated": ["sessions_expired"],
+};
+/** They are there as soon as there is something to count. */
+const COUNTED_LATER = ["refusals_total", "authenticator_answers_total", "authorization_answers_total"];
+
+test.each(Object.entries(OF_EMQX_5))(
+  "of EMQX 5's %s there is %j in /metrics (O-088)",
+  async (_name, ours) => {
+    const text = await gateway.composition.metrics.text();
+    for (const name of ours.filter((each) => !COUNTED_LATER.includes(each)))
+      expect(text).toContain(`# TYPE isthmus_${name} `);
+  },
+);
 
 describe("acknowledgements of what was not on its way (O-086)", () => {
   const missed = (): Record<string, number | undefined> =>
