@@ -104,7 +104,7 @@ describe("configuration while it runs (O-015)", () => {
 describe("users of the dashboard (O-016)", () => {
   const PASSWORD = "a sentence that only ana knows";
 
-  test("are made, shown, changed, signed in and removed, with the manual's codes", async () => {
+  test("are made, shown, changed, signed in and removed, with the manual's codes (O-017)", async () => {
     const post = async (path: string, body: object) => (await ask("POST", `v2/${path}`, body)).body;
     expect(await post("users", { username: "ana", password: PASSWORD, tags: "administrator" })).toEqual(OK);
     expect((await post("users", { username: "ana", password: PASSWORD, tags: "user" })).code).toBe(113);

@@ -104,7 +104,7 @@ describe.each([
     expect(all.body[member].objects).toContainEqual({ topic: "/World", node: "isthmus" });
   });
 
-  test("publish, subscribe and unsubscribe, with the codes for what is wrong", async () => {
+  test("publish, subscribe and unsubscribe, with the codes for what is wrong (O-010, O-011, O-017)", async () => {
     const published = await ask("POST", `${base}/mqtt/publish`, {
       topic: "/World",
       payload: `hello ${version}`,

@@ -162,7 +162,7 @@ describe("a list of client ids", () => {
 });
 
 describe("the forms of EMQ X 4", () => {
-  it("add, change and remove client ids and user names (A-030)", async () => {
+  it("add, change and remove client ids and user names (A-030, O-021)", async () => {
     await start({ kind: "client-id-list" }, { kind: "user-list", passwordHash: "sha256" });
     const ask = (method: string, path: string, body?: object) =>
       api!.ask(method, `/api/v3/${path}`, body === undefined ? {} : { body });
