@@ -25,6 +25,7 @@ import { eventIds } from "./rules/ids.ts";
 import type { Rule, RuleSettings } from "./rules/rule.ts";
 import { Rules, type Tested } from "./rules/rules.ts";
 import { toJson, type ValueMap } from "./rules/value.ts";
+import type { Sessions } from "./session/sessions.ts";
 import { isInstalled, readNamedFile } from "./settings/installation.ts";
 import { ConfigError, type ConfigProblem, problem } from "./settings/problem.ts";
 
@@ -41,6 +42,14 @@ export interface RulesRoomParts {
   readonly alarms: OperatorAlarms;
   readonly events: Required<CoreEvents>[];
 }
+
+/** Of who has a session here: the publisher is known by gateway and client id. */
+const usernameOf =
+  (sessions: Pick<Sessions, "get">) =>
+  (publisher: string): string | undefined => {
+    const at = publisher.indexOf(":");
+    return sessions.get(publisher.slice(0, at), publisher.slice(at + 1))?.username;
+  };
 
 export class RulesRoom {
   readonly rules: Rules;
@@ -67,7 +76,7 @@ export class RulesRoom {
       newId,
       failed: (rule, error) => this.#failed(rule, error),
     });
-    this.#happenings = new Happenings(this.rules, node, newId);
+    this.#happenings = new Happenings(this.rules, node, newId, usernameOf(parts.sessions));
     this.connectors = new Connectors({
       gate,
       sessions: parts.sessions,

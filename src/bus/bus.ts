@@ -39,6 +39,8 @@ export interface Subscriber {
   /** Told when it has become available; set by who has something for it. */
   onRoom?: (() => void) | undefined;
   deliver(message: Message, grant: Grant, lent?: Lent): void;
+  /** It was its own, and no-local (MQTT 5 §3.8.3.1). */
+  spared?(message: Message): void;
 }
 
 /** What a subscriber asked for; kept as it is given. */

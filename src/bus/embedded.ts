@@ -159,6 +159,7 @@ export class EmbeddedBus implements Bus {
       const target = targets[index]!;
       const grant = target.owner === from ? target.ownGrant : target.grant;
       if (grant !== undefined) target.subscriber.deliver(message, grant);
+      else target.subscriber.spared?.(message);
     }
     const groups = route.groups;
     if (this.keeper?.keeps(message.topic) === true) {

@@ -251,7 +251,7 @@ export interface Client {
    * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. The next `publish` is the message
    * that came under it.
    */
-  acceptInbound(packetId: number): Receipt;
+  acceptInbound(packetId: number, message: Message): Receipt;
   /** How many more ids the session takes before `acceptInbound` is `full`; a client must not be promised more. */
   readonly inboundLeft: number;
   /** False when the id was not known. */

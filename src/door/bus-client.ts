@@ -55,6 +55,8 @@ export class BusClient implements Client, EngineClient {
   readonly session: EngineSession;
   readonly #permissions: Permissions;
   #hooked: Hooked | undefined = undefined;
+  /** It sleeps. */
+  #rests = false;
   /** As it was announced when it came in; single requests and further sessions are not announced. */
   protocol: string | undefined = undefined;
   /** Its place in the directory. */
@@ -437,11 +439,17 @@ export class BusClient implements Client, EngineClient {
   }
 
   rest(until: Instant | undefined): void {
-    if (!this.ended) this.session.rest(until);
+    if (this.ended) return;
+    this.session.rest(until);
+    if ((until !== undefined) !== this.#rests) this.loop.core.follower?.rested(this.identity, until);
+    this.#rests = until !== undefined;
   }
 
-  acceptInbound(packetId: number): Receipt {
-    return this.ended ? "full" : this.session.acceptInbound(packetId);
+  acceptInbound(packetId: number, message: Message): Receipt {
+    if (this.ended) return "full";
+    const receipt = this.session.acceptInbound(packetId);
+    if (receipt === "full") this.loop.core.follower?.exceeded(this.identity, message);
+    return receipt;
   }
 
   get inboundLeft(): number {

@@ -16,6 +16,8 @@ export interface ChannelDriver extends PublisherChannel {
   readonly core: Core;
   readonly door: Door;
   readonly peer: Peer;
+  /** The address and port of ours that the peer has reached, where that is known. */
+  readonly local: string | undefined;
   readonly channel: Channel;
   /** Nothing can reach the channel any more. */
   readonly closed: boolean;

@@ -1,4 +1,6 @@
+import type { Message } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
+import type { Identity } from "../contract/identity.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import type { HooksOfAll } from "../hooks/hooks.ts";
@@ -48,6 +50,10 @@ export interface DoorFollower {
   /** A CONNECT, or what stands for it, was refused. */
   refused(who: Comer, refusal: Refusal): void;
   /** `by`: which rule, or that none speaks about it. Undefined: nobody wants to know. */
+  /** A message was not taken: more at QoS 2 wait for their release than its client may have (MQTT 5 §3.3.4). */
+  exceeded(identity: Identity, message: Message): void;
+  /** It sleeps, until then at the latest; undefined: it is awake again. */
+  rested(identity: Identity, until: Instant | undefined): void;
   readonly authorized: ((asked: AskedOfPolicy, allowed: boolean, by: () => string) => void) | undefined;
 }
 
@@ -129,6 +135,12 @@ export interface Arrival {
   readonly sessionPresent: boolean;
   /** In seconds; 0 for none. */
   readonly keepAlive: number;
+  /** How long its session outlives the connection, as granted, in seconds. */
+  readonly expiry: number;
+  /** What an MQTT client has said in its CONNECT (MQTT 5 §3.1.2.11). */
+  readonly properties: object | undefined;
+  /** The address and port of ours that it has reached, where that is known. */
+  readonly local: string | undefined;
 }
 
 export interface CoreEvents {

@@ -18,6 +18,7 @@ import type { Decided } from "../hooks/decided.ts";
 import type { Hooks } from "../hooks/hooks.ts";
 import { assert } from "../lib/assert.ts";
 import { copyOf } from "../lib/bytes.ts";
+import { inSeconds, ZERO } from "../lib/time.ts";
 import type { AskedOfPolicy, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { OpenAnswer, Opening } from "../session/engine.ts";
 import { BusClient } from "./bus-client.ts";
@@ -382,7 +383,11 @@ export class Door {
     const { protocol } = request;
     const { cleanStart = false, keepAlive = 0 } = request.kind === "session" ? request : {};
     const { aggregate } = client;
-    const how = { cleanStart, sessionPresent, keepAlive: keepAlive / 1000 };
+    const how = {
+      ...{ cleanStart, sessionPresent, keepAlive: keepAlive / 1000, local: client.loop.local },
+      expiry: Math.round(inSeconds(client.sessionExpiry ?? ZERO)),
+      properties: request.kind === "session" ? request.properties : undefined,
+    };
     client.protocol = protocol;
     this.core.directory.arrived(client, this.core.now, how);
     client.announced(how);

@@ -20,6 +20,8 @@ import { type AddressProof, PROVEN } from "./address-proof.ts";
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
   readonly peer: Peer;
+  /** The address and port of ours that it has reached, where that is known. */
+  readonly local?: string | undefined;
   send(bytes: Uint8Array): void;
   sendView(bytes: Uint8Array): void;
   pauseReading(): void;
@@ -90,6 +92,10 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   get peer(): Peer {
     return this.link.peer;
+  }
+
+  get local(): string | undefined {
+    return this.link.local;
   }
 
   get limits(): PacketLimits {

@@ -24,6 +24,10 @@ class StreamLink extends MergedOutput implements Link {
     return this.connection.peer;
   }
 
+  get local(): string | undefined {
+    return this.connection.local;
+  }
+
   get backlog(): number {
     return this.connection.backlog;
   }

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Peer } from "../contract/peer.ts";
 import type { Duration } from "../lib/time.ts";
+import { localName } from "./address.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
@@ -48,6 +49,10 @@ class SocketConnection implements StreamConnection, Expiring {
     this.#socket = socket;
     this.peer = peer;
     this.#limits = limits;
+  }
+
+  get local(): string | undefined {
+    return localName(this.#socket);
   }
 
   write(bytes: Uint8Array, written?: () => void): boolean {

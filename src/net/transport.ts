@@ -22,6 +22,8 @@ export class ListenError extends Error {
 /** One accepted connection: TCP, TLS or a WebSocket, after TLS, PROXY protocol and upgrade are done. */
 export interface StreamConnection {
   readonly peer: Peer;
+  /** The address and port of ours that the peer has reached, asked of the system. */
+  readonly local?: string | undefined;
   /**
    * Hands bytes to the kernel or queues them. The bytes must not change until `written` is called (it may be
    * called before `write` returns). False once more than the high-water mark is queued: stop until `drained`.

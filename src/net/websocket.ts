@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
 import type { Peer } from "../contract/peer.ts";
+import { localName } from "./address.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { SocketLimits } from "./tcp.ts";
@@ -54,6 +55,10 @@ class WebSocketConnection implements StreamConnection, Expiring {
     this.#limits = limits;
     this.#mirror = frames === "mirror";
     this.#text = this.#mirror;
+  }
+
+  get local(): string | undefined {
+    return localName(this.#socket);
   }
 
   write(bytes: Uint8Array, written?: () => void): boolean {

@@ -10,6 +10,8 @@ export const EVENT_KINDS = [
   "client_connack",
   "client_connected",
   "client_disconnected",
+  "client_asleep",
+  "client_awake",
   "client_check_authn_complete",
   "client_check_authz_complete",
   "session_created",

@@ -91,6 +91,9 @@ function withOldNames(fields: ValueMap): ValueMap {
   return named;
 }
 
+/** Times of events are whole numbers, as in the manuals: the clock has fractions. */
+export const wholeMilliseconds = (at: number): number => Math.floor(at);
+
 /** What of a message a rule can be told wherever it meets it: published, delivered, dropped. */
 export function messageFields(message: Message, id: string, node: string): Record<string, Value> {
   const { topic, payload, qos, retain, publishedAt, properties } = message;
@@ -102,15 +105,15 @@ export function messageFields(message: Message, id: string, node: string): Recor
     retain,
     flags: { retain, dup: false },
     pub_props: propertiesOf(message, properties),
-    timestamp: publishedAt,
-    publish_received_at: publishedAt,
+    timestamp: wholeMilliseconds(publishedAt),
+    publish_received_at: wholeMilliseconds(publishedAt),
     node,
   };
 }
 
 /** Names of MQTT 5 (§2.2.2.2) as EMQX writes them. */
 function propertiesOf(message: Message, properties: MessageProperties = {}): ValueMap {
-  const { payloadFormat, contentType, responseTopic, correlationData, userProperties } = properties;
+  const { payloadFormat, contentType, responseTopic, correlationData, userProperties: pairs } = properties;
   const named: Record<string, Value> = {};
   if (payloadFormat !== undefined) named["Payload-Format-Indicator"] = payloadFormat;
   if (message.expiresAt !== NEVER)
@@ -118,11 +121,16 @@ function propertiesOf(message: Message, properties: MessageProperties = {}): Val
   if (contentType !== undefined) named["Content-Type"] = contentType;
   if (responseTopic !== undefined) named["Response-Topic"] = responseTopic;
   if (correlationData !== undefined) named["Correlation-Data"] = textOf(correlationData);
-  const pairs: Record<string, Value> = {};
-  for (const [name, value] of userProperties ?? []) put(pairs, name, value);
-  named["User-Property"] = pairs;
-  named["User-Property-Pairs"] = (userProperties ?? []).map(([key, value]) => ({ key, value }));
-  return named;
+  return { ...named, ...userProperties(pairs) };
+}
+
+type Pairs = readonly (readonly [string, string])[];
+
+/** As an object, and as a list that keeps what is there twice. */
+export function userProperties(pairs: Pairs = []): Record<string, Value> {
+  const named: Record<string, Value> = {};
+  for (const [name, value] of pairs) put(named, name, value);
+  return { "User-Property": named, "User-Property-Pairs": pairs.map(([key, value]) => ({ key, value })) };
 }
 
 export function publisherFields(by: Publisher, prefix = ""): Record<string, Value> {
@@ -197,7 +205,7 @@ export class Published implements Fields {
         return "message.publish";
       case "timestamp":
       case "publish_received_at":
-        return message.publishedAt;
+        return wholeMilliseconds(message.publishedAt);
       case "node":
         return this.#node;
       default:

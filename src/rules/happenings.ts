@@ -1,13 +1,19 @@
 /** What the core tells of clients and deliveries, as events of rules. */
-import type { QoS } from "../bus/message.ts";
+import type { Message, QoS } from "../bus/message.ts";
 import type { Refusal } from "../contract/answers.ts";
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
-import { inSeconds } from "../lib/time.ts";
+import { type Instant, inSeconds } from "../lib/time.ts";
 import type { Drop, SessionFollower } from "../session/context.ts";
 import type { Session } from "../session/session.ts";
 import type { EventKind } from "./event-names.ts";
-import { connectionFields, messageFields, publisherFields } from "./events.ts";
+import {
+  connectionFields,
+  messageFields,
+  publisherFields,
+  userProperties,
+  wholeMilliseconds,
+} from "./events.ts";
 import type { Rules } from "./rules.ts";
 import type { Value } from "./value.ts";
 
@@ -30,6 +36,8 @@ type Judged = { readonly identity: Identity; readonly qos: QoS } & (
 interface DoorFollower {
   authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void;
   refused(who: Comer, refusal: Refusal): void;
+  exceeded(identity: Identity, message: Message): void;
+  rested(identity: Identity, until: Instant | undefined): void;
   readonly authorized: ((asked: Judged, allowed: boolean, by: () => string) => void) | undefined;
 }
 
@@ -44,6 +52,9 @@ export interface HowItCame {
   readonly cleanStart: boolean;
   readonly sessionPresent: boolean;
   readonly keepAlive: number;
+  readonly expiry: number;
+  readonly properties: object | undefined;
+  readonly local: string | undefined;
 }
 
 /** Of MQTT's versions the number on the wire [MQTT-3.1.2-2]; of others their own. */
@@ -65,20 +76,26 @@ const DROPS: Readonly<Record<Drop, string>> = {
   expired: "expired",
   away: "qos0_msg",
   deleted: "deleted",
+  "no-local": "no_local",
 };
 
+/** Who is in has been let in: a field of EMQ X 4.0. */
+const LET_IN = { auth_result: "success" } as const;
+
 const ofClient = (client: ComingOrGoing): Record<string, Value> => ({
+  ...LET_IN,
   ...publisherFields(client),
   ...connectionFields(client),
   listener: client.listener,
   mountpoint: mountpointOf(client.mountpoint),
-  timestamp: client.at,
+  timestamp: wholeMilliseconds(client.at),
 });
 
 function ofSession({ gateway, clientId, username, identity, mountpoint }: Session): Record<string, Value> {
   const { address, port } = identity?.peer ?? {};
   const by = { gateway, clientId, username };
   return {
+    ...LET_IN,
     ...publisherFields(by),
     ...connectionFields({ ...by, ...(address === undefined ? {} : { address, port: port ?? 0 }) }),
     mountpoint: mountpointOf(mountpoint),
@@ -104,7 +121,13 @@ function sourceOf(rule: string): string {
   return rule.startsWith("no rule") ? "default" : "file";
 }
 
-const TOLD_BY_DOORS: readonly EventKind[] = ["client_connack", "client_check_authn_complete"];
+const TOLD_BY_DOORS: readonly EventKind[] = [
+  "client_connack",
+  "client_check_authn_complete",
+  "client_asleep",
+  "client_awake",
+  "message_dropped",
+];
 
 const ofComer = (who: Comer): Record<string, Value> => ({
   ...publisherFields(who),
@@ -132,37 +155,53 @@ function protocolOf(protocol: string): Record<string, Value> {
   return { proto_name: name, proto_ver: VERSIONS[version] ?? version };
 }
 
+/** Properties of a CONNECT by the names of MQTT 5 (§3.1.2.11), as EMQX writes them. */
+function namedProperties(properties: object = {}): Record<string, Value> {
+  const named: Record<string, Value> = {};
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "userProperties") Object.assign(named, userProperties(value as [string, string][]));
+    else named[key.replaceAll(/(^.|[A-Z])/g, (letter) => `-${letter.toUpperCase()}`).slice(1)] = value;
+  }
+  return named;
+}
+
 /** Tells rules of what happens to clients. */
 export class Happenings {
   readonly #rules: Rules;
   readonly #node: string;
   readonly #newId: () => string;
+  readonly #usernameOf: (publisher: string) => string | undefined;
 
-  constructor(rules: Rules, node: string, newId: () => string) {
+  /** `usernameOf`: of who has a session, by gateway and client id. */
+  constructor(
+    rules: Rules,
+    node: string,
+    newId: () => string,
+    usernameOf: (publisher: string) => string | undefined,
+  ) {
+    this.#usernameOf = usernameOf;
     this.#rules = rules;
     this.#node = node;
     this.#newId = newId;
   }
 
-  connected(client: ComingOrGoing, { cleanStart, sessionPresent, keepAlive }: HowItCame): void {
-    this.#rules.happened("client_connack", () => ({
+  connected(client: ComingOrGoing, how: HowItCame): void {
+    const fields = () => ({
       ...ofClient(client),
       ...protocolOf(client.protocol),
-      keepalive: keepAlive,
-      clean_start: cleanStart,
-      reason_code: "success",
-    }));
+      sockname: how.local,
+      keepalive: how.keepAlive,
+      clean_start: how.cleanStart,
+      expiry_interval: Math.min(how.expiry, 0xffff_ffff),
+      conn_props: namedProperties(how.properties),
+    });
+    this.#rules.happened("client_connack", () => ({ ...fields(), reason_code: "success" }));
     this.#rules.happened("client_connected", () => ({
-      ...ofClient(client),
-      ...protocolOf(client.protocol),
-      keepalive: keepAlive,
-      clean_start: cleanStart,
-      session_present: sessionPresent,
-      connected_at: client.at,
+      ...fields(),
+      session_present: how.sessionPresent,
+      connected_at: wholeMilliseconds(client.at),
       is_bridge: false,
-      auth_result: "success",
       connack: 0,
-      conn_props: {},
     }));
   }
 
@@ -172,14 +211,15 @@ export class Happenings {
       ...protocolOf(client.protocol),
       reason: REASONS[reason] ?? reason,
       reason_code: REASONS[reason] ?? reason,
-      disconnected_at: client.at,
+      disconnected_at: wholeMilliseconds(client.at),
       disconn_props: {},
     }));
   }
 
-  #session(kind: EventKind, session: Session): void {
+  #session(kind: EventKind, session: Session, more: Readonly<Record<string, Value>> = {}): void {
     this.#rules.happened(kind, () => ({
       ...ofSession(session),
+      ...more,
       expiry_interval: Math.round(Math.min(inSeconds(session.expiry), 0xffff_ffff)),
     }));
   }
@@ -190,10 +230,31 @@ export class Happenings {
     if (!rights && !TOLD_BY_DOORS.some((kind) => this.#rules.hears(kind))) return undefined;
     return {
       authenticated: (who, refusal, superuser) => this.#authenticated(who, refusal, superuser),
+      exceeded: (identity, message) => this.#exceeded(identity, message),
+      rested: (identity, until) => this.#rested(identity, until),
       refused: (who, refusal) =>
         this.#rules.happened("client_connack", () => ({ ...ofComer(who), reason_code: CODES[refusal] })),
       authorized: rights ? (asked, allowed, by) => this.#authorized(asked, allowed, by) : undefined,
     };
+  }
+
+  /** A device that says so sleeps, and is not lost (MQTT-SN 1.2 §6.14). */
+  #rested(identity: Identity, until: Instant | undefined): void {
+    const { address, port } = identity.peer;
+    const kind = until === undefined ? "client_awake" : "client_asleep";
+    this.#rules.happened(kind, () => ({
+      ...ofComer({ ...identity, address, port }),
+      ...(until === undefined ? {} : { asleep_until: wholeMilliseconds(until) }),
+    }));
+  }
+
+  #exceeded(identity: Identity, message: Message): void {
+    const { address, port } = identity.peer;
+    this.#rules.happened("message_dropped", () => ({
+      ...ofComer({ ...identity, address, port }),
+      ...messageFields(message, message.id ?? this.#newId(), this.#node),
+      reason: "receive_maximum_exceeded",
+    }));
   }
 
   #authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void {
@@ -243,7 +304,7 @@ export class Happenings {
 
   readonly #follower: SessionFollower = {
     opened: (session, present) => this.#session(present ? "session_resumed" : "session_created", session),
-    ended: (session) => this.#session("session_terminated", session),
+    ended: (session, why) => this.#session("session_terminated", session, { reason: REASONS[why] ?? why }),
     subscribed: (session, filter, qos) => this.#subscription("session_subscribed", session, filter, qos),
     unsubscribed: (session, filter) => this.#subscription("session_unsubscribed", session, filter, undefined),
     handed: (session, delivery) => this.#delivery("message_delivered", session, delivery),
@@ -264,6 +325,7 @@ export class Happenings {
           ...messageFields(message, message.id ?? this.#newId(), this.#node),
           ...ofSession(session),
           from_clientid: message.publisher.slice(at + 1),
+          from_username: this.#usernameOf(message.publisher),
           qos,
           ...(reason === undefined ? {} : { reason }),
           ...(kind === "message_acked" ? { puback_props: {} } : {}),

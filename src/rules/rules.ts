@@ -7,7 +7,15 @@ import type { Identity } from "../contract/identity.ts";
 import { Ring } from "../lib/ring.ts";
 import type { CompileAction } from "./action.ts";
 import type { EventKind } from "./event-names.ts";
-import { FieldsOfEvent, messageFields, Published, type Publisher, publisherFields } from "./events.ts";
+import {
+  connectionFields,
+  FieldsOfEvent,
+  messageFields,
+  Published,
+  type Publisher,
+  publisherFields,
+  wholeMilliseconds,
+} from "./events.ts";
 import { SinkHold } from "./hold.ts";
 import { type CompiledRule, compileRule, type Failed, Rule, RuleError, type RuleSettings } from "./rule.ts";
 import { withinLanguage } from "./sql/bounds.ts";
@@ -202,6 +210,7 @@ export class Rules implements Follower {
   #dropped(message: Message, event: Published): () => Record<string, Value> {
     return () => ({
       ...publisherFields(event.by),
+      ...connectionFields(event.by),
       ...messageFields(message, event.id, this.#parts.node),
       reason: "no_subscribers",
     });
@@ -241,7 +250,7 @@ export class Rules implements Follower {
   ): void {
     const { node, newId, now } = this.#parts;
     const at = now();
-    const fields = { node, timestamp: at, id: newId(), ...make() };
+    const fields = { node, timestamp: wholeMilliseconds(at), id: newId(), ...make() };
     const event = new FieldsOfEvent(kind, at, fields);
     const { gateway, clientid, id } = fields as unknown as Record<string, string>;
     const about = { event: id!, client: `${gateway ?? ""}:${clientid ?? ""}`, now: at };

@@ -51,13 +51,16 @@ export type Wait =
   | "order"; // others wait before it
 
 /** Why a delivery was dropped. */
-export type Drop = "full" | "expired" | "away" | "deleted";
+export type Drop = "full" | "expired" | "away" | "no-local" | "deleted";
 
 /**
  * What becomes of the order to delete one message that waits. `handed-out`: its client has it, and may settle it.
  * `received`: its client has taken it, and only its release is due.
  */
 export type Deletion = "deleted" | "unknown" | "handed-out" | "received";
+
+/** Why a session has ended: how its client left where it was not to outlive that, or what has ended it since. */
+export type SessionEnd = "closed" | "lost" | "expired" | "discarded" | "kicked" | "unproven" | "overload";
 
 /** What a trace is told of the queues of sessions. */
 export interface SessionWatch {
@@ -70,7 +73,7 @@ export interface SessionWatch {
 export interface SessionFollower {
   /** `present`: it was there before. */
   opened(session: Session, present: boolean): void;
-  ended(session: Session): void;
+  ended(session: Session, why: SessionEnd): void;
   /** Whoever asked for it: the client, an operator, the configuration, a database. */
   subscribed(session: Session, filter: string, qos: QoS): void;
   unsubscribed(session: Session, filter: string): void;

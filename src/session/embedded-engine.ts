@@ -102,7 +102,7 @@ export class EmbeddedEngine implements SessionEngine {
     session.drop(sessions.context.counters.droppedMemory);
     // What it holds most is the session itself. One that ended with its connection is not there any more.
     if (subscriptions.weight > queuedBytes && sessions.get(session.gateway, session.clientId) === session)
-      sessions.discard(session);
+      sessions.discard(session, "overload");
   }
 
   get mayPublishWill() {

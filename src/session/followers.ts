@@ -1,5 +1,5 @@
 import type { Delivery, Outcome } from "../contract/delivery.ts";
-import type { Drop, SessionContext, SessionFollower } from "./context.ts";
+import type { Drop, SessionContext, SessionEnd, SessionFollower } from "./context.ts";
 import type { Session } from "./session.ts";
 
 type Some = Partial<SessionFollower>;
@@ -32,8 +32,8 @@ class Several implements SessionFollower {
     for (const one of this.#all) one.opened?.(session, present);
   }
 
-  ended(session: Session): void {
-    for (const one of this.#all) one.ended?.(session);
+  ended(session: Session, why: SessionEnd): void {
+    for (const one of this.#all) one.ended?.(session, why);
   }
 
   subscribed(...of: Parameters<SessionFollower["subscribed"]>): void {

@@ -46,6 +46,10 @@ export class Outgoing implements Delivery {
   }
 }
 
+/** One that is not made for its subscriber, for who is told of that. */
+export const unsent = (message: Message, to: { unmounted(topic: string): string }): Outgoing =>
+  new Outgoing(message, to.unmounted(message.topic), message.qos, false, [], undefined);
+
 /** Names one that waits, to an operator: places are given anew after a restart, and then the time tells. */
 export const waitingId = ({ sequence, message }: Outgoing): string => `${sequence}-${message.publishedAt}`;
 

@@ -71,6 +71,12 @@ export class Replays implements Waiting {
     return this.#taken;
   }
 
+  /** What of them can wait: not at QoS 0, and of no topic of which something newer waits: it would come after that. */
+  *pending(topicOf: (message: Message) => string, newer: ReadonlySet<string>): Generator<Outgoing> {
+    for (let next = this.take(topicOf); next !== undefined; next = this.take(topicOf))
+      if (next.qos > 0 && !newer.has(next.topic)) yield next;
+  }
+
   #takeNext(topicOf: (message: Message) => string): Outgoing | undefined {
     const replay = this.#waiting[0];
     if (replay === undefined) return undefined;

@@ -6,7 +6,7 @@ import { Attendance } from "./attendance.ts";
 import { paceOf } from "./back-pressure.ts";
 import { type Deletion, isCrowded, type Occupant, type SessionContext, type Wait } from "./context.ts";
 import type { SessionJournal } from "./journal.ts";
-import { giveLentBack, Outgoing, onlyBy, waitingId } from "./outgoing.ts";
+import { giveLentBack, Outgoing, onlyBy, unsent, waitingId } from "./outgoing.ts";
 import { Queue } from "./queue.ts";
 import { Replays } from "./replay.ts";
 import { Window } from "./window.ts";
@@ -117,6 +117,10 @@ export class Session extends Attendance implements Subscriber {
       }
     }
     this.#enqueue(delivery);
+  }
+
+  spared(message: Message): void {
+    this.#context.follower?.dropped(this, unsent(message, this), "no-local");
   }
 
   /** Retained messages for a new subscription; they go out with RETAIN set [MQTT-3.3.1-8]. */
@@ -571,18 +575,12 @@ export class Session extends Attendance implements Subscriber {
     if (delivery.qos > 0 && this.durable) this.#context.journal?.settled(this, delivery);
   }
 
-  /**
-   * Retained messages that this connection had no credit for are pending for the session (MQTT 5 §4.1). A topic of which
-   * something newer waits is left out: it would come after that.
-   */
+  /** Retained messages that this connection had no credit for are pending for the session (MQTT 5 §4.1). */
   #keepReplays(replays: Replays): void {
     const newer = new Set<string>();
     for (const { topic } of this.#queue ?? []) newer.add(topic);
     this.#queue ??= new Queue(this.#context.options.queue, this.#context.memory);
-    for (;;) {
-      const delivery = replays.take((message) => this.unmounted(message.topic));
-      if (delivery === undefined) return;
-      if (delivery.qos === 0 || newer.has(delivery.topic)) continue;
+    for (const delivery of replays.pending((message) => this.unmounted(message.topic), newer)) {
       if (!this.#queue.fits(delivery.message.weight)) {
         // How many more there are is not worth the walk.
         this.#overflowed(1, this.#context.clock.now());

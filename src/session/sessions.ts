@@ -8,7 +8,7 @@ import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, type Instant, latest, milliseconds, NEVER, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
-import type { Occupant, SessionContext } from "./context.ts";
+import type { Occupant, SessionContext, SessionEnd } from "./context.ts";
 import { contextFor, sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
 import { journalWhole } from "./journal.ts";
@@ -154,7 +154,7 @@ export class Sessions {
       // Its client was expected, and is here: it was never lost.
       const returns = known.belongsTo(proven) && (known.leftAt ?? ZERO) > this.#context.clock.now();
       if (returns) known.will = undefined;
-      this.discard(known);
+      this.discard(known, "discarded");
     }
     if (this.#sessions.size >= this.#options.sessions) this.#endUnproven(this.unproven.first);
     if (this.#sessions.size >= this.#options.sessions) return "full";
@@ -191,7 +191,7 @@ export class Sessions {
       if (session.expiry > ZERO) this.expect(session, undefined);
     }
     session.save();
-    this.resumeAbsence(session);
+    this.resumeAbsence(session, how === "expected" ? "expired" : how);
     if (this.#sessions.get(session.key) !== session) return;
     this.unproven.add(session);
     this.#endUnproven(this.unproven.excess);
@@ -201,7 +201,7 @@ export class Sessions {
     if (session === undefined) return;
     this.#context.counters.unprovenEnded.value++;
     this.#context.tooManyUnproven?.(session.gateway);
-    this.discard(session);
+    this.discard(session, "unproven");
   }
 
   setExpiry(session: Session, expiry: Duration): void {
@@ -224,7 +224,7 @@ export class Sessions {
   }
 
   /** Ends a session for good; a will that still waits is published now [MQTT-3.1.2-8]. */
-  discard(session: Session): void {
+  discard(session: Session, why: SessionEnd = "kicked"): void {
     this.#cancelTimers(session);
     this.#publishWill(session);
     for (const filter of session.subscriptions.keys()) {
@@ -235,7 +235,7 @@ export class Sessions {
     this.unproven.delete(session);
     session.end();
     this.watcher?.ended(session);
-    this.#context.follower?.ended(session);
+    this.#context.follower?.ended(session, why);
   }
 
   // ---- subscriptions
@@ -288,13 +288,13 @@ export class Sessions {
    * The client is away since `leftAt`, which may be yet to come. What is due happens now, the rest in its time: will
    * delay and expiry both begin there [MQTT-3.1.3-9], [MQTT-3.1.2-23].
    */
-  resumeAbsence(session: Session): void {
+  resumeAbsence(session: Session, how: SessionEnd = "expired"): void {
     const now = this.#context.clock.now();
     const { leftAt = now, expiry, will } = session;
     const awayUntil = after(leftAt, expiry);
     if (awayUntil <= now) {
       if (expiry > ZERO) this.expired++;
-      this.discard(session);
+      this.discard(session, expiry > ZERO ? "expired" : how);
       return;
     }
     if (awayUntil !== NEVER) this.#timers(session).armExpiry(awayUntil);
@@ -371,7 +371,7 @@ export class Sessions {
         () => this.#publishWill(session),
         () => {
           this.expired++;
-          this.discard(session);
+          this.discard(session, "expired");
         },
       );
       this.#pending.set(session, timers);

@@ -58,7 +58,7 @@ function publishOnce(
   now: Instant,
 ): void {
   const { client, answers } = connection;
-  switch (client.acceptInbound(messageId)) {
+  switch (client.acceptInbound(messageId, message)) {
     case "full":
       rejectWith(connection, 2, topicId, messageId, p.CONGESTION, now);
       return;

@@ -95,7 +95,7 @@ function publishQos1(connection: Connection, message: Message, packetId: number)
 function publishQos2(connection: Connection, message: Message, packetId: number): void {
   const { client } = connection;
   const ticket = connection.nextTicket();
-  const receipt = client.acceptInbound(packetId);
+  const receipt = client.acceptInbound(packetId, message);
   if (receipt === "duplicate") {
     // While the first one waits for its answer, that answer serves both; it may have come on another connection.
     if (connection.answers?.awaits(packetId) === true) return;

@@ -242,7 +242,7 @@ describe("a client", () => {
     expect(client.subscribe("t", { qos: 0 }, 1)).toBe("unavailable");
     expect(client.retained("#", 1, 2)).toBe("unavailable");
     expect(client.unsubscribe("t", 3)).toBe("unavailable");
-    expect(client.acceptInbound(1)).toBe("full");
+    expect(client.acceptInbound(1, messageOf("t", "m", 2))).toBe("full");
   });
 
   it("for a single request publishes and reads, and leaves no session behind", () => {
