@@ -1,6 +1,5 @@
 /** Backends: what EMQ X's persistence plug-ins do, as rules. One section becomes rules by its connector's kind. */
 import { type Static, Type } from "@sinclair/typebox";
-import { topicFilterProblem } from "../bus/topic.ts";
 import { durationSetting } from "../lib/setting.ts";
 import { fillDefaults, isTree } from "../settings/defaults.ts";
 import { closed, type JsonSchema } from "../settings/json-schema.ts";
@@ -10,6 +9,7 @@ import { type Locate, problem } from "../settings/problem.ts";
 import { validate } from "../settings/validate.ts";
 import { STATEMENTS, type Statements } from "./backend-statements.ts";
 import { UnitConversion } from "./convert.ts";
+import { layRule, unusableFilter } from "./made-rules.ts";
 import type { OverriddenValues } from "./overrides.ts";
 
 const BackendSchema = Type.Object(
@@ -97,7 +97,7 @@ function layBackend(name: string, settings: BackendSettings, values: OverriddenV
     wrong("connector", connector, "a Redis server that is no cluster: a lookup reads several keys at once");
     return;
   }
-  const filterProblem = topicFilterProblem(topic) ?? (/['"\\]/.test(topic) ? "a quotation mark" : undefined);
+  const filterProblem = unusableFilter(topic);
   if (filterProblem !== undefined) {
     wrong("topic", topic, `a topic filter (this one has: ${filterProblem})`);
     return;
@@ -114,20 +114,11 @@ function layBackend(name: string, settings: BackendSettings, values: OverriddenV
       }),
     );
   for (const [what, rule] of rulesOf(settings, statements(settings))) {
-    const own = ["rules", `${name}-${what}`];
-    const there = valueAt(values.values, own) ?? {};
-    // Somebody may have switched it off.
-    if (!isTree(there) || Object.keys(there).some((key) => key !== "enable")) {
-      const says = `is there already, and backends.${name} makes one of that name: expected another name`;
-      values.problems.push(problem(locate, { path: own, says }));
-      continue;
-    }
     const actions = rule.statements.map((statement) => ({
       ...{ kind, connector, [kind === "redis" ? "command" : "sql"]: statement },
       ...(rule.rows === undefined ? {} : { rows: rule.rows }),
     }));
-    const laid = { description: `Of the backend ${name}.`, sql: rule.sql, actions, ...there };
-    values.lay(own, laid, `backends.${name}`, locate(path) ?? `backends.${name}`);
+    layRule(values, locate, ["backends", name], what, { sql: rule.sql, actions });
   }
 }
 

@@ -30,6 +30,7 @@ const LIVE: readonly Path[] = [
   ["bus", "upstream", "routes"],
   // What is changed are the rules that they become.
   ["backends"],
+  ["webhooks"],
   ["pipelines"],
   // And these become pipelines.
   ["easegress"],

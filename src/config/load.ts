@@ -9,6 +9,7 @@ import { OVERLAY_ORIGIN, type Overlay } from "./overlay.ts";
 import { environmentOverrides, flagOverride, OverriddenValues } from "./overrides.ts";
 import { buildSchema, type Config, type ConfigurableModule } from "./schema.ts";
 import { soundPart } from "./sound-part.ts";
+import { layWebhooks } from "./webhooks.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -67,6 +68,7 @@ function assemble(sources: Sources, yaml: YamlSource, file: string | undefined):
   };
   layEasegress(values, locate);
   layBackends(values, locate);
+  layWebhooks(values, locate);
   const sound = soundPart(schema, values.values, locate);
   const checked =
     sound.config === undefined ? undefined : checkMeaning(sound.config, sources.modules, sound.locate);

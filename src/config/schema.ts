@@ -15,6 +15,7 @@ import { type MeasuresConfig, measureProperties } from "./measures-schema.ts";
 import { type PipelinesConfig, pipelineProperties } from "./pipelines-schema.ts";
 import { AuthenticationOverride, type PolicyConfig, policyProperties } from "./policy-schema.ts";
 import { type ConnectorsConfig, ConnectorsSchema, type RulesConfig, RulesSchema } from "./rules-schema.ts";
+import { type WebhooksConfig, WebhooksSchema } from "./webhooks.ts";
 
 /** What this folder needs to know of a gateway module. */
 export interface ConfigurableModule {
@@ -95,6 +96,7 @@ export interface Config extends CoreConfig, PolicyConfig, MeasuresConfig {
   readonly rules: RulesConfig;
   readonly connectors: ConnectorsConfig;
   readonly backends: BackendsConfig;
+  readonly webhooks: WebhooksConfig;
   readonly pipelines: PipelinesConfig;
   readonly alarms: AlarmsConfig;
   readonly gateways: Readonly<Record<string, GatewayConfig>>;
@@ -140,6 +142,7 @@ function assemble(modules: readonly ConfigurableModule[]): JsonSchema {
     rules: RulesSchema,
     connectors: ConnectorsSchema,
     backends: BackendsSchema,
+    webhooks: WebhooksSchema,
     ...pipelineProperties,
     alarms: Alarms,
     ...measureProperties,
