@@ -13,6 +13,8 @@ const packet = (first, body) => Buffer.concat([Buffer.from([first, body.length])
 let clients = [];
 /** @type {number[]} */
 let times = [];
+/** How long after its time each message was sent: what this process adds of its own. @type {number[]} */
+let late = [];
 /** @type {NodeJS.Timeout | undefined} */
 let pace;
 
@@ -36,26 +38,36 @@ async function open({ port, count }) {
   }
 }
 
-/** Each in turn, `rate` messages a second. @param {{rate: number}} how */
+/** Each in turn, `rate` messages a second, by the clock: one that is sent late makes no other late. @param {{rate: number}} how */
 function begin({ rate }) {
   times = [];
+  late = [];
+  const apart = 1_000 / rate;
   let next = 0;
-  pace = setInterval(() => {
-    const client = clients[next++ % clients.length];
-    if (client === undefined || client.sent > 0) return;
-    client.sent = performance.now();
-    client.socket.write(client.message);
-  }, 1_000 / rate);
+  let due = performance.now();
+  const send = () => {
+    const now = performance.now();
+    for (; due <= now; due += apart) {
+      const client = clients[next++ % clients.length];
+      if (client === undefined || client.sent > 0) continue;
+      late.push(now - due);
+      client.sent = performance.now();
+      client.socket.write(client.message);
+    }
+    pace = setTimeout(send, due - performance.now());
+  };
+  send();
 }
 
 function end() {
-  clearInterval(pace);
+  clearTimeout(pace);
   const sorted = Float64Array.from(times).sort();
   return {
     echoes: sorted.length,
     p50: percentile(sorted, 0.5),
     p99: percentile(sorted, 0.99),
     most: sorted.at(-1) ?? Number.NaN,
+    late: percentile(Float64Array.from(late).sort(), 0.99),
   };
 }
 

@@ -1,4 +1,8 @@
-/** Clients that all come at once over TLS, and log in by MQTT: a process of its own. */
+/**
+ * Clients that all come at once over TLS, and log in by MQTT: a process of its own. It makes room for the echoes on its core:
+ * what those take is to be the gateway's doing.
+ */
+import { constants, setPriority } from "node:os";
 import { connect } from "node:tls";
 import { serve } from "../lib/serve.mjs";
 
@@ -70,4 +74,5 @@ async function storm({ port, clients, resume }) {
   return { ...found, took };
 }
 
+setPriority(constants.priority.PRIORITY_LOW);
 serve({ storm });
