@@ -21,6 +21,12 @@ export const suite = {
 
 /** @param {import("../lib/options.mjs").Options} options */
 async function compare(options) {
+  const { results, all } = await measured(options);
+  return report(results, all, options);
+}
+
+/** @param {import("../lib/options.mjs").Options} options */
+export async function measured(options) {
   const all = [...brokers(), nullBroker()].filter(
     (broker) => wantedPeer(options, broker.name) && !(broker.onlyWhenNamed && options.peers.length === 0),
   );
@@ -46,7 +52,7 @@ async function compare(options) {
     for (const broker of running) await broker.process.stop();
     await load.stop();
   }
-  return report(results, all, options);
+  return { results, all };
 }
 
 /**
