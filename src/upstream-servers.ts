@@ -12,11 +12,13 @@ import { readNamedFile } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
 import { ConnectBudget } from "./upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "./upstream/context.ts";
+import { Deafness } from "./upstream/deafness.ts";
 import { LocalMemory } from "./upstream/devices/local-memory.ts";
 import { RedisMemory } from "./upstream/devices/redis-memory.ts";
 import { RetainedMemory } from "./upstream/devices/retained-memory.ts";
 import { type DeviceMemoryOf, UpstreamEngine } from "./upstream/engine.ts";
 import type { UpstreamOptions } from "./upstream/options.ts";
+import { patienceOf } from "./upstream/overdue.ts";
 import { placeOf, Servers } from "./upstream/servers/servers.ts";
 import type { GroupSettings } from "./upstream/servers/settings.ts";
 
@@ -50,6 +52,7 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     counters: newUpstreamCounters(metrics.counters("")),
     versions: new KnownVersions(),
     outage: new Outage(),
+    deafness: new Deafness(deadlines, patienceOf(options)),
     memory: around.memory,
     note: (event, client) => note("upstream", event, client === undefined ? undefined : { client }),
   };

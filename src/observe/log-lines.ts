@@ -137,6 +137,7 @@ export const LOG_LINES = {
   "server-unwell": "a server does not answer well: sessions go to others",
   "server-well": "a server answers well again",
   "upstream-broken": "a connection to the broker broke: it is made again",
+  "upstream-deaf": "the broker has a client's session and sends it nothing",
   "upstream-delayed-refused": "the broker has refused a message whose time had come",
   "upstream-denied": "the broker has refused a client that was connected before",
   "upstream-redirects": "the broker redirects in circles",

@@ -4,6 +4,7 @@ import type { Memory } from "../lib/memory.ts";
 import { between, type Clock, type Duration, type Instant } from "../lib/time.ts";
 import type { FlushSchedule } from "../net/merged-output.ts";
 import type { ConnectBudget } from "./connect-budget.ts";
+import type { Deafness } from "./deafness.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { Server, ServerChoice } from "./server-choice.ts";
 
@@ -24,6 +25,7 @@ export interface UpstreamContext {
   readonly counters: UpstreamCounters;
   readonly versions: KnownVersions;
   readonly outage: Outage;
+  readonly deafness: Deafness;
   readonly note: (note: Note, client?: string) => void;
   /** The account of what is held. */
   readonly memory?: Memory;
@@ -77,6 +79,7 @@ export interface UpstreamCounters {
   readonly takeovers: Counter;
   readonly redirects: Counter;
   readonly sessionsLost: Counter;
+  readonly deaf: Counter;
   readonly overshoots: Counter;
   readonly repeats: Counter;
   readonly droppedQos0: Counter;
@@ -101,6 +104,10 @@ export const newUpstreamCounters = (
   takeovers: counter("upstream_takeovers", "Sessions that another connection has taken at the server"),
   redirects: counter("upstream_redirects", "Times that a server named another one"),
   sessionsLost: counter("upstream_sessions_lost", "Sessions that a server did not have any more"),
+  deaf: counter(
+    "upstream_deaf",
+    "Sessions that a server had and sent nothing any more: connected anew, and made anew where that did not help",
+  ),
   overshoots: counter(
     "upstream_overshoots",
     "Messages that a server sent beyond the Receive Maximum of the connection",

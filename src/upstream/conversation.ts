@@ -20,6 +20,7 @@ import { connectPacket, isServersWill, sameWills } from "./application.ts";
 import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
 import { Asks, type SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
+import type { Listener } from "./deafness.ts";
 import { Exchanges, type ExchangesHost } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
 import { Overdue } from "./overdue.ts";
@@ -29,7 +30,7 @@ import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";
 
 /** The session of which it is talked. */
-export interface ConversationOwner extends Attendance {
+export interface ConversationOwner extends Attendance, Omit<Listener, "subscriptions"> {
   /** The client id that servers know it by. */
   readonly upstreamId: string;
   readonly password: Uint8Array | undefined;
@@ -179,7 +180,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   /** Says goodbye to the server, which keeps the session for as long as it lives. */
   bye(reason: ReasonCode, now: Instant): void {
-    this.#overdue.stop();
+    this.#expectNothing();
     const { link } = this;
     if (link === undefined) this.#uplink.abandon(now);
     else this.#uplink.stop(reason, this.#farewell(link, now), now);
@@ -187,13 +188,13 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   /** Ends without a word: the server finds the client lost. */
   abandon(now: Instant): void {
-    this.#overdue.stop();
+    this.#expectNothing();
     this.#uplink.abandon(now);
   }
 
   /** Another connection is about to take the session. */
   detach(now: Instant): void {
-    this.#overdue.stop();
+    this.#expectNothing();
     this.#uplink.detach(now);
     this.arrivals.clear();
   }
@@ -218,8 +219,26 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     const { link } = this;
     if (link === undefined || sameWills(will, this.#toldWill) || this.#toldClean) return;
     this.#uplink.renew(this.#farewell(link, now), now);
+    this.#cut();
+  }
+
+  /** Nobody waits for anything of the server. */
+  #expectNothing(): void {
+    this.#overdue.stop();
+    this.#context.deafness.acquit(this.#owner);
+  }
+
+  /** What the connection knew is gone with it. */
+  #cut(): void {
+    this.#context.deafness.acquit(this.#owner);
     this.arrivals.cut();
     this.handOut.cut();
+  }
+
+  /** The server's session is thrown away, and made anew. */
+  remake(now: Instant): void {
+    this.#clean = true;
+    this.move(now);
   }
 
   /** Where it is connected. */
@@ -232,8 +251,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     const { link } = this;
     if (link === undefined) return;
     this.#uplink.renew(this.#farewell(link, now), now);
-    this.arrivals.cut();
-    this.handOut.cut();
+    this.#cut();
   }
 
   /** How long the session shall stay at the server, where that is not what it was told (MQTT 5 §3.14.2.2.2). */
@@ -317,8 +335,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   down(_why: string, now: Instant): void {
     this.#proofAgain = undefined;
-    this.arrivals.cut();
-    this.handOut.cut();
+    this.#cut();
     this.#owner.cut(now);
   }
 
@@ -331,8 +348,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
   }
 
   dismissed(packet: ReasonPacket, now: Instant): void {
-    this.arrivals.cut();
-    this.handOut.cut();
+    this.#cut();
     this.#owner.dismissed(packet, now);
   }
 
@@ -376,6 +392,8 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     this.handOut.arrived();
     const { mountpoint } = this.#owner;
     const { topic } = publish.message;
+    const { deafness } = this.#context;
+    if (deafness.suspects) deafness.heard(this.#owner, topic);
     this.arrivals.arrived(publish, mountpoint === "" ? topic : this.#owner.unmounted(topic), link, now);
   }
 

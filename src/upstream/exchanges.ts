@@ -234,7 +234,10 @@ export class Exchanges {
     const { reason } = answer;
     if (type === PacketType.PUBACK) {
       // There are servers that answer a QoS 2 message so: it is theirs, and there will be no more.
-      if (exchange?.stage === "sent") this.#settle(exchange, publishAnswerOf(reason), wordsOf(answer));
+      if (exchange?.stage === "sent") {
+        this.#taken(exchange, reason, now);
+        this.#settle(exchange, publishAnswerOf(reason), wordsOf(answer));
+      }
     } else if (type === PacketType.PUBREC) {
       this.#received(exchange, packetId, answer, link, now);
     } else if (type === PacketType.PUBCOMP && exchange?.stage === "released") {
@@ -263,9 +266,17 @@ export class Exchanges {
       this.#suspects.acquit(exchange);
       exchange.stage = exchange.own ? "received" : "released";
       if (!exchange.own) link.acknowledge(PacketType.PUBREL, packetId, now);
+      this.#taken(exchange, reason, now);
       this.#answer(exchange, publishAnswerOf(reason), wordsOf(answer));
       this.#commit();
     }
+  }
+
+  /** What a server has taken it owes to whoever is subscribed to it. */
+  #taken({ message }: Exchange, reason: ReasonCode, now: Instant): void {
+    const { deafness } = this.#context;
+    if (!deafness.suspects || message === undefined || reason !== ReasonCode.success) return;
+    deafness.taken(message.topic, now);
   }
 
   /** The device's PUBREL. Also one that we know nothing of: what came before it went through another gateway. */

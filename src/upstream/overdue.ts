@@ -1,6 +1,13 @@
 import { CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, type Instant, NEVER } from "../lib/time.ts";
 import type { UpstreamContext } from "./context.ts";
+import type { UpstreamOptions } from "./options.ts";
+
+/** A server that is well may take as long as that for anything. */
+export const patienceOf = ({
+  grace,
+  pingTimeout,
+}: Pick<UpstreamOptions, "grace" | "pingTimeout">): Duration => Math.max(grace, pingTimeout) as Duration;
 
 /**
  * Asks of devices that no server answers, though one is there: after `grace` they are answered here, as they are where
@@ -37,9 +44,7 @@ export class Overdue {
     this.#context.alarms.arm(alarm, after(since, this.#patience));
   }
 
-  /** A server that is well may take as long as that for any answer. */
   get #patience(): Duration {
-    const { grace, pingTimeout } = this.#context.options;
-    return Math.max(grace, pingTimeout) as Duration;
+    return patienceOf(this.#context.options);
   }
 }

@@ -48,6 +48,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #entering: Entering | undefined = undefined;
   /** A connection was up since the device came. */
   #wasUp = false;
+  /** It was found deaf on the last connection. */
+  #deafBefore = false;
   /** The grace for a broken connection is over: nobody waits for it any more. */
   #graceOver = false;
   /** The device sleeps, and the server has the session. */
@@ -214,6 +216,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const { sessionPresent } = connack;
     if (entering === undefined) {
       if (!sessionPresent && this.#wasUp) this.#sessionLost();
+      if (sessionPresent) this.#context.deafness.suspect(this, now);
+      else this.#deafBefore = false;
     } else {
       const { client, opening, ticket } = entering;
       this.#subscribeAll(opening.subscriptions, now);
@@ -224,6 +228,22 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       client.opened(ticket, { ok: true, sessionPresent: present, words });
     }
     this.#wasUp = true;
+  }
+
+  /** Nothing that the server has sent holds back what comes next. */
+  get listens(): boolean {
+    return this.server.link !== undefined && this.server.arrivals.withheld === 0;
+  }
+
+  /** It is connected anew, perhaps to another server; where that has not helped, without what the server has of it. */
+  deafTo(topic: string, now: Instant): void {
+    const again = this.#deafBefore;
+    this.#deafBefore = !again;
+    this.#context.counters.deaf.value++;
+    const detail = { server: this.server.serverName, topic, remade: again };
+    this.#context.note({ level: "warn", event: "upstream-deaf", detail }, this.clientId);
+    if (again) this.server.remake(now);
+    else this.server.move(now);
   }
 
   #sessionLost(): void {

@@ -18,8 +18,10 @@ import type { SessionEngine } from "#core/session/engine.ts";
 import type { SessionsOptions } from "#core/session/sessions.ts";
 import { ConnectBudget } from "#core/upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "#core/upstream/context.ts";
+import { Deafness } from "#core/upstream/deafness.ts";
 import { type DeviceMemoryOf, UpstreamEngine } from "#core/upstream/engine.ts";
 import type { UpstreamOptions } from "#core/upstream/options.ts";
+import { patienceOf } from "#core/upstream/overdue.ts";
 import type { Server, ServerChoice } from "#core/upstream/server-choice.ts";
 import type { MqttConfig } from "#gateways/mqtt/config.ts";
 import { mqtt } from "#gateways/mqtt/index.ts";
@@ -201,6 +203,7 @@ export function upstreamContext(
     counters: newUpstreamCounters(),
     versions: new KnownVersions(),
     outage: new Outage(),
+    deafness: new Deafness(deadlines, patienceOf(whole)),
     note: () => {},
   };
 }

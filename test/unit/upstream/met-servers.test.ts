@@ -234,6 +234,93 @@ describe("S5: NATS sends again what is not acknowledged", () => {
   });
 });
 
+describe("a deaf session (R3b): NATS has it, and the node that was to send for it is dead", () => {
+  /** The server has a session of `dev` each time, and sends nothing of what is published; `heals`: on the connection of this number. */
+  function deaf(heals: number) {
+    const { world, servers, device, counters } = site((line, packet) => {
+      if (packet.cmd === "connect")
+        line.answer(packet, packet["clean"] !== true && servers.of("dev").length > 1);
+      if (packet.cmd === "connect") return true;
+      return undefined;
+    });
+    const other = device();
+    const dev = device();
+    const normal = servers.answer;
+    servers.answer = (line, packet) => {
+      if (
+        line.clientId === "other" &&
+        packet.cmd === "publish" &&
+        packet["topic"] === "a" &&
+        servers.of("dev").length >= heals
+      )
+        servers.last("dev").say({ cmd: "publish", topic: "a", payload: "x", qos: 1, messageId: 77 });
+      return normal(line, packet);
+    };
+    dev.connect("dev", KEPT);
+    world.settle();
+    dev.subscribe("a", 1);
+    other.connect("other");
+    world.settle();
+    // The node dies, and with it the connection.
+    servers.last("dev").end();
+    world.settle();
+    world.advance(seconds(5));
+    dev.take();
+    const publish = (topic = "a") => {
+      other.publish(topic, "x", { qos: 1, messageId: 1 });
+      world.settle();
+      world.advance(seconds(1));
+    };
+    return { world, servers, dev, publish, counters };
+  }
+  const connects = (servers: ScriptedServer) =>
+    servers.of("dev").map((line) => line.got("connect")[0]?.["clean"]);
+
+  it("is noticed when what a device has published does not come, connected anew, and then made anew with all its filters", () => {
+    const { world, servers, dev, publish, counters } = deaf(4);
+    publish();
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
+    world.advance(seconds(40));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false, false], 1]);
+    expect(servers.last("dev").got("subscribe")).toEqual([]);
+    publish();
+    world.advance(seconds(40));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false, false, true], 2]);
+    expect(servers.last("dev").got("subscribe")).toMatchObject([{ subscriptions: [{ topic: "a", qos: 1 }] }]);
+    publish();
+    expect(commands(dev.take())).toEqual(["publish"]);
+    world.advance(minutes(10));
+    expect([connects(servers).length, counters.deaf.value, dev.closed]).toEqual([4, 2, false]);
+  });
+
+  it("is not made anew where a new connection hears again", () => {
+    const { world, servers, dev, publish, counters } = deaf(3);
+    publish();
+    world.advance(seconds(40));
+    publish();
+    expect(commands(dev.take())).toEqual(["publish"]);
+    world.advance(minutes(10));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false, false], 1]);
+  });
+
+  it("is none that is sent what matches, nor one that nothing matches", () => {
+    const { world, servers, publish, counters } = deaf(2);
+    publish("b");
+    publish();
+    world.advance(minutes(10));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
+  });
+
+  it("is none whose device withholds acknowledgements: a server may wait for them", () => {
+    const { world, servers, publish, counters } = deaf(99);
+    servers.last("dev").say({ cmd: "publish", topic: "else", payload: "x", qos: 1, messageId: 9 });
+    world.settle();
+    publish();
+    world.advance(minutes(10));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
+  });
+});
+
 describe("S6: closed without CONNACK a second after CONNECT, as the flapping guard of NATS has it", () => {
   it("the device waits, and comes in with the first try that is answered", () => {
     let left = 3;
