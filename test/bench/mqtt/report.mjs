@@ -10,6 +10,9 @@ const BUSY = 0.93;
 /** Where neither core was used up to this share, other work on the machine took the rest. */
 const FREE = 0.8;
 
+/** The generator is no limit where it can do this many times what was measured. */
+const CEILING_LEAST = 2;
+
 /** @typedef {{scenario: import("./scenarios.mjs").Scenario, figures: Map<string, Record<string, number>>}} Result */
 
 /**
@@ -62,9 +65,15 @@ function throughputTable(results, real) {
     ...real.map((broker) => rateCell(figures.get(broker.name))),
     ...rivals(real).map((broker) => ratio(figures.get("isthmus")?.rate, figures.get(broker.name)?.rate)),
     ...real.map((broker) => number(figures.get(broker.name)?.brokerMicros)),
-    perSecond(figures.get("null")?.rate),
+    `${perSecond(figures.get("null")?.rate)}${nearCeiling(figures) ? " §" : ""}`,
   ]);
   return markdownTable(head, rows);
+}
+
+/** @param {Map<string, Record<string, number>>} figures */
+function nearCeiling(figures) {
+  const ceiling = figures.get("null")?.rate ?? Number.NaN;
+  return [...figures].some(([name, { rate = 0 }]) => name !== "null" && ceiling < CEILING_LEAST * rate);
 }
 
 /** @param {Record<string, number> | undefined} figures */
@@ -116,7 +125,7 @@ function connectTable(results, real) {
     ...real.map((broker) => rateCell(figures.get(broker.name))),
     ...rivals(real).map((broker) => ratio(figures.get("isthmus")?.rate, figures.get(broker.name)?.rate)),
     ...real.map((broker) => number(figures.get(broker.name)?.brokerMicros)),
-    perSecond(figures.get("null")?.rate),
+    `${perSecond(figures.get("null")?.rate)}${nearCeiling(figures) ? " §" : ""}`,
   ]);
   return markdownTable(head, rows);
 }
@@ -150,6 +159,11 @@ function notes(results) {
   const lines = [];
   if (cells.some(([, figures]) => (figures.loadBusy ?? 0) > BUSY && figures.rate !== undefined)) {
     lines.push("‡ the generator's core was full: the broker may be able to do more.");
+  }
+  if (results.some(({ figures }) => nearCeiling(figures))) {
+    lines.push(
+      `§ the generator's ceiling is less than ${CEILING_LEAST} times what a broker did: CPU time is the better measure.`,
+    );
   }
   if (cells.some(([, figures]) => (figures.lost ?? 0) > 0)) {
     lines.push("† the broker dropped messages that the window had on their way.");
