@@ -100,7 +100,10 @@ export async function connectRedis(
   const told = (node: { readonly stream: unknown }): void => opened(node.stream as RedisSocket);
   if ("nodes" in connection) connection.on("+node", (node) => node.once("connect", () => told(node)));
   else connection.once("connect", () => told(connection));
-  closed?.addEventListener("abort", () => connection.disconnect());
+  const give = (): void => connection.disconnect();
+  const forget = (): void => closed?.removeEventListener("abort", give);
+  closed?.addEventListener("abort", give);
+  connection.once("end", forget);
   let broken: Error | undefined;
   connection.on("error", (error: Error) => {
     broken = error;
@@ -113,6 +116,7 @@ export async function connectRedis(
   try {
     await Promise.race([connection.connect(), tooLate]);
   } catch (error) {
+    forget();
     connection.disconnect();
     // The library says that it is closed, and not why.
     throw (error as Error).message === CLOSED && broken !== undefined ? broken : error;

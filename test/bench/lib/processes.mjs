@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 export const BROKER_CORE = 0;
 export const LOAD_CORE = 1;
 
-const START_LIMIT_MS = 15_000;
+const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 4_000;
 
 /** @type {Set<import("node:child_process").ChildProcess>} */
