@@ -88,6 +88,55 @@ describe.each(
   });
 });
 
+interface Field {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly minLength?: number;
+  readonly minimum?: number;
+}
+
+const WORDS = ["string", "integer", "number", "boolean"];
+
+/** Something that a field takes. */
+function valueFor({ type, enum: words, minLength = 1, minimum = 1 }: Field): unknown {
+  if (words !== undefined) return words[0];
+  if (type === "string") return "x".repeat(minLength);
+  if (type === "array") return [];
+  return type === "object" ? {} : minimum;
+}
+
+/** The example, and whatever else a body must have: what is missing is said before what is wrong. */
+function bodyOf({ body, example }: Route): object {
+  const fields = body!["properties"] as Readonly<Record<string, Field>>;
+  const required = (body!["required"] ?? []) as readonly string[];
+  const least = Object.fromEntries(required.map((name) => [name, valueFor(fields[name]!)]));
+  return { ...least, ...(example?.body as object | undefined) };
+}
+
+describe.each(
+  ROUTES.filter(
+    ({ body }) => body?.["properties"] !== undefined && body["additionalProperties"] !== true,
+  ).map((route) => [nameOf(route), route] as const),
+)("%s", (_name, route) => {
+  const send = (fields: object) =>
+    api.ask(route.method, addressOf(route, route.example ?? {}), { body: { ...bodyOf(route), ...fields } });
+
+  test("with a field that it does not know is 400, and names it", async () => {
+    const { status, body } = await send({ nonsense: 1 });
+    expect([status, body.code]).toEqual([400, "invalid-request"]);
+    expect(body.errors).toContainEqual(expect.objectContaining({ in: "body", field: "/nonsense" }));
+  });
+
+  test("with a field of the wrong type is 400, and names it", async () => {
+    const fields = Object.entries(route.body!["properties"] as Readonly<Record<string, Field>>);
+    for (const [field] of fields.filter(([, { type = "" }]) => WORDS.includes(type))) {
+      const { status, body } = await send({ [field]: [["x"]] });
+      expect([field, status, body.code]).toEqual([field, 400, "invalid-request"]);
+      expect(body.errors).toContainEqual(expect.objectContaining({ in: "body", field: `/${field}` }));
+    }
+  });
+});
+
 test("each route that answers `not-found` names a request that leads there", () => {
   const careless = ROUTES.filter(
     ({ path, refusals = [] }) =>
