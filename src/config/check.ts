@@ -73,6 +73,11 @@ function checkRules(config: Config, report: Report): void {
   config.subscriptions.forEach((rule, index) => {
     checkFilter(rule.topic, ["subscriptions", index, "topic"], report);
   });
+  if (config.bus.engine === "upstream") {
+    const why = "where bus.engine is upstream: messages pass the cluster's bus, and are counted there";
+    if (config.topicMetrics.length > 0) report(["topicMetrics"], config.topicMetrics, `nothing ${why}`);
+    if (config.slowSubscriptions.enable) report(["slowSubscriptions", "enable"], true, `false ${why}`);
+  }
   config.topicMetrics.forEach((filter, index) => {
     const wrong = topicFilterProblem(filter);
     if (wrong !== undefined)

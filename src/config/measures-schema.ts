@@ -36,7 +36,7 @@ export const measureProperties = {
     },
     {
       description:
-        "A list of the slowest deliveries by client and topic, at /api/v1/slow-subscriptions. Messages older than the client's connection, and retained ones, do not count.",
+        "A list of the slowest deliveries by client and topic, at /api/v1/slow-subscriptions. Messages older than the client's connection, and retained ones, do not count. Not with bus.engine: upstream.",
     },
   ),
 };

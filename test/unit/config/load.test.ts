@@ -50,6 +50,24 @@ describe("without a file", () => {
   });
 });
 
+describe("what is counted of single topics", () => {
+  const UPSTREAM = "bus: { engine: upstream, upstream: { servers: ['tcp://10.0.0.1:1883'] } }";
+
+  it.each([
+    ["topicMetrics: [a]", "topicMetrics"],
+    ["slowSubscriptions: { enable: true }", "slowSubscriptions.enable"],
+  ])("is refused where messages pass a cluster: %s", (more, key) => {
+    const problems = refused(`${UPSTREAM}\n${more}`);
+    expect(problems).toEqual([expect.stringContaining(key)]);
+    expect(problems[0]).toContain("where bus.engine is upstream");
+    expect(() => loadText(STUB_MODULES, more)).not.toThrow();
+  });
+
+  it("is of topic filters", () => {
+    expect(refused("topicMetrics: [room/#/x]")).toEqual([expect.stringContaining("topicMetrics[0]")]);
+  });
+});
+
 describe("a sleeper's messages", () => {
   const warned = (yaml: string) =>
     loadText(STUB_MODULES, yaml).warnings.filter((each) => each.includes("sleeping device"));
