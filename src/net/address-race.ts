@@ -3,6 +3,13 @@ import type { Socket } from "node:net";
 /** RFC 8305 §5, Connection Attempt Delay, in milliseconds. */
 const ATTEMPT_DELAY = 250;
 
+/** How often an address is tried again from another local port. */
+const PORTS_TRIED_MAX = 64;
+
+/** Somebody else has the local port that was chosen: listens there, or has a connection from it to the same place. */
+const portIsTaken = ({ code, syscall }: NodeJS.ErrnoException): boolean =>
+  code === "EADDRINUSE" || (code === "EADDRNOTAVAIL" && syscall === "connect");
+
 /** The families in turn, beginning with that of the first address (RFC 8305 §4). */
 export function interleave(addresses: readonly string[]): string[] {
   const isSix = (address: string) => address.includes(":");
@@ -27,13 +34,17 @@ export class AddressRace {
   readonly #running = new Set<Socket>();
   readonly #problems: NodeJS.ErrnoException[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #portsLeft: number;
 
+  /** `choosesPorts`: `connect` takes another local port each time. */
   constructor(
     addresses: readonly string[],
     connect: (address: string) => Socket,
     won: (socket: Socket) => void,
     lost: (problems: readonly NodeJS.ErrnoException[]) => void,
+    choosesPorts = false,
   ) {
+    this.#portsLeft = choosesPorts ? PORTS_TRIED_MAX : 0;
     this.#left = [...addresses];
     this.#connect = connect;
     this.#won = won;
@@ -58,14 +69,15 @@ export class AddressRace {
     const socket = this.#connect(address);
     this.#running.add(socket);
     // A loser's error may come when the race is over; it stays unheard.
-    socket.on("error", (error) => this.#failed(socket, error));
+    socket.on("error", (error) => this.#failed(socket, address, error));
     socket.once("connect", () => this.#finish(socket));
     if (this.#left.length > 0) this.#timer = setTimeout(() => this.#next(), ATTEMPT_DELAY);
   }
 
-  #failed(socket: Socket, problem: Error): void {
+  #failed(socket: Socket, address: string, problem: Error): void {
     if (!this.#running.delete(socket)) return;
-    this.#problems.push(problem);
+    if (portIsTaken(problem) && this.#portsLeft-- > 0) this.#left.unshift(address);
+    else this.#problems.push(problem);
     this.#next();
   }
 

@@ -1,5 +1,5 @@
 import { type LookupAddress, lookup } from "node:dns";
-import { isIP, isIPv6, connect as netConnect, type Socket } from "node:net";
+import { isIP, isIPv6, connect as netConnect, Socket, type TcpNetConnectOpts } from "node:net";
 import {
   checkServerIdentity,
   createSecureContext,
@@ -13,6 +13,7 @@ import { timerLength } from "../lib/timer-length.ts";
 import { plainAddress } from "./address.ts";
 import { AddressRace, interleave } from "./address-race.ts";
 import { connectError } from "./dial-errors.ts";
+import { LocalPorts } from "./local-ports.ts";
 import { type End, proxyHeader } from "./proxy-header.ts";
 import { CIPHERS_WITH_PSK } from "./psk-suites.ts";
 import { type Expiring, sweep } from "./sweep.ts";
@@ -51,10 +52,13 @@ export class Dialler {
   readonly options: DialOptions;
   readonly resolve: Resolve;
   readonly context: SecureContext | undefined;
+  /** Of the local address, where one is asked for. */
+  readonly ports: LocalPorts | undefined;
 
   /** Throws `ListenError` when a file is missing or wrong. */
-  constructor(options: DialOptions, resolve: Resolve = resolveBySystem) {
+  constructor(options: DialOptions, resolve: Resolve = resolveBySystem, ports?: LocalPorts) {
     this.options = options;
+    this.ports = ports ?? (options.localAddress === undefined ? undefined : new LocalPorts());
     this.resolve = resolve;
     const { transport, tls, websocket } = options;
     if (transport === "tls" || transport === "wss") {
@@ -85,6 +89,18 @@ function contextOf(tls: DialTlsOptions): SecureContext {
     ...(ca === undefined ? {} : { ca }),
     ...(ciphers === undefined ? {} : { ciphers }),
   });
+}
+
+function connectFrom(ports: LocalPorts | undefined, { localAddress, ...to }: TcpNetConnectOpts): Socket {
+  if (ports === undefined || localAddress === undefined) return netConnect(to);
+  const localPort = ports.take();
+  if (localPort === undefined) {
+    const full = new Error(`no local port of ${localAddress} is free`);
+    return new Socket().destroy(Object.assign(full, { code: "EADDRNOTAVAIL", syscall: "bind" }));
+  }
+  const socket = netConnect({ ...to, localAddress, localPort });
+  socket.once("close", () => ports.giveBack(localPort));
+  return socket;
 }
 
 /** One connection in the making: look-up, then a race of addresses, then TLS, then the WebSocket upgrade. */
@@ -160,13 +176,14 @@ class Call implements Dialling, Expiring {
       this.#fail("address-not-available", `no address of the family of the local address ${localAddress}`);
       return;
     }
-    const from = localAddress === undefined ? {} : { localAddress };
-    const connect = (host: string) => netConnect({ host, port, ...from, ...socketOptions(this.#options) });
+    const connect = (host: string) =>
+      connectFrom(this.#dialler.ports, { host, port, localAddress, ...socketOptions(this.#options) });
     const race = new AddressRace(
       usable,
       connect,
       (socket) => this.#reached(socket),
       (problems) => this.#report(connectError(this.#place, problems)),
+      this.#dialler.ports !== undefined,
     );
     if (!this.#over) this.#undo ??= () => race.stop();
   }

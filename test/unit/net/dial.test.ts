@@ -1,17 +1,19 @@
 import { readFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { createServer, type Server } from "node:net";
+import { createConnection, createServer, type Server } from "node:net";
 import { createServer as createTlsServer, type TlsOptions as ServerOptions } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { milliseconds } from "#core/lib/time.ts";
 import { Dialler, type Resolve } from "#core/net/dial.ts";
 import { listenStream } from "#core/net/listen.ts";
+import { LocalPorts } from "#core/net/local-ports.ts";
 import { sweep } from "#core/net/sweep.ts";
 import type {
   DialError,
   DialOptions,
   DialTlsOptions,
   Listening,
+  StreamConnection,
   StreamListenerOptions,
   TlsOptions,
 } from "#core/net/transport.ts";
@@ -158,6 +160,38 @@ describe("a connection over TCP", () => {
     await converse(ours, theirs);
     expect(await failure(how, to("::1"))).toBe("address-not-available");
     expect(await failure(options(port, { localAddress: "203.0.113.1" }))).toBe("address-not-available");
+  });
+
+  test("chooses the ports of a local address itself: passes over who has one, says when none is free, and takes what is given back", async () => {
+    const [port, theirs] = await listen();
+    const localAddress = "127.0.0.8";
+    // Somebody else's connection to the same server.
+    const other = createConnection({ port, host: "127.0.0.1", localAddress });
+    await new Promise((resolve) => other.once("connect", resolve));
+    const first = other.localPort as number;
+    const ports = new LocalPorts({ first, last: first + 1 }, 0);
+    const dialler = new Dialler(options(port, { localAddress }), undefined, ports);
+    const dialled = () =>
+      new Promise<StreamConnection>((resolve, reject) => {
+        const receiver = recorder();
+        dialler.dial((connection) => {
+          resolve(connection);
+          return receiver.accept(connection);
+        }, reject);
+      });
+    const ours = await dialled();
+    await theirs.when(() => theirs.connections.length === 2);
+    expect(theirs.connections.map(({ peer }) => peer.port)).toEqual([first, first + 1]);
+    await expect(dialled()).rejects.toMatchObject({ failure: "address-not-available" });
+    ours.destroy();
+    const free: number[] = [];
+    for (let tries = 0; tries < 400 && free.length < 2; tries++) {
+      const taken = ports.take();
+      if (taken === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+      else free.push(taken);
+    }
+    expect(free.sort()).toEqual([first, first + 1]);
+    other.destroy();
   });
 
   test.each([
