@@ -6,12 +6,28 @@ import { addressOf, change, go } from "./lib/address.ts";
 import { keysOn } from "./lib/kept.ts";
 import { pause, paused } from "./lib/live.ts";
 import { Dialog } from "./parts/dialog.tsx";
+import { openRowMenu } from "./parts/row-menu.tsx";
 
 const listed = signal(false);
 
 const typing = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.closest("input,textarea,select,dialog") !== null || target.isContentEditable);
+
+/** The control that says it is meant, of the row that has the focus, else the last of the page: what is opened comes last. */
+function press(key: string, target: EventTarget | null): boolean {
+  const row = target instanceof Element ? target.closest("[data-row]") : null;
+  const found = [
+    ...(row ?? document).querySelectorAll<HTMLElement>(`[data-key="${key}"]:not([aria-disabled])`),
+  ].findLast((one) => one.checkVisibility() && (row !== null || one.closest("[data-row]") === null));
+  found?.click();
+  return found !== undefined;
+}
+
+function menuOf(target: EventTarget | null): boolean {
+  const row = target instanceof Element ? target.closest<HTMLElement>("[data-row]") : null;
+  return row !== null && openRowMenu(row);
+}
 
 function firstRow(): void {
   document.querySelector<HTMLElement>("tr[data-row],li[data-row]")?.focus();
@@ -49,7 +65,13 @@ export function useKeys(): void {
             ]),
           ),
         );
-      else return;
+      else if (key === ".") {
+        if (!menuOf(event.target)) return;
+      } else if (key === "Escape") {
+        // What is open closes first.
+        if (document.querySelector('.user [aria-expanded="true"]') !== null || !press(key, document)) return;
+      } else if (key !== "t" && key !== "[" && key !== "]") return;
+      else if (!press(key, event.target)) return;
       event.preventDefault();
     };
     document.addEventListener("keydown", heard);
@@ -69,7 +91,10 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["x", "clears the filters"],
   ["p", "pauses, and goes on"],
   ["?", "this list"],
-  ["Esc", "closes"],
+  ["[ ]", "the row before, the next one; of a translation those of the same cause"],
+  ["t", "translation of the row, or of what the page is about"],
+  [".", "what can be done with a row"],
+  ["Esc", "closes, then goes back to the list"],
 ];
 
 export function KeyList() {

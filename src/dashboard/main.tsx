@@ -15,6 +15,7 @@ import { Refusals } from "./pages/refusals.tsx";
 import { Failed, Lines, Link } from "./parts/basic.tsx";
 import { Notices, Questions } from "./parts/dialog.tsx";
 import { Icon } from "./parts/icons.tsx";
+import { RowMenu } from "./parts/row-menu.tsx";
 
 type Page = ComponentType<object>;
 
@@ -205,6 +206,7 @@ if (root !== null) {
       <App />
       <Questions />
       <KeyList />
+      <RowMenu />
       <Notices />
     </>,
     root,

@@ -1,12 +1,12 @@
 /**
- * What the page may cost (D-135 to D-137). Counts decide; times are printed, and decide only where they are tens of times over
- * the budget, which no busy machine explains.
+ * What the page may cost (D-135 to D-137). Counts and processor time decide; times by the clock are printed, and decide only
+ * where they are tens of times over the budget, which no busy machine explains.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { MqttClient } from "mqtt";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
@@ -86,6 +86,20 @@ async function tasksOf(
     .map(({ tdur = 0 }) => tdur / 1_000);
 }
 
+/** Processor time of pages' main threads until the overview can be used, nothing of it being cached. */
+async function openingOf(browser: Browser, context: BrowserContext, address: string): Promise<number> {
+  const page = await context.newPage();
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Network.enable");
+  await devtools.send("Network.setCacheDisabled", { cacheDisabled: true });
+  const tasks = await tasksOf(browser, page, async () => {
+    await page.goto(address);
+    await page.locator(".plot canvas").first().waitFor();
+  });
+  await page.close();
+  return tasks.reduce((sum, task) => sum + task, 0);
+}
+
 describe.skipIf(lacks("chromium"))("budgets", () => {
   let site: Site;
   let browser: Browser;
@@ -152,7 +166,7 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
     await close();
   });
 
-  it("the overview is there at once, also on a machine that is four times as slow", async () => {
+  it("the overview with its plots costs a processor that is four times as slow at most 1 s (D-136), and little to load", async () => {
     const { page, close } = await look(browser, site.base);
     await page.goto(site.base);
     await page.getByLabel("Code from the log").fill(site.code);
@@ -161,6 +175,14 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
     await page.getByLabel("Password again").fill(PASSWORD);
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Overview" }).waitFor();
+    // Its work is not to be counted with that of others.
+    await page.goto("about:blank");
+    const costs: number[] = [];
+    for (let round = 0; round < 3; round++) costs.push(await openingOf(browser, page.context(), site.base));
+    const cost = 4 * Math.min(...costs);
+    console.log(`overview with its plots: ${ms(cost)} of a processor that is 4 times slower`);
+    expect(cost).toBeGreaterThan(0);
+    expect(cost).toBeLessThan(1_000);
     const first = await page.context().newPage();
     const devtools = await first.context().newCDPSession(first);
     await devtools.send("Emulation.setCPUThrottlingRate", { rate: 4 });

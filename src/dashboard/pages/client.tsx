@@ -68,7 +68,9 @@ export function Client() {
   return (
     <>
       <p>
-        <Link to={addressOf("/clients")}>Clients</Link>
+        <Link to={addressOf("/clients")} at="Escape">
+          Clients
+        </Link>
       </p>
       {asked.problem?.status === 404 ? (
         <Empty>
@@ -148,7 +150,7 @@ function Head({ client, path, which, again }: HeadProps) {
         <State state={state} />
         <Gateway name={gateway} />
         <div class="actions">
-          <Link to={addressOf("/translation", { client: clientId })} class="button">
+          <Link to={addressOf("/translation", { client: clientId })} class="button" at="t">
             <Icon name="translation" />
             <span>Translation</span>
           </Link>

@@ -120,6 +120,7 @@ const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
       <Link
         to={addressOf("/translation", { client: clientId })}
         class="icon-link"
+        at="t"
         label={`translation of ${clientId}`}
       >
         <Icon name="translation" />

@@ -112,6 +112,7 @@ const COLUMNS: readonly Column<Refusal>[] = [
             row.client === undefined ? { address: row.address } : { client: row.client },
           )}
           class="icon-link"
+          at="t"
           label={`trace ${claims(row) ?? row.address}`}
         >
           <Icon name="translation" />

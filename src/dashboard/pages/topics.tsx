@@ -64,7 +64,7 @@ export function Topics() {
         <span class="second">
           {known === undefined
             ? ""
-            : `${count(known.count)} topics: what is retained, and what came since ${clock(known.since)}`}
+            : `${count(known.count)} ${known.count === 1 ? "topic" : "topics"}: what is retained, and what came since ${clock(known.since)}`}
           {known !== undefined && known.left > 0
             ? `; ${count(known.left)} messages were of others (api.topics)`
             : ""}
@@ -306,7 +306,7 @@ function Topic({ topic }: { readonly topic: string }) {
         title={<Text text={topic} most={80} />}
         actions={
           <>
-            <Link to={addressOf("/translation", { topic })} class="button small">
+            <Link to={addressOf("/translation", { topic })} class="button small" at="t">
               <Icon name="translation" />
               <span>Translation</span>
             </Link>

@@ -216,7 +216,9 @@ function Trace({ id }: { readonly id: string }) {
   return (
     <>
       <p>
-        <Link to={addressOf("/translation")}>Translation</Link>
+        <Link to={addressOf("/translation")} at="Escape">
+          Translation
+        </Link>
       </p>
       {head.data === undefined ? <h1>Translation</h1> : null}
       <When asked={head} lines={1}>

@@ -13,20 +13,25 @@ type Children = { readonly children?: ComponentChildren };
 
 // ---- links and buttons
 
+/** Keys that press a control (`keys.tsx`). */
+type Key = "t" | "[" | "]" | "Escape";
+
 interface LinkProps extends Children {
   readonly to: string;
   readonly class?: string;
   readonly label?: string;
   readonly current?: boolean;
+  readonly at?: Key;
 }
 
 /** A page of the dashboard; the browser's own ways of opening links stay. */
-export const Link = ({ to, class: style, label, current, children }: LinkProps) => (
+export const Link = ({ to, class: style, label, current, at, children }: LinkProps) => (
   <a
     href={to}
     class={style}
     aria-label={label === undefined ? undefined : plain(label)}
     aria-current={current === true ? "page" : undefined}
+    data-key={at}
     onClick={(event) => {
       if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
       event.preventDefault();
@@ -48,6 +53,8 @@ interface ButtonProps extends Children {
   readonly label?: string;
   readonly pressed?: boolean;
   readonly small?: boolean;
+  /** The key that does the same: of the row that has the focus, else of the page. */
+  readonly at?: Key;
 }
 
 export function Button({
@@ -60,6 +67,7 @@ export function Button({
   label,
   pressed,
   small,
+  at,
   children,
 }: ButtonProps) {
   const id = useId();
@@ -74,6 +82,7 @@ export function Button({
         aria-describedby={missing ? id : undefined}
         aria-pressed={pressed}
         aria-label={label === undefined ? undefined : plain(label)}
+        data-key={at}
         title={missing ? `needs the role ${needs}` : label === undefined ? undefined : plain(label)}
         onClick={(event) => {
           if (missing || disabled === true) event.preventDefault();
@@ -376,6 +385,10 @@ interface TabsProps {
   readonly at: string;
   onTab(name: string): void;
 }
+/** On a phone there are more than fit: the one that is shown is brought into view. */
+const bringIntoView = (tab: HTMLElement | null): void =>
+  tab?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 export const Tabs = ({ tabs, at, onTab }: TabsProps) => (
   <div class="tabs" role="tablist">
     {tabs.map(([name, label]) => (
@@ -383,6 +396,7 @@ export const Tabs = ({ tabs, at, onTab }: TabsProps) => (
         type="button"
         role="tab"
         aria-selected={name === at}
+        ref={name === at ? bringIntoView : null}
         tabIndex={name === at ? 0 : -1}
         onClick={() => onTab(name)}
         onKeyDown={(event) => {

@@ -490,6 +490,7 @@ function Drawer({ row, cause, choose }: DrawerProps) {
           <Button
             small
             label="the row before, of this cause"
+            at="["
             disabled={index <= 0}
             onClick={() => choose(rows[index - 1])}
           >
@@ -498,6 +499,7 @@ function Drawer({ row, cause, choose }: DrawerProps) {
           <Button
             small
             label="the next row of this cause"
+            at="]"
             disabled={index + 1 >= rows.length}
             onClick={() => choose(rows[index + 1])}
           >
@@ -506,7 +508,7 @@ function Drawer({ row, cause, choose }: DrawerProps) {
           <Button small onClick={() => change({ cause: row.cause })}>
             only this cause
           </Button>
-          <Button small icon="close" label="close" onClick={() => choose(undefined)} />
+          <Button small icon="close" label="close" at="Escape" onClick={() => choose(undefined)} />
         </div>
       </header>
       <p>

@@ -31,6 +31,9 @@ interface TableProps<Row> {
   readonly count?: number;
 }
 
+const NEXT = ["ArrowDown", "j", "]"];
+const BEFORE = ["ArrowUp", "k", "["];
+
 export function Table<Row>(props: TableProps<Row>) {
   const { caption, columns, rows, keyOf, onOpen, selected, onSelect, count } = props;
   const body = useRef<HTMLTableSectionElement>(null);
@@ -75,8 +78,8 @@ export function Table<Row>(props: TableProps<Row>) {
                   if (event.target !== event.currentTarget) return;
                   if (event.key === "Enter") onOpen?.(row);
                   else if (event.key === " " && onSelect !== undefined) onSelect(key, !selected?.has(key));
-                  else if (event.key === "ArrowDown" || event.key === "j") move(event.currentTarget, 1);
-                  else if (event.key === "ArrowUp" || event.key === "k") move(event.currentTarget, -1);
+                  else if (NEXT.includes(event.key)) move(event.currentTarget, 1);
+                  else if (BEFORE.includes(event.key)) move(event.currentTarget, -1);
                   else return;
                   event.preventDefault();
                   event.stopPropagation();
