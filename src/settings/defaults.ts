@@ -49,9 +49,10 @@ function fillSection(schema: JsonSchema, section: Tree): Tree {
     if (value !== undefined) filled[key] = value;
   }
   for (const [key, given] of Object.entries(section)) {
-    if (key in filled || given === null || given === undefined) continue;
+    if (given === undefined || Object.hasOwn(schema.properties ?? {}, key)) continue;
     const of = schemaOfKey(schema, key);
-    filled[key] = of === undefined ? given : fillDefaults(of, given);
+    // One of unknown name, or of somebody's own, may have been left empty by mistake: that is looked at.
+    filled[key] = of === undefined ? given : (fillDefaults(of, given) ?? given);
   }
   return filled;
 }

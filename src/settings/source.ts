@@ -55,6 +55,11 @@ function childAt(at: unknown, position: number): { key: string | number; value: 
 }
 
 /** The classic: an IPv6 address without quotes. */
+/** Where the library's own words are for who programs with it. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: "a second document begins here: expected one, without a line --- in between",
+};
+
 const hint = (code: string): string =>
   code === "BLOCK_AS_IMPLICIT_KEY" || code === "BLOCK_IN_FLOW"
     ? "; a value with a colon, such as ::, needs quotes"
@@ -72,7 +77,7 @@ export function readYaml(text: string, name: string): YamlSource {
       key: showPath(path),
       path,
       where,
-      message: `${where}: ${subject}${error.message}${hint(error.code)}`,
+      message: `${where}: ${subject}${OTHER_WORDS[error.code] ?? error.message}${hint(error.code)}`,
     };
   });
   const values: unknown = problems.length > 0 ? {} : (document.toJS() ?? {});

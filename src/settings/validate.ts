@@ -52,7 +52,8 @@ function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate
   }
   const found = valueAt(tree, path);
   const value = SECRET_NAME.test(String(path.at(-1))) ? HIDDEN : shownValue(governing, found);
-  return problem(locate, { path, says: `is ${value}`, value, allowed: governing && describe(governing) });
+  const says = found === undefined || found === null ? "is empty" : `is ${value}`;
+  return problem(locate, { path, says, value, allowed: governing && describe(governing) });
 }
 
 function unknownKind(

@@ -157,6 +157,27 @@ describe("a mistake in a file is one line that", () => {
     ]);
   });
 
+  it("is one for what is left empty under a name that nothing has, and for an item of a list", () => {
+    expect(refused("gatways:\n")).toEqual([
+      'isthmus.yaml:1: gatways is not a known key; did you mean "gateways"?',
+    ]);
+    expect(refused("gateways:\n  mqttsn:\n")).toEqual([
+      'isthmus.yaml:2: gateways.mqttsn is not a known key; did you mean "mqtt-sn"?',
+    ]);
+    expect(refused("dtls:\n  suites:\n    -\n")).toEqual([
+      "isthmus.yaml:3: dtls.suites[0] is empty; allowed: a text",
+    ]);
+    expect(load("gateways:\n  coap:\n  mqtt:\n    listeners:\n      tcp:\nlog:\n  level:\n")).toEqual(
+      load(""),
+    );
+  });
+
+  it("tells of a second document in the words of YAML", () => {
+    expect(refused("log: {}\n---\nlog: {}\n").join()).toContain(
+      "a second document begins here: expected one, without a line --- in between",
+    );
+  });
+
   it("names the bounds of lengths of time in the units they are given in", () => {
     expect(refused("gateways:\n  mqtt:\n    retryInterval: 2h\n")).toEqual([
       'isthmus.yaml:3: gateways.mqtt.retryInterval is "2h"; allowed: a length of time such as 100ms, 30s, 5m, 1h, 7d, forever, or plain seconds from 1s to 1h',
