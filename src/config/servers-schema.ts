@@ -140,7 +140,7 @@ export const ServerGroup = Type.Object({
   }),
   localAddresses: texts({
     description:
-      "Addresses of this machine that connections come from, in turn: about 28,000 fit between one of them and one server. Empty: the system's choice, which is slow from half as many on.",
+      "Addresses of this machine that connections come from, in turn: about 27,000 fit between one of them and one server. Empty: the system's choice, which is slow from half as many on.",
     default: [],
   }),
 });

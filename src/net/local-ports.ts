@@ -4,8 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 
-/** What Linux, and IANA for others, has by default. */
-const USUAL = { first: 32_768, last: 60_999 };
+/** What Linux has by default, but for the last thousand. */
+const USUAL = { first: 32_768, last: 59_999 };
 
 export class LocalPorts {
   readonly #first: number;
@@ -34,6 +34,9 @@ export class LocalPorts {
   }
 }
 
+/** Ports that are bound here the system gives to no other connection of the machine: the last ones stay for those. */
+const leftTo = (count: number): number => Math.min(1000, Math.floor(count / 10));
+
 /** As the system would choose: what an operator widens is wider here, too. */
 function systemRange(): { readonly first: number; readonly last: number } {
   try {
@@ -41,7 +44,7 @@ function systemRange(): { readonly first: number; readonly last: number } {
       .trim()
       .split(/\s+/)
       .map(Number) as [number, number];
-    return first > 0 && last >= first ? { first, last } : USUAL;
+    return first > 0 && last >= first ? { first, last: last - leftTo(last - first + 1) } : USUAL;
   } catch {
     return USUAL;
   }
