@@ -5,9 +5,9 @@ export type Tree = Record<string, unknown>;
 export const isTree = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** `over` laid on `base`: sections are merged key by key, everything else is replaced. */
+/** `over` laid on `base`: sections are merged key by key, everything else is replaced, if something is there (not `null`). */
 export function merge(base: unknown, over: unknown): unknown {
-  if (!isTree(base) || !isTree(over)) return over ?? base;
+  if (!isTree(base) || !isTree(over)) return over ?? base ?? over;
   const merged: Tree = { ...base };
   for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
   return merged;

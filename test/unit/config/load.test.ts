@@ -167,6 +167,11 @@ describe("a mistake in a file is one line that", () => {
     expect(refused("dtls:\n  suites:\n    -\n")).toEqual([
       "isthmus.yaml:3: dtls.suites[0] is empty; allowed: a text",
     ]);
+    expect(refused("connectors:\n  mine:\n")).toEqual([
+      expect.stringContaining(
+        "isthmus.yaml:2: connectors.mine is empty; allowed: a section of one kind of http",
+      ),
+    ]);
     expect(load("gateways:\n  coap:\n  mqtt:\n    listeners:\n      tcp:\nlog:\n  level:\n")).toEqual(
       load(""),
     );

@@ -219,6 +219,21 @@ it.each([9, 19, 31, 99, 2049])("answers 4.02 to a CON with unknown critical opti
   expect(site.executed).toBe(0);
 });
 
+it.each([
+  [".", "4.02"],
+  ["..", "4.02"],
+  ["...", "2.05"],
+  [".a", "2.05"],
+  ["", "2.05"],
+])('answers a request with the segment "%s" in its path with %s (RFC 7252 §5.10.1)', (segment, code) => {
+  const { device } = setup();
+  const options: [number, string][] = [
+    [11, "t"],
+    [11, segment],
+  ];
+  expect(device.ask({ options }).code).toBe(code);
+});
+
 it("rejects a NON with an unknown critical option by RST (RFC 7252 §5.4.1)", () => {
   const { device } = setup();
   expect(device.ask({ type: "NON", path: "t", id: 3, options: [[9, "x"]] })).toMatchObject({

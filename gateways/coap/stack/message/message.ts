@@ -209,7 +209,15 @@ export class CoapMessage {
     const known = optionForm(this.numberAt(index));
     if (known === undefined) return false;
     const length = this.lengthAt(index);
-    return length >= known.shortest && length <= known.longest;
+    if (length < known.shortest || length > known.longest) return false;
+    return length > 2 || this.numberAt(index) !== Option.UriPath || !this.#isDotSegment(index);
+  }
+
+  /** RFC 7252 §5.10.1: a segment must not be "." or ".."; a client resolves them before it sends. */
+  #isDotSegment(index: number): boolean {
+    const length = this.lengthAt(index);
+    const start = this.startAt(index);
+    return length > 0 && this.bytes[start] === 0x2e && (length === 1 || this.bytes[start + 1] === 0x2e);
   }
 
   /**
