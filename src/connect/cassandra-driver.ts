@@ -32,6 +32,9 @@ type Hearing = Record<(typeof HEARING)[number], (...heard: unknown[]) => unknown
 let loading: Promise<CassandraLibrary> | undefined;
 
 /**
+ * An answer whose body is none reaches its asker as the error of reading it (TypeError, RangeError), which looks as if
+ * the values that were asked with were no good: the connection ends by it, too.
+ *
  * Version 4.10 lets streams fail that nobody listens to where it cannot read an answer, which would end the process.
  * Here the connection ends by it, which the driver knows how to take. Each socket is shown to `adopt` of the options.
  */
@@ -62,6 +65,13 @@ async function load(): Promise<CassandraLibrary> {
   for (const name of HEARING) {
     const usual = prototype[name];
     prototype[name] = function (this: Connection, ...heard) {
+      if (name === "handleResult") {
+        const [, fault, result] = heard;
+        if (fault instanceof Error && !(fault instanceof library.errors.ResponseError))
+          return end(this, fault);
+        // For a result of a kind that it does not know it throws nothing at all, and takes that for a fault.
+        if (hasFault(result)) return end(this, new Error("a result of no kind"));
+      }
       try {
         return usual.apply(this, heard);
       } catch (error) {
@@ -72,6 +82,9 @@ async function load(): Promise<CassandraLibrary> {
   }
   return library;
 }
+
+const hasFault = (result: unknown): boolean =>
+  typeof result === "object" && result !== null && "error" in result;
 
 function end({ netClient }: Connection, { message }: Error): void {
   netClient.destroy(new UnreadableAnswer(`what it answers cannot be read: ${message}`));

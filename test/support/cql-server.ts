@@ -74,6 +74,8 @@ export class CqlServer {
   refuse: (row: Row) => CqlError | undefined = () => undefined;
   /** Nothing is answered to what is executed. */
   slow = false;
+  /** In place of an answer to what is executed: whole frames, whose bodies are no such thing. */
+  nonsense: readonly [opcode: number, body: Buffer] | undefined = undefined;
   readonly #prepared: Prepared[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((socket) => this.#serve(socket));
@@ -154,6 +156,7 @@ export class CqlServer {
     }
     const timestamp = body.readBigInt64BE(body.length - 8);
     if (this.slow) return undefined;
+    if (this.nonsense !== undefined) return [...this.nonsense];
     this.executed.push({ consistency, timestamp, row });
     const refused = this.refuse(row);
     if (refused !== undefined) return error(refused);

@@ -116,6 +116,22 @@ describe("Cassandra's documented protocol", () => {
     addsUp(sink);
   });
 
+  it.each([
+    ["a result of no kind", 0x08, "7fffffff"],
+    ["rows whose columns are not there", 0x08, "00000002 00000001 00000005 ffff"],
+    ["an error that breaks off", 0x00, "00001100 ffff"],
+    ["an event of no kind", 0x0c, "0003 414243"],
+    ["what no server says", 0x7f, "00"],
+  ])("is asked again when it answers with %s, and nothing ends by it", async (_, opcode, body) => {
+    server.nonsense = [opcode, Buffer.from(body.replaceAll(" ", ""), "hex")];
+    const sink = await site.run(connector({ timeout: "1s" }), NUMBERS, INSERT);
+    await publishNumbers(await site.connect(), 0, 1);
+    await until(() => sink.counters.tries > 1, "it is tried again");
+    server.nonsense = undefined;
+    await until(() => sink.counters.success === 1, "it is taken");
+    addsUp(sink);
+  });
+
   it("is asked again when it says nothing, and when it is gone and back; nothing is lost", async () => {
     const sink = await site.run(connector({ timeout: "1s" }), NUMBERS, INSERT);
     const client = await site.connect();
