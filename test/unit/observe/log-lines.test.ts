@@ -27,7 +27,9 @@ const SAID = [
   /\.fail\(\s*"([a-z0-9]+-[a-z0-9-]+)", [a-z]/g,
 ];
 /** Words of ports, events of the API and of libraries. */
-const TOLD_TO_OTHERS = new Set(["error", "test", "address-not-available", "tls-failed", "raised", "cleared"]);
+const TOLD_TO_OTHERS = new Set([
+  ...["error", "close", "test", "address-not-available", "tls-failed", "raised", "cleared"],
+]);
 
 describe("events of the log", () => {
   it("are each in the table, wherever they are said", () => {
