@@ -213,7 +213,9 @@ export const mongodb: ConnectorKind<Config, ActionConfig> = {
     const password = secretOf(config.password, host);
     return new Mongo(config, {
       ...{ appName: "isthmus", maxPoolSize: concurrency + 1, retryWrites: false },
-      ...{ serverSelectionTimeoutMS: timeout, connectTimeoutMS: timeout, socketTimeoutMS: timeout },
+      ...{ connectTimeoutMS: timeout, socketTimeoutMS: timeout },
+      // It knows why no server can be used, and says so before the time of the batch is over.
+      serverSelectionTimeoutMS: timeout * 0.8,
       ...(username === "" ? {} : { auth: { username, password }, authSource }),
       ...(tls === undefined ? {} : { tls: true, ...tls }),
     });
