@@ -393,7 +393,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     const { mountpoint } = this.#owner;
     const { topic } = publish.message;
     const { deafness } = this.#context;
-    if (deafness.suspects) deafness.heard(this.#owner, topic);
+    if (deafness.suspects) deafness.heard(this.#owner, topic, now);
     this.arrivals.arrived(publish, mountpoint === "" ? topic : this.#owner.unmounted(topic), link, now);
   }
 

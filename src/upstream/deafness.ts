@@ -31,7 +31,7 @@ const SUSPECTED_FOR = minutes(10);
 /**
  * Finds sessions that a server says it has and to which it sends nothing any more, as a NATS cluster does with what a dead
  * node was to send. A session that was taken up again behind a broken connection is suspected, and a publish that a server
- * has acknowledged tells: where a filter of the session matches, the message is to come in time.
+ * has acknowledged tells: where a filter of the session matches, the message is to come in time, or something before it.
  */
 export class Deafness {
   readonly #alarms: Alarms;
@@ -97,16 +97,18 @@ export class Deafness {
   }
 
   /** It has been sent a message of this topic. */
-  heard(listener: Listener, topic: string): void {
+  heard(listener: Listener, topic: string, now: Instant): void {
     const suspect = this.#suspects.get(listener);
     if (suspect === undefined) return;
     for (const filter of matching(suspect, topic)) suspect.filters.delete(filter);
     const { expected } = suspect;
     if (suspect.filters.size === 0) {
       this.acquit(listener);
-    } else if (expected?.topic === topic) {
-      suspect.expected = undefined;
+    } else if (expected !== undefined) {
       this.#alarms.disarm(expected.alarm);
+      if (expected.topic === topic) suspect.expected = undefined;
+      // What waits before it comes first: made anew, the session would lose that.
+      else this.#alarms.arm(expected.alarm, after(now, this.#patience));
     }
   }
 }

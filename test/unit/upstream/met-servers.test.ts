@@ -311,6 +311,19 @@ describe("a deaf session (R3b): NATS has it, and the node that was to send for i
     expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
   });
 
+  it("is none as long as other messages come, which may have waited before that one", () => {
+    const { world, servers, publish, counters } = deaf(99);
+    publish();
+    for (let sent = 0; sent < 30; sent++) {
+      servers.last("dev").say({ cmd: "publish", topic: "else", payload: "x", qos: 0 });
+      world.settle();
+      world.advance(seconds(3));
+    }
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
+    world.advance(seconds(40));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false, false], 1]);
+  });
+
   it("is none whose device withholds acknowledgements: a server may wait for them", () => {
     const { world, servers, publish, counters } = deaf(99);
     servers.last("dev").say({ cmd: "publish", topic: "else", payload: "x", qos: 1, messageId: 9 });
