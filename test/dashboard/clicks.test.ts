@@ -190,7 +190,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
       await visit(page, "/changes");
       await row(page, "ban").first().waitFor();
       await visit(page, "/config?key=api.port");
-      await row(page, "api.port").waitFor();
+      await row(page, "api.port").first().waitFor();
       await button(page, "Read it again").click();
       await dialog(page).getByRole("button", { name: "Read it" }).click();
       await told(page, "Nothing has changed");
