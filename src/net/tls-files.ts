@@ -69,7 +69,7 @@ export function readTlsFiles(options: TlsOptions): TlsFiles {
   const ca = readTlsFile(options.ca, "CA certificate");
   const pskText = readTlsFile(options.pskFile, "PSK file");
   const psk = pskText === undefined ? undefined : parsePskFile(options.pskFile ?? "", pskText.toString());
-  const withKeys = psk !== undefined || options.keys !== undefined;
+  const withKeys = psk !== undefined || options.keys !== undefined || options.keysFromAuthentication === true;
   if ((cert === undefined || key === undefined) && (!withKeys || cert !== key)) {
     throw new ListenError(
       "certificate-missing",

@@ -82,10 +82,11 @@ export function tellChanges({ json, thing, rows, io }: Steering<object>, answer:
 
 /** Reads values as YAML, which JSON is too. */
 export async function yamlReader(): Promise<(text: string) => unknown> {
-  const { parse } = await import("yaml");
+  // It is CommonJS: joined to the bundle it has no names but this one.
+  const { default: yaml } = await import("yaml");
   return (text) => {
     try {
-      return parse(text);
+      return yaml.parse(text);
     } catch {
       throw new UsageError(`cannot be read as YAML: ${text}`);
     }

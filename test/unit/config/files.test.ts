@@ -36,6 +36,12 @@ it("says nothing of the default configuration, and leaves nothing behind", async
   expect(await problems("")).toEqual([]);
 });
 
+it("says nothing of secure listeners whose keys are all in a database, TLS and DTLS", async () => {
+  const chain = `chain: [{ kind: redis, pskCommand: "HGET mqtt_user:%u psk" }, { kind: transport-identity }]`;
+  const keys = "tls: { keysFromAuthentication: true }\ndtls: { keysFromAuthentication: true }";
+  expect(await problems(`authentication: { anonymous: false, ${chain} }\n${keys}`)).toEqual([]);
+});
+
 it("says of each file that is missing or wrong which it is, where it is named, and what is wrong with it", async () => {
   const users = file("users.yaml", "users: [{ username: a, password: plain }]");
   const topics = file("topics.json", '[{ "id": 1, "topic": "a/+" }]');
