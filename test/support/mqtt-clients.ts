@@ -26,7 +26,9 @@ export class MqttBench {
     const certificates = new Certificates();
     certificates.issue("server", "/CN=localhost");
     const tls = { cert: certificates.path("server.pem"), key: certificates.path("server.key") };
-    return new MqttBench(await startGateway({ tls, gateways: { mqtt: settings } }), certificates);
+    // A client that the machine has no time for is no slow reader here.
+    const session = { queue: { wait: "1m" } };
+    return new MqttBench(await startGateway({ tls, session, gateways: { mqtt: settings } }), certificates);
   }
 
   port(transport: TransportName): number {
