@@ -49,7 +49,7 @@ async function run(options) {
     rows.push([
       name,
       found.resident.toFixed(0),
-      more === 0 ? "" : `+${more.toFixed(0)}`,
+      more === 0 ? "" : more < 0.5 ? `${Math.round(more) || 0}` : `+${more.toFixed(0)}`,
       found.cpu.toFixed(0),
     ]);
     console.error(`${name}: ${JSON.stringify(found)}`);
