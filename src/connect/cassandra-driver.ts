@@ -62,16 +62,14 @@ async function load(): Promise<CassandraLibrary> {
     bindSocketListeners.call(this);
     for (const stream of [this.protocol, this.parser]) stream.on("error", (error) => end(this, error));
   };
+  const { handleResult } = prototype;
+  prototype.handleResult = function (this: Connection, ...heard) {
+    const fault = unreadable(heard[1], heard[2], library);
+    return fault === undefined ? handleResult.apply(this, heard) : end(this, fault);
+  };
   for (const name of HEARING) {
     const usual = prototype[name];
     prototype[name] = function (this: Connection, ...heard) {
-      if (name === "handleResult") {
-        const [, fault, result] = heard;
-        if (fault instanceof Error && !(fault instanceof library.errors.ResponseError))
-          return end(this, fault);
-        // For a result of a kind that it does not know it throws nothing at all, and takes that for a fault.
-        if (hasFault(result)) return end(this, new Error("a result of no kind"));
-      }
       try {
         return usual.apply(this, heard);
       } catch (error) {
@@ -83,8 +81,13 @@ async function load(): Promise<CassandraLibrary> {
   return library;
 }
 
-const hasFault = (result: unknown): boolean =>
-  typeof result === "object" && result !== null && "error" in result;
+/** Why its answer is none: what a node refuses is a `ResponseError`, anything else comes of reading. */
+function unreadable(fault: unknown, result: unknown, { errors }: CassandraLibrary): Error | undefined {
+  if (fault instanceof Error) return fault instanceof errors.ResponseError ? undefined : fault;
+  // For a result of a kind that it does not know it throws nothing at all, and takes that for a fault.
+  const isNone = typeof result === "object" && result !== null && "error" in result;
+  return isNone ? new Error("a result of no kind") : undefined;
+}
 
 function end({ netClient }: Connection, { message }: Error): void {
   netClient.destroy(new UnreadableAnswer(`what it answers cannot be read: ${message}`));

@@ -16,14 +16,21 @@ import {
   secretOf,
 } from "./connector.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
+import {
+  actionProperties,
+  connectorProperties,
+  hostAndPort,
+  secretText,
+  tlsOf,
+  tlsProperties,
+} from "./settings.ts";
 import { boundStatement, statementOf } from "./sql.ts";
 
 const schema = Type.Object(
   {
     kind: Type.Literal("cassandra", { description: "A Cassandra cluster, or one that speaks its protocol." }),
     ...connectorProperties(100),
-    nodes: Type.Array(Type.String({ pattern: "^[^:/\\s]+:\\d{1,5}$|^\\[[0-9A-Fa-f:.]+\\]:\\d{1,5}$" }), {
+    nodes: Type.Array(hostAndPort, {
       description: "Nodes to ask for the others, as host:port.",
       default: ["127.0.0.1:9042"],
       minItems: 1,

@@ -21,6 +21,7 @@ import { HeldConnection } from "./held-connection.ts";
 import {
   actionProperties,
   connectorProperties,
+  hostAndPort,
   secretText,
   type TlsFiles,
   tlsOf,
@@ -31,7 +32,7 @@ const schema = Type.Object(
   {
     kind: Type.Literal("nats", { description: "A NATS server, or several." }),
     ...connectorProperties(100),
-    servers: Type.Array(Type.String({ pattern: "^[^:/\\s]+:\\d{1,5}$|^\\[[0-9A-Fa-f:.]+\\]:\\d{1,5}$" }), {
+    servers: Type.Array(hostAndPort, {
       description: "Servers to try, as host:port.",
       default: ["127.0.0.1:4222"],
       minItems: 1,

@@ -12,6 +12,9 @@ export const secretText = (description: string, more: Omit<Parameters<typeof tex
     [SECRET]: true,
   });
 
+/** One of several servers: host:port, an IPv6 address in brackets. */
+export const hostAndPort = Type.String({ pattern: "^[^:/\\s]+:\\d{1,5}$|^\\[[0-9A-Fa-f:.]+\\]:\\d{1,5}$" });
+
 const ca = Type.Optional(
   text({ description: "PEM file of the authorities that sign the server's certificate." }),
 );
