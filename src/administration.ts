@@ -117,6 +117,7 @@ export function administer(
       pipelines: pipelinesPort(running.pipelines, () => systemClock.now()),
       config: configuration,
       series: plotted.series,
+      histories: plotted.histories,
       traces: running.tracing.recordings,
       refusals: running.refusals,
       alarms: running.alarms,

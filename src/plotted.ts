@@ -3,6 +3,7 @@ import type { Composition } from "./compose.ts";
 import type { Counter } from "./contract/note.ts";
 import { systemClock } from "./net/clock.ts";
 import { Census } from "./operate/census.ts";
+import { ClientHistories } from "./operate/client-histories.ts";
 import { STATES } from "./operate/client-state.ts";
 import { Series, type Source } from "./operate/series.ts";
 import { TopicDirectory } from "./operate/topic-directory.ts";
@@ -16,12 +17,15 @@ const REFUSALS = [
 
 export interface Plotted {
   readonly series: Series;
+  readonly histories: ClientHistories;
   readonly topics: TopicDirectory;
   stop(): void;
 }
 
 export function startPlotted(running: Composition): Plotted {
-  const census = new Census(running.operator.clients);
+  const { metrics } = running;
+  const histories = new ClientHistories(running.config.api.histories);
+  const census = new Census(running.operator.clients, histories);
   const series = new Series([
     ...trafficOf(running),
     ...censusOf(census),
@@ -29,6 +33,16 @@ export function startPlotted(running: Composition): Plotted {
     ...refusalsOf(running),
     ...processOf(running),
   ]);
+  metrics.gauge(
+    "history_bytes",
+    "Memory of what is kept for plots: numbers of the node, states of clients",
+    () => series.bytes + histories.bytes,
+  );
+  metrics.gauge(
+    "history_refused",
+    "How often a client's states were not kept, because api.histories clients have theirs",
+    () => histories.refused,
+  );
   const topics = new TopicDirectory(running.gate, {
     max: running.config.api.topics,
     retained: () => iterable(running.bus.replay("#", Number.POSITIVE_INFINITY)),
@@ -40,7 +54,7 @@ export function startPlotted(running: Composition): Plotted {
     topics.rest(now);
     running.measures.topics.look(now);
   }, LOOK_MS).unref();
-  return { series, topics, stop: () => clearInterval(timer) };
+  return { series, histories, topics, stop: () => clearInterval(timer) };
 }
 
 const iterable = <Item>(iterator: Iterator<Item>): Iterable<Item> => ({ [Symbol.iterator]: () => iterator });

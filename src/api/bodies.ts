@@ -46,6 +46,25 @@ export function readBodies(server: FastifyInstance): void {
   });
 }
 
+/** Bodies are read as they are: one that grows when it is unpacked would be weighed as what it is not (RFC 9110 §15.5.16). */
+export function refuseCodings(server: FastifyInstance): void {
+  server.addHook("preParsing", async ({ headers }, _reply, payload) => {
+    const coding = headers["content-encoding"] ?? "";
+    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"]) > 0;
+    if (!hasBody || coding === "" || coding.toLowerCase() === "identity") return payload;
+    const error = {
+      ...{ in: "header" as const, field: "content-encoding", value: coding.slice(0, 100) },
+      ...{ detail: "is not read here", fix: "send the body as it is, without Content-Encoding" },
+    };
+    throw new Refused(
+      "unsupported-media-type",
+      `Content-Encoding ${error.value} ${error.detail}: ${error.fix}`,
+      { errors: [error] },
+      { "accept-encoding": "identity" },
+    );
+  });
+}
+
 /** A body is held from its head on, which says how long it is, until it has been answered. */
 export function weighBodies(server: FastifyInstance, memory: ApiPorts["memory"], bodyMax: number): void {
   server.addHook("preParsing", async ({ headers }, reply, payload) => {

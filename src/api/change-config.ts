@@ -1,28 +1,11 @@
 /** Changes of the configuration, whichever request asks for them: what is refused how, and what the audit log is told. */
+
 import { Type } from "@sinclair/typebox";
-import { EFFECTS } from "../config/effects.ts";
-import { choice } from "../settings/kinds.ts";
 import type { ConfigProblem } from "../settings/problem.ts";
+import type { Changed } from "./answers/config.ts";
 import type { ConfigOutcome, ConfigWish } from "./ports.ts";
 import { type FieldError, Refused } from "./problem.ts";
 import { Answer, type Asked } from "./route.ts";
-
-const Change = Type.Object({
-  key: Type.String(),
-  before: Type.Optional(Type.Unknown({ description: "Secrets are hidden; absent where nothing was." })),
-  after: Type.Optional(Type.Unknown()),
-  effect: choice(EFFECTS, {
-    description:
-      "live: at once. listener: the listener is closed and opened, and its clients connect again. gateway: the gateway is stopped and started, and its clients connect again. restart: when the process is started again.",
-  }),
-  of: Type.Optional(Type.String({ description: "The listener or gateway: mqtt.tcp, mqtt." })),
-});
-
-export const Changed = Type.Object({
-  tried: Type.Boolean({ description: "Nothing was done: dryRun." }),
-  changes: Type.Array(Change, { description: "Keys whose value is another one." }),
-  warnings: Type.Array(Type.String(), { description: "What is allowed and unwise, and was not before." }),
-});
 
 export const changeQuery = Type.Object({
   dryRun: Type.Optional(
@@ -57,7 +40,8 @@ export async function changeConfig(
       Object.fromEntries(changes.map((change) => [change.key, change[side]]));
     changed({ object, before: values("before"), after: values("after") });
   }
-  return new Answer(200, { tried: dryRun, changes, warnings }, { etag: version });
+  const done: Readonly<Changed> = { tried: dryRun, changes: [...changes], warnings: [...warnings] };
+  return new Answer(200, done, { etag: version });
 }
 
 type Refusal = Exclude<ConfigOutcome, { readonly changes: unknown }>;

@@ -1,48 +1,24 @@
 /** Clients of all protocols as rows of one list. */
+
 import { Type } from "@sinclair/typebox";
 import { type ClientState, STATES, stateOf } from "../operate/client-state.ts";
 import type { ClientFilter, ClientSummary, Clients } from "../operate/clients.ts";
 import { AddressSet, isAddressRange } from "../policy/addresses.ts";
 import { choice } from "../settings/kinds.ts";
+import type { ClientRow } from "./answers/clients.ts";
+import { time } from "./answers/parts.ts";
 import { wrongField } from "./problem.ts";
-import { time, timeText } from "./schemas.ts";
+import { timeText } from "./schemas.ts";
 import type { Keyed } from "./snapshots.ts";
-
-export const ClientRow = Type.Object({
-  clientId: Type.String(),
-  gateway: Type.String(),
-  endpoint: Type.Optional(Type.String({ description: "Endpoint name of LwM2M and CoAP devices." })),
-  user: Type.Optional(Type.String()),
-  state: choice(STATES, {
-    description:
-      "overdue: it promised to be heard by a time that has passed; asleep: it said so; awake; away: no connection, and the session is kept.",
-  }),
-  phase: Type.String({ description: "As its gateway says it." }),
-  protocol: Type.Optional(Type.String()),
-  listener: Type.String(),
-  transport: Type.Optional(Type.String()),
-  address: Type.Optional(Type.String()),
-  port: Type.Optional(Type.Integer()),
-  node: Type.Optional(Type.String({ description: "Wireless node behind a forwarder." })),
-  since: Type.Optional(time("Since when it is connected or away.")),
-  heardAt: Type.Optional(time("When something last came from it.")),
-  dueAt: Type.Optional(time("Until when it has promised to be heard.")),
-  keepAlive: Type.Number({ description: "Seconds that it promised; 0 for nothing." }),
-  subscriptions: Type.Integer(),
-  waiting: Type.Integer({ description: "Messages that wait for it." }),
-  waitingBytes: Type.Integer(),
-  onItsWay: Type.Integer({ description: "Messages handed out and not settled." }),
-  lost: Type.Integer({
-    description: "Messages dropped or given up on the way to it, since the start of this process.",
-  }),
-});
 
 const at = (value: number | undefined): string | undefined =>
   value === undefined || !Number.isFinite(value) ? undefined : timeText(value);
 const given = (name: string, value: unknown): object => (value === undefined ? {} : { [name]: value });
 
+type Written<Row> = { readonly [Field in keyof Row]: Row[Field] | undefined };
+
 /** What is undefined is left out where it is written. One literal: spreading others into it costs ten times as much. */
-export const rowOf = (client: ClientSummary, now: number) => ({
+export const rowOf = (client: ClientSummary, now: number): Written<ClientRow> => ({
   clientId: client.clientId,
   gateway: client.gateway,
   endpoint: client.endpointName,

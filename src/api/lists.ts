@@ -1,5 +1,7 @@
 /** What lists have in common: pages by cursor, sorting, and the columns that are wanted. */
+
 import { type TSchema, Type } from "@sinclair/typebox";
+import type { Page } from "./answers/parts.ts";
 import { wrongField } from "./problem.ts";
 
 export const LIMIT_MAX = 1_000;
@@ -37,12 +39,6 @@ export const pageOf = (item: TSchema): TSchema =>
     next: Type.Optional(Type.String({ description: "Cursor of the next page; absent on the last one." })),
     count: Type.Optional(Type.Integer({ description: "How many rows all pages have, where that is known." })),
   });
-
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  readonly next?: string;
-  readonly count?: number;
-}
 
 export interface PageQuery {
   readonly limit?: number;

@@ -7,6 +7,7 @@ import type { ShownSetting } from "../config/shown-config.ts";
 import type { OperatorAlarms } from "../observe/alarms.ts";
 import type { MetricFamily } from "../observe/metrics.ts";
 import type { Refusals } from "../observe/refusals.ts";
+import type { ClientHistories } from "../operate/client-histories.ts";
 import type {
   HttpCaller,
   HttpMessage,
@@ -147,6 +148,7 @@ export interface UpstreamPort {
 export type TracesPort = Pick<Recordings, "list" | "get" | "start" | "stop" | "remove">;
 export type RefusalsPort = Pick<Refusals, "rows">;
 export type SeriesPort = Pick<Series, "points" | "latest" | "watch">;
+export type HistoriesPort = Pick<ClientHistories, "of">;
 export interface MeasuresPort {
   readonly topics: Pick<TopicMetrics, "all" | "get" | "reset">;
   readonly slow: Pick<SlowSubscriptions, "rows" | "clear">;
@@ -343,6 +345,7 @@ export interface ApiPorts {
   readonly pipelines: PipelinesPort;
   readonly config: ConfigPort;
   readonly series: SeriesPort;
+  readonly histories: HistoriesPort;
   readonly traces: TracesPort;
   readonly refusals: RefusalsPort;
   readonly alarms: AlarmsPort;

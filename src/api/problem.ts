@@ -4,6 +4,7 @@
 export const PROBLEMS = {
   "invalid-request": [400, "A field of the request is unknown, missing or not allowed."],
   "malformed-json": [400, "The body is not JSON."],
+  "malformed-http": [400, "What came is no request of HTTP/1.1."],
   "malformed-address": [400, "The address holds a broken percent escape."],
   unauthenticated: [401, "Credentials are missing, wrong or expired."],
   "no-account": [403, "Nobody has an account yet, and the request does not come from this machine."],
@@ -12,11 +13,13 @@ export const PROBLEMS = {
   refused: [403, "A rule or a limit of the gateway refuses it; `refusal` says which kind."],
   "not-found": [404, "There is no such thing."],
   "no-route": [404, "Nothing is served at this address."],
+  "too-slow": [408, "The request was not whole in time."],
   conflict: [409, "It is there already, or in a state that does not allow this."],
   gone: [410, "The list behind this cursor is no longer kept; begin again without it."],
   changed: [412, "Somebody else has changed it since the version that `If-Match` names; read it again."],
   "too-large": [413, "The body is larger than `api.bodyMax` allows."],
-  "unsupported-media-type": [415, "The body has a media type that is not read here."],
+  "unsupported-media-type": [415, "The body has a media type or a content coding that is not read here."],
+  "unknown-expectation": [417, "The request expects (`Expect`) something else than 100-continue."],
   misdirected: [421, "The request is meant for a host name that `api.hosts` does not list."],
   "too-many-requests": [
     429,

@@ -4,6 +4,7 @@ import { alarmRoutes } from "./routes/alarms.ts";
 import { backupRoutes } from "./routes/backup.ts";
 import { banRoutes } from "./routes/bans.ts";
 import { changeRoutes } from "./routes/changes.ts";
+import { clientHistoryRoutes } from "./routes/client-history.ts";
 import { clientRoutes } from "./routes/clients.ts";
 import { configRoutes } from "./routes/config.ts";
 import { deviceRoutes } from "./routes/devices.ts";
@@ -36,6 +37,7 @@ export const ROUTES: readonly Route[] = [
   ...retainedRoutes,
   ...gatewayRoutes,
   ...clientRoutes,
+  ...clientHistoryRoutes,
   ...topicRoutes,
   ...measureRoutes,
   ...deviceRoutes,

@@ -3,9 +3,6 @@ import { Type } from "@sinclair/typebox";
 import { choice, qos } from "../settings/kinds.ts";
 import { wrongField } from "./problem.ts";
 
-export const time = (description: string) =>
-  Type.String({ format: "date-time", description: `${description} RFC 3339, UTC.` });
-
 export const timeText = (at: number): string => new Date(at).toISOString();
 
 export const qosSchema = (description: string) => qos({ description, default: 0 });

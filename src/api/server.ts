@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import {
   type FastifyError,
   type FastifyInstance,
@@ -6,14 +8,15 @@ import {
   fastify,
 } from "fastify";
 import { FairRoom } from "../lib/fair-room.ts";
-import { readBodies, weighBodies } from "./bodies.ts";
+import { readBodies, refuseCodings, weighBodies } from "./bodies.ts";
 import { serveManuals } from "./compat/manuals.ts";
 import { serveDashboard } from "./dashboard.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiPorts } from "./ports.ts";
-import { PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
+import { PROBLEM_JSON, PROBLEMS, type ProblemCode, problem, Refused } from "./problem.ts";
 import { ROUTES } from "./routes.ts";
 import { API_PREFIX, callerOf, Streams, sendProblem, serveRoute } from "./serve.ts";
+import { answerUnreadable } from "./unreadable.ts";
 
 export interface ApiOptions {
   readonly bind: string;
@@ -56,6 +59,12 @@ const REQUEST_TIMEOUT_MS = 5_000;
 /** How late Node may notice that a request takes too long; it would look every 30 s. */
 const TIMEOUT_CHECK_MS = 1_000;
 const IDLE_TIMEOUT_MS = 30_000;
+/** A request without Host is refused as all others are (`checkHost`), and not by Node. */
+const HTTP = {
+  headersTimeout: REQUEST_TIMEOUT_MS,
+  connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  requireHostHeader: false,
+};
 /** Ids and topics in paths, each octet of which may be written as three. */
 const PARAMETER_LENGTH_MAX = 12_000;
 
@@ -68,6 +77,7 @@ const NO_COMPILERS = { buildValidator: unused, buildSerializer: unused };
 /** Opens the HTTP port. Rejects with the system's error when the address cannot be bound. */
 export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api> {
   const { basePath, trustedProxies, tls } = options;
+  const headersNow = headersOf(ports, tls !== undefined);
   const server = fastify({
     bodyLimit: options.bodyMax,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -75,22 +85,26 @@ export async function openApi(options: ApiOptions, ports: ApiPorts): Promise<Api
     keepAliveTimeout: IDLE_TIMEOUT_MS,
     forceCloseConnections: true,
     trustProxy: trustedProxies.length === 0 ? false : [...trustedProxies],
-    http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    ...(tls === undefined ? { http: HTTP } : { https: { ...HTTP, ...tls } }),
     // A topic may begin with a slash, and hold empty levels.
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX, ignoreDuplicateSlashes: false },
     rewriteUrl: ({ url = "/" }) => withoutBase(url, basePath),
-    frameworkErrors: (_error: Error, _request: FastifyRequest, reply: FastifyReply) => {
-      sendProblem(reply, problem("malformed-address", "the address holds a broken percent escape"));
+    frameworkErrors: ({ code }: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
+      const [known, detail] = CODES[code] ?? ["internal"];
+      sendProblem(reply, problem(known, detail), headersNow());
     },
+    clientErrorHandler: (error: NodeJS.ErrnoException, socket: Duplex) =>
+      answerUnreadable(error, socket, headersNow()),
     schemaController: { compilersFactory: NO_COMPILERS },
-    ...(tls === undefined ? {} : { https: { ...tls } }),
   } as object) as unknown as FastifyInstance;
   const room = shareConnections(server.server, options.connections);
   const streams = new Streams(options.streams);
-  secureAnswers(server, ports, tls !== undefined);
+  secureAnswers(server, headersNow);
+  refuseExpectations(server.server, headersNow);
   checkHost(server, options.hosts);
   answerErrors(server);
   readBodies(server);
+  refuseCodings(server);
   weighBodies(server, ports.memory, options.bodyMax);
   addOperatorRoutes(server, ports, options.metricsLogin);
   let document: ReturnType<typeof openApiDocument> | undefined;
@@ -156,22 +170,50 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
 };
 
-function secureAnswers(server: FastifyInstance, ports: ApiPorts, tls: boolean): void {
+/** By the clock of the node, so that a wrong one in a browser harms nothing. */
+function headersOf({ now }: Pick<ApiPorts, "now">, tls: boolean): () => Readonly<Record<string, string>> {
   const headers = tls
     ? { ...SECURITY_HEADERS, "strict-transport-security": "max-age=31536000" }
     : SECURITY_HEADERS;
+  return () => ({ ...headers, "isthmus-time": String(now()) });
+}
+
+function secureAnswers(server: FastifyInstance, headersNow: () => Readonly<Record<string, string>>): void {
   server.addHook("onRequest", async (_request, reply) => {
-    // By the clock of the node, so that a wrong one in a browser harms nothing.
-    reply.headers({ ...headers, "isthmus-time": String(ports.now()) });
+    reply.headers(headersNow());
+  });
+}
+
+/** Node would answer with the status alone (RFC 9110 §10.1.1). */
+function refuseExpectations(
+  server: FastifyInstance["server"],
+  headersNow: () => Readonly<Record<string, string>>,
+): void {
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    const body = problem(
+      "unknown-expectation",
+      `Expect: ${(request.headers.expect ?? "").slice(0, 100)} is not known here; send 100-continue or none`,
+    );
+    const text = JSON.stringify(body);
+    response.writeHead(body.status, {
+      ...headersNow(),
+      "content-type": PROBLEM_JSON,
+      "content-length": Buffer.byteLength(text),
+      // A body that nobody reads may follow.
+      connection: "close",
+    });
+    response.end(text);
   });
 }
 
 /** A page in somebody's browser that has its own name point here (DNS rebinding) asks under that name. */
 function checkHost(server: FastifyInstance, hosts: readonly string[]): void {
   // Whoever stands before us may have looked at the other one (RFC 9112 §3.2).
-  server.addHook("onRequest", async ({ raw: { rawHeaders } }) => {
+  server.addHook("onRequest", async ({ raw: { rawHeaders, httpVersion } }) => {
     const names = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host");
     if (names.length > 1) throw new Refused("invalid-request", "the request has more than one Host header");
+    if (names.length === 0 && httpVersion !== "1.0")
+      throw new Refused("invalid-request", "the request has no Host header");
   });
   if (hosts.length === 0) return;
   const accepted = new Set(hosts.map((host) => host.toLowerCase()));

@@ -147,6 +147,11 @@ const Api = Type.Object(
       description: "Topics whose last messages are kept while somebody looks at the topics of the dashboard.",
       default: 20_000,
     }),
+    histories: integer(0, 1_000_000, {
+      description:
+        "Clients of which the states of the last week are kept in memory, some 300 bytes each; 0 keeps none.",
+      default: 40_000,
+    }),
     bodyMax: sizeSetting({ description: "Body of a request at most.", default: "2MB", maximum: "256MB" }),
     tls: Type.Object(
       {

@@ -19,28 +19,39 @@ const none = (): Counts => ({
 /** Clients looked at in a step: a few milliseconds. */
 const STEP = 2_000;
 
+/** Hears of every client in each round. */
+export interface CensusWatcher {
+  note(client: ClientSummary, state: ClientState, now: Instant | number, round: number): void;
+}
+
 /** Counts all clients again and again, some in each step, so that nobody ever waits for it. */
 export class Census {
   readonly #clients: Counted;
+  readonly #watcher: CensusWatcher | undefined;
   #after = 0;
+  #round = 0;
   #counting = none();
   /** Of the last time that all were counted. */
   counts: Counts = none();
 
-  constructor(clients: Counted) {
+  constructor(clients: Counted, watcher?: CensusWatcher) {
     this.#clients = clients;
+    this.#watcher = watcher;
   }
 
   step(now: Instant | number): void {
     const page = this.#clients.page({}, { after: this.#after, limit: STEP, looks: STEP });
     const counting = this.#counting;
     for (const client of page.items) {
-      counting[stateOf(client, now)]++;
+      const state = stateOf(client, now);
+      counting[state]++;
       counting.waiting += client.queued;
       counting.waitingBytes += client.queuedBytes;
+      this.#watcher?.note(client, state, now, this.#round);
     }
     this.#after = page.next ?? 0;
     if (page.next !== undefined) return;
+    this.#round++;
     this.counts = counting;
     this.#counting = none();
   }

@@ -14,11 +14,15 @@ export const STEPS = [1, 10, 60] as const;
 export type Step = (typeof STEPS)[number];
 const POINTS: Readonly<Record<Step, number>> = { 1: 900, 10: 2_160, 60: 10_080 };
 
+/** Points that there is room for to begin with: a process that has just started has nothing to keep. */
+const ROOM = 60;
+const EMPTY = new Float32Array(0);
+
 /** Points of one step: the mean and the highest of the seconds in each; NaN where there was none. */
 class Ring {
   readonly #step: Step;
-  readonly #mean: Float32Array;
-  readonly #max: Float32Array;
+  #mean = EMPTY;
+  #max = EMPTY;
   #sum = 0;
   #count = 0;
   #highest = Number.NEGATIVE_INFINITY;
@@ -28,8 +32,10 @@ class Ring {
 
   constructor(step: Step) {
     this.#step = step;
-    this.#mean = new Float32Array(POINTS[step]).fill(Number.NaN);
-    this.#max = step === 1 ? this.#mean : new Float32Array(POINTS[step]).fill(Number.NaN);
+  }
+
+  get bytes(): number {
+    return this.#mean.byteLength + (this.#max === this.#mean ? 0 : this.#max.byteLength);
   }
 
   add(second: number, value: number): void {
@@ -37,6 +43,7 @@ class Ring {
     if (this.#first === 0) {
       this.#first = at;
       this.#current = at;
+      this.#grow(ROOM);
     }
     // A clock that was set back: what it had written there stands.
     if (at < this.#current) return;
@@ -44,17 +51,37 @@ class Ring {
     this.#sum += value;
     this.#count++;
     this.#highest = Math.max(this.#highest, value);
-    const place = at % this.#mean.length;
+    const place = this.#place(at);
     this.#mean[place] = this.#sum / this.#count;
     this.#max[place] = this.#highest;
   }
 
+  /** Counted from the first one, so that what was before it takes no room until the ring has gone round. */
+  #place(at: number): number {
+    return (at - this.#first) % this.#mean.length;
+  }
+
+  #grow(points: number): void {
+    const grown = (old: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> => {
+      const room = new Float32Array(points).fill(Number.NaN, old.length);
+      room.set(old);
+      return room;
+    };
+    this.#mean = grown(this.#mean);
+    this.#max = this.#step === 1 ? this.#mean : grown(this.#max);
+  }
+
   #next(at: number): void {
+    const needed = at - this.#first + 1;
+    const most = POINTS[this.#step];
+    if (needed > this.#mean.length && this.#mean.length < most) {
+      this.#grow(Math.min(most, Math.max(needed, this.#mean.length * 2)));
+    }
     const { length } = this.#mean;
     // Of what is skipped nothing old may be left.
     for (let skipped = Math.max(this.#current + 1, at - length + 1); skipped <= at; skipped++) {
-      this.#mean[skipped % length] = Number.NaN;
-      this.#max[skipped % length] = Number.NaN;
+      this.#mean[this.#place(skipped)] = Number.NaN;
+      this.#max[this.#place(skipped)] = Number.NaN;
     }
     this.#current = at;
     this.#sum = 0;
@@ -73,8 +100,8 @@ class Ring {
     const mean: (number | null)[] = [];
     const max: (number | null)[] = [];
     for (let at = from; at <= this.#current && this.#first !== 0; at++) {
-      mean.push(plain(this.#mean[at % length]!));
-      max.push(plain(this.#max[at % length]!));
+      mean.push(plain(this.#mean[this.#place(at)]!));
+      max.push(plain(this.#max[this.#place(at)]!));
     }
     return { from, mean, max };
   }
@@ -116,6 +143,13 @@ export class Series {
       last: undefined,
       value: undefined,
     }));
+  }
+
+  get bytes(): number {
+    return this.#kept.reduce(
+      (sum, { rings }) => sum + STEPS.reduce((of, step) => of + rings[step].bytes, 0),
+      0,
+    );
   }
 
   get names(): readonly string[] {

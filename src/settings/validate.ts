@@ -7,8 +7,9 @@ import { describe, HIDDEN, quoted, shownValue } from "./describe.ts";
 import { deviating } from "./deviating.ts";
 import { chosen, type JsonSchema } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
-import { type Path, valueAt } from "./path.ts";
+import { isWithin, type Path, valueAt } from "./path.ts";
 import { type ConfigProblem, type Locate, problem } from "./problem.ts";
+import { illFormed } from "./well-formed.ts";
 
 /** Keys whose values no message shows, whatever their schema says. */
 const SECRET_NAME = /pass(word|phrase)|secret/i;
@@ -51,9 +52,24 @@ function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate
     return problem(locate, { path: missing, says: "is missing", allowed: wanted && describe(wanted) });
   }
   const found = valueAt(tree, path);
-  const value = SECRET_NAME.test(String(path.at(-1))) ? HIDDEN : shownValue(governing, found);
+  const value = shownAt(path, governing, found);
   const says = found === undefined || found === null ? "is empty" : `is ${value}`;
   return problem(locate, { path, says, value, allowed: governing && describe(governing) });
+}
+
+const shownAt = (path: Path, schema: JsonSchema | undefined, value: unknown): string =>
+  SECRET_NAME.test(String(path.at(-1))) ? HIDDEN : shownValue(schema, value);
+
+function illFormedText(path: Path, schema: JsonSchema, tree: unknown, locate: Locate): ConfigProblem {
+  const found = valueAt(tree, path);
+  const isText = typeof found === "string";
+  const value = isText ? shownAt(path, schemaAt(schema, path, tree), found) : undefined;
+  return problem(locate, {
+    path,
+    says: `${value === undefined ? "is a key" : `is ${value},`} with half a surrogate pair in it`,
+    ...(value === undefined ? {} : { value }),
+    allowed: 'whole characters, written as they are or as a pair of escapes such as "\\ud83d\\ude00"',
+  });
 }
 
 function unknownKind(
@@ -149,7 +165,12 @@ export function validate(
 ): readonly ConfigProblem[] {
   const looked = defaults === undefined ? schema : deviating(schema, tree, defaults);
   if (looked === undefined) return [];
+  const halves = [...illFormed(tree)];
+  const texts = halves.map((path) => illFormedText(path, schema, tree, locate));
   const check = compile(looked);
-  if (check(tree)) return [];
-  return distinct(check.errors ?? [], tree).map((error) => toProblem(error, schema, tree, locate));
+  if (check(tree)) return texts;
+  const others = distinct(check.errors ?? [], tree).filter(
+    (error) => !halves.some((path) => isWithin(pathOf(error, tree), path)),
+  );
+  return [...texts, ...others.map((error) => toProblem(error, schema, tree, locate))];
 }

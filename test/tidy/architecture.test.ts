@@ -234,8 +234,13 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       instead: "what may be seen and done while the gateway runs is in src/operate",
     },
     {
+      from: "^src/api/answers/",
+      to: ["^src/settings/kinds\\.ts$", "^src/api/access/principal\\.ts$"],
+      instead: "what answers look like: schemas and their types, for whoever reads answers",
+    },
+    {
       from: "^src/dashboard/",
-      to: [],
+      to: ["^src/api/answers/"],
       instead: "the dashboard runs in browsers, and knows the API by its answers",
     },
     {
@@ -257,6 +262,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
         "^src/pipelines/",
         "^src/net/transport\\.ts$",
         "^src/(sim|load)/options\\.ts$",
+        "^src/api/answers/",
         "^src/upstream/(profiles|server-choice|servers/settings)\\.ts$",
       ],
       instead: "operators' code reads through ports and knows no gateway and no socket",
@@ -303,6 +309,20 @@ function rules(): IForbiddenRuleType[] {
       comment: "a gateway sees the contract, topics, messages and lib",
       from: { path: "^gateways/" },
       to: { path: "^src/", pathNot: OPEN_TO_GATEWAYS },
+    },
+    {
+      name: "types of answers only",
+      severity: "error",
+      comment:
+        "who reads answers needs their types, and no schemas: none may come into the dashboard's bundle",
+      from: { path: "^src/(?!api/)" },
+      to: { path: "^src/api/answers/", dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "answers are typebox and nothing else",
+      severity: "error",
+      from: { path: "^src/api/answers/" },
+      to: { path: "node_modules/", pathNot: "node_modules/@sinclair/typebox/" },
     },
     {
       name: "node: at the edge",

@@ -1,10 +1,7 @@
 import { Type } from "@sinclair/typebox";
-import { choice } from "../../settings/kinds.ts";
 import { NAME_PATTERN } from "../access/accounts.ts";
 import { PASSWORD_LENGTH_MIN } from "../access/credentials.ts";
-import { ROLES } from "../access/principal.ts";
 
-export const role = choice(ROLES, { description: "What it may do." });
 export const password = Type.String({
   maxLength: 1_024,
   description: `${PASSWORD_LENGTH_MIN} characters at least, and none that everybody tries.`,

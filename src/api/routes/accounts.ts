@@ -1,28 +1,15 @@
 /** Users and API keys. */
+
 import { Type } from "@sinclair/typebox";
 import type { KeyAccount, UserAccount } from "../access/accounts.ts";
 import type { SignIn } from "../access/sign-ins.ts";
+import { Key, NewKey, role, User } from "../answers/accounts.ts";
+import { time } from "../answers/parts.ts";
 import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, type Asked, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-import { name, password, role } from "./account-fields.ts";
-
-const User = Type.Object({
-  name: Type.String(),
-  role,
-  createdAt: time("When it was made."),
-  seenAt: Type.Optional(time("When it last asked for something.")),
-});
-const keyFields = {
-  id: Type.String(),
-  name: Type.String(),
-  role,
-  createdAt: Type.Optional(time("When it was made.")),
-  expiresAt: Type.Optional(time("When it ends.")),
-  usedAt: Type.Optional(time("When it was used last, since the start of this node.")),
-  fromFile: Type.Boolean({ description: "It stands in the file that api.keysFile names." }),
-};
+import { timeText } from "../schemas.ts";
+import { name, password } from "./account-fields.ts";
 
 const userRow = ({ name, role, createdAt }: UserAccount, signIns: readonly SignIn[]) => {
   const seen = Math.max(0, ...signIns.filter((one) => one.name === name).map((one) => one.seen));
@@ -133,7 +120,7 @@ export const keyRoutes = [
       ...listQuery,
       sort: sortQuery(["name", "role", "createdAt", "expiresAt", "usedAt"]),
     }),
-    answer: pageOf(Type.Object(keyFields)),
+    answer: pageOf(Key),
     example: { query: { sort: "name" } },
     handle: (asked) =>
       pageOfArray(
@@ -153,10 +140,7 @@ export const keyRoutes = [
       expiresAt: Type.Optional(time("When it ends; absent: never.")),
     }),
     status: 201,
-    answer: Type.Object({
-      ...keyFields,
-      key: Type.String({ description: "id.secret, for Authorization: Bearer." }),
-    }),
+    answer: NewKey,
     example: { body: { name: "backend", role: "publisher", expiresAt: "2030-01-31T12:00:00Z" } },
     refusals: [
       { code: "invalid-request", body: { name: "x", role: "viewer", expiresAt: "2020-01-01T00:00:00Z" } },

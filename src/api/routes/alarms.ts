@@ -1,20 +1,11 @@
 import { Type } from "@sinclair/typebox";
 import type { OperatorAlarm } from "../../observe/alarms.ts";
 import { choice } from "../../settings/kinds.ts";
+import { Alarm } from "../answers/alarms.ts";
 import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Refused } from "../problem.ts";
 import { route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const Row = Type.Object({
-  name: Type.String({ description: "One of a name is raised at one time." }),
-  severity: choice(["warning", "error", "critical"], { description: "How bad it is." }),
-  message: Type.String({ description: "What is wrong, and the fix where there is one." }),
-  details: Type.Record(Type.String(), Type.Unknown()),
-  raisedAt: time("When it began."),
-  clearedAt: Type.Optional(time("When it was over; absent while it is raised.")),
-  clearedBy: Type.Optional(Type.String({ description: "Who has cleared it by hand." })),
-});
+import { timeText } from "../schemas.ts";
 
 const rowOf = ({ raisedAt, clearedAt, ...alarm }: OperatorAlarm) => ({
   ...alarm,
@@ -39,7 +30,7 @@ export const alarmRoutes = [
         }),
       ),
     }),
-    answer: pageOf(Row),
+    answer: pageOf(Alarm),
     example: { query: { state: "cleared" } },
     handle: ({ ports: { alarms }, query }) => {
       const { state, ...page } = query as { state?: string };

@@ -1,13 +1,15 @@
 /** What operators have made at this node, as one document: to be kept, and put back, here or at another node. */
+
 import { type Static, Type } from "@sinclair/typebox";
 import type { ListedLogins } from "../../authenticate/listed-logins.ts";
 import type { Listed } from "../../authenticate/login-list.ts";
 import { type Instant, NEVER } from "../../lib/time.ts";
 import { AccountsError, KeyAccount, UserAccount } from "../access/accounts.ts";
+import { time } from "../answers/parts.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
+import { timeText } from "../schemas.ts";
 import { BanWish, targetOf } from "./bans.ts";
 import { exported, importedOf, importRow, refusing } from "./login-rows.ts";
 import { SavedRoute, type Wish, wishOf } from "./upstream.ts";

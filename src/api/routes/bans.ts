@@ -2,33 +2,16 @@ import { type Static, Type } from "@sinclair/typebox";
 import { type Instant, NEVER } from "../../lib/time.ts";
 import { isAddressRange } from "../../policy/addresses.ts";
 import type { Ban } from "../../policy/settings.ts";
+import { Ban as BanRow, banTarget } from "../answers/bans.ts";
+import { time } from "../answers/parts.ts";
 import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import type { BanTarget } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const target = {
-  clientId: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: "Client id." })),
-  user: Type.Optional(Type.String({ minLength: 1, maxLength: 1_024, description: "User name." })),
-  address: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 64,
-      description: "IP address or range: 10.0.0.0/8, 2001:db8::/32.",
-    }),
-  ),
-};
-
-const Row = Type.Object({
-  ...target,
-  reason: Type.String(),
-  until: Type.Optional(time("When it ends; absent: when somebody lifts it.")),
-  configured: Type.Boolean({ description: "It stands in the configuration, and is lifted there." }),
-});
+import { timeText } from "../schemas.ts";
 
 export const BanWish = Type.Object({
-  ...target,
+  ...banTarget,
   reason: Type.Optional(
     Type.String({ maxLength: 1_024, description: "Why; clients of MQTT 5 hear it.", default: "banned" }),
   ),
@@ -78,7 +61,7 @@ export const banRoutes = [
     tag: "bans",
     summary: "Who may not connect",
     query: Type.Object({ ...listQuery, sort: sortQuery(["clientId", "user", "address", "until"]) }),
-    answer: pageOf(Row),
+    answer: pageOf(BanRow),
     example: { query: { sort: "until" } },
     handle: ({ ports, query }) => pageOfArray(ports.bans.list().map(rowOf), query),
   }),
@@ -90,7 +73,7 @@ export const banRoutes = [
     summary: "Ban a client, a user or an address; who is connected and concerned is disconnected",
     body: BanWish,
     status: 201,
-    answer: Row,
+    answer: BanRow,
     example: { body: { clientId: "pump-9", reason: "firmware 1.0 floods", until: "2030-01-31T12:00:00Z" } },
     refusals: [
       { code: "invalid-request", body: {} },
@@ -121,7 +104,7 @@ export const banRoutes = [
     role: "operator",
     tag: "bans",
     summary: "Lift the ban with exactly these conditions",
-    query: Type.Object(target),
+    query: Type.Object(banTarget),
     example: { query: { clientId: "pump-9" } },
     refusals: [
       { code: "not-found", query: { clientId: "nobody" } },

@@ -1,8 +1,10 @@
 /** What was changed, by whom and from where. */
+
 import { Type } from "@sinclair/typebox";
+import { Change } from "../answers/changes.ts";
 import { decodeCursor, encodeCursor, LIMIT, listQuery, narrowed, pageOf } from "../lists.ts";
 import { route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
+import { timeText } from "../schemas.ts";
 
 export const changeRoutes = [
   route({
@@ -21,20 +23,7 @@ export const changeRoutes = [
       ),
       who: Type.Optional(Type.String({ maxLength: 128, description: "Only what this user or key did." })),
     }),
-    answer: pageOf(
-      Type.Object({
-        id: Type.Integer(),
-        at: time("When."),
-        who: Type.String(),
-        kind: Type.String(),
-        address: Type.String(),
-        action: Type.String(),
-        object: Type.Optional(Type.String()),
-        before: Type.Optional(Type.Unknown()),
-        after: Type.Optional(Type.Unknown()),
-        result: Type.String({ description: "done, or the status of the refusal." }),
-      }),
-    ),
+    answer: pageOf(Change),
     example: { query: { limit: 5 } },
     handle: ({ ports, query }) => {
       const { object = "", who, limit = LIMIT, cursor, columns } = query;

@@ -1,34 +1,33 @@
 /** Clients of all gateways in one list, one in detail, and what can be done to it. */
-import { type Static, Type } from "@sinclair/typebox";
+
+import { Type } from "@sinclair/typebox";
 import type { QoS } from "../../bus/message.ts";
 import type { ClientDetail, ClientSummary, Clients } from "../../operate/clients.ts";
 import type { Done } from "../../operate/done.ts";
 import { Pauses } from "../../operate/pauses.ts";
 import { qos } from "../../settings/kinds.ts";
 import {
-  type ClientQuery,
+  ClientDetail as ClientDetailRow,
   ClientRow,
-  clientFilters,
-  filterOf,
-  keysOf,
-  passes,
-  rowOf,
-  SORTS,
-} from "../client-rows.ts";
+  Kicked,
+  Subscription,
+  WaitingMessage,
+} from "../answers/clients.ts";
+import type { Page } from "../answers/parts.ts";
+import { type ClientQuery, clientFilters, filterOf, keysOf, passes, rowOf, SORTS } from "../client-rows.ts";
 import {
   decodeCursor,
   encodeCursor,
   LIMIT,
   listQuery,
   narrowed,
-  type Page,
   type PageQuery,
   pageOf,
   sortQuery,
 } from "../lists.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, type Asked, Download, route } from "../route.ts";
-import { named, nameIn, payloadOf, time, timeText } from "../schemas.ts";
+import { named, nameIn, payloadOf, timeText } from "../schemas.ts";
 import { Snapshots } from "../snapshots.ts";
 
 /** Clients looked at for a page of an unsorted list. */
@@ -149,8 +148,8 @@ async function sorted(
 
 // ---- one client
 
-const client = named("id", "Client id.");
-const whichGateway = {
+export const client = named("id", "Client id.");
+export const whichGateway = {
   gateway: Type.Optional(
     Type.String({
       maxLength: 64,
@@ -189,37 +188,7 @@ export function carriedOut(done: Done): void {
   throw new Refused(code, done.reason);
 }
 
-const Session = Type.Object({
-  expiry: Type.Optional(
-    Type.Number({ description: "Seconds that it outlives the connection; absent: for ever." }),
-  ),
-  endsAt: Type.Optional(time("When it ends if the client stays away.")),
-  cleanStart: Type.Boolean(),
-  unreleased: Type.Integer({ description: "QoS 2 messages of the client that wait for their release." }),
-  will: Type.Optional(
-    Type.Object({
-      topic: Type.String(),
-      qos: Type.Integer(),
-      retain: Type.Boolean(),
-      bytes: Type.Integer(),
-      delay: Type.Number({ description: "In seconds." }),
-    }),
-  ),
-  memo: Type.Optional(Type.Unknown({ description: "What its gateway remembers of it." })),
-});
-
-const Detail = Type.Object({
-  ...ClientRow.properties,
-  session: Type.Optional(Session),
-  mountpoint: Type.String(),
-  proven: Type.Optional(Type.String({ description: "Who was proven: user:<name>, client:<id>." })),
-  identity: Type.Optional(Type.String({ description: "What the transport has proven." })),
-  superuser: Type.Boolean(),
-  loginEndsAt: Type.Optional(time("When its login ends.")),
-  detail: Type.Record(Type.String(), Type.Unknown(), { description: "What its gateway knows of it." }),
-});
-
-function detailOf(found: ClientDetail, now: number): Static<typeof Detail> {
+function detailOf(found: ClientDetail, now: number): ClientDetailRow {
   const { session, mountpoint, proven, identity, superuser, loginEndsAt, detail } = found;
   return {
     ...rowOf(found, now),
@@ -243,33 +212,10 @@ function detailOf(found: ClientDetail, now: number): Static<typeof Detail> {
     superuser,
     ...(loginEndsAt === undefined ? {} : { loginEndsAt: timeText(loginEndsAt) }),
     detail: detail as Record<string, unknown>,
-  } as Static<typeof Detail>;
+  } as ClientDetailRow;
 }
 
-const Waiting = Type.Object({
-  id: Type.String({ description: "Names it to DELETE /clients/{id}/waiting/{message}." }),
-  topic: Type.String(),
-  bytes: Type.Integer(),
-  qos: Type.Integer(),
-  retain: Type.Boolean(),
-  publishedAt: time("When it was published."),
-  expiresAt: Type.Optional(time("When it is of no use any more.")),
-  stage: Type.String({
-    description: "queued, handed-out (not acknowledged yet), or received (QoS 2, to be released).",
-  }),
-  payload: Type.Optional(Type.String()),
-  encoding: Type.Optional(Type.String({ description: "text or base64." })),
-});
-
-const Subscription = Type.Object({
-  filter: Type.String(),
-  qos: Type.Integer(),
-  noLocal: Type.Boolean(),
-  retainAsPublished: Type.Boolean(),
-  retainHandling: Type.Integer(),
-});
-
-const nobody = { path: { id: "nobody" } };
+export const nobody = { path: { id: "nobody" } };
 
 const listRoutes = [
   route({
@@ -328,12 +274,7 @@ const listRoutes = [
       minItems: 1,
       maxItems: BULK_MAX,
     }),
-    answer: Type.Object({
-      succeed: Type.Integer(),
-      failed: Type.Array(
-        Type.Object({ gateway: Type.String(), clientId: Type.String(), reason: Type.String() }),
-      ),
-    }),
+    answer: Kicked,
     example: { body: [{ gateway: "mqtt", clientId: "pump-7" }] },
     refusals: [{ code: "invalid-request", body: [] }],
     handle: ({ body, ports, changed }) => {
@@ -387,7 +328,7 @@ const oneRoutes = [
     path: "/clients/{id}",
     role: "viewer",
     summary: "All that is known of one client",
-    answer: Detail,
+    answer: ClientDetailRow,
     refusals: [{ code: "not-found", ...nobody }],
     handle: (asked) => detailOf(clientIn(asked), asked.ports.now()),
   }),
@@ -447,7 +388,7 @@ const partRoutes = [
         }),
       ),
     }),
-    answer: Type.Array(Waiting),
+    answer: Type.Array(WaitingMessage),
     refusals: [{ code: "not-found", ...nobody }],
     handle: (asked) => {
       const { gateway, clientId } = clientIn(asked);

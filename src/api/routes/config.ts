@@ -1,29 +1,11 @@
 /** The configuration in force, changing it, and reading it again. */
+
 import { Type } from "@sinclair/typebox";
-import { CHANGE_NOTE, Changed, changeConfig, changeQuery } from "../change-config.ts";
+import { Changed, OverlayRow, Reloaded, Setting } from "../answers/config.ts";
+import { CHANGE_NOTE, changeConfig, changeQuery } from "../change-config.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import { Refused } from "../problem.ts";
 import { Answer, route } from "../route.ts";
-
-const Setting = Type.Object({
-  key: Type.String(),
-  value: Type.Optional(Type.Unknown({ description: "Secrets are hidden; absent where nothing is set." })),
-  default: Type.Optional(Type.Unknown()),
-  meaning: Type.String(),
-  takes: Type.String({ description: "What it takes, in words." }),
-  origin: Type.String({
-    description: "default, a line of the file, api (changed here), an environment variable, or a flag.",
-  }),
-  live: Type.Boolean({ description: "A change takes effect while running; else at a restart." }),
-  pending: Type.Boolean({ description: "It was changed, and waits for a restart." }),
-});
-
-const OverlayRow = Type.Object({
-  key: Type.String(),
-  value: Type.Optional(Type.Unknown({ description: "Secrets are hidden." })),
-  beneath: Type.Optional(Type.Unknown({ description: "What it is when all changes are taken back." })),
-  pending: Type.Boolean({ description: "Waits for a restart." }),
-});
 
 export const configRoutes = [
   route({
@@ -109,12 +91,7 @@ export const configRoutes = [
     role: "administrator",
     tag: "config",
     summary: "Read the configuration again, as SIGHUP does: what may change while running takes effect",
-    answer: Type.Object({
-      changed: Type.Array(Type.String(), { description: "Keys that have taken effect." }),
-      restart: Type.Array(Type.String(), {
-        description: "Keys that take effect at a restart, of the gateway or listener where they are its own.",
-      }),
-    }),
+    answer: Reloaded,
     example: {},
     handle: async ({ ports, changed }) => {
       const outcome = await ports.config.reload();

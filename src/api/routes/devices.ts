@@ -2,6 +2,7 @@
  * What gateways let operators see of their devices and ask them for: LwM2M's object tree, read, write and execute, CoAP
  * requests. Requests are accepted at once; one that a device answers in time is answered here, another later.
  */
+
 import { Type } from "@sinclair/typebox";
 import type {
   DeviceEvent,
@@ -11,11 +12,12 @@ import type {
 } from "../../contract/operations.ts";
 import type { Instant } from "../../lib/time.ts";
 import { DURATION_PATTERN, parseDuration } from "../../lib/units.ts";
+import { time } from "../answers/parts.ts";
 import { type CheckPart, checkerOf } from "../check-request.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, type Asked, Live, route } from "../route.ts";
-import { named, nameIn, time, timeText } from "../schemas.ts";
+import { named, nameIn, timeText } from "../schemas.ts";
 
 const TIMEOUT = "5s";
 const TIMEOUT_MAX_MS = 60_000;

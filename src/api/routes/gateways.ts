@@ -1,32 +1,12 @@
 /** Gateways and their listeners: how they are, start and stop, open and close. */
+
 import { Type } from "@sinclair/typebox";
 import type { Done } from "../../operate/done.ts";
 import type { ListenerStatus } from "../../operate/gateways.ts";
+import { Gateway, Listener } from "../answers/gateways.ts";
 import { Refused } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
 import { carriedOut } from "./clients.ts";
-
-const Listener = Type.Object({
-  gateway: Type.String(),
-  name: Type.String(),
-  transport: Type.String(),
-  address: Type.String({ description: "As bound where it is open, else as configured." }),
-  port: Type.Integer(),
-  open: Type.Boolean(),
-  enabled: Type.Boolean({ description: "The configuration wants it to be open." }),
-  connections: Type.Integer({ description: "Open connections, or known devices on UDP." }),
-  dropped: Type.Integer({ description: "Datagrams that nobody wanted." }),
-  unsent: Type.Integer({ description: "Datagrams that the socket did not take." }),
-});
-
-const Gateway = Type.Object({
-  name: Type.String(),
-  running: Type.Boolean(),
-  enabled: Type.Boolean({ description: "The configuration wants it to run." }),
-  connections: Type.Integer({ description: "Clients connected through it." }),
-  servedBy: Type.Array(Type.String(), { description: "Gateways on whose listeners it is served too." }),
-  listeners: Type.Array(Listener),
-});
 
 const params = Type.Object({ gateway: Type.String({ maxLength: 64, description: "Name of the gateway." }) });
 const listenerParams = Type.Object({

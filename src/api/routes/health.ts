@@ -1,15 +1,11 @@
 /** One address for each question that a load balancer, a monitor or an operator asks: 200 for yes, 503 for no. */
+
 import { Type } from "@sinclair/typebox";
 import { DURATION_PATTERN, parseDuration } from "../../lib/units.ts";
+import { Check } from "../answers/node.ts";
 import type { HealthPort, ReadyCheck } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
-
-const Check = Type.Object({
-  name: Type.String(),
-  ok: Type.Boolean(),
-  detail: Type.Optional(Type.String({ description: "What is wrong, or how much is left." })),
-});
 
 const WITHIN = "14d";
 const within = Type.Optional(

@@ -1,10 +1,13 @@
 /** Lists of users and of client ids that may connect. */
+
 import { type TProperties, Type } from "@sinclair/typebox";
 import type { EntryWish, ListedLogins } from "../../authenticate/listed-logins.ts";
 import type { Listed } from "../../authenticate/login-list.ts";
+import { LoginList } from "../answers/logins.ts";
+import { time } from "../answers/parts.ts";
 import { listQuery, narrowed, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Answer, Download, type Route, route } from "../route.ts";
-import { named, nameIn, time, timeText } from "../schemas.ts";
+import { named, nameIn, timeText } from "../schemas.ts";
 import {
   CLIENT_IDS,
   exported,
@@ -250,18 +253,6 @@ function importAndExport(words: Words): readonly Route[] {
   ];
 }
 
-const Lists = Type.Object({
-  items: Type.Array(
-    Type.Object({
-      list: Type.String({ description: "Its name." }),
-      of: Type.String({ enum: ["users", "client-ids"] }),
-      entries: Type.Integer({ description: "That it has." }),
-      max: Type.Integer({ description: "That it may have." }),
-      passwordHash: Type.String({ description: "Form of new hashes." }),
-    }),
-  ),
-});
-
 export const loginRoutes: readonly Route[] = [
   route({
     method: "GET",
@@ -269,7 +260,7 @@ export const loginRoutes: readonly Route[] = [
     role: "viewer",
     tag: "authentication",
     summary: "Lists of users and client ids that chains of the configuration name",
-    answer: Lists,
+    answer: Type.Object({ items: Type.Array(LoginList) }),
     example: {},
     handle: ({ ports }) => ({
       items: ports.logins.lists().map(({ list, settings }) => ({

@@ -1,11 +1,14 @@
 /** What is measured of single topics and subscriptions. */
+
 import { Type } from "@sinclair/typebox";
 import { RATE_SECONDS, type TopicMetric, WAYS } from "../../operate/topic-metrics.ts";
-import { Changed, changeConfig } from "../change-config.ts";
+import { Changed } from "../answers/config.ts";
+import { time } from "../answers/parts.ts";
+import { changeConfig } from "../change-config.ts";
 import { listQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Refused } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
-import { named, nameIn, time, timeText } from "../schemas.ts";
+import { named, nameIn, timeText } from "../schemas.ts";
 
 const KEY = "topicMetrics";
 

@@ -1,4 +1,5 @@
 /** Publishing and subscribing by hand: by the rules that hold for every client. */
+
 import { type Static, Type } from "@sinclair/typebox";
 import type { MessageProperties } from "../../bus/message.ts";
 import { topicNameProblem } from "../../bus/topic.ts";
@@ -10,6 +11,7 @@ import {
   type HttpPublished,
   HttpRefusal,
 } from "../../operate/http-clients.ts";
+import { Published } from "../answers/messages.ts";
 import type { EventStream } from "../event-stream.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
@@ -60,18 +62,6 @@ const Publish = Type.Object({
 });
 type Wish = Static<typeof Publish>;
 
-const Published = Type.Object({
-  topic: Type.String(),
-  accepted: Type.Boolean(),
-  matched: Type.Optional(
-    Type.Integer({
-      description: "How many subscribers the topic had at that moment; absent for a delayed message.",
-    }),
-  ),
-  waits: Type.Optional(Type.Integer({ description: "For how many of them it waits: away, asleep or busy." })),
-  refusal: Type.Optional(Type.String({ description: "Why it was not accepted." })),
-  detail: Type.String({ description: "The same as a sentence." }),
-});
 type Outcome = Static<typeof Published>;
 
 const REFUSALS: Readonly<Record<string, string>> = {

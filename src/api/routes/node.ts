@@ -1,22 +1,9 @@
 import { Type } from "@sinclair/typebox";
 import { choice } from "../../settings/kinds.ts";
+import { Node } from "../answers/node.ts";
 import { PROBLEMS } from "../problem.ts";
 import { route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const Node = Type.Object({
-  name: Type.String(),
-  version: Type.String(),
-  startedAt: time("When it was started."),
-  uptime: Type.Integer({ description: "In seconds." }),
-  time: time("Its clock."),
-  platform: Type.String(),
-  runtime: Type.String({ description: "Version of Node." }),
-  pid: Type.Integer(),
-  numbers: Type.Record(Type.String(), Type.Number(), {
-    description: "What an overview shows: clients, sessions, messages, bytes, memory.",
-  }),
-});
+import { timeText } from "../schemas.ts";
 
 const WorkerRow = Type.Object({
   number: Type.Integer(),

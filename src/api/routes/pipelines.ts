@@ -1,12 +1,15 @@
 /** Pipelines: what they have done, and what they would make of a packet. */
+
 import { Type } from "@sinclair/typebox";
 import { PACKET_TYPES } from "../../config/pipelines-schema.ts";
 import { choice } from "../../settings/kinds.ts";
+import { count } from "../answers/parts.ts";
+import { configured } from "../answers/rules.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import type { PipelineWish } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { route } from "../route.ts";
-import { configured, count, tested, withVersion } from "./rules.ts";
+import { tested, withVersion } from "./rules.ts";
 
 const Row = Type.Object({
   name: Type.String(),

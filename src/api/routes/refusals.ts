@@ -1,38 +1,10 @@
 import { Type } from "@sinclair/typebox";
 import type { Refusal } from "../../observe/refusals.ts";
 import { choice } from "../../settings/kinds.ts";
+import { REFUSALS, Refusal as RefusalRow } from "../answers/refusals.ts";
 import { listQuery, pageOf, pageOfWalk } from "../lists.ts";
 import { route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const REFUSALS = [
-  "unauthenticated",
-  "forbidden",
-  "banned",
-  "malformed",
-  "congested",
-  "quota",
-  "too-large",
-  "unavailable",
-] as const;
-
-const Row = Type.Object({
-  last: time("When it was refused last."),
-  first: time("And first."),
-  count: Type.Integer({ description: "How often." }),
-  gateway: Type.String(),
-  listener: Type.String(),
-  address: Type.String(),
-  port: Type.Integer(),
-  client: Type.Optional(Type.String({ description: "Client id that it claims." })),
-  user: Type.Optional(Type.String({ description: "User name that it claims." })),
-  what: choice(["talk", "connect", "publish", "subscribe", "read", "will", "forward"], {
-    description: "What was asked for; talk is a first packet or connection.",
-  }),
-  asked: Type.Optional(Type.String({ description: "The topic, filter or topic id." })),
-  refusal: choice(REFUSALS, { description: "Why." }),
-  by: Type.String({ description: "The rule, authenticator, ban or limit that has decided." }),
-});
+import { timeText } from "../schemas.ts";
 
 const rowOf = ({
   last,
@@ -91,7 +63,7 @@ export const refusalRoutes = [
       client: Type.Optional(Type.String({ maxLength: 1_024, description: "Client id that it claims." })),
       address: Type.Optional(Type.String({ maxLength: 64, description: "IP address." })),
     }),
-    answer: pageOf(Row),
+    answer: pageOf(RefusalRow),
     example: { query: { refusal: "forbidden" } },
     handle: ({ ports, query }) => {
       const rows = matching(ports.refusals.rows(), query as Wanted);

@@ -1,24 +1,12 @@
 import { Type } from "@sinclair/typebox";
 import type { Message } from "../../bus/message.ts";
 import { topicFilterProblem } from "../../bus/topic.ts";
-import { decodeCursor, LIMIT, listQuery, type Page, pageOf, pageOfWalk } from "../lists.ts";
+import { Cleared, Retained } from "../answers/messages.ts";
+import type { Page } from "../answers/parts.ts";
+import { decodeCursor, LIMIT, listQuery, pageOf, pageOfWalk } from "../lists.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
-import { named, nameIn, payloadOf, time, timeText } from "../schemas.ts";
-
-const Retained = Type.Object({
-  topic: Type.String(),
-  bytes: Type.Integer({ description: "Length of the payload." }),
-  qos: Type.Integer(),
-  publishedAt: time("When it was published."),
-  expiresAt: Type.Optional(time("When it ends.")),
-  from: Type.String({
-    description: "Who published it, as <gateway>:<client id>; empty for the node itself.",
-  }),
-  payload: Type.Optional(Type.String()),
-  encoding: Type.Optional(Type.String({ description: "text or base64." })),
-  contentType: Type.Optional(Type.String()),
-});
+import { named, nameIn, payloadOf, timeText } from "../schemas.ts";
 
 /** Topics that are passed over to find the place of a cursor, and to find matches, in one request. */
 const WALK_MAX = 1_000_000;
@@ -164,7 +152,7 @@ export const retainedRoutes = [
         }),
       ),
     }),
-    answer: Type.Object({ cleared: Type.Integer(), more: Type.Boolean() }),
+    answer: Cleared,
     example: { query: { filter: "room/9/#" } },
     refusals: [{ code: "invalid-request", query: { filter: "a/#/b" } }],
     handle: ({ query: { filter, limit = CLEAR_MAX }, ports, changed }) => {

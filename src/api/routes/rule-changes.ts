@@ -1,7 +1,10 @@
 /** Rules, connectors and pipelines made, changed and ended while it runs: sections of the configuration, each under its own name. */
+
 import { Type } from "@sinclair/typebox";
 import { choice, flag, text } from "../../settings/kinds.ts";
-import { CHANGE_NOTE, Changed, changeConfig, changeQuery } from "../change-config.ts";
+import { Changed } from "../answers/config.ts";
+import { Reached } from "../answers/rules.ts";
+import { CHANGE_NOTE, changeConfig, changeQuery } from "../change-config.ts";
 import type { ConfigSection } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { type Asked, type Route, route } from "../route.ts";
@@ -29,12 +32,6 @@ const ConnectorBody = Type.Record(Type.String({ maxLength: 64 }), Type.Unknown()
 const PipelineBody = Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
   description:
     "packetType, filters and what else the configuration has of a pipeline. Secrets are references: file:<path> or env:<name>; (hidden) for one that is set here already and stays.",
-});
-
-const Tried = Type.Object({
-  reached: Type.Boolean({ description: "The sink is there." }),
-  detail: Type.Optional(Type.String({ description: "Why it is not." })),
-  milliseconds: Type.Integer({ minimum: 0, description: "How long that took." }),
 });
 
 /** What rules, connectors and pipelines have in common. */
@@ -196,7 +193,7 @@ export const ruleChangeRoutes = [
     summary: "Ask whether the sink of a connector is there; nothing is given to it",
     audited: false,
     params: connectorName,
-    answer: Tried,
+    answer: Reached,
     refusals: [{ code: "not-found", path: { name: "no-such-connector" } }],
     handle: async ({ ports: { rules }, path }) => {
       const answer = await rules.reach(path.name);

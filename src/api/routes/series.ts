@@ -1,27 +1,11 @@
 /** Numbers over time: what plots begin with, and what comes each second. */
+
 import { Type } from "@sinclair/typebox";
 import { STEPS, type Step } from "../../operate/series.ts";
+import { Points } from "../answers/node.ts";
+import { time } from "../answers/parts.ts";
 import { Live, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const points = (description: string) =>
-  Type.Array(Type.Union([Type.Number(), Type.Null()]), {
-    description: `${description} null: nothing was noted.`,
-  });
-
-const Points = Type.Object({
-  step: Type.Integer({ description: "Seconds between points." }),
-  from: time("Of the first point."),
-  series: Type.Array(
-    Type.Object({
-      name: Type.String(),
-      kind: Type.String({ description: "rate: a second; level: as it was." }),
-      unit: Type.String(),
-      mean: points("The mean of the seconds of each point."),
-      max: points("The highest of them."),
-    }),
-  ),
-});
+import { timeText } from "../schemas.ts";
 
 const NAMES =
   "Names with commas between: in.mqtt and out.mqtt (each gateway), clients.awake, clients.overdue, refused.forbidden, lost.queue-full, waiting, bytes.in, bytes.out, memory, alarms. Absent: all.";

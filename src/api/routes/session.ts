@@ -1,19 +1,13 @@
 /** Signing in and out, and the first account. */
+
 import { Type } from "@sinclair/typebox";
 import { checkPassword } from "../access/credentials.ts";
 import { cookieOf, type SignIn } from "../access/sign-ins.ts";
+import { Session } from "../answers/accounts.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, type Asked, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-import { name, password, role } from "./account-fields.ts";
-
-const Session = Type.Object({
-  name: Type.String(),
-  kind: Type.String({ description: "user, key, or local: this machine, while nobody has an account." }),
-  role,
-  csrf: Type.Optional(Type.String({ description: "What changes need in the header x-csrf-token." })),
-  until: Type.Optional(time("When the session ends.")),
-});
+import { timeText } from "../schemas.ts";
+import { name, password } from "./account-fields.ts";
 
 const sessionOf = ({ who, ports, header, address }: Asked): object => {
   const signIn = who.kind === "user" ? signInOf({ ports, header, address }) : undefined;

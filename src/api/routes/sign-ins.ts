@@ -1,7 +1,9 @@
 /** Open sessions of users. */
+
 import { Type } from "@sinclair/typebox";
+import { SignIn } from "../answers/accounts.ts";
 import { type Asked, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
+import { timeText } from "../schemas.ts";
 
 interface Which {
   readonly id?: string;
@@ -23,16 +25,7 @@ export const signInRoutes = [
     role: "administrator",
     tag: "access",
     summary: "Open sessions of users",
-    answer: Type.Array(
-      Type.Object({
-        id: Type.String(),
-        name: Type.String(),
-        address: Type.String(),
-        since: time("When it began."),
-        seenAt: time("When something was last asked."),
-        until: time("When it ends."),
-      }),
-    ),
+    answer: Type.Array(SignIn),
     example: {},
     handle: ({ ports }) =>
       ports.access.signIns.list(ports.now()).map(({ id, name, address, since, seen, until }) => ({

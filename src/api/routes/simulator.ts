@@ -1,11 +1,13 @@
 /** A simulated fleet, for who has no devices at hand yet. */
+
 import { Type } from "@sinclair/typebox";
 import { choice } from "../../settings/kinds.ts";
 import { PROTOCOLS, SCENARIOS } from "../../sim/options.ts";
+import { count, time } from "../answers/parts.ts";
 import type { SimulatorState, SimulatorWish } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { Answer, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
+import { timeText } from "../schemas.ts";
 
 const DEVICES_MAX = 1_000;
 const HOUR = 3_600;
@@ -36,8 +38,6 @@ const Wish = Type.Object({
     }),
   ),
 });
-
-const count = (description: string) => Type.Integer({ minimum: 0, description });
 
 const Status = Type.Object({
   seconds: count("Since it began."),

@@ -1,15 +1,17 @@
 /** Subscriptions of all clients, and the filters that they make. */
+
 import { Type } from "@sinclair/typebox";
 import { topicNameProblem } from "../../bus/topic.ts";
 import type { TopicRow } from "../../operate/topic-directory.ts";
 import { allows } from "../access/principal.ts";
+import type { Page } from "../answers/parts.ts";
+import { Filter, Level, Levels } from "../answers/topics.ts";
 import {
   decodeCursor,
   encodeCursor,
   LIMIT,
   listQuery,
   narrowed,
-  type Page,
   type PageQuery,
   pageOf,
   pageOfWalk,
@@ -17,7 +19,7 @@ import {
 import type { Subscribed } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { type Asked, route } from "../route.ts";
-import { named, nameIn, payloadOf, time, timeText } from "../schemas.ts";
+import { named, nameIn, payloadOf, timeText } from "../schemas.ts";
 import { subscriptionRow } from "./clients.ts";
 
 const Row = Type.Object({
@@ -73,12 +75,6 @@ function subscriptions({ query, ports }: Asked<unknown, SubscriptionQuery>): Pag
   return { items: narrowed(rows, columns), next: encodeCursor(`${after}@0`) };
 }
 
-const Topic = Type.Object({
-  filter: Type.String(),
-  subscribers: Type.Integer({ description: "Clients subscribed to it." }),
-  groups: Type.Array(Type.String(), { description: "Groups that share it." }),
-});
-
 const topicName = named("topic", "The topic.");
 
 const WALK_MAX = 1_000_000;
@@ -102,27 +98,6 @@ function topics({ query, ports }: Asked<unknown, PageQuery & { readonly topic?: 
   for (let passed = 0; passed < from; passed++) if (walk.next().done === true) break;
   return pageOfWalk(walk, query, () => from + (query.limit ?? LIMIT));
 }
-
-const Last = Type.Object({
-  at: time("When it was published."),
-  qos: Type.Integer(),
-  retain: Type.Boolean(),
-  bytes: Type.Integer({ description: "Length of the payload." }),
-  from: Type.String({
-    description: "Who published it, as <gateway>:<client id>; empty for the node itself.",
-  }),
-  payload: Type.Optional(Type.String({ description: "Its beginning, 512 bytes at most; for operators." })),
-  encoding: Type.Optional(Type.String({ description: "text or base64." })),
-});
-
-const Level = Type.Object({
-  level: Type.String({ description: "Name of the level." }),
-  topic: Type.String({ description: "The topic that ends with it." }),
-  below: Type.Integer({ description: "Topics below it." }),
-  messages: Type.Integer({ description: "Messages since they are counted." }),
-  retained: Type.Boolean({ description: "A message is retained for it." }),
-  last: Type.Optional(Last),
-});
 
 /** Payloads are for operators. */
 const levelOf = ({ last, ...row }: TopicRow, { ports, who }: Pick<Asked, "ports" | "who">) => ({
@@ -162,13 +137,7 @@ export const topicRoutes = [
         Type.Integer({ minimum: 1, maximum: 1_000, default: LEVELS, description: "Levels at most." }),
       ),
     }),
-    answer: Type.Object({
-      items: Type.Array(Level),
-      next: Type.Optional(Type.String({ description: "For `after`; absent on the last page." })),
-      since: Type.Optional(time("From when on messages are looked at.")),
-      count: Type.Integer({ description: "Topics that are kept." }),
-      left: Type.Integer({ description: "Messages whose topics found no room." }),
-    }),
+    answer: Levels,
     example: { query: { at: "room/7" } },
     handle: (asked) => {
       const { query, ports } = asked;
@@ -227,7 +196,7 @@ export const topicRoutes = [
       ...listQuery,
       topic: Type.Optional(Type.String({ minLength: 1, description: "Only filters that match this topic." })),
     }),
-    answer: pageOf(Topic),
+    answer: pageOf(Filter),
     example: { query: { topic: "room/7/temp" } },
     refusals: [{ code: "invalid-request", query: { topic: "a/#" } }],
     handle: (asked) => topics(asked as Asked<unknown, PageQuery & { readonly topic?: string }>),

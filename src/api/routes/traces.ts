@@ -8,27 +8,15 @@ import { ROWS_DEFAULT, ROWS_MAX, RUNNING_MAX, SECONDS_DEFAULT, SECONDS_MAX } fro
 import type { TraceRow } from "../../trace/rows.ts";
 import { lineOf } from "../../trace/text.ts";
 import { allows } from "../access/principal.ts";
+import { Trace, traceConditions } from "../answers/traces.ts";
 import { listQuery, type PageQuery, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import type { ApiPorts } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, Download, Live, route } from "../route.ts";
-import { time, timeText } from "../schemas.ts";
-
-const conditions = {
-  client: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 1_024, description: "Client id, in whatever gateway." }),
-  ),
-  topic: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 65_535, description: "Topic filter, as topics are on the bus." }),
-  ),
-  address: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 64, description: "IP address or range of devices." }),
-  ),
-  gateway: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: "Name of a gateway." })),
-};
+import { timeText } from "../schemas.ts";
 
 const Wish = Type.Object({
-  ...conditions,
+  ...traceConditions,
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: "For people." })),
   seconds: Type.Optional(
     Type.Integer({
@@ -46,22 +34,6 @@ const Wish = Type.Object({
       description: "It ends when it holds so many rows.",
     }),
   ),
-});
-
-const Row = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  owner: Type.String({ description: "Who has started it." }),
-  ...conditions,
-  startedAt: time("When it began."),
-  until: time("When it ends by itself."),
-  running: Type.Boolean(),
-  ended: Type.Optional(
-    choice(["stopped", "time", "rows", "memory"], { description: "Why it takes no more." }),
-  ),
-  rows: Type.Integer({ description: "Rows that it holds." }),
-  rowsMax: Type.Integer(),
-  bytes: Type.Integer({ description: "Octets that it holds." }),
 });
 
 const shown = ({ id, options, startedAt, ended, rows, bytes }: Recording) => {
@@ -189,7 +161,7 @@ export const traceRoutes = [
     tag: "traces",
     summary: "Traces that run and that have ended",
     query: Type.Object({ ...listQuery, sort: sortQuery(["id", "name", "startedAt", "rows"]) }),
-    answer: pageOf(Row),
+    answer: pageOf(Trace),
     example: {},
     handle: ({ ports, query }) => pageOfArray(ports.traces.list().map(shown), query),
   }),
@@ -204,7 +176,7 @@ export const traceRoutes = [
       "It records the frames of both sides of each translation with what happened between them, under one number for each cause. Passwords and keys are overwritten.",
     body: Wish,
     status: 201,
-    answer: Row,
+    answer: Trace,
     example: { body: { client: "pump-7", seconds: 60 } },
     refusals: [
       { code: "invalid-request", body: {} },
@@ -244,7 +216,7 @@ export const traceRoutes = [
     tag: "traces",
     summary: "One trace, without its rows",
     params,
-    answer: Row,
+    answer: Trace,
     refusals: [{ code: "not-found", path: { id: "t0" } }],
     handle: ({ path, ports }) => shown(found(ports, path.id)),
   }),
@@ -311,7 +283,7 @@ export const traceRoutes = [
     tag: "traces",
     summary: "Stop a trace; its rows stay",
     params,
-    answer: Row,
+    answer: Trace,
     refusals: [{ code: "not-found", path: { id: "t0" } }],
     handle: ({ path, ports }) => {
       const recording = found(ports, path.id);

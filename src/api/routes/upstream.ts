@@ -1,25 +1,15 @@
 /** Servers of the cluster that has the sessions, and the routes that lead sessions to groups of them. */
+
 import { type Static, Type } from "@sinclair/typebox";
 import { SERVER_URL } from "../../config/servers-schema.ts";
 import { isAddressRange } from "../../policy/addresses.ts";
 import { choice, integer, NAME_PATTERN, texts } from "../../settings/kinds.ts";
 import { BALANCES } from "../../upstream/servers/settings.ts";
+import { Server as ServerRow } from "../answers/upstream.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import type { ApiPorts, RouteWish, UpstreamPort } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, route } from "../route.ts";
-
-const ServerRow = Type.Object({
-  group: Type.String(),
-  url: Type.String(),
-  state: choice(["closed", "half-open", "open"], {
-    description: "closed: well; open: nobody is sent there; half-open: one may try.",
-  }),
-  draining: Type.Boolean(),
-  weight: Type.Number({ description: "Its share of new sessions at this moment." }),
-  sessions: Type.Integer(),
-  lastFailure: Type.Optional(Type.String()),
-});
 
 const Drain = Type.Object({
   group: Type.String({ description: "Name of the group." }),

@@ -1,5 +1,8 @@
 /** `isthmus admin ...`, `keys ...`, `bans ...`. */
+
 import { type Command, Option } from "commander";
+import type { Key, User } from "../../api/answers/accounts.ts";
+import type { Ban } from "../../api/answers/bans.ts";
 import type { ConfigRequest } from "../cli.ts";
 import { collect } from "./client-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
@@ -11,20 +14,6 @@ const ROLES = ["administrator", "operator", "viewer", "publisher"] as const;
 export interface AccountsPorts {
   addUser(request: ConfigRequest, name: string, password: string, role: string): Promise<void>;
   readPassword(): Promise<string>;
-}
-
-interface User {
-  readonly name: string;
-  readonly role: string;
-  readonly seenAt?: string;
-}
-
-interface Key {
-  readonly id: string;
-  readonly name: string;
-  readonly role: string;
-  readonly expiresAt?: string;
-  readonly usedAt?: string;
 }
 
 const userColumns = (now: number): readonly Column<User>[] => [
@@ -120,14 +109,6 @@ function addKeys(program: Command, commands: SteeringCommands): void {
     await api.ask("DELETE", `/keys/${encodeURIComponent(args[0]!)}`);
     done("removed");
   });
-}
-
-interface Ban {
-  readonly clientId?: string;
-  readonly user?: string;
-  readonly address?: string;
-  readonly until?: string;
-  readonly reason: string;
 }
 
 const banColumns = (now: number): readonly Column<Ban>[] => [

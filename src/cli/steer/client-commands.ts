@@ -1,20 +1,10 @@
 /** `isthmus clients ...` and `isthmus subscriptions ...`. */
+
 import type { Command } from "commander";
+import type { ClientRow, WaitingMessage } from "../../api/answers/clients.ts";
 import { inPath } from "./api-client.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
-
-interface Row {
-  readonly clientId: string;
-  readonly gateway: string;
-  readonly state: string;
-  readonly protocol?: string;
-  readonly address?: string;
-  readonly port?: number;
-  readonly heardAt?: string;
-  readonly dueAt?: string;
-  readonly waiting: number;
-}
 
 interface ListOptions {
   readonly gateway?: string;
@@ -27,7 +17,7 @@ interface ListOptions {
   readonly limit: string;
 }
 
-const columns = (now: number): readonly Column<Row>[] => [
+const columns = (now: number): readonly Column<ClientRow>[] => [
   { title: "STATE", cell: ({ state }) => state },
   { title: "CLIENT", cell: ({ clientId }) => clientId },
   { title: "GATEWAY", cell: ({ gateway }) => gateway },
@@ -74,7 +64,7 @@ export function addClients(program: Command, commands: SteeringCommands): void {
     async ({ api, options, rows, now }) => {
       const { gateway, state, prefix, text, address, user, sort, limit } = options;
       const query = { gateway, state, prefix, text, address, user, sort };
-      rows(columns(now), await collect(api.pages<Row>("/clients", query, Number(limit))));
+      rows(columns(now), await collect(api.pages<ClientRow>("/clients", query, Number(limit))));
     },
     (command) =>
       withGateway(command)
@@ -127,17 +117,7 @@ export function addClients(program: Command, commands: SteeringCommands): void {
   addWaiting(clients, commands);
 }
 
-interface Waiting {
-  readonly id: string;
-  readonly topic: string;
-  readonly qos: number;
-  readonly bytes: number;
-  readonly stage: string;
-  readonly publishedAt: string;
-  readonly payload?: string;
-}
-
-const waitingColumns = (now: number): readonly Column<Waiting>[] => [
+const waitingColumns = (now: number): readonly Column<WaitingMessage>[] => [
   { title: "MESSAGE", cell: ({ id }) => id, whole: true },
   { title: "SINCE", cell: ({ publishedAt }) => ago(publishedAt, now), right: true },
   { title: "STAGE", cell: ({ stage }) => stage },
@@ -156,7 +136,7 @@ function addWaiting(clients: Command, commands: SteeringCommands): void {
     ["clients waiting pump-7"],
     async ({ api, args, options, rows, now }) => {
       const { path, query } = clientPath(args[0]!, options);
-      const found = await api.ask<Waiting[]>("GET", `${path}/waiting`, {
+      const found = await api.ask<WaitingMessage[]>("GET", `${path}/waiting`, {
         query: { ...query, payload: 64, limit: 1_000 },
       });
       rows(waitingColumns(now), found);

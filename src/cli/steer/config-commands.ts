@@ -1,39 +1,12 @@
 /** `isthmus config ...`: what holds, where it comes from, and changing it while it runs. */
+
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
+import type { Changed, KeyChange, OverlayRow, Setting } from "../../api/answers/config.ts";
 import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
 import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import type { Column } from "./table.ts";
-
-interface Setting {
-  readonly key: string;
-  readonly value?: unknown;
-  readonly origin: string;
-  readonly live: boolean;
-  readonly pending: boolean;
-}
-
-interface OverlayRow {
-  readonly key: string;
-  readonly value?: unknown;
-  readonly beneath?: unknown;
-  readonly pending: boolean;
-}
-
-export interface Change {
-  readonly key: string;
-  readonly before?: unknown;
-  readonly after?: unknown;
-  readonly effect: "live" | "listener" | "gateway" | "restart";
-  readonly of?: string;
-}
-
-export interface Changed {
-  readonly tried: boolean;
-  readonly changes: readonly Change[];
-  readonly warnings: readonly string[];
-}
 
 const written = (value: unknown): string | undefined =>
   value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value);
@@ -62,7 +35,7 @@ const EFFECTS = {
   restart: () => "at the next start",
 };
 
-const changeColumns: readonly Column<Change>[] = [
+const changeColumns: readonly Column<KeyChange>[] = [
   { title: "KEY", cell: ({ key }) => key, whole: true },
   { title: "BEFORE", cell: ({ before }) => written(before) },
   { title: "AFTER", cell: ({ after }) => written(after) },

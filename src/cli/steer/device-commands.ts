@@ -1,5 +1,7 @@
 /** `isthmus lwm2m ...`: devices, their objects, and what they can be asked for. */
+
 import type { Command } from "commander";
+import type { ClientRow } from "../../api/answers/clients.ts";
 import { EXIT } from "../errors.ts";
 import { inPath } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
@@ -7,17 +9,7 @@ import { addFirmware } from "./firmware-command.ts";
 import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
 
-interface Row {
-  readonly clientId: string;
-  readonly endpoint?: string;
-  readonly state: string;
-  readonly protocol?: string;
-  readonly address?: string;
-  readonly heardAt?: string;
-  readonly dueAt?: string;
-}
-
-const columns = (now: number): readonly Column<Row>[] => [
+const columns = (now: number): readonly Column<ClientRow>[] => [
   { title: "STATE", cell: ({ state }) => state },
   { title: "ENDPOINT", cell: ({ endpoint, clientId }) => endpoint ?? clientId },
   { title: "PROTOCOL", cell: ({ protocol }) => protocol },
@@ -135,7 +127,7 @@ export function addLwm2m(program: Command, commands: SteeringCommands): void {
     async ({ api, options, rows, now }) =>
       rows(
         columns(now),
-        await collect(api.pages<Row>("/clients", { gateway: "lwm2m" }, Number(options.limit))),
+        await collect(api.pages<ClientRow>("/clients", { gateway: "lwm2m" }, Number(options.limit))),
       ),
     (command) => command.option("-n, --limit <rows>", "rows at most", "100"),
   );

@@ -1,6 +1,8 @@
 /** `isthmus publish`, `subscribe`, `retained ...`. */
+
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
+import type { Published, Retained } from "../../api/answers/messages.ts";
 import { inPath } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
 import type { Steering, SteeringCommands } from "./steering.ts";
@@ -13,11 +15,6 @@ interface PublishOptions {
   readonly retain?: boolean;
   readonly delay?: string;
   readonly base64?: boolean;
-}
-
-interface Outcome {
-  readonly accepted: boolean;
-  readonly detail: string;
 }
 
 async function payloadOf(
@@ -33,7 +30,7 @@ async function payloadOf(
 
 async function publish({ api, args, options, io, done }: Steering<PublishOptions>): Promise<void> {
   const { qos, retain = false, delay } = options;
-  const outcome = await api.ask<Outcome>("POST", "/publish", {
+  const outcome = await api.ask<Published>("POST", "/publish", {
     body: {
       topic: args[0],
       ...(await payloadOf(options, io)),
@@ -76,14 +73,6 @@ async function subscribe({
     if (--left <= 0) break;
   }
   end.abort();
-}
-
-interface Retained {
-  readonly topic: string;
-  readonly bytes: number;
-  readonly publishedAt: string;
-  readonly from: string;
-  readonly payload?: string;
 }
 
 const retainedColumns = (now: number): readonly Column<Retained>[] => [

@@ -1,41 +1,15 @@
 /** `isthmus status`, `gateways`, `listeners`, `topics`, `changes`. */
+
 import type { Command } from "commander";
+import type { Change } from "../../api/answers/changes.ts";
+import type { Gateway, Listener } from "../../api/answers/gateways.ts";
+import type { Check, Node } from "../../api/answers/node.ts";
+import type { Filter } from "../../api/answers/topics.ts";
 import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
 import { addTopicMetrics } from "./measure-commands.ts";
 import type { Steering, SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
-
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail?: string;
-}
-
-interface Node {
-  readonly name: string;
-  readonly version: string;
-  readonly uptime: number;
-  readonly numbers: Readonly<Record<string, number>>;
-}
-
-interface Gateway {
-  readonly name: string;
-  readonly running: boolean;
-  readonly enabled: boolean;
-  readonly connections: number;
-  readonly listeners: readonly Listener[];
-}
-
-interface Listener {
-  readonly gateway: string;
-  readonly name: string;
-  readonly transport: string;
-  readonly address: string;
-  readonly port: number;
-  readonly open: boolean;
-  readonly connections: number;
-}
 
 const checkColumns: readonly Column<Check>[] = [
   { title: "QUESTION", cell: ({ name }) => name },
@@ -126,13 +100,7 @@ export function addNode(program: Command, commands: SteeringCommands): void {
   addChanges(program, commands);
 }
 
-interface Topic {
-  readonly filter: string;
-  readonly subscribers: number;
-  readonly groups: readonly string[];
-}
-
-const topicColumns: readonly Column<Topic>[] = [
+const topicColumns: readonly Column<Filter>[] = [
   { title: "FILTER", cell: ({ filter }) => filter, whole: true },
   { title: "SUBSCRIBERS", cell: ({ subscribers }) => subscribers, right: true },
   { title: "GROUPS", cell: ({ groups }) => groups.join(", ") },
@@ -146,21 +114,13 @@ function addTopics(program: Command, commands: SteeringCommands): void {
     "all filters, or those that match a topic",
     ["topics list", "topics list --topic room/7/temp"],
     async ({ api, options: { topic, limit }, rows }) =>
-      rows(topicColumns, await collect(api.pages<Topic>("/topics", { topic }, Number(limit)))),
+      rows(topicColumns, await collect(api.pages<Filter>("/topics", { topic }, Number(limit)))),
     (command) =>
       command
         .option("-t, --topic <topic>", "filters that match this topic")
         .option("-n, --limit <rows>", "rows at most", "100"),
   );
   addTopicMetrics(topics, commands);
-}
-
-interface Change {
-  readonly at: string;
-  readonly who: string;
-  readonly action: string;
-  readonly object?: string;
-  readonly result: string;
 }
 
 const changeColumns = (now: number): readonly Column<Change>[] => [

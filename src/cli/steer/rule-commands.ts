@@ -1,46 +1,15 @@
 /** `isthmus rules ...`, `isthmus connectors ...`. */
+
 import type { Command } from "commander";
+import type { Changed } from "../../api/answers/config.ts";
+import type { Connector, Reached, Rule, Tested } from "../../api/answers/rules.ts";
 import { EXIT } from "../errors.ts";
 import { collect } from "./client-commands.ts";
-import { type Changed, patchOf, tellChanges, yamlReader } from "./config-commands.ts";
+import { patchOf, tellChanges, yamlReader } from "./config-commands.ts";
 import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import type { Column } from "./table.ts";
 
-interface RuleRow {
-  readonly id: string;
-  readonly enable: boolean;
-  readonly matched: number;
-  readonly passed: number;
-  readonly noResult: number;
-  readonly failed: number;
-  readonly rate: { readonly current: number };
-  readonly description: string;
-}
-
-interface ConnectorRow {
-  readonly name: string;
-  readonly kind: string;
-  readonly state: string;
-  readonly queuing: number;
-  readonly inflight: number;
-  readonly success: number;
-  readonly failed: number;
-  readonly expired: number;
-  readonly full: number;
-  readonly reason?: string;
-}
-
-interface Tested {
-  readonly outputs: readonly unknown[];
-  readonly actions: readonly {
-    readonly kind: string;
-    readonly to: string;
-    readonly parameters: readonly unknown[];
-  }[];
-  readonly failure?: string;
-}
-
-const ruleColumns: readonly Column<RuleRow>[] = [
+const ruleColumns: readonly Column<Rule>[] = [
   { title: "RULE", cell: ({ id }) => id, whole: true },
   { title: "RUNS", cell: ({ enable }) => enable },
   { title: "MATCHED", cell: ({ matched }) => matched, right: true },
@@ -51,7 +20,7 @@ const ruleColumns: readonly Column<RuleRow>[] = [
   { title: "DESCRIPTION", cell: ({ description }) => description },
 ];
 
-const connectorColumns: readonly Column<ConnectorRow>[] = [
+const connectorColumns: readonly Column<Connector>[] = [
   { title: "CONNECTOR", cell: ({ name }) => name, whole: true },
   { title: "KIND", cell: ({ kind }) => kind },
   { title: "STATE", cell: ({ state }) => state },
@@ -93,7 +62,7 @@ const fieldsOf = ({ topic, payload, clientId, field }: TestOptions): Record<stri
 export function addRules(program: Command, commands: SteeringCommands): void {
   const rules = commands.group(program, "rules", "rules: list, show, add, remove, enable, disable, test");
   commands.add(rules, "list", "all rules and what they have done", ["rules list"], async ({ api, rows }) =>
-    rows(ruleColumns, await collect(api.pages<RuleRow>("/rules", {}, 100_000))),
+    rows(ruleColumns, await collect(api.pages<Rule>("/rules", {}, 100_000))),
   );
   commands.add(rules, "show <id>", "one rule", [], async ({ api, args, thing }) =>
     thing(await api.ask<object>("GET", `/rules/${encodeURIComponent(args[0]!)}`)),
@@ -222,12 +191,6 @@ function addRuleChanges(rules: Command, commands: SteeringCommands): void {
   addOrders(rules, commands, "rules", "warm");
 }
 
-interface Reached {
-  readonly reached: boolean;
-  readonly detail?: string;
-  readonly milliseconds: number;
-}
-
 function addConnectors(program: Command, commands: SteeringCommands): void {
   const connectors = commands.group(
     program,
@@ -240,7 +203,7 @@ function addConnectors(program: Command, commands: SteeringCommands): void {
     "whether sinks are there, and what waits for them",
     ["connectors list"],
     async ({ api, rows }) =>
-      rows(connectorColumns, await collect(api.pages<ConnectorRow>("/connectors", {}, 10_000))),
+      rows(connectorColumns, await collect(api.pages<Connector>("/connectors", {}, 10_000))),
   );
   commands.add<{ file?: string; dryRun?: boolean }>(
     connectors,

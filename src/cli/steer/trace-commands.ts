@@ -1,22 +1,14 @@
 /** `isthmus trace` and `isthmus traces ...`: what happens to a client's messages, on both sides of a translation. */
+
 import { createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Trace } from "../../api/answers/traces.ts";
 import { ApiError } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
 import { type Steering, type SteeringCommands, UsageError } from "./steering.ts";
 import { ago, type Column, shown } from "./table.ts";
-
-interface Trace {
-  readonly id: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly startedAt: string;
-  readonly running: boolean;
-  readonly ended?: string;
-  readonly rows: number;
-}
 
 interface Row {
   readonly number: number;

@@ -1,16 +1,11 @@
 /** `isthmus alarms ...` and `isthmus refusals`. */
+
 import { type Command, Option } from "commander";
+import type { Alarm } from "../../api/answers/alarms.ts";
+import type { Refusal } from "../../api/answers/refusals.ts";
 import { collect } from "./client-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
-
-interface Alarm {
-  readonly name: string;
-  readonly severity: string;
-  readonly message: string;
-  readonly raisedAt: string;
-  readonly clearedAt?: string;
-}
 
 const alarmColumns = (now: number): readonly Column<Alarm>[] => [
   { title: "ALARM", cell: ({ name }) => name, whole: true },
@@ -19,19 +14,6 @@ const alarmColumns = (now: number): readonly Column<Alarm>[] => [
   { title: "CLEARED", cell: ({ clearedAt }) => ago(clearedAt, now), right: true },
   { title: "MESSAGE", cell: ({ message }) => message, whole: true },
 ];
-
-interface Refusal {
-  readonly last: string;
-  readonly count: number;
-  readonly gateway: string;
-  readonly address: string;
-  readonly port: number;
-  readonly client?: string;
-  readonly what: string;
-  readonly asked?: string;
-  readonly refusal: string;
-  readonly by: string;
-}
 
 const refusalColumns = (now: number): readonly Column<Refusal>[] => [
   { title: "WHEN", cell: ({ last }) => ago(last, now), right: true },

@@ -206,6 +206,28 @@ describe("a mistake in a file is one line that", () => {
       expect(who(pattern).join(), pattern).toContain("regular expression");
   });
 
+  it("refuses half a surrogate pair, which UTF-8 cannot say, in any text and any key; a whole one is a character", () => {
+    const fix =
+      'allowed: whole characters, written as they are or as a pair of escapes such as "\\ud83d\\ude00"';
+    expect(refused('node: { name: "\\ud800" }')).toEqual([
+      `isthmus.yaml:1: node.name is "\\ud800", with half a surrogate pair in it; ${fix}`,
+    ]);
+    expect(
+      refused(`
+api: { hosts: ["a", "\\udc00.example"] }
+authorization:
+  rules: [{ permission: allow, who: all, action: publish, topics: ["a", "b/\\ud83d"] }]`),
+    ).toEqual([
+      `isthmus.yaml:2: api.hosts[1] is "\\udc00.example", with half a surrogate pair in it; ${fix}`,
+      `isthmus.yaml:4: authorization.rules[0].topics[1] is "b/\\ud83d", with half a surrogate pair in it; ${fix}`,
+    ]);
+    expect(refused('tls: { keyPassphrase: "secret\\ud800" }').join()).toContain("(hidden), with half");
+    expect(refused('gateways: { mqtt: { listeners: { "x\\ud800": {} } } }').join()).toContain(
+      "is a key with half a surrogate pair in it",
+    );
+    expect(load('node: { name: "\\ud83d\\ude00" }').node.name).toBe("😀");
+  });
+
   it("names the sentinel or node of Redis that is no host and port, wherever that is configured", () => {
     const chain = 'authentication: { chain: [{ kind: redis, sentinels: ["a:1", "here"] }] }';
     expect(refused(chain).join()).toContain('sentinels[1] is "here"');

@@ -77,3 +77,26 @@ it("tells whoever watches of each look, until they watch no more", () => {
   series.look(START + 1_000);
   expect(heard).toEqual([START]);
 });
+
+it("takes room as it fills: an hour of it is small, and a week no more than what is kept (D-100)", () => {
+  const { series } = counting("level");
+  expect(series.bytes).toBe(0);
+  for (let second = 0; second < 3_600; second++) series.look(START + second * 1_000);
+  const hour = series.bytes;
+  expect(hour).toBeLessThan(8 * 1_024);
+  for (let day = 0; day < 9; day++) series.look(START + day * 86_400_000);
+  expect(series.bytes).toBe(4 * (900 + 2 * 2_160 + 2 * 10_080));
+});
+
+it("what was noted while there was little room is still there when the ring has grown, and when it has gone round", () => {
+  const { cell, series } = counting("level");
+  for (let second = 0; second < 1_000; second++) {
+    cell.value = second;
+    series.look(START + second * 1_000);
+    const { from, series: found } = series.points(undefined, 1, 0);
+    const first = Math.max(0, second - 899);
+    expect(from).toBe(START + first * 1_000);
+    expect(found[0]?.mean.at(0)).toBe(first);
+    expect(found[0]?.mean.at(-1)).toBe(second);
+  }
+});
