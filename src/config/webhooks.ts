@@ -48,8 +48,8 @@ const WebhookSchema = Type.Object(
       description: "The field of the client id: clientid since EMQ X 4, client_id before.",
       default: "clientid",
     }),
-    encodePayload: choice(["none", "base64"], {
-      description: "base64: for payloads that are no text.",
+    encodePayload: choice(["none", "base64", "base62"], {
+      description: "base64, or EMQ X's base62: for payloads that are no text.",
       default: "none",
     }),
   },
@@ -103,7 +103,7 @@ function sqlOf(event: EventName, { topic, clientIdAs, encodePayload }: WebhookSe
     readonly from?: string;
   };
   const action = ACTIONS[event] ?? event.replace(".", "_");
-  const payload = encodePayload === "base64" ? "base64_encode(payload) AS payload" : "payload";
+  const payload = encodePayload === "none" ? "payload" : `${encodePayload}_encode(payload) AS payload`;
   const isMessage = event.startsWith("message.");
   const sender = event === "message.publish" ? ["clientid", "username"] : ["from_clientid", "from_username"];
   const selected = [

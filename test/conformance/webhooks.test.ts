@@ -81,9 +81,10 @@ const older = (body: object): object =>
   );
 
 describe.each([
-  ["clientid", (body: object) => body, "hello", "none"],
-  ["client_id", older, "aGVsbG8=", "base64"],
-] as const)("events with %s", (clientIdAs, named, payload, encodePayload) => {
+  ["clientid", "none", (body: object) => body, "hello"],
+  ["client_id", "base64", older, "aGVsbG8="],
+  ["clientid", "base62", (body: object) => body, "aGVsbGP"],
+] as const)("events with %s, payloads encoded: %s (R-030)", (clientIdAs, encodePayload, named, payload) => {
   it("are posted once each, with all fields of the manuals and no other", async () => {
     gateway = await startGateway({
       gateways: { mqtt: {} },

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { deflateRawSync, deflateSync, gunzipSync, gzipSync, inflateRawSync, inflateSync } from "node:zlib";
 import { decode, encode } from "cborg";
+import { fromBase62, toBase62 } from "../../lib/base62.ts";
 import { fromJson, isArray, isMap, octetsOf, put, textOf, toJson, type Value } from "../value.ts";
 import { any, type FunctionTable, fail, OCTETS_MAX, octets, of, optional, text } from "./define.ts";
 import { senml } from "./senml.ts";
@@ -75,6 +76,13 @@ export const CODING: FunctionTable = {
   base64_encode: of([octets], (bytes) => Buffer.from(bytes).toString("base64")),
   base64_decode: of([text], function (coded) {
     return fromBase64(this.name, coded);
+  }),
+  /** As webhooks and bridges of EMQ X have it. */
+  base62_encode: of([octets], toBase62),
+  base62_decode: of([text], function (coded) {
+    const decoded = fromBase62(coded);
+    if (decoded === undefined) throw fail(this.name, "the text is no base62");
+    return textOf(decoded);
   }),
   json_encode: of([any], toJson),
   json_decode: of([text], fromJson),

@@ -127,6 +127,7 @@ describe("properties", () => {
       fc.property(fc.string({ unit: "grapheme" }), (payload) => {
         for (const [to, from] of [
           ["base64_encode", "base64_decode"],
+          ["base62_encode", "base62_decode"],
           ["bin2hexstr", "hexstr2bin"],
           ["gzip", "gunzip"],
           ["zip", "unzip"],
