@@ -28,6 +28,7 @@ import { toJson, type ValueMap } from "./rules/value.ts";
 import type { Sessions } from "./session/sessions.ts";
 import { isInstalled, readNamedFile } from "./settings/installation.ts";
 import { ConfigError, type ConfigProblem, problem } from "./settings/problem.ts";
+import { SubscriptionChanges } from "./subscription-changes.ts";
 
 /** How often it is said that a rule fails. */
 const SAY_AGAIN_MS = 60_000;
@@ -57,6 +58,7 @@ export class RulesRoom {
   readonly #parts: Parts;
   readonly #happenings: Happenings;
   readonly #action: CompileAction;
+  readonly #changes: SubscriptionChanges;
   readonly #counters = new Map<string, ActionCounters>();
   #errands = false;
   readonly #failedAt = new Map<string, { at: number; unsaid: number }>();
@@ -76,6 +78,7 @@ export class RulesRoom {
       newId,
       failed: (rule, error) => this.#failed(rule, error),
     });
+    this.#changes = new SubscriptionChanges(parts);
     this.#happenings = new Happenings(this.rules, node, newId, usernameOf(parts.sessions));
     this.connectors = new Connectors({
       gate,
@@ -92,6 +95,7 @@ export class RulesRoom {
         datagrams: datagramSender,
         publish: (message, taken) => publishFrom(parts, message, taken),
         found: rowsToClients(parts),
+        heard: (connector, payload) => this.#changes.heard(connector, payload),
       },
       now,
       tick: () => parts.core.tick(),
@@ -112,7 +116,7 @@ export class RulesRoom {
     const happenings = this.#happenings;
     parts.events.push({
       connected: (event, how) => happenings.connected(event, how),
-      disconnected: (event, reason) => happenings.disconnected(event, reason),
+      disconnected: (event, reason, left) => happenings.disconnected(event, reason, left),
     });
     this.#expose();
   }
@@ -209,6 +213,21 @@ export class RulesRoom {
     ofSinks("connected", "1 while the sink is there", ({ state }) => (state === "connected" ? 1 : 0));
     ofSinks("queuing", "Messages that wait for the sink", ({ queuing }) => queuing);
     ofSinks("inflight", "Messages that are with the sink", ({ inflight }) => inflight);
+    metrics.labelledGauge(
+      "connector_listening",
+      "1 while a connector hears what is said on its channel",
+      "connector",
+      () =>
+        Array.from(this.connectors.all).flatMap(({ name, listening }) =>
+          listening === undefined ? [] : [[name, listening ? 1 : 0] as const],
+        ),
+    );
+    metrics.gauges(
+      "connector_changes",
+      "Changes of clients' subscriptions that others asked for on a connector's channel",
+      ["connector", "outcome"],
+      () => Array.from(this.#changes.counts()),
+    );
     for (const [name, help] of Object.entries(SINK_COUNTERS))
       ofSinks(
         name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),

@@ -81,6 +81,8 @@ export interface Connector {
   ): Promise<readonly (SinkFailure | undefined)[] | undefined>;
   /** Asks whether it is there. Throws `SinkFailure` where it is not. */
   check(signal: AbortSignal): Promise<void>;
+  /** Of one that listens to a channel: whether it hears what is said there now. */
+  readonly listening?: boolean | undefined;
   close(): Promise<void>;
 }
 
@@ -115,6 +117,8 @@ export interface ConnectHost {
   datagrams(host: string, port: number): DatagramSender;
   /** What a statement of an item gave is done with, as its action wants it: `rowsOf`. */
   found?(item: Item, rows: readonly Row[]): void;
+  /** What others have said on the channel that a connector listens to. */
+  heard?(connector: string, payload: Uint8Array): void;
   /** `taken`: it is safe where it must be, or cannot be taken now. */
   publish(message: Message, taken: (ok: boolean) => void): void;
   /** Of a file that the configuration names. */

@@ -1,7 +1,7 @@
 /** Redis: commands for each output. */
 import { type Static, Type } from "@sinclair/typebox";
 import { guarded } from "../lib/guarded.ts";
-import { connectRedis, type RedisConnection } from "../lib/redis.ts";
+import { connectRedis, type RedisConnection, type RedisPlace } from "../lib/redis.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { asText, isArray, type Value } from "../rules/value.ts";
@@ -17,6 +17,7 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
+import { RedisChannel } from "./redis-channel.ts";
 import {
   actionProperties,
   connectorProperties,
@@ -39,6 +40,11 @@ const schema = Type.Object(
     database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
     ...redisFleetProperties,
     ...tlsProperties,
+    channel: text({
+      description:
+        "Pub/Sub channel on which others say what clients shall be subscribed to, as EMQ X's backend for Redis takes it (mqtt_channel there). Empty: none.",
+      default: "",
+    }),
   },
   { description: "Commands for a Redis server: acknowledged by its answer, and kept as Redis is set up to." },
 );
@@ -90,15 +96,33 @@ class Redis implements Connector {
   readonly #host: ConnectHost;
   readonly #password: string;
   readonly #closed = new AbortController();
+  readonly #channel: RedisChannel | undefined;
   #client: RedisConnection | undefined = undefined;
   /** Why the last connection that broke has broken: its library says only that it is closed. */
   #broken: Error | undefined = undefined;
   #opening: Promise<RedisConnection> | undefined = undefined;
 
-  constructor(config: Config, host: ConnectHost) {
+  constructor(config: Config, host: ConnectHost, name: string) {
     this.#config = config;
     this.#host = host;
     this.#password = secretOf(config.password, host);
+    const { channel, retry, cluster } = config;
+    if (channel === "") return;
+    const nodes = cluster.map((node) => {
+      const colon = node.lastIndexOf(":");
+      return { ...this.#place, host: node.slice(0, colon), port: Number(node.slice(colon + 1)), cluster: [] };
+    });
+    const places = nodes.length === 0 ? [this.#place] : nodes;
+    const heard = (payload: Uint8Array): void => host.heard?.(name, payload);
+    this.#channel = new RedisChannel({ channel, places, retry, heard });
+  }
+
+  get #place(): RedisPlace {
+    return { ...this.#config, password: this.#password, tls: tlsOf(this.#config, this.#host) };
+  }
+
+  get listening(): boolean | undefined {
+    return this.#channel?.listening;
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<readonly (SinkFailure | undefined)[]> {
@@ -145,6 +169,9 @@ class Redis implements Connector {
   async check(signal: AbortSignal): Promise<void> {
     const client = await this.#connected();
     await this.#within(client, signal, client.ping());
+    await this.#channel?.check(signal).catch((error: Error) => {
+      throw new SinkFailure(`the channel ${this.#config.channel}: ${failureOf(error).message}`, true);
+    });
   }
 
   /** A connection that does not answer is given up: what is on it has no answer either. */
@@ -180,9 +207,8 @@ class Redis implements Connector {
   }
 
   async #open(): Promise<RedisConnection> {
-    const place = { ...this.#config, password: this.#password, tls: tlsOf(this.#config, this.#host) };
     const client = await connectRedis(
-      place,
+      this.#place,
       (socket) => {
         guarded(socket).once("error", (error) => {
           this.#broken = error;
@@ -198,6 +224,7 @@ class Redis implements Connector {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#channel?.close();
     this.#client?.disconnect();
   }
 }
@@ -233,7 +260,7 @@ export const redis: ConnectorKind<Config, ActionConfig> = {
   schema,
   action,
   libraries: ["ioredis"],
-  open: (config, host) => new Redis(config, host),
+  open: (config, host, name) => new Redis(config, host, name),
   compile({ command, rows }) {
     const templates = words(command);
     return (output) => ({

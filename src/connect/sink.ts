@@ -433,6 +433,11 @@ export class Sink implements Occupant {
     void this.close();
   }
 
+  /** See `Connector.listening`. */
+  get listening(): boolean | undefined {
+    return this.#parts.connector.listening;
+  }
+
   get waits(): number {
     return this.queuing + this.#inflight;
   }

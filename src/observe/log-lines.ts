@@ -121,6 +121,7 @@ export const LOG_LINES = {
   "plug-in-slow": "a plug-in is slow: all clients wait for it",
 
   // Rules and connectors
+  "channel-message-unusable": "what others said on a connector's channel cannot be used",
   "connector-error": "a connector has failed with an error that nobody has thought of",
   "connector-there": "the sink of a connector is there",
   "connector-unchanged": "a connector cannot be opened as it is configured now",
