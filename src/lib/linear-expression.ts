@@ -1,10 +1,9 @@
 import { RE2JS } from "re2js";
+import { STEPS_MAX } from "./steps.ts";
 
 const PATTERN_MAX = 2_000;
 /** Instructions of a compiled expression: each character of the text costs that many steps at most. */
 const PROGRAM_MAX = 5_000;
-/** Characters times instructions: what one match may take of the gateway's only thread, some tens of milliseconds. */
-const STEPS_MAX = 50_000_000;
 
 /** Linear in time whatever the expression is: it runs on what devices send. Throws `Error` that says why it is none. */
 export function linearExpression(pattern: string): RE2JS {
@@ -22,5 +21,9 @@ function compiled(pattern: string): RE2JS {
   }
 }
 
+/** What a match may take. */
+export const stepsOf = (expression: RE2JS, subject: string): number =>
+  subject.length * expression.programSize();
+
 export const isTooLongFor = (expression: RE2JS, subject: string): boolean =>
-  subject.length * expression.programSize() > STEPS_MAX;
+  stepsOf(expression, subject) > STEPS_MAX;

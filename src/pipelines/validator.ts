@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import { type Static, Type } from "@sinclair/typebox";
 import type * as ajv from "ajv";
 import type formats from "ajv-formats";
-import { isTooLongFor, linearExpression } from "../lib/linear-expression.ts";
+import { isTooLongFor, linearExpression, stepsOf } from "../lib/linear-expression.ts";
 import { sizeSetting } from "../lib/setting.ts";
+import { STEPS_OF_ALL_MAX } from "../lib/steps.ts";
 import type { Failed, Filter } from "./filter.ts";
 import { FilterError, filterProperties } from "./settings.ts";
 
@@ -34,9 +35,18 @@ const FORMATS = ["date-time", "date", "time", "ipv4", "ipv6", "uuid"] as const;
 /** Loaded where there is such a filter. */
 const require = createRequire(import.meta.url);
 
+/** Of the payload that is looked at: everybody else waits for it. */
+let steps = 0;
+
 function expression(pattern: string): { test(text: string): boolean } {
   const compiled = linearExpression(pattern);
-  return { test: (text) => !isTooLongFor(compiled, text) && compiled.matcher(text).find() };
+  return {
+    test(text) {
+      steps += stepsOf(compiled, text);
+      if (steps > STEPS_OF_ALL_MAX || isTooLongFor(compiled, text)) return false;
+      return compiled.matcher(text).find();
+    },
+  };
 }
 
 function checkerOf(schema: ValidatorSettings["schema"]): ajv.ValidateFunction {
@@ -68,7 +78,10 @@ export function validator({ schema, maximumSize }: ValidatorSettings): Filter {
       } catch (error) {
         return failed(`the payload is no JSON: ${(error as Error).message}`);
       }
-      if (check(value)) return undefined;
+      steps = 0;
+      const isValid = check(value);
+      if (steps > STEPS_OF_ALL_MAX) return failed("the expressions of its schema would take too long");
+      if (isValid) return undefined;
       const { instancePath = "", message: says } = check.errors?.[0] ?? {};
       return failed(`${instancePath === "" ? "the payload" : instancePath} ${says}`);
     },

@@ -1,3 +1,4 @@
+import { WEIGHT_MAX } from "./sql/bounds.ts";
 import { asText, fromJson, isArray, isMap, member, RuleFailure, toJson, type Value } from "./value.ts";
 
 /** A template that is none, and where that shows. */
@@ -30,9 +31,15 @@ export class Template {
     return this.#parts.every((part) => typeof part === "string");
   }
 
+  /** Throws `RuleFailure` where the text would be too long. */
   fill(values: Value): string {
+    const find = finding(values);
     let filled = "";
-    for (const part of this.#parts) filled += typeof part === "string" ? part : asText(at(values, part.path));
+    for (const part of this.#parts) {
+      filled += typeof part === "string" ? part : asText(find(part.path));
+      if (filled.length > WEIGHT_MAX)
+        throw new RuleFailure(`a template may be filled to ${WEIGHT_MAX} characters`);
+    }
     return filled;
   }
 
@@ -45,7 +52,7 @@ export class Template {
   /** The value itself where there is one place and nothing else, and else the text. */
   value(values: Value): Value {
     const only = this.#parts.length === 1 ? this.#parts[0] : undefined;
-    return only === undefined || typeof only === "string" ? this.fill(values) : at(values, only.path);
+    return only === undefined || typeof only === "string" ? this.fill(values) : finding(values)(only.path);
   }
 
   /** The text between the places, and the values that belong there: for who binds them. */
@@ -59,7 +66,7 @@ export class Template {
         texts.push("");
       }
     }
-    return { texts, bind: (values) => paths.map((path) => at(values, path)) };
+    return { texts, bind: (values) => paths.map(finding(values)) };
   }
 }
 
@@ -101,14 +108,21 @@ const unreadable = (written: string, start: number): TemplateError =>
     `column ${start + 1}: \`\${${written}}\` is no place for a value: expected a name, as in \${a.b}`,
   );
 
-function at(values: Value, path: Path): Value {
-  let value = values;
-  for (const step of path) {
-    // A payload is text until somebody asks for a member of it.
-    if (typeof value === "string" && step === path[1] && path[0] === "payload") value = parsed(value);
-    value = typeof step === "number" ? place(value, step) : member(value, step);
-  }
-  return value;
+/** A payload is text until somebody asks for a member of it, and is read once then. */
+function finding(values: Value): (path: Path) => Value {
+  let payload: { readonly json: Value } | undefined;
+  return (path) => {
+    let value = values;
+    for (let index = 0; index < path.length; index++) {
+      const step = path[index]!;
+      if (typeof value === "string" && index === 1 && path[0] === "payload") {
+        payload ??= { json: parsed(value) };
+        value = payload.json;
+      }
+      value = typeof step === "number" ? place(value, step) : member(value, step);
+    }
+    return value;
+  };
 }
 
 function parsed(text: string): Value {

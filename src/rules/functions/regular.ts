@@ -1,5 +1,6 @@
 import type { RE2JS } from "re2js";
-import { isTooLongFor, linearExpression } from "../../lib/linear-expression.ts";
+import { isTooLongFor, linearExpression, stepsOf } from "../../lib/linear-expression.ts";
+import { mayStep } from "../sql/bounds.ts";
 import { type FunctionTable, fail, OCTETS_MAX, of, text } from "./define.ts";
 
 /** Of rules, and of texts that rules compute: the last ones are kept compiled. */
@@ -9,6 +10,8 @@ const kept = new Map<string, RE2JS>();
 function expression(name: string, pattern: string, subject: string): RE2JS {
   const regular = kept.get(pattern) ?? compiled(name, pattern);
   if (isTooLongFor(regular, subject)) throw fail(name, "the text is too long for this expression");
+  if (!mayStep(stepsOf(regular, subject)))
+    throw fail(name, "the expressions of this run together take too long");
   return regular;
 }
 

@@ -10,7 +10,7 @@ import {
   type Value,
   type ValueMap,
 } from "../value.ts";
-import { bounded, withinLanguage } from "./bounds.ts";
+import { beginRun, bounded, charge, withinLanguage, withOutput } from "./bounds.ts";
 import { nearestFunction } from "./nearest-function.ts";
 import { isTrue, OPERATORS } from "./operators.ts";
 import { parse } from "./parse.ts";
@@ -66,6 +66,7 @@ export function compile(text: string): Query {
     from: statement.from,
     run: (fields) =>
       withinLanguage(() => {
+        beginRun();
         const scope: Scope = { fields, selected: selected.fresh(), element: undefined, done: [] };
         if (where !== undefined && !isTrue(where(scope))) return NO_OUTPUT;
         const made = outputs === undefined ? [selected.output(scope)] : outputs(scope);
@@ -83,17 +84,21 @@ function forEach(compiler: Compiler, each: Each, selected: Selection): (scope: S
   const names: Names = (name) => (name === each.element ? (scope) => scope.element : selected.names(name));
   const doing = each.doing && new Selection(compiler, each.doing, "done", names);
   const inCase = each.inCase && compiler.run(each.inCase, doing?.names ?? names);
+  const weighs = compiler.composes || (each.doing?.length ?? 0) > FEW;
   return (scope) => {
     const elements = list(scope);
     if (!isArray(elements)) throw new RuleFailure(`FOREACH needs a list, not ${described(elements)}`);
     if (elements.length > OUTPUTS_MAX)
       throw new RuleFailure(`FOREACH goes through ${OUTPUTS_MAX} elements at most, not ${elements.length}`);
     const outputs: Value[] = [];
+    let weight = 0;
     for (const element of elements) {
       scope.element = element;
       doing?.restart(scope.done);
       if (inCase !== undefined && !isTrue(inCase(scope))) continue;
-      outputs.push(doing === undefined ? element : doing.output(scope));
+      const output = doing === undefined ? element : doing.output(scope);
+      if (weighs) weight = withOutput(weight, output);
+      outputs.push(output);
     }
     return outputs;
   };
@@ -238,14 +243,11 @@ class Compiler {
     }
     const values = given.map((each) => this.run(each, names));
     this.composes = true;
-    return (scope) =>
-      bounded(
-        called.run(
-          name,
-          values.map((value) => value(scope)),
-          scope.fields.now,
-        ),
-      );
+    return (scope) => {
+      const args = values.map((value) => value(scope));
+      charge(args);
+      return bounded(called.run(name, args, scope.fields.now));
+    };
   }
 
   #case({ when, otherwise }: Expression & { kind: "case" }, names: Names): Run {

@@ -210,6 +210,16 @@ describe("Validator", () => {
     // By backtracking it would be 2^40 steps.
     expect(run(JSON.stringify(`${"a".repeat(40)}!`), { pattern: "^(a+)+$" })).toMatch(/^malformed/);
   });
+
+  it("refuses a payload for all of whose texts its expressions would take too long, also where they may not be found", () => {
+    const texts = Array.from({ length: 2_000 }, () => "a".repeat(100));
+    const schema = (items: object) => ({ type: "array", items });
+    const slow = { pattern: "^(a?){400}b$" };
+    expect(run(JSON.stringify(texts), schema({ not: slow }))).toBe(
+      "malformed: the expressions of its schema would take too long",
+    );
+    expect(run(JSON.stringify(texts.slice(0, 20)), schema({ not: slow }))).toBe("pass");
+  });
 });
 
 describe("a configuration that cannot work", () => {
