@@ -292,8 +292,8 @@ const toAll = (events: readonly Required<CoreEvents>[]): CoreEvents => ({
   connected: (event, how) => {
     for (const listener of events) listener.connected(event, how);
   },
-  disconnected: (event, reason) => {
-    for (const listener of events) listener.disconnected(event, reason);
+  disconnected: (event, reason, leaving) => {
+    for (const listener of events) listener.disconnected(event, reason, leaving);
   },
 });
 

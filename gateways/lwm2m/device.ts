@@ -382,7 +382,7 @@ export class Device implements Line, Reported, Renewing {
       if (command.delivery.id !== 0) continue;
       this.reports.report("response", command.report("cancelled"), now);
     }
-    if (why !== "kicked") this.client.end(why === "deregistered" ? "closed" : "lost");
+    if (why !== "kicked") this.client.end(why === "deregistered" ? "closed" : "silent");
   }
 
   /** It has ended, so that after a restart its location is nothing; the observations stay with the session. */

@@ -188,7 +188,7 @@ export class Connection implements Downstream {
       this.send(encode({ type: p.PINGREQ, clientId: NO_ID }));
       return;
     }
-    this.lose(this.phase === "active" ? "keep-alive" : "overslept");
+    this.lose(this.phase === "active" ? "keep-alive" : "overslept", "silent");
   }
 
   /** The sleep timer rests while the device is awake: there our repeats decide (§6.14). */
@@ -212,9 +212,9 @@ export class Connection implements Downstream {
   // ---- the end
 
   /** Its will is published; the session lives on by its expiry (§6.14). */
-  lose(why: string): void {
+  lose(why: string, how: "lost" | "silent" = "lost"): void {
     this.setup.counters.lost.value++;
-    this.client.end("lost");
+    this.client.end(how);
     this.wire.dismiss(why);
   }
 

@@ -132,7 +132,7 @@ export class MqttChannel implements Channel {
         break;
       case "connected":
         if (this.#host.paused === true) this.#bePatient(state, now);
-        else state.disconnect(ReasonCode.keepAliveTimeout, "nothing came in time");
+        else state.lose("nothing came in time");
         break;
     }
     this.#expectNext();

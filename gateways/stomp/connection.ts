@@ -265,7 +265,10 @@ export class Connection {
     this.now = now;
     const { heart } = this.login;
     if (this.host.paused === true) this.#bePatient(now);
-    if (heart.lostAt <= now) this.failure ??= { problem: problem("heart-beat missed"), receipt: undefined };
+    if (heart.lostAt <= now) {
+      this.failure ??= { problem: problem("heart-beat missed"), receipt: undefined };
+      this.client.end("silent", "heart-beat missed");
+    }
     const late = this.transactions.expired(now);
     if (late !== undefined) {
       const why = problem("transaction timed out", `${late.name} was not committed in time.`);

@@ -92,8 +92,10 @@ export class TcpChannel implements Channel {
     if (this.deadline() > now) return;
     // While nothing is read, silence is not the device's.
     if (this.#phase.name === "connected" && this.#host.paused === true) this.#heardAt = now;
-    else if (this.#phase.name === "connected") this.#over("silent for too long");
-    else {
+    else if (this.#phase.name === "connected") {
+      this.#phase.client.end("silent", "silent for too long");
+      this.#over("silent for too long");
+    } else {
       this.#host.note({ level: "info", event: "login-timeout" });
       this.#over("no login in time");
     }

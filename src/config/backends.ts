@@ -145,7 +145,7 @@ function* rulesOf(
   if (presence) {
     yield ["online", { sql: event("client_connected"), statements: statements.online }];
     // Who takes over is online.
-    const gone = event("client_disconnected", "not (reason = 'takenover')");
+    const gone = event("client_disconnected", "not (reason = 'takenover' or reason = 'discarded')");
     yield ["offline", { sql: gone, statements: statements.offline }];
   }
   if (subscriptions)

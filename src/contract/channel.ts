@@ -99,10 +99,10 @@ export interface ChannelHost {
   refused(refused: Refused): void;
   random(length: number): Uint8Array;
   /**
-   * Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are `lost`.
-   * `parted`: the peer has said goodbye, sends no more and waits for nothing.
+   * Flushes what was sent, then closes (streams) or forgets the peer (datagrams). Clients not ended are refused for what
+   * they sent, or with `how` are lost: the peer has ended it. `parted`: and it sends no more and waits for nothing.
    */
-  close(reason: string, parted?: boolean): void;
+  close(reason: string, parted?: boolean, how?: "lost"): void;
 }
 
 /** One device's protocol state. Inputs are never nested. */

@@ -249,9 +249,9 @@ export interface Client {
 
   /**
    * Inbound QoS 2: remembers a packet id until `releaseInbound`; kept with the session. The next `publish` is the message
-   * that came under it.
+   * that came under it. `repeated`: the client says that it sends it again (DUP).
    */
-  acceptInbound(packetId: number, message: Message): Receipt;
+  acceptInbound(packetId: number, message: Message, repeated?: boolean): Receipt;
   /** How many more ids the session takes before `acceptInbound` is `full`; a client must not be promised more. */
   readonly inboundLeft: number;
   /** False when the id was not known. */
@@ -284,8 +284,15 @@ export interface Client {
   remember(memo: unknown, weight?: number, alias?: string): void;
 
   /**
-   * Ends the connection. `lost` publishes the will, `closed` takes it back; `expected`: the device knows nothing of it,
-   * and is lost when `expectedUntil` has come. The session lives on by its expiry.
+   * What the packet says beside that is being acted on, by the names of MQTT 5's properties: rules are told of it with what
+   * comes of the packet. Undefined: nothing.
    */
-  end(how: "closed" | "lost" | "expected"): void;
+  said: ServerWords["properties"] | undefined;
+
+  /**
+   * Ends the connection. `closed` takes the will back; it is published where the client has said goodbye and wants that
+   * (`parted`), is `lost`, or was `silent` for longer than it may. `expected`: the device knows nothing of it, and is lost
+   * when `expectedUntil` has come. The session lives on by its expiry. `reason`: in words, for log and hooks.
+   */
+  end(how: "closed" | "parted" | "lost" | "silent" | "expected", reason?: string): void;
 }

@@ -20,6 +20,7 @@ import type { AskedFor } from "../contract/refused.ts";
 import { after, type Duration, type Instant, milliseconds, NEVER } from "../lib/time.ts";
 import type { Identity, Verdict } from "../policy/policy.ts";
 import type { Aggregate } from "../session/aggregate.ts";
+import type { Stopped } from "../session/context.ts";
 import type { EngineClient, EngineSession, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
@@ -62,6 +63,9 @@ export class BusClient implements Client, EngineClient {
   /** Its place in the directory. */
   listed: Listed | undefined = undefined;
   promised: Instant | undefined = undefined;
+  said: Client["said"] = undefined;
+  /** Why the core has ended it, whatever its channel makes of that. */
+  stopped: Stopped | undefined = undefined;
   ended = false;
   /** Deliveries on their way through the loop, which the channel has not seen yet. */
   waiting = 0;
@@ -445,10 +449,11 @@ export class BusClient implements Client, EngineClient {
     this.#rests = until !== undefined;
   }
 
-  acceptInbound(packetId: number, message: Message): Receipt {
+  acceptInbound(packetId: number, message: Message, repeated = false): Receipt {
     if (this.ended) return "full";
     const receipt = this.session.acceptInbound(packetId);
-    if (receipt === "full") this.loop.core.follower?.exceeded(this.identity, message);
+    if (receipt === "full" || (receipt === "duplicate" && !repeated))
+      this.loop.core.follower?.untaken(this.identity, message, receipt);
     return receipt;
   }
 
@@ -511,8 +516,8 @@ export class BusClient implements Client, EngineClient {
     if (!this.ended) this.session.remember(memo, weight, alias);
   }
 
-  end(how: Departure): void {
-    this.finish(how, how);
+  end(how: Departure, reason: string = how === "silent" || how === "parted" ? "lost" : how): void {
+    this.finish(how, reason);
   }
 
   finish(how: Departure, reason: string): void {
@@ -523,13 +528,14 @@ export class BusClient implements Client, EngineClient {
   }
 
   depart(how: Departure, reason: string): void {
-    this.session.leave(how);
-    this.door.disconnected(this, reason);
+    this.session.leave(how, this.stopped);
+    this.door.disconnected(this, how, reason);
   }
 
   /** Another connection takes the session, or the engine cannot keep it. */
-  evict(reason: StopReason = "taken-over", words?: ServerWords): void {
+  evict(reason: StopReason = "taken-over", words?: ServerWords, anew = false): void {
     if (this.#hooked?.evicted() === true) return;
+    if (anew) this.stopped = "discarded";
     this.loop.stopClient(this, reason, words);
     // The loop may be closing already, and take no more inputs.
     this.finish("lost", reason);

@@ -8,7 +8,9 @@ import type { Alarms } from "../lib/alarm.ts";
 import type { Memory } from "../lib/memory.ts";
 import type { Instant } from "../lib/time.ts";
 import type { AskedOfPolicy } from "../policy/policy.ts";
+import type { Stopped } from "../session/context.ts";
 import type { SessionEngine } from "../session/engine.ts";
+import type { Departure } from "../session/sessions.ts";
 import type { Directory } from "./directory.ts";
 import type { Trace } from "./trace.ts";
 import type { Traffic } from "./traffic.ts";
@@ -49,11 +51,14 @@ export interface DoorFollower {
   authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void;
   /** A CONNECT, or what stands for it, was refused. */
   refused(who: Comer, refusal: Refusal): void;
-  /** `by`: which rule, or that none speaks about it. Undefined: nobody wants to know. */
-  /** A message was not taken: more at QoS 2 wait for their release than its client may have (MQTT 5 §3.3.4). */
-  exceeded(identity: Identity, message: Message): void;
+  /**
+   * A message at QoS 2 was not taken. `full`: more wait for their release than its client may have (MQTT 5 §3.3.4).
+   * `duplicate`: it does not say that it comes again, and another one waits for its release under its id (§4.3.3).
+   */
+  untaken(identity: Identity, message: Message, why: "full" | "duplicate"): void;
   /** It sleeps, until then at the latest; undefined: it is awake again. */
   rested(identity: Identity, until: Instant | undefined): void;
+  /** `by`: which rule, or that none speaks about it. Undefined: nobody wants to know. */
   readonly authorized: ((asked: AskedOfPolicy, allowed: boolean, by: () => string) => void) | undefined;
 }
 
@@ -143,7 +148,15 @@ export interface Arrival {
   readonly local: string | undefined;
 }
 
+/** How a client left, and what it said beside (MQTT 5 §3.14.2.2). */
+export interface Leaving {
+  readonly how: Departure;
+  /** Why the core has ended it. */
+  readonly stopped: Stopped | undefined;
+  readonly said: object | undefined;
+}
+
 export interface CoreEvents {
   connected?(event: ClientEvent, how: Arrival): void;
-  disconnected?(event: ClientEvent, reason: string): void;
+  disconnected?(event: ClientEvent, reason: string, leaving: Leaving): void;
 }

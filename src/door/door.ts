@@ -21,6 +21,7 @@ import { copyOf } from "../lib/bytes.ts";
 import { inSeconds, ZERO } from "../lib/time.ts";
 import type { AskedOfPolicy, ListenerPolicy, Verdict } from "../policy/policy.ts";
 import type { OpenAnswer, Opening } from "../session/engine.ts";
+import type { Departure } from "../session/sessions.ts";
 import { BusClient } from "./bus-client.ts";
 import type { ChannelDriver } from "./channel-driver.ts";
 import type { ClientEvent, Comer, Core } from "./core.ts";
@@ -210,9 +211,9 @@ export class Door {
     return { ...will, topic, payload: copyOf(will.payload), asked };
   }
 
-  disconnected(client: BusClient, reason: string): void {
-    const { protocol, aggregate } = client;
-    this.core.directory.left(client, reason !== "closed");
+  disconnected(client: BusClient, how: Departure, reason: string): void {
+    const { protocol, aggregate, stopped, said } = client;
+    this.core.directory.left(client, how !== "closed");
     // A further session of a client comes and goes without a word.
     if (protocol === undefined) return;
     this.core.trace?.stepped(client, "disconnect", client.sessionId, reason);
@@ -221,7 +222,7 @@ export class Door {
     client.departed(reason);
     if (aggregate !== undefined && --aggregate.connected > 0) return;
     this.core.counters.disconnects.value++;
-    this.core.events.disconnected?.(this.#eventOf(client, protocol), reason);
+    this.core.events.disconnected?.(this.#eventOf(client, protocol), reason, { how, stopped, said });
   }
 
   #of(gateway: string): Door {

@@ -187,10 +187,11 @@ export class Hooked implements Steps {
   }
 
   enrol(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
+    const { said } = this.#client;
     const decide = () =>
       this.#decide<{ filter: string; options: SubscribeOptions }, SubscribeAnswer | Pending>(
         this.#hooks.subscribe(this.#who, { filter, options }, false),
-        (wanted) => this.#enrol(filter, wanted.filter, wanted.options, ticket),
+        (wanted) => this.#saying(said, () => this.#enrol(filter, wanted.filter, wanted.options, ticket)),
         "forbidden",
       );
     const run = () => this.#allowed<SubscribeAnswer | Pending>(reading(filter, options.qos), decide);
@@ -210,10 +211,21 @@ export class Hooked implements Steps {
     return answer;
   }
 
+  /** What is asked for may have waited, and the packet that asks for it is not being read any more. */
+  #saying<Given>(said: BusClient["said"], ask: () => Given): Given {
+    const client = this.#client;
+    const before = client.said;
+    client.said = said;
+    const given = ask();
+    client.said = before;
+    return given;
+  }
+
   withdraw(asked: string, ticket: Ticket): UnsubscribeAnswer | Pending {
+    const { said } = this.#client;
     return this.#inTurn<UnsubscribeAnswer | Pending>(
       () => {
-        const answer = this.#client.withdraw(asked, ticket);
+        const answer = this.#saying(said, () => this.#client.withdraw(asked, ticket));
         this.#whenAnswered(ticket, answer, (late) => {
           if (late === "unsubscribed") this.#hooks.unsubscribed(this.#who, asked);
         });

@@ -15,6 +15,7 @@ import { Alarm } from "../lib/alarm.ts";
 import { type Burden, WAITING_MAX } from "../lib/memory.ts";
 import { stackOf } from "../lib/thrown.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
+import type { Departure } from "../session/sessions.ts";
 import { type AddressProof, PROVEN } from "./address-proof.ts";
 
 /** The transport under one channel, as its runtime offers it. */
@@ -54,6 +55,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   heardAt: Instant;
   #state: "open" | "closing" | "parting" | "closed" = "open";
   #closeReason = "";
+  /** How clients go that are here when it closes. */
+  #departure: Departure = "lost";
   #running = false;
   #waiting: Waiting[] | undefined = undefined;
   /** The usual one client; further ones of a channel that has several. */
@@ -220,6 +223,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   /** The whole channel has to go: it says goodbye, and is closed. */
   stop(reason: StopReason): void {
+    for (const client of this.clients()) client.stopped ??= reason;
     this.#enter(() => {
       this.channel.stop(reason, this.core.now);
       this.close(reason);
@@ -228,6 +232,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
 
   /** One of its clients has to go. A stream with no other client closes; a datagram peer may stay. */
   stopClient(client: BusClient, reason: StopReason, words?: ServerWords): void {
+    client.stopped ??= reason;
     const leave = (): void => {
       if (client.ended) return;
       this.channel.stop(reason, this.core.now, client, words);
@@ -422,10 +427,11 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     return this.core.random(length);
   }
 
-  close(reason: string, parted = false): void {
+  close(reason: string, parted = false, how: Departure = parted ? "lost" : "refused"): void {
     if (this.#state !== "open") return;
     this.#state = parted ? "parting" : "closing";
     this.#closeReason = reason;
+    this.#departure = how;
     if (!this.#running) this.#finish(true);
   }
 
@@ -567,7 +573,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.#state = "closed";
     this.#waiting = undefined;
     this.core.alarms.disarm(this);
-    for (const client of this.clients()) client.finish("lost", this.#closeReason);
+    for (const client of this.clients()) client.finish(this.#departure, this.#closeReason);
     if (closeLink) this.link.close(this.#closeReason, parted);
     this.core.trace?.closed(this, this.#closeReason);
     this.door.left(this);

@@ -8,12 +8,17 @@ import type { Drop, SessionFollower } from "../session/context.ts";
 import type { Session } from "../session/session.ts";
 import type { EventKind } from "./event-names.ts";
 import {
-  connectionFields,
-  messageFields,
-  publisherFields,
-  userProperties,
-  wholeMilliseconds,
-} from "./events.ts";
+  CODES,
+  DROPS,
+  endOf,
+  type HowItLeft,
+  namedProperties,
+  protocolOf,
+  reasonOf,
+  sourceOf,
+  UNTAKEN,
+} from "./event-words.ts";
+import { connectionFields, messageFields, publisherFields, wholeMilliseconds } from "./events.ts";
 import type { Rules } from "./rules.ts";
 import type { Value } from "./value.ts";
 
@@ -36,7 +41,7 @@ type Judged = { readonly identity: Identity; readonly qos: QoS } & (
 interface DoorFollower {
   authenticated(who: Comer, refusal: Refusal | undefined, superuser: boolean): void;
   refused(who: Comer, refusal: Refusal): void;
-  exceeded(identity: Identity, message: Message): void;
+  untaken(identity: Identity, message: Message, why: "full" | "duplicate"): void;
   rested(identity: Identity, until: Instant | undefined): void;
   readonly authorized: ((asked: Judged, allowed: boolean, by: () => string) => void) | undefined;
 }
@@ -56,28 +61,6 @@ export interface HowItCame {
   readonly properties: object | undefined;
   readonly local: string | undefined;
 }
-
-/** Of MQTT's versions the number on the wire [MQTT-3.1.2-2]; of others their own. */
-const VERSIONS: Readonly<Record<string, number>> = { "3.1": 3, "3.1.1": 4, "5.0": 5 };
-
-/** Our reasons, as EMQX 5 names them. */
-const REASONS: Readonly<Record<string, string>> = {
-  closed: "normal",
-  lost: "tcp_closed",
-  expected: "normal",
-  "taken-over": "takenover",
-  kicked: "kicked",
-  forbidden: "not_authorized",
-};
-
-/** Words for why a delivery was dropped. */
-const DROPS: Readonly<Record<Drop, string>> = {
-  full: "queue_full",
-  expired: "expired",
-  away: "qos0_msg",
-  deleted: "deleted",
-  "no-local": "no_local",
-};
 
 /** Who is in has been let in: a field of EMQ X 4.0. */
 const LET_IN = { auth_result: "success" } as const;
@@ -100,25 +83,6 @@ function ofSession({ gateway, clientId, username, identity, mountpoint }: Sessio
     ...connectionFields({ ...by, ...(address === undefined ? {} : { address, port: port ?? 0 }) }),
     mountpoint: mountpointOf(mountpoint),
   };
-}
-
-/** Reason codes of a CONNACK, and what the chain says, in the words of EMQX 5. */
-const CODES: Readonly<Record<Refusal, string>> = {
-  unauthenticated: "bad_username_or_password",
-  forbidden: "not_authorized",
-  banned: "banned",
-  malformed: "client_identifier_not_valid",
-  congested: "server_busy",
-  quota: "quota_exceeded",
-  "too-large": "packet_too_large",
-  unavailable: "server_unavailable",
-};
-
-/** Who has decided, as EMQX 5 names it. */
-function sourceOf(rule: string): string {
-  if (rule === "superuser") return rule;
-  if (rule === "authorization.sources") return "source";
-  return rule.startsWith("no rule") ? "default" : "file";
 }
 
 const TOLD_BY_DOORS: readonly EventKind[] = [
@@ -148,22 +112,6 @@ const TOLD_BY_SESSIONS: readonly EventKind[] = [
   "session_unsubscribed",
   "session_terminated",
 ];
-
-function protocolOf(protocol: string): Record<string, Value> {
-  const at = protocol.lastIndexOf(" ");
-  const [name, version] = at < 0 ? [protocol, ""] : [protocol.slice(0, at), protocol.slice(at + 1)];
-  return { proto_name: name, proto_ver: VERSIONS[version] ?? version };
-}
-
-/** Properties of a CONNECT by the names of MQTT 5 (§3.1.2.11), as EMQX writes them. */
-function namedProperties(properties: object = {}): Record<string, Value> {
-  const named: Record<string, Value> = {};
-  for (const [key, value] of Object.entries(properties)) {
-    if (key === "userProperties") Object.assign(named, userProperties(value as [string, string][]));
-    else named[key.replaceAll(/(^.|[A-Z])/g, (letter) => `-${letter.toUpperCase()}`).slice(1)] = value;
-  }
-  return named;
-}
 
 /** Tells rules of what happens to clients. */
 export class Happenings {
@@ -205,14 +153,14 @@ export class Happenings {
     }));
   }
 
-  disconnected(client: ComingOrGoing, reason: string): void {
+  disconnected(client: ComingOrGoing, reason: string, left: HowItLeft): void {
     this.#rules.happened("client_disconnected", () => ({
       ...ofClient(client),
       ...protocolOf(client.protocol),
-      reason: REASONS[reason] ?? reason,
-      reason_code: REASONS[reason] ?? reason,
+      reason: reasonOf(left, reason),
+      reason_code: reasonOf(left, reason),
       disconnected_at: wholeMilliseconds(client.at),
-      disconn_props: {},
+      disconn_props: namedProperties(left.said),
     }));
   }
 
@@ -230,7 +178,7 @@ export class Happenings {
     if (!rights && !TOLD_BY_DOORS.some((kind) => this.#rules.hears(kind))) return undefined;
     return {
       authenticated: (who, refusal, superuser) => this.#authenticated(who, refusal, superuser),
-      exceeded: (identity, message) => this.#exceeded(identity, message),
+      untaken: (identity, message, why) => this.#untaken(identity, message, why),
       rested: (identity, until) => this.#rested(identity, until),
       refused: (who, refusal) =>
         this.#rules.happened("client_connack", () => ({ ...ofComer(who), reason_code: CODES[refusal] })),
@@ -248,12 +196,12 @@ export class Happenings {
     }));
   }
 
-  #exceeded(identity: Identity, message: Message): void {
+  #untaken(identity: Identity, message: Message, why: keyof typeof UNTAKEN): void {
     const { address, port } = identity.peer;
     this.#rules.happened("message_dropped", () => ({
       ...ofComer({ ...identity, address, port }),
       ...messageFields(message, message.id ?? this.#newId(), this.#node),
-      reason: "receive_maximum_exceeded",
+      reason: UNTAKEN[why],
     }));
   }
 
@@ -291,7 +239,7 @@ export class Happenings {
         ...ofSession(session),
         ...one,
         topic_filters: [one],
-        [qos === undefined ? "unsub_props" : "sub_props"]: {},
+        [qos === undefined ? "unsub_props" : "sub_props"]: namedProperties(session.occupant?.said),
       };
     });
   }
@@ -304,7 +252,7 @@ export class Happenings {
 
   readonly #follower: SessionFollower = {
     opened: (session, present) => this.#session(present ? "session_resumed" : "session_created", session),
-    ended: (session, why) => this.#session("session_terminated", session, { reason: REASONS[why] ?? why }),
+    ended: (session, why) => this.#session("session_terminated", session, { reason: endOf(why) }),
     subscribed: (session, filter, qos) => this.#subscription("session_subscribed", session, filter, qos),
     unsubscribed: (session, filter) => this.#subscription("session_unsubscribed", session, filter, undefined),
     handed: (session, delivery) => this.#delivery("message_delivered", session, delivery),
@@ -328,7 +276,7 @@ export class Happenings {
           from_username: this.#usernameOf(message.publisher),
           qos,
           ...(reason === undefined ? {} : { reason }),
-          ...(kind === "message_acked" ? { puback_props: {} } : {}),
+          ...(kind === "message_acked" ? { puback_props: namedProperties(session.occupant?.said) } : {}),
         };
       },
       message,

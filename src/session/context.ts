@@ -24,10 +24,15 @@ export interface Occupant {
   readonly loop?: PublisherChannel;
   /**
    * Has to go; another connection takes the session where nothing else is said. Says goodbye and closes; has left the
-   * session before this returns.
+   * session before this returns. `anew`: the other connection does not want what the session has.
    */
-  evict(reason?: StopReason, words?: ServerWords): void;
+  evict(reason?: StopReason, words?: ServerWords, anew?: boolean): void;
+  /** See `Client.said`. */
+  readonly said?: ServerWords["properties"] | undefined;
 }
+
+/** Why the core has ended a client. `discarded`: another connection of its name begins anew. */
+export type Stopped = StopReason | "discarded";
 
 /** No further ones are taken out of the queue: the channel flushes when those are sent. */
 export const isCrowded = ({ waiting = 0 }: Occupant): boolean => waiting >= WAITING_MAX;
@@ -60,7 +65,7 @@ export type Drop = "full" | "expired" | "away" | "no-local" | "deleted";
 export type Deletion = "deleted" | "unknown" | "handed-out" | "received";
 
 /** Why a session has ended: how its client left where it was not to outlive that, or what has ended it since. */
-export type SessionEnd = "closed" | "lost" | "expired" | "discarded" | "kicked" | "unproven" | "overload";
+export type SessionEnd = "closed" | "parted" | "lost" | "silent" | "refused" | "unproven" | Stopped;
 
 /** What a trace is told of the queues of sessions. */
 export interface SessionWatch {

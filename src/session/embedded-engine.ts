@@ -18,7 +18,7 @@ import { type Duration, type Instant, ZERO } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import { type BackPressure, PublisherLine } from "./back-pressure.ts";
-import { type Deletion, sessionKey } from "./context.ts";
+import { type Deletion, type Stopped, sessionKey } from "./context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening, SessionEngine } from "./engine.ts";
 import type { Session } from "./session.ts";
 import type { Departure, Sessions } from "./sessions.ts";
@@ -205,13 +205,13 @@ class EmbeddedSession implements EngineSession {
     return this.#client.identity.peer.shown ?? "proof";
   }
 
-  leave(how: Departure): void {
+  leave(how: Departure, stopped?: Stopped): void {
     const { sessions } = this.#engine;
     // A will comes behind what was published before it.
     if (how !== "closed") this.#client.loop.line?.finish();
     if (this.#session === undefined) return;
     this.#session.shown = stronger(this.#session.shown, this.#shown);
-    sessions.leave(this.#session, how, sessions.context.clock.now());
+    sessions.leave(this.#session, how, sessions.context.clock.now(), stopped);
   }
 
   // ---- asks

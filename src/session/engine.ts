@@ -27,7 +27,7 @@ import type { Duration, Instant } from "../lib/time.ts";
 import type { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Publisher, PublisherChannel } from "./back-pressure.ts";
-import type { Deletion, Occupant } from "./context.ts";
+import type { Deletion, Occupant, Stopped } from "./context.ts";
 import type { Departure } from "./sessions.ts";
 
 /** A client of the door, as an engine sees it: who it is, and where deliveries and answers go. */
@@ -107,8 +107,11 @@ export type OpenAnswer =
 export interface EngineSession {
   /** Once, and before all else; a client that makes single requests never opens, and can publish and read. */
   open(opening: Opening, ticket: Ticket): OpenAnswer | Pending;
-  /** Ends the connection, in whatever state it is. `lost`: its will is due. Nothing comes to the client any more. */
-  leave(how: Departure): void;
+  /**
+   * Ends the connection, in whatever state it is; its will is due where it was no goodbye. Nothing comes to the client any
+   * more. `stopped`: the core has ended it.
+   */
+  leave(how: Departure, stopped?: Stopped): void;
 
   /** At QoS 1 and 2 an answer means: accepted, and safe where something must keep it. */
   publish(message: Message, ticket: Ticket): PublishAnswer | Pending;

@@ -85,6 +85,7 @@ export class Session extends Attendance implements Subscriber {
       // It has waited elsewhere: with another member of a group, or for its time [MQTT-3.3.2-5].
       this.#context.counters.droppedExpired.value++;
       this.lost++;
+      this.#context.follower?.dropped(this, unsent(message, this), "expired");
       lent?.done();
       return;
     }

@@ -8,7 +8,7 @@ import { type Alarm, type Alarms, CallbackAlarm } from "../lib/alarm.ts";
 import { after, type Duration, type Instant, latest, milliseconds, NEVER, ZERO } from "../lib/time.ts";
 import { Aggregate } from "./aggregate.ts";
 import type { Attendance } from "./attendance.ts";
-import type { Occupant, SessionContext, SessionEnd } from "./context.ts";
+import type { Occupant, SessionContext, SessionEnd, Stopped } from "./context.ts";
 import { contextFor, sessionKey } from "./context.ts";
 import type { AttendanceWatcher } from "./engine.ts";
 import { journalWhole } from "./journal.ts";
@@ -30,11 +30,14 @@ export interface SessionsOptions extends QueueOptions {
   readonly otherUser: "refuse" | "anew";
 }
 
-/**
- * How a client goes: it said goodbye, it is lost, or it is expected, because only its channel goes and the device knows
- * nothing of that. Only a goodbye takes the will back.
- */
-export type Departure = "closed" | "lost" | "expected";
+/** How a client goes. Only a goodbye takes the will back. */
+export type Departure =
+  | "closed" // it said goodbye
+  | "parted" // it did, and wants its will published all the same
+  | "lost" // its transport has gone
+  | "silent" // nothing came of it in its time
+  | "refused" // its gateway ended the connection, because of what came
+  | "expected"; // only its channel goes, and the device knows nothing of that
 
 export interface Opened {
   readonly session: Session;
@@ -139,7 +142,7 @@ export class Sessions {
     const former = this.#sessions.get(sessionKey(gateway, clientId));
     if (former?.occupant !== undefined) {
       this.takenOver++;
-      former.occupant.evict();
+      former.occupant.evict("taken-over", undefined, cleanStart);
     }
     // Eviction may have ended it, when it was not to outlive its connection.
     const known = this.#sessions.get(sessionKey(gateway, clientId));
@@ -178,8 +181,8 @@ export class Sessions {
     if (this.unsubscribe(session, filter)) session.dropUnsubscribed(filter);
   }
 
-  /** A connection ended. */
-  leave(session: Session, how: Departure, now: Instant): void {
+  /** A connection ended; `stopped`: because we ended it. */
+  leave(session: Session, how: Departure, now: Instant, stopped?: Stopped): void {
     this.connected--;
     session.detach();
     if (session.identity !== undefined) session.identity = plainIdentity(session.identity);
@@ -191,7 +194,7 @@ export class Sessions {
       if (session.expiry > ZERO) this.expect(session, undefined);
     }
     session.save();
-    this.resumeAbsence(session, how === "expected" ? "expired" : how);
+    this.resumeAbsence(session, stopped ?? (how === "expected" ? "expired" : how));
     if (this.#sessions.get(session.key) !== session) return;
     this.unproven.add(session);
     this.#endUnproven(this.unproven.excess);

@@ -15,7 +15,7 @@ import type { Gateway, GatewayModule } from "../contract/gateway.ts";
 import type { Counter, Note } from "../contract/note.ts";
 import type { Refused, RefusedTo } from "../contract/refused.ts";
 import { buildCore, type CoreOptions, type CoreParts } from "../core.ts";
-import type { Arrival, ClientEvent, Core } from "../door/core.ts";
+import type { Arrival, ClientEvent, Core, Leaving } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Doors } from "../door/doors.ts";
 import type { Judgement } from "../door/judgement.ts";
@@ -104,7 +104,7 @@ export class World implements CoreParts {
     [];
   readonly refusals: (RefusedTo & Omit<Refused, "by"> & { by: string })[] = [];
   readonly connects: (ClientEvent & Arrival)[] = [];
-  readonly disconnects: { event: ClientEvent; reason: string }[] = [];
+  readonly disconnects: ({ event: ClientEvent; reason: string } & Leaving)[] = [];
   readonly counters = new Map<string, Counter>();
   readonly random: () => number;
   readonly #options: WorldOptions;
@@ -147,7 +147,7 @@ export class World implements CoreParts {
           this.refusals.push({ ...to, what, asked, refusal, by: by() }),
         events: {
           connected: (event, how) => this.connects.push({ ...event, ...how }),
-          disconnected: (event, reason) => this.disconnects.push({ event, reason }),
+          disconnected: (event, reason, leaving) => this.disconnects.push({ event, reason, ...leaving }),
         },
         healthy: () => this.#healthy,
         readFile: (path) => {

@@ -41,8 +41,8 @@ export class Departure {
     session.leftAt = now;
     if (session.expiry > ZERO) session.expectedUntil = undefined;
     if (session.elsewhere) this.#goSilently(now);
-    else if (how === "lost") this.#lose(now);
-    else this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
+    else if (how === "closed") this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
+    else this.#lose(now);
   }
 
   /** Its device comes back. */

@@ -9,7 +9,7 @@ import type { SubscribeOptions, Will } from "#core/contract/client.ts";
 import type { Delivery, DeliveryId, Outcome } from "#core/contract/delivery.ts";
 import type { Duration, Instant } from "#core/lib/time.ts";
 import type { Attendance } from "#core/session/attendance.ts";
-import type { Deletion } from "#core/session/context.ts";
+import type { Deletion, Stopped } from "#core/session/context.ts";
 import type {
   EngineClient,
   EngineSession,
@@ -177,7 +177,10 @@ class LateSession implements EngineSession {
       },
       loop: client.loop,
       deliver: (delivery) => this.#deliver(delivery),
-      evict: (reason, words) => client.evict(reason, words),
+      evict: (reason, words, anew) => client.evict(reason, words, anew),
+      get said() {
+        return client.said;
+      },
       answered: (ticket, answer, words) => this.#know(ticket, () => client.answered(ticket, answer, words)),
       found: (ticket, answer) => this.#know(ticket, () => client.found(ticket, answer)),
       opened: (ticket, answer) => this.#know(ticket, () => client.opened(ticket, answer)),
@@ -258,10 +261,10 @@ class LateSession implements EngineSession {
   }
 
   /** What was asked before arrives before; nothing but answers comes any more. */
-  leave(how: Departure): void {
+  leave(how: Departure, stopped?: Stopped): void {
     this.#left = true;
     for (let ask = this.#going.shift(); ask !== undefined; ask = this.#going.shift()) ask();
-    this.#inner.leave(how);
+    this.#inner.leave(how, stopped);
     for (const coming of this.#coming.splice(0)) if (coming.delivery === undefined) this.#coming.push(coming);
   }
 

@@ -147,7 +147,7 @@ export class Connection {
   }
 
   wake(now: Instant): void {
-    if (this.#due <= now) this.#end("lost");
+    if (this.#due <= now) this.#end("silent");
   }
 
   /** The core ends this client. False when it is not this connection's. */
@@ -157,7 +157,7 @@ export class Connection {
     return true;
   }
 
-  #end(how: "closed" | "lost"): void {
+  #end(how: "closed" | "silent"): void {
     const observing = this.#observing;
     this.#forget();
     observing?.end(how);

@@ -115,7 +115,7 @@ export class ObservingClient {
   }
 
   /** The device is gone. A session that an unproven address began, nobody has to come back to. */
-  end(how: "closed" | "lost"): void {
+  end(how: "closed" | "lost" | "silent"): void {
     if (!this.#isReal()) this.client.setSessionExpiry(ZERO);
     this.client.end(how);
   }

@@ -133,10 +133,10 @@ export abstract class CoapChannel implements Channel, Carrier {
     this.#finish(now);
   }
 
-  /** Ends the peer from our side. */
-  protected shut(reason: string): void {
+  /** Ends the peer from our side, or because it has (`lost`). */
+  protected shut(reason: string, how?: "lost"): void {
     this.#release(this.now);
-    this.host.close(reason);
+    this.host.close(reason, false, how);
   }
 
   closed(now: Instant): void {

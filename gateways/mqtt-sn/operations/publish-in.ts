@@ -53,12 +53,12 @@ export function receivePublish(connection: Connection, packet: p.ConnectedPublis
 /** QoS 2: published when it comes first, and never again until PUBREL. */
 function publishOnce(
   connection: Connection,
-  { messageId, topicId }: p.ConnectedPublish,
+  { messageId, topicId, duplicate }: p.ConnectedPublish,
   message: Message,
   now: Instant,
 ): void {
   const { client, answers } = connection;
-  switch (client.acceptInbound(messageId, message)) {
+  switch (client.acceptInbound(messageId, message, duplicate)) {
     case "full":
       rejectWith(connection, 2, topicId, messageId, p.CONGESTION, now);
       return;

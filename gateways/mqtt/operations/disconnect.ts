@@ -33,7 +33,8 @@ export function disconnect(
     client.setSessionExpiry(expiryDuration(expiry));
   }
   connection.phase = "ended";
-  client.end(reason === ReasonCode.success ? "closed" : "lost");
+  client.said = properties;
+  client.end(reason === ReasonCode.success ? "closed" : "parted");
   host.close(`client disconnected, reason 0x${reason.toString(16)}`, true);
 }
 

@@ -74,16 +74,23 @@ function acknowledged(
   end: number,
 ): void {
   const packetId = end - body < 2 ? 0 : ((bytes[body] as number) << 8) | (bytes[body + 1] as number);
-  let reason: ReasonCode = ReasonCode.success;
   // Two octets are all there is in nearly every answer; the rest takes the slower way.
-  if (end - body !== 2 || packetId === 0) {
-    const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
-    ({ reason } = decodeAcknowledgement(reader, type, connection.version));
-    if (reader.error !== undefined) {
-      connection.fail(reader.error);
-      return;
-    }
+  if (end - body === 2 && packetId !== 0) {
+    settled(connection, type, packetId, ReasonCode.success);
+    return;
   }
+  const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
+  const { reason, properties } = decodeAcknowledgement(reader, type, connection.version);
+  if (reader.error !== undefined) {
+    connection.fail(reader.error);
+    return;
+  }
+  connection.client.said = properties;
+  settled(connection, type, packetId, reason);
+  connection.client.said = undefined;
+}
+
+function settled(connection: Connection, type: Acknowledgement, packetId: number, reason: ReasonCode): void {
   switch (type) {
     case PacketType.PUBACK:
       publishAcknowledged(connection, packetId, reason);

@@ -14,6 +14,8 @@ import { resolveTopic } from "./resolve-topic.ts";
 
 const { PUBACK, PUBREC } = PacketType;
 const NO_TICKET = 0;
+/** Of the flags of a PUBLISH (MQTT 5 §3.3.1.1). */
+const DUP = 8;
 const head = publishHead();
 
 /** PUBLISH from the client, in `bytes[start, end)` with its variable header from `body` on (MQTT 5 §3.3). */
@@ -64,7 +66,7 @@ export function publishIn(
   }
   if (config.fullQueue === "refuse" && connection.version === 5) message.declinable = true;
   if (qos === 1) publishQos1(connection, message, head.packetId);
-  else publishQos2(connection, message, head.packetId);
+  else publishQos2(connection, message, head.packetId, (flags & DUP) !== 0);
 }
 
 function publishQos0(connection: Connection, message: Message): void {
@@ -92,10 +94,10 @@ function publishQos1(connection: Connection, message: Message, packetId: number)
 }
 
 /** Method B: the message goes onward at once, its packet id is kept until PUBREL (MQTT 5 §4.3.3). */
-function publishQos2(connection: Connection, message: Message, packetId: number): void {
+function publishQos2(connection: Connection, message: Message, packetId: number, repeated: boolean): void {
   const { client } = connection;
   const ticket = connection.nextTicket();
-  const receipt = client.acceptInbound(packetId, message);
+  const receipt = client.acceptInbound(packetId, message, repeated);
   if (receipt === "duplicate") {
     // While the first one waits for its answer, that answer serves both; it may have come on another connection.
     if (connection.answers?.awaits(packetId) === true) return;

@@ -55,12 +55,14 @@ export function subscribe(
   }
   const codes: number[] = [];
   const waiting = new Map<number, number>();
+  connection.client.said = packet.properties;
   for (const subscription of packet.subscriptions) {
     const ticket = connection.nextTicket();
     const code = ask(connection, packet, subscription, ticket);
     if (code === "pending") waiting.set(ticket, codes.length);
     codes.push(code === "pending" ? 0 : code);
   }
+  connection.client.said = undefined;
   if (waiting.size === 0) {
     acknowledge(connection, packet.packetId, codes, NO_PROPERTIES);
     return;
@@ -170,13 +172,14 @@ export function unsubscribe(
 ): void {
   const { client, version } = connection;
   const reader = new Reader(bytes, start, body, end, connection.config.maximumItems);
-  const { packetId, filters } = decodeUnsubscribe(reader, version);
+  const { packetId, properties, filters } = decodeUnsubscribe(reader, version);
   if (reader.error !== undefined) {
     connection.fail(reader.error);
     return;
   }
   const codes: ReasonCode[] = [];
   const pending: PendingUnsubscribe = { packetId, codes, properties: NO_PROPERTIES, left: 0 };
+  client.said = properties;
   for (const filter of filters) {
     const ticket = connection.nextTicket();
     const answer = client.unsubscribe(filter, ticket);
@@ -186,6 +189,7 @@ export function unsubscribe(
     connection.unsubscribing ??= new Map();
     connection.unsubscribing.set(ticket, { pending, index: codes.length - 1 });
   }
+  client.said = undefined;
   if (pending.left === 0) acknowledgeUnsubscribe(connection, pending);
   else if (connection.unsubscribing!.size >= connection.config.receiveMaximum) connection.hold();
 }

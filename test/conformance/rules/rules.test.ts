@@ -409,6 +409,10 @@ describe("a configuration", () => {
     ],
     [{ rules: { r: { sql: "SELECT * FROM '$events/none'" } } }, "there is no such event"],
     [
+      { rules: { r: { sql: "SELECT * FROM '$bridges/mqtt:b'" } } },
+      "what a bridge brings is published: expected the topic filter that it is published to",
+    ],
+    [
       { rules: { r: { sql: "SELECT * FROM 't'", actions: [{ kind: "republish", topic: "${a" }] } } },
       "rules.r.actions[0] is wrong: column 1: `${` begins here and does not end",
     ],

@@ -69,7 +69,7 @@ it("loses a connection after one and a half heartbeats of silence; anything hear
   world.advance(seconds(44));
   expect(world.disconnects).toEqual([]);
   world.advance(seconds(2));
-  expect(world.disconnects).toMatchObject([{ reason: "lost" }]);
+  expect(world.disconnects).toMatchObject([{ reason: "lost", how: "silent" }]);
   expect(device.ask({ code: "PUT", path: "ps/a", query: ["c=dev", `t=${token}`] }).code).toBe("4.01");
 });
 

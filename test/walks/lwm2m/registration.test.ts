@@ -345,7 +345,7 @@ describe("De-register and lifetime", () => {
     world.advance(seconds(69));
     expect(world.disconnects).toHaveLength(0);
     world.advance(seconds(2));
-    expect(world.disconnects).toHaveLength(1);
+    expect(world.disconnects).toMatchObject([{ how: "silent" }]);
     expect(world.reports("meter").at(-1)).toMatchObject({
       msgType: "deregister",
       data: { reason: "lifetime" },

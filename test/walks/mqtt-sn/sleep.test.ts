@@ -54,7 +54,7 @@ describe("MQTT-SN 1.2 §6.14, falling asleep", () => {
   it("asleep, silence: the device is lost (§7.1 asleep_test01)", () => {
     const { world, d1, wait, network } = sleeper({}, { sleep: 20 });
     wait(30_000);
-    expect(world.disconnects.map((each) => each.reason)).toEqual(["lost"]);
+    expect(world.disconnects).toMatchObject([{ reason: "lost", how: "silent" }]);
     expect(network.runtime.peers.count).toBe(0);
     d1.hear();
     expect(d1.ping()).toEqual(["DISCONNECT"]);

@@ -212,6 +212,7 @@ describe("the keep alive", () => {
     expect(device.closed).toBe(false);
     site.world.advance(milliseconds(2));
     expect(device.take()).toMatchObject([{ cmd: "disconnect", reasonCode: 0x8d }]);
+    expect(site.world.disconnects).toMatchObject([{ reason: "nothing came in time", how: "silent" }]);
     expect(device.closed).toBe(true);
   });
 

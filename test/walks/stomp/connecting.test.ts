@@ -284,6 +284,7 @@ describe("S5 and F15 heart-beats (STOMP 1.2 Heart-beating)", () => {
     world.advance(milliseconds(1));
     expect(brief(client.next(), "message")).toBe("ERROR message=heart-beat missed");
     expect(client.closed).toBe(true);
+    expect(world.disconnects).toMatchObject([{ reason: "heart-beat missed", how: "silent" }]);
   });
 
   it("a client that is not read from, because it does not read, is not lost, nor is its transaction", () => {

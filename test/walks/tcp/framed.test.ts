@@ -178,6 +178,7 @@ describe("PING, DISCONNECT and silence", () => {
     expect(device.stream.ended).toBe(false);
     world.advance(seconds(2));
     expect(device.stream.ended).toBe(true);
+    expect(world.disconnects).toMatchObject([{ reason: "silent for too long", how: "silent" }]);
   });
 
   it("a device without a keep-alive is lost after idleTimeout", () => {

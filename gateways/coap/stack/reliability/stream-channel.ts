@@ -130,11 +130,11 @@ export class StreamChannel extends CoapChannel {
       case Signal.Release:
         // No new requests will come; what is open was answered or is lost with the connection.
         this.#over = true;
-        this.shut("released by the peer");
+        this.shut("released by the peer", "lost");
         return;
       case Signal.Abort:
         this.#over = true;
-        this.shut("aborted by the peer");
+        this.shut("aborted by the peer", "lost");
         return;
     }
   }
