@@ -132,10 +132,17 @@ export class MqttChannel implements Channel {
         break;
       case "connected":
         if (this.#host.paused === true) this.#bePatient(state, now);
-        else state.lose("nothing came in time");
+        else this.#lose(state);
         break;
     }
     this.#expectNext();
+  }
+
+  /** It has not kept its word to be heard [MQTT-3.1.2-22]. */
+  #lose(connection: Connection): void {
+    const why = "nothing came in time";
+    connection.client.end("silent", why);
+    connection.disconnect(ReasonCode.keepAliveTimeout, why);
   }
 
   /** A client that is not read from, because of its rate or a backlog towards it, is not silent. */

@@ -164,13 +164,6 @@ export class Connection {
     this.host.close(why);
   }
 
-  /** It has not kept its word to be heard [MQTT-3.1.2-22]. */
-  lose(why: string): void {
-    if (this.phase === "ended") return;
-    this.client.end("silent", why);
-    this.disconnect(ReasonCode.keepAliveTimeout, why);
-  }
-
   /** As `disconnect`, when the core does the closing. */
   farewell(reason: ReasonCode, why: string): void {
     const { serverReference, reasonStrings } = this.config;

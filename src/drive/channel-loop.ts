@@ -15,7 +15,6 @@ import { Alarm } from "../lib/alarm.ts";
 import { type Burden, WAITING_MAX } from "../lib/memory.ts";
 import { stackOf } from "../lib/thrown.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
-import type { Departure } from "../session/sessions.ts";
 import { type AddressProof, PROVEN } from "./address-proof.ts";
 
 /** The transport under one channel, as its runtime offers it. */
@@ -56,7 +55,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #state: "open" | "closing" | "parting" | "closed" = "open";
   #closeReason = "";
   /** How clients go that are here when it closes. */
-  #departure: Departure = "lost";
+  #departure: "lost" | "refused" = "lost";
   #running = false;
   #waiting: Waiting[] | undefined = undefined;
   /** The usual one client; further ones of a channel that has several. */
@@ -427,7 +426,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     return this.core.random(length);
   }
 
-  close(reason: string, parted = false, how: Departure = parted ? "lost" : "refused"): void {
+  close(reason: string, parted = false, how: "lost" | "refused" = parted ? "lost" : "refused"): void {
     if (this.#state !== "open") return;
     this.#state = parted ? "parting" : "closing";
     this.#closeReason = reason;
