@@ -5,7 +5,7 @@ import type { ClientSummary, Clients } from "#core/operate/clients.ts";
 import { startApi, type TestApi } from "../support/api.ts";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
-import { enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import { enter, launch, look, row, type Site, shoot, startSite, visit } from "./site.ts";
 
 describe.skipIf(lacks("chromium"))("a node that goes and comes", () => {
   let site: Site;
@@ -54,6 +54,83 @@ describe.skipIf(lacks("chromium"))("a node that goes and comes", () => {
     await close();
   });
 
+  it("nor any plot: what is asked for begins by the node's clock, and is not cut off (D-123)", async () => {
+    const { page, close } = await look(browser, site.base);
+    await page.addInitScript("const now = Date.now; Date.now = () => now() + 7_200_000;");
+    await enter(page, site.base, "/about");
+    const asked = page.waitForRequest((request) => request.url().includes("/series?step=10"));
+    await visit(page, "/?span=6+h");
+    const since = new URL((await asked).url()).searchParams.get("since") ?? "";
+    expect(Math.abs(Date.now() - Date.parse(since) - 21_600_000)).toBeLessThan(60_000);
+    await close();
+  });
+
+  it("a client on a phone is a card of three lines, whatever its id and its promise (D-052)", async () => {
+    const view = { viewport: { width: 360, height: 780 } };
+    const { page, wrong, close } = await look(browser, site.base, view);
+    const ago = (seconds: number): string => new Date(Date.now() - seconds * 1_000).toISOString();
+    const common = { listener: "tcp", phase: "connected", address: "2001:db8:1:2:3:4:5:6", port: 40_112 };
+    const numbers = { keepAlive: 60, subscriptions: 1, waitingBytes: 9, onItsWay: 0 };
+    const items = [
+      { clientId: "pump-7", gateway: "mqtt-sn", state: "overdue", heardAt: ago(11_520), dueAt: ago(7_320) },
+      { clientId: "x".repeat(200), gateway: "stomp", state: "awake", heardAt: ago(3) },
+      { clientId: "never heard", gateway: "lwm2m", state: "asleep", endpoint: "urn:imei:490154203237518" },
+      { clientId: "", gateway: "mqtt", state: "away", dueAt: ago(-90_000), heardAt: ago(170_000) },
+    ].map((one) => ({ ...common, ...numbers, ...one, waiting: 1_041, lost: 160 }));
+    await page.route("**/api/v1/clients?*", (route) => route.fulfill({ json: { items, count: 4 } }));
+    await enter(page, site.base, "/clients");
+    await row(page, "pump-7").waitFor();
+    const lines = await page.evaluate(`[...document.querySelectorAll("main tr[data-row]")].map((card) => {
+      const cells = [...card.children].filter((cell) => cell.checkVisibility() && getComputedStyle(cell).position !== "absolute");
+      const middles = cells.map((cell) => cell.getBoundingClientRect()).map(({ top, height }) => Math.round((top + height / 2) / 4));
+      const tall = cells.filter((cell) => cell.getBoundingClientRect().height > 30).length;
+      return new Set(middles).size + tall;
+    })`);
+    expect(lines).toEqual([3, 3, 3, 3]);
+    expect(Number(await page.evaluate("document.documentElement.scrollWidth - innerWidth"))).toBe(0);
+    await shoot(page, "cards-360");
+    expect(wrong).toEqual([]);
+    await close();
+  });
+
+  it("a client's states over time are bands and a list, of an hour, a day or a week, with gaps where nothing is known (D-054)", async () => {
+    const client = await mqttClient(site.ports, "banded");
+    const { page, wrong, close } = await look(browser, site.base);
+    await enter(page, site.base, "/clients/banded?gateway=mqtt");
+    const states = page.locator("section, .part").filter({ hasText: "States over time" }).first();
+    await states.getByText(/never overdue, heard in \d of \d quarters of an hour/).waitFor();
+    await states.getByRole("button", { name: "1 h" }).click();
+    await states.getByText(/never overdue, heard in \d of \d minutes/).waitFor();
+    expect(new URL(page.url()).searchParams.get("over")).toBe("1 h");
+    const from = Date.parse("2027-01-04T00:00:00Z");
+    await page.route("**/api/v1/clients/banded/history?*", (route) =>
+      route.fulfill({
+        json: {
+          ...{ step: 3_600, kept: true, from: new Date(from).toISOString() },
+          states: ["asleep", "asleep", null, "overdue", "awake"],
+          heard: [true, true, false, false, true],
+        },
+      }),
+    );
+    await states.getByRole("button", { name: "7 d" }).click();
+    await states.getByText("overdue for 1 h 00 min, heard in 3 of 4 hours").waitFor();
+    const bands = await page.evaluate(`[...document.querySelectorAll(".history .band")].map((band) =>
+      [band.className, band.style.left, band.style.width].join(" "))`);
+    expect(bands).toEqual(["band asleep 0% 40%", "band overdue 60% 20%", "band awake 80% 20%"]);
+    expect(await page.locator(".history .tick").count()).toBe(3);
+    await states.getByRole("button", { name: "as a list" }).click();
+    const list = await states.getByRole("listitem").allTextContents();
+    expect(list.map((one) => one.replaceAll(/\d\d-\d\d \d\d:\d\d/g, "T"))).toEqual([
+      "awake, T to T (1 h 00 min)",
+      "overdue, T to T (1 h 00 min)",
+      "not known, T to T (1 h 00 min)",
+      "asleep, T to T (2 h 00 min)",
+    ]);
+    expect(wrong).toEqual([]);
+    client.end(true);
+    await close();
+  });
+
   it("what fails says so in its own place, with its code, and the rest of the page lives", async () => {
     const { page, wrong, close } = await look(browser, site.base);
     await page.route("**/api/v1/health", (route) =>
@@ -75,6 +152,12 @@ const PAGES = [
   ...["/lwm2m", "/lwm2m/x", "/firmware", "/gateways", "/upstream", "/rules", "/rules/x", "/connectors"],
   ...["/connectors/x", "/logins", "/alarms", "/bans", "/changes", "/config", "/access"],
 ];
+/** Those that ask for nothing until they are told to. */
+const QUIET = ["/messages", "/about", "/more"];
+/** Of one client that is there. */
+const TABS = ["", "&tab=waiting", "&tab=subscriptions", "&tab=messages", "&tab=protocol"].map(
+  (tab) => `/clients/seen?gateway=mqtt${tab}`,
+);
 /** What only operators or administrators may do. */
 const ACTS =
   /^(Kick|Ban|Lift|Start|Stop|Order|Make|Restart|Close|Open|Clear|Drain|Delete|Write|Execute|Publish|Subscribe|Forget|Apply|Read it again)/;
@@ -127,7 +210,7 @@ describe.skipIf(lacks("chromium"))("an API that answers badly (D-044, D-045)", (
   it("without the stream every page is grey and says so; by a wrong clock every page says that, and counts by the node's", async () => {
     const { page, wrong, close } = await look(browser, site.base);
     await page.addInitScript("const now = Date.now; Date.now = () => now() - 7_200_000;");
-    const client = await mqttClient(site.ports, "clocked", { keepalive: 600 });
+    const client = await mqttClient(site.ports, "seen", { keepalive: 600 });
     await enter(page, site.base, "/about");
     await page.locator(".live.live").waitFor();
     await page.route("**/api/v1/series/events", (route) => route.abort());
@@ -135,7 +218,7 @@ describe.skipIf(lacks("chromium"))("an API that answers badly (D-044, D-045)", (
     await page.getByRole("button", { name: /^go on, now/ }).click();
     await page.getByText(/Not live since/).waitFor();
     const problems: string[] = [];
-    for (const path of PAGES) {
+    for (const path of [...PAGES, ...QUIET, ...TABS]) {
       await visit(page, path);
       await page.locator("main .lines").first().waitFor({ state: "detached" });
       if ((await page.locator("main.not-live").count()) !== 1) problems.push(`${path} looks live`);
@@ -217,7 +300,8 @@ describe.skipIf(lacks("chromium"))("an API that answers badly (D-044, D-045)", (
     });
     const problems: string[] = [];
     let told = 0;
-    for (const path of PAGES) {
+    const client = await mqttClient(site.ports, "seen");
+    for (const path of [...PAGES, ...QUIET, ...TABS]) {
       await visit(page, path);
       await page.locator("main .lines").first().waitFor({ state: "detached" });
       const buttons = (await page.evaluate(`[...document.querySelectorAll("main button.button")]
@@ -240,6 +324,7 @@ describe.skipIf(lacks("chromium"))("an API that answers badly (D-044, D-045)", (
     expect(told).toBeGreaterThan(15);
     expect(changes).toEqual([]);
     expect(wrong).toEqual([]);
+    client.end(true);
     await close();
   });
 

@@ -78,6 +78,39 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
     },
   );
 
+  it.each(CLICKED)(
+    "a message that waits is the broker's: nobody deletes it here, the API says 409 and the page why, at $name",
+    async ({ name: _, ...view }) => {
+      const client = await mqttClient(site.ports, "meter-stuck");
+      // As a device that fails at a message: it never acknowledges it.
+      client.handleMessage = () => {};
+      await client.subscribeAsync("stuck/#", { qos: 1 });
+      await site.ask("POST", "/publish", { topic: "stuck/x", payload: "poison", qos: 1 });
+      const { page, wrong, close } = await look(browser, site.base, view);
+      await enter(page, site.base);
+      await visit(page, "/clients/meter-stuck?gateway=mqtt&tab=waiting");
+      await page.getByText("What waits for it is at a server of the cluster").waitFor();
+      const listed = { id: "1-0", topic: "stuck/x", bytes: 6, qos: 1, retain: false, stage: "handed-out" };
+      await page.route("**/clients/meter-stuck/waiting?*", (route) =>
+        route.fulfill({ json: [{ ...listed, from: "", publishedAt: new Date().toISOString() }] }),
+      );
+      await button(page, /^delete message 1/).click();
+      await dialog(page).getByRole("button", { name: "Disconnect and delete" }).click();
+      const why = "its messages wait at a server of the cluster, where they cannot be deleted";
+      await dialog(page).getByText(why).waitFor();
+      await dialog(page).getByText("conflict (409)").waitFor();
+      await dialog(page).getByRole("button", { name: "Leave it" }).click();
+      await row(page, "stuck/x").waitFor();
+      const refused = site.ask("DELETE", "/clients/meter-stuck/waiting/1-0?gateway=mqtt&disconnect=true");
+      await expect(refused).rejects.toThrow(new RegExp(`409 .*"code":"conflict".*${why}`));
+      // Refused before anything was done: the client is still there.
+      expect(await site.ask("GET", "/clients/meter-stuck?gateway=mqtt")).toMatchObject({ state: "awake" });
+      client.end(true);
+      expect(wrong).toEqual([]);
+      await close();
+    },
+  );
+
   it("a server that is gone shows why, and that nobody is sent there", async () => {
     const { page, close } = await look(browser, site.base);
     await enter(page, site.base);

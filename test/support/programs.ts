@@ -27,6 +27,7 @@ export const PACKAGES = {
   php: "php-cli",
   "php-stomp": "php-stomp",
   pg_ctlcluster: "postgresql",
+  pngquant: "pngquant",
   "python3-stomp": "python3-stomp",
   "rabbitmq-server": "rabbitmq-server",
   "redis-server": "redis-server",

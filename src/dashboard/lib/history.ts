@@ -1,6 +1,6 @@
 /** Numbers of the node over time: read once, and carried on by each beat. */
 import { useEffect, useState } from "preact/hooks";
-import { type Problem, read } from "./api.ts";
+import { nodeNow, type Problem, read } from "./api.ts";
 import { beat, lastBeat, numbers } from "./live.ts";
 
 export interface Span {
@@ -69,7 +69,7 @@ export function useHistory(span: Span): {
   useEffect(() => {
     let ended = false;
     const load = (): void => {
-      const since = new Date(Date.now() - span.seconds * 1_000).toISOString();
+      const since = new Date(nodeNow() - span.seconds * 1_000).toISOString();
       read<Answer>("/series", { step: span.step, ...(span.step === 1 ? {} : { since }) }).then(
         (answer) => {
           if (ended) return;

@@ -29,6 +29,7 @@ import {
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { SleepClock } from "../parts/sleep-clock.tsx";
+import { StateHistory } from "../parts/state-history.tsx";
 import { Table } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
 import { LiveMessages } from "./live-messages.tsx";
@@ -87,6 +88,7 @@ export function Client() {
                 <Part>
                   <SleepClock client={client} />
                 </Part>
+                <StateHistory path={`/clients/${part}`} which={{ ...which, gateway: client.gateway }} />
                 <Tabs
                   at={tab}
                   onTab={(to) => change({ tab: to === "session" ? undefined : to })}
@@ -420,7 +422,11 @@ function Waiting({ client, path, which, again }: WaitingProps) {
       <When asked={asked} lines={5}>
         {(rows) =>
           rows.length === 0 ? (
-            <Empty>Nothing waits for it.</Empty>
+            <Empty>
+              {client.waiting + client.onItsWay === 0
+                ? "Nothing waits for it."
+                : "What waits for it is at a server of the cluster, and is not listed here."}
+            </Empty>
           ) : (
             <Table
               caption="What waits for this client, next first"

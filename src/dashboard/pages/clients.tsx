@@ -63,6 +63,7 @@ const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
   {
     name: "address",
     title: "Address",
+    phone: "no",
     cell: (row) => (
       <span>
         {row.transport === "tls" || row.transport === "dtls" || row.transport === "wss" ? (
@@ -230,6 +231,7 @@ export function Clients() {
             <>
               <Table
                 caption="Clients"
+                class="clients"
                 columns={columns}
                 rows={rows}
                 keyOf={keyOf}

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { address, addressOf, change, withId } from "../lib/address.ts";
-import type { Page } from "../lib/api.ts";
+import { nodeNow, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import type { ClientRow } from "../lib/clients.ts";
 import { age, bytes, clock, count, due, rate } from "../lib/format.ts";
@@ -202,7 +202,7 @@ function Attention({
         <Lines count={1} />
       ) : (
         <p class="well">
-          <Icon name="done" /> Nothing needs attention <span class="second">at {clock(Date.now())}</span>
+          <Icon name="done" /> Nothing needs attention <span class="second">at {clock(nodeNow())}</span>
         </p>
       )}
     </Part>
