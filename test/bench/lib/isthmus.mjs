@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BROKER_CORE, startProcess } from "./processes.mjs";
 
-const main = fileURLToPath(new URL("../../../dist/src/bin.js", import.meta.url));
-const modules = fileURLToPath(new URL("../../../dist/src/modules.js", import.meta.url));
+/** This clone's own build. */
+const HERE = fileURLToPath(new URL("../../../dist", import.meta.url));
+const mainOf = (/** @type {string} */ dist) => join(dist, "src/bin.js");
 
-/** Why Isthmus cannot run, or undefined. */
-export function isthmusMissing() {
-  return existsSync(main) ? undefined : "dist/src/bin.js is not built: npm run build";
+/** Why Isthmus cannot run, or undefined. `dist`: another build's folder. */
+export function isthmusMissing(dist = HERE) {
+  if (existsSync(mainOf(dist))) return undefined;
+  return dist === HERE ? "dist/src/bin.js is not built: npm run build" : `${dist} has no src/bin.js`;
 }
 
 /**
@@ -18,17 +20,26 @@ export function isthmusMissing() {
  * @param {...string} names
  * @returns {string[]}
  */
-export function onlyGateway(...names) {
-  const built = [...readFileSync(modules, "utf8").matchAll(/gateways\/([a-z0-9-]+)\/index/g)].map(
-    (match) => match[1],
-  );
+export const onlyGateway = (...names) => onlyGatewayOf(HERE, ...names);
+
+/**
+ * As `onlyGateway`, for another build, which may have others.
+ * @param {string} dist
+ * @param {...string} names
+ * @returns {string[]}
+ */
+export function onlyGatewayOf(dist, ...names) {
+  const built = [
+    ...readFileSync(join(dist, "src/modules.js"), "utf8").matchAll(/gateways\/([a-z0-9-]+)\/index/g),
+  ].map((match) => match[1]);
   const others = built.filter((name) => !names.includes(name ?? ""));
   return [...others.map((name) => `gateways.${name}.enable=false`), "api.enable=false", "log.level=error"];
 }
 
 /**
- * @param {{set: string[], config?: object, tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number, node?: string}} how
- *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`; `config`: what its file has
+ * @param {{set: string[], config?: object, tcpPort?: number, line?: RegExp, nodeOptions?: string[], profileFolder?: string, core?: number, limit?: number, node?: string, dist?: string}} how
+ *   `set`: `--set` arguments such as `gateways.mqtt.listeners.tcp.port=2883`; `config`: what its file has;
+ *   `dist`: another build's folder
  * @returns {Promise<import("./processes.mjs").Started>}
  */
 export function startIsthmus(how) {
@@ -41,7 +52,7 @@ export function startIsthmus(how) {
       : ["--cpu-prof", `--cpu-prof-dir=${how.profileFolder}`, "--cpu-prof-interval=250"];
   const node = [how.node ?? process.execPath, ...profile, ...(how.nodeOptions ?? [])];
   const sets = how.set.flatMap((assignment) => ["--set", assignment]);
-  return startProcess("isthmus", [...node, main, "start", ...sets], {
+  return startProcess("isthmus", [...node, mainOf(how.dist ?? HERE), "start", ...sets], {
     core: how.core ?? BROKER_CORE,
     cwd: data,
     // One port is open before the others are: what says that all are is the banner.

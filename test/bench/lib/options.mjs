@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 /**
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
  * @property {number} passes     interleaved passes; the median counts
  * @property {string[]} only     run only scenarios whose name contains one of these
  * @property {string[]} peers    run only these peers; empty: all
+ * @property {readonly {name: string, dist: string}[]} against   other builds to compare this one with
  * @property {boolean} profile   profile Isthmus instead of comparing it
  * @property {boolean} write     write results/<suite>.md and the README block
  * @property {boolean} copy      only copy the written results into the READMEs
@@ -23,6 +25,7 @@ const flags = {
   passes: { type: "string" },
   only: { type: "string", multiple: true, default: [] },
   peers: { type: "string" },
+  against: { type: "string", multiple: true, default: [] },
   profile: { type: "boolean", default: false },
   write: { type: "boolean" },
   copy: { type: "boolean", default: false },
@@ -47,11 +50,22 @@ export function parseOptions(argv) {
     passes: positive(values.passes, quick ? 1 : 3, "passes"),
     only,
     peers: values.peers === undefined ? [] : values.peers.split(","),
+    against: values.against.map(otherBuild),
     profile: values.profile,
     write: values.write ?? whole,
     copy: values.copy,
     list: values.list,
   };
+}
+
+/**
+ * A name, and the folder of what was built there.
+ * @param {string} text
+ */
+function otherBuild(text) {
+  const at = text.indexOf("=");
+  if (at < 1) throw new Error(`--against ${text}: expected NAME=FOLDER, where FOLDER is a dist folder`);
+  return { name: text.slice(0, at), dist: resolve(text.slice(at + 1)) };
 }
 
 /**

@@ -18,14 +18,14 @@ export function percentile(sorted, share) {
 
 /**
  * Runs `measure` once a pass for each peer in turn, beginning with another peer each pass, so that the machine's
- * moods fall on all of them alike, and gives the median of each figure.
+ * moods fall on all of them alike.
  * @template {{name: string}} Peer
  * @param {Peer[]} peers
  * @param {number} passes
  * @param {(peer: Peer, pass: number) => Promise<Record<string, number> | undefined>} measure   undefined: not able to
- * @returns {Promise<Map<string, Record<string, number>>>} by the peer's name
+ * @returns {Promise<Map<string, Record<string, number>[]>>} figures of each pass, by the peer's name
  */
-export async function interleave(peers, passes, measure) {
+export async function interleaved(peers, passes, measure) {
   /** @type {Map<string, Record<string, number>[]>} */
   const taken = new Map();
   for (let pass = 0; pass < passes; pass++) {
@@ -36,6 +36,19 @@ export async function interleave(peers, passes, measure) {
       if (figures) taken.set(peer.name, [...(taken.get(peer.name) ?? []), figures]);
     }
   }
+  return taken;
+}
+
+/**
+ * As `interleaved`, and gives the median of each figure.
+ * @template {{name: string}} Peer
+ * @param {Peer[]} peers
+ * @param {number} passes
+ * @param {(peer: Peer, pass: number) => Promise<Record<string, number> | undefined>} measure
+ * @returns {Promise<Map<string, Record<string, number>>>}
+ */
+export async function interleave(peers, passes, measure) {
+  const taken = await interleaved(peers, passes, measure);
   return new Map([...taken].map(([name, list]) => [name, medians(list)]));
 }
 
