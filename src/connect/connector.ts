@@ -56,15 +56,19 @@ const legible = (says: string): string =>
     .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\ufffd]+/gu, " ")
     .trim();
 
-/** An error that nobody has thought of, in a connector or its library. Whether it heals is not known: it is tried for a while. */
-export class UnexpectedFailure extends SinkFailure {
+/** Whether it heals nobody can say: it is tried for a while. */
+export class DoubtfulFailure extends SinkFailure {
+  constructor(says: string) {
+    super(says, true);
+  }
+}
+
+/** An error that nobody has thought of, in a connector or its library. */
+export class UnexpectedFailure extends DoubtfulFailure {
   readonly thrown: unknown;
 
   constructor(thrown: unknown) {
-    super(
-      `unexpected ${thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)}`,
-      true,
-    );
+    super(`unexpected ${thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)}`);
     this.thrown = thrown;
   }
 }

@@ -15,7 +15,7 @@ import { ANSWER_MAX } from "../lib/guarded.ts";
 import { Sockets } from "../lib/sockets.ts";
 import type { RawSocket } from "../net/transport.ts";
 import { ActionError } from "../rules/action.ts";
-import { Template, wholeFrom } from "../rules/template.ts";
+import { Template, textsOf, wholeFrom } from "../rules/template.ts";
 import { asText, RuleFailure, type Value } from "../rules/value.ts";
 import { choice, text } from "../settings/kinds.ts";
 import {
@@ -29,13 +29,20 @@ import {
 } from "./connector.ts";
 import { placesBy } from "./grouped.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
+import {
+  actionProperties,
+  connectorProperties,
+  hostAndPort,
+  secretText,
+  tlsOf,
+  tlsProperties,
+} from "./settings.ts";
 
 const schema = Type.Object(
   {
     kind: Type.Literal("kafka", { description: "A Kafka cluster." }),
     ...connectorProperties(500),
-    brokers: Type.Array(Type.String({ pattern: "^[^:\\s]+:\\d{1,5}$|^\\[[0-9A-Fa-f:.]+\\]:\\d{1,5}$" }), {
+    brokers: Type.Array(hostAndPort, {
       description: "Brokers to ask first, as host:port; the cluster says which others there are.",
       default: ["127.0.0.1:9092"],
       minItems: 1,
@@ -119,12 +126,12 @@ function compile({ topic, key, value, headers, partition }: ActionConfig) {
   if (where.isConstant && !TOPIC.test(topic.replaceAll("/", ".")))
     throw new ActionError(`'${topic}' is no name of a Kafka topic`);
   const [byKey, content, place] = [new Template(key), new Template(value), new Template(String(partition))];
-  const lines = Object.entries(headers).map(([name, line]) => [name, new Template(line)] as const);
+  const lines = textsOf(headers);
   return (output: Value) => ({
     topic: topicFrom(where.fill(output)),
     key: key === "" ? null : keyFrom(byKey.value(output)),
     value: content.content(output),
-    headers: Object.fromEntries(lines.map(([name, line]) => [name, line.fill(output)])),
+    headers: lines(output),
     partition:
       place.text === "" ? null : wholeFrom("kafka: the partition", place.value(output), PARTITION_MAX),
   });

@@ -7,7 +7,7 @@ import { durationSetting, sizeSetting } from "../lib/setting.ts";
 import { type Instant, inSeconds } from "../lib/time.ts";
 import { Template, wholeFrom } from "../rules/template.ts";
 import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
-import { choice, text } from "../settings/kinds.ts";
+import { choice, flag, text } from "../settings/kinds.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -39,6 +39,11 @@ const schema = Type.Object(
       pattern: "^(tcp|tls|wss?)://",
     }),
     version: choice(["5.0", "3.1.1"], { description: "MQTT version that is spoken.", default: "5.0" }),
+    bridgeMode: flag({
+      description:
+        "Of MQTT 3.1.1: say that this is a bridge, so that brokers that know of bridges (mosquitto, EMQX, Isthmus) give back nothing of what was published from here. Others may refuse the connection.",
+      default: false,
+    }),
     clientId: text({
       description:
         "Client id at the broker, which keeps for it what is subscribed to; absent: isthmus- and the name.",
@@ -121,9 +126,12 @@ class Mqtt implements Connector {
     return results;
   }
 
-  #message({ parameters }: Item): Message {
+  /** With the delivery's id where the protocol has a place for it: who hears it knows what comes twice (R-082). */
+  #message({ id, parameters }: Item): Message {
     const { topic, payload, qos, retain } = parameters as unknown as Parameters;
-    return new Message(topic, octetsOf(payload), qos, retain, this.#host.now() as Instant);
+    const properties =
+      this.#config.version === "5.0" ? { userProperties: [["delivery-id", id] as const] } : undefined;
+    return new Message(topic, octetsOf(payload), qos, retain, this.#host.now() as Instant, properties);
   }
 
   async check(signal: AbortSignal): Promise<void> {
@@ -164,14 +172,15 @@ class Mqtt implements Connector {
   }
 
   #parts() {
-    const { version, clientId, username, keepAlive, timeout, packetSize, subscriptions } = this.#config;
+    const { version, bridgeMode, clientId, username, keepAlive, timeout, packetSize, subscriptions } =
+      this.#config;
     const isNewest = version === "5.0";
     // Brokers keep what is subscribed to while we are away.
     const lasts = subscriptions.length > 0;
     return {
       connect: {
         version: isNewest ? (5 as const) : (4 as const),
-        bridge: false,
+        bridge: bridgeMode && !isNewest,
         clientId: clientId === "" ? `isthmus-${this.#name}` : clientId,
         cleanStart: !lasts,
         keepAlive: inSeconds(keepAlive),

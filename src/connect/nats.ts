@@ -5,7 +5,7 @@ import type { ConnectionOptions, JetStreamClient, NatsConnection } from "nats";
 import { guarded } from "../lib/guarded.ts";
 import type { RawSocket, ServerCertificate } from "../net/transport.ts";
 import { ActionError } from "../rules/action.ts";
-import { Template } from "../rules/template.ts";
+import { Template, textsOf } from "../rules/template.ts";
 import { octetsOf, RuleFailure, type Value } from "../rules/value.ts";
 import { choice, text } from "../settings/kinds.ts";
 import {
@@ -92,17 +92,18 @@ function compile({ subject, payload, headers }: ActionConfig) {
   if (where.isConstant && !SUBJECT.test(subject.replaceAll("/", ".")))
     throw new ActionError(`'${subject}' is no subject to publish to`);
   const content = new Template(payload);
-  const lines = Object.entries(headers).map(([name, line]) => [name, new Template(line)] as const);
+  const lines = textsOf(headers);
   return (output: Value) => ({
     subject: subjectFrom(where.fill(output)),
     payload: content.content(output),
-    headers: Object.fromEntries(lines.map(([name, line]) => [name, oneLine(name, line.fill(output))])),
+    headers: inLines(lines(output)),
   });
 }
 
-function oneLine(name: string, value: string): string {
-  if (/[\r\n]/.test(value)) throw new RuleFailure(`nats: the header ${name} would have an end of line`);
-  return value;
+function inLines(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(headers))
+    if (/[\r\n]/.test(value)) throw new RuleFailure(`nats: the header ${name} would have an end of line`);
+  return headers;
 }
 
 interface NatsError extends Error {

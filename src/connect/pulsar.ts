@@ -2,7 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import type { ClientOptions, WebSocket } from "ws";
 import { ActionError } from "../rules/action.ts";
-import { Template } from "../rules/template.ts";
+import { Template, textsOf } from "../rules/template.ts";
 import { asText, RuleFailure, type Value } from "../rules/value.ts";
 import { integer, text } from "../settings/kinds.ts";
 import {
@@ -80,7 +80,7 @@ function compile({ topic, key, payload, properties }: ActionConfig) {
     throw new ActionError(`'${topic}' is no topic: expected persistent://tenant/namespace/topic`);
   const { texts, bind } = where.between;
   const [sorted, content] = [new Template(key), new Template(payload)];
-  const lines = Object.entries(properties).map(([name, line]) => [name, new Template(line)] as const);
+  const lines = textsOf(properties);
   return (output: Value) => {
     const values = bind(output).map((value) => asText(value).toWellFormed().replaceAll("/", "."));
     const name = texts.map((part, index) => part + (values[index] ?? "")).join("");
@@ -89,7 +89,7 @@ function compile({ topic, key, payload, properties }: ActionConfig) {
       topic: name,
       key: key === "" ? "" : sorted.fill(output),
       payload: content.content(output),
-      properties: Object.fromEntries(lines.map(([each, line]) => [each, line.fill(output)])),
+      properties: lines(output),
     };
   };
 }

@@ -5,7 +5,7 @@ import type { Connection, ConnectionOptions, Envelope, Publisher } from "rabbitm
 import { type Breakable, guarded } from "../lib/guarded.ts";
 import { durationSetting } from "../lib/setting.ts";
 import { inSeconds } from "../lib/time.ts";
-import { Template } from "../rules/template.ts";
+import { Template, textsOf } from "../rules/template.ts";
 import { octetsOf, RuleFailure, type Value } from "../rules/value.ts";
 import { flag, integer, text } from "../settings/kinds.ts";
 import {
@@ -90,7 +90,7 @@ const KEY_MAX = 255;
 function compile(settings: ActionConfig) {
   const { exchange, routingKey, points, payload, contentType, headers, persistent, mandatory } = settings;
   const [where, content] = [new Template(routingKey), new Template(payload)];
-  const lines = Object.entries(headers).map(([name, line]) => [name, new Template(line)] as const);
+  const lines = textsOf(headers);
   return (output: Value) => {
     const filled = where.fill(output);
     const key = points ? filled.replaceAll("/", ".") : filled;
@@ -101,7 +101,7 @@ function compile(settings: ActionConfig) {
     return {
       ...{ exchange, routingKey: key, contentType, persistent, mandatory },
       payload: content.content(output),
-      headers: Object.fromEntries(lines.map(([name, line]) => [name, line.fill(output)])),
+      headers: lines(output),
     };
   };
 }

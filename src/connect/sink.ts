@@ -7,7 +7,14 @@ import type { Drop, Occupant, SessionContext } from "../session/context.ts";
 import { newSessionCounters } from "../session/counters.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../session/sessions.ts";
-import { type Connector, failureOf, type Item, SinkFailure, UnexpectedFailure } from "./connector.ts";
+import {
+  type Connector,
+  DoubtfulFailure,
+  failureOf,
+  type Item,
+  SinkFailure,
+  UnexpectedFailure,
+} from "./connector.ts";
 import { decodeItem, encodeItem } from "./item-codec.ts";
 import { type Entry, type Lane, laneOf, takeBatch } from "./lane.ts";
 import type { CommonSettings } from "./settings.ts";
@@ -44,11 +51,12 @@ export interface SinkParts {
 const GRANT = { qos: 1, retainAsPublished: false, identifiers: [], group: undefined } as const;
 /** How long a connector may take to say goodbye, in milliseconds: what it has not got is kept. */
 const GOODBYE = 2_000;
-/** Deliveries that may be out: some batches wait in their lanes. */
+/** Deliveries that may be out: some batches wait in their lanes, and those of a client that waits must not keep back others. */
 const CREDIT_MAX = 50_000;
+const CREDIT_MIN = 2_000;
 const BATCHES_AHEAD = 4;
-/** Tries of what fails with an error that nobody has thought of: it may heal, and must not hold up others for long. */
-const UNEXPECTED_TRIES = 7;
+/** Tries of what may heal or not: it must not hold up others for long. */
+const DOUBTFUL_TRIES = 7;
 
 /**
  * A connector as the client of a durable session: what rules hand over waits there, in memory and on disk, and is settled
@@ -111,8 +119,12 @@ export class Sink implements Occupant {
   /** What waits from the process before is handed out from now on. */
   begin(): void {
     const { sessions } = this.#parts;
-    const { concurrency, batch } = this.settings;
-    sessions.occupy(this.#session, this, Math.min(CREDIT_MAX, concurrency * batch.messages * BATCHES_AHEAD));
+    const { concurrency, batch, queue } = this.settings;
+    const ahead = Math.max(
+      concurrency * batch.messages * BATCHES_AHEAD,
+      Math.min(CREDIT_MIN, queue.messages),
+    );
+    sessions.occupy(this.#session, this, Math.min(CREDIT_MAX, ahead));
     void this.#check();
   }
 
@@ -332,11 +344,11 @@ export class Sink implements Occupant {
       this.#settle(entry.delivery);
       return true;
     }
-    const isUnexpected = failure instanceof UnexpectedFailure;
     const { attempts } = this.settings.retry;
-    if (failure.heals && attempt < (isUnexpected ? Math.min(attempts, UNEXPECTED_TRIES) : attempts))
-      return false;
+    const tries = failure instanceof DoubtfulFailure ? Math.min(attempts, DOUBTFUL_TRIES) : attempts;
+    if (failure.heals && attempt < tries) return false;
     this.#inflight--;
+    const isUnexpected = failure instanceof UnexpectedFailure;
     counters[isUnexpected ? "failedUnexpected" : failure.heals ? "failedTried" : "failedRefused"]++;
     this.#bury(entry, failure.message, attempt);
     return true;
@@ -444,7 +456,7 @@ export class Sink implements Occupant {
 }
 
 /** The whole batch fails by it: what is the fault of one of them, each by itself shows. */
-const isOfAll = (failure: SinkFailure): boolean => failure.heals && !(failure instanceof UnexpectedFailure);
+const isOfAll = (failure: SinkFailure): boolean => failure.heals && !(failure instanceof DoubtfulFailure);
 
 /** What the sessions of one connector are told: its own limits, and its own numbers. */
 export function contextOf(

@@ -136,6 +136,14 @@ function parsed(text: string): Value {
 const place = (list: Value, at: number): Value =>
   isArray(list) ? list[at > 0 ? at - 1 : list.length + at] : undefined;
 
+/** Of a map of templates, which headers are: the texts that they make. */
+export function textsOf(
+  settings: Readonly<Record<string, string>>,
+): (values: Value) => Record<string, string> {
+  const templates = Object.entries(settings).map(([name, text]) => [name, new Template(text)] as const);
+  return (values) => Object.fromEntries(templates.map(([name, template]) => [name, template.fill(values)]));
+}
+
 /** Fills the texts in a value, whatever it is. */
 export type Filled = (values: Value) => Value;
 

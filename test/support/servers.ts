@@ -318,12 +318,12 @@ batch-timeout = "100ms"
     },
   });
 
-/** It takes OpenTSDB's HTTP put at that other port. */
-export const startVictoriaMetrics = (put: number): Promise<Server> =>
+/** It takes OpenTSDB's HTTP put at that other port. `more`: further settings, as on its command line. */
+export const startVictoriaMetrics = (put: number, ...more: string[]): Promise<Server> =>
   start({
     program: "victoria-metrics",
     arguments: (folder, port) => [
       ...[`-storageDataPath=${folder}/data`, `-httpListenAddr=127.0.0.1:${port}`],
-      ...[`-opentsdbHTTPListenAddr=127.0.0.1:${put}`, "-retentionPeriod=12"],
+      ...[`-opentsdbHTTPListenAddr=127.0.0.1:${put}`, "-retentionPeriod=12", ...more],
     ],
   });

@@ -105,6 +105,20 @@ describe.skipIf(lacks("kcat"))("Kafka", () => {
     addsUp(sink);
   });
 
+  it("gives again what a broker whose disk is full refuses, until it has room, with an alarm", async () => {
+    // KAFKA_STORAGE_ERROR.
+    kafka.refusals.set("full", 56);
+    const sink = await site.run(connector(), 'SELECT payload.n AS n FROM "t/#"', { topic: "full" });
+    await publishNumbers(await site.connect(), 0, 5);
+    await until(() => site.isAway(), "an alarm");
+    expect(sink.reason).toContain("KAFKA_STORAGE_ERROR");
+    kafka.refusals.clear();
+    await until(() => sink.counters.success === 5 && !site.isAway(), "all are taken");
+    expect(new Set(await numbers("full"))).toEqual(new Set([0, 1, 2, 3, 4]));
+    expect(sink.counters).toMatchObject({ failed: 0 });
+    addsUp(sink);
+  });
+
   it("dead-letters nothing for a topic whose name nobody can have: the rule fails, which is counted", async () => {
     await site.run(connector(), 'SELECT payload FROM "t/#"', { topic: "${payload}" });
     await (await site.connect()).publishAsync("t/1", "ä ö", { qos: 1 });

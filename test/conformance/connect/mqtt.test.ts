@@ -3,9 +3,11 @@ import mqtt, { type MqttClient } from "mqtt";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { lacks } from "../../support/programs.ts";
+import { listenTo, ScriptedServer } from "../../support/scripted-server.ts";
 import { type Server, startMosquitto } from "../../support/servers.ts";
 import { losesNothingWhenKilled } from "../../support/sink-site.ts";
 import { until } from "../../support/store-process.ts";
+import { TcpRelay } from "../../support/tcp-relay.ts";
 
 describe.skipIf(lacks("mosquitto"))("a bridge to mosquitto", () => {
   let broker: Server;
@@ -85,6 +87,124 @@ describe.skipIf(lacks("mosquitto"))("a bridge to mosquitto", () => {
     await until(() => messages.includes("cloud/end 3"), "the last");
     expect(messages.filter((message) => message.endsWith(" 2"))).toEqual(["mine 2"]);
     expect(away.filter((message) => message.includes("cloud"))).toEqual([]);
+  });
+
+  it.each([
+    ["is given back nothing of what it has published there itself, over MQTT 5.0", {}, 0],
+    ["nor over 3.1.1 in bridge mode", { version: "3.1.1", bridgeMode: true }, 0],
+    ["is given it back once over 3.1.1, and sends it no further", { version: "3.1.1" }, 1],
+  ])("%s", async (_, version, times) => {
+    const subscriptions = [{ filter: "loop/#", strip: "loop/", topic: "back/${rest}" }];
+    const action = { topic: "loop/${topic}", retain: false };
+    // A client id of its own: the broker keeps what was subscribed to, and how.
+    const clientId = `looping-${Object.values(version).join("-")}`;
+    const sink = await start({ ...version, clientId, subscriptions }, 'SELECT * FROM "#"', action);
+    const come = await heard(await here("listener"), "back/#");
+    await until(() => sink.state === "connected", "the bridge is there");
+    await (await here()).publishAsync("out/a", "1", { qos: 1 });
+    await until(() => sink.counters.success === 1, "ours is there");
+    await (await there("remote")).publishAsync("loop/end", "2", { qos: 1 });
+    await until(() => come.includes("back/end 2"), "theirs comes");
+    expect(come).toEqual([...Array.from({ length: times }, () => "back/out/a 1"), "back/end 2"]);
+    expect(sink.counters).toMatchObject({ taken: 1, success: 1 });
+  });
+
+  it("says the delivery's id in a user property of MQTT 5.0 (R-082), and leaves it out of 3.1.1", async () => {
+    const found: (string | undefined)[] = [];
+    const listening = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`, { protocolVersion: 5 });
+    clients.push(listening);
+    listening.on("message", (_, __, { properties }) =>
+      found.push(properties?.userProperties?.["delivery-id"] as string | undefined),
+    );
+    await listening.subscribeAsync("ids/#", { qos: 1 });
+    for (const version of ["5.0", "3.1.1"]) {
+      await start({ version }, 'SELECT * FROM "out/#"', { topic: "ids/${topic}" });
+      await (await here()).publishAsync("out/a", "1", { qos: 1 });
+      await until(() => found.length > 0, "it is heard");
+      expect(found.splice(0)).toEqual([version === "5.0" ? expect.stringMatching(/-r-0-0$/) : undefined]);
+      await gateway!.stop();
+    }
+  });
+
+  it("keeps the order of both directions over connections that break, and says that the broker is away", async () => {
+    const relay = await new TcpRelay(broker.port).start();
+    try {
+      const sink = await start({
+        ...{ url: `tcp://127.0.0.1:${relay.port}`, clientId: "ordered", timeout: "3s" },
+        subscriptions: [{ filter: "back/#" }],
+      });
+      const isAway = (): boolean =>
+        gateway!.composition.alarms.active.some(({ name }) => name === "connector-up-away");
+      const [local, remote] = [await here(), await there("ordered-remote")];
+      const gone = await heard(await there("ordered-there"), "out/#");
+      const come = await heard(await here("ordered-here"), "back/#");
+      await until(() => sink.state === "connected", "the bridge is there");
+      const breaks: (() => Promise<unknown>)[] = [
+        // The broker says nothing; what it has said is lost.
+        async () => {
+          relay.hold();
+          await until(isAway, "it is noticed that it says nothing");
+          relay.release();
+        },
+        async () => {
+          await relay.stop();
+          await until(isAway, "it is noticed that it is gone");
+          await relay.start();
+        },
+      ];
+      let sent = 0;
+      for (const broken of [...breaks, undefined]) {
+        const ended = broken?.();
+        for (let count = 0; count < 20; count++, sent++)
+          await Promise.all([
+            local.publishAsync("out/n", `${sent}`, { qos: 1 }),
+            remote.publishAsync("back/n", `${sent}`, { qos: 1 }),
+          ]);
+        await ended;
+      }
+      await until(() => sink.counters.success === sent && !isAway(), "all are acknowledged", 60_000);
+      const inOrder = (topic: string) => Array.from({ length: sent }, (_, n) => `${topic} ${n}`);
+      // What comes again, because an acknowledgement was lost, comes behind itself.
+      await until(() => new Set(gone).size === sent && new Set(come).size === sent, "all are heard");
+      expect([...new Set(gone)]).toEqual(inOrder("out/n"));
+      expect([...new Set(come)]).toEqual(inOrder("back/n"));
+    } finally {
+      await relay.stop();
+    }
+  }, 120_000);
+
+  it("gives again what a broker refuses for now, and dead-letters what it refuses for good, and nothing else", async () => {
+    let full = true;
+    const taken: string[] = [];
+    const script = new ScriptedServer((line, { cmd, messageId, payload }) => {
+      if (cmd !== "publish") return undefined;
+      const said = String(payload);
+      // PUBACK with "Quota exceeded" and "Not authorized" [MQTT-3.4.2.1].
+      const reasonCode = said === "bad" ? 0x87 : full ? 0x97 : 0;
+      if (reasonCode === 0) taken.push(said);
+      line.say({ cmd: "puback", messageId, reasonCode });
+      return true;
+    });
+    const server = await listenTo(script);
+    try {
+      const sink = await start({ url: `tcp://127.0.0.1:${server.port}` });
+      const client = await here();
+      const letters: string[] = [];
+      client.on("message", (_, payload) => letters.push(JSON.parse(payload.toString()).reason));
+      await client.subscribeAsync("$dead-letter/#", { qos: 1 });
+      for (const payload of ["1", "bad", "2"]) await client.publishAsync("out/a", payload, { qos: 1 });
+      await until(() => sink.state === "disconnected" && sink.reason !== undefined, "it is full");
+      expect(sink.reason).toBe("the broker answers 0x97 quota exceeded");
+      full = false;
+      await until(() => sink.counters.success === 2 && letters.length === 1, "all are decided");
+      expect(taken).toEqual(["1", "2"]);
+      expect(letters).toEqual(["the broker answers 0x87 not authorized"]);
+      expect(sink.counters).toMatchObject({ failed: 1, failedRefused: 1 });
+    } finally {
+      await gateway?.stop();
+      gateway = undefined;
+      await server.stop();
+    }
   });
 
   it("loses nothing when the broker is killed under load, in either direction", async () => {

@@ -142,6 +142,55 @@ describe.skipIf(lacks("pg_ctlcluster"))("PostgreSQL", () => {
     expect(sink.counters).toMatchObject({ taken: 50, success: 45, failed: 5 });
   });
 
+  const isAway = (): boolean =>
+    gateway!.composition.alarms.active.some(({ name }) => name === "connector-db-away");
+
+  it("is asked again while a table is locked for longer than it may take, with an alarm, and has each row once", async () => {
+    await query("CREATE TABLE locked (id text PRIMARY KEY, n integer)");
+    const sink = await run(
+      'SELECT payload.n AS n FROM "t/#"',
+      "insert into locked values (${delivery_id}, ${n}) on conflict do nothing",
+      { timeout: "500ms" },
+    );
+    const holder = new pg.Client({
+      port: server.port,
+      host: "127.0.0.1",
+      user: "root",
+      database: "postgres",
+    });
+    await holder.connect();
+    await holder.query("BEGIN");
+    await holder.query("LOCK TABLE locked");
+    const client = await connect();
+    for (let n = 0; n < 5; n++) await client.publishAsync("t/1", `{"n":${n}}`, { qos: 1 });
+    await until(isAway, "an alarm");
+    expect(sink.reason).toBe("it does not answer in time");
+    await holder.query("COMMIT");
+    await holder.end();
+    await until(() => sink.counters.success === 5 && !isAway(), "all are there");
+    expect(await query("SELECT n FROM locked ORDER BY n")).toEqual([0, 1, 2, 3, 4].map((n) => ({ n })));
+    expect(sink.counters).toMatchObject({ failed: 0 });
+    expect(sink.counters.late).toBeGreaterThan(0);
+  });
+
+  it("is asked again while it has no room, with an alarm, and nothing is lost", async () => {
+    await query("CREATE TABLE full_one (n integer); CREATE TABLE no_more ()");
+    // As it answers when its disk is full (SQLSTATE 53100).
+    await query(`CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF to_regclass('no_more') IS NOT NULL THEN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END IF;
+      RETURN NEW; END $$`);
+    await query("CREATE TRIGGER full_one BEFORE INSERT ON full_one FOR EACH ROW EXECUTE FUNCTION no_room()");
+    const sink = await run('SELECT payload.n AS n FROM "t/#"', "insert into full_one values (${n})");
+    const client = await connect();
+    for (let n = 0; n < 5; n++) await client.publishAsync("t/1", `{"n":${n}}`, { qos: 1 });
+    await until(isAway, "an alarm");
+    expect(sink.reason).toContain("SQLSTATE 53100");
+    await query("DROP TABLE no_more");
+    await until(() => sink.counters.success === 5, "all are there");
+    expect(await query("SELECT n FROM full_one ORDER BY n")).toEqual([0, 1, 2, 3, 4].map((n) => ({ n })));
+    expect(sink.counters).toMatchObject({ failed: 0 });
+  });
+
   it("loses nothing when the server is killed under load, and is counted right", async () => {
     await query("CREATE TABLE killed (id text PRIMARY KEY, n integer)");
     const sink = await run(

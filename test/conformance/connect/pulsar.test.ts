@@ -66,6 +66,7 @@ describe("Pulsar's documented WebSocket API", () => {
   it.each([
     ["it cannot read", { result: "send-error:7", errorMsg: "Invalid payload encoding" }, "send-error:7"],
     ["is larger than it takes", "close", "the message is larger than it takes"],
+    ["its client refuses", failed("InvalidMessageException: too large"), "InvalidMessageException"],
   ] as const)("dead-letters what %s, and no other of the batch", async (_, refusal, reason) => {
     server.refuse = ({ payload }) => (textIn(payload) === "1" ? refusal : undefined);
     const batch = { messages: 10, time: "200ms" };
@@ -80,12 +81,43 @@ describe("Pulsar's documented WebSocket API", () => {
     addsUp(sink);
   });
 
+  it("is given again for a while what it refuses for a reason that nobody knows; then it is dead-lettered", async () => {
+    let asked = 0;
+    server.refuse = ({ payload }) => {
+      if (textIn(payload) !== "1") return undefined;
+      asked++;
+      return { result: "send-error:8", errorMsg: "something is wrong" };
+    };
+    const sink = await site.run(connector({ concurrency: 1 }), NUMBERS, NUMBER);
+    const dead = await site.letters();
+    await publishNumbers(await site.connect(), 0, 3);
+    await until(() => dead.length === 1 && sink.counters.success === 2, "one is given up");
+    expect(dead[0]!["reason"]).toBe("send-error:8: something is wrong");
+    expect(asked).toBe(7);
+    expect(sink.counters).toMatchObject({ failed: 1, failedTried: 1, failedUnexpected: 0 });
+    expect(numbers()).toEqual([0, 2]);
+    addsUp(sink);
+  });
+
+  it("is given again without an end what passes: brokers that are slow or away, quotas", async () => {
+    let asked = 0;
+    server.refuse = () =>
+      asked++ < 12
+        ? failed("TimeoutException: The producer can not send message within given timeout")
+        : undefined;
+    const sink = await site.run(connector(), NUMBERS, NUMBER);
+    await publishNumbers(await site.connect(), 0, 1);
+    await until(() => sink.counters.success === 1, "it is taken");
+    expect(asked).toBe(13);
+    expect(sink.counters).toMatchObject({ failed: 0, retriedSuccess: 1 });
+  });
+
   it("is given again what it refuses for now, and waits for a topic that is not there yet", async () => {
     let busy = true;
     server.refuse = () => {
       if (!busy) return undefined;
       busy = false;
-      return { result: "send-error:8", errorMsg: "no bookies" };
+      return failed("BrokerPersistenceException: no bookies");
     };
     server.status = 404;
     const sink = await site.run(connector(), NUMBERS, NUMBER);
@@ -124,5 +156,10 @@ describe("Pulsar's documented WebSocket API", () => {
     });
   }, 900_000);
 });
+
+/** What its proxy answers when its own client has failed. */
+function failed(error: string): object {
+  return { result: "send-error:8", errorMsg: `org.apache.pulsar.client.api.PulsarClientException$${error}` };
+}
 
 const textIn = (payload: string): string => Buffer.from(payload, "base64").toString();
