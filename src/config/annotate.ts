@@ -47,7 +47,7 @@ const isLeaf = (schema: JsonSchema): boolean =>
   schema.properties === undefined && schema.patternProperties === undefined;
 
 /** The meaning, and what the key takes where that does not show from its default. */
-function meaning(schema: JsonSchema): string {
+export function meaning(schema: JsonSchema): string {
   const text = schema.description ?? "";
   const plain = schema.type === "boolean" || schema.type === "string" || schema.type === "array";
   const shows = plain && schema.enum === undefined && schema.format === undefined;

@@ -15,7 +15,7 @@ the listener or gateway, which it brings about, where the key is its own, else o
 - From the environment: \`ISTHMUS_GATEWAYS__MQTT__LISTENERS__TCP__PORT=2883\`. By a flag:
   \`--set gateways.mqtt.listeners.tcp.port=2883\`. Flags win over the environment, the environment over the file.
 - Files that are named (certificates, keys, users) are read again when they change.
-- The keys of a listener stand once, under the first of a gateway's listeners.
+- The keys of a listener stand once, under the first of a gateway's listeners. Those of connectors stand on [their pages](connectors.md).
 `;
 
 /** A default longer than this is in `isthmus.yaml`. */

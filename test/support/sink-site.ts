@@ -84,18 +84,16 @@ interface Guided {
   readonly action: object;
 }
 
-/** What docs/connectors.md shows for this kind: as it stands there, but for where the server is. */
+/** What the guide's page of this kind shows first: as it stands there, but for where the server is. */
 export function guided(kind: string, more: object = {}): Guided {
-  const page = readFileSync(new URL("../../docs/connectors.md", import.meta.url), "utf8");
-  for (const [, yaml = ""] of page.matchAll(/```yaml\n([\s\S]*?)```/g)) {
-    const { connectors, rules } = parse(yaml);
-    const [connector] = Object.values(connectors) as Guided["connector"][];
-    const [{ sql, actions }] = Object.values(rules) as [{ sql: string; actions: [{ connector: string }] }];
-    if (connector?.kind !== kind) continue;
-    const { connector: _, ...action } = actions[0];
-    return { connector: { ...connector, ...more }, sql, action };
-  }
-  throw new Error(`the guide has no configuration of kind ${kind}`);
+  const page = readFileSync(new URL(`../../docs/connectors/${kind}.md`, import.meta.url), "utf8");
+  const [, yaml] = /```yaml.*\n([\s\S]*?)```/.exec(page) ?? [];
+  if (yaml === undefined) throw new Error(`the guide has no configuration of kind ${kind}`);
+  const { connectors, rules } = parse(yaml);
+  const [connector] = Object.values(connectors) as [Guided["connector"]];
+  const [{ sql, actions }] = Object.values(rules) as [{ sql: string; actions: [{ connector: string }] }];
+  const { connector: _, ...action } = actions[0];
+  return { connector: { ...connector, ...more }, sql, action };
 }
 
 /** The counters say where everything is (R-078). */

@@ -1,10 +1,12 @@
 /**
  * Holds schema, default configuration and documentation together. `npm run config:generate`
- * (`vitest run -u` on this file) writes both files anew after a schema has changed.
+ * (`vitest run -u` on this file) writes the files and lists of settings anew after a schema has changed.
  */
+import { readFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { annotatedDefaults, SCHEMA_PATH, schemaFile } from "#core/config/annotate.ts";
+import { connectorPages, withLists } from "#core/config/connector-pages.ts";
 import { loadText } from "#core/config/load.ts";
 import { buildSchema } from "#core/config/schema.ts";
 import { settingsPage } from "#core/config/settings-page.ts";
@@ -81,6 +83,15 @@ describe("the configuration", () => {
     const restartOf = (name: string) => MODULES.find((module) => module.name === name)?.restart;
     await expect(settingsPage(schema, restartOf)).toMatchFileSnapshot("../../docs/settings.md");
   });
+
+  it.each([...connectorPages])(
+    "has the settings of the guide's page %s as they are in force",
+    async (name, lists) => {
+      const path = `../../docs/${name}.md`;
+      const page = readFileSync(new URL(path, import.meta.url), "utf8");
+      await expect(withLists(page, lists())).toMatchFileSnapshot(path);
+    },
+  );
 
   it("loads from the annotated file exactly as it loads from nothing", () => {
     expect(loadText(MODULES, text).config).toEqual(loadText(MODULES, "").config);

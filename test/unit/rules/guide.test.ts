@@ -1,8 +1,9 @@
-/** Every example of docs/rules.md and docs/connectors.md. */
+/** Every example of docs/rules.md, and of the pages of connectors. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { loadText } from "#core/config/load.ts";
+import { KINDS } from "#core/connect/kinds.ts";
 import { MODULES } from "#core/modules.ts";
 import { FUNCTIONS } from "#core/rules/functions/functions.ts";
 import { select } from "./run.ts";
@@ -28,9 +29,15 @@ describe("the guide to rules", () => {
   });
 
   it("has configurations that can be loaded", () => {
-    for (const text of [RULES, page("connectors")])
-      for (const [, yaml = ""] of text.matchAll(/```yaml\n([\s\S]*?)```/g))
+    for (const text of [RULES, ...KINDS.map(({ kind }) => page(`connectors/${kind}`))])
+      for (const [, yaml = ""] of text.matchAll(/```yaml.*\n([\s\S]*?)```/g))
         expect(() => loadText(MODULES, JSON.stringify(parse(yaml)))).not.toThrow();
+  });
+
+  it("leads to a page of every kind of connector", () => {
+    const index = page("connectors");
+    const missing = KINDS.filter(({ kind }) => !index.includes(`[\`${kind}\`](connectors/${kind}.md)`));
+    expect(missing.map(({ kind }) => kind)).toEqual([]);
   });
 
   it("names every function", () => {
