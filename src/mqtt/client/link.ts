@@ -8,8 +8,8 @@ import { after, type Duration, earliest, FOREVER, type Instant, NEVER, seconds }
 import { decodeConnack } from "../codec/decode-connack.ts";
 import { decodePublish, publishHead } from "../codec/decode-publish.ts";
 import {
-  decodeAcknowledgement,
   decodeAuth,
+  decodeServerAcknowledgement,
   decodeServerDisconnect,
   SUCCESS,
 } from "../codec/decode-reason.ts";
@@ -441,7 +441,7 @@ export class Link {
     let answer = SUCCESS;
     // Two octets are all there is in nearly every answer; the rest takes the slower way.
     if (end - body !== 2 || packetId === 0) {
-      answer = decodeAcknowledgement(reader, type, this.version);
+      answer = decodeServerAcknowledgement(reader, type, this.version);
       if (reader.error !== undefined) {
         this.#break(reader.error, now);
         return;

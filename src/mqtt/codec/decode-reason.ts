@@ -6,6 +6,8 @@ import type { Reader } from "./reader.ts";
 
 /** The reasons that a packet may have (MQTT 5 Table 2-6), for what both ends may send, and for a client's DISCONNECT. */
 const RECEIPT: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]);
+/** Of a server also what mosquitto says, beside the table, of a message that is larger than its `message_size_limit`. */
+const SERVER_RECEIPT: ReadonlySet<number> = new Set([...RECEIPT, 0x95]);
 const RELEASE: ReadonlySet<number> = new Set([0x00, 0x92]);
 const FAREWELL: ReadonlySet<number> = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
@@ -49,6 +51,7 @@ export function decodeAcknowledgement(
   reader: Reader,
   packet: number,
   version: ProtocolVersion,
+  receipts = RECEIPT,
 ): ReasonPacket {
   reader.packetId();
   if (version !== 5) {
@@ -57,10 +60,17 @@ export function decodeAcknowledgement(
   }
   const answer = decodeReason(reader, packet);
   const receipt = packet === PacketType.PUBACK || packet === PacketType.PUBREC;
-  const known = receipt ? RECEIPT : RELEASE;
+  const known = receipt ? receipts : RELEASE;
   checkReason(reader, known, answer.reason, receipt ? "[MQTT-3.4.2-1]" : "[MQTT-3.6.2-1]");
   return answer;
 }
+
+/** As `decodeAcknowledgement`, of a server. */
+export const decodeServerAcknowledgement = (
+  reader: Reader,
+  packet: number,
+  version: ProtocolVersion,
+): ReasonPacket => decodeAcknowledgement(reader, packet, version, SERVER_RECEIPT);
 
 function checkReason(reader: Reader, known: ReadonlySet<number>, reason: ReasonCode, clause: string): void {
   if (!known.has(reason)) {
