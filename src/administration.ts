@@ -77,6 +77,7 @@ export function administer(
       log.warn("audit-log-failed", { error }),
     ),
     clock: systemClock,
+    date: () => Date.now(),
     localKey: keeps ? localKey : undefined,
   });
   const delay = monitorEventLoopDelay({ resolution: 20 });

@@ -6,12 +6,11 @@ import { getHeapStatistics } from "node:v8";
 import { firstCertificateToEnd } from "./certificates.ts";
 import type { Composition } from "./compose.ts";
 import { timerLength } from "./lib/timer-length.ts";
-import { systemClock } from "./net/clock.ts";
+import { behindTheDate } from "./net/clock.ts";
 import { descriptors } from "./net/descriptors.ts";
 import { type Watermark, watch } from "./observe/alarms.ts";
+import { CLOCK_STEP } from "./session/durable-state.ts";
 
-/** A wall clock that was set: what this process calls now differs from the date by so much. */
-const CLOCK_STEP_MS = 1_000;
 const DAY_MS = 86_400_000;
 /** Below its mark by this factor an alarm is over, so that it does not come and go. */
 const RELIEF = 0.8;
@@ -112,7 +111,7 @@ function conditionsOf({ core, kept }: Watched, isOpen: () => boolean): Watermark
     condition(
       "clock-stepped",
       "the clock of this machine was set since this process began, which goes on by its own: restart it",
-      () => Math.abs(Date.now() - systemClock.now()) >= CLOCK_STEP_MS,
+      () => Math.abs(behindTheDate()) >= CLOCK_STEP,
       "warning",
     ),
   ];

@@ -17,5 +17,7 @@ if ([undefined, "start"].includes(process.argv[2])) {
   setFlagsFromString("--semi-space-growth-factor=1");
   // One that comes while the modules are loaded would end the process; what it asks for is done by starting anyway.
   process.on("SIGHUP", () => {});
+  // Node's answer is a debugger on a port of this machine, for whoever is on it; --inspect has it for who wants it.
+  process.on("SIGUSR1", () => {});
 }
 await import("./commands.ts");

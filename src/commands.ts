@@ -7,8 +7,9 @@ import { workerOf } from "./workers/worker.ts";
 
 const gateway = () => import("./main.ts");
 
-// `isthmus --help | head` closes the pipe early.
+// `isthmus --help | head` closes the pipe early, and the disk under a file may be full.
 process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
 
 process.exitCode = await (workerOf(process.env) === undefined ? command() : work());
 // Whatever timer or socket a library may still hold: a stop is a stop.

@@ -20,7 +20,7 @@ import { CallbackAlarm } from "./lib/alarm.ts";
 import { after, between, type Clock, type Duration, inSeconds, seconds } from "./lib/time.ts";
 import { timerLength } from "./lib/timer-length.ts";
 import { Measures } from "./measures.ts";
-import { systemClock } from "./net/clock.ts";
+import { behindTheDate, systemClock } from "./net/clock.ts";
 import { rawSocket } from "./net/raw-socket.ts";
 import { Ticker } from "./net/ticker.ts";
 import { ListenError } from "./net/transport.ts";
@@ -175,8 +175,7 @@ export function compose(
     policy,
     lifecycle,
     metrics,
-    ...{ kept, upstream },
-    events,
+    ...{ kept, upstream, events },
     ...reports,
     ...{ rules, pipelines, measures },
     operator: {
@@ -194,6 +193,7 @@ export function compose(
       await core.hooks?.close();
       reload.stop();
       ticker.stop();
+      journal?.behind(behindTheDate());
       await kept?.store.close();
     },
   };
@@ -270,6 +270,7 @@ function observing(clock: Clock, metrics: Metrics, log: Log): AuthenticationObse
     pace: { questions: new Pace(), answers: new Pace() },
     socket: rawSocket,
     now: () => clock.now(),
+    date: () => Date.now(),
     count(authenticator, result) {
       counter({ authenticator, result }).value++;
     },
@@ -380,6 +381,7 @@ function sayAlive(
   events.push({ connected: () => journal.alive(), disconnected: () => {} });
   every(core, ALIVE_PERIOD, () => {
     if (sessions.connected > 0) journal.alive();
+    journal.behind(behindTheDate());
   });
 }
 

@@ -21,12 +21,13 @@ import { OverlayFile } from "./config/overlay-file.ts";
 import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
 import { Configuration, type Loaded } from "./configuration.ts";
-import { accountsPath, overlayPath, storeFolder } from "./data-files.ts";
+import { accountsPath, overlayPath } from "./data-files.ts";
 import { collectAfterStart, holdYoungGeneration, letYoungGenerationGrow } from "./heap.ts";
+import { keep } from "./keep.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
 import { exposeGauges, startSysTopics } from "./observation.ts";
-import { type Log, openLog } from "./observe/log.ts";
+import { openLog } from "./observe/log.ts";
 import { openHooks } from "./open-hooks.ts";
 import type { AnyGatewayModule } from "./plans.ts";
 import { ConfigError } from "./settings/problem.ts";
@@ -42,7 +43,6 @@ import {
   type StoreOptions,
   storeStats,
 } from "./store/maintenance.ts";
-import { type OpenedStore, openStore } from "./store/open.ts";
 import { version } from "./version.ts";
 import type { Crew } from "./workers/crew.ts";
 import { type Worker, workerOf } from "./workers/worker.ts";
@@ -109,23 +109,6 @@ async function withFiles({ problems, sound: { config, locate } }: UnsoundConfig)
   );
   const said = new Set(problems.map(({ key }) => key));
   return new ConfigError([...problems, ...files.filter(({ key }) => !said.has(key))]);
-}
-
-/** Opens the store, if the configuration wants one. What was acknowledged before is in it. */
-async function keep(config: Config, log: Log): Promise<OpenedStore | undefined> {
-  const { engine, ...options } = config.store;
-  if (engine === "memory") return undefined;
-  return openStore(
-    { ...options, engine, folder: storeFolder(config, WORKER?.number) },
-    {
-      failure(failure) {
-        if (failure === undefined) log.warn("store-works-again", {});
-        else log.error("store-failed", { error: failure });
-      },
-      damaged: ({ table, problem }) => log.error("record-unreadable", { table, problem }),
-      note: (sentence) => log.warn("data-folder-rights", {}, sentence),
-    },
-  );
 }
 
 /** Of a store that is there: a mistyped folder is said, not made. */
@@ -205,7 +188,8 @@ export async function start(
   const log = openLog({ ...config.log, worker: crew?.worker.number });
   const hooks = await openHooks(config.hooks, log);
   letYoungGenerationGrow();
-  const running = compose(config, modules, log, await keep(config, log), hooks, crew?.worker);
+  const kept = await keep(config, modules, log, WORKER);
+  const running = compose(config, modules, log, kept, hooks, crew?.worker);
   holdYoungGeneration();
   configuration.attach(running);
   await watchPlugIns(running, modules);

@@ -14,6 +14,7 @@ import { Events } from "./operator/events.ts";
 import { DeviceDescription, OfferedOperations } from "./operator/offered.ts";
 import { DeviceOperations, type Lwm2mOperations } from "./operator/operations.ts";
 import { reportEnd } from "./registration/lifetime-end.ts";
+import { movedRegistration } from "./registration/memo.ts";
 import { ObjectLists } from "./registration/object-list.ts";
 import { promisedUntil } from "./registration/registration.ts";
 import { RememberedRegistrations } from "./registration/remembered.ts";
@@ -146,6 +147,7 @@ export const lwm2m: GatewayModule<Lwm2mConfig> = {
   describes: DeviceDescription,
   // What listeners are made from, and what registrations have taken over already.
   restart: ["stack", "shareCoapListeners", "versions", "objectLists", "commandQos", "topics"],
+  moved: movedRegistration,
   dissector: (of) => new CoapDissector(of),
   open: (config, host): Lwm2m => new Lwm2mGateway(config, host),
 };

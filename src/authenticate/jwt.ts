@@ -4,7 +4,7 @@ import type { JWTPayload } from "jose";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
 import { durationSetting } from "../lib/setting.ts";
-import type { Instant } from "../lib/time.ts";
+import { after, type Duration, type Instant } from "../lib/time.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import { locate, readNamedFile } from "../settings/installation.ts";
 import { choice, flag, SECRET, text } from "../settings/kinds.ts";
@@ -120,11 +120,13 @@ class JwtSource implements Source {
     const { jwtVerify, errors } = await import("jose");
     const { algorithms, key } = this.#keys;
     const now = this.#host.now();
+    // NumericDate (RFC 7519 §2) is a date: one that is right from a step of the clock on, and not from a restart on.
+    const currentDate = new Date(this.#host.date());
     const { clockTolerance, requireExpiry } = this.#config;
     const options = {
       algorithms: [...algorithms],
       clockTolerance: clockTolerance / 1000,
-      currentDate: new Date(now),
+      currentDate,
       ...(requireExpiry ? { requiredClaims: ["exp"] } : {}),
     };
     if (!(key instanceof JwksKeys)) return (await jwtVerify(token, key, options)).payload;
@@ -160,7 +162,7 @@ class JwtSource implements Source {
       answer: "accepted" as const,
       superuser,
       ...(rules === undefined ? {} : { rules }),
-      ...(exp !== undefined && disconnectAfterExpiry ? { expiresAt: (exp * 1000) as Instant } : {}),
+      ...(exp !== undefined && disconnectAfterExpiry ? { expiresAt: this.#endOf(exp) } : {}),
     };
     const ties = (name: "username" | "clientid") => this.#claims.some(([, template]) => template.is(name));
     if (from === "password" && ties("username")) return common;
@@ -168,6 +170,11 @@ class JwtSource implements Source {
     if (typeof named === "string" && named !== "") return { ...common, username: named };
     if (ties("clientid")) return { ...common, clientIdOnly: true };
     return { ...common, unproven: true };
+  }
+
+  /** The date, by the clock of this process. */
+  #endOf(exp: number): Instant {
+    return after(this.#host.now(), (exp * 1000 - this.#host.date()) as Duration);
   }
 }
 

@@ -25,6 +25,8 @@ export interface AuthenticateHost {
   /** For a library that connects it by itself. */
   socket(): RawSocket;
   now(): Instant;
+  /** The date of this machine, in milliseconds: it may be set while the process runs, whose own clock goes on. */
+  date(): number;
   count(authenticator: string, result: AuthenticatorResult): void;
   /** Something about this authenticator that an operator should know; never a secret. */
   note(authenticator: string, problem: string): void;

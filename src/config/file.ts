@@ -36,12 +36,24 @@ function fileName(sources: Pick<ConfigSources, "file" | "environment">): string 
 function readFile(name: string | undefined): YamlSource {
   if (name === undefined) return EMPTY;
   try {
-    return readYaml(readFileSync(name, "utf8"), name);
+    return readYaml(textOf(readFileSync(name), name), name);
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code})`;
-    const message = `${name}: ${why}; name another with --config or ${FILE_VARIABLE}`;
-    throw new ConfigError([{ key: "", path: [], where: name, message }]);
+    throw refused(name, `${why}; name another with --config or ${FILE_VARIABLE}`);
+  }
+}
+
+const refused = (name: string, why: string): ConfigError =>
+  new ConfigError([{ key: "", path: [], where: name, message: `${name}: ${why}` }]);
+
+/** Else an umlaut in a password would be another password, and nobody would know why it is refused. */
+function textOf(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw refused(name, "it is not in UTF-8; save it in that encoding");
   }
 }
 

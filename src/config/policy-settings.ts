@@ -36,7 +36,7 @@ const HTTP_CLIENTS: GatewaySettings = {
 
 /** What authenticators and sources of rules tell of themselves. */
 export interface AuthenticationObserver
-  extends Pick<AuthenticateHost, "now" | "count" | "note" | "pace" | "socket"> {
+  extends Pick<AuthenticateHost, "now" | "date" | "count" | "note" | "pace" | "socket"> {
   /** What a source of rules said. */
   decided?(source: string, result: SourceResult): void;
   /** Lists that outlive a configuration; absent: they are empty. */
@@ -45,6 +45,7 @@ export interface AuthenticationObserver
 /** Of what is opened to be looked at, and asks nobody over the network. */
 const UNOBSERVED: AuthenticationObserver = {
   now: () => Date.now() as Instant,
+  date: () => Date.now(),
   count: () => {},
   note: () => {},
   socket() {
@@ -75,8 +76,8 @@ class Preparation {
       this.#lists.set(list, logins);
       return logins;
     };
-    const { now, count, note, pace, socket } = observer;
-    this.#host = { passwords, usersFile, listedLogins, now, count, note, pace, socket };
+    const { now, date, count, note, pace, socket } = observer;
+    this.#host = { passwords, usersFile, listedLogins, now, date, count, note, pace, socket };
   }
 
   get loginLists(): readonly ListedLogins[] {

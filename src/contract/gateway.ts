@@ -1,6 +1,6 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Alarms } from "../lib/alarm.ts";
-import type { Instant } from "../lib/time.ts";
+import type { Duration, Instant } from "../lib/time.ts";
 import type { ClientId } from "./answers.ts";
 import type { Channel } from "./channel.ts";
 import type { Will } from "./client.ts";
@@ -133,6 +133,8 @@ export interface GatewayModule<Config> {
    * them for connections made from then on. Absent: nothing changes while it runs.
    */
   readonly restart?: readonly string[];
+  /** What it remembered of a client (`Client.remember`), with its times later by so much: the machine's clock was set. */
+  moved?(memo: unknown, by: Duration): unknown;
   /** Schema of what its channels say of a client (`Channel.describe`). */
   readonly describes?: TSchema;
   /** Its clients take messages of any topic, so that an operator may subscribe one of them to something. */

@@ -33,6 +33,7 @@ export const LOG_LINES = {
 
   // The store
   "associations-forgotten": "DTLS associations of listeners that are no more were forgotten",
+  "clock-was-set": "the machine's clock was set: all times in the store are moved by it",
   "data-folder-rights": "the data folder can or could be read by others",
   "record-unreadable": "a record of the store cannot be read, and is put aside",
   restored: "restored from the store",

@@ -55,7 +55,7 @@ export function openLog(options: LogOptions): Log {
       log: (detail) => withoutSecrets(detail) as Record<string, unknown>,
     },
   };
-  const stream = options.output ?? destination({ fd: 1, sync: true });
+  const stream = options.output ?? standardOutput();
   const logger = pino(settings, pretty ? prettyStream(output) : stream);
   const at =
     (level: "debug" | "info" | "warn" | "error") =>
@@ -70,6 +70,16 @@ export function openLog(options: LogOptions): Log {
       logger.level = level;
     },
   };
+}
+
+/** Bytes of lines that wait for a full disk, under the file that standard output may be; more are lost. */
+const WAITING_MAX = 64 * 1024;
+
+/** What cannot be written is no reason to end: it waits for the next line. */
+function standardOutput(): DestinationStream {
+  const stream = destination({ fd: 1, sync: true, maxLength: WAITING_MAX });
+  stream.on("error", () => {});
+  return stream;
 }
 
 function prettyStream(output: Writable & { readonly isTTY?: boolean }): DestinationStream {

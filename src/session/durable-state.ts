@@ -14,6 +14,7 @@ import {
   type Instant,
   milliseconds,
   seconds,
+  ZERO,
 } from "../lib/time.ts";
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -22,7 +23,7 @@ import type { Session } from "./session.ts";
 import { type Store, type StoredValue, StoreRecord } from "./store.ts";
 
 /** Times in a store are milliseconds since the epoch; this stands for `NEVER` and `FOREVER`. */
-const UNBOUNDED = -1;
+export const UNBOUNDED = -1;
 
 /** A client that takes no longer to acknowledge a message than this is likely to do without a commit. */
 const NEVER_SAID = Number.NEGATIVE_INFINITY as Instant;
@@ -33,6 +34,10 @@ const PROMPT = milliseconds(10);
 export const ALIVE = "alive";
 /** How often that is written. */
 export const ALIVE_PERIOD = seconds(10);
+/** In `meta`, too: how far the process's clock was behind the date of the machine. */
+export const BEHIND = "behind";
+/** Clocks differ by less; more is a clock that was set. */
+export const CLOCK_STEP = seconds(1);
 
 /** What the gateway says of itself is made anew by each process. */
 const OWN_TOPICS = "$SYS/";
@@ -59,7 +64,7 @@ export interface SessionRecord {
   readonly memoWeight?: number;
 }
 
-type MessageRecord = readonly [
+export type MessageRecord = readonly [
   topic: string,
   payload: Uint8Array,
   qos: QoS,
@@ -72,7 +77,7 @@ type MessageRecord = readonly [
 ];
 
 /** A message that waits for one session only is part of its delivery. */
-type DeliveryRecord = readonly [
+export type DeliveryRecord = readonly [
   message: number | MessageRecord,
   id: number,
   stage: 0 | 1,
@@ -151,6 +156,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   /** What was queued last: the sessions that a message is for follow each other. */
   #lastQueued: KeptDelivery | undefined = undefined;
   #lastAlive = NEVER_SAID;
+  #behind = ZERO;
   readonly #clock: Clock;
   /** Called before what waited for a commit runs: it may read the time. */
   readonly #tick: () => void;
@@ -254,6 +260,13 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     if (now < after(this.#lastAlive, ALIVE_PERIOD)) return;
     this.#lastAlive = now;
     this.#store.put("meta", ALIVE, () => now);
+  }
+
+  /** By how much this process's clock is behind the machine's: that was set since it began, or stood still. */
+  behind(length: Duration): void {
+    if (Math.abs(length - this.#behind) < CLOCK_STEP) return;
+    this.#behind = length;
+    this.#store.put("meta", BEHIND, () => length);
   }
 
   // ---- the bus

@@ -1,4 +1,14 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import {
+  type Alias,
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from "yaml";
 import { isTree, type Tree } from "./defaults.ts";
 import { type Path, showPath } from "./path.ts";
 import type { ConfigProblem } from "./problem.ts";
@@ -54,35 +64,70 @@ function childAt(at: unknown, position: number): { key: string | number; value: 
   return index === -1 ? undefined : { key: index, value: at.items[index] };
 }
 
-/** The classic: an IPv6 address without quotes. */
 /** Where the library's own words are for who programs with it. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: "a second document begins here: expected one, without a line --- in between",
 };
 
+/** The classic: an IPv6 address without quotes. */
 const hint = (code: string): string =>
   code === "BLOCK_AS_IMPLICIT_KEY" || code === "BLOCK_IN_FLOW"
     ? "; a value with a colon, such as ::, needs quotes"
     : "";
 
+/** Something that is wrong at a place of the file. */
+interface Fault {
+  readonly at: number;
+  readonly says: string;
+}
+
+/** Aliases that stand for nothing, or for what they are part of, which would have no end. */
+function faultyAliases(document: Document.Parsed): Fault[] {
+  const faults: Fault[] = [];
+  const look = (_key: unknown, alias: Alias): void => {
+    const at = alias.range?.[0] ?? 0;
+    const [begin, end] = alias.resolve(document)?.range ?? [];
+    const name = alias.source;
+    if (begin === undefined || end === undefined)
+      faults.push({ at, says: `there is no anchor &${name} before the alias *${name}` });
+    else if (begin <= at && at < end)
+      faults.push({ at, says: `the alias *${name} is part of what it stands for` });
+  };
+  visit(document, { Alias: look });
+  return faults;
+}
+
+function faultsOf(document: Document.Parsed): Fault[] {
+  const faults = document.errors.map(({ code, message, pos }) => ({
+    at: pos[0],
+    says: `${OTHER_WORDS[code] ?? message}${hint(code)}`,
+  }));
+  return faults.length > 0 ? faults : faultyAliases(document);
+}
+
+/** Undefined where aliases of aliases would make much of little. */
+function valuesOf(document: Document.Parsed): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads YAML; `name` is what messages call it. */
 export function readYaml(text: string, name: string): YamlSource {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problems = document.errors.map((error): ConfigProblem => {
-    const where = `${name}:${lines.linePos(error.pos[0]).line}`;
-    const path = pathAt(document.contents, error.pos[0]);
+  const problems = faultsOf(document).map(({ at, says }): ConfigProblem => {
+    const where = `${name}:${lines.linePos(at).line}`;
+    const path = pathAt(document.contents, at);
     const subject = path.length === 0 ? "" : `${showPath(path)}: `;
-    return {
-      key: showPath(path),
-      path,
-      where,
-      message: `${where}: ${subject}${OTHER_WORDS[error.code] ?? error.message}${hint(error.code)}`,
-    };
+    return { key: showPath(path), path, where, message: `${where}: ${subject}${says}` };
   });
-  const values: unknown = problems.length > 0 ? {} : (document.toJS() ?? {});
+  const values = problems.length > 0 ? {} : valuesOf(document);
   if (!isTree(values)) {
-    const message = `${name}: the file must hold sections of keys and values`;
+    const why = values === undefined ? "has too many aliases" : "must hold sections of keys and values";
+    const message = `${name}: the file ${why}`;
     return { values: {}, problems: [{ key: "", path: [], where: name, message }], lineOf: () => undefined };
   }
   const lineOf = (path: Path) => {

@@ -1,4 +1,5 @@
-import type { Duration } from "../lib/time.ts";
+import type { Duration, Instant } from "../lib/time.ts";
+import { followClock, type MoveMemo } from "./clock-moves.ts";
 import type { Damage } from "./engine.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { type KindAsked, openEngine } from "./kinds.ts";
@@ -9,6 +10,8 @@ export interface StoreOptions {
   readonly commitWindow: Duration;
   readonly sync: boolean;
   readonly sizeMax: number;
+  /** Of the process that opens it; absent: the times in it stay as they are. */
+  readonly clock?: { readonly now: Instant; readonly moveMemo: MoveMemo };
 }
 
 /** Time after which a commit that failed is tried again. */
@@ -30,6 +33,8 @@ export interface StoreEvents {
   failure(failure: Error | undefined): void;
   /** A record cannot be read, and is put aside. */
   damaged(damage: Damage): void;
+  /** The clock of the machine was set: all times in the store are later by so much, or earlier. */
+  moved?(by: Duration): void;
   note(sentence: string): void;
 }
 
@@ -37,6 +42,10 @@ export interface StoreEvents {
 export async function openStore(options: StoreOptions, events: StoreEvents): Promise<OpenedStore> {
   const { damaged, note } = events;
   const engine = await openEngine(options.engine, { ...options, damaged, note });
+  if (options.clock !== undefined) {
+    const by = await followClock(engine, options.clock.now, options.clock.moveMemo);
+    if (by !== 0) events.moved?.(by);
+  }
   const store = new GroupCommit(engine, {
     window: options.commitWindow,
     patience: PATIENCE_MS,

@@ -39,12 +39,13 @@ export const API_DEFAULTS: ApiOptions = {
 };
 
 /** Nobody has an account in it. */
-export function newAccess(folder: string): Access {
+export function newAccess(folder: string, date: () => number = Date.now): Access {
   return new Access({
     credentials: new Credentials(new AccountsFile(join(folder, "accounts.json"))),
     signIns: new SignIns({ length: 3_600_000, idle: 60_000 }),
     audit: new AuditLog(undefined, () => {}),
     clock: systemClock,
+    date,
     localKey: undefined,
   });
 }

@@ -35,6 +35,7 @@ export function openChain(
   chain: readonly object[],
   settings: object = {},
   now: () => Instant = () => Date.now() as Instant,
+  date: () => number = now,
 ): Chain {
   const { config } = loadText(
     MODULES,
@@ -45,6 +46,7 @@ export function openChain(
   const prepared = policySettings(config, {
     socket: rawSocket,
     now,
+    date,
     count(name: string, result: AuthenticatorResult) {
       counts.set(`${name} ${result}`, (counts.get(`${name} ${result}`) ?? 0) + 1);
     },

@@ -82,6 +82,13 @@ export class StoreSite {
     this.#wrapper = ["setpriv", `--bounding-set=${dropped}`, `--inh-caps=${dropped}`, "--"];
   }
 
+  /** The next processes take this for the date when they begin, as if it were set later; undefined: what it is. */
+  beginAt(date: number | undefined): void {
+    const code = `Object.defineProperty(performance, "timeOrigin", { value: ${date} })`;
+    const option = `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(code)}`;
+    this.#wrapper = date === undefined ? [] : ["env", option];
+  }
+
   static async create(store: Readonly<Record<string, unknown>> = {}, data?: string): Promise<StoreSite> {
     if (!existsSync(MAIN)) throw new Error("the gateway is not built: npm run build");
     const [mqtt, stomp, api] = [await freeTcpPort(), await freeTcpPort(), await freeTcpPort()];

@@ -2,7 +2,7 @@
 
 import type { Peer } from "#core/contract/peer.ts";
 import { utf8 } from "#core/lib/bytes.ts";
-import type { Instant } from "#core/lib/time.ts";
+import type { Duration, Instant } from "#core/lib/time.ts";
 import {
   formatExactJson,
   isJsonObject,
@@ -89,6 +89,15 @@ export function recallRegistration(memo: unknown, lists: ObjectLists): KeptRegis
     peer: { transport, address, port, identity },
     registration: { ep, lt, version, lwm2m, b, queueMode, custom, list },
   };
+}
+
+/** The same memo, its registration renewed later by so much. */
+export function movedRegistration(memo: unknown, by: Duration): unknown {
+  const json = read(memo);
+  const kept = json?.["registration"];
+  if (!isJsonObject(kept) || typeof kept["renewedAt"] !== "number") return memo;
+  const renewedAt = Math.floor(kept["renewedAt"] + by);
+  return formatExactJson({ ...json, registration: { ...kept, renewedAt } });
 }
 
 /** As it stands in the memo. */

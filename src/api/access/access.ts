@@ -29,6 +29,8 @@ export interface AccessParts {
   readonly signIns: SignIns;
   readonly audit: AuditLog;
   readonly clock: Clock;
+  /** The date, in milliseconds: keys end by it, and it may be set while the process goes on by its clock. */
+  readonly date: () => number;
   /** Answers who may read the data folder: `id.secret`. */
   readonly localKey: string | undefined;
 }
@@ -47,13 +49,15 @@ export class Access {
   /** Shown in the log, so that only who can read it can take a node that is nobody's yet. */
   readonly setupCode: string = setupCode();
   readonly #clock: Clock;
+  readonly #date: () => number;
   readonly #localKey: string | undefined;
 
-  constructor({ credentials, signIns, audit, clock, localKey }: AccessParts) {
+  constructor({ credentials, signIns, audit, clock, date, localKey }: AccessParts) {
     this.credentials = credentials;
     this.signIns = signIns;
     this.audit = audit;
     this.#clock = clock;
+    this.#date = date;
     this.#localKey = localKey;
   }
 
@@ -121,7 +125,7 @@ export class Access {
     if (this.#localKey !== undefined && sameText(`${id}.${secret}`, this.#localKey)) {
       return { kind: "local", name: "local", role: "administrator" };
     }
-    const holder = this.credentials.keyHolder(id, secret, now);
+    const holder = this.credentials.keyHolder(id, secret, this.#date());
     // A secret is long, and drawn at random: nobody has to wait for a neighbour who guesses.
     if (holder !== undefined) return holder;
     this.mayTry(undefined, caller.address);

@@ -120,6 +120,17 @@ describe("a token", () => {
     expect(bare).toMatchObject({ username: "admin", proven: "bearer:c1" });
   });
 
+  it("is valid by the date of the machine, which is set while the process goes on by its own clock (RFC 7519 §4.1.4)", async () => {
+    // What a process calls now that began before its machine had asked for the time.
+    clock = 60_000;
+    chain = openChain([{ kind: "jwt", secret }], {}, now, () => NOW * 1000);
+    const enter = async (claims: JWTPayload) =>
+      chain!.login({ username: "x", password: await signed({ sub: "ann", ...claims }) });
+    expect(await enter({ exp: NOW - 1 })).toMatchObject(refusal);
+    const held = identityIn(await enter({ nbf: NOW - 60, exp: NOW + 60 }));
+    expect(held.expiresAt).toBe(60_000 + 60_000);
+  });
+
   it("brings its rules in both forms of EMQX, before the general ones", async () => {
     const general = {
       authorization: { noMatch: "deny", rules: [{ permission: "deny", topics: ["t/ann/#"] }] },

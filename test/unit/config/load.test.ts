@@ -252,6 +252,19 @@ authorization:
     expect(refused("- a\n")).toEqual(["isthmus.yaml: the file must hold sections of keys and values"]);
   });
 
+  it("names the alias that stands for nothing, or for what it is part of, and where there are too many", () => {
+    expect(refused("node:\n  name: *nobody\n")).toEqual([
+      "isthmus.yaml:2: node.name: there is no anchor &nobody before the alias *nobody",
+    ]);
+    expect(refused("node: &a\n  name: *a\n")).toEqual([
+      "isthmus.yaml:2: node.name: the alias *a is part of what it stands for",
+    ]);
+    const bomb = ["a: &a [x, x, x, x, x, x, x, x, x, x]"];
+    for (const [index, name] of [..."bcdefg"].entries())
+      bomb.push(`${name}: &${name} [${Array(10).fill(`*${"abcdefg"[index]}`).join(", ")}]`);
+    expect(refused(bomb.join("\n"))).toEqual(["isthmus.yaml: the file has too many aliases"]);
+  });
+
   it("is told for every mistake, not only for the first", () => {
     expect(refused("log: { level: 1, format: 2 }\nbans: { max: -1 }\n")).toHaveLength(3);
   });
@@ -435,6 +448,16 @@ describe("values from outside the file", () => {
     expect(
       refusalOf(() => loadConfig({ modules: STUB_MODULES, file: join(folder, "none.yaml") }))[0],
     ).toContain("none.yaml: there is no such file; name another with --config or ISTHMUS_CONFIG");
+  });
+
+  it("may be in UTF-8 with or without its mark, and in no other encoding", () => {
+    const fromFile = () => refusalOf(() => loadConfig({ modules: STUB_MODULES, file }));
+    writeFileSync(file, "\ufeffnode: { name: Zürich }");
+    expect(fromFile()).toEqual([]);
+    for (const encoding of ["latin1", "utf16le"] as const) {
+      writeFileSync(file, Buffer.from("node: { name: Zürich }", encoding));
+      expect(fromFile()).toEqual([`${file}: it is not in UTF-8; save it in that encoding`]);
+    }
   });
 });
 

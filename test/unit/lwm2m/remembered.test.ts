@@ -3,7 +3,12 @@ import type { Peer } from "#core/contract/peer.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import { utf8 } from "#core/lib/bytes.ts";
 import { type Instant, seconds } from "#core/lib/time.ts";
-import { recall, withoutRegistration, withRegistration } from "#gateways/lwm2m/registration/memo.ts";
+import {
+  movedRegistration,
+  recall,
+  withoutRegistration,
+  withRegistration,
+} from "#gateways/lwm2m/registration/memo.ts";
 import { formatObjectList, ObjectLists, parseObjectList } from "#gateways/lwm2m/registration/object-list.ts";
 import { RememberedRegistrations } from "#gateways/lwm2m/registration/remembered.ts";
 
@@ -63,6 +68,14 @@ describe("registrations from before a restart", () => {
     expect(remembered.at("one", sender, "anywhere", at(1))).toBeUndefined();
     expect(remembered.from(sender, at(1))).toBeUndefined();
     expect(remembered.at("one", from({ identity: "meter" }), "never", at(1))).toBeDefined();
+  });
+
+  it("end as much later as the clock was set forward, and stay as they are where they say no time", () => {
+    const remembered = remembering(movedRegistration(memoOf("one", 0), seconds(1000)));
+    expect(remembered.at("one", from(), "anywhere", at(1_059_999))).toBeDefined();
+    expect(remembered.at("one", from(), "anywhere", at(1_060_000))).toBeUndefined();
+    expect(movedRegistration(undefined, seconds(1000))).toBeUndefined();
+    expect(movedRegistration({ topics: [] }, seconds(1000))).toEqual({ topics: [] });
   });
 
   it("end with their lifetimes, are nobody's then, and are told of once", () => {
