@@ -4,14 +4,26 @@ import type { SharedGroup } from "./shared-group.ts";
 import { hasWildcard } from "./topic.ts";
 import { TopicTree } from "./topic-tree.ts";
 
-/** All that is subscribed to one filter: its subscribers, and the groups that share it. */
-class FilterEntry extends SmallMap<Subscriber, Subscription> {
+/**
+ * All that is subscribed to one filter: its subscribers, and the groups that share it. A subscription becomes its own target
+ * with the first message, so that routes, which change with every subscription, are made of what is there.
+ */
+class FilterEntry extends SmallMap<Subscriber, Subscription | OwnTarget> {
   readonly filter: string;
   groups: SmallMap<string, SharedGroup> | undefined = undefined;
 
   constructor(filter: string) {
     super();
     this.filter = filter;
+  }
+
+  /** What its subscribers are to a message that no other filter of theirs matches. */
+  forEachTarget(visit: (target: OwnTarget) => void): void {
+    this.forEach((held, subscriber) => {
+      const target = held instanceof OwnTarget ? held : new OwnTarget(subscriber, held);
+      if (target !== held) this.set(subscriber, target);
+      visit(target);
+    });
   }
 }
 
@@ -30,6 +42,23 @@ export interface Target {
   readonly grant: Grant;
   /** The grant for its owner's own messages; undefined when all its matching subscriptions are no-local. */
   readonly ownGrant: Grant | undefined;
+}
+
+/** Made of one subscription. */
+class OwnTarget implements Target {
+  readonly subscriber: Subscriber;
+  readonly owner: object;
+  readonly grant: Grant;
+  readonly ownGrant: Grant | undefined;
+  readonly subscription: Subscription;
+
+  constructor(subscriber: Subscriber, subscription: Subscription) {
+    this.subscriber = subscriber;
+    this.owner = subscriber.owner ?? subscriber;
+    this.grant = grantOf(subscription);
+    this.ownGrant = subscription.noLocal === true ? undefined : this.grant;
+    this.subscription = subscription;
+  }
 }
 
 /** Where the messages of one topic go, resolved once and used until a subscription changes. */
@@ -160,44 +189,63 @@ export class Routes {
   #resolve(topic: string): Route {
     const entries = this.#matching(topic);
     if (entries.length === 0) return NOWHERE;
-    const targets: Target[] = [];
-    for (const [subscriber, subscriptions] of bySubscriber(entries)) {
-      const grant = merge(subscriptions);
-      const local = subscriptions.filter((subscription) => subscription.noLocal !== true);
-      const ownGrant =
-        local.length === subscriptions.length ? grant : local.length === 0 ? undefined : merge(local);
-      targets.push({ subscriber, owner: subscriber.owner ?? subscriber, grant, ownGrant });
-    }
+    const targets = entries.length === 1 ? ownTargets(entries[0]!) : mergedTargets(entries);
     return { targets, groups: entries.flatMap(({ groups }) => [...(groups?.values() ?? [])]) };
   }
 }
 
+function ownTargets(entry: FilterEntry): readonly Target[] {
+  const targets: Target[] = [];
+  entry.forEachTarget((target) => targets.push(target));
+  return targets;
+}
+
 /** Overlapping subscriptions of one client become one target of the highest QoS [MQTT-3.3.4-2]. */
-function bySubscriber(entries: readonly FilterEntry[]): Map<Subscriber, Subscription[]> {
-  const merged = new Map<Subscriber, Subscription[]>();
+function mergedTargets(entries: readonly FilterEntry[]): readonly Target[] {
+  const targets: Target[] = [];
+  const places = new Map<Subscriber, number>();
+  let overlapping: Map<number, [OwnTarget, ...OwnTarget[]]> | undefined;
   for (const entry of entries) {
-    entry.forEach((subscription, subscriber) => {
-      const known = merged.get(subscriber);
-      if (known === undefined) merged.set(subscriber, [subscription]);
-      else known.push(subscription);
+    entry.forEachTarget((target) => {
+      const place = places.get(target.subscriber);
+      if (place === undefined) {
+        places.set(target.subscriber, targets.length);
+        targets.push(target);
+        return;
+      }
+      overlapping ??= new Map();
+      const known = overlapping.get(place);
+      if (known === undefined) overlapping.set(place, [targets[place] as OwnTarget, target]);
+      else known.push(target);
     });
   }
-  return merged;
+  for (const [place, several] of overlapping ?? []) targets[place] = merge(several);
+  return targets;
+}
+
+function merge(several: readonly [OwnTarget, ...OwnTarget[]]): Target {
+  const { subscriber, owner } = several[0];
+  const subscriptions = several.map(({ subscription }) => subscription);
+  const local = subscriptions.filter(({ noLocal }) => noLocal !== true);
+  const grant = mergedGrant(subscriptions);
+  const ownGrant =
+    local.length === subscriptions.length ? grant : local.length === 0 ? undefined : mergedGrant(local);
+  return { subscriber, owner, grant, ownGrant };
 }
 
 const NONE: readonly number[] = [];
+/** Without identifiers there are few, whatever the number of subscriptions: by QoS, and by whether retain stays as it was published. */
+const PLAIN: readonly (readonly Grant[])[] = ([0, 1, 2] as const).map((qos) =>
+  [false, true].map((retainAsPublished) => ({ qos, retainAsPublished, identifiers: NONE, group: undefined })),
+);
 
-function merge(subscriptions: readonly Subscription[]): Grant {
-  const first = subscriptions[0]!;
-  if (subscriptions.length === 1 && first.identifier === undefined) {
-    return {
-      qos: first.qos,
-      retainAsPublished: first.retainAsPublished ?? false,
-      identifiers: NONE,
-      group: undefined,
-    };
-  }
-  let qos = first.qos;
+function grantOf({ qos, retainAsPublished = false, identifier }: Subscription): Grant {
+  if (identifier === undefined) return PLAIN[qos]![retainAsPublished ? 1 : 0]!;
+  return { qos, retainAsPublished, identifiers: [identifier], group: undefined };
+}
+
+function mergedGrant(subscriptions: readonly Subscription[]): Grant {
+  let qos: Grant["qos"] = 0;
   let retainAsPublished = false;
   const identifiers: number[] = [];
   for (const subscription of subscriptions) {

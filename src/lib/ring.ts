@@ -54,11 +54,33 @@ export class Ring<Item> {
     return item;
   }
 
-  /** Keeps only what `keep` approves, in order; O(n). */
+  /** Keeps only what `keep` approves, in order; O(n), in place. `keep` changes nothing here. */
   filter(keep: (item: Item) => boolean): void {
-    const kept = [...this].filter(keep);
-    this.clear();
-    for (const item of kept) this.push(item);
+    const mask = this.#items.length - 1;
+    let kept = 0;
+    for (let index = 0; index < this.#length; index++) {
+      const item = this.#items[(this.#head + index) & mask] as Item;
+      if (keep(item)) this.#items[(this.#head + kept++) & mask] = item;
+    }
+    for (let index = kept; index < this.#length; index++)
+      this.#items[(this.#head + index) & mask] = undefined;
+    this.#length = kept;
+    if (kept === 0) this.clear();
+    else if (kept * 8 < this.#items.length) this.#resize(this.#items.length / 4);
+  }
+
+  /** Takes out the first item that matches; those before it move up. */
+  take(matches: (item: Item) => boolean): Item | undefined {
+    const mask = this.#items.length - 1;
+    for (let index = 0; index < this.#length; index++) {
+      const item = this.#items[(this.#head + index) & mask] as Item;
+      if (!matches(item)) continue;
+      for (let at = index; at > 0; at--)
+        this.#items[(this.#head + at) & mask] = this.#items[(this.#head + at - 1) & mask];
+      this.shift();
+      return item;
+    }
+    return undefined;
   }
 
   clear(): void {
@@ -74,11 +96,16 @@ export class Ring<Item> {
   }
 
   #grow(): void {
-    const grown: (Item | undefined)[] = new Array(Math.max(4, this.#items.length * 2));
+    this.#resize(Math.max(4, this.#items.length * 2));
+  }
+
+  /** `size`: a power of 2, in which all items have room. */
+  #resize(size: number): void {
+    const items: (Item | undefined)[] = new Array(size);
     for (let index = 0; index < this.#length; index++) {
-      grown[index] = this.#items[(this.#head + index) & (this.#items.length - 1)];
+      items[index] = this.#items[(this.#head + index) & (this.#items.length - 1)];
     }
-    this.#items = grown;
+    this.#items = items;
     this.#head = 0;
   }
 }

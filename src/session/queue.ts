@@ -166,12 +166,8 @@ export class Queue {
       case "qos0-first": {
         if (newcomer.qos === 0) return undefined;
         if (this.#qos0 === 0) return this.shift();
-        let found: Outgoing | undefined;
-        this.remove((delivery) => {
-          if (found !== undefined || delivery.qos !== 0) return false;
-          found = delivery;
-          return true;
-        });
+        const found = this.#ring.take(({ qos }) => qos === 0);
+        if (found !== undefined) this.#count(found, -1);
         return found ?? this.shift();
       }
     }

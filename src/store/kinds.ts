@@ -1,5 +1,6 @@
 /** The engines that keep records on disk, by name. Each is loaded when it is used. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { DiskEngine, EngineOptions } from "./engine.ts";
 import { StoreError } from "./store-error.ts";
 
@@ -34,6 +35,13 @@ export const FORMER = "former";
 /** The names of what a store of this kind consists of. */
 export const filesOf = (kind: KindName, folder: string): readonly string[] =>
   namesIn(folder).filter((name) => KINDS[kind].holds(name));
+
+/** What the store in a folder takes on disk. */
+export function bytesIn(folder: string): number {
+  const kind = kindIn(folder);
+  const names = kind === undefined ? [] : filesOf(kind, folder);
+  return names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}
 
 const namesIn = (folder: string): readonly string[] => (existsSync(folder) ? readdirSync(folder) : []);
 

@@ -3,7 +3,7 @@
  * then rest. Afterwards every gauge is back where it began, memory is within a bound, and the loop has not stood still for
  * longer than a bound. A failure names the gauge.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,11 +11,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { freePort, freeUdpPort, startProcess } from "../bench/lib/processes.mjs";
 import { median } from "../bench/lib/statistics.mjs";
-import * as coap from "./lives/coap.mjs";
-import { live as mqtt } from "./lives/mqtt.mjs";
-import { live as mqttSn } from "./lives/mqtt-sn.mjs";
-import { live as stomp } from "./lives/stomp.mjs";
-import { randomFrom } from "./random.mjs";
+import { waitedSeconds } from "../bench/lib/usage.mjs";
+import { crowd, settingsOf } from "./crowd.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -30,25 +27,12 @@ const { values } = parseArgs({
     memory: { type: "string" },
   },
 });
-const TIMES = {
-  // EXCHANGE_LIFETIME: 45 s + 2 x 100 s + 2 s.
-  real: ["gateways.coap.stack.observe.silence=10s"],
-  // 3 s + 2 x 2 s + 0.2 s.
-  short: [
-    "gateways.coap.stack.ackTimeout=200ms",
-    "gateways.coap.stack.maxLatency=2s",
-    "gateways.coap.stack.observe.silence=5s",
-  ],
-};
-const times = TIMES[/** @type {keyof typeof TIMES} */ (values.times)];
-if (times === undefined) throw new Error("--times is short or real");
 /**
  * Peers that are remembered for 247 s are many at a time: 430 MB were seen from the sixth minute on, and no more after
  * twenty (46,000 lives); what the heap has had it keeps for a while.
  */
 const memoryMax = Number(values.memory ?? (values.times === "real" ? 600 : 300));
 const seed = Number(values.seed);
-const LIVES = [mqtt, mqtt, stomp, coap.live, coap.live, coap.liveAsDevice, mqttSn];
 
 /** Gauges that tell what is left of clients that have gone. */
 const AT_REST =
@@ -62,21 +46,7 @@ const ports = {
 };
 const api = await freePort();
 const folder = mkdtempSync(join(tmpdir(), "isthmus-soak-"));
-const settings = [
-  `gateways.mqtt.listeners.tcp.port=${ports.mqtt}`,
-  "gateways.mqtt.listeners.ws.enable=false",
-  `gateways.stomp.listeners.tcp.port=${ports.stomp}`,
-  "gateways.stomp.listeners.ws.enable=false",
-  `gateways.coap.listeners.udp.port=${ports.coap}`,
-  "gateways.coap.listeners.tcp.enable=false",
-  `gateways.mqtt-sn.listeners.udp.port=${ports["mqtt-sn"]}`,
-  // Sessions end soon, so that the rest is short.
-  "session.expiryMax=10s",
-  ...times,
-  `api.port=${api}`,
-  `dataFolder=${folder}`,
-  "log.level=error",
-];
+const settings = [...settingsOf(ports, values.times), `api.port=${api}`, `dataFolder=${folder}`];
 
 /** @returns {Promise<Map<string, number>>} */
 async function metrics() {
@@ -94,36 +64,14 @@ const atRest = (/** @type {Map<string, number>} */ all) =>
 const megabytes = (/** @type {Map<string, number>} */ all) =>
   (all.get("process_resident_memory_bytes ") ?? 0) / 1e6;
 
-/**
- * Seconds that a process's loop has waited for a processor so far: a busy machine is not the gateway's fault. 0 where the
- * system does not tell.
- */
-function waited(/** @type {number} */ pid) {
-  try {
-    const [, nanoseconds = "0"] = readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ");
-    return Number(nanoseconds) / 1e9;
-  } catch {
-    return 0;
-  }
-}
-
-/** @type {Map<string, number>} */
-const counts = new Map();
-const count = (/** @type {string} */ name) => void counts.set(name, (counts.get(name) ?? 0) + 1);
-
+/** So many lives at a time, one after the other in each place. */
 async function churn(/** @type {number} */ until) {
-  let born = 0;
-  const over = () => Date.now() >= until;
-  const pause = (/** @type {number} */ milliseconds) =>
-    sleep(Math.max(0, Math.min(milliseconds, until - Date.now())));
-  const slot = async () => {
-    while (!over()) {
-      const random = randomFrom(seed * 1_000_003 + born++);
-      await random.pick(LIVES)({ ports, random, count, pause, over });
-    }
+  const clients = crowd(ports, seed, until);
+  const place = async () => {
+    while (!clients.over()) await clients.live();
   };
-  await Promise.all(Array.from({ length: Number(values.lives) }, slot));
-  return born;
+  await Promise.all(Array.from({ length: Number(values.lives) }, place));
+  return clients;
 }
 
 const main = fileURLToPath(new URL("../../dist/src/bin.js", import.meta.url));
@@ -139,12 +87,12 @@ try {
   /** @type {number[]} */
   const delays = [];
   const watch = (async () => {
-    let before = waited(gateway.pid);
+    let before = waitedSeconds(gateway.pid);
     while (Date.now() < until) {
       await sleep(1000);
       const all = await metrics();
       const stood = all.get("nodejs_eventloop_lag_max_seconds ") ?? 0;
-      const now = waited(gateway.pid);
+      const now = waitedSeconds(gateway.pid);
       longest = Math.max(longest, stood - (now - before));
       delays.push(all.get("nodejs_eventloop_lag_p99_seconds ") ?? 0);
       before = now;
@@ -154,19 +102,13 @@ try {
         );
     }
   })();
-  const born = await churn(until);
+  const { born, counts } = await churn(until);
   await watch;
   const seconds = (Date.now() - begun) / 1000;
-  const sent = [...counts].filter(([name]) => name.endsWith(" sent")).reduce((sum, [, n]) => sum + n, 0);
   console.log(
-    `${born} lives, ${sent} messages sent in ${seconds.toFixed(0)} s (${(sent / seconds).toFixed(0)} a second), seed ${seed}`,
+    `${born} lives, ${counts.sent} messages sent in ${seconds.toFixed(0)} s (${(counts.sent / seconds).toFixed(0)} a second), seed ${seed}`,
   );
-  console.log(
-    [...counts]
-      .sort()
-      .map(([name, n]) => `  ${name}: ${n}`)
-      .join("\n"),
-  );
+  console.log(counts.all.map(([name, n]) => `  ${name}: ${n}`).join("\n"));
 
   const resting = Date.now();
   const limit = resting + Number(values.rest) * 60_000;
@@ -190,7 +132,7 @@ try {
   if (longest > Number(values.stall))
     failures.push(`the loop stood still for ${longest.toFixed(2)} s, above --stall ${values.stall}`);
   // Clients acknowledge what they were handed and nothing else, however late.
-  const unknown = counts.get("stomp ERROR unknown message") ?? 0;
+  const unknown = counts.of("stomp ERROR unknown message");
   if (unknown > 0) failures.push(`${unknown} STOMP clients were ended with "unknown message"`);
   if (!gateway.alive()) failures.push(`the gateway has ended: ${gateway.output()}`);
 } finally {

@@ -1,8 +1,9 @@
-/** The load generator: UDP sockets with a number of CON requests outstanding each, or with an observation each. */
+/** The load generator: clients with a number of CON requests outstanding each, or with an observation each. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect as tcpConnect } from "node:net";
 import { secureSocketTo } from "../dtls/client.mjs";
+import { openDatagrams } from "../lib/datagrams.mjs";
 import { serve } from "../lib/serve.mjs";
 import { percentile } from "../lib/statistics.mjs";
 import { residentKb } from "../lib/usage.mjs";
@@ -46,8 +47,11 @@ async function put({ port, path, payload, query }) {
  *   `secret`: over DTLS
  */
 async function requests({ port, path, method, sockets, outstanding, seconds, warmup, secret }) {
-  const connect = () =>
-    secret === undefined ? socketTo(port) : secureSocketTo({ port, bind: "127.0.0.1", secret });
+  const datagrams = secret === undefined ? openDatagrams(port) : undefined;
+  const connect = (/** @type {unknown} */ _, /** @type {number} */ index) =>
+    secret !== undefined
+      ? secureSocketTo({ port, bind: "127.0.0.1", secret })
+      : (datagrams?.device(index) ?? socketTo(port));
   const clients = await Promise.all(Array.from({ length: sockets }, connect));
   let answers = 0;
   let refused = 0;
@@ -70,7 +74,7 @@ async function requests({ port, path, method, sockets, outstanding, seconds, war
       flying.set(id, now());
       socket.send(message);
     };
-    socket.on("message", (message) => {
+    socket.on("message", (/** @type {Buffer} */ message) => {
       if (wire.typeOf(message) === 0) {
         socket.send(wire.empty(message, 3));
         return;
@@ -101,13 +105,16 @@ async function requests({ port, path, method, sockets, outstanding, seconds, war
   await pause(warmup * 1000);
   open = true;
   const began = now();
+  const usage = process.cpuUsage();
   await pause(seconds * 1000);
   open = false;
   going = false;
   const measured = (now() - began) / 1000;
+  const { user, system } = process.cpuUsage(usage);
   clearInterval(watch);
   await pause(100);
   for (const socket of clients) socket.close();
+  datagrams?.close();
   const sorted = Float64Array.from(latencies).sort();
   return {
     perSecond: answers / measured,
@@ -115,6 +122,7 @@ async function requests({ port, path, method, sockets, outstanding, seconds, war
     p99: percentile(sorted, 0.99),
     refused,
     lost,
+    loadBusy: (user + system) / 1e6 / measured,
   };
 }
 

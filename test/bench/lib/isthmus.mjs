@@ -1,9 +1,11 @@
 /** Starts the built gateway for a benchmark. */
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BROKER_CORE, startProcess } from "./processes.mjs";
+import { BROKER_CORE, freePort, sleep, startProcess, startWorker } from "./processes.mjs";
+
+const START_LIMIT_MS = 60_000;
 
 /** This clone's own build. */
 const HERE = fileURLToPath(new URL("../../../dist", import.meta.url));
@@ -59,4 +61,34 @@ export function startIsthmus(how) {
     line: how.line ?? /^ {2}Stop with Ctrl/m,
     ...(how.limit === undefined ? {} : { limit: how.limit }),
   });
+}
+
+/**
+ * Starts the gateway in a process that tells of its loop and its heap: `call("watch")`, `call("watched")`, `call("memory")`,
+ * `call("alive")`, see lib/watched-gateway.mjs. The HTTP port is open.
+ * @param {{set: string[], flags?: string[]}} how   `flags`: of Node
+ */
+export async function startWatched({ set, flags = [] }) {
+  const folder = mkdtempSync(join(tmpdir(), "isthmus-bench-"));
+  const port = await freePort();
+  const gateway = await startWorker(new URL("./watched-gateway.mjs", import.meta.url), {
+    core: BROKER_CORE,
+    execArgv: ["--expose-gc", ...flags],
+  });
+  const stop = async () => {
+    await gateway.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  await gateway.call("start", [...set, "api.enable=true", `api.port=${port}`, `dataFolder=${folder}`]);
+  const ready = () =>
+    fetch(`http://127.0.0.1:${port}/ready`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  for (const deadline = Date.now() + START_LIMIT_MS; !(await ready()); await sleep(50)) {
+    if (Date.now() < deadline) continue;
+    await stop();
+    throw new Error(`the gateway was not ready after ${START_LIMIT_MS} ms`);
+  }
+  return { ...gateway, api: port, folder, stop };
 }

@@ -41,3 +41,18 @@ export function ratio(ours, theirs) {
   const value = ours / theirs;
   return `${value >= 10 ? value.toFixed(0) : value.toFixed(value >= 2 ? 1 : 2)}×`;
 }
+
+/** From this share of its core on, a generator may have been the limit. */
+export const BUSY = 0.93;
+/** The generator is no limit where it can do this many times what was measured. */
+export const CEILING_LEAST = 2;
+
+/**
+ * How much of its core the generator has used, marked where that may have been the limit.
+ * @param {number | undefined} share
+ */
+export const generatorCore = (share = Number.NaN) =>
+  Number.isNaN(share) ? MISSING : `${(100 * share).toFixed(0)} %${share > BUSY ? " ‡" : ""}`;
+
+export const GENERATOR_NOTE =
+  "‡ the generator's core was full: the server may be able to do more, and CPU time is the better measure.";

@@ -39,3 +39,17 @@ export function residentKb(pid) {
     return Number.NaN;
   }
 }
+
+/**
+ * Seconds that a process's loop has waited for a processor so far: a busy machine is not its fault. 0 where the system
+ * does not tell.
+ * @param {number} pid
+ */
+export function waitedSeconds(pid) {
+  try {
+    const [, nanoseconds = "0"] = readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ");
+    return Number(nanoseconds) / 1e9;
+  } catch {
+    return 0;
+  }
+}

@@ -1,10 +1,11 @@
 /**
- * The load generator: a process of its own with one UDP socket a device, and an MQTT subscriber on the gateway's
- * other side that counts what really arrives.
+ * The load generator: a process of its own with many devices, and an MQTT subscriber on the gateway's other side that
+ * counts what really arrives.
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect as tcpConnect } from "node:net";
+import { openDatagrams } from "../lib/datagrams.mjs";
 import { serve } from "../lib/serve.mjs";
 import { percentile } from "../lib/statistics.mjs";
 import { residentKb } from "../lib/usage.mjs";
@@ -20,33 +21,42 @@ const now = () => performance.now();
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** One device: a connected socket and at most one open request. */
+/** One device, and at most one open request. */
 class Device {
   /** @type {(message: Buffer) => void} */
   onMessage = () => {};
   sentAt = 0;
   id = 0;
   busy = false;
+  /** @type {any} */
+  socket;
 
   /** @param {number} index */
   constructor(index) {
     this.name = `d${index}`;
-    this.socket = createSocket("udp4");
-    this.socket.on("message", (message) => this.onMessage(message));
     // Two in turn: the one that is on its way must not change.
     this.frames = [0, 1].map(() => wire.encodePublish(1, 1, 0, PAYLOAD));
   }
 
   /**
+   * A socket of its own.
    * @param {number} port
    * @param {string} [bind]
    * @param {number} [from]   own port
    */
   async open(port, bind = "127.0.0.1", from = 0) {
-    this.socket.bind(from, bind);
-    await once(this.socket, "listening");
-    this.socket.connect(port, "127.0.0.1");
-    await once(this.socket, "connect");
+    const socket = createSocket("udp4");
+    socket.bind(from, bind);
+    await once(socket, "listening");
+    socket.connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    this.use(socket);
+  }
+
+  /** @param {{send(bytes: Uint8Array): void, close(): void, on(event: "message", hear: (message: Buffer) => void): void}} socket */
+  use(socket) {
+    this.socket = socket;
+    socket.on("message", (message) => this.onMessage(message));
   }
 
   /**
@@ -81,6 +91,8 @@ class Device {
 
 /** @type {Device[]} */
 let devices = [];
+/** @type {ReturnType<typeof openDatagrams>} */
+let datagrams;
 let delivered = 0;
 /** @type {import("node:net").Socket | undefined} */
 let subscriber;
@@ -109,8 +121,13 @@ async function subscribe(port) {
  */
 async function open({ port, mqttPort, count }) {
   for (const device of devices) device.socket.close();
+  datagrams?.close();
+  datagrams = openDatagrams(port);
   devices = Array.from({ length: count }, (_, index) => new Device(index));
-  await Promise.all(devices.map((device) => device.open(port)));
+  for (const [index, device] of devices.entries()) {
+    if (datagrams === undefined) await device.open(port);
+    else device.use(datagrams.device(index));
+  }
   const began = now();
   await inBatches(devices, 64, (device) => device.ask(wire.encodeConnect(device.name, true), wire.CONNACK));
   const seconds = (now() - began) / 1000;
@@ -199,7 +216,7 @@ async function closedLoop({ seconds, warmup }) {
   clearInterval(timer);
   for (const device of devices) device.busy = false;
   const missing = subscriber === undefined ? 0 : Math.max(0, acknowledged - (delivered - deliveredBefore));
-  return { ...meter.figures(measured), missing, generatorShare: cpu };
+  return { ...meter.figures(measured), missing, loadBusy: cpu };
 }
 
 /**
@@ -247,7 +264,7 @@ async function paced({ rate, seconds, warmup }) {
   clearInterval(timer);
   for (const device of devices) device.busy = false;
   const missing = subscriber === undefined ? 0 : Math.max(0, acknowledged - (delivered - deliveredBefore));
-  return { ...meter.figures(measured), missing, generatorShare: cpu };
+  return { ...meter.figures(measured), missing, loadBusy: cpu };
 }
 
 /**
@@ -286,7 +303,7 @@ async function unacknowledged({ rate, seconds }) {
     perSecond: sent / elapsed,
     arrivedPerSecond: arrived / elapsed,
     lost: subscriber === undefined ? 0 : (sent - arrived) / sent,
-    generatorShare: (user + system) / 1e6 / elapsed,
+    loadBusy: (user + system) / 1e6 / elapsed,
   };
 }
 

@@ -41,7 +41,7 @@ export const encodePublish = (qos, topicId, id, payload) =>
 
 /**
  * What a null gateway answers: as it must, and nothing else.
- * @param {Buffer} message
+ * @param {Uint8Array} message
  * @returns {Buffer | undefined}
  */
 export function nullAnswer(message) {

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { installedNode, OTHER_VERSIONS } from "../../support/node-versions.mjs";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
+import { describeNats, startNats } from "../lib/nats.mjs";
 import { BROKER_CORE, freePort, startProcess } from "../lib/processes.mjs";
+import { describeRabbitmq, startRabbitmq } from "../lib/rabbitmq.mjs";
 
 /** Room for every message a window may have on its way, so that no broker drops any: same for all. */
 const QUEUED_MESSAGES = 100_000;
@@ -17,13 +19,14 @@ const QUEUED_MESSAGES = 100_000;
  * @property {string} label                   with its version
  * @property {string | undefined} missing     why it cannot run
  * @property {readonly (4 | 5)[]} versions    protocol levels it speaks
+ * @property {0 | 1 | 2} [qosMost]          2 when absent
  * @property {boolean} [onlyWhenNamed]      left out unless `--peers` names it
  * @property {(how?: {profileFolder?: string}) => Promise<{process: import("../lib/processes.mjs").Started, port: number}>} start
  */
 
 /** @returns {Broker[]} */
 export function brokers() {
-  return [isthmus(), ...OTHER_VERSIONS.map(isthmusOnOtherNode), mosquitto(), aedes()];
+  return [isthmus(), ...OTHER_VERSIONS.map(isthmusOnOtherNode), mosquitto(), nats(), aedes(), rabbitmq()];
 }
 
 /** Name of Isthmus under another line of Node; such a peer runs only where it is asked for. */
@@ -106,6 +109,32 @@ export function mosquitto() {
         process: await startProcess("mosquitto", command, { core: BROKER_CORE, tcpPort: port }),
         port,
       };
+    },
+  };
+}
+
+/** @returns {Broker} */
+const nats = () => ({
+  name: "nats",
+  ...describeNats(),
+  versions: [4],
+  start: () => startNats(mkdtempSync(join(tmpdir(), "nats-bench-"))),
+});
+
+/**
+ * It takes long to start, and longer for each row.
+ * @returns {Broker}
+ */
+function rabbitmq() {
+  const described = describeRabbitmq();
+  return {
+    ...described,
+    versions: [4],
+    qosMost: 1,
+    onlyWhenNamed: true,
+    start: async () => {
+      const { port, ...process } = await startRabbitmq("mqtt");
+      return { process: { name: described.name, ...process }, port };
     },
   };
 }

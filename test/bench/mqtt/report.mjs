@@ -1,17 +1,11 @@
 /** The Markdown that the README shows. */
 
 import { machine } from "../lib/results.mjs";
-import { markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
+import { BUSY, CEILING_LEAST, markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
 import { aimsReached } from "./aims.mjs";
-
-/** From this share of its core on, the generator may have been the limit. */
-const BUSY = 0.93;
 
 /** Where neither core was used up to this share, other work on the machine took the rest. */
 const FREE = 0.8;
-
-/** The generator is no limit where it can do this many times what was measured. */
-const CEILING_LEAST = 2;
 
 /** @typedef {{scenario: import("./scenarios.mjs").Scenario, figures: Map<string, Record<string, number>>}} Result */
 

@@ -1,10 +1,17 @@
 /** A null gateway: answers each datagram as it must and does nothing else. It shows what the generator can drive. */
-import { createSocket } from "node:dgram";
+import { listenUdp } from "../../../dist/src/net/udp.js";
 import { nullAnswer } from "../mqtt-sn/wire.mjs";
 
-const socket = createSocket({ type: "udp4", recvBufferSize: 4 << 20 });
-socket.on("message", (message, from) => {
-  const answer = nullAnswer(message);
-  if (answer !== undefined) socket.send(answer, from.port, from.address);
+const options = {
+  ...{ transport: /** @type {const} */ ("udp"), bind: "127.0.0.1", port: Number(process.argv[2]) },
+  ...{ receiveBuffer: 4 << 20, sendBuffer: 1 << 20, reuseAddress: false, multicast: [], broadcast: false },
+};
+const socket = await listenUdp(options, (batch) => {
+  const answers = [];
+  for (const { bytes, address, port, path } of batch) {
+    const answer = nullAnswer(bytes);
+    if (answer !== undefined) answers.push({ bytes: answer, address, port, path });
+  }
+  socket.send(answers);
 });
-socket.bind(Number(process.argv[2]), "127.0.0.1", () => console.log("ready"));
+console.log("ready");

@@ -171,7 +171,7 @@ async function flow({ port, pairs, queue, receipt, ack, window, seconds, warmup 
     /** Deliveries since the start, warm-up included: what CPU time is divided by. */
     whole,
     ...(times === undefined ? {} : { p50: percentile(sorted, 0.5) }),
-    generatorShare: (user + system) / 1e6 / measured,
+    loadBusy: (user + system) / 1e6 / measured,
   };
 }
 

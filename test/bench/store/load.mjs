@@ -4,7 +4,7 @@ import { connect as tcpConnect } from "node:net";
 import { serve } from "../lib/serve.mjs";
 import { percentile } from "../lib/statistics.mjs";
 
-const TOPIC = Buffer.from("bench/durable");
+const TOPIC = "bench/durable";
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param {string} id @param {boolean} clean */
@@ -96,26 +96,31 @@ async function subscriber(port, heard = () => {}) {
   return { socket, received: () => received };
 }
 
-/** @param {number} size */
-function publishPacket(size) {
-  const body = Buffer.alloc(2 + TOPIC.length + 2 + size, "x");
-  body.writeUInt16BE(TOPIC.length, 0);
-  TOPIC.copy(body, 2);
+/** @param {string} topic @param {number} size @param {boolean} retain */
+function publishPacket(topic, size, retain) {
+  const name = Buffer.from(topic);
+  const body = Buffer.alloc(2 + name.length + 2 + size, "x");
+  body.writeUInt16BE(name.length, 0);
+  name.copy(body, 2);
   const length = body.length < 128 ? [body.length] : [(body.length & 127) | 128, body.length >> 7];
-  const packet = Buffer.concat([Buffer.from([0x32, ...length]), body]);
-  return { packet, idAt: 1 + length.length + 2 + TOPIC.length };
+  const packet = Buffer.concat([Buffer.from([retain ? 0x33 : 0x32, ...length]), body]);
+  return { packet, idAt: 1 + length.length + 2 + name.length };
 }
 
 /**
  * Publishes with `window` unacknowledged and at most twice that undelivered, for a time or a number of messages.
- * @param {{port: number, window: number, size: number, seconds?: number, warmup?: number, count?: number}} how
+ * @param {{port: number, window: number, size: number, seconds?: number, warmup?: number, count?: number, retained?: number}} how
+ *   `retained`: topics whose value is written over and over, in turn
  * @param {{received: () => number, wake: () => void}} [other]   the subscriber; without it nothing need be delivered
  */
 async function publish(
-  { port, window, size, seconds = 3600, warmup = 0, count = Number.POSITIVE_INFINITY },
+  { port, window, size, seconds = 3600, warmup = 0, count = Number.POSITIVE_INFINITY, retained = 0 },
   other,
 ) {
-  const { packet, idAt } = publishPacket(size);
+  const packets =
+    retained === 0
+      ? [publishPacket(TOPIC, size, false)]
+      : Array.from({ length: retained }, (_, n) => publishPacket(`bench/retained/${n}`, size, true));
   const sentAt = new Float64Array(65_536);
   /** @type {number[]} */
   const latencies = [];
@@ -137,6 +142,7 @@ async function publish(
       sent - (other?.received() ?? sent) < 2 * window
     ) {
       lastId = (lastId % 65_535) + 1;
+      const { packet, idAt } = /** @type {typeof packets[number]} */ (packets[sent % packets.length]);
       packet.writeUInt16BE(lastId, idAt);
       batch.push(Buffer.from(packet));
       sentAt[lastId] = performance.now();
@@ -169,7 +175,12 @@ async function publish(
   await pause(50);
   socket.destroy();
   const sorted = Float64Array.from(latencies).sort();
-  return { ...figures, p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) };
+  return {
+    ...figures,
+    p50: percentile(sorted, 0.5),
+    p99: percentile(sorted, 0.99),
+    most: sorted.at(-1) ?? Number.NaN,
+  };
 }
 
 serve({
@@ -191,4 +202,6 @@ serve({
     await pause(300);
     return publish(how);
   },
+  /** @param {{port: number, window: number, size: number, seconds: number, warmup: number, retained: number}} how */
+  retained: (how) => publish(how),
 });

@@ -13,7 +13,7 @@ import {
 } from "../lib/processes.mjs";
 import { machine } from "../lib/results.mjs";
 import { interleave } from "../lib/statistics.mjs";
-import { markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
+import { GENERATOR_NOTE, generatorCore, markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
 import { cpuMicros } from "../lib/usage.mjs";
 
 const METHODS = /** @type {const} */ (["get", "put"]);
@@ -87,6 +87,7 @@ async function run(options) {
     if (wantedPeer(options, "libcoap") && hasLibcoap()) peers.push(await libcoap());
     if (wantedPeer(options, "npm coap")) peers.push(await npmCoap());
     const parts = [machine()];
+    if (wantedPeer(options, "libcoap") && !hasLibcoap()) parts.push(`libcoap: ${LIBCOAP} is not installed.`);
     const methods = METHODS.filter((method) => wanted(options, method));
     if (methods.length > 0) parts.push(await requests(load, peers, methods, options));
     for (const peer of peers.splice(0)) await peer.process.stop();
@@ -128,20 +129,22 @@ async function requests(load, peers, methods, options) {
         number(found["p50"]),
         number(found["p99"]),
         number(found["lost"]),
+        generatorCore(found["loadBusy"]),
         name === "isthmus" ? "" : ratio(ours, found["perSecond"]),
       ]);
     }
   }
   const head = [
-    `${SOCKETS} sockets, ${OUTSTANDING} outstanding`,
+    `${SOCKETS} clients, ${OUTSTANDING} outstanding`,
     "requests/s",
     "CPU us each",
     "p50 ms",
     "p99 ms",
     "lost",
+    "generator's core",
     "isthmus is",
   ];
-  return markdownTable(head, rows);
+  return `${markdownTable(head, rows)}\n\n${GENERATOR_NOTE}`;
 }
 
 /**

@@ -4,15 +4,13 @@ import { isthmusMissing, startIsthmus } from "../lib/isthmus.mjs";
 import { wanted } from "../lib/options.mjs";
 import { freePort, freeUdpPort } from "../lib/processes.mjs";
 import { machine } from "../lib/results.mjs";
+import { SMALL_MACHINE } from "../lib/small-machine.mjs";
 import { median } from "../lib/statistics.mjs";
 import { markdownTable } from "../lib/table.mjs";
 import { cpuMicros, residentKb } from "../lib/usage.mjs";
 
 /** As long as a process needs to have let go of what its start has left. */
 const REST_MS = 5_000;
-
-/** Flags of Node for a machine with 512 MB: see docs/running.md. */
-const SMALL = ["--max-semi-space-size=2", "--max-old-space-size=192"];
 
 const GATEWAYS = ["mqtt", "mqtt-sn", "coap", "lwm2m", "stomp", "tcp"];
 
@@ -24,7 +22,7 @@ const ROWS = {
   ),
   "HTTP port": { gateways: [], api: true },
   "all of them": { gateways: GATEWAYS, api: true },
-  "all of them, small": { gateways: GATEWAYS, api: true, flags: SMALL },
+  "all of them, small": { gateways: GATEWAYS, api: true, flags: SMALL_MACHINE },
 };
 
 export const suite = {

@@ -1,10 +1,10 @@
 /** LwM2M: registrations, notifications and reads a second, and how many devices fit into one process. */
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
-import { wanted } from "../lib/options.mjs";
+import { wanted, wantedPeer } from "../lib/options.mjs";
 import { freePort, freeUdpPort, LOAD_CORE, startWorker } from "../lib/processes.mjs";
 import { machine } from "../lib/results.mjs";
 import { interleave } from "../lib/statistics.mjs";
-import { markdownTable, number, perSecond } from "../lib/table.mjs";
+import { GENERATOR_NOTE, generatorCore, markdownTable, number, perSecond, ratio } from "../lib/table.mjs";
 import { cpuMicros, residentKb } from "../lib/usage.mjs";
 
 const RATES = /** @type {const} */ (["registrations", "notifications", "reads"]);
@@ -20,7 +20,15 @@ export const suite = {
   run,
 };
 
-async function start() {
+/** A peer: the gateway itself, with a system call for each datagram. */
+const UNBATCHED = "batches off";
+
+const NOTES = [
+  `"${UNBATCHED}" is the gateway with a system call for each datagram (\`udp.batches: false\`), which it was before it took them in batches.`,
+  GENERATOR_NOTE,
+].join("\n");
+
+async function start(name = "isthmus") {
   const [port, mqttPort] = [await freeUdpPort(), await freePort()];
   const process = await startIsthmus({
     set: [
@@ -35,6 +43,7 @@ async function start() {
       `gateways.lwm2m.listeners.udp.port=${port}`,
       "gateways.lwm2m.listeners.udp.limits.connectionRate=unlimited",
       "gateways.lwm2m.listeners.udp.limits.connections=200000",
+      `gateways.lwm2m.listeners.udp.udp.batches=${name !== UNBATCHED}`,
     ],
     tcpPort: mqttPort,
   });
@@ -61,29 +70,47 @@ async function run(options) {
  * @param {import("../lib/options.mjs").Options} options
  */
 async function measureRates(rates, options) {
-  const load = await startWorker(new URL("../lwm2m/load.mjs", import.meta.url), { core: LOAD_CORE });
-  const { port, mqttPort, process } = await start();
+  const peers = [];
   const rows = [];
   try {
-    await load.call("fleet", { port, count: DEVICES, pid: process.pid, prefix: "d", net: 1, settle: 0 });
+    for (const name of ["isthmus", UNBATCHED]) {
+      if (!wantedPeer(options, name)) continue;
+      const load = await startWorker(new URL("../lwm2m/load.mjs", import.meta.url), { core: LOAD_CORE });
+      const { port, mqttPort, process } = await start(name);
+      peers.push({ name, load, mqttPort, process });
+      const how = { port, count: DEVICES, pid: process.pid, prefix: "d", net: 1, settle: 0, together: true };
+      await load.call("fleet", how);
+    }
     for (const rate of rates) {
       const { seconds, warmup } = options;
-      const peers = [{ name: "isthmus" }];
-      const figures = await interleave(peers, options.passes, async () => {
+      const figures = await interleave(peers, options.passes, async ({ name, load, mqttPort, process }) => {
         const cpu = cpuMicros(process.pid);
         const found = await load.call(rate, { mqttPort, seconds, warmup, window: 256 });
         const cpuEach = (cpuMicros(process.pid) - cpu) / (found.perSecond * (seconds + warmup));
-        console.error(`${rate}: ${JSON.stringify({ ...found, cpuEach })}`);
+        console.error(`${rate}, ${name}: ${JSON.stringify({ ...found, cpuEach })}`);
         return { ...found, cpuEach };
       });
-      const found = figures.get("isthmus");
-      rows.push([rate, perSecond(found?.["perSecond"]), number(found?.["cpuEach"])]);
+      const [ours, off] = ["isthmus", UNBATCHED].map((name) => figures.get(name) ?? {});
+      rows.push([
+        rate,
+        ...[perSecond(ours["perSecond"]), number(ours["cpuEach"])],
+        ...[perSecond(off["perSecond"]), number(off["cpuEach"])],
+        ...[ratio(ours["perSecond"], off["perSecond"]), ratio(ours["cpuEach"], off["cpuEach"])],
+        ...[ours, off].map((found) => generatorCore(found["loadBusy"])),
+      ]);
     }
   } finally {
-    await process.stop();
-    await load.stop();
+    for (const { load, process } of peers) {
+      await process.stop();
+      await load.stop();
+    }
   }
-  return markdownTable([`${DEVICES} devices`, "a second", "CPU us each"], rows);
+  const head = [
+    `${DEVICES} devices`,
+    ...["a second", "CPU us each", `${UNBATCHED}, a second`, "CPU us each", "ours / that", "CPU"],
+    ...["generator's core", "and there"],
+  ];
+  return `${markdownTable(head, rows)}\n\n${NOTES}`;
 }
 
 /** @param {readonly number[]} sizes */

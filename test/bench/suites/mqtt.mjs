@@ -1,4 +1,4 @@
-/** MQTT 3.1.1 throughput, latency, connections and memory, against mosquitto and aedes. */
+/** MQTT 3.1.1 throughput, latency, connections and memory, against mosquitto, NATS and aedes, and RabbitMQ where it is named. */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,7 +63,7 @@ export async function measured(options) {
  */
 function measureRunning(load, running, scenario, options) {
   return interleave(running, options.passes, async (broker) => {
-    if (!broker.versions.includes(scenario.version)) return undefined;
+    if (!broker.versions.includes(scenario.version) || scenario.qos > (broker.qosMost ?? 2)) return undefined;
     if (!broker.process.alive()) {
       console.error(`${broker.name} is gone:\n${broker.process.output()}`);
       return undefined;

@@ -1,14 +1,20 @@
 /** Durable QoS 1: throughput, latency and bytes on disk, against mosquitto with persistence and NATS JetStream. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
+import { describeNats, startNats } from "../lib/nats.mjs";
 import { wanted, wantedPeer } from "../lib/options.mjs";
 import { BROKER_CORE, freePort, LOAD_CORE, sleep, startProcess, startWorker } from "../lib/processes.mjs";
 import { machine } from "../lib/results.mjs";
 import { interleave } from "../lib/statistics.mjs";
 import { markdownTable, number, perSecond } from "../lib/table.mjs";
 import { cpuMicros, residentKb } from "../lib/usage.mjs";
+import { compactionTable } from "../store/compaction.mjs";
+
+const BIN = fileURLToPath(new URL("../../../dist/src/bin.js", import.meta.url));
 
 const SIZE = 64;
 const QUEUED = 100_000;
@@ -21,14 +27,15 @@ const CELLS = [
   { name: "away-100", label: "subscriber away, 100 in flight", method: "away", window: 100 },
 ];
 const DISK = "bytes";
+const COMPACTION = "compaction";
 const RESTORE = "restore";
 /** What is back before a listener opens. */
 const KEPT = { retained: 1_000_000, sessions: 100_000, queued: 1 };
+const QUICK_KEPT = { retained: 100_000, sessions: 10_000, queued: 1 };
 const RESTORE_LIMIT_MS = 120_000;
 
 const find = (/** @type {string[]} */ ...paths) => paths.find(existsSync);
 const mosquittoProgram = find("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto");
-const natsProgram = find("/usr/sbin/nats-server", "/usr/local/bin/nats-server", "/usr/bin/nats-server");
 
 /** Settings of a gateway with nothing but MQTT over TCP. @param {number} port @param {string} folder */
 const mqttAlone = (port, folder) => [
@@ -51,7 +58,17 @@ const isthmus = (name, label, store) => ({
     const set = [...mqttAlone(port, folder), ...queue, ...store];
     return { process: await startIsthmus({ set, tcpPort: port }), port };
   },
+  /** @param {string} folder */
+  compact: (folder) => {
+    if (name !== "memory") command("compact", folder);
+  },
 });
+
+/** `isthmus store ...` on a data folder that nobody uses. @param {string} what @param {string} folder @param {string[]} more */
+function command(what, folder, ...more) {
+  const args = [BIN, "store", what, ...more, "--set", `dataFolder=${folder}`];
+  execFileSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"], cwd: folder });
+}
 
 const PEERS = [
   isthmus("memory", "Isthmus, memory", ["store.engine=memory"]),
@@ -82,19 +99,8 @@ const PEERS = [
   {
     name: "nats",
     label: "NATS JetStream",
-    missing:
-      natsProgram === undefined ? "nats-server is not installed (apt-get install nats-server)" : undefined,
-    /** @param {string} folder */
-    start: async (folder) => {
-      const [port, own] = [await freePort(), await freePort()];
-      const file = join(folder, "nats.conf");
-      writeFileSync(
-        file,
-        `server_name: bench\nlisten: 127.0.0.1:${own}\njetstream { store_dir: "${folder}" }\nmqtt { listen: 127.0.0.1:${port}\n max_ack_pending: 10000 }\n`,
-      );
-      const command = [/** @type {string} */ (natsProgram), "-c", file];
-      return { process: await startProcess("nats", command, { core: BROKER_CORE, tcpPort: port }), port };
-    },
+    missing: describeNats().missing,
+    start: startNats,
   },
 ];
 
@@ -121,7 +127,10 @@ async function measure(peer, method, how) {
     const figures = await load.call(method, { port, size: SIZE, ...how });
     const cpu = (cpuMicros(process.pid) - cpuBefore) / figures.acked;
     await sleep(1500);
-    return { ...figures, cpu, bytes: (bytesIn(folder) - before) / figures.acked };
+    const bytes = (bytesIn(folder) - before) / figures.acked;
+    await process.stop();
+    peer.compact?.(folder);
+    return { ...figures, cpu, bytes, compacted: bytesIn(folder) / figures.acked };
   } finally {
     await load.stop();
     await process.stop();
@@ -129,12 +138,16 @@ async function measure(peer, method, how) {
   }
 }
 
-/** From the start of the process to the first connection that it takes. @param {"lmdb" | "log"} engine */
-async function measureRestore(engine) {
+/**
+ * From the start of the process to the first connection that it takes; and how long it takes to make the other kind of it.
+ * @param {"lmdb" | "log"} engine
+ * @param {typeof KEPT} kept
+ */
+async function measureRestore(engine, kept) {
   const folder = mkdtempSync(join(tmpdir(), "bench-restore-"));
   const filler = await startWorker(new URL("../store/fill.mjs", import.meta.url), { core: LOAD_CORE });
   try {
-    const { records, bytes } = await filler.call("fill", { engine, folder, ...KEPT });
+    const { records, bytes } = await filler.call("fill", { engine, folder, ...kept });
     await filler.stop();
     const port = await freePort();
     const room = ["bus.retained.messages=2000000", "bus.retained.bytes=4GB", "session.sessions=200000"];
@@ -145,26 +158,31 @@ async function measureRestore(engine) {
     const cpu = cpuMicros(gateway.pid) / 1e6;
     const resident = residentKb(gateway.pid);
     await gateway.stop();
-    return { records, bytes, seconds, cpu, resident };
+    const stopped = performance.now();
+    command("convert", folder, engine === "lmdb" ? "log" : "lmdb");
+    const converted = (performance.now() - stopped) / 1000;
+    return { records, bytes, seconds, cpu, resident, converted };
   } finally {
     await filler.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function restoreTable() {
+/** @param {boolean} quick */
+async function restoreTable(quick) {
+  const kept = quick ? QUICK_KEPT : KEPT;
   const head = [
     "kind",
     ...["retained", "sessions", "queued messages", "seconds until it listens"],
-    ...["CPU seconds", "records/s", "resident MB", "MB on disk"],
+    ...["CPU seconds", "records/s", "resident MB", "MB on disk", "seconds to convert to the other"],
   ];
   const rows = [];
   for (const kind of /** @type {const} */ (["lmdb", "log"])) {
-    const { records, bytes, seconds, cpu, resident } = await measureRestore(kind);
+    const { records, bytes, seconds, cpu, resident, converted } = await measureRestore(kind, kept);
     rows.push([
-      ...[kind, number(KEPT.retained), number(KEPT.sessions), number(KEPT.sessions * KEPT.queued)],
+      ...[kind, number(kept.retained), number(kept.sessions), number(kept.sessions * kept.queued)],
       ...[number(seconds), number(cpu), perSecond(records / seconds)],
-      ...[number(resident / 1000), number(bytes / 1e6)],
+      ...[number(resident / 1000), number(bytes / 1e6), number(converted)],
     ]);
   }
   return markdownTable(head, rows);
@@ -195,13 +213,20 @@ async function run(options) {
   }
   if (wanted(options, DISK)) {
     const found = await interleave(able, 1, (peer) => measure(peer, "away", { window: 1000, count: FILL }));
-    rows.push([
-      `bytes on disk per queued message of ${SIZE} bytes`,
-      ...able.map((peer) => (peer.name === "memory" ? "0" : number(found.get(peer.name)?.["bytes"]))),
-    ]);
+    const row = (/** @type {string} */ label, /** @type {string} */ figure) => [
+      label,
+      ...able.map((peer) => (peer.name === "memory" ? "0" : number(found.get(peer.name)?.[figure]))),
+    ];
+    rows.push(
+      row(`bytes on disk per queued message of ${SIZE} bytes`, "bytes"),
+      row("the same, stopped; ours behind `isthmus store compact`", "compacted"),
+    );
   }
   const tables = [];
-  if (wanted(options, RESTORE) && isthmusMissing() === undefined) tables.push(await restoreTable());
+  const alone = isthmusMissing() === undefined;
+  if (wanted(options, COMPACTION) && alone)
+    tables.push(await compactionTable((port) => mqttAlone(port, ""), freePort, bytesIn, options.quick));
+  if (wanted(options, RESTORE) && alone) tables.push(await restoreTable(options.quick));
   const head = [
     "QoS 1 to one durable subscriber: messages a second (latency of PUBACK, median / 99th, CPU time of the server for one)",
   ];
@@ -211,6 +236,6 @@ async function run(options) {
 
 export const suite = {
   title: "Durable store",
-  scenarios: () => [...CELLS.map(({ name }) => name), DISK, RESTORE],
+  scenarios: () => [...CELLS.map(({ name }) => name), DISK, COMPACTION, RESTORE],
   run,
 };

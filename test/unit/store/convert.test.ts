@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { convertStore } from "#core/store/convert.ts";
 import type { Change } from "#core/store/engine.ts";
-import { type KindName, openEngine } from "#core/store/kinds.ts";
+import { KIND_NAMES, type KindName, openEngine } from "#core/store/kinds.ts";
+import { compactStore } from "#core/store/maintenance.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -33,6 +34,25 @@ async function make(kind: KindName): Promise<Map<string, unknown>> {
 }
 
 describe("a store", () => {
+  it.each(KIND_NAMES)(
+    "of the kind %s that is compacted takes no more on disk than its records and a little",
+    async (kind) => {
+      await make(kind);
+      const engine = await openEngine(kind, options());
+      await engine.commit(changes.slice(10).map(({ table, key }) => ({ table, key, value: undefined })));
+      await engine.close();
+      const [before, after] = await compactStore({ ...options(), engine: kind });
+      const { folder: data } = options();
+      const onDisk = readdirSync(data)
+        .filter((name) => /\.(log|mdb)$/.test(name))
+        .reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
+      expect(after).toBe(onDisk);
+      expect(onDisk).toBeLessThan(200_000);
+      expect(before).toBeGreaterThan(10 * onDisk);
+      expect((await contents()).size).toBe(10);
+    },
+  );
+
   it.each([
     ["lmdb", "log"],
     ["log", "lmdb"],
