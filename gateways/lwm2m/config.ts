@@ -153,7 +153,11 @@ export const Lwm2mConfig = Type.Object(
     describeContent: flag("Add name, type and units of each resource to the content of responses.", false),
     commands: group("Commands that wait for their device.", {
       max: count("Most commands of one device that wait here; later ones stay in its session.", 32, 1, 1000),
-      ttl: duration("How long a command may wait when it does not say (mheaders.ttl).", "2h", "1s"),
+      ttl: duration(
+        "How long a command may wait when it does not say (mheaders.ttl). With bus.engine upstream that counts from when a sleeper's connection to the cluster ended, unless the command says when it was published (mheaders.time) or has a message expiry.",
+        "2h",
+        "1s",
+      ),
       reportQueued: flag("Answer `queued` to each command that has to wait; else only when it asks.", false),
     }),
     queueMode: group("Devices that sleep.", {

@@ -309,7 +309,7 @@ export class Device implements Line, Reported, Renewing {
       command.value.ttl !== 0 && (this.queue.length >= commands.max || this.#observesTooMuch(operation));
     if (full || !request.keep(this.peer.host)) {
       this.reports.answer(delivery, request.report("queue_full"), now);
-    } else if (command.value.ttl === 0) {
+    } else if (request.immediate) {
       this.queue.sendNow(request, now);
     } else if (this.queue.push(request, now) && (command.value.reportQueued || commands.reportQueued)) {
       this.reports.report("response", request.report("queued"), now);

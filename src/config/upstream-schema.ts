@@ -174,7 +174,7 @@ export const Upstream = Type.Object(
       {
         whileAsleep: choice(["hold", "release"], {
           description:
-            "hold: a sleeping device's connection stays, and what comes for it is not acknowledged. release: the connection ends, and the cluster keeps the session; commands to LwM2M devices are then looked at when the device wakes.",
+            "hold: a sleeping device's connection stays, and what comes for it is not acknowledged. release: the connection ends, and the cluster keeps the session; commands to LwM2M devices are then looked at when the device wakes, and none is executed that may be older than its ttl.",
           default: "release",
         }),
         holdFor: durationSetting({ description: "Shorter sleeps are held all the same.", default: "5m" }),

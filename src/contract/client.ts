@@ -99,6 +99,8 @@ export interface SessionRequest extends Login {
   readonly recalls?: boolean;
   /** The client does QoS 2's handshake itself, and may wait for a release that another gateway has begun. */
   readonly releases?: boolean;
+  /** How long deliveries may have waited elsewhere is found out (`Delivery.since`). */
+  readonly dated?: boolean;
   /** What an MQTT client tells its server in CONNECT and no gateway needs to know; see `ServerWords`. */
   readonly properties?: ServerWords["properties"] | undefined;
 }
@@ -113,6 +115,8 @@ export interface ResumeRequest extends Login {
   readonly credit: number;
   /** See `SessionRequest.releases`. */
   readonly releases?: boolean;
+  /** See `SessionRequest.dated`. */
+  readonly dated?: boolean;
   /** And whose client is still expected (`Client.expectUntil`), and was left with such a memo. */
   readonly expected?: (memo: unknown) => boolean;
 }

@@ -1,5 +1,6 @@
 import type { Message, QoS } from "../bus/message.ts";
 import type { Brand } from "../lib/brand.ts";
+import type { Instant } from "../lib/time.ts";
 
 /** Names one unsettled QoS 1 or 2 delivery of a session: 1 to 65,535, or 0 at QoS 0. */
 export type DeliveryId = Brand<number, "DeliveryId">;
@@ -17,6 +18,11 @@ export type Outcome = "done" | "again" | "dead";
 export interface Delivery {
   readonly id: DeliveryId;
   readonly message: Message;
+  /**
+   * It waited where nobody says when it was published: at this time at the earliest. For clients that ask for it
+   * (`SessionRequest.dated`); undefined: `message.publishedAt` is true.
+   */
+  readonly since?: Instant | undefined;
   /** The topic as this client knows it, mountpoint removed; `message.topic` itself where there is none. */
   readonly topic: string;
   /** The lower of published and granted QoS [MQTT-3.8.4-8]. */

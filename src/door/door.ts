@@ -307,6 +307,7 @@ export class Door {
       password: request.password === undefined ? undefined : copyOf(request.password),
       releases: request.releases === true,
       recalls: request.kind === "resume" || request.recalls === true,
+      dated: request.dated === true,
       protocol: request.protocol,
       properties: session?.properties,
       exchange: this.passesOn(request.exchange) ? request.exchange : undefined,
@@ -369,6 +370,7 @@ export class Door {
       password: undefined,
       releases: false,
       recalls: false,
+      dated: false,
       of: of.session,
     };
     return client.open(opening, ticket, (answer) => this.#letIn(client, answer, request));

@@ -83,6 +83,8 @@ export interface Opening {
   readonly releases: boolean;
   /** See `SessionRequest.recalls`. */
   readonly recalls: boolean;
+  /** See `SessionRequest.dated`. */
+  readonly dated: boolean;
   /** A further session: whose. */
   readonly of?: EngineSession | undefined;
   /** What the client speaks: `MQTT 5.0`. */

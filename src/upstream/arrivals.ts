@@ -10,7 +10,7 @@ import { Message, type QoS } from "../bus/message.ts";
 import { type Delivery, type DeliveryId, NO_DELIVERY_ID, type Outcome } from "../contract/delivery.ts";
 import { NO_BYTES, sameBytes } from "../lib/bytes.ts";
 import { Ring } from "../lib/ring.ts";
-import { type Instant, NEVER } from "../lib/time.ts";
+import { earliest, type Instant, NEVER } from "../lib/time.ts";
 import type { Arrived, Link } from "../mqtt/client/link.ts";
 import { PacketType } from "../mqtt/packets.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
@@ -36,6 +36,7 @@ class Arrival implements Delivery {
   /** The device is done with it, and the server was not told the last word. */
   settled: "done" | "dead" | undefined = undefined;
   failures = 0;
+  since: Instant | undefined = undefined;
 
   constructor(
     message: Message,
@@ -87,6 +88,8 @@ export interface ArrivalsHost {
   readonly failuresMax: number;
   /** The device does QoS 2's handshake itself: it is told of releases that it may wait for. */
   readonly releases: boolean;
+  /** Since when what comes now may have waited at the server. */
+  readonly waitsSince: Instant | undefined;
   /** More waits than may: read no more from the server, or go on. */
   congested(congested: boolean): void;
 }
@@ -130,12 +133,21 @@ export class Arrivals {
     return this.#byPacketId?.size ?? 0;
   }
 
+  /** As early as the oldest that is not acknowledged may have been published; `now`: there is none. */
+  oldest(now: Instant): Instant {
+    let oldest = now;
+    for (const { since, message } of this.#byPacketId?.values() ?? []) {
+      oldest = earliest(oldest, since ?? message.publishedAt);
+    }
+    return oldest;
+  }
+
   // ---- from the server
 
   /** `topic`: as the device knows it. */
   arrived(publish: Arrived, topic: string, link: Link, now: Instant): void {
     if (publish.qos === 0) {
-      this.#take(new Arrival(publish.message, topic, publish), now);
+      this.#take(this.#dated(new Arrival(publish.message, topic, publish)), now);
       return;
     }
     const known = this.#byPacketId?.get(publish.packetId);
@@ -143,7 +155,7 @@ export class Arrivals {
       this.#repeated(known, link, now);
       return;
     }
-    const arrival = new Arrival(publish.message, topic, publish);
+    const arrival = this.#dated(new Arrival(publish.message, topic, publish));
     const orphan = this.#orphanOf(arrival);
     if (orphan !== undefined) {
       this.#adopt(orphan, publish.packetId, link, now);
@@ -154,6 +166,11 @@ export class Arrivals {
     // More than was allowed is no reason to lose the connection: there are servers that count otherwise.
     if (this.#byPacketId.size > this.receiveMaximum) this.#context.counters.overshoots.value++;
     this.#take(arrival, now);
+  }
+
+  #dated(arrival: Arrival): Arrival {
+    arrival.since = this.#host.waitsSince;
+    return arrival;
   }
 
   /** The same packet id while its exchange is open: some servers repeat themselves on a live connection. */

@@ -1,6 +1,6 @@
 import type { ServerWords, SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { SubscribeOptions } from "../contract/client.ts";
-import { earliest, type Instant, NEVER } from "../lib/time.ts";
+import { earliest, type Instant, latest, NEVER } from "../lib/time.ts";
 import type { Link } from "../mqtt/client/link.ts";
 import { subscriptionProblem } from "../mqtt/client/server-limits.ts";
 import type { CodesPacket } from "../mqtt/packets.ts";
@@ -47,6 +47,8 @@ export class Asks {
   readonly #ids: PacketIds;
   #sent: Map<number, Ask> | undefined = undefined;
   #waiting: Ask[] | undefined = undefined;
+  /** When the server has last answered one: who answers slowly, one after the other, is not away. */
+  #answeredAt = 0 as Instant;
 
   constructor(context: UpstreamContext, host: AsksHost, link: () => Link | undefined, ids: PacketIds) {
     this.#context = context;
@@ -58,6 +60,13 @@ export class Asks {
   /** A server owes an answer. */
   get open(): boolean {
     return (this.#sent?.size ?? 0) > 0;
+  }
+
+  /** A filter of which this is true was asked for, and has no answer. */
+  asked(what: (filter: string) => boolean): boolean {
+    for (const { filter, options } of this.#sent?.values() ?? [])
+      if (options !== undefined && what(filter)) return true;
+    return false;
   }
 
   subscribe(
@@ -176,6 +185,7 @@ export class Asks {
     if (ask === undefined) return undefined;
     this.#sent?.delete(packetId);
     this.#ids.free(packetId);
+    this.#answeredAt = this.#context.clock.now();
     return ask;
   }
 
@@ -196,14 +206,15 @@ export class Asks {
     }
   }
 
-  /** Refuses what was asked until then and has no answer; when the oldest of the rest was asked, or `NEVER`. */
+  /** Refuses what has had no answer since then; since when the oldest of the rest has had none, or `NEVER`. */
   overdue(until: Instant): Instant {
     const late: Ask[] = [];
     let oldest = NEVER;
     const asks = [...(this.#sent?.values() ?? []), ...(this.#waiting ?? [])];
     for (const ask of asks.filter(({ asker }) => asker !== undefined)) {
-      if (ask.since <= until) late.push(ask);
-      else oldest = earliest(oldest, ask.since);
+      const since = latest(ask.since, this.#answeredAt);
+      if (since <= until) late.push(ask);
+      else oldest = earliest(oldest, since);
     }
     this.#waiting = this.#waiting?.filter((ask) => !late.includes(ask));
     for (const ask of late) {

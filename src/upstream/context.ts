@@ -82,6 +82,7 @@ export interface UpstreamCounters {
   readonly deaf: Counter;
   readonly overshoots: Counter;
   readonly repeats: Counter;
+  readonly unasked: Counter;
   readonly droppedQos0: Counter;
   readonly refused: Counter;
   readonly unfit: Counter;
@@ -113,6 +114,10 @@ export const newUpstreamCounters = (
     "Messages that a server sent beyond the Receive Maximum of the connection",
   ),
   repeats: counter("upstream_repeats", "Messages that a server sent again and the device had already"),
+  unasked: counter(
+    "upstream_unasked",
+    "Messages of $ topics that a server sent for a filter that begins with a wildcard, and no device was handed",
+  ),
   droppedQos0: counter("upstream_dropped_qos0", "QoS 0 messages dropped because a buffer was full"),
   refused: counter("upstream_refused", "Publishes refused because a buffer was full or no server was there"),
   unfit: counter(

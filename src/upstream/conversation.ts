@@ -1,4 +1,5 @@
 /** All that one session and its server say to each other, over all connections between them. */
+import { sharedPrefix, topicMatches } from "../bus/topic.ts";
 import type { SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { Exchange, SubscribeOptions, Will } from "../contract/client.ts";
 import { between, type Duration, earliest, type Instant, ZERO } from "../lib/time.ts";
@@ -19,6 +20,7 @@ import type { Occupant } from "../session/context.ts";
 import { connectPacket, isServersWill, sameWills } from "./application.ts";
 import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
 import { Asks, type SubscriptionAsker } from "./asks.ts";
+import { Backlog, type BacklogHost } from "./backlog.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { Listener } from "./deafness.ts";
 import { Exchanges, type ExchangesHost } from "./exchanges.ts";
@@ -29,6 +31,9 @@ import { Proof } from "./proof.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";
 import { Uplink, type UplinkUser } from "./uplink.ts";
 
+/** `$` */
+const DOLLAR = 0x24;
+
 /** The session of which it is talked. */
 export interface ConversationOwner extends Attendance, Omit<Listener, "subscriptions"> {
   /** The client id that servers know it by. */
@@ -36,6 +41,8 @@ export interface ConversationOwner extends Attendance, Omit<Listener, "subscript
   readonly password: Uint8Array | undefined;
   readonly client: Occupant | undefined;
   readonly releases: boolean;
+  /** It is found out how long what arrives may have waited. */
+  readonly dated: boolean;
   readonly failuresMax: number;
   /** What it speaks. */
   readonly protocol: string | undefined;
@@ -55,15 +62,19 @@ export interface ConversationOwner extends Attendance, Omit<Listener, "subscript
   denied(connack: ReasonPacket, now: Instant): void;
   /** The server has ended the connection, and there will be no other. */
   dismissed(packet: ReasonPacket, now: Instant): void;
+  /** All that waited for it at the server has come. */
+  caughtUp(): void;
   /** All that was published has its last answer. */
   answered(): void;
 }
 
-export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, HandOutHost {
+export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, HandOutHost, BacklogHost {
   readonly arrivals: Arrivals;
   readonly exchanges: Exchanges;
   readonly asks: Asks;
   readonly handOut: HandOut;
+  /** How long what arrives may have waited. */
+  readonly backlog: Backlog;
   readonly #overdue: Overdue;
   readonly #owner: ConversationOwner;
   readonly #context: UpstreamContext;
@@ -87,6 +98,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     this.exchanges = new Exchanges(context, this, this.#ids);
     this.asks = new Asks(context, owner, () => this.link, this.#ids);
     this.handOut = new HandOut(context, this);
+    this.backlog = new Backlog(context, this);
     this.#overdue = new Overdue(context, (until) => this.#giveUp(until));
     this.#uplink = new Uplink(context, this);
   }
@@ -119,6 +131,25 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     return this.asks.open;
   }
 
+  /** The device has settled something. */
+  settled(now: Instant): void {
+    this.handOut.look(now);
+    this.backlog.look(now);
+  }
+
+  caughtUp(): void {
+    this.#owner.caughtUp();
+  }
+
+  /** As early as what the server would hand out to another gateway now may have been published. */
+  owesSince(now: Instant): Instant {
+    return earliest(this.backlog.since ?? now, this.arrivals.oldest(now));
+  }
+
+  get waitsSince(): Instant | undefined {
+    return this.backlog.since;
+  }
+
   /** Nothing waits here, and nothing is with the device. */
   get idle(): boolean {
     return this.arrivals.queued === 0 && this.arrivals.unsettled === 0;
@@ -133,9 +164,11 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
   /** Over a connection of its own, whatever there was before. */
   begin(cleanStart: boolean, receiveMaximum: number, now: Instant): void {
     // What is left of an earlier connection is the server's to send again.
+    this.backlog.begin(this.owesSince(now));
     this.#uplink.detach(now);
     this.arrivals.clear();
     this.arrivals.receiveMaximum = receiveMaximum;
+    if (cleanStart) this.backlog.forget();
     if (cleanStart) this.exchanges.clear(true);
     this.#clean = cleanStart;
     this.#uplink = new Uplink(this.#context, this);
@@ -224,12 +257,14 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   /** Nobody waits for anything of the server. */
   #expectNothing(): void {
+    this.backlog.begin(this.owesSince(this.#now));
     this.#overdue.stop();
     this.#context.deafness.acquit(this.#owner);
   }
 
   /** What the connection knew is gone with it. */
   #cut(): void {
+    this.backlog.begin(this.owesSince(this.#now));
     this.#context.deafness.acquit(this.#owner);
     this.arrivals.cut();
     this.handOut.cut();
@@ -321,6 +356,8 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     this.asks.resume(link, remade, now);
     this.#owner.connected(connack, remade, now);
     this.arrivals.resumed(sessionPresent);
+    if (!this.#owner.dated) this.backlog.forget();
+    this.backlog.look(now);
     this.handOut.look(now);
     this.#uplink.rearm();
   }
@@ -390,11 +427,27 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     const { link } = this;
     if (link === undefined) return;
     this.handOut.arrived();
+    this.backlog.arrived();
     const { mountpoint } = this.#owner;
     const { topic } = publish.message;
     const { deafness } = this.#context;
     if (deafness.suspects) deafness.heard(this.#owner, topic, now);
+    if (topic.charCodeAt(0) === DOLLAR && publish.qos < 2 && !this.#wants(topic)) {
+      this.#context.counters.unasked.value++;
+      if (publish.qos === 1) link.acknowledge(PacketType.PUBACK, publish.packetId, now);
+      return;
+    }
     this.arrivals.arrived(publish, mountpoint === "" ? topic : this.#owner.unmounted(topic), link, now);
+  }
+
+  /** `#` is no wish for `$` topics [MQTT-4.7.2-1]; there are servers that show with it what is only for themselves. */
+  #wants(topic: string): boolean {
+    const matches = (filter: string): boolean => {
+      const mounted = this.#owner.mounted(filter);
+      return topicMatches(mounted.slice(sharedPrefix(mounted).length), topic);
+    };
+    // A server may send before it has answered SUBSCRIBE [MQTT-3.8.4-3].
+    return [...this.#owner.subscriptions].some(([filter]) => matches(filter)) || this.asks.asked(matches);
   }
 
   acknowledged(type: Acknowledgement, packetId: number, answer: ReasonPacket, now: Instant): void {
@@ -422,5 +475,6 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   ponged(now: Instant): void {
     this.handOut.ponged(now);
+    this.backlog.ponged(now);
   }
 }

@@ -10,6 +10,8 @@ export interface Listener {
   mounted(filter: string): string;
   /** It is connected, and nothing that it has not acknowledged holds back what comes next. */
   readonly listens: boolean;
+  /** By each of its filters something has come. */
+  hears(): void;
   /** What it should have been sent did not come. */
   deafTo(topic: string, now: Instant): void;
 }
@@ -30,8 +32,9 @@ const SUSPECTED_FOR = minutes(10);
 
 /**
  * Finds sessions that a server says it has and to which it sends nothing any more, as a NATS cluster does with what a dead
- * node was to send. A session that was taken up again behind a broken connection is suspected, and a publish that a server
- * has acknowledged tells: where a filter of the session matches, the message is to come in time, or something before it.
+ * node was to send. A session that is taken up again behind a broken connection is suspected, also when its device comes back
+ * to it later, until something has come by each of its filters. A publish that a server has acknowledged tells: where a filter
+ * of the session matches, the message is to come in time, or something before it.
  */
 export class Deafness {
   readonly #alarms: Alarms;
@@ -104,6 +107,7 @@ export class Deafness {
     const { expected } = suspect;
     if (suspect.filters.size === 0) {
       this.acquit(listener);
+      listener.hears();
     } else if (expected !== undefined) {
       this.#alarms.disarm(expected.alarm);
       if (expected.topic === topic) suspect.expected = undefined;

@@ -30,12 +30,16 @@ import { Proof } from "./proof.ts";
 import { refusalOf, stopReasonOf } from "./reasons.ts";
 import type { Entering, SessionHost } from "./session-host.ts";
 
+/** Since nobody knows when. */
+const UNKNOWN = 0 as Instant;
+
 export class UpstreamSession extends Attendance implements ConversationOwner {
   readonly upstreamId: string;
   readonly server: Conversation;
   /** The device, while it is connected. */
   client: EngineClient | undefined = undefined;
   releases = false;
+  dated = false;
   password: Uint8Array | undefined = undefined;
   protocol: string | undefined = undefined;
   properties: Readonly<Properties> = NO_PROPERTIES;
@@ -48,6 +52,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #entering: Entering | undefined = undefined;
   /** A connection was up since the device came. */
   #wasUp = false;
+  /** A connection broke, and by one of its filters nothing has come since. */
+  #unproven = false;
   /** It was found deaf on the last connection. */
   #deafBefore = false;
   /** The grace for a broken connection is over: nobody waits for it any more. */
@@ -83,8 +89,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   /** As it was left, in an earlier life of this process or at another gateway. */
-  adopt({ username, proven, mountpoint, expiry, expectedUntil, memo, subscriptions }: DeviceRecord): void {
+  adopt(record: DeviceRecord): void {
+    const { username, proven, mountpoint, expiry, expectedUntil, memo, subscriptions } = record;
     const now = this.#now;
+    this.server.backlog.begin(record.since ?? UNKNOWN);
     this.username = username;
     this.proven = proven;
     this.mountpoint = mountpoint;
@@ -146,7 +154,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   #take(client: EngineClient, opening: Opening): void {
-    const { kind, expiry, will, releases, password, of, exchange } = opening;
+    const { kind, expiry, will, releases, dated, password, of, exchange } = opening;
     const { mountpoint, aggregate, username, identity, proven } = client;
     this.client = client;
     this.leftAt = undefined;
@@ -157,6 +165,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.proven = proven;
     this.unclaimed = false;
     this.releases = releases;
+    this.dated = dated;
     this.protocol = opening.protocol;
     this.properties = opening.properties ?? NO_PROPERTIES;
     this.proof = exchange === undefined ? undefined : new Proof(exchange);
@@ -216,10 +225,12 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const { sessionPresent } = connack;
     if (entering === undefined) {
       if (!sessionPresent && this.#wasUp) this.#sessionLost();
-      if (sessionPresent) this.#context.deafness.suspect(this, now);
-      else this.#deafBefore = false;
+      this.#unproven = true;
     } else {
-      const { client, opening, ticket } = entering;
+      const { client, opening, ticket, known } = entering;
+      // One that is there was made by another gateway, or in another life of this one, of which nothing is known here.
+      if (!known && sessionPresent) this.server.backlog.begin(UNKNOWN);
+      else if (!known) this.server.backlog.forget();
       this.#subscribeAll(opening.subscriptions, now);
       const present = sessionPresent || (remade && !opening.committed);
       this.proof?.succeeded(connack.properties);
@@ -228,6 +239,13 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       client.opened(ticket, { ok: true, sessionPresent: present, words });
     }
     this.#wasUp = true;
+    if (sessionPresent && this.#unproven) this.#context.deafness.suspect(this, now);
+    if (!sessionPresent) this.hears();
+  }
+
+  hears(): void {
+    this.#unproven = false;
+    this.#deafBefore = false;
   }
 
   /** Nothing that the server has sent holds back what comes next. */
@@ -252,7 +270,14 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.#context.note({ level: "warn", event: "upstream-session-lost", detail }, this.clientId);
   }
 
+  /** All that waited for it at the server has come: what is remembered of it says so. */
+  caughtUp(): void {
+    if (this.memo !== undefined) this.#host.devices?.changed(this);
+    this.#restIfAsleep();
+  }
+
   cut(now: Instant): void {
+    this.#unproven = true;
     if (this.#departure.cut(now)) return;
     if (this.proof !== undefined && this.client !== undefined) {
       // Nobody but the device can prove to the server who it is, and it does that when it connects.
@@ -377,9 +402,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   /** Ends the connection of a sleeper: the server keeps what comes. */
   #letRest(until: Instant, now: Instant): void {
     const { whileAsleep, holdFor } = this.#context.options.sleepers;
-    const { link, exchanges, asks, handOut, stays } = this.server;
+    const { link, exchanges, asks, handOut, backlog, stays } = this.server;
     if (whileAsleep === "hold" || between(now, until) <= holdFor || link === undefined || !stays) return;
-    if (exchanges.count > 0 || asks.open || handOut.open) return;
+    if (exchanges.count > 0 || asks.open || handOut.open || backlog.since !== undefined) return;
     this.#resting = true;
     this.server.bye(ReasonCode.success, now);
     this.server.arrivals.release();
@@ -436,6 +461,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   answered(): void {
     if (this.#departure.finish()) return;
+    this.#restIfAsleep();
+  }
+
+  #restIfAsleep(): void {
     if (this.#sleepsUntil !== undefined && this.client !== undefined) {
       this.#letRest(this.#sleepsUntil, this.#now);
     }

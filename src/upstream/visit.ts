@@ -237,7 +237,7 @@ export class Visit implements EngineSession {
   settle(id: DeliveryId, outcome: Outcome): boolean {
     const { server } = this.#session ?? {};
     if (server?.arrivals.settle(id, outcome) !== true) return false;
-    server.handOut.look(this.#engine.context.clock.now());
+    server.settled(this.#engine.context.clock.now());
     return true;
   }
 

@@ -1,5 +1,5 @@
 import type { Delivery } from "#core/contract/delivery.ts";
-import { after, type Duration, earliest, type Instant, seconds } from "#core/lib/time.ts";
+import { after, type Duration, earliest, type Instant, NEVER, seconds } from "#core/lib/time.ts";
 import type { Room } from "#gateways/coap/stack/blockwise/transfer.ts";
 import type { Acknowledgement } from "#gateways/coap/stack/site.ts";
 import type { JsonObject } from "../content/exact-json.ts";
@@ -10,6 +10,20 @@ import type { Command } from "./command.ts";
 import { type Operation, requestPath } from "./operation.ts";
 import type { Failure, Settlement, Waiting } from "./request-queue.ts";
 import type { Answer } from "./responses.ts";
+
+const UNDATED =
+  "it may have waited in the cluster for longer than its ttl: say mheaders.time, or set a message expiry (MQTT 5)";
+
+/** A cluster that counts a message expiry down hands out nothing that is older. */
+const mayBeOld = ({ message, since }: Delivery): boolean =>
+  since !== undefined && message.expiresAt === NEVER;
+
+/** As early as that may have been: a command that may be older than its ttl is not executed. */
+function publishedAt(delivery: Delivery, time: number | undefined): Instant {
+  const { message, since } = delivery;
+  if (time !== undefined) return earliest((time * 1000) as Instant, message.publishedAt);
+  return mayBeOld(delivery) ? (since as Instant) : message.publishedAt;
+}
 
 /** One command on its way to the device; everything that becomes of it is said on the response topic. */
 export class CommandRequest implements Waiting {
@@ -33,9 +47,18 @@ export class CommandRequest implements Waiting {
     this.#command = command;
     this.operation = operation;
     this.delivery = delivery;
-    const { message } = delivery;
     const wait = command.ttl === undefined ? ttl : seconds(command.ttl);
-    this.due = earliest(after(message.publishedAt, wait), message.expiresAt);
+    this.due = earliest(after(publishedAt(delivery, command.time), wait), delivery.message.expiresAt);
+  }
+
+  /** It has waited where nobody counted, and nothing says for how long. */
+  get #undated(): boolean {
+    return this.#command.time === undefined && mayBeOld(this.delivery);
+  }
+
+  /** To be sent whatever the device does, or not at all. */
+  get immediate(): boolean {
+    return this.#command.ttl === 0 && !mayBeOld(this.delivery);
   }
 
   /** It waits, or is asked. At QoS 0 it is in no session, and needs room here; false: there is none. */
@@ -59,7 +82,8 @@ export class CommandRequest implements Waiting {
 
   report(fate: Fate): JsonObject {
     const { msgType, echo, place } = this.#command;
-    return fateReport(fate, msgType, echo, { ...place, reqPath: requestPath(this.operation) });
+    const why = fate === "expired" && this.#undated ? { reason: UNDATED } : undefined;
+    return fateReport(fate, msgType, echo, { ...place, reqPath: requestPath(this.operation), ...why });
   }
 
   acknowledged(now: Instant): void {

@@ -28,6 +28,8 @@ export interface Command {
   readonly place: JsonObject;
   /** Seconds it may wait; `undefined` for the configured default, 0 to be sent at once even to a sleeper. */
   readonly ttl: number | undefined;
+  /** When it was published, in seconds since 1970, where it says so. */
+  readonly time: number | undefined;
   /** Say `queued` when it has to wait. */
   readonly reportQueued: boolean;
 }
@@ -63,16 +65,18 @@ export function readCommand(command: JsonObject, types: Types): Result<Command, 
   if (!isJsonObject(data)) return refuse("data is missing");
   if (encoding !== "plain" && encoding !== "hex") return refuse("encoding must be plain or hex");
   if (!isJsonObject(mheaders)) return refuse("mheaders must be an object");
-  const { ttl, queued } = mheaders as { [name: string]: Json };
+  const { ttl, time, queued } = mheaders as { [name: string]: Json };
   if (ttl !== undefined && !(typeof ttl === "number" && ttl >= 0))
     return refuse("mheaders.ttl must be seconds");
+  if (time !== undefined && !(typeof time === "number" && time >= 0))
+    return refuse("mheaders.time must be seconds since 1970");
   const read = READERS.get(msgType);
   if (read === undefined) return refuse(`msgType ${msgType} is not known`);
   const task = read(data, encoding, types);
   if (!task.ok) return refuse(task.error);
   const { path: at, basePath } = data as { [name: string]: Json };
   const place = at !== undefined ? { path: at } : basePath !== undefined ? { basePath } : {};
-  return ok({ task: task.value, msgType, echo, place, ttl, reportQueued: queued === true });
+  return ok({ task: task.value, msgType, echo, place, ttl, time, reportQueued: queued === true });
 }
 
 const bad = (echo: JsonObject, msgType: string | null, requestPath: string | undefined, reason: string) =>

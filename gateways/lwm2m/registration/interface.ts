@@ -37,8 +37,8 @@ interface Arriving {
   refused(code: Code, reason: string): void;
 }
 
-const NEW_SESSION = { kind: "session", cleanStart: false, recalls: true } as const;
-const FORMER_SESSION = { kind: "resume" } as const;
+const NEW_SESSION = { kind: "session", cleanStart: false, recalls: true, dated: true } as const;
+const FORMER_SESSION = { kind: "resume", dated: true } as const;
 /** The port is the CoAP gateway's. */
 const REFUSED = { gateway: "lwm2m", what: "connect" } as const;
 

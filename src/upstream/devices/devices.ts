@@ -142,7 +142,13 @@ export class Devices {
     tell(writing.waits.splice(0), true);
   }
 
+  /** Where it is known here alone, and now: all that was published before was handed to who was connected. */
   stop(): void {
+    if (!this.memory.shared) {
+      for (const [session, writing] of this.#writings) {
+        if (session.dated && session.memo !== undefined) this.#put(session, writing, () => {});
+      }
+    }
     this.memory.stop();
   }
 
@@ -181,9 +187,10 @@ export class Devices {
   #put(session: UpstreamSession, writing: Writing, done: Kept): void {
     const { memory } = this;
     const lifetime = this.#lifetime(session);
-    const text = writeRecord(this.#parts.name, session, writing.alias);
-    writing.running = true;
     const { alias, toldAlias } = writing;
+    const since = session.server.owesSince(this.#parts.now());
+    const text = writeRecord(this.#parts.name, session, { alias, since });
+    writing.running = true;
     if (toldAlias !== undefined && toldAlias !== alias) memory.remove(aliasKey(session.gateway, toldAlias));
     writing.toldAlias = alias;
     const putRecord = (kept: boolean): void => {

@@ -18,16 +18,23 @@ export interface DeviceRecord {
   readonly mountpoint: string;
   readonly expiry: Duration;
   readonly expectedUntil: Instant | undefined;
+  /** All that was published before had been handed out when this was written; undefined in older texts. */
+  readonly since?: Instant | undefined;
   readonly memo: unknown;
   /** The other name under which it is found. */
   readonly alias: string | undefined;
   readonly subscriptions: readonly (readonly [filter: string, options: SubscribeOptions])[];
 }
 
-export function writeRecord(by: string, session: Attendance, alias: string | undefined): string {
+export function writeRecord(
+  by: string,
+  session: Attendance,
+  { alias, since }: Pick<DeviceRecord, "alias" | "since">,
+): string {
   const { gateway, clientId, username, proven, mountpoint, expiry, expectedUntil, memo } = session;
   const written = {
     ...{ format: FORMAT, by, gateway, clientId, username, proven, mountpoint, expectedUntil, memo, alias },
+    since,
     expiry: expiry === FOREVER ? UNBOUNDED : expiry,
     subscriptions: [...session.subscriptions],
   };

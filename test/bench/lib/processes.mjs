@@ -118,6 +118,15 @@ export async function startWorker(module, how = {}) {
   };
 }
 
+/** Beyond the hard limit of open files goes who may (root with CAP_SYS_RESOURCE); who may not, up to it. */
+const RAISE = 'ulimit -n 131072 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null';
+
+/** How many files each process of a measurement may have open, as far as can be known. */
+export function openFilesMax() {
+  const said = spawnSync("/bin/sh", ["-c", `${RAISE}; ulimit -n`], { encoding: "latin1" }).stdout;
+  return said.trim() === "unlimited" ? Number.POSITIVE_INFINITY : Number(said);
+}
+
 /**
  * @param {string[]} command
  * @param {{core?: number, env?: Record<string, string>, cwd?: string}} how
@@ -128,8 +137,7 @@ function launch(command, how, stdio) {
   const pinned =
     pinning && how.core !== undefined ? ["taskset", "-c", String(how.core), ...command] : command;
   // `exec` keeps the process id, so usage figures and signals reach the program itself.
-  const script = 'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$@"';
-  const child = spawn("/bin/sh", ["-c", script, "sh", ...pinned], {
+  const child = spawn("/bin/sh", ["-c", `${RAISE}; exec "$@"`, "sh", ...pinned], {
     stdio,
     // JSON would turn a figure that is not a number into null.
     serialization: "advanced",

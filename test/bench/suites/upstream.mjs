@@ -1,5 +1,5 @@
 /** Sessions at mosquitto through the gateway, against the same straight there, and through haproxy in TCP mode. */
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isthmusMissing, onlyGateway, startIsthmus } from "../lib/isthmus.mjs";
@@ -9,6 +9,7 @@ import {
   freePort,
   freeUdpPort,
   LOAD_CORE,
+  openFilesMax,
   pinning,
   startProcess,
   startWorker,
@@ -159,7 +160,7 @@ function throughput(options) {
 /** Memory and connects of many sessions; the same devices at the gateway's own bus show what is the device's own. */
 async function sessions(/** @type {Options} */ options) {
   // The gateway has two files open for each.
-  const count = Math.min(options.quick ? 5000 : 20_000, Math.floor((filesMax() - 500) / 2));
+  const count = deviceCount(options.quick ? 5000 : 20_000, 2);
   const settle = options.quick ? 1 : 4;
   const head = ["", "connects/s", "µs CPU a connect", "KB a session", "KB a session, subscribed"];
   const rows = [];
@@ -196,7 +197,7 @@ async function sessions(/** @type {Options} */ options) {
 /** Memory and processor time of many devices on UDP; the same at the gateway's own bus show what is the device's own. */
 async function devices(/** @type {Options} */ options) {
   // The gateway has one file open for each, and so have the broker and the generator.
-  const count = Math.min(options.quick ? 2000 : 18_000, filesMax() - 500);
+  const count = deviceCount(options.quick ? 2000 : 20_000, 1);
   const settle = options.quick ? 1 : 4;
   const head = [
     ...["", "connects/s", "µs CPU a connect", "KB a session"],
@@ -256,14 +257,19 @@ async function devicesAt(protocol, broker) {
   return { port, mqttPort, pid: started.pid, stop: started.stop };
 }
 
-/** How many files a process may have open, as far as can be known. */
-function filesMax() {
-  try {
-    const limits = readFileSync("/proc/self/limits", "latin1");
-    return Number(/^Max open files +\d+ +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
-  } catch {
-    return Number.POSITIVE_INFINITY;
+/**
+ * As many devices as were wanted, or as the limit of open files allows: it is said when those are fewer.
+ * @param {number} wanted
+ * @param {number} filesEach   what a process has open for each
+ */
+function deviceCount(wanted, filesEach) {
+  const limit = openFilesMax();
+  const count = Math.min(wanted, Math.floor((limit - 500) / filesEach));
+  if (count < wanted) {
+    const limits = `a process may have ${limit} files open, and this one may not raise that (ulimit -Hn)`;
+    console.error(`${count} devices instead of ${wanted}: ${limits}`);
   }
+  return count;
 }
 
 /** @returns {Promise<Way>} */

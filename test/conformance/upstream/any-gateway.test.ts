@@ -2,19 +2,27 @@
 import { createSocket } from "node:dgram";
 import mqtt, { type MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { textOption, textsOf, uintOption, type WireMessage } from "../../support/coap-bytes.ts";
 import { startGateway, type TestGateway } from "../../support/gateway.ts";
-import { hexOf, message, SnSocket } from "../../support/mqtt-sn-socket.ts";
+import { hexOf, message } from "../../support/mqtt-sn-socket.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMosquitto, startRedis } from "../../support/servers.ts";
-import { CoapSocket } from "../../support/store-coap.ts";
 import { type StoreProcess, StoreSite, until } from "../../support/store-process.ts";
+import {
+  connectSn,
+  deregister,
+  execute,
+  executes,
+  observe,
+  publishById,
+  register,
+  registerTopic,
+  Sockets,
+  sleep,
+  update,
+  wakeUp,
+} from "../../support/upstream-devices.ts";
 
 const PATIENCE = 240_000;
-const URI_PATH = 11;
-const URI_QUERY = 15;
-const OBSERVE = 6;
-const LOCATION_PATH = 8;
 
 describe.skipIf(lacks("mosquitto", "redis-server")).each(["retained", "redis"] as const)(
   "devices whose gateway is killed, with what is remembered of them in %s",
@@ -27,7 +35,7 @@ describe.skipIf(lacks("mosquitto", "redis-server")).each(["retained", "redis"] a
     let process: StoreProcess;
     let app: MqttClient;
     const heard: string[] = [];
-    const ends: (() => unknown)[] = [];
+    const sockets = new Sockets();
 
     beforeEach(async () => {
       [broker, redis] = await Promise.all([startMosquitto(), startRedis()]);
@@ -57,7 +65,7 @@ describe.skipIf(lacks("mosquitto", "redis-server")).each(["retained", "redis"] a
     }, PATIENCE);
 
     afterEach(async () => {
-      for (const end of ends.splice(0)) await end();
+      await sockets.close();
       app.end(true);
       a.close();
       b.close();
@@ -65,91 +73,47 @@ describe.skipIf(lacks("mosquitto", "redis-server")).each(["retained", "redis"] a
       await redis.stop();
     }, PATIENCE);
 
-    async function sn(site: StoreSite): Promise<SnSocket> {
-      const socket = await SnSocket.open(site.ports.mqttSn);
-      ends.push(() => socket.close());
-      return socket;
-    }
-
-    function coap(site: StoreSite): CoapSocket {
-      const socket = new CoapSocket(site.ports.coap);
-      ends.push(() => socket.close());
-      return socket;
-    }
-
     it("MQTT-SN: a sleeper wakes at the other with its topic ids and its queue in order", async () => {
-      const before = await sn(a);
-      expect(await before.ask(message(`04 00 01 003c ${hexOf("sleeper")}`))).toBe("030500");
-      expect(await before.ask(message(`0a 0000 0001 ${hexOf("up/one")}`))).toBe("070b0001000100");
-      expect(await before.ask(message(`0a 0000 0002 ${hexOf("up/two")}`))).toBe("070b0002000200");
+      const before = await sockets.sn(a.ports.mqttSn);
+      await connectSn(before, "sleeper", true);
+      await registerTopic(before, "up/one", "0001", "0001");
+      await registerTopic(before, "up/two", "0002", "0002");
       expect(await before.ask(message(`12 20 0003 ${hexOf("down/s")}`))).toBe("0813200003000300");
-      expect(await before.ask("0418 0e10")).toBe("0218");
+      await sleep(before);
       await process.kill("SIGKILL");
       await app.subscribeAsync("up/#", { qos: 1 });
       for (const text of ["1", "2", "3"]) await app.publishAsync("down/s", text, { qos: 1 });
-      const after = await sn(b);
-      await after.send(message(`16 ${hexOf("sleeper")}`));
-      const seen: string[] = [];
-      for (let datagram = await after.next(); datagram !== "0217"; datagram = await after.next()) {
-        const type = datagram.slice(2, 4);
-        // REGISTER: the id that the topic had at the other gateway.
-        if (type === "0a") {
-          expect(datagram.slice(4, 8)).toBe("0003");
-          await after.send(`07 0b ${datagram.slice(4, 12)} 00`);
-        }
-        if (type !== "0c") continue;
-        if (!seen.includes(datagram.slice(14))) seen.push(datagram.slice(14));
-        await after.send(`07 0d ${datagram.slice(6, 14)} 00`);
-      }
-      expect(seen).toEqual(["31", "32", "33"]);
+      const after = await sockets.sn(b.ports.mqttSn);
+      const { texts, topicIds } = await wakeUp(after, "sleeper");
+      expect(texts).toEqual(["1", "2", "3"]);
+      // The id that the topic had at the other gateway.
+      expect(new Set(topicIds)).toEqual(new Set(["0003"]));
       // It connects with its session, and publishes by an id that it was given at the other gateway.
-      expect(await after.ask(message(`04 00 01 003c ${hexOf("sleeper")}`))).toBe("030500");
-      expect(await after.ask(message(`0c 20 0002 0009 ${hexOf("hi")}`))).toBe("070d0002000900");
+      await connectSn(after, "sleeper");
+      await publishById(after, "0002", "0009", "hi");
       await until(() => heard.includes("up/two hi"), "the publish did not arrive", PATIENCE);
     });
 
     it("LwM2M: a device updates at the other, and is commanded there", async () => {
-      const before = coap(a);
-      const query = ["ep=dev", "lt=3600", "lwm2m=1.1", "b=U"].map((part) => textOption(URI_QUERY, part));
-      const rd = [textOption(URI_PATH, "rd"), ...query, uintOption(12, 40)];
-      const registered = await before.request({ code: "0.02", options: rd, payload: "</3/0>" });
-      expect(registered.code).toBe("2.01");
-      const location = textsOf(registered, LOCATION_PATH).map((part) => textOption(URI_PATH, part));
+      const location = await register(sockets.coap(a.ports.coap), "dev");
       await process.kill("SIGKILL");
-      const after = coap(b);
-      const executed: WireMessage[] = [];
-      after.asked = (request) => {
-        executed.push(request);
-        return { code: "2.04", options: [], payload: new Uint8Array(0) };
-      };
+      const after = sockets.coap(b.ports.coap);
+      const executed = executes(after);
       await app.subscribeAsync("lwm2m/dev/#", { qos: 1 });
-      expect((await after.request({ code: "0.02", options: location })).code).toBe("2.04");
-      const command = { reqID: 7, msgType: "execute", data: { path: "/3/0/4" } };
-      await app.publishAsync("lwm2m/dev/dn/x", JSON.stringify(command), { qos: 1 });
+      await update(after, location);
+      await app.publishAsync("lwm2m/dev/dn/x", execute(7, "/3/0/4"), { qos: 1 });
       await until(() => executed.length === 1, "it was not commanded", PATIENCE);
-      await until(
-        () => heard.some((each) => each.includes('"reqID":7') && each.includes("2.04")),
-        "no answer",
-        PATIENCE,
-      );
-      expect((await after.request({ code: "0.04", options: location })).code).toBe("2.02");
+      const answered = (each: string) => each.includes('"reqID":7') && each.includes("2.04");
+      await until(() => heard.some(answered), "no answer", PATIENCE);
+      await deregister(after, location);
     });
 
     it("CoAP: an observer returns at the other, and is told what comes", async () => {
-      const options = (value: number) => [
-        uintOption(OBSERVE, value),
-        ...["ps", "news"].map((part) => textOption(URI_PATH, part)),
-        textOption(URI_QUERY, "clientid=watcher"),
-      ];
       await app.publishAsync("news", "old", { qos: 1, retain: true });
-      const before = coap(a);
-      const first = await before.request({ code: "0.01", options: options(0) });
-      expect([first.code, Buffer.from(first.payload).toString()]).toEqual(["2.05", "old"]);
+      expect(await observe(sockets.coap(a.ports.coap))).toBe("old");
       await process.kill("SIGKILL");
-      const after = coap(b);
       const told: string[] = [];
-      const again = await after.request({ code: "0.01", options: options(0) }, (text) => told.push(text));
-      expect([again.code, Buffer.from(again.payload).toString()]).toEqual(["2.05", "old"]);
+      expect(await observe(sockets.coap(b.ports.coap), (text) => told.push(text))).toBe("old");
       await app.publishAsync("news", "new", { qos: 1 });
       await until(() => told.includes("new"), "it was not told", PATIENCE);
     });

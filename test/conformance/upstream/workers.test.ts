@@ -4,29 +4,29 @@ import { join } from "node:path";
 import mqtt, { type MqttClient } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { batches } from "#core/net/batch/self-test.ts";
-import {
-  CON,
-  readMessage,
-  textOption,
-  textsOf,
-  uintOption,
-  type WireMessage,
-  writeMessage,
-} from "../../support/coap-bytes.ts";
+import { CON, readMessage, textOption, writeMessage } from "../../support/coap-bytes.ts";
 import { dial } from "../../support/dtls-socket.ts";
 import { freeTcpPort, freeUdpPort } from "../../support/free-ports.ts";
-import { hexOf, message, SnSocket } from "../../support/mqtt-sn-socket.ts";
+import { hexOf, message } from "../../support/mqtt-sn-socket.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMosquitto } from "../../support/servers.ts";
-import { CoapSocket } from "../../support/store-coap.ts";
 import { type StoreProcess, StoreSite, until } from "../../support/store-process.ts";
+import {
+  connectSn,
+  execute,
+  executes,
+  observe,
+  publishById,
+  register,
+  registerTopic,
+  Sockets,
+  sleep,
+  update,
+  wakeUp,
+} from "../../support/upstream-devices.ts";
 
 const PATIENCE = 240_000;
 const URI_PATH = 11;
-const URI_QUERY = 15;
-const OBSERVE = 6;
-const LOCATION_PATH = 8;
-const CONTENT_FORMAT = 12;
 
 interface WorkerRow {
   readonly number: number;
@@ -47,7 +47,7 @@ describe.skipIf(lacks("mosquitto") || batches() instanceof Error)(
     let api: number;
     let dtls: number;
     const heard: string[] = [];
-    const ends: (() => unknown)[] = [];
+    const sockets = new Sockets();
 
     beforeAll(async () => {
       broker = await startMosquitto();
@@ -89,7 +89,7 @@ describe.skipIf(lacks("mosquitto") || batches() instanceof Error)(
     }, PATIENCE);
 
     afterAll(async () => {
-      for (const end of ends.splice(0)) await end();
+      await sockets.close();
       app?.end(true);
       await running?.kill("SIGTERM");
       site?.close();
@@ -126,27 +126,12 @@ describe.skipIf(lacks("mosquitto") || batches() instanceof Error)(
       return [found.get(1)!, found.get(2)!] as const;
     }
 
-    const openSn = async () => {
-      const socket = await SnSocket.open(site.ports.mqttSn);
-      ends.push(() => socket.close());
-      return socket;
-    };
-    const openCoap = async () => {
-      const socket = new CoapSocket(site.ports.coap);
-      ends.push(() => socket.close());
-      return socket;
-    };
-    const connectSn = async (socket: SnSocket, id: string) =>
-      expect(await socket.ask(message(`04 04 01 003c ${hexOf(id)}`))).toBe("030500");
-    const register = async (socket: CoapSocket, endpoint: string) => {
-      const query = [`ep=${endpoint}`, "lt=3600", "lwm2m=1.1", "b=U"].map((part) =>
-        textOption(URI_QUERY, part),
+    /** Two sockets of CoAP, one for each worker. */
+    const coapEach = () =>
+      oneEach(
+        async () => sockets.coap(site.ports.coap),
+        async (socket, id) => void (await register(socket, id)),
       );
-      const options = [textOption(URI_PATH, "rd"), ...query, uintOption(CONTENT_FORMAT, 40)];
-      const answer = await socket.request({ code: "0.02", options, payload: "</3/0>" });
-      expect(answer.code).toBe("2.01");
-      return textsOf(answer, LOCATION_PATH).map((part) => textOption(URI_PATH, part));
-    };
 
     it("hands the connections of a TCP port round, and shows at each worker how all are", async () => {
       const clients: MqttClient[] = [];
@@ -172,62 +157,40 @@ describe.skipIf(lacks("mosquitto") || batches() instanceof Error)(
     });
 
     it("MQTT-SN: a sleeper that wakes at the other worker has its topic ids and its queue in order", async () => {
-      const [before, after] = await oneEach(openSn, connectSn);
+      const [before, after] = await oneEach(
+        () => sockets.sn(site.ports.mqttSn),
+        (socket, id) => connectSn(socket, id, true),
+      );
       for (const socket of [before, after]) expect(await socket.ask("0218")).toBe("0218");
-      expect(await before.ask(message(`04 00 01 003c ${hexOf("sleeper")}`))).toBe("030500");
-      expect(await before.ask(message(`0a 0000 0001 ${hexOf("up/one")}`))).toBe("070b0001000100");
+      await connectSn(before, "sleeper");
+      await registerTopic(before, "up/one", "0001", "0001");
       expect(await before.ask(message(`12 20 0002 ${hexOf("down/s")}`))).toBe("0813200002000200");
-      expect(await before.ask("0418 0e10")).toBe("0218");
+      await sleep(before);
       await app.subscribeAsync("up/#", { qos: 1 });
       for (const text of ["1", "2", "3"]) await app.publishAsync("down/s", text, { qos: 1 });
-      await after.send(message(`16 ${hexOf("sleeper")}`));
-      const seen: string[] = [];
-      for (let datagram = await after.next(); datagram !== "0217"; datagram = await after.next()) {
-        const type = datagram.slice(2, 4);
-        if (type === "0a") await after.send(`07 0b ${datagram.slice(4, 12)} 00`);
-        if (type !== "0c") continue;
-        if (!seen.includes(datagram.slice(14))) seen.push(datagram.slice(14));
-        await after.send(`07 0d ${datagram.slice(6, 14)} 00`);
-      }
-      expect(seen).toEqual(["31", "32", "33"]);
-      expect(await after.ask(message(`04 00 01 003c ${hexOf("sleeper")}`))).toBe("030500");
-      expect(await after.ask(message(`0c 20 0001 0009 ${hexOf("hi")}`))).toBe("070d0001000900");
+      expect((await wakeUp(after, "sleeper")).texts).toEqual(["1", "2", "3"]);
+      await connectSn(after, "sleeper");
+      await publishById(after, "0001", "0009", "hi");
       await until(() => heard.includes("up/one hi"), "the publish did not arrive", PATIENCE);
     });
 
     it("LwM2M: a device that updates at the other worker is commanded there", async () => {
-      const [before, after] = await oneEach(
-        openCoap,
-        async (socket, id) => void (await register(socket, id)),
-      );
+      const [before, after] = await coapEach();
       const location = await register(before, "dev");
-      const executed: WireMessage[] = [];
-      after.asked = (request) => {
-        executed.push(request);
-        return { code: "2.04", options: [], payload: new Uint8Array(0) };
-      };
+      const executed = executes(after);
       await app.subscribeAsync("lwm2m/dev/#", { qos: 1 });
-      expect((await after.request({ code: "0.02", options: location })).code).toBe("2.04");
+      await update(after, location);
       await until(async () => (await workerWith("dev")) === 2, "the first worker keeps it", PATIENCE);
-      const command = { reqID: 7, msgType: "execute", data: { path: "/3/0/4" } };
-      await app.publishAsync("lwm2m/dev/dn/x", JSON.stringify(command), { qos: 1 });
+      await app.publishAsync("lwm2m/dev/dn/x", execute(7, "/3/0/4"), { qos: 1 });
       await until(() => executed.length === 1, "it was not commanded", PATIENCE);
     });
 
     it("CoAP (RFC 7641 §3.3.1): an observer that registers again at the other worker is told what comes", async () => {
-      const [before, after] = await oneEach(
-        openCoap,
-        async (socket, id) => void (await register(socket, id)),
-      );
-      const options = [
-        uintOption(OBSERVE, 0),
-        ...["ps", "news"].map((part) => textOption(URI_PATH, part)),
-        textOption(URI_QUERY, "clientid=watcher"),
-      ];
+      const [before, after] = await coapEach();
       await app.publishAsync("news", "old", { qos: 1, retain: true });
-      expect((await before.request({ code: "0.01", options })).code).toBe("2.05");
+      await observe(before);
       const told: string[] = [];
-      expect((await after.request({ code: "0.01", options }, (text) => told.push(text))).code).toBe("2.05");
+      await observe(after, (text) => told.push(text));
       await app.publishAsync("news", "new", { qos: 1 });
       await until(() => told.includes("new"), "it was not told", PATIENCE);
     });

@@ -116,7 +116,15 @@ export class MqttClient implements SimulatedDevice {
   }
 
   #publish(): void {
-    const qos = this.#judge.random() < 0.5 ? 1 : 2;
+    this.#publishTo("up", this.#judge.random() < 0.5 ? 1 : 2);
+  }
+
+  /** Something to another device. */
+  tell(topic: string): void {
+    if (this.content) this.#publishTo(topic, 1);
+  }
+
+  #publishTo(topic: string, qos: 1 | 2): void {
     while (this.#outgoing.has(this.#nextId)) this.#nextId = (this.#nextId % 30) + 1;
     const id = this.#nextId;
     this.#nextId = (this.#nextId % 30) + 1;
@@ -124,7 +132,7 @@ export class MqttClient implements SimulatedDevice {
     if (qos === 2) this.exact.add(payload);
     const outgoing = { payload, qos, stage: "publish", since: this.#judge.now } as const;
     this.#outgoing.set(id, { ...outgoing });
-    this.#say({ cmd: "publish", topic: "up", payload, qos, messageId: id });
+    this.#say({ cmd: "publish", topic, payload, qos, messageId: id });
   }
 
   hear(): void {

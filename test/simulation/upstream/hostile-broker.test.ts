@@ -4,6 +4,7 @@ import { after, between, type Instant, milliseconds, minutes, seconds } from "#c
 import { mqtt } from "#gateways/mqtt/index.ts";
 import { mqttSn } from "#gateways/mqtt-sn/index.ts";
 import { pubsubOf } from "../../support/coap-site.ts";
+import { engineOf } from "../../support/engine-of-run.ts";
 import { mqttDefaults } from "../../support/mqtt-device.ts";
 import { snConfig } from "../../support/mqtt-sn-device.ts";
 import { mulberry32 } from "../../support/random.ts";
@@ -32,9 +33,12 @@ const UNRELIABLE: Mood = {
     lie: 0,
     refuse: 0.2,
     overshoot: 0.3,
+    deaf: 0,
   },
 };
-const LYING: Mood = { ...UNRELIABLE, sulk: 0.01, lie: 0.08, mute: 0.01 };
+const LYING: Mood = { ...UNRELIABLE, sulk: 0.01, lie: 0.08, mute: 0.01, deaf: 0.3 };
+/** It lies about sessions alone. */
+const DEAF: Mood = { ...GENTLE, cut: 0.03, deaf: 0.8 };
 
 /** By hand as long, and with as many seeds, as is wished: `ISTHMUS_SEEDS=200 ISTHMUS_MINUTES=20 npx vitest run …`. */
 const LENGTH = Number(process.env["ISTHMUS_MINUTES"] ?? 5);
@@ -154,7 +158,10 @@ class Run {
   heal(): void {
     this.broker.heal();
     for (const device of this.devices) device.quiet = true;
-    for (let round = 0; round < 600 && !this.#isQuiet(); round++) this.step(2_000);
+    for (let round = 0; round < 600 && !this.#isQuiet(); round++) {
+      this.#tellOne(round);
+      this.step(2_000);
+    }
     expect(this.devices.filter((device) => !device.content).map(({ name }) => name)).toEqual([]);
   }
 
@@ -171,6 +178,16 @@ class Run {
     const served = new Set(fresh.map(([, device]) => device));
     expect(this.devices.map(({ name }) => name).filter((name) => !served.has(name))).toEqual([]);
     for (const device of this.devices) if (!(device instanceof CoapPublisher)) this.#sends(device);
+  }
+
+  /**
+   * What one device publishes to another is all that shows that a server does not send to that one; of many in 100 ms one
+   * is looked at.
+   */
+  #tellOne(round: number): void {
+    const listening = this.devices.filter(({ name }) => this.broker.staysAwake(name));
+    const [teller] = this.calm;
+    (teller as MqttClient).tell(`to/${listening[round % listening.length]?.name}`);
   }
 
   #sends(device: SimulatedDevice): void {
@@ -202,7 +219,7 @@ class Run {
 
   #isQuiet(): boolean {
     const waits = [...this.broker.sessions.values()].some(
-      ({ queue, inFlight }) => queue.length + inFlight.size > 0,
+      ({ queue, inFlight, deaf }) => deaf || queue.length + inFlight.size > 0,
     );
     return !waits && this.devices.every(({ content }) => content);
   }
@@ -243,6 +260,18 @@ describe("a broker that lies: wrong ids, reasons and types, octets that are no M
       run.heal();
       run.wasCalm();
       run.serves();
+    },
+  );
+
+  it.each(seeds(Math.ceil(SEEDS / 4)))(
+    "seed %i: sessions to which it sends nothing more are found, and made anew",
+    (seed) => {
+      const run = new Run(seed, false);
+      run.run(minutes(Math.ceil(LENGTH / 2)), DEAF, true);
+      run.heal();
+      const deaf = [...run.broker.sessions].filter(([, kept]) => kept.deaf).map(([id]) => id);
+      expect(deaf).toEqual([]);
+      expect(engineOf(run.world).context.counters.deaf.value).toBeGreaterThan(0);
     },
   );
 });

@@ -29,10 +29,12 @@ export interface Mood {
   readonly refuse: number;
   /** More in flight than the client's Receive Maximum. */
   readonly overshoot: number;
+  /** It says that it has a session whose connection broke, and sends it nothing until the client throws it away. */
+  readonly deaf: number;
 }
 
 export const GENTLE: Mood = {
-  ...{ delay: 0, swap: 0, repeat: 0, cut: 0, mute: 0, sulk: 0, lie: 0, refuse: 0, overshoot: 0 },
+  ...{ delay: 0, swap: 0, repeat: 0, cut: 0, mute: 0, sulk: 0, lie: 0, refuse: 0, overshoot: 0, deaf: 0 },
 };
 
 /** What may come in another order: who waits for it knows it by its id. */
@@ -53,6 +55,9 @@ class Kept {
   readonly received = new Set<number>();
   link: Link | undefined = undefined;
   endsWithLink = false;
+  deaf = false;
+  /** Its connection broke, and nobody has come back to it since. */
+  broken = false;
   #lastId = 0;
 
   nextId(): number {
@@ -147,6 +152,9 @@ export class HostileBroker {
   /** Those are served as they should be, whatever becomes of others. */
   isCalm = (clientId: string): boolean => clientId.startsWith("calm");
 
+  /** A sleeper is never with its server for long enough that anybody could notice that it is sent nothing. */
+  staysAwake = (clientId: string): boolean => /^(mqtt|stomp)-/.test(clientId);
+
   chance(what: keyof Mood): boolean {
     if (this.mood[what] === 0 || this.random() >= this.mood[what]) return false;
     this.count(what);
@@ -232,6 +240,7 @@ export class Link {
 
   cut(): void {
     this.open = false;
+    if (this.kept?.link === this) this.kept.broken = true;
     if (this.broker.random() < 0.5) this.#end.cut("connection reset");
     else this.#end.end();
     this.broker.gone(this);
@@ -312,7 +321,11 @@ export class Link {
     this.kept = kept;
     kept.link = this;
     kept.endsWithLink = this.version === 4 ? clean : properties?.["sessionExpiryInterval"] === undefined;
+    const noticed = kept.filters.size > 0 && broker.staysAwake(this.clientId);
+    if (kept.broken && noticed && broker.chance("deaf")) kept.deaf = true;
+    kept.broken = false;
     this.say({ cmd: "connack", sessionPresent: known !== undefined, reasonCode: 0, returnCode: 0 });
+    if (kept.deaf) return;
     for (const [messageId, { held, stage }] of kept.inFlight) {
       if (stage === "release") this.say({ cmd: "pubrel", messageId });
       else this.say({ cmd: "publish", ...held, messageId, dup: true });
@@ -339,7 +352,7 @@ export class Link {
   /** Sends what waits, as far as the client takes it. */
   pump(): void {
     const { kept, broker } = this;
-    while (kept !== undefined && kept.queue.length > 0) {
+    while (kept?.deaf === false && kept.queue.length > 0) {
       if (kept.inFlight.size >= this.#receiveMaximum && (this.#calm || !broker.chance("overshoot"))) return;
       const held = kept.queue.shift() as Held;
       const messageId = kept.nextId();
@@ -380,6 +393,7 @@ export class Link {
 
   /** On a live connection: messages of which it has not heard yet. */
   #redeliver(): void {
+    if (this.kept?.deaf === true) return;
     for (const [messageId, { held, stage }] of this.kept?.inFlight ?? []) {
       if (stage === "publish" && this.broker.random() < 0.5)
         this.#send(this.encode({ cmd: "publish", ...held, messageId, dup: true }));

@@ -1,7 +1,9 @@
 /** What real clusters did against expectation, each said again by a scripted server. */
 import { describe, expect, it } from "vitest";
 import { type Duration, hours, milliseconds, minutes, seconds } from "#core/lib/time.ts";
+import type { ServerCaps } from "#core/mqtt/client/server-limits.ts";
 import type { UpstreamOptions } from "#core/upstream/options.ts";
+import { PROFILES } from "#core/upstream/profiles.ts";
 import { mqtt } from "#gateways/mqtt/index.ts";
 import { engineOf } from "../../support/engine-of-run.ts";
 import { type AnyPacket, MqttDevice, mqttDefaults } from "../../support/mqtt-device.ts";
@@ -12,11 +14,13 @@ import { World } from "../../support/world.ts";
 type Script = ScriptedServer["answer"];
 
 /** A gateway before a server that answers as it should, but for what `script` does. */
-function site(script: Script, options: Partial<UpstreamOptions> = {}) {
+function site(script: Script, options: Partial<UpstreamOptions> = {}, caps?: ServerCaps) {
   const servers = new ScriptedServer();
-  const world: World = new World({
-    before: { choice: () => onlyServer(virtualServer(() => world, servers)), options },
-  });
+  const choice = () => {
+    const server = virtualServer(() => world, servers);
+    return onlyServer(caps === undefined ? server : { ...server, caps });
+  };
+  const world: World = new World({ before: { choice, options } });
   const listener = world.streams(
     "mqtt",
     world.open(mqtt, mqttDefaults()).endpoint({ name: "tcp", transport: "tcp" }),
@@ -271,7 +275,7 @@ describe("a deaf session (R3b): NATS has it, and the node that was to send for i
       world.settle();
       world.advance(seconds(1));
     };
-    return { world, servers, dev, publish, counters };
+    return { world, servers, dev, again: device, publish, counters };
   }
   const connects = (servers: ScriptedServer) =>
     servers.of("dev").map((line) => line.got("connect")[0]?.["clean"]);
@@ -291,6 +295,20 @@ describe("a deaf session (R3b): NATS has it, and the node that was to send for i
     expect(commands(dev.take())).toEqual(["publish"]);
     world.advance(minutes(10));
     expect([connects(servers).length, counters.deaf.value, dev.closed]).toEqual([4, 2, false]);
+  });
+
+  it("is noticed also when its device has come back by itself meanwhile", () => {
+    const { world, servers, dev, again, publish, counters } = deaf(99);
+    dev.stream.drop();
+    world.settle();
+    const back = again();
+    expect(back.connect("dev", KEPT)).toMatchObject([{ cmd: "connack", sessionPresent: true }]);
+    publish();
+    world.advance(seconds(40));
+    expect([connects(servers), counters.deaf.value]).toEqual([[false, false, false, false], 1]);
+    publish();
+    world.advance(seconds(40));
+    expect([connects(servers).at(-1), counters.deaf.value, back.closed]).toEqual([true, 2, false]);
   });
 
   it("is not made anew where a new connection hears again", () => {
@@ -331,6 +349,135 @@ describe("a deaf session (R3b): NATS has it, and the node that was to send for i
     publish();
     world.advance(minutes(10));
     expect([connects(servers), counters.deaf.value]).toEqual([[false, false], 0]);
+  });
+});
+
+describe("S2: ejabberd sends one message at a time, and nothing more of any kind until that is acknowledged", () => {
+  it("which the device gets in its order, each when it has acknowledged the one before", () => {
+    const waiting = ["1", "2", "3"];
+    const next = (line: Line) => {
+      const payload = waiting.shift();
+      if (payload !== undefined)
+        line.say({ cmd: "publish", topic: "a", payload, qos: 1, messageId: 10 + waiting.length });
+    };
+    const { world, servers, device } = site((line, { cmd }) => {
+      if (cmd === "puback") next(line);
+      return undefined;
+    });
+    const dev = device();
+    dev.connect("dev", { ...KEPT, properties: { ...KEPT.properties, receiveMaximum: 10 } });
+    world.settle();
+    next(servers.last("dev"));
+    world.settle();
+    const got: string[] = [];
+    let heard = dev.take();
+    for (let message = heard[0]; message !== undefined; message = heard[0]) {
+      expect(heard).toHaveLength(1);
+      got.push(String(message["payload"]));
+      world.advance(seconds(20));
+      expect(dev.take()).toEqual([]);
+      heard = dev.send({ cmd: "puback", messageId: message["messageId"] });
+      world.settle();
+      heard.push(...dev.take());
+    }
+    expect(got).toEqual(["1", "2", "3"]);
+    expect([dev.closed, servers.of("dev").length]).toEqual([false, 1]);
+  });
+});
+
+describe("S7: NATS takes half a second for each subscription", () => {
+  /** Answers one SUBSCRIBE after the other, each half a second after the one before. */
+  function slow(count: number) {
+    const asked: (() => void)[] = [];
+    const { world, servers, device } = site((line, packet) => {
+      if (packet.cmd !== "subscribe") return undefined;
+      asked.push(() => line.answer(packet));
+      return true;
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    const subscriptions = Array.from({ length: count }, (_, n) => ({ topic: `f/${n}`, qos: 1 }));
+    const heard = [...dev.send({ cmd: "subscribe", messageId: 1, subscriptions })];
+    for (let halves = 0; halves < count + 1; halves++) {
+      world.advance(milliseconds(500));
+      asked.shift()?.();
+      world.settle();
+      heard.push(...dev.take());
+    }
+    const suback = heard.find(({ cmd }) => cmd === "suback");
+    return { dev, granted: suback?.["granted"] as number[] | undefined, lines: servers.of("dev").length };
+  }
+
+  it("a device that asks for forty at once is granted all of them", () => {
+    const { dev, granted, lines } = slow(40);
+    expect([granted, dev.closed, lines]).toEqual([Array(40).fill(1), false, 1]);
+  });
+
+  it("also for two hundred: a server that goes on answering is not away, however long it takes", () => {
+    const { dev, granted, lines } = slow(200);
+    expect([granted, dev.closed, lines]).toEqual([Array(200).fill(1), false, 1]);
+  });
+});
+
+describe("NATS and RabbitMQ show $ topics to who subscribes to #", () => {
+  it("the device is told none of them [MQTT-4.7.2-1], but for those that it has asked for by name", () => {
+    const { world, servers, device, counters } = site(() => undefined);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    dev.subscribe("#", 1);
+    world.settle();
+    dev.take();
+    const line = servers.last("dev");
+    const topics = ["$JS/API/x", "$isthmus/devices/s", "plain"];
+    const say = (first: number) => {
+      for (const [index, topic] of topics.entries())
+        line.say({ cmd: "publish", topic, payload: "x", qos: 1, messageId: first + index });
+      world.settle();
+      return dev.take().map((packet) => packet["topic"]);
+    };
+    expect(say(1)).toEqual(["plain"]);
+    // Acknowledged, or it would come again.
+    expect(line.got("puback").map(({ messageId }) => messageId)).toEqual([1, 2]);
+    expect(counters.unasked.value).toBe(2);
+    dev.subscribe("$JS/#", 1);
+    world.settle();
+    dev.take();
+    expect(say(11)).toEqual(["$JS/API/x", "plain"]);
+  });
+
+  it("nor before it has answered SUBSCRIBE [MQTT-3.8.4-3]", () => {
+    const { world, device } = site((line, packet) => {
+      if (packet.cmd !== "subscribe") return undefined;
+      for (const topic of ["$JS/API/x", "$SYS/x", "plain"])
+        line.say({ cmd: "publish", topic, payload: "x", qos: 0 });
+      return undefined;
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    const topicsAfter = (filter: string) => {
+      const heard = dev.subscribe(filter, 1);
+      world.settle();
+      return [...heard, ...dev.take()].flatMap(({ cmd, topic }) => (cmd === "publish" ? [topic] : []));
+    };
+    expect(topicsAfter("#")).toEqual(["plain"]);
+    expect(topicsAfter("$SYS/#")).toEqual(["$SYS/x", "plain"]);
+  });
+});
+
+describe("AWS IoT answers nothing to what is of QoS 2 (by its maker's word: it was not run)", () => {
+  it("so its profile asks for QoS 1, and the device's exchange goes on as it should", () => {
+    const { caps } = PROFILES.aws;
+    const { servers, device, counters } = site(() => undefined, {}, caps);
+    const dev = device();
+    dev.connect("dev", KEPT);
+    expect(dev.publish("a", "x", { qos: 2, messageId: 7 })).toMatchObject([{ cmd: "pubrec", messageId: 7 }]);
+    expect(servers.last("dev").got("publish")).toMatchObject([{ qos: 1 }]);
+    expect(counters.lowered.value).toBe(1);
+    dev.subscribe("a", 2);
+    expect(servers.last("dev").got("subscribe")).toMatchObject([{ subscriptions: [{ qos: 1 }] }]);
   });
 });
 

@@ -340,6 +340,16 @@ describe("a bad command is answered 4.00 and nothing is sent", () => {
       "write",
     ],
     [
+      "a ttl that is no length of time",
+      { reqID: 1, msgType: "read", mheaders: { ttl: -1 }, data: { path: "/3/0" } },
+      "read",
+    ],
+    [
+      "a time of publishing that is none",
+      { reqID: 1, msgType: "read", mheaders: { time: "2026-11-30" }, data: { path: "/3/0" } },
+      "read",
+    ],
+    [
       "content that is no list",
       { reqID: 1, msgType: "write", data: { basePath: "/1/0", content: {} } },
       "write",

@@ -151,6 +151,23 @@ describe("queue mode", () => {
     expect(device.asked).toEqual([]);
   });
 
+  it("ttl counts from when the command says that it was published (mheaders.time), not from when it came", () => {
+    const { world, device, read } = sleeper();
+    world.advance(minutes(5));
+    const time = world.now / 1000;
+    read(1, { mheaders: { ttl: 60, time: time - 61 } });
+    expect(world.reports("meter")).toMatchObject([{ reqID: 1, msgType: "expired" }]);
+    read(2, { mheaders: { ttl: 60, time: time - 30 } });
+    // A clock that is fast makes nothing younger.
+    read(3, { mheaders: { ttl: 60, time: time + 3_600 } });
+    world.advance(seconds(31));
+    expect(world.reports("meter")).toMatchObject([{ reqID: 2, msgType: "expired" }]);
+    world.advance(seconds(30));
+    expect(world.reports("meter")).toMatchObject([{ reqID: 3, msgType: "expired" }]);
+    device.update();
+    expect(device.asked).toEqual([]);
+  });
+
   it("ttl 0 sends without waiting, past the others", () => {
     const { world, device, read } = sleeper();
     world.advance(minutes(5));
