@@ -26,7 +26,8 @@ const QUEUED_MESSAGES = 100_000;
 
 /** @returns {Broker[]} */
 export function brokers() {
-  return [isthmus(), ...OTHER_VERSIONS.map(isthmusOnOtherNode), mosquitto(), nats(), aedes(), rabbitmq()];
+  const ours = [isthmus(), ...OTHER_VERSIONS.map(isthmusOnOtherNode), isthmusByNode()];
+  return [...ours, mosquitto(), nats(), aedes(), rabbitmq()];
 }
 
 /** Name of Isthmus under another line of Node; such a peer runs only where it is asked for. */
@@ -47,11 +48,23 @@ function isthmusOnOtherNode(major) {
   };
 }
 
+/** With connections as Node makes them, for who wants to know what `tcp.epoll` is worth. @returns {Broker} */
+function isthmusByNode() {
+  const set = ["gateways.mqtt.listeners.tcp.tcp.epoll=false"];
+  return {
+    ...isthmus(undefined, set),
+    name: "isthmus-net",
+    label: "Isthmus without epoll",
+    onlyWhenNamed: true,
+  };
+}
+
 /**
  * @param {string} [node] the binary that runs it; the generator's own when absent
+ * @param {string[]} [set] further settings
  * @returns {Broker}
  */
-function isthmus(node) {
+function isthmus(node, set = []) {
   return {
     name: "isthmus",
     label: "Isthmus",
@@ -60,7 +73,12 @@ function isthmus(node) {
     start: async (how = {}) => {
       const port = await freePort();
       const runtime = node === undefined ? {} : { node };
-      const process = await startIsthmus({ set: isthmusSettings(port), tcpPort: port, ...runtime, ...how });
+      const process = await startIsthmus({
+        set: [...isthmusSettings(port), ...set],
+        tcpPort: port,
+        ...runtime,
+        ...how,
+      });
       return { process, port };
     },
   };

@@ -1,5 +1,6 @@
 /** Raw sockets of the generator, and how they get through CONNECT and SUBSCRIBE. */
 import { connect } from "node:net";
+import { connectSystemSocket, systemSockets } from "../lib/system-sockets.mjs";
 import { CONNACK, DISCONNECT, encodeConnect, encodeSubscribe, Frames, SUBACK } from "./wire.mjs";
 
 /** One read buffer serves all sockets: each chunk is used up before the next is read. */
@@ -13,20 +14,63 @@ const CONNECT_WIDTH = 64;
 
 const CONNECT_LIMIT_MS = 20_000;
 
+/** @typedef {{write: (bytes: Uint8Array) => void, end: (bytes: Uint8Array) => void, destroy: () => void, destroyed: boolean}} ConnectionSocket */
+
+/**
+ * @param {number} port
+ * @param {string} localAddress
+ * @returns {(connection: Connection) => ConnectionSocket}
+ */
+const bySystemCalls = (port, localAddress) => (connection) =>
+  connectSystemSocket({
+    port,
+    localAddress,
+    onChunk: (chunk, end) => connection.onChunk(chunk, end),
+    onClose: (why) => connection.onFail(why),
+  });
+
+/**
+ * @param {number} port
+ * @param {string} localAddress
+ * @returns {(connection: Connection) => ConnectionSocket}
+ */
+const byNode = (port, localAddress) => (connection) => {
+  const socket = connect({
+    host: "127.0.0.1",
+    port,
+    localAddress,
+    noDelay: true,
+    onread: {
+      buffer: readBuffer,
+      callback: (length, buffer) => {
+        connection.onChunk(/** @type {Buffer} */ (buffer), length);
+        return true;
+      },
+    },
+  });
+  socket.on("error", (error) => connection.onFail(error.message));
+  socket.on("close", () => connection.onFail("closed by the broker"));
+  return /** @type {ConnectionSocket} */ (socket);
+};
+
+const connectBy = systemSockets ? bySystemCalls : byNode;
+
 let serial = 0;
 const run = process.pid.toString(36);
 
 export class Connection {
   /**
    * @param {string} clientId
-   * @param {import("node:net").Socket} socket
+   * @param {(connection: Connection) => ConnectionSocket} connectSocket
    */
-  constructor(clientId, socket) {
+  constructor(clientId, connectSocket) {
     this.clientId = clientId;
-    this.socket = socket;
     /** @type {(chunk: Buffer, end: number) => void} */
     this.onChunk = () => {};
+    /** @type {(why: string) => void} */
+    this.onFail = () => {};
     this.closed = false;
+    this.socket = connectSocket(this);
   }
 
   /** Says DISCONNECT and goes. */
@@ -53,20 +97,9 @@ export function open(target, role, subscription) {
   return new Promise((resolve, reject) => {
     const index = serial++;
     const clientId = `${role}-${run}-${index}`;
-    const socket = connect({
-      host: "127.0.0.1",
-      port: target.port,
-      localAddress: SOURCES[index % SOURCES.length],
-      noDelay: true,
-      onread: {
-        buffer: readBuffer,
-        callback: (length, buffer) => {
-          connection.onChunk(/** @type {Buffer} */ (buffer), length);
-          return true;
-        },
-      },
-    });
-    const connection = new Connection(clientId, socket);
+    const source = SOURCES[index % SOURCES.length] ?? "127.0.0.1";
+    const connection = new Connection(clientId, connectBy(target.port, source));
+    const { socket } = connection;
     const fail = (/** @type {string} */ why) => reject(new Error(`${clientId}: ${why}`));
     const timer = setTimeout(() => fail("no CONNACK or SUBACK in time"), CONNECT_LIMIT_MS);
     const done = () => {
@@ -86,10 +119,9 @@ export function open(target, role, subscription) {
       }
     });
     connection.onChunk = (chunk, end) => frames.feed(chunk, end);
-    socket.on("error", (error) => fail(error.message));
-    socket.on("close", () => {
-      if (!connection.closed) fail("closed by the broker");
-    });
+    connection.onFail = (why) => {
+      if (!connection.closed) fail(why);
+    };
     socket.write(encodeConnect(clientId, target.version));
   });
 }

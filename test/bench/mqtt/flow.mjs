@@ -27,8 +27,9 @@ export class Flow {
     this.qos = how.qos;
     this.publishers = how.publishers;
     this.rings = how.rings;
-    this.fan = how.subscribers.length;
-    this.timing = how.window === 1 && how.publishers.length === 1 && this.fan === 1;
+    this.nobody = how.subscribers.length === 0;
+    this.fan = Math.max(1, how.subscribers.length);
+    this.timing = how.window === 1 && how.publishers.length === 1 && how.subscribers.length === 1;
     this.ahead = how.qos === 0 || this.timing ? how.window : how.window * how.publishers.length * 2;
     this.window = how.qos === 0 ? Number.POSITIVE_INFINITY : how.window;
     this.sent = 0;
@@ -124,6 +125,8 @@ export class Flow {
     }
     if (kind !== PUBACK && kind !== PUBCOMP) throw new Error(`a publisher got a packet of type ${kind}`);
     this.acknowledged += 1;
+    // Where nobody is delivered to, the acknowledgement is what comes of a message.
+    if (this.nobody) this.#count(1);
     this.inFlight[publisher] = (this.inFlight[publisher] ?? 0) - 1;
     this.#makeReady(publisher);
   }
@@ -192,7 +195,7 @@ class Answers {
     this.length = length + 4;
   }
 
-  /** @param {import("node:net").Socket} socket */
+  /** @param {import("./connections.mjs").ConnectionSocket} socket */
   flush(socket) {
     if (this.length > 0) socket.write(this.bytes.subarray(0, this.length));
   }

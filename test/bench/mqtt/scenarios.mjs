@@ -73,6 +73,11 @@ export function scenarios() {
     const shape = { ...single, version: MQTT_5, window: 1000 };
     all.push({ ...shape, kind: "throughput", name: `1to1-mqtt5-q${qos}-64`, title, qos, payload: 64 });
   }
+  for (const qos of /** @type {const} */ ([1, 2])) {
+    const title = `1000 → nobody, QoS ${qos}, 64 B, W=1`;
+    const shape = { ...single, publishers: 1000, subscribers: 0 };
+    all.push({ ...shape, kind: "throughput", name: `nobody-q${qos}-64`, title, qos, payload: 64 });
+  }
   for (const qos of QOS) {
     const title = `ping-pong, QoS ${qos}, 64 B, one in flight`;
     all.push({ ...single, kind: "latency", name: `ping-pong-q${qos}-64`, title, qos, payload: 64 });

@@ -95,7 +95,7 @@ export class PublishRing {
   }
 
   /**
-   * @param {import("node:net").Socket} socket
+   * @param {import("./connections.mjs").ConnectionSocket} socket
    * @param {number} count   frames
    */
   send(socket, count) {

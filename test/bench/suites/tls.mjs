@@ -72,6 +72,7 @@ export const suite = {
         if (clients === 0) await sleep(none.took);
         const echoes = await echo.call("end");
         const used = (cpuMicros(gateway.pid) - cpu) / 1_000;
+        await crowd.call("leave");
         console.error(`${name}: ${JSON.stringify({ ...echoes, ...found, used })}`);
         return { ...echoes, ...found, used };
       });

@@ -65,14 +65,17 @@ async function storm({ port, clients, resume }) {
     while (next < clients) found[await login({ port, resume }, next++)]++;
   };
   await Promise.all(Array.from({ length: Math.min(OPENING, clients) }, lane));
-  const took = performance.now() - begun;
+  return { ...found, took: performance.now() - begun };
+}
+
+/** All at once, too. */
+async function leave() {
   const open = sockets.filter(({ closed }) => !closed);
   const gone = open.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
   for (const socket of open) socket.destroy();
   await Promise.all(gone);
   sockets = [];
-  return { ...found, took };
 }
 
 setPriority(constants.priority.PRIORITY_LOW);
-serve({ storm });
+serve({ storm, leave });
