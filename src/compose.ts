@@ -24,6 +24,7 @@ import { behindTheDate, systemClock } from "./net/clock.ts";
 import { rawSocket } from "./net/raw-socket.ts";
 import { Ticker } from "./net/ticker.ts";
 import { ListenError } from "./net/transport.ts";
+import { atEndOfTurn } from "./net/turn.ts";
 import { OperatorAlarms } from "./observe/alarms.ts";
 import type { Log } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -146,9 +147,9 @@ export function compose(
   const pipelines = plugIn(openedHooks, config, core, metrics, (name) => rules.connectors.get(name));
   const ticker = tickerOf(core, deadlines);
   const lifecycle = new Lifecycle(core, doors, gateways, {
-    stream: streamOpener(policy),
+    stream: streamOpener(policy, worker !== undefined),
     datagram: datagramOpener({ config, metrics, alarms: deadlines, kept, policy }),
-    defer: setImmediate,
+    defer: atEndOfTurn,
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
   const rules = new RulesRoom(config, parts, { clock, log, metrics, events, alarms: reports.alarms });

@@ -66,6 +66,11 @@ export function exposeGauges(running: Composition, version: string): void {
       batched === undefined ? [] : [[`${gateway}:${name}`, batched ? 1 : 0] as const],
     ),
   );
+  metrics.labelledGauge("connections_by_epoll", "1 where connections are watched together", "listener", () =>
+    lifecycle.listeners.flatMap(({ gateway, name, listening: { epoll } }) =>
+      epoll === undefined ? [] : [[`${gateway}:${name}`, epoll ? 1 : 0] as const],
+    ),
+  );
   exposeStore(running);
   exposeDtls(running);
   exposeUpstream(running);

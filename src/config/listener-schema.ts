@@ -111,6 +111,11 @@ const Tcp = Type.Object(
       default: 16_384,
     }),
     noDelay: flag({ description: "Send small packets at once (TCP_NODELAY).", default: true }),
+    epoll: flag({
+      description:
+        "Watch all connections together, and read and write by system calls of our own, where the system is Linux with glibc and the optional package koffi is installed; elsewhere as Node does it.",
+      default: true,
+    }),
     highWaterMark: sizeSetting({
       description: "Bytes queued for one slow reader before it gets no further messages.",
       default: "64KB",

@@ -1,11 +1,17 @@
-import type { Socket } from "node:net";
 import type { Note } from "../contract/note.ts";
 import { FairLine } from "../lib/fair-line.ts";
 import type { Duration } from "../lib/time.ts";
 import { timerLength } from "../lib/timer-length.ts";
 
-interface Waiting {
-  readonly socket: Socket;
+/** A connection that was accepted, and of which nothing is read yet. */
+export interface Accepted {
+  readonly remoteAddress?: string | undefined;
+  readonly destroyed: boolean;
+  destroy(): void;
+}
+
+interface Waiting<S extends Accepted> {
+  readonly socket: S;
   readonly since: number;
 }
 
@@ -16,6 +22,8 @@ export interface AcceptLineOptions {
   readonly patience: number;
   /** How many are taken in one turn of the event loop. */
   readonly aTurn: number;
+  /** How many may be under way, from `accept` until `done`; without, all. */
+  readonly parallel?: number | undefined;
   /** How long until there is room for one more; 0: now. Without, nobody ever waits. */
   readonly roomIn: (() => Duration) | undefined;
 }
@@ -27,17 +35,22 @@ const SAY_AGAIN = 60_000;
 export const A_TURN = 16;
 /** The same over TLS, where each has a millisecond of cryptography before it says anything. */
 export const A_TURN_OF_HANDSHAKES = 4;
+/** TLS handshakes under way: their answers may all come in one turn, and the system's library takes all that it finds. */
+export const HANDSHAKES_UNDER_WAY = 128;
+/** One that has taken this long waits for its client, who may be far away or silent, and is counted no more. */
+export const UNDER_WAY_MS = 1_000;
 
 /**
  * Connections of a burst, accepted and not yet read from, until the rate at which connections are taken has room for
  * them, and this turn of the event loop: addresses take turns. Who would be one too many is refused.
  */
-export class AcceptLine {
+export class AcceptLine<S extends Accepted> {
   readonly #options: AcceptLineOptions;
-  readonly #accept: (socket: Socket) => void;
+  readonly #accept: (socket: S) => void;
   readonly #note: (note: Note) => void;
-  readonly #line = new FairLine<Waiting>();
+  readonly #line = new FairLine<Waiting<S>>();
   #timer: NodeJS.Timeout | undefined = undefined;
+  #underWay = 0;
   /** Taken in this turn of the event loop. */
   #taken = 0;
   #waitSayAt = 0;
@@ -45,7 +58,7 @@ export class AcceptLine {
   /** Refused since it was said last. */
   #unsaid = 0;
 
-  constructor(options: AcceptLineOptions, accept: (socket: Socket) => void, note: (note: Note) => void) {
+  constructor(options: AcceptLineOptions, accept: (socket: S) => void, note: (note: Note) => void) {
     this.#options = options;
     this.#accept = accept;
     this.#note = note;
@@ -55,18 +68,15 @@ export class AcceptLine {
     return this.#line.length;
   }
 
-  offer(socket: Socket): void {
+  offer(socket: S): void {
     const wait = this.#options.roomIn?.() ?? 0;
     // A rate of nothing at all is the policy's to refuse.
-    if (
-      wait === Number.POSITIVE_INFINITY ||
-      (wait <= 0 && this.#line.length === 0 && this.#taken < this.#options.aTurn)
-    ) {
+    if (wait === Number.POSITIVE_INFINITY || (wait <= 0 && this.#line.length === 0 && this.#hasRoom)) {
       this.#take(socket);
       return;
     }
     const address = socket.remoteAddress ?? "";
-    let loser: Waiting | undefined;
+    let loser: Waiting<S> | undefined;
     if (this.#line.length >= this.#options.places) {
       loser = this.#line.makeRoomFor(address);
       if (loser === undefined) {
@@ -75,12 +85,17 @@ export class AcceptLine {
       }
     }
     if (loser !== undefined) this.#refuse(loser.socket);
-    socket.on("error", ignore);
     this.#line.push(address, "", { socket, since: performance.now() });
-    // The next turn looks at the line by itself.
-    if (wait <= 0 && this.#taken > 0) return;
+    // The next turn looks at the line by itself, and so does the next one that is done.
+    if (wait <= 0 && !this.#hasRoom) return;
     this.#sayWaiting();
     this.#expect(wait);
+  }
+
+  /** One of those that were accepted costs no more than any connection. */
+  done(): void {
+    this.#underWay--;
+    if (this.#line.length > 0) this.#letIn();
   }
 
   close(): void {
@@ -103,14 +118,20 @@ export class AcceptLine {
     this.#letIn();
   };
 
-  #take(socket: Socket): void {
+  get #hasRoom(): boolean {
+    const { aTurn, parallel = Number.POSITIVE_INFINITY } = this.#options;
+    return this.#taken < aTurn && this.#underWay < parallel;
+  }
+
+  #take(socket: S): void {
     if (this.#taken++ === 0) setImmediate(this.#nextTurn);
+    if (this.#options.parallel !== undefined) this.#underWay++;
     this.#accept(socket);
   }
 
   #letIn(): void {
     const oldest = performance.now() - this.#options.patience;
-    while (this.#line.length > 0 && this.#taken < this.#options.aTurn) {
+    while (this.#line.length > 0 && this.#hasRoom) {
       const wait = this.#options.roomIn?.() ?? 0;
       if (wait > 0) {
         this.#expect(wait);
@@ -118,15 +139,12 @@ export class AcceptLine {
       }
       const { socket, since } = this.#line.shift()!;
       if (since < oldest) this.#refuse(socket);
-      else if (!socket.destroyed) {
-        socket.off("error", ignore);
-        this.#take(socket);
-      }
+      else if (!socket.destroyed) this.#take(socket);
     }
   }
 
-  #refuse(socket: Socket): void {
-    socket.on("error", ignore).destroy();
+  #refuse(socket: S): void {
+    socket.destroy();
     this.#unsaid++;
     if (performance.now() < this.#refusalsSayAt) return;
     this.#refusalsSayAt = performance.now() + SAY_AGAIN;
@@ -142,5 +160,3 @@ export class AcceptLine {
     this.#note({ level: "info", event: "connections-wait", detail: { waiting: this.#line.length, fix } });
   }
 }
-
-function ignore(): void {}

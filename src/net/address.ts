@@ -2,14 +2,14 @@ import type { Socket } from "node:net";
 
 const MAPPED = "::ffff:";
 
-/** An address as the rest of the program knows it: IPv4-mapped IPv6 shown as IPv4, without a zone. */
 /** The address and port of ours that a socket's peer has reached; undefined when it is gone. */
-export function localName({ localAddress, localPort = 0 }: Socket): string | undefined {
-  if (localAddress === undefined) return undefined;
-  const address = plainAddress(localAddress);
-  return address.includes(":") ? `[${address}]:${localPort}` : `${address}:${localPort}`;
-}
+export const localName = ({ localAddress, localPort = 0 }: Socket): string | undefined =>
+  localAddress === undefined ? undefined : placeName(plainAddress(localAddress), localPort);
 
+export const placeName = (address: string, port: number): string =>
+  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+
+/** An address as the rest of the program knows it: IPv4-mapped IPv6 shown as IPv4, without a zone. */
 export function plainAddress(address: string): string {
   if (address.startsWith(MAPPED) && address.includes(".")) return address.slice(MAPPED.length);
   const zone = address.indexOf("%");

@@ -14,6 +14,8 @@ export class Arrival implements Expiring {
   address: string;
   port: number;
   identity: string | undefined;
+  /** Where handshakes take turns: to be told when its is over. */
+  underWay: { over(): void } | undefined;
   readonly #hall: ArrivalHall;
 
   constructor(hall: ArrivalHall, socket: Socket, transport: Transport, address: string, expiresAt: number) {

@@ -1,11 +1,9 @@
+import { placeName } from "./address.ts";
 import { ListenError } from "./transport.ts";
-
-const place = (address: string, port: number): string =>
-  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** Turns what the system says when an address cannot be bound into one line with the fix. */
 export function bindError(error: unknown, address: string, port: number): ListenError {
-  const where = place(address, port);
+  const where = placeName(address, port);
   const { code, message } = error as NodeJS.ErrnoException;
   switch (code) {
     case "EADDRINUSE":

@@ -1,13 +1,20 @@
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, isIP, type Server, Socket } from "node:net";
 import type { Note } from "../contract/note.ts";
 import type { Peer } from "../contract/peer.ts";
-import { A_TURN, A_TURN_OF_HANDSHAKES, AcceptLine } from "./accept-line.ts";
+import {
+  A_TURN,
+  A_TURN_OF_HANDSHAKES,
+  AcceptLine,
+  HANDSHAKES_UNDER_WAY,
+  UNDER_WAY_MS,
+} from "./accept-line.ts";
 import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, plainAddress } from "./address.ts";
 import { type Arrival, ArrivalHall, readProxyHeader } from "./arrival.ts";
 import { type Descriptors, descriptors as ofProcess } from "./descriptors.ts";
+import type { EpollConnection } from "./epoll/connection.ts";
 import { Farewell, forbidden } from "./farewell.ts";
 import { bindError } from "./listen-errors.ts";
-import { offerSocket, socketOptions } from "./tcp.ts";
+import { highWaterMarkOf, offerSocket, socketOptions } from "./tcp.ts";
 import { TlsLayer } from "./tls.ts";
 import {
   type AcceptStream,
@@ -17,6 +24,7 @@ import {
   type StreamListenerOptions,
   type StreamReceiver,
 } from "./transport.ts";
+import { bindAny } from "./udp.ts";
 import { WebSocketUpgrade } from "./websocket-upgrade.ts";
 
 /** Connections that may wait for their turn, when the options do not say. */
@@ -34,44 +42,126 @@ export async function listenStream(
   const layers = new Layers(options, accept, note);
   const { waiting = WAITING_MAX, handshakeTimeout: patience, roomIn } = options;
   const handshakes = options.transport === "tls" || options.transport === "wss";
-  const line = new AcceptLine(
-    { places: waiting, patience, roomIn, aTurn: handshakes ? A_TURN_OF_HANDSHAKES : A_TURN },
-    (socket) => layers.accepted(socket),
+  const line = new AcceptLine<Socket | EpollConnection>(
+    handshakes
+      ? { places: waiting, patience, roomIn, aTurn: A_TURN_OF_HANDSHAKES, parallel: HANDSHAKES_UNDER_WAY }
+      : { places: waiting, patience, roomIn, aTurn: A_TURN },
+    (socket) => layers.accepted(socket, handshakes ? new UnderWay(socket as Socket, line) : undefined),
     note,
   );
-  // Nothing is read from a socket before somebody listens to it: a thousand that wait hold nothing.
-  const server = createServer({ ...socketOptions(options), pauseOnConnect: true });
-  server.on("connection", (socket) => {
-    if (descriptors.admits(descriptorOf(socket))) {
-      line.offer(socket);
-      return;
-    }
-    socket.on("error", () => {}).destroy();
+  const admits = (descriptor: number): boolean => {
+    if (descriptors.admits(descriptor)) return true;
     note({ level: "warn", event: "file-descriptors-short", detail: { fix: descriptors.fix } });
-  });
+    return false;
+  };
+  const newcomers: Newcomers = { admits, offer: (socket) => line.offer(socket), note };
+  let byEpoll: Bound | undefined;
+  let bound: Bound;
   try {
-    await listenAny(server, options);
+    byEpoll = await listenEpoll(options, newcomers);
+    bound = byEpoll ?? (await listenByNode(options, newcomers));
   } catch (error) {
     layers.close();
     throw bindError(error, options.bind, options.port);
   }
-  server.on("error", (error) =>
-    note({ level: "warn", event: "accept-failed", detail: { problem: error.message } }),
-  );
-  const bound = server.address() as { address: string; port: number };
   return {
     transport: options.transport,
+    epoll: byEpoll !== undefined,
     address: bound.address,
     port: bound.port,
     close: () => {
       line.close();
       layers.close();
-      // Its callback would wait for the last connection; the port is free after one turn of the loop.
-      server.close();
+      // The port is free after one turn of the loop.
+      bound.close();
       return new Promise((resolve) => setImmediate(resolve));
     },
   };
 }
+
+/** A place among the handshakes that are worked on, until it is over, or its client lets us wait. */
+class UnderWay {
+  readonly #line: Pick<AcceptLine<never>, "done">;
+  readonly #timer: NodeJS.Timeout;
+  #isOver = false;
+
+  constructor(socket: Socket, line: Pick<AcceptLine<never>, "done">) {
+    this.#line = line;
+    this.#timer = setTimeout(() => this.over(), UNDER_WAY_MS).unref();
+    socket.once("close", () => this.over());
+  }
+
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#line.done();
+  }
+}
+
+interface Bound {
+  readonly address: string;
+  readonly port: number;
+  close(): void;
+}
+
+interface Newcomers {
+  /** Whether there is a file descriptor for it; one that is not admitted is closed. */
+  admits(descriptor: number): boolean;
+  offer(socket: Socket | EpollConnection): void;
+  note(note: Note): void;
+}
+
+async function listenByNode(options: StreamListenerOptions, newcomers: Newcomers): Promise<Bound> {
+  // Nothing is read from a socket before somebody listens to it: a thousand that wait hold nothing.
+  const server = createServer({ ...socketOptions(options), pauseOnConnect: true });
+  server.on("connection", (socket) => {
+    socket.on("error", ignore);
+    if (newcomers.admits(descriptorOf(socket))) newcomers.offer(socket);
+    else socket.destroy();
+  });
+  await listenAny(server, options);
+  server.on("error", (error) =>
+    newcomers.note({ level: "warn", event: "accept-failed", detail: { problem: error.message } }),
+  );
+  const { address, port } = server.address() as { address: string; port: number };
+  // The callback of close would wait for the last connection.
+  return { address, port, close: () => server.close() };
+}
+
+/** Undefined where it is not to be had, or not wanted. */
+async function listenEpoll(options: StreamListenerOptions, newcomers: Newcomers): Promise<Bound | undefined> {
+  if (options.epoll === false || isIP(plainAddress(options.bind)) === 0) return undefined;
+  const { epollSet } = await import("./epoll/self-test.ts");
+  const set = epollSet();
+  if (set instanceof Error) {
+    newcomers.note({ level: "debug", event: "tcp-without-epoll", detail: { why: set.message } });
+    return undefined;
+  }
+  const { EpollListener } = await import("./epoll/listener.ts");
+  const { EpollConnection } = await import("./epoll/connection.ts");
+  const plain = options.transport === "tcp" && !options.proxyProtocol;
+  return bindAny(options.bind, (address) =>
+    EpollListener.open(set, address, options, {
+      note: newcomers.note,
+      accepted: (descriptor, { address, port }) => {
+        if (!newcomers.admits(descriptor)) set.calls.close(descriptor);
+        else if (plain) {
+          const peer: Peer = { transport: "tcp", address, port };
+          newcomers.offer(new EpollConnection(set, descriptor, peer, options));
+        } else newcomers.offer(nodeSocket(descriptor, options));
+      },
+    }),
+  );
+}
+
+/** For those who need a socket of Node: TLS and HTTP. */
+function nodeSocket(fd: number, { highWaterMark }: StreamListenerOptions): Socket {
+  const stream = { highWaterMark: highWaterMarkOf(highWaterMark) };
+  return new Socket({ fd, ...stream }).pause().on("error", ignore);
+}
+
+function ignore(): void {}
 
 /** What lies between accept and the runtime: nothing on plain TCP, else PROXY header, TLS, WebSocket in turn. */
 class Layers {
@@ -102,18 +192,25 @@ class Layers {
     }
   }
 
-  accepted(socket: Socket): void {
-    this.#receive(socket);
+  /** `underWay`: a handshake, which is to be told when it is over. */
+  accepted(socket: Socket | EpollConnection, underWay?: UnderWay): void {
+    if (!(socket instanceof Socket)) {
+      socket.offer(this.#accept);
+      return;
+    }
+    socket.off("error", ignore);
+    this.#receive(socket, underWay);
     // Whoever takes it listens by now.
     socket.resume();
   }
 
-  #receive(socket: Socket): void {
+  #receive(socket: Socket, underWay: UnderWay | undefined): void {
     const { transport, proxyProtocol } = this.#options;
     if (transport === "tcp" && !proxyProtocol) this.#offerPlain(socket);
     else {
       const arrival = this.#hall.enter(socket, transport);
       if (arrival === undefined) return;
+      arrival.underWay = underWay;
       if (proxyProtocol) readProxyHeader(arrival, this.#introduced);
       else this.#introduced(arrival);
     }
@@ -141,7 +238,10 @@ class Layers {
     else
       this.#tls.secure(
         arrival,
-        (socket) => this.#secured(arrival, socket),
+        (socket) => {
+          arrival.underWay?.over();
+          this.#secured(arrival, socket);
+        },
         (socket, problem) => this.#refused(arrival, socket, problem),
       );
   };

@@ -19,7 +19,7 @@ export interface SocketLimits {
 }
 
 /** Silence in milliseconds after which the kernel begins to ask whether the peer is still there. */
-const PROBE_DELAY = 300_000;
+export const PROBE_DELAY = 300_000;
 /** What Node takes for its own limit of a queue; `unlimited` is more than that. */
 const HIGH_WATER_MARK_MAX = 2 ** 30;
 
@@ -29,8 +29,10 @@ export const socketOptions = ({ noDelay, highWaterMark }: { noDelay: boolean; hi
   // A peer that vanished without a word, and whose protocol sends no heart-beats, is found out by the kernel.
   keepAlive: true,
   keepAliveInitialDelay: PROBE_DELAY,
-  highWaterMark: Math.min(highWaterMark, HIGH_WATER_MARK_MAX),
+  highWaterMark: highWaterMarkOf(highWaterMark),
 });
+
+export const highWaterMarkOf = (bytes: number): number => Math.min(bytes, HIGH_WATER_MARK_MAX);
 
 /** A TCP or TLS connection. The listeners are shared functions, so that an idle connection stays small. */
 class SocketConnection implements StreamConnection, Expiring {

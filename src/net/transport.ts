@@ -66,6 +66,8 @@ export interface Listening {
   readonly secure?: { readonly associations: number; readonly handshakes: number; readonly lost: number };
   /** Of a datagram listener: many datagrams a system call, or one. */
   readonly batched?: boolean;
+  /** Of a stream listener: its connections are accepted, and those of plain TCP read and written, by `epoll/`. */
+  readonly epoll?: boolean;
   /** Stops accepting; connections already accepted are left alone. */
   close(): Promise<void>;
 }
@@ -138,6 +140,8 @@ export interface StreamListenerOptions {
   /** How long an ended connection may linger before it is destroyed. */
   readonly linger: Duration;
   readonly noDelay: boolean;
+  /** Connections by system calls, where this system and this installation can. */
+  readonly epoll?: boolean | undefined;
   readonly proxyProtocol: boolean;
   /** Time allowed for PROXY header, TLS handshake and WebSocket upgrade together. */
   readonly handshakeTimeout: Duration;

@@ -64,6 +64,7 @@ export const LOG_LINES = {
   "tls-handshake-failed": "a TLS handshake has failed",
   "udp-buffer-reduced": "the system gives a UDP socket smaller buffers than asked for",
   "udp-error": "a UDP socket has trouble",
+  "tcp-without-epoll": "connections of a TCP listener are Node's: there is no epoll here",
   "udp-unbatched": "a UDP socket takes and gives one datagram a system call: there are no batches here",
   "unproven-displaced": "peers that have proven nothing made way for newer ones",
   "unproven-sessions-ended": "sessions of peers that have proven nothing were ended",

@@ -41,9 +41,9 @@ export class Descriptor {
     this.number = number;
   }
 
-  /** A new one. Throws what the system says. */
-  static open(calls: SystemCalls, six: boolean): Descriptor {
-    const number = calls.socket(six ? AF_INET6 : AF_INET, DATAGRAM_SOCKET, 0);
+  /** A new one, for datagrams if nothing else is said. Throws what the system says. */
+  static open(calls: SystemCalls, six: boolean, type: number = DATAGRAM_SOCKET): Descriptor {
+    const number = calls.socket(six ? AF_INET6 : AF_INET, type, 0);
     if (number < 0) throw systemError("socket", calls.error());
     return new Descriptor(calls, six, number);
   }
@@ -61,9 +61,6 @@ export class Descriptor {
     if (reuse.reuseAddress === true) this.set(SOL_SOCKET, SO_REUSEADDR, 1);
     if (reuse.reusePort === true) this.set(SOL_SOCKET, SO_REUSEPORT, 1);
     if (this.six) this.set(IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    // What a datagram was sent to; on a socket for both families IPv4 says it in its own way.
-    this.set(IPPROTO_IP, IP_PKTINFO, 1);
-    if (this.six) this.set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     const words = wordsOf(address);
     if (words === undefined) throw systemError("bind", EINVAL);
     const zone = address.split("%")[1];
@@ -71,16 +68,19 @@ export class Descriptor {
     this.#done("bind", this.calls.bind(this.number, name, name.length));
   }
 
+  /** Each datagram says what it was sent to; on a socket for both families IPv4 says it in its own way. */
+  tellDestinations(): void {
+    this.set(IPPROTO_IP, IP_PKTINFO, 1);
+    if (this.six) this.set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+
+  listen(backlog: number): void {
+    this.#done("listen", this.calls.listen(this.number, backlog));
+  }
+
   /** Its address and port, as they are. */
-  name(): { address: string; port: number } {
-    const bytes = new Uint8Array(SOCKADDR_BYTES);
-    const length = new Uint32Array([bytes.length]);
-    this.#done("getsockname", this.calls.getsockname(this.number, bytes, length));
-    const view = new DataView(bytes.buffer);
-    const word = (at: number): number => view.getUint32(at, true);
-    const words: Words = [word(8), word(12), word(16), word(20)];
-    const address = this.six ? textOf(words) : bytes.subarray(4, 8).join(".");
-    return { address, port: view.getUint16(2) };
+  name(): Place {
+    return nameOfSocket(this.calls, this.number);
   }
 
   set(level: number, name: number, value: number): void {
@@ -151,6 +151,29 @@ export class Descriptor {
   }
 }
 
+export interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The address and port of ours of a socket. */
+export function nameOfSocket(calls: SystemCalls, socket: number): Place {
+  const name = new Uint8Array(SOCKADDR_BYTES);
+  if (calls.getsockname(socket, name, new Uint32Array([name.length])) < 0) {
+    throw systemError("getsockname", calls.error());
+  }
+  return placeIn(name);
+}
+
+/** What a `struct sockaddr` says, of either family. */
+export function placeIn(name: Uint8Array): Place {
+  const view = new DataView(name.buffer, name.byteOffset);
+  const port = view.getUint16(2);
+  if (view.getUint16(0, true) === AF_INET) return { address: name.subarray(4, 8).join("."), port };
+  const word = (at: number): number => view.getUint32(at, true);
+  return { address: textOf([word(8), word(12), word(16), word(20)]), port };
+}
+
 function sockaddr(words: Words, port: number, six: boolean, zone: number): Uint8Array {
   const bytes = new Uint8Array(six ? SOCKADDR_BYTES : SOCKADDR_IN_BYTES);
   const view = new DataView(bytes.buffer);
@@ -164,7 +187,7 @@ function sockaddr(words: Words, port: number, six: boolean, zone: number): Uint8
 }
 
 /** As Node would throw it. */
-function systemError(call: string, number: number): Error {
+export function systemError(call: string, number: number): Error {
   const code = getSystemErrorName(-number);
   return Object.assign(new Error(`${call} ${code}`), { code, errno: -number, syscall: call });
 }
@@ -177,6 +200,7 @@ export function bindBatches(
 ): Descriptor {
   const descriptor = Descriptor.open(calls, address.includes(":"));
   try {
+    descriptor.tellDestinations();
     descriptor.bind(address, options.port, options);
     if (options.broadcast) descriptor.set(SOL_SOCKET, SO_BROADCAST, 1);
     for (const entry of options.multicast) {

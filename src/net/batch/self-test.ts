@@ -37,7 +37,10 @@ export function tryBatches(calls: SystemCalls | Error): Batches | Error {
 function tryLoopback({ calls, received, sending }: Batches): string | undefined {
   const [from, to] = [Descriptor.open(calls, false), Descriptor.open(calls, false)];
   try {
-    for (const descriptor of [from, to]) descriptor.bind(LOCALHOST, 0, {});
+    for (const descriptor of [from, to]) {
+      descriptor.tellDestinations();
+      descriptor.bind(LOCALHOST, 0, {});
+    }
     const path = new Paths().to(LOCALHOST);
     if (path === undefined) return "address";
     const { port } = to.name();

@@ -34,7 +34,7 @@ class Watched implements Watching {
 }
 
 /**
- * The system calls of a datagram socket, as Linux has them. Those that fail answer -1, and `error` says why. Memory is
+ * The system calls of sockets, as Linux has them. Those that fail answer -1, and `error` says why. Memory is
  * handed over as a `Uint8Array` of an `ArrayBuffer` of its own, whose place is `addressOf`; the kernel knows it no longer
  * than a call takes.
  */
@@ -48,6 +48,16 @@ export interface SystemCalls {
   sendmmsg(descriptor: number, messages: Uint8Array, count: number, flags: number): number;
   fcntl(descriptor: number, command: number, argument: number): number;
   close(descriptor: number): number;
+  listen(descriptor: number, backlog: number): number;
+  connect(descriptor: number, address: Uint8Array, length: number): number;
+  accept4(descriptor: number, address: Uint8Array, length: Uint32Array, flags: number): number;
+  recv(descriptor: number, bytes: Uint8Array, length: number, flags: number): number;
+  send(descriptor: number, bytes: Uint8Array, length: number, flags: number): number;
+  shutdown(descriptor: number, how: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(set: number, operation: number, descriptor: number, event: Uint32Array | null): number;
+  /** `timeout` in milliseconds; 0: what is ready now. */
+  epoll_wait(set: number, events: Uint32Array, count: number, timeout: number): number;
   /** The number of an interface; 0 when none has the name. */
   if_nametoindex(name: string): number;
   /** What the last call failed with: errno(3). */
@@ -97,6 +107,16 @@ function bound(koffi: typeof Koffi): SystemCalls {
     sendmmsg: libc.func("int sendmmsg(int fd, uint8_t *messages, unsigned int count, int flags)"),
     fcntl: (descriptor, command, argument) => fcntl(descriptor, command, "int", argument) as number,
     close: libc.func("int close(int fd)"),
+    listen: libc.func("int listen(int fd, int backlog)"),
+    connect: libc.func("int connect(int fd, const uint8_t *address, uint32_t length)"),
+    accept4: libc.func("int accept4(int fd, uint8_t *address, uint32_t *length, int flags)"),
+    // They answer ssize_t: what fits a buffer of ours is the same in 32 bits, and no BigInt.
+    recv: libc.func("int recv(int fd, uint8_t *bytes, size_t length, int flags)"),
+    send: libc.func("int send(int fd, const uint8_t *bytes, size_t length, int flags)"),
+    shutdown: libc.func("int shutdown(int fd, int how)"),
+    epoll_create1: libc.func("int epoll_create1(int flags)"),
+    epoll_ctl: libc.func("int epoll_ctl(int set, int operation, int fd, const uint32_t *event)"),
+    epoll_wait: libc.func("int epoll_wait(int set, uint32_t *events, int count, int timeout)"),
     if_nametoindex: libc.func("unsigned int if_nametoindex(const char *name)"),
     error: () => koffi.errno(),
     addressOf: (memory) => koffi.address(memory),

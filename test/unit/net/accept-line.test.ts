@@ -83,7 +83,7 @@ test.each([
   const notes: Note[] = [];
   const line = new AcceptLine(
     { places: 100, patience: 60_000, roomIn: () => ZERO, aTurn },
-    (socket) => accepted.push(socket),
+    (socket: Socket) => accepted.push(socket),
     (note) => notes.push(note),
   );
   open.push(line);
@@ -102,6 +102,30 @@ test.each([
   // The next is alone, and taken at once.
   line.offer(new Socket());
   expect(accepted.length).toBe(41);
+});
+
+test("where so many may be under way at a time, the others are taken as those are done", async () => {
+  const accepted: Socket[] = [];
+  const line = new AcceptLine(
+    { places: 100, patience: 60_000, roomIn: () => ZERO, aTurn: A_TURN_OF_HANDSHAKES, parallel: 6 },
+    (socket: Socket) => accepted.push(socket),
+    () => {},
+  );
+  open.push(line);
+  const sockets = Array.from({ length: 12 }, () => new Socket());
+  for (const socket of sockets) line.offer(socket);
+  const turns = async (count: number) => {
+    for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+    return accepted.length;
+  };
+  const seen = [await turns(10)];
+  line.done();
+  line.done();
+  seen.push(await turns(10));
+  for (let done = 0; done < 6; done++) line.done();
+  seen.push(await turns(10));
+  expect([seen, line.length]).toEqual([[6, 8, 12], 0]);
+  expect(accepted).toEqual(sockets);
 });
 
 test("what is one too many is refused, of the address that has most, and that is said once", async () => {

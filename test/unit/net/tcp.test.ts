@@ -1,275 +1,362 @@
 import { once } from "node:events";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { FOREVER, milliseconds } from "#core/lib/time.ts";
 import { Descriptors } from "#core/net/descriptors.ts";
+import { epollSet } from "#core/net/epoll/self-test.ts";
 import { listenStream } from "#core/net/listen.ts";
 import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
 
-let listening: Listening[] = [];
-afterEach(async () => {
-  for (const one of listening) await one.close();
-  listening = [];
+/** By system calls of ours, which elsewhere than on Linux are not to be had, and as Node has them. */
+const WAYS = [
+  ["by epoll", true],
+  ["by Node", false],
+] as const;
+
+test("there is epoll on Linux", () => {
+  expect(epollSet() instanceof Error).toBe(process.platform !== "linux");
 });
 
-async function open(recorder: Recorder, changes: Partial<StreamListenerOptions> = {}): Promise<Listening> {
-  const one = await listenStream(streamOptions(changes), recorder.accept);
-  listening.push(one);
-  return one;
-}
-
-test("bytes go both ways and the peer is the client's address", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  client.write("ping");
-  await recorder.when(() => recorder.bytes.length === 4);
-  expect(recorder.bytes.toString()).toBe("ping");
-  expect(recorder.connection.peer).toEqual({
-    transport: "tcp",
-    address: "127.0.0.1",
-    port: client.localPort,
+describe.each(WAYS)("connections %s", (_way, epoll) => {
+  let listening: Listening[] = [];
+  afterEach(async () => {
+    for (const one of listening) await one.close();
+    listening = [];
   });
-  const answer = new Promise<Buffer>((resolve) => client.once("data", resolve));
-  const written = new Promise<void>((resolve) => recorder.connection.write(Buffer.from("pong"), resolve));
-  expect((await answer).toString()).toBe("pong");
-  await written;
-  client.end();
-  await recorder.when(() => recorder.closes.length === 1);
-  expect(recorder.closes).toEqual([undefined]);
-});
 
-test("one listener on :: serves IPv4, shown as IPv4, and IPv6", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { bind: "::" });
-  const four = await dial(port, "127.0.0.1");
-  const six = await dial(port, "::1");
-  await recorder.when(() => recorder.connections.length === 2);
-  expect(recorder.connections.map((one) => one.peer.address)).toEqual(["127.0.0.1", "::1"]);
-  four.destroy();
-  six.destroy();
-  await recorder.when(() => recorder.closes.length === 2);
-});
-
-test("a slow reader makes write return false until the kernel has taken everything", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { highWaterMark: 100_000 });
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  const block = Buffer.alloc(50_000, 1);
-  let sent = 0;
-  let written = 0;
-  let more = true;
-  for (; more && sent < 2_000; sent++) more = recorder.connection.write(block, () => written++);
-  expect(more).toBe(false);
-  expect(recorder.connection.backlog).toBeGreaterThan(100_000);
-  expect(recorder.connection.backlog).toBeLessThan(200_000);
-  expect(recorder.drains).toBe(0);
-  let received = 0;
-  client.on("data", (bytes) => {
-    received += bytes.length;
-  });
-  client.resume();
-  await recorder.when(() => recorder.drains === 1);
-  expect(recorder.connection.backlog).toBe(0);
-  recorder.connection.end();
-  await recorder.when(() => recorder.closes.length === 1);
-  expect(received).toBe(sent * block.length);
-  expect(written).toBe(sent);
-});
-
-test("a peer that has parted gets what was written before, then the end, and nobody waits for it", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  await recorder.when(() => recorder.connections.length === 1);
-  let received = "";
-  client.on("data", (bytes) => {
-    received += String(bytes);
-  });
-  const ended = once(client, "end");
-  recorder.connection.write(Buffer.from("last words"));
-  recorder.connection.end(true);
-  // The client says nothing of its own end.
-  await recorder.when(() => recorder.closes.length === 1);
-  await ended;
-  expect(received).toBe("last words");
-  expect(recorder.closes).toEqual([undefined]);
-});
-
-test("a peer that has parted while much is queued for it gets all of it", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  let sent = 0;
-  for (; recorder.connection.backlog === 0; sent++) recorder.connection.write(Buffer.alloc(50_000));
-  recorder.connection.end(true);
-  let received = 0;
-  client.on("data", (bytes) => {
-    received += bytes.length;
-  });
-  client.resume();
-  await recorder.when(() => recorder.closes.length === 1);
-  expect(received).toBe(sent * 50_000);
-});
-
-test("one large write that the kernel takes at once is not congestion", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { highWaterMark: 1_000 });
-  const client = await dial(port);
-  client.resume();
-  await recorder.when(() => recorder.connections.length === 1);
-  expect(recorder.connection.write(Buffer.alloc(20_000))).toBe(true);
-  expect(recorder.connection.backlog).toBe(0);
-  recorder.connection.end();
-  await recorder.when(() => recorder.closes.length === 1);
-  expect(recorder.drains).toBe(0);
-});
-
-test("written is called for what destroy drops, so that its memory can be used again", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  let owed = 0;
-  for (let more = true; more; ) {
-    owed++;
-    more = recorder.connection.write(Buffer.alloc(500_000), () => owed--);
+  async function open(recorder: Recorder, changes: Partial<StreamListenerOptions> = {}): Promise<Listening> {
+    const one = await listenStream(streamOptions({ epoll, ...changes }), recorder.accept);
+    listening.push(one);
+    return one;
   }
-  expect(owed).toBeGreaterThan(0);
-  recorder.connection.destroy();
-  await recorder.when(() => recorder.closes.length === 1);
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(owed).toBe(0);
-  await closed(client.resume());
-});
 
-test("a paused connection receives nothing and loses nothing", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  await recorder.when(() => recorder.connections.length === 1);
-  recorder.connection.pauseReading();
-  client.write("kept");
-  await new Promise<void>((resolve) => client.write("", () => setTimeout(resolve, 20)));
-  expect(recorder.bytes.length).toBe(0);
-  recorder.connection.resumeReading();
-  await recorder.when(() => recorder.bytes.length === 4);
-  client.destroy();
-});
-
-test("end sends what is queued before the end of the stream", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  await recorder.when(() => recorder.connections.length === 1);
-  let received = 0;
-  client.on("data", (bytes) => {
-    received += bytes.length;
+  test("bytes go both ways and the peer is the client's address", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    client.write("ping");
+    await recorder.when(() => recorder.bytes.length === 4);
+    expect(recorder.bytes.toString()).toBe("ping");
+    expect(recorder.connection.peer).toEqual({
+      transport: "tcp",
+      address: "127.0.0.1",
+      port: client.localPort,
+    });
+    const answer = new Promise<Buffer>((resolve) => client.once("data", resolve));
+    const written = new Promise<void>((resolve) => recorder.connection.write(Buffer.from("pong"), resolve));
+    expect((await answer).toString()).toBe("pong");
+    await written;
+    client.end();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(recorder.closes).toEqual([undefined]);
   });
-  recorder.connection.write(Buffer.alloc(3_000_000));
-  recorder.connection.end();
-  await closed(client);
-  expect(received).toBe(3_000_000);
-  await recorder.when(() => recorder.closes.length === 1);
-});
 
-test("a peer that never reads its end is destroyed after the linger time", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { linger: milliseconds(50) });
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  while (recorder.connection.write(Buffer.alloc(500_000)));
-  recorder.connection.end();
-  await recorder.when(() => recorder.closes.length === 1);
-  client.destroy();
-});
+  test("one listener on :: serves IPv4, shown as IPv4, and IPv6", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { bind: "::" });
+    const four = await dial(port, "127.0.0.1");
+    const six = await dial(port, "::1");
+    await recorder.when(() => recorder.connections.length === 2);
+    expect(recorder.connections.map((one) => one.peer.address)).toEqual(["127.0.0.1", "::1"]);
+    four.destroy();
+    six.destroy();
+    await recorder.when(() => recorder.closes.length === 2);
+  });
 
-test("a peer that ends its side but never reads ours is destroyed after the linger time", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { linger: milliseconds(50) });
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  while (recorder.connection.write(Buffer.alloc(500_000)));
-  client.end();
-  await recorder.when(() => recorder.closes.length === 1);
-  client.destroy();
-});
+  test("a slow reader makes write return false until the kernel has taken everything", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { highWaterMark: 100_000 });
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    const block = Buffer.alloc(50_000, 1);
+    let sent = 0;
+    let written = 0;
+    let more = true;
+    for (; more && sent < 2_000; sent++) more = recorder.connection.write(block, () => written++);
+    expect(more).toBe(false);
+    expect(recorder.connection.backlog).toBeGreaterThan(100_000);
+    expect(recorder.connection.backlog).toBeLessThan(200_000);
+    expect(recorder.drains).toBe(0);
+    let received = 0;
+    client.on("data", (bytes) => {
+      received += bytes.length;
+    });
+    client.resume();
+    await recorder.when(() => recorder.drains === 1);
+    expect(recorder.connection.backlog).toBe(0);
+    recorder.connection.end();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(received).toBe(sent * block.length);
+    expect(written).toBe(sent);
+  });
 
-test("a reset is reported as the reason of the close", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder);
-  const client = await dial(port);
-  await recorder.when(() => recorder.connections.length === 1);
-  client.resetAndDestroy();
-  await recorder.when(() => recorder.closes.length === 1);
-  expect(recorder.closes).toEqual(["ECONNRESET"]);
-});
+  test("a peer that has parted gets what was written before, then the end, and nobody waits for it", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    let received = "";
+    client.on("data", (bytes) => {
+      received += String(bytes);
+    });
+    const ended = once(client, "end");
+    recorder.connection.write(Buffer.from("last words"));
+    recorder.connection.end(true);
+    // The client says nothing of its own end.
+    await recorder.when(() => recorder.closes.length === 1);
+    await ended;
+    expect(received).toBe("last words");
+    expect(recorder.closes).toEqual([undefined]);
+  });
 
-test("a connection that the runtime refuses is destroyed at once", async () => {
-  const one = await listenStream(streamOptions(), () => undefined);
-  listening.push(one);
-  await closed((await dial(one.port)).on("error", () => {}));
-});
+  test("a peer that has parted while much is queued for it gets all of it", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    let sent = 0;
+    for (; recorder.connection.backlog === 0; sent++) recorder.connection.write(Buffer.alloc(50_000));
+    recorder.connection.end(true);
+    let received = 0;
+    client.on("data", (bytes) => {
+      received += bytes.length;
+    });
+    client.resume();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(received).toBe(sent * 50_000);
+  });
 
-test("close stops accepting and leaves the connections alone", async () => {
-  const recorder = new Recorder();
-  const one = await open(recorder);
-  const client = await dial(one.port);
-  await recorder.when(() => recorder.connections.length === 1);
-  await one.close();
-  listening = [];
-  await expect(dial(one.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
-  client.write("alive");
-  await recorder.when(() => recorder.bytes.length === 5);
-  client.destroy();
-});
+  test("one large write that the kernel takes at once is not congestion", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { highWaterMark: 1_000 });
+    const client = await dial(port);
+    client.resume();
+    await recorder.when(() => recorder.connections.length === 1);
+    expect(recorder.connection.write(Buffer.alloc(20_000))).toBe(true);
+    expect(recorder.connection.backlog).toBe(0);
+    recorder.connection.end();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(recorder.drains).toBe(0);
+  });
 
-test.each([
-  ["port-in-use", async () => ({ port: (await open(new Recorder())).port })],
-  ["address-not-available", async () => ({ bind: "192.0.2.1" })],
-])("a listener that cannot open says %s in one line", async (code, changes) => {
-  const failure = await open(new Recorder(), await changes()).catch((error: unknown) => error);
-  expect(failure).toBeInstanceOf(ListenError);
-  expect(failure).toMatchObject({ code });
-  expect((failure as ListenError).message).not.toContain("\n");
-});
+  test("written is called for what destroy drops, so that its memory can be used again", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    let owed = 0;
+    for (let more = true; more; ) {
+      owed++;
+      more = recorder.connection.write(Buffer.alloc(500_000), () => owed--);
+    }
+    expect(owed).toBeGreaterThan(0);
+    recorder.connection.destroy();
+    await recorder.when(() => recorder.closes.length === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(owed).toBe(0);
+    await closed(client.resume());
+  });
 
-test("an unlimited high-water mark and a linger without end are taken as they are", async () => {
-  const recorder = new Recorder();
-  const { port } = await open(recorder, { highWaterMark: Number.POSITIVE_INFINITY, linger: FOREVER });
-  const client = await dial(port);
-  client.pause();
-  await recorder.when(() => recorder.connections.length === 1);
-  for (let block = 0; block < 20; block++) {
-    expect(recorder.connection.write(Buffer.alloc(500_000))).toBe(true);
-  }
-  recorder.connection.destroy();
-  await closed(client.on("error", () => {}).resume());
-});
+  test("a paused connection receives nothing and loses nothing", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    recorder.connection.pauseReading();
+    client.write("kept");
+    await new Promise<void>((resolve) => client.write("", () => setTimeout(resolve, 20)));
+    expect(recorder.bytes.length).toBe(0);
+    recorder.connection.resumeReading();
+    await recorder.when(() => recorder.bytes.length === 4);
+    client.destroy();
+  });
 
-test("clients are refused before the last file descriptors are gone, with a word on the fix", async () => {
-  const recorder = new Recorder();
-  const notes: Note[] = [];
-  // All numbers below 8 have long been taken: with a limit of 10, 7 is the last for clients.
-  const few = new Descriptors(10);
-  const one = await listenStream(streamOptions(), recorder.accept, (note) => notes.push(note), few);
-  listening.push(one);
-  expect(few.short).toBe(false);
-  const client = await dial(one.port);
-  client.on("error", () => {});
-  await closed(client);
-  expect(recorder.connections).toEqual([]);
-  expect(few.short).toBe(true);
-  expect(notes).toEqual([
-    { level: "warn", event: "file-descriptors-short", detail: { fix: expect.stringContaining("ulimit -n") } },
-  ]);
-  expect([new Descriptors(1024).admits(959), new Descriptors(1024).admits(960)]).toEqual([true, false]);
+  test("end sends what is queued before the end of the stream", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    let received = 0;
+    client.on("data", (bytes) => {
+      received += bytes.length;
+    });
+    recorder.connection.write(Buffer.alloc(3_000_000));
+    recorder.connection.end();
+    await closed(client);
+    expect(received).toBe(3_000_000);
+    await recorder.when(() => recorder.closes.length === 1);
+  });
+
+  test("a peer that never reads its end is destroyed after the linger time", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { linger: milliseconds(50) });
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    while (recorder.connection.write(Buffer.alloc(500_000)));
+    recorder.connection.end();
+    await recorder.when(() => recorder.closes.length === 1);
+    client.destroy();
+  });
+
+  test("a peer that ends its side but never reads ours is destroyed after the linger time", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { linger: milliseconds(50) });
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    while (recorder.connection.write(Buffer.alloc(500_000)));
+    client.end();
+    await recorder.when(() => recorder.closes.length === 1);
+    client.destroy();
+  });
+
+  test("a reset is reported as the reason of the close", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    client.resetAndDestroy();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(recorder.closes).toEqual(["ECONNRESET"]);
+  });
+
+  test("a connection that the runtime refuses is destroyed at once", async () => {
+    const one = await listenStream(streamOptions({ epoll }), () => undefined);
+    listening.push(one);
+    await closed((await dial(one.port)).on("error", () => {}));
+  });
+
+  test("close stops accepting and leaves the connections alone", async () => {
+    const recorder = new Recorder();
+    const one = await open(recorder);
+    const client = await dial(one.port);
+    await recorder.when(() => recorder.connections.length === 1);
+    await one.close();
+    listening = [];
+    await expect(dial(one.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    client.write("alive");
+    await recorder.when(() => recorder.bytes.length === 5);
+    client.destroy();
+  });
+
+  test.each([
+    ["port-in-use", async () => ({ port: (await open(new Recorder())).port })],
+    ["address-not-available", async () => ({ bind: "192.0.2.1" })],
+  ])("a listener that cannot open says %s in one line", async (code, changes) => {
+    const failure = await open(new Recorder(), await changes()).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ListenError);
+    expect(failure).toMatchObject({ code });
+    expect((failure as ListenError).message).not.toContain("\n");
+  });
+
+  test("an unlimited high-water mark and a linger without end are taken as they are", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder, { highWaterMark: Number.POSITIVE_INFINITY, linger: FOREVER });
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    for (let block = 0; block < 20; block++) {
+      expect(recorder.connection.write(Buffer.alloc(500_000))).toBe(true);
+    }
+    recorder.connection.destroy();
+    await closed(client.on("error", () => {}).resume());
+  });
+
+  test("clients are refused before the last file descriptors are gone, with a word on the fix", async () => {
+    const recorder = new Recorder();
+    const notes: Note[] = [];
+    // All numbers below 8 have long been taken: with a limit of 10, 7 is the last for clients.
+    const few = new Descriptors(10);
+    const one = await listenStream(
+      streamOptions({ epoll }),
+      recorder.accept,
+      (note) => notes.push(note),
+      few,
+    );
+    listening.push(one);
+    expect(few.short).toBe(false);
+    const client = await dial(one.port);
+    client.on("error", () => {});
+    await closed(client);
+    expect(recorder.connections).toEqual([]);
+    expect(few.short).toBe(true);
+    expect(notes).toEqual([
+      {
+        level: "warn",
+        event: "file-descriptors-short",
+        detail: { fix: expect.stringContaining("ulimit -n") },
+      },
+    ]);
+    expect([new Descriptors(1024).admits(959), new Descriptors(1024).admits(960)]).toEqual([true, false]);
+  });
+
+  test("whoever keeps a view of what little was received keeps no more than that", async () => {
+    const recorder = new Recorder();
+    let kept: Uint8Array | undefined;
+    const one = await listenStream(streamOptions({ epoll }), (connection) => ({
+      ...recorder.accept(connection),
+      received: (bytes) => {
+        kept = bytes;
+        connection.end();
+      },
+    }));
+    listening.push(one);
+    const client = await dial(one.port);
+    client.write("little");
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(kept?.buffer.byteLength).toBe(6);
+    await closed(client);
+  });
+
+  test("what a peer sent before it reset the connection is received before the close, also when reading is paused", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    recorder.connection.pauseReading();
+    client.write("last words");
+    await new Promise<void>((resolve) => client.write("", () => setTimeout(resolve, 20)));
+    client.resetAndDestroy();
+    await closed(client);
+    expect(recorder.closes).toEqual([]);
+    recorder.connection.resumeReading();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(String(recorder.bytes)).toBe("last words");
+    expect(recorder.closes).toEqual(["ECONNRESET"]);
+  });
+
+  test("a connection that is given the number of one that was closed in the same turn hears nothing of that one", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    for (let round = 0; round < 20; round++) {
+      const clients = await Promise.all(Array.from({ length: 8 }, () => dial(port)));
+      for (const client of clients) client.on("error", () => {}).write(`${round}`);
+      await recorder.when(() => recorder.connections.length === 8 * (round + 1));
+      // Half of them are closed here while the others have something to say, and new ones come at once.
+      for (const connection of recorder.connections.slice(-8, -4)) connection.destroy();
+      for (const client of clients) client.end();
+    }
+    await recorder.when(() => recorder.closes.length === 160);
+    expect(recorder.closes.filter((why) => why !== undefined)).toEqual([]);
+  });
+
+  test("a connection that was ended while much was queued, and whose peer then resets it, is closed once", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    while (recorder.connection.write(Buffer.alloc(500_000)));
+    recorder.connection.end();
+    client.resetAndDestroy();
+    await recorder.when(() => recorder.closes.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(recorder.closes).toHaveLength(1);
+    expect(recorder.connection.backlog).toBe(0);
+  });
 });

@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect, DEFAULT_CIPHERS, type TLSSocket } from
 import { afterAll, afterEach, describe as anyDescribe, test as anyTest, beforeAll, expect } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { milliseconds } from "#core/lib/time.ts";
+import { HANDSHAKES_UNDER_WAY } from "#core/net/accept-line.ts";
 import { subjectName } from "#core/net/certificate-name.ts";
 import { listenStream } from "#core/net/listen.ts";
 import {
@@ -444,4 +445,15 @@ test("the name of a subject is read as RFC 4514 writes it", () => {
   expect(subjectName(subject, "dn")).toBe("CN=dev\\+1,CN=old,O=Acme\\, Inc,C=CH");
   expect(subjectName(subject, "cn")).toBe("dev+1");
   expect(subjectName("O=Acme", "cn")).toBeUndefined();
+});
+
+test("clients that connect and say nothing hold up no handshake for longer than a second", async () => {
+  const recorder = new Recorder();
+  const port = await open(recorder, {}, { handshakeTimeout: milliseconds(60_000), handshakes: 1_000 });
+  const silent = await Promise.all(Array.from({ length: HANDSHAKES_UNDER_WAY + 5 }, () => dial(port)));
+  const client = await dialTls(port, trusting());
+  await recorder.when(() => recorder.connections.length === 1);
+  // Those that are silent are still there.
+  expect(silent.some(({ destroyed }) => destroyed)).toBe(false);
+  for (const socket of [...silent, client]) socket.destroy();
 });

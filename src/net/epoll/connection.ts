@@ -1,0 +1,242 @@
+import { getSystemErrorName } from "node:util";
+import type { Peer } from "../../contract/peer.ts";
+import { placeName } from "../address.ts";
+import { nameOfSocket } from "../batch/descriptor.ts";
+import { EAGAIN, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../batch/linux.ts";
+import { type Expiring, sweep } from "../sweep.ts";
+import type { SocketLimits } from "../tcp.ts";
+import type { AcceptStream, StreamConnection, StreamReceiver } from "../transport.ts";
+import type { EpollSet } from "./set.ts";
+import { EpollSocket } from "./socket.ts";
+
+/** Reads of one connection before others have their turn. */
+const READS = 4;
+/** Reads of what came before a connection broke: more than the kernel keeps. */
+const LAST_READS = 128;
+
+interface Queued {
+  bytes: Uint8Array;
+  readonly written: (() => void) | undefined;
+}
+
+const NOTHING: readonly Queued[] = [];
+
+/** A TCP connection by system calls, with as little as it needs while it is idle. */
+export class EpollConnection extends EpollSocket implements StreamConnection, Expiring {
+  expiresAt = 0;
+  readonly #limits: SocketLimits;
+  #receiver: StreamReceiver | undefined;
+  /** What the kernel has not taken yet. */
+  #queue: Queued[] | undefined;
+  #backlog = 0;
+  /** `write` has returned false, and `drained` is owed. */
+  #congested = false;
+  #paused = false;
+  /** This side has said that it ends: what still arrives is dropped. */
+  #ending = false;
+  /** The peer's stream has ended. */
+  #ended = false;
+  /** Ours has. */
+  #shut = false;
+  #error: string | undefined;
+
+  constructor(set: EpollSet, descriptor: number, peer: Peer, limits: SocketLimits) {
+    super(set, descriptor, peer);
+    this.#limits = limits;
+  }
+
+  /** Offers it to the runtime; one that it refuses is destroyed. Nothing is read before. */
+  offer(accept: AcceptStream): void {
+    const receiver = accept(this);
+    if (receiver === undefined) {
+      this.destroy();
+      return;
+    }
+    this.#receiver = receiver;
+    if (this.destroyed) process.nextTick(EpollConnection.#tellClosed, this, NOTHING);
+    else this.#watch();
+  }
+
+  get local(): string | undefined {
+    if (this.destroyed) return undefined;
+    const { address, port } = nameOfSocket(this.set.calls, this.descriptor);
+    return placeName(address, port);
+  }
+
+  get backlog(): number {
+    return this.#backlog;
+  }
+
+  write(bytes: Uint8Array, written?: () => void): boolean {
+    if (this.destroyed || this.#ending || this.#error !== undefined) {
+      if (written !== undefined) process.nextTick(written);
+      return true;
+    }
+    let rest = bytes;
+    if (this.#queue === undefined) {
+      const sent = this.send(bytes);
+      if (sent === bytes.length) {
+        written?.();
+        return true;
+      }
+      if (sent < 0) {
+        if (written !== undefined) process.nextTick(written);
+        this.#broken(-sent);
+        return true;
+      }
+      rest = bytes.subarray(sent);
+      this.#queue = [];
+    }
+    this.#queue.push({ bytes: rest, written });
+    this.#backlog += rest.length;
+    this.#watch();
+    if (this.#backlog <= this.#limits.highWaterMark) return true;
+    this.#congested = true;
+    return false;
+  }
+
+  pauseReading(): void {
+    // Only what comes then is a reason to ask the system for anything.
+    this.#paused = true;
+  }
+
+  resumeReading(): void {
+    this.#paused = false;
+    this.#watch();
+  }
+
+  end(parted = false): void {
+    if (this.#ending || this.destroyed) return;
+    if (parted && this.#queue === undefined) {
+      this.destroy();
+      return;
+    }
+    this.#ending = true;
+    this.#boundEnd();
+    // A paused one would never see the peer's end of stream.
+    this.#paused = false;
+    if (this.#queue === undefined) this.#shutDown();
+    this.#watch();
+  }
+
+  destroy(): void {
+    this.#ending = true;
+    this.#close();
+  }
+
+  expired(): void {
+    this.destroy();
+  }
+
+  ready(events: number): void {
+    if ((events & EPOLLOUT) !== 0) this.#flush();
+    if ((events & ~EPOLLOUT) === 0 || this.destroyed) return;
+    if (!this.#paused) this.#read();
+    // It would be told of again and again.
+    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.unwatch();
+    else this.#watch();
+  }
+
+  #read(): void {
+    for (let read = 0; read < READS && !this.#paused && !this.destroyed; read++) {
+      const length = this.receive();
+      if (length > 0) {
+        if (!this.#ending) this.#receiver?.received(this.set.received(length));
+        if (!this.set.isFull(length)) return;
+        continue;
+      }
+      if (length === 0) this.#peerEnded();
+      else if (length !== -EAGAIN) this.#broken(-length);
+      return;
+    }
+  }
+
+  #peerEnded(): void {
+    // Both have ended; or it was told once, and the socket has nothing more to say.
+    if (this.#shut || this.#ended) {
+      this.#close();
+      return;
+    }
+    this.#ended = true;
+    this.#watch();
+    this.#boundEnd();
+    this.#receiver?.ended();
+  }
+
+  #flush(): void {
+    const queue = this.#queue;
+    if (queue === undefined) return;
+    let done = 0;
+    for (const queued of queue) {
+      const sent = this.send(queued.bytes);
+      if (sent < 0) {
+        this.#broken(-sent);
+        return;
+      }
+      this.#backlog -= sent;
+      queued.bytes = queued.bytes.subarray(sent);
+      if (queued.bytes.length > 0) break;
+      done++;
+    }
+    const taken = queue.splice(0, done);
+    if (queue.length === 0) this.#queue = undefined;
+    for (const { written } of taken) written?.();
+    if (this.#queue === undefined && this.#congested) {
+      this.#congested = false;
+      this.#receiver?.drained();
+    }
+    if (this.#queue === undefined && this.#ending && !this.#shut) this.#shutDown();
+    this.#watch();
+  }
+
+  #shutDown(): void {
+    if (this.destroyed) return;
+    this.#shut = true;
+    this.endStream();
+    if (this.#ended) this.#close();
+  }
+
+  /** Nothing may keep half a connection: from the first end of stream on, its time is measured. */
+  #boundEnd(): void {
+    if (this.expiresAt !== 0 || this.destroyed) return;
+    this.expiresAt = performance.now() + this.#limits.linger;
+    sweep.add(this);
+  }
+
+  /** What came before it broke is worked on, but not now: whoever writes is in the middle of something. */
+  #broken(error: number): void {
+    if (this.#error !== undefined) return;
+    this.#error = getSystemErrorName(-error);
+    process.nextTick(EpollConnection.#giveUp, this);
+  }
+
+  static #giveUp(connection: EpollConnection): void {
+    for (let read = 0; read < LAST_READS && !connection.#ending && !connection.destroyed; read++) {
+      const length = connection.receive();
+      if (length <= 0) break;
+      connection.#receiver?.received(connection.set.received(length));
+    }
+    connection.#close();
+  }
+
+  #close(): void {
+    if (this.destroyed) return;
+    this.closeDescriptor();
+    if (this.expiresAt !== 0) sweep.delete(this);
+    const dropped = this.#queue ?? NOTHING;
+    this.#queue = undefined;
+    this.#backlog = 0;
+    if (this.#receiver !== undefined) process.nextTick(EpollConnection.#tellClosed, this, dropped);
+  }
+
+  static #tellClosed(connection: EpollConnection, dropped: readonly Queued[]): void {
+    for (const { written } of dropped) written?.();
+    const receiver = connection.#receiver;
+    connection.#receiver = undefined;
+    receiver?.closed(connection.#error);
+  }
+
+  #watch(): void {
+    this.watch((this.#paused || this.#ended ? 0 : EPOLLIN) | (this.#queue === undefined ? 0 : EPOLLOUT));
+  }
+}

@@ -1,0 +1,127 @@
+import { arch } from "node:os";
+import { systemError } from "../batch/descriptor.ts";
+import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../batch/linux.ts";
+import type { SystemCalls, Watching } from "../batch/system-calls.ts";
+import { takeTurn } from "../turn.ts";
+
+/** Descriptors that are told of in one call. */
+const EVENTS = 256;
+/** Calls before others have their turn. */
+const ROUNDS = 4;
+/** Bytes that are read in one call. */
+const READ_BYTES = 65_536;
+/** From here on what was read is handed on in the memory into which it was read: it is not worth a copy. */
+const HAND_ON_BYTES = 49_152;
+
+/** `struct epoll_event` in words: what is ready, and 64 bits of ours. It is packed on x86-64 only. */
+const [EVENT_WORDS, DATA] = arch() === "x64" ? [3, 1] : [4, 2];
+
+/** What is told when its descriptor is ready: EPOLLIN and its kin. */
+export interface Watched {
+  ready(events: number): void;
+}
+
+/** Descriptors of sockets, watched together: one call says which of them are ready (epoll(7), level-triggered). */
+export class EpollSet {
+  readonly calls: SystemCalls;
+  readonly #set: number;
+  readonly #events = new Uint32Array(new ArrayBuffer(4 * EVENT_WORDS * EVENTS));
+  readonly #event = new Uint32Array(new ArrayBuffer(4 * EVENT_WORDS));
+  /** By descriptor. */
+  readonly #watched: (Watched | undefined)[] = [];
+  /** By descriptor: its number is given again at once, and what was told of the one before is not for the next. */
+  readonly #serials: number[] = [];
+  #serial = 0;
+  #size = 0;
+  #due = false;
+  #watching: Watching | undefined;
+  #read = unfilled(READ_BYTES);
+
+  constructor(calls: SystemCalls) {
+    this.calls = calls;
+    this.#set = calls.epoll_create1(EPOLL_CLOEXEC);
+    if (this.#set < 0) throw systemError("epoll_create1", calls.error());
+  }
+
+  add(descriptor: number, events: number, watched: Watched): void {
+    this.#serial = (this.#serial + 1) >>> 0;
+    this.#watched[descriptor] = watched;
+    this.#serials[descriptor] = this.#serial;
+    this.#control(EPOLL_CTL_ADD, descriptor, events);
+    if (this.#size++ === 0) this.#watching = this.calls.watch(this.#set, this.#ready);
+  }
+
+  change(descriptor: number, events: number): void {
+    this.#control(EPOLL_CTL_MOD, descriptor, events);
+  }
+
+  /** Before the descriptor is closed. */
+  remove(descriptor: number): void {
+    this.#watched[descriptor] = undefined;
+    this.#control(EPOLL_CTL_DEL, descriptor, 0);
+    if (--this.#size > 0) return;
+    // Nothing is left that would keep the process.
+    this.#watching?.close();
+    this.#watching = undefined;
+  }
+
+  /** Reads what there is; as recv(2) answers. `received` then has the bytes. */
+  receive(descriptor: number, flags: number): number {
+    return this.calls.recv(descriptor, this.#read, READ_BYTES, flags);
+  }
+
+  /** Memory that is nobody else's, and as small as what it holds: whoever keeps a view of it keeps no more than that. */
+  received(length: number): Uint8Array {
+    const bytes = this.#read;
+    if (length < HAND_ON_BYTES) return bytes.slice(0, length);
+    this.#read = unfilled(READ_BYTES);
+    return bytes.subarray(0, length);
+  }
+
+  /** Whether a read of this length may have left something. */
+  isFull(length: number): boolean {
+    return length === READ_BYTES;
+  }
+
+  #control(operation: number, descriptor: number, events: number): void {
+    const event = this.#event;
+    event[0] = events;
+    event[DATA] = descriptor;
+    event[DATA + 1] = this.#serials[descriptor]!;
+    if (this.calls.epoll_ctl(this.#set, operation, descriptor, event) !== 0) {
+      throw systemError("epoll_ctl", this.calls.error());
+    }
+  }
+
+  /** Runs outside of what Node calls JavaScript by: no more than this may happen here. */
+  readonly #ready = (): void => {
+    if (this.#due) return;
+    this.#due = true;
+    setImmediate(this.#turn);
+  };
+
+  readonly #turn = (): void => {
+    this.#due = false;
+    for (let round = 0; round < ROUNDS; round++) {
+      const count = this.calls.epoll_wait(this.#set, this.#events, EVENTS, 0);
+      if (count <= 0) return;
+      this.#count = count;
+      takeTurn(this.#tell);
+      if (count < EVENTS) return;
+    }
+  };
+
+  #count = 0;
+  readonly #tell = (): void => {
+    const events = this.#events;
+    for (let index = 0, at = 0; index < this.#count; index++, at += EVENT_WORDS) {
+      const descriptor = events[at + DATA]!;
+      if (this.#serials[descriptor] === events[at + DATA + 1]) {
+        this.#watched[descriptor]?.ready(events[at]!);
+      }
+    }
+  };
+}
+
+/** Memory of its own, with whatever was there before. */
+const unfilled = (bytes: number): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
