@@ -144,8 +144,8 @@ export interface Arrival {
   readonly expiry: number;
   /** What an MQTT client has said in its CONNECT (MQTT 5 §3.1.2.11). */
   readonly properties: object | undefined;
-  /** The address and port of ours that it has reached, where that is known. */
-  readonly local: string | undefined;
+  /** Asks the system when it is asked. */
+  readonly loop: { readonly local: string | undefined };
 }
 
 /** How a client left, and what it said beside (MQTT 5 §3.14.2.2). */

@@ -387,7 +387,7 @@ export class Door {
     const { cleanStart = false, keepAlive = 0 } = request.kind === "session" ? request : {};
     const { aggregate } = client;
     const how = {
-      ...{ cleanStart, sessionPresent, keepAlive: keepAlive / 1000, local: client.loop.local },
+      ...{ cleanStart, sessionPresent, keepAlive: keepAlive / 1000, loop: client.loop },
       expiry: Math.round(inSeconds(client.sessionExpiry ?? ZERO)),
       properties: request.kind === "session" ? request.properties : undefined,
     };

@@ -59,7 +59,7 @@ export interface HowItCame {
   readonly keepAlive: number;
   readonly expiry: number;
   readonly properties: object | undefined;
-  readonly local: string | undefined;
+  readonly loop: { readonly local: string | undefined };
 }
 
 /** Who is in has been let in: a field of EMQ X 4.0. */
@@ -137,7 +137,7 @@ export class Happenings {
     const fields = () => ({
       ...ofClient(client),
       ...protocolOf(client.protocol),
-      sockname: how.local,
+      sockname: how.loop.local,
       keepalive: how.keepAlive,
       clean_start: how.cleanStart,
       expiry_interval: Math.min(how.expiry, 0xffff_ffff),

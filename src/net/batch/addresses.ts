@@ -54,7 +54,7 @@ function dottedGroups(text: string): string {
 /** RFC 5952; IPv4 where it is that. */
 export function textOf(words: Words): string {
   scratch.set(words);
-  if (isMapped(words)) return octets.subarray(12).join(".");
+  if (isMapped(words)) return `${octets[12]}.${octets[13]}.${octets[14]}.${octets[15]}`;
   const groups = Array.from({ length: 8 }, (_, at) => (octets[2 * at]! << 8) | octets[2 * at + 1]!);
   const { at, length } = longestZeros(groups);
   const hexadecimal = (from: number, to: number): string =>

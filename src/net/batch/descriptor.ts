@@ -167,9 +167,9 @@ export function nameOfSocket(calls: SystemCalls, socket: number): Place {
 
 /** What a `struct sockaddr` says, of either family. */
 export function placeIn(name: Uint8Array): Place {
+  const port = (name[2]! << 8) | name[3]!;
+  if (name[0] === AF_INET) return { address: `${name[4]}.${name[5]}.${name[6]}.${name[7]}`, port };
   const view = new DataView(name.buffer, name.byteOffset);
-  const port = view.getUint16(2);
-  if (view.getUint16(0, true) === AF_INET) return { address: name.subarray(4, 8).join("."), port };
   const word = (at: number): number => view.getUint32(at, true);
   return { address: textOf([word(8), word(12), word(16), word(20)]), port };
 }

@@ -25,7 +25,10 @@ export function report(results, all, options) {
     section("Deliveries a second", throughputTable(of("throughput"), real)),
     section("Round trip with one message in flight, µs", latencyTable(of("latency"), real)),
     section("Connections", connectTable(of("connect"), real)),
-    section("Resident memory for each of 10,000 idle connections, KB", idleTable(of("idle"), real)),
+    section(
+      "Resident memory for each of 10,000 idle connections beyond 5,000, KB",
+      idleTable(of("idle"), real),
+    ),
     section("Aims", aimsReached(results)),
     notes(results),
   ];
@@ -112,6 +115,7 @@ function connectTable(results, real) {
     ...real.map((broker) => `${broker.label} a second`),
     ...rivals(real).map((broker) => `ours / ${broker.name}`),
     ...real.map((broker) => `${broker.name} µs CPU each`),
+    ...real.map((broker) => `${broker.name}, with DISCONNECT`),
     "generator's ceiling",
   ];
   const rows = results.map(({ scenario, figures }) => [
@@ -119,6 +123,7 @@ function connectTable(results, real) {
     ...real.map((broker) => rateCell(figures.get(broker.name))),
     ...rivals(real).map((broker) => ratio(figures.get("isthmus")?.rate, figures.get(broker.name)?.rate)),
     ...real.map((broker) => number(figures.get(broker.name)?.brokerMicros)),
+    ...real.map((broker) => number(figures.get(broker.name)?.wholeMicros)),
     `${perSecond(figures.get("null")?.rate)}${nearCeiling(figures) ? " §" : ""}`,
   ]);
   return markdownTable(head, rows);

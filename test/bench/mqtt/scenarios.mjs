@@ -91,7 +91,7 @@ export function scenarios() {
     count: 5000,
   });
   for (const subscribe of [false, true]) {
-    const title = `10,000 idle connections${subscribe ? ", one subscription each" : ""}`;
+    const title = `10,000 idle connections more${subscribe ? ", one subscription each" : ""}`;
     const name = subscribe ? "idle-subscribed" : "idle-bare";
     all.push({ ...none, kind: "idle", name, title, count: 10_000, subscribe });
   }
