@@ -142,6 +142,17 @@ function exposeUpstream({ metrics, upstream }: Composition): void {
   ofServers("upstream_server_well", "1 while sessions are sent to a server", ({ state }) =>
     state === "closed" ? 1 : 0,
   );
+  metrics.labelledGauge(
+    "upstream_server_round_trip_seconds",
+    "How long a server last took to answer PINGREQ",
+    "server",
+    () =>
+      servers
+        .status()
+        .flatMap(({ group, url, roundTrip }): [string, number][] =>
+          roundTrip === undefined ? [] : [[`${group} ${url}`, roundTrip / 1000]],
+        ),
+  );
   ofServers("upstream_server_draining", "1 while sessions are moved away from a server", ({ draining }) =>
     draining ? 1 : 0,
   );

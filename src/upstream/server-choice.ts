@@ -2,6 +2,8 @@
  * Which server a session's connection goes to: the seam between the connections of this folder and whoever knows the
  * servers, how they fare and where each session shall go.
  */
+
+import type { Duration } from "../lib/time.ts";
 import type { ServerCaps } from "../mqtt/client/server-limits.ts";
 import type { AcceptStream, DialError, Dialling } from "../net/transport.ts";
 
@@ -48,8 +50,10 @@ export type ServerFailure =
 export interface ServerChoice {
   /** For a new connection of a session; undefined when there is none that may be tried now. */
   choose(session: SessionInfo): Server | undefined;
-  /** It has let a session in. */
-  succeeded(server: Server): void;
+  /** It has let a session in, in this version of MQTT. */
+  succeeded(server: Server, version: 4 | 5): void;
+  /** It has answered PINGREQ, and how long that took. */
+  answered(server: Server, took: Duration): void;
   /** A connection to it could not be made, or failed in a way that says something about the server. */
   failed(server: Server, failure: ServerFailure): void;
   /** A session that was let in is no longer connected to it, for whatever reason; told once for each `succeeded`. */

@@ -1,15 +1,14 @@
 /**
- * Keeps one MQTT session connected: chooses a server, dials, sends CONNECT, and again after each cut.
+ * Keeps one MQTT session connected: dials, sends CONNECT, and again after each cut.
  *
  *   idle ─ start ─► queued ─ budget ─► dialling ─ CONNECT ─► greeting ─ CONNACK ─► up
  *                     ▲                    │                    │                   │
  *                     └──── resting ◄──────┴────────────────────┴───────────────────┘   back-off, full jitter
  *
- * It ends by itself only where coming back would do harm: another connection has taken the session, or the server does
- * not want this client.
+ * To which server, in which version and whether at all is judged by `ReconnectPolicy`.
  */
 import { Alarm, CallbackAlarm } from "../lib/alarm.ts";
-import { after, between, earliest, type Instant, NEVER, seconds } from "../lib/time.ts";
+import { after, type Duration, earliest, type Instant, NEVER } from "../lib/time.ts";
 import { type Arrived, Link, type LinkUser } from "../mqtt/client/link.ts";
 import type {
   Acknowledgement,
@@ -21,18 +20,14 @@ import type {
 import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { DialError, Dialling, StreamConnection, StreamReceiver } from "../net/transport.ts";
-import { Backoff } from "./backoff.ts";
 import type { Applicant } from "./connect-budget.ts";
 import type { UpstreamContext } from "./context.ts";
-import { Destination } from "./destination.ts";
-import type { Exchanges } from "./exchanges.ts";
-import { blamesServer, isElsewhere } from "./reasons.ts";
-import { Rivalry } from "./rivalry.ts";
+import { type AfterEnd, type AfterTry, ReconnectPolicy, type Subject } from "./reconnect-policy.ts";
 import type { Server, SessionInfo } from "./server-choice.ts";
 import { Wire, WireReceiver, type WireUser } from "./wire.ts";
 
 /** The session behind an uplink. */
-export interface UplinkUser {
+export interface UplinkUser extends Subject {
   info(): SessionInfo;
   /** CONNECT of the next connection. */
   application(version: 4 | 5, now: Instant): ConnectPacket;
@@ -48,10 +43,6 @@ export interface UplinkUser {
   dismissed(packet: ReasonPacket, now: Instant): void;
   /** There is room to send again. */
   writable(now: Instant): void;
-  /** An ask is on its way whose answer may be that the server closes the connection. */
-  readonly subscribing: boolean;
-  /** What it publishes, which a server may refuse in the same way. */
-  readonly exchanges: Pick<Exchanges, "closed" | "underWay"> | undefined;
 
   challenged(auth: ReasonPacket, now: Instant): void;
   arrived(publish: Arrived, now: Instant): void;
@@ -63,33 +54,21 @@ export interface UplinkUser {
 
 type Phase = "idle" | "queued" | "dialling" | "greeting" | "up" | "resting";
 
-/** A connection that lasts so long was a good one: what went wrong before does not count any more. */
-const STABLE = seconds(30);
-
 export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   readonly #context: UpstreamContext;
   readonly #user: UplinkUser;
   #phase: Phase = "idle";
-  readonly #destination: Destination;
+  readonly #policy: ReconnectPolicy;
   #dialling: Dialling | undefined = undefined;
   #wire: Wire | undefined = undefined;
   #link: Link | undefined = undefined;
-  readonly #backoff = new Backoff();
-  readonly #rivalry = new Rivalry();
-  #upAt: Instant = NEVER;
   #restUntil: Instant = NEVER;
-  /** MQTT 5 was not understood in the last try. */
-  #older = false;
 
   constructor(context: UpstreamContext, user: UplinkUser) {
     super();
     this.#context = context;
     this.#user = user;
-    this.#destination = new Destination(context);
-  }
-
-  get phase(): Phase {
-    return this.#phase;
+    this.#policy = new ReconnectPolicy(context);
   }
 
   /** While it is up. */
@@ -98,12 +77,12 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   }
 
   get serverName(): string | undefined {
-    return this.#destination.server?.name;
+    return this.#policy.server?.name;
   }
 
   /** While it is up. */
   get server(): Server | undefined {
-    return this.#phase === "up" ? this.#destination.server : undefined;
+    return this.#phase === "up" ? this.#policy.server : undefined;
   }
 
   /** The transport takes no more for now. */
@@ -120,15 +99,8 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   /** Connects, unless it is at it. */
   start(now: Instant): void {
     if (this.#phase !== "idle") return;
-    this.#backoff.reset();
-    this.#rivalry.forgive();
-    this.#destination.settled();
+    this.#policy.forgive();
     this.#apply(now);
-  }
-
-  /** Connects at once where it waits for its next try. */
-  hurry(now: Instant): void {
-    if (this.#phase === "resting") this.#apply(now);
   }
 
   /** Ends with DISCONNECT. */
@@ -161,7 +133,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   retry(now: Instant): void {
     if (this.#phase !== "idle") return;
     this.#phase = "resting";
-    this.#backoff.exhaust();
+    this.#policy.exhaust();
     this.#rest(now);
   }
 
@@ -205,14 +177,14 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   }
 
   go(now: Instant): void {
-    const server = this.#destination.choose(this.#user.info());
+    const server = this.#policy.choose(this.#user.info());
     this.#phase = "dialling";
     if (server === undefined) {
-      this.#miss("no server can be tried now", now);
+      this.#conclude(this.#policy.noServer(now), now);
       return;
     }
     this.#dialling = server.dial(
-      (connection) => this.#connected(connection),
+      (connection) => this.#connected(server, connection),
       (error) => this.#undialled(error),
       this.#user.info().source,
     );
@@ -222,27 +194,21 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#context.tick();
     const now = this.#context.clock.now();
     this.#dialling = undefined;
-    this.#rivalry.forgive();
-    this.#destination.blame({ kind: "dial", detail: error.message });
-    this.#miss(error.message, now);
+    this.#conclude(this.#policy.undialled(error, now), now);
   }
 
-  #connected(connection: StreamConnection): StreamReceiver | undefined {
+  #connected(server: Server, connection: StreamConnection): StreamReceiver | undefined {
     this.#context.tick();
     const now = this.#context.clock.now();
     this.#dialling = undefined;
     if (this.#phase !== "dialling") return undefined;
-    const server = this.#destination.server as Server;
-    const known = this.#context.versions.of(server);
-    const version = this.#older ? 4 : (known ?? 5);
+    const version = this.#policy.version(server);
     const wire = new Wire(connection, this.#context.schedule);
     const { connackTimeout, pingTimeout, packetSize, topicAliases } = this.#context.options;
     const options = { connackTimeout, pingTimeout, packetSize, topicAliases };
     const link = new Link(version, server.caps, wire, this, options);
     if (!link.connect(this.#user.application(version, now), now)) {
-      this.#finishAttempt(now);
-      this.#phase = "idle";
-      this.#user.denied(TOO_LONG, now);
+      this.#conclude({ next: "none", connack: TOO_LONG }, now);
       return undefined;
     }
     this.#phase = "greeting";
@@ -276,132 +242,53 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     }
     this.#context.tick();
     const now = this.#context.clock.now();
-    const { phase } = this;
-    this.#link?.end();
+    const link = this.#link as Link;
+    link.end();
     wire.end();
     const why = error ?? "closed by the server";
-    if (phase === "up") this.#cut(why, error === undefined, now);
-    else this.#unanswered(why, now);
-  }
-
-  /** The server has closed without CONNACK: perhaps because it knows no MQTT 5. */
-  #unanswered(why: string, now: Instant): void {
-    const server = this.#destination.server as Server;
-    const mayBeOld = this.#link?.version === 5 && this.#context.versions.of(server) === undefined;
-    this.#forget();
-    if (mayBeOld && !this.#older) {
-      this.#tryOlder(now);
-      return;
+    if (this.#phase === "up") {
+      this.#resume(this.#policy.cut(why, error === undefined, this.#user, now), now);
+    } else {
+      this.#forget();
+      this.#conclude(this.#policy.unanswered(link.version, why, now), now);
     }
-    this.#destination.blame({ kind: "silent", detail: why });
-    this.#miss(`no CONNACK: ${why}`, now);
-  }
-
-  #tryOlder(now: Instant): void {
-    this.#older = true;
-    this.#destination.stay();
-    this.#finishAttempt(now);
-    this.#apply(now);
   }
 
   // ---- from the link
 
   accepted(connack: ConnackPacket, now: Instant): void {
-    const server = this.#destination.server as Server;
     const link = this.#link as Link;
     this.#phase = "up";
-    this.#upAt = now;
-    this.#older = false;
-    if (server.version === "auto") this.#context.versions.learn(server, link.version as 4 | 5);
+    this.#policy.accepted(link.version as 4 | 5, now);
     this.#context.counters.connects.value++;
     this.#context.outage.connected();
-    this.#finishAttempt(now);
-    this.#context.choice.succeeded(server);
+    this.#context.budget.done(now);
     this.#user.up(link, connack, now);
   }
 
   refused(connack: ConnackPacket, now: Instant): void {
-    const server = this.#destination.server as Server;
-    const { reason, properties } = connack;
-    const mayBeOld = this.#link?.version === 5 && this.#context.versions.of(server) === undefined;
+    const { version } = this.#link as Link;
     this.#hangUp();
     this.#forget();
-    if (reason === ReasonCode.unsupportedProtocolVersion && mayBeOld) {
-      this.#tryOlder(now);
-    } else if (isElsewhere(reason) && this.#destination.follow(reason, properties)) {
-      this.#finishAttempt(now);
-      this.#apply(now);
-    } else if (blamesServer(reason)) {
-      this.#destination.blame({ kind: "refused", detail: properties.reasonString ?? "CONNACK", reason });
-      this.#elsewhere(connack, now);
-    } else {
-      this.#deny(connack, now);
-    }
-  }
-
-  /** Another server may let it in; where there is none, this one's word stands. */
-  #elsewhere(connack: ConnackPacket, now: Instant): void {
-    if (this.#backoff.fresh && this.#destination.tryAnother(this.#user.info())) {
-      this.#backoff.count();
-      this.#finishAttempt(now);
-      this.#apply(now);
-      return;
-    }
-    this.#miss(`refused with reason 0x${connack.reason.toString(16)}`, now, connack);
-  }
-
-  #deny(connack: ReasonPacket, now: Instant): void {
-    this.#context.counters.denied.value++;
-    this.#finishAttempt(now);
-    this.#phase = "idle";
-    this.#rearm();
-    this.#user.denied(connack, now);
+    this.#conclude(this.#policy.refused(version, connack, this.#user.info(), now), now);
   }
 
   dismissed(packet: ReasonPacket, now: Instant): void {
-    const { reason, properties } = packet;
-    const lasted = between(this.#upAt, now);
-    // Servers that send a session back and forth let it in each time.
-    if (this.#isStable(now)) this.#destination.settled();
     this.#hangUp();
-    if (isElsewhere(reason) && this.#destination.follow(reason, properties)) {
-      // The redirect that is followed now counts.
-      this.#upAt = now;
-      this.#dropped("the server names another one", now);
-      this.#apply(now);
-      return;
-    }
-    if (reason === ReasonCode.sessionTakenOver && this.#rivalry.mayBeMistaken(lasted)) {
-      this.#dropped("taken over as it came in", now);
-      this.#apply(now);
-      return;
-    }
-    if (reason === ReasonCode.sessionTakenOver) this.#context.counters.takeovers.value++;
-    if (reason === ReasonCode.sessionTakenOver || !blamesServer(reason)) {
-      this.#drop();
-      this.#phase = "idle";
-      this.#user.dismissed(packet, now);
-      return;
-    }
-    this.#destination.failed({ kind: "refused", detail: "DISCONNECT", reason });
-    this.#dropped(`DISCONNECT with reason 0x${reason.toString(16)}`, now);
-    this.#rest(now);
+    this.#resume(this.#policy.dismissed(packet, now), now);
   }
 
   failed(problem: string, silent: boolean, now: Instant): void {
-    const wasUp = this.#phase === "up";
-    const server = this.#destination.server as Server;
+    const server = this.#policy.server as Server;
     this.#context.note({ level: "warn", event: "upstream-broken", detail: { server: server.name, problem } });
     this.#hangUp(silent);
-    if (!wasUp) {
+    if (this.#phase === "up") {
+      this.#resume(this.#policy.failed(problem, now), now);
+    } else {
       this.#forget();
-      this.#destination.blame({ kind: silent ? "silent" : "broken", detail: problem });
-      this.#miss(problem, now);
-      return;
+      const failure = { kind: silent ? "silent" : "broken", detail: problem } as const;
+      this.#conclude(this.#policy.blamed(failure, problem, now), now);
     }
-    this.#destination.failed({ kind: "broken", detail: problem });
-    this.#dropped(problem, now);
-    this.#rest(now);
   }
 
   challenged(auth: ReasonPacket, now: Instant): void {
@@ -424,48 +311,56 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#user.unsubscribed(unsuback, now);
   }
 
-  ponged(now: Instant): void {
+  ponged(now: Instant, took: Duration | undefined): void {
+    if (took !== undefined) this.#context.choice.answered(this.#policy.server as Server, took);
     this.#user.ponged(now);
   }
 
-  // ---- cuts
+  // ---- what follows
 
-  #cut(why: string, orderly: boolean, now: Instant): void {
-    if (this.#isStable(now)) this.#rivalry.forgive();
-    if (orderly && !this.#user.subscribing && this.#rivalry.closed(this.#user.exchanges)) {
-      this.#context.counters.takeovers.value++;
-      this.#drop();
+  /** From a try that came to nothing. */
+  #conclude(judgement: AfterTry, now: Instant): void {
+    this.#context.budget.done(now);
+    if (judgement.next === "at-once") {
+      this.#apply(now);
+    } else if (judgement.next === "none") {
       this.#phase = "idle";
-      this.#user.dismissed(TAKEN, now);
-      return;
+      this.#user.denied(judgement.connack, now);
+    } else {
+      this.#phase = "resting";
+      this.#user.missed(judgement.why, judgement.connack, now);
+      this.#rest(now);
     }
-    if (!orderly) this.#destination.failed({ kind: "broken", detail: why });
-    this.#dropped(why, now);
-    this.#rest(now);
   }
 
-  /** Was up, and is not any more. */
-  #dropped(why: string, now: Instant): void {
-    if (this.#isStable(now)) {
-      this.#backoff.reset();
-      this.#destination.settled();
-      this.#rivalry.settled();
+  /** From the end of a connection that was up. */
+  #resume(judgement: AfterEnd, now: Instant): void {
+    if (judgement.next === "none") {
+      this.#drop();
+      this.#phase = "idle";
+      this.#user.dismissed(judgement.packet, now);
+      return;
     }
     this.#context.counters.cuts.value++;
     this.#drop();
     this.#phase = "resting";
     this.#context.outage.failed(now);
-    this.#user.down(why, now);
+    this.#user.down(judgement.why, now);
+    if (judgement.next === "pause") this.#rest(now);
+    else if (this.#phase === "resting") this.#apply(now);
   }
 
-  #isStable(now: Instant): boolean {
-    return between(this.#upAt, now) >= STABLE;
+  #rest(now: Instant): void {
+    // The session has taken its end from the news.
+    if (this.#phase !== "resting") return;
+    this.#restUntil = after(now, this.#policy.pause());
+    this.#rearm();
   }
 
   #drop(): void {
     if (this.#phase === "up") {
       this.#context.outage.disconnected();
-      this.#context.choice.left(this.#destination.server as Server);
+      this.#context.choice.left(this.#policy.server as Server);
     }
     this.#forget();
   }
@@ -483,37 +378,9 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#link = undefined;
   }
 
-  /** A try came to nothing. `connack`: what the server said, for who waits for the first connection. */
-  #miss(why: string, now: Instant, connack?: ReasonPacket): void {
-    this.#context.outage.failed(now);
-    this.#finishAttempt(now);
-    this.#older = false;
-    if (connack !== undefined && this.#backoff.fresh) {
-      this.#phase = "idle";
-      this.#user.denied(connack, now);
-      return;
-    }
-    this.#phase = "resting";
-    this.#user.missed(why, connack, now);
-    if (this.#phase === "resting") this.#rest(now);
-  }
-
-  #rest(now: Instant): void {
-    // The session has taken its end from the news.
-    if (this.#phase !== "resting") return;
-    this.#destination.settled();
-    const { reconnect } = this.#context.options;
-    this.#restUntil = after(now, this.#backoff.next(reconnect, this.#context.random()));
-    this.#rearm();
-  }
-
-  #finishAttempt(now: Instant): void {
-    this.#context.budget.done(now);
-  }
-
   #leave(now: Instant, end: (wire: Wire) => void): void {
-    const { phase } = this;
-    if (phase === "dialling" || phase === "greeting") this.#finishAttempt(now);
+    const phase = this.#phase;
+    if (phase === "dialling" || phase === "greeting") this.#context.budget.done(now);
     this.#dialling?.cancel();
     this.#dialling = undefined;
     const wire = this.#wire;
@@ -540,4 +407,3 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
 }
 
 const TOO_LONG: ReasonPacket = { reason: ReasonCode.packetTooLarge, properties: NO_PROPERTIES };
-const TAKEN: ReasonPacket = { reason: ReasonCode.sessionTakenOver, properties: NO_PROPERTIES };

@@ -211,6 +211,7 @@ export function upstreamContext(
 export const onlyServer = (server: Server): ServerChoice => ({
   choose: () => server,
   succeeded: () => {},
+  answered: () => {},
   failed: () => {},
   left: () => {},
 });

@@ -11,6 +11,10 @@ export const Server = Type.Object({
   draining: Type.Boolean(),
   weight: Type.Number({ description: "Its share of new sessions at this moment." }),
   sessions: Type.Integer(),
+  version: Type.Optional(
+    choice(["3.1.1", "5.0"], { description: "Version of MQTT in which it has let the last session in." }),
+  ),
+  roundTrip: Type.Optional(Type.Number({ description: "Milliseconds that it last took to answer PINGREQ." })),
   lastFailure: Type.Optional(Type.String()),
 });
 export type Server = Static<typeof Server>;

@@ -4,12 +4,21 @@ import { type Static, Type } from "@sinclair/typebox";
 import { SERVER_URL } from "../../config/servers-schema.ts";
 import { isAddressRange } from "../../policy/addresses.ts";
 import { choice, integer, NAME_PATTERN, texts } from "../../settings/kinds.ts";
-import { BALANCES } from "../../upstream/servers/settings.ts";
+import { BALANCES, type ServerStatus } from "../../upstream/servers/settings.ts";
 import { Server as ServerRow } from "../answers/upstream.ts";
 import { listQuery, pageOf, pageOfArray } from "../lists.ts";
 import type { ApiPorts, RouteWish, UpstreamPort } from "../ports.ts";
 import { Refused, wrongField } from "../problem.ts";
 import { Answer, route } from "../route.ts";
+
+const VERSIONS = { 4: "3.1.1", 5: "5.0" } as const;
+
+const rowOf = ({ version, roundTrip, lastFailure, ...row }: ServerStatus): Static<typeof ServerRow> => ({
+  ...row,
+  ...(version === undefined ? {} : { version: VERSIONS[version] }),
+  ...(roundTrip === undefined ? {} : { roundTrip }),
+  ...(lastFailure === undefined ? {} : { lastFailure }),
+});
 
 const Drain = Type.Object({
   group: Type.String({ description: "Name of the group." }),
@@ -190,13 +199,7 @@ export const upstreamRoutes = [
     query: Type.Object(listQuery),
     answer: pageOf(ServerRow),
     example: {},
-    handle: ({ ports, query }) =>
-      pageOfArray(
-        (ports.upstream?.servers() ?? []).map(({ lastFailure, ...row }) =>
-          lastFailure === undefined ? row : { ...row, lastFailure },
-        ),
-        query,
-      ),
+    handle: ({ ports, query }) => pageOfArray((ports.upstream?.servers() ?? []).map(rowOf), query),
   }),
   route({
     method: "PUT",

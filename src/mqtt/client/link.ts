@@ -4,7 +4,16 @@
  */
 import { Message, type QoS } from "../../bus/message.ts";
 import type { SubscribeOptions } from "../../contract/client.ts";
-import { after, type Duration, earliest, FOREVER, type Instant, NEVER, seconds } from "../../lib/time.ts";
+import {
+  after,
+  between,
+  type Duration,
+  earliest,
+  FOREVER,
+  type Instant,
+  NEVER,
+  seconds,
+} from "../../lib/time.ts";
 import { decodeConnack } from "../codec/decode-connack.ts";
 import { decodePublish, publishHead } from "../codec/decode-publish.ts";
 import {
@@ -76,7 +85,8 @@ export interface LinkUser {
   acknowledged(type: Acknowledgement, packetId: number, answer: ReasonPacket, now: Instant): void;
   subscribed(suback: CodesPacket, now: Instant): void;
   unsubscribed(unsuback: CodesPacket, now: Instant): void;
-  ponged(now: Instant): void;
+  /** PINGRESP. `took`: how long, where it answers the oldest PINGREQ. */
+  ponged(now: Instant, took: Duration | undefined): void;
   /** DISCONNECT. */
   dismissed(disconnect: ReasonPacket, now: Instant): void;
   /** The server is silent, or has broken the protocol: the link has said goodbye and is of no use any more. */
@@ -131,6 +141,8 @@ export class Link {
   #keepAlive: Duration = FOREVER;
   #sentAt: Instant = NEVER;
   #heardAt: Instant = NEVER;
+  /** When the oldest PINGREQ was sent that has no answer. */
+  #pingedAt: Instant = NEVER;
   /** When the answer to PINGREQ is overdue. */
   #pongDue: Instant = NEVER;
   /** Nothing is read at present, for reasons of ours: the server's silence is not its own. */
@@ -235,6 +247,7 @@ export class Link {
   /** PINGREQ, also as a question whether all that was sent before has been dealt with: `ponged` answers. */
   ping(now: Instant): void {
     this.#send(PINGREQ, now);
+    this.#pingedAt = earliest(this.#pingedAt, now);
     this.#pongDue = after(now, this.#options.pingTimeout);
     this.deadline = this.#nextDeadline();
   }
@@ -422,9 +435,7 @@ export class Link {
         return;
       }
       case PacketType.PINGRESP:
-        this.#pongDue = NEVER;
-        this.deadline = this.#nextDeadline();
-        this.#user.ponged(now);
+        this.#ponged(now);
         return;
       case PacketType.DISCONNECT:
       case PacketType.AUTH:
@@ -433,6 +444,14 @@ export class Link {
       default:
         this.#unexpected(type, now);
     }
+  }
+
+  #ponged(now: Instant): void {
+    const took = this.#pingedAt === NEVER ? undefined : between(this.#pingedAt, now);
+    this.#pingedAt = NEVER;
+    this.#pongDue = NEVER;
+    this.deadline = this.#nextDeadline();
+    this.#user.ponged(now, took);
   }
 
   #acknowledged(reader: Reader, type: Acknowledgement, now: Instant): void {

@@ -1,5 +1,5 @@
 import { Ring } from "../../lib/ring.ts";
-import { after, type Instant, seconds } from "../../lib/time.ts";
+import { after, type Duration, type Instant, seconds } from "../../lib/time.ts";
 import type { ServerCaps } from "../../mqtt/client/server-limits.ts";
 import type { Server } from "../server-choice.ts";
 import { Circuit } from "./circuit.ts";
@@ -32,6 +32,10 @@ export class Member implements Server {
   elsewhere: (reference: string) => Server | undefined = () => undefined;
   /** Sessions that are connected to it. */
   sessions = 0;
+  /** The version of MQTT in which it has let the last session in. */
+  spoken: 4 | 5 | undefined = undefined;
+  /** How long it last took to answer PINGREQ. */
+  roundTrip: Duration | undefined = undefined;
   /** Until when sessions are counted that were sent there and are not known to be in: some never say. */
   readonly #expected = new Ring<Instant>();
   /** Nobody is sent there any more, and who is there is moved away. */
@@ -76,8 +80,9 @@ export class Member implements Server {
     return this.sessions + this.#expected.length;
   }
 
-  succeeded(): void {
+  succeeded(version: 4 | 5): void {
     this.sessions++;
+    this.spoken = version;
     this.#expected.shift();
   }
 

@@ -1,6 +1,6 @@
 import type { Note } from "../../contract/note.ts";
 import { type Alarms, CallbackAlarm } from "../../lib/alarm.ts";
-import { after, type Clock, milliseconds } from "../../lib/time.ts";
+import { after, type Clock, type Duration, milliseconds } from "../../lib/time.ts";
 import type { Server, ServerChoice, ServerFailure, SessionInfo } from "../server-choice.ts";
 import { Checks } from "./checks.ts";
 import { Group } from "./group.ts";
@@ -67,9 +67,9 @@ export class Servers implements ServerChoice {
     return this.#groups.get(this.#routes.groupOf(session))?.choose(session, this.#host.clock.now());
   }
 
-  succeeded(server: Server): void {
+  succeeded(server: Server, version: 4 | 5): void {
     const member = server as Member;
-    member.succeeded();
+    member.succeeded(version);
     if (member.circuit.succeeded(this.#host.clock.now(), false)) this.#changed(member, true);
   }
 
@@ -77,6 +77,10 @@ export class Servers implements ServerChoice {
     const member = server as Member;
     member.failed();
     if (member.circuit.failed(this.#host.clock.now(), `${kind}: ${detail}`)) this.#changed(member, false);
+  }
+
+  answered(server: Server, took: Duration): void {
+    (server as Member).roundTrip = took;
   }
 
   left(server: Server): void {
@@ -145,6 +149,8 @@ export class Servers implements ServerChoice {
           draining: member.draining,
           weight: member.weight(now),
           sessions: member.sessions,
+          version: member.spoken,
+          roundTrip: member.roundTrip,
           lastFailure: member.circuit.lastFailure,
         });
       }

@@ -91,5 +91,9 @@ export interface ServerStatus {
   readonly draining: boolean;
   readonly weight: number;
   readonly sessions: number;
+  /** Of MQTT, in which it has let the last session in. */
+  readonly version: 4 | 5 | undefined;
+  /** How long it last took to answer PINGREQ. */
+  readonly roundTrip: Duration | undefined;
   readonly lastFailure: string | undefined;
 }

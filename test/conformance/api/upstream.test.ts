@@ -4,7 +4,7 @@ import type { UpstreamPort } from "#core/api/ports.ts";
 import { defaultGroup } from "#core/config/server-settings.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import { KeptRoutes } from "#core/kept-routes.ts";
-import type { Instant } from "#core/lib/time.ts";
+import { type Instant, milliseconds } from "#core/lib/time.ts";
 import type { SessionInfo } from "#core/upstream/server-choice.ts";
 import type { Member } from "#core/upstream/servers/member.ts";
 import { Servers } from "#core/upstream/servers/servers.ts";
@@ -185,7 +185,7 @@ describe("a route in our form", () => {
 
   it("does not touch sessions that are connected", async () => {
     const server = servers.choose(session())!;
-    servers.succeeded(server);
+    servers.succeeded(server, 5);
     await put("1", APISIX);
     expect((server as Member).sessions).toBe(1);
     expect((server as Member).draining).toBe(false);
@@ -201,10 +201,22 @@ describe("a route in our form", () => {
 
 describe("servers", () => {
   it("are listed with how they fare, and drained", async () => {
-    servers.succeeded(servers.choose(session())!);
+    const chosen = servers.choose(session())!;
+    servers.succeeded(chosen, 5);
+    servers.answered(chosen, milliseconds(3));
     const list = await api.ask("GET", "/api/v1/upstream/servers");
     expect(list.body.items).toMatchObject([
-      { group: "default", url: "tcp://default:1", state: "closed", sessions: 1, draining: false, weight: 1 },
+      {
+        ...{
+          group: "default",
+          url: "tcp://default:1",
+          state: "closed",
+          sessions: 1,
+          draining: false,
+          weight: 1,
+        },
+        ...{ version: "5.0", roundTrip: 3 },
+      },
       { group: "meters" },
     ]);
     const drain = (url: string) =>

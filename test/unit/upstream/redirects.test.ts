@@ -15,7 +15,13 @@ type Answer = (line: Line, packet: AnyPacket) => boolean | undefined;
 
 /** Two servers that know each other by name; sessions are sent to the first. */
 function site(redirects: boolean, answers: { one?: Answer; two?: Answer }) {
-  const choice: ServerChoice = { choose: () => one, succeeded: () => {}, failed: () => {}, left: () => {} };
+  const choice: ServerChoice = {
+    choose: () => one,
+    succeeded: () => {},
+    answered: () => {},
+    failed: () => {},
+    left: () => {},
+  };
   const world: World = new World({ before: { choice: () => choice, options: { redirects } } });
   const scripts = { one: new ScriptedServer(), two: new ScriptedServer() };
   const one: Server = { ...virtualServer(() => world, scripts.one, "one"), elsewhere: (name) => known(name) };

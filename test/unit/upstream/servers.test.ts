@@ -135,7 +135,7 @@ class Site {
   /** Chooses, and is let in. */
   connect(clientId: string): Server {
     const server = this.servers.choose(session(clientId))!;
-    this.servers.succeeded(server);
+    this.servers.succeeded(server, 5);
     return server;
   }
 
@@ -249,7 +249,7 @@ describe("the other balances", () => {
     expect((back as Member).url).toBe("tcp://a:1");
     // While one tries, the others stay away.
     expect(site.choose("y")).toBe("tcp://b:1");
-    site.servers.succeeded(back);
+    site.servers.succeeded(back, 5);
     expect(site.choose("y")).toBe("tcp://a:1");
   });
 
@@ -311,7 +311,7 @@ describe("a server that fails", () => {
     const ofA = names(2000).filter((_, n) => before[n] === "tcp://a:1");
     for (let n = 0; n < 3; n++) site.fail(ofA[0]!);
     site.advance(seconds(1));
-    site.servers.succeeded(site.servers.choose(session(ofA[0]!))!);
+    site.servers.succeeded(site.servers.choose(session(ofA[0]!))!, 5);
     const share = (): number => names(2000).filter((name) => site.choose(name) === "tcp://a:1").length / 2000;
     const shares = [share()];
     for (const wait of [25, 25, 50]) {
