@@ -88,6 +88,8 @@ export interface SessionRequest extends Login {
   readonly will?: Will | undefined;
   /** First credit: how many unsettled QoS 1 and 2 deliveries the client takes; 0 holds everything back. */
   readonly credit: number;
+  /** How many it takes at most, where it begins with less: what a server need not send before. */
+  readonly window?: number;
   /**
    * Answer when the store has committed what letting the client in changes, for protocols that tell a client at once
    * that it has a session. Without it that is left to what the client asks for next. Not waited for while commits fail.
@@ -113,6 +115,8 @@ export interface ResumeRequest extends Login {
   readonly kind: "resume";
   readonly sessionExpiry: Duration;
   readonly credit: number;
+  /** See `SessionRequest.window`. */
+  readonly window?: number;
   /** See `SessionRequest.releases`. */
   readonly releases?: boolean;
   /** See `SessionRequest.dated`. */
@@ -141,6 +145,8 @@ export interface FurtherRequest {
   readonly cleanStart: boolean;
   readonly sessionExpiry: Duration;
   readonly credit: number;
+  /** See `SessionRequest.window`. */
+  readonly window?: number;
 }
 
 /** How somebody logs in. */

@@ -301,6 +301,7 @@ export class Door {
       expiry: request.sessionExpiry,
       will,
       credit: request.credit,
+      window: request.window,
       committed: session?.committed ?? false,
       subscriptions: this.policy.automaticSubscriptions(client.identity),
       expected: request.kind === "resume" ? request.expected : undefined,
@@ -354,7 +355,7 @@ export class Door {
     if (of === undefined || of.ended) {
       return this.#refuse(loop, request, "unavailable", "the client that it belongs to has ended");
     }
-    const { clientId, cleanStart, sessionExpiry, credit } = request;
+    const { clientId, cleanStart, sessionExpiry, credit, window } = request;
     const { identity, mountpoint, aggregate } = of;
     const client = new BusClient(loop, this, identity, { sessionId: clientId, mountpoint, aggregate });
     loop.join(client);
@@ -364,6 +365,7 @@ export class Door {
       expiry: sessionExpiry,
       will: undefined,
       credit,
+      window,
       committed: false,
       subscriptions: [],
       expected: undefined,

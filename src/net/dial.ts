@@ -52,6 +52,8 @@ export class Dialler {
   readonly options: DialOptions;
   readonly resolve: Resolve;
   readonly context: SecureContext | undefined;
+  /** The last TLS session that the place can take up again, so that the next connection need not prove everything anew. */
+  session: Buffer | undefined = undefined;
   /** Of the local address, where one is asked for. */
   readonly ports: LocalPorts | undefined;
 
@@ -205,6 +207,8 @@ class Call implements Dialling, Expiring {
     const tls = this.#options.tls as DialTlsOptions;
     const { host } = this.#options;
     const { psk, alpn } = tls;
+    const dialler = this.#dialler;
+    const { session } = dialler;
     const socket = tlsConnect({
       socket: under,
       secureContext,
@@ -217,6 +221,7 @@ class Call implements Dialling, Expiring {
         psk !== undefined && certificate.raw === undefined
           ? undefined
           : checkServerIdentity(name, certificate),
+      ...(session === undefined ? {} : { session }),
       ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
       ...(psk === undefined ? {} : { pskCallback: () => ({ identity: psk.identity, psk: psk.key }) }),
     });
@@ -224,7 +229,10 @@ class Call implements Dialling, Expiring {
     socket.on("error", (error: NodeJS.ErrnoException) => {
       this.#fail("tls-failed", error.code === undefined ? error.message : `${error.message} (${error.code})`);
     });
-    socket.once("secureConnect", () => this.#secured(socket, { ...peer, ...agreed(socket) }));
+    socket.once("secureConnect", () => {
+      if (psk === undefined) keepSession(dialler, socket);
+      this.#secured(socket, { ...peer, ...agreed(socket) });
+    });
   }
 
   #secured(socket: Socket, peer: Peer): void {
@@ -261,6 +269,15 @@ class Call implements Dialling, Expiring {
       }
     });
   }
+}
+
+/** Only now: a session that is taken up again is not asked for the name in its certificate. */
+function keepSession(dialler: Dialler, socket: TLSSocket): void {
+  // In TLS 1.3 the server says later how it can be taken up again.
+  if (socket.getProtocol() !== "TLSv1.3") dialler.session = socket.getSession();
+  socket.on("session", (session) => {
+    dialler.session = session;
+  });
 }
 
 const agreed = ({ alpnProtocol }: TLSSocket): Pick<Peer, "subprotocol"> =>

@@ -71,6 +71,8 @@ export interface Opening {
   readonly will: Will | undefined;
   /** What `credit` will be called with first. Until then nothing is handed out. */
   readonly credit: number;
+  /** See `SessionRequest.window`. */
+  readonly window: number | undefined;
   /** Answer when what letting the client in changes is safe. */
   readonly committed: boolean;
   /** `resume`: only one whose client is expected still, and was left with such a memo. */

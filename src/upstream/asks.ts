@@ -121,7 +121,7 @@ export class Asks {
   #send(ask: Ask, link: Link, now: Instant): boolean {
     const packetId = this.#ids.take();
     if (packetId === undefined) return false;
-    const filter = this.#host.mounted(ask.filter);
+    const filter = atServer(this.#host.mounted(ask.filter));
     const sent =
       ask.options === undefined
         ? link.unsubscribe(packetId, filter, now)
@@ -245,6 +245,9 @@ export class Asks {
     return [...sent.map(([, ask]) => ask), ...waiting];
   }
 }
+
+/** `$queue/` is known to few servers, and a shared group of that name there. */
+const atServer = (filter: string): string => (filter.startsWith("$queue/") ? `$share/${filter}` : filter);
 
 /** No more than the server can do. */
 function levelled(options: SubscribeOptions, { limits }: Link): SubscribeOptions {

@@ -33,6 +33,9 @@ import type { Entering, SessionHost } from "./session-host.ts";
 /** Since nobody knows when. */
 const UNKNOWN = 0 as Instant;
 
+/** How much the client takes before it has acknowledged any of it; 0: it does not say. */
+const takenAtMost = ({ credit, window = credit }: Opening): number => window;
+
 export class UpstreamSession extends Attendance implements ConversationOwner {
   readonly upstreamId: string;
   readonly server: Conversation;
@@ -50,6 +53,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   /** What is to happen next, if nothing else does before. */
   readonly #due: Due;
   #entering: Entering | undefined = undefined;
+  /** It was not let in, and its client has still to go. */
+  #turnedAway: Entering | undefined = undefined;
   /** A connection was up since the device came. */
   #wasUp = false;
   /** A connection broke, and by one of its filters nothing has come since. */
@@ -138,25 +143,28 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     }
     this.#entering = { client, opening, ticket, known, refusal: undefined };
     const { patience, receiveMaximum } = this.#context.options;
-    this.server.begin(opening.cleanStart, opening.credit > 0 ? opening.credit : receiveMaximum, now);
+    this.server.begin(opening.cleanStart, takenAtMost(opening) || receiveMaximum, now);
     if (this.#entering !== undefined) this.#due.at(after(now, patience), () => this.#outOfPatience());
     return "pending";
   }
 
   /** Its client was expected, and its connection to the server is there and right. */
-  #keepsConnection({ kind, password, will, credit }: Opening): boolean {
+  #keepsConnection(opening: Opening): boolean {
+    const { kind, password, will } = opening;
     if (this.server.link === undefined || this.elsewhere) return false;
     const own = this.password;
     const samePassword =
       own === password || (own !== undefined && password !== undefined && sameBytes(own, password));
     const sameWill = kind === "resume" || sameWills(this.will, will);
-    return samePassword && sameWill && (credit === 0 || credit >= this.server.arrivals.receiveMaximum);
+    const taken = takenAtMost(opening);
+    return samePassword && sameWill && (taken === 0 || taken >= this.server.arrivals.receiveMaximum);
   }
 
   #take(client: EngineClient, opening: Opening): void {
     const { kind, expiry, will, releases, dated, password, of, exchange } = opening;
     const { mountpoint, aggregate, username, identity, proven } = client;
     this.client = client;
+    this.#turnedAway = undefined;
     this.leftAt = undefined;
     this.mountpoint = mountpoint;
     this.owner = aggregate;
@@ -190,6 +198,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const entering = this.#entering;
     if (entering === undefined) return;
     this.#entering = undefined;
+    this.#turnedAway = entering;
     this.#due.cancel();
     this.server.abandon(now);
     const refusal: Refusal = connack === undefined ? "unavailable" : refusalOf(connack.reason);
@@ -444,18 +453,18 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (this.identity !== undefined) this.identity = plainIdentity(this.identity);
     this.server.arrivals.vacate();
     if (how === "closed") this.will = undefined;
-    const entering = this.#entering;
-    if (entering !== undefined) {
-      this.#neverEntered(entering, now);
+    const never = this.#entering ?? this.#turnedAway;
+    if (never !== undefined) {
+      this.#neverEntered(never, now);
     } else {
       this.#departure.leave(how, now);
     }
   }
 
-  #neverEntered(entering: Entering, now: Instant): void {
+  #neverEntered({ known }: Entering, now: Instant): void {
     this.#refuse(undefined, "the client has left", now);
     this.leftAt = now;
-    if (entering.known) this.#departure.away();
+    if (known) this.#departure.away();
     else this.forget();
   }
 

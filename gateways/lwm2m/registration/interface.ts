@@ -154,6 +154,7 @@ export class RegistrationInterface {
         sessionExpiry: sessionExpiryFor(registration.lt, this.#shared.config),
         // Commands come when what the device is observed for has been asked for.
         credit: 0,
+        window: this.#shared.config.commands.max,
         protocol: this.#shared.protocols.get(registration.version) ?? `LwM2M ${registration.version}`,
         gateway: "lwm2m",
       },

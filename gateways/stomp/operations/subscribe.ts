@@ -203,7 +203,7 @@ class AwaitingOwnSession implements AwaitingSession {
 
   #request(cleanStart: boolean): FurtherRequest {
     const { login, session, settings } = this.#connection;
-    const { durable, number } = this.#options;
+    const { durable, number, prefetch } = this.#options;
     return {
       kind: "further",
       of: login.client,
@@ -213,6 +213,7 @@ class AwaitingOwnSession implements AwaitingSession {
       sessionExpiry: durable === undefined ? ZERO : settings.config.durableExpiry,
       // Raised once the channel knows whose deliveries they are.
       credit: 0,
+      window: prefetch,
     };
   }
 

@@ -366,6 +366,42 @@ describe.skipIf(lacks("openssl"))("a connection over TLS", () => {
     await converse(await connection(secure(port, clientTls({ verify: false }))), theirs);
   });
 
+  test.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "%s: takes the session up again at the next connection, but none whose certificate had another name (RFC 8446 §2.2)",
+    async (version) => {
+      const settings: ServerOptions = {
+        cert: readFileSync(files.path("server.pem")),
+        key: readFileSync(files.path("server.key")),
+        maxVersion: version,
+      };
+      const resumed: boolean[] = [];
+      const server = createTlsServer(settings, (socket) => {
+        resumed.push(socket.isSessionReused());
+        // What the server has said of the session is read before this.
+        socket.on("error", () => {}).write("hello");
+      });
+      const port = await silent(server);
+      const connect = async (dialler: Dialler): Promise<Recorder | DialError> => {
+        const ours = recorder();
+        const made = await new Promise<Recorder | DialError>((done) => {
+          dialler.dial((one) => {
+            done(ours);
+            return ours.accept(one);
+          }, done);
+        });
+        if (!(made instanceof Error)) await made.when(() => made.bytes.length > 0);
+        return made;
+      };
+      const dialler = new Dialler(secure(port, trusting()));
+      for (let times = 0; times < 3; times++) await connect(dialler);
+      expect(resumed).toEqual([false, true, true]);
+      const misled = new Dialler(secure(port, trusting({ serverName: "elsewhere" })));
+      for (let times = 0; times < 2; times++)
+        expect(await connect(misled)).toMatchObject({ failure: "tls-failed" });
+      expect(misled.session).toBeUndefined();
+    },
+  );
+
   test("shows its own certificate", async () => {
     const tls = serverTls({ clientCertificate: "require", ca: files.path("ca.pem") });
     const [port, theirs] = await listen({ transport: "tls", tls });
