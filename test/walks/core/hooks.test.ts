@@ -4,8 +4,12 @@ import { loadText } from "#core/config/load.ts";
 import type { Hook } from "#core/hooks/plugin.ts";
 import { type Duration, seconds } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
+import { CoapDevice } from "../../support/coap-device.ts";
+import { pubsubWorld } from "../../support/coap-site.ts";
 import { type MqttDevice, mqttSite } from "../../support/mqtt-device.ts";
+import { snWorld } from "../../support/mqtt-sn-device.ts";
 import { messageOf, Puppets } from "../../support/puppet.ts";
+import { brief, StompClient, stompListener } from "../../support/stomp-client.ts";
 import { World, type WorldOptions } from "../../support/world.ts";
 
 /** A listener of puppets behind hooks. */
@@ -533,5 +537,39 @@ describe("MQTT behind hooks", () => {
     const subscribe = { cmd: "subscribe", messageId: 2, subscriptions: [{ topic: "t", qos: 1 }] };
     expect(one.send(publish)).toMatchObject([{ cmd: "puback", reasonCode: 0x87 }]);
     expect(one.send(subscribe)).toMatchObject([{ cmd: "suback", granted: [0x87] }]);
+  });
+});
+
+describe("a hook's refusal is said in the other protocols' own words (U-096)", () => {
+  const refuse = { refuse: "not today" };
+  const hooks: readonly Hook[] = [
+    {
+      authConnect: ({ clientId }) => (clientId === "x" ? refuse : undefined),
+      authPublish: () => refuse,
+      authSubscribe: () => refuse,
+    },
+  ];
+
+  it("MQTT-SN: return code 3", () => {
+    const sensor = snWorld({}, { hooks }).device();
+    expect(sensor.connect("x")).toEqual(["CONNACK code 3"]);
+    expect(sensor.connect("y")).toEqual(["CONNACK code 0"]);
+    expect(sensor.register("t", 1)).toEqual(["REGACK 1 #1 code 0"]);
+    expect(sensor.publish(1, "m", { qos: 1, id: 7 })).toEqual(["PUBACK 1 #7 code 3"]);
+    expect(sensor.subscribe("t", 1, 0, 8)).toEqual([expect.stringMatching(/^SUBACK .*#8.* code 3$/)]);
+  });
+
+  it("CoAP: 4.03, and 4.01 to who has given no name that might help", () => {
+    const device = new CoapDevice(pubsubWorld({}, { hooks }).network);
+    const put = { code: "PUT", path: "ps/t", payload: "m" } as const;
+    expect(device.ask({ ...put, query: ["username=u"] }).code).toBe("4.03");
+    expect(device.ask(put).code).toBe("4.01");
+  });
+
+  it("STOMP: ERROR", () => {
+    const world = new World({ hooks });
+    const backend = StompClient.connected(stompListener(world));
+    backend.say("SEND", { destination: "t", receipt: "r" }, "m");
+    expect(brief(backend.next(), "message")).toBe("ERROR message=access refused");
   });
 });
