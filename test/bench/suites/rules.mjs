@@ -42,10 +42,10 @@ async function runEvaluations(options) {
     });
     try {
       const { quick } = options;
-      const { nanoseconds, runs, outputs } = await worker.call("evaluate", { payload, rules, quick });
-      const rate = 1e9 / nanoseconds;
+      const { micros, runs, outputs } = await worker.call("evaluate", { payload, rules, quick });
+      const rate = 1e6 / micros;
       rows.push([
-        ...[name, (nanoseconds / 1000).toFixed(2), perSecond(rate)],
+        ...[name, micros.toFixed(2), perSecond(rate)],
         ...[perSecond(rate * runs), perSecond(rate * outputs)],
       ]);
     } finally {
