@@ -43,6 +43,8 @@ const listeners = new Set<() => void>();
 /** Is told when the node says that nobody is signed in here any more. */
 export const onSignedOut = (listener: () => void): void => void listeners.add(listener);
 
+export type { Page } from "../../api/answers/parts.ts";
+
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Asking {
@@ -113,10 +115,3 @@ export async function ask<Answer>(method: string, path: string, asking: Asking =
 
 export const read = <Answer>(path: string, query?: Query, signal?: AbortSignal): Promise<Answer> =>
   ask<Answer>("GET", path, { query, signal });
-
-/** Rows of a list, and where the next page begins. */
-export interface Page<Row> {
-  readonly items: readonly Row[];
-  readonly next?: string;
-  readonly count?: number;
-}

@@ -1,28 +1,7 @@
 /** Clients as the API lists them, and which of them a view wants. */
+import type { ClientRow } from "../../api/answers/clients.ts";
 
-export interface ClientRow {
-  readonly clientId: string;
-  readonly gateway: string;
-  readonly endpoint?: string;
-  readonly user?: string;
-  readonly state: string;
-  readonly phase: string;
-  readonly protocol?: string;
-  readonly listener: string;
-  readonly transport?: string;
-  readonly address?: string;
-  readonly port?: number;
-  readonly node?: string;
-  readonly since?: string;
-  readonly heardAt?: string;
-  readonly dueAt?: string;
-  readonly keepAlive: number;
-  readonly subscriptions: number;
-  readonly waiting: number;
-  readonly waitingBytes: number;
-  readonly onItsWay: number;
-  readonly lost?: number;
-}
+export type { ClientRow };
 
 export const keyOf = ({ gateway, clientId }: Pick<ClientRow, "gateway" | "clientId">): string =>
   `${gateway}/${clientId}`;

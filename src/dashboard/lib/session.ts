@@ -1,18 +1,13 @@
 /** Who is signed in here, and what they may do. */
+
 import { signal } from "@preact/signals";
+import type { Session } from "../../api/answers/accounts.ts";
 import { address, addressOf, BASE, go } from "./address.ts";
 import { ask, onSignedOut, Problem, read, setToken } from "./api.ts";
 import { endLive, goLive } from "./live.ts";
 
-export type Role = "publisher" | "viewer" | "operator" | "administrator";
-
-export interface Session {
-  readonly name: string;
-  /** `local`: this machine, while nobody has an account. */
-  readonly kind: "user" | "key" | "local";
-  readonly role: Role;
-  readonly csrf?: string;
-}
+export type { Session };
+export type Role = Session["role"];
 
 export type Known = Session | "nobody" | "unknown" | Problem;
 

@@ -1,21 +1,10 @@
 /** What this node is. */
 
+import type { Node } from "../../api/answers/node.ts";
 import { apiAddress } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { bytes, count, length, moment } from "../lib/format.ts";
 import { Facts, Part, Text, When } from "../parts/basic.tsx";
-
-interface Node {
-  readonly name: string;
-  readonly version: string;
-  readonly startedAt: string;
-  readonly uptime: number;
-  readonly time: string;
-  readonly platform: string;
-  readonly runtime: string;
-  readonly pid: number;
-  readonly numbers: Readonly<Record<string, number>>;
-}
 
 /** `residentBytes` as words. */
 const wordsOf = (name: string): string =>

@@ -1,5 +1,7 @@
 /** Users, API keys and open sessions; one's own password. */
+
 import { useState } from "preact/hooks";
+import type { Key, NewKey, SignIn, User } from "../../api/answers/accounts.ts";
 import { address, change } from "../lib/address.ts";
 import { ask, nodeNow, type Page, Problem } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -36,13 +38,6 @@ export function AccessPage() {
       {tab === "password" ? <Password /> : null}
     </>
   );
-}
-
-interface User {
-  readonly name: string;
-  readonly role: string;
-  readonly createdAt: string;
-  readonly seenAt?: string;
 }
 
 function Users() {
@@ -212,16 +207,6 @@ function NewPassword({ name, close }: { readonly name: string; close(): void }) 
   );
 }
 
-interface Key {
-  readonly id: string;
-  readonly name: string;
-  readonly role: string;
-  readonly createdAt?: string;
-  readonly expiresAt?: string;
-  readonly usedAt?: string;
-  readonly fromFile: boolean;
-}
-
 const LENGTHS = [
   ["", "never"],
   ["7", "after 7 d"],
@@ -245,7 +230,7 @@ function Keys() {
             const ends =
               days === "" ? {} : { expiresAt: new Date(nodeNow() + Number(days) * 86_400_000).toISOString() };
             await carryOut("The key is made", async () => {
-              const { key } = await ask<{ key: string }>("POST", "/keys", { body: { name, role, ...ends } });
+              const { key } = await ask<NewKey>("POST", "/keys", { body: { name, role, ...ends } });
               setSecret(key);
               setName("");
             });
@@ -349,15 +334,6 @@ function Keys() {
       </When>
     </>
   );
-}
-
-interface SignIn {
-  readonly id: string;
-  readonly name: string;
-  readonly address: string;
-  readonly since: string;
-  readonly seenAt: string;
-  readonly until: string;
 }
 
 function Sessions() {

@@ -1,4 +1,5 @@
 /** What is wrong now, and what was. */
+import type { Alarm } from "../../api/answers/alarms.ts";
 import { address, change } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -7,16 +8,6 @@ import { Button, Empty, Level, Part, Tabs, Text, When } from "../parts/basic.tsx
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Value } from "../parts/value.tsx";
-
-interface Alarm {
-  readonly name: string;
-  readonly severity: "warning" | "error" | "critical";
-  readonly message: string;
-  readonly details: Readonly<Record<string, unknown>>;
-  readonly raisedAt: string;
-  readonly clearedAt?: string;
-  readonly clearedBy?: string;
-}
 
 export function Alarms() {
   const state = address.value.query.get("state") === "cleared" ? "cleared" : "raised";

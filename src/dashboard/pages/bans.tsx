@@ -1,5 +1,7 @@
 /** Who may not connect, until when and why. */
+
 import { useState } from "preact/hooks";
+import type { Ban } from "../../api/answers/bans.ts";
 import { ask, nodeNow, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { due, moment } from "../lib/format.ts";
@@ -7,15 +9,6 @@ import { may } from "../lib/session.ts";
 import { Button, Choice, Empty, Field, Input, Part, Text, When } from "../parts/basic.tsx";
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";
-
-interface Ban {
-  readonly clientId?: string;
-  readonly user?: string;
-  readonly address?: string;
-  readonly reason: string;
-  readonly until?: string;
-  readonly configured: boolean;
-}
 
 const KINDS = [
   ["clientId", "client id"],

@@ -1,4 +1,5 @@
 /** What was changed, by whom, from where. */
+import type { Change } from "../../api/answers/changes.ts";
 import { address } from "../lib/address.ts";
 import type { Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -6,19 +7,6 @@ import { moment } from "../lib/format.ts";
 import { Empty, Field, Input, Level, Text, When } from "../parts/basic.tsx";
 import { Pager, Table, usePages } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
-
-interface Change {
-  readonly id: number;
-  readonly at: string;
-  readonly who: string;
-  readonly kind: string;
-  readonly address: string;
-  readonly action: string;
-  readonly object?: string;
-  readonly before?: unknown;
-  readonly after?: unknown;
-  readonly result: string;
-}
 
 export function Changes() {
   const { query } = address.value;

@@ -1,5 +1,7 @@
 /** Clients of all protocols in one table: sorted, filtered and paged by the node, and quick with a hundred thousand. */
+
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Kicked } from "../../api/answers/clients.ts";
 import { address, addressOf, change, go, withId } from "../lib/address.ts";
 import { apiAddress, ask, nodeNow, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -389,11 +391,6 @@ const Nobody = ({ filtered, clear }: { readonly filtered: boolean; clear(): void
     )}
   </Empty>
 );
-
-interface Kicked {
-  readonly succeed: number;
-  readonly failed: readonly { readonly clientId: string; readonly reason: string }[];
-}
 
 function Selected({ rows, done }: { readonly rows: readonly ClientRow[]; done(): void }) {
   const none = rows.length === 0;

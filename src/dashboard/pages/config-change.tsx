@@ -1,9 +1,11 @@
 /** Changing one key of the configuration: tried first, with what the change does, then applied; and taken back. */
+
 import { useState } from "preact/hooks";
+import type { Changed } from "../../api/answers/config.ts";
 import { ask, request } from "../lib/api.ts";
 import { Field, Text } from "../parts/basic.tsx";
 import { askFirst, Dialog, tell } from "../parts/dialog.tsx";
-import { type Changed, Trial } from "../parts/trial.tsx";
+import { Trial } from "../parts/trial.tsx";
 
 export interface Changeable {
   readonly key: string;

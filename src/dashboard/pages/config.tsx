@@ -1,5 +1,7 @@
 /** The configuration in force: what each key means, takes and is, and where that comes from; and changing it. */
+
 import { useState } from "preact/hooks";
+import type { OverlayRow, Reloaded, Setting } from "../../api/answers/config.ts";
 import { address, change } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -9,29 +11,6 @@ import { askFirst, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
 import { ChangeSetting, takeBack } from "./config-change.tsx";
-
-interface Setting {
-  readonly key: string;
-  readonly value?: unknown;
-  readonly default?: unknown;
-  readonly meaning: string;
-  readonly takes: string;
-  readonly origin: string;
-  readonly live: boolean;
-  readonly pending: boolean;
-}
-
-interface OverlayRow {
-  readonly key: string;
-  readonly value?: unknown;
-  readonly beneath?: unknown;
-  readonly pending: boolean;
-}
-
-interface Reloaded {
-  readonly changed: readonly string[];
-  readonly restart: readonly string[];
-}
 
 export function Configuration() {
   const { query } = address.value;

@@ -1,5 +1,6 @@
 /** Gateways and their listeners: how they are, and starting and stopping them. */
 
+import type { Gateway, Listener } from "../../api/answers/gateways.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -9,28 +10,6 @@ import { Button, Facts, Level, Link, Gateway as Name, Part, Text, When } from ".
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Table } from "../parts/table.tsx";
-
-interface Listener {
-  readonly gateway: string;
-  readonly name: string;
-  readonly transport: string;
-  readonly address: string;
-  readonly port: number;
-  readonly open: boolean;
-  readonly enabled: boolean;
-  readonly connections: number;
-  readonly dropped: number;
-  readonly unsent: number;
-}
-
-interface Gateway {
-  readonly name: string;
-  readonly running: boolean;
-  readonly enabled: boolean;
-  readonly connections: number;
-  readonly servedBy: readonly string[];
-  readonly listeners: readonly Listener[];
-}
 
 export function Gateways() {
   const asked = useAsk<readonly Gateway[]>("/gateways", {}, 2);

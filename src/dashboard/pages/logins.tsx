@@ -1,5 +1,7 @@
 /** Who may connect: the lists of users and of client ids that chains of the configuration name. */
+
 import { useState } from "preact/hooks";
+import type { LoginList } from "../../api/answers/logins.ts";
 import { address } from "../lib/address.ts";
 import { apiAddress, apiPart, ask, type Page, Problem, type Query, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -9,14 +11,6 @@ import { Button, Check, Empty, Failed, Field, Input, Part, Tabs, Text, When } fr
 import { askFirst, carryOut, Dialog, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Pager, Table, usePages } from "../parts/table.tsx";
-
-interface List {
-  readonly list: string;
-  readonly of: "users" | "client-ids";
-  readonly entries: number;
-  readonly max: number;
-  readonly passwordHash: string;
-}
 
 interface Login {
   readonly username?: string;
@@ -30,7 +24,7 @@ interface Login {
 const EXAMPLE = "authentication: { chain: [{ kind: user-list }] }";
 
 export function Logins() {
-  const asked = useAsk<{ readonly items: readonly List[] }>("/authentication/lists", {}, 10);
+  const asked = useAsk<{ readonly items: readonly LoginList[] }>("/authentication/lists", {}, 10);
   const wanted = address.value.query.get("list");
   const pages = usePages();
   return (
@@ -72,7 +66,7 @@ export function Logins() {
 }
 
 interface ListProps {
-  readonly list: List;
+  readonly list: LoginList;
   again(): void;
 }
 
@@ -192,7 +186,7 @@ function OneList({ list, pages, again: all }: ListProps & { readonly pages: Retu
 const nameOf = ({ username, clientId }: Login): string => username ?? clientId ?? "";
 
 /** Where one entry is. */
-function entryOf(list: List, name: string): { readonly path: string; readonly query: Query } {
+function entryOf(list: LoginList, name: string): { readonly path: string; readonly query: Query } {
   const { part, query } = apiPart(name, "name");
   return { path: `/authentication/${list.of}/${part}`, query: { ...query, list: list.list } };
 }
@@ -339,7 +333,7 @@ function Change({ list, login, again, close }: ListProps & { readonly login: Log
   );
 }
 
-function remove(list: List, login: Login, again: () => void): void {
+function remove(list: LoginList, login: Login, again: () => void): void {
   const name = nameOf(login);
   askFirst({
     title: list.of === "users" ? "Remove a user" : "Remove a client id",

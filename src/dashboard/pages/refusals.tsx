@@ -1,4 +1,5 @@
 /** Who was refused what, how often, and which rule has decided. */
+import type { Refusal } from "../../api/answers/refusals.ts";
 import { address, addressOf, change, withId } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -7,22 +8,6 @@ import { Age, Button, Choice, Empty, Gateway, Level, Link, Text, When } from "..
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, Table } from "../parts/table.tsx";
-
-interface Refusal {
-  readonly last: string;
-  readonly first: string;
-  readonly count: number;
-  readonly gateway: string;
-  readonly listener: string;
-  readonly address: string;
-  readonly port: number;
-  readonly client?: string;
-  readonly user?: string;
-  readonly what: string;
-  readonly asked?: string;
-  readonly refusal: string;
-  readonly by: string;
-}
 
 const WORDS = [
   "unauthenticated",

@@ -1,5 +1,7 @@
 /** One rule: its numbers, its statement and actions, and what it would make of an event. */
+
 import { useState } from "preact/hooks";
+import type { Tested } from "../../api/answers/rules.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask, Problem, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -228,16 +230,6 @@ const EVENTS = [
   ["session_subscribed", "a client subscribes"],
   ["session_unsubscribed", "a client unsubscribes"],
 ] as const;
-
-interface Tested {
-  readonly outputs: readonly unknown[];
-  readonly actions: readonly {
-    readonly kind: string;
-    readonly to: string;
-    readonly parameters: readonly unknown[];
-  }[];
-  readonly failure?: string;
-}
 
 /** With what stands in the fields, whether that was applied or not. */
 function TryRule({ path, draft }: { readonly path: string; readonly draft: Draft }) {

@@ -1,5 +1,8 @@
 /** Topics by levels, each asked for when it is opened; what is on one of them, and who hears it. */
+
 import { useEffect, useState } from "preact/hooks";
+import type { Cleared, Retained } from "../../api/answers/messages.ts";
+import type { Filter, Level, Levels as Tree } from "../../api/answers/topics.ts";
 import { address, addressOf, change } from "../lib/address.ts";
 import { apiPart, ask, type Page, Problem, read } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -25,33 +28,6 @@ import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Plot } from "../parts/plot.tsx";
 import { Publish } from "../parts/publish.tsx";
-
-interface Last {
-  readonly at: string;
-  readonly qos: number;
-  readonly retain: boolean;
-  readonly bytes: number;
-  readonly from: string;
-  readonly payload?: string;
-  readonly encoding?: string;
-}
-
-interface Level {
-  readonly level: string;
-  readonly topic: string;
-  readonly below: number;
-  readonly messages: number;
-  readonly retained: boolean;
-  readonly last?: Last;
-}
-
-interface Tree {
-  readonly items: readonly Level[];
-  readonly next?: string;
-  readonly since?: string;
-  readonly count: number;
-  readonly left: number;
-}
 
 export function Topics() {
   const topic = address.value.query.get("topic") ?? undefined;
@@ -249,22 +225,6 @@ function Row({ level: { level, topic, below, last, retained } }: { readonly leve
 }
 
 // ---- one topic
-
-interface Filter {
-  readonly filter: string;
-  readonly subscribers: number;
-  readonly groups: readonly string[];
-}
-
-interface Retained {
-  readonly publishedAt: string;
-  readonly from: string;
-  readonly bytes: number;
-  readonly qos: number;
-  readonly payload?: string;
-  readonly encoding?: string;
-  readonly contentType?: string;
-}
 
 /** A number, or those that members of a JSON object hold. */
 function numbersIn(payload: string): Readonly<Record<string, number>> {
@@ -478,7 +438,7 @@ async function clearBelow(topic: string, again: () => void): Promise<void> {
     async act() {
       let cleared = 0;
       for (let more = true; more; ) {
-        const answer = await ask<{ cleared: number; more: boolean }>("DELETE", "/retained", {
+        const answer = await ask<Cleared>("DELETE", "/retained", {
           query: { filter },
         });
         cleared += answer.cleared;

@@ -1,4 +1,5 @@
 /** The servers that have the sessions, where those are not in this process, and the routes that lead to them. */
+import type { Server } from "../../api/answers/upstream.ts";
 import type { Page } from "../lib/api.ts";
 import { ask } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -6,16 +7,6 @@ import { count } from "../lib/format.ts";
 import { Button, Empty, Level, Part, Text, When } from "../parts/basic.tsx";
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";
-
-interface Server {
-  readonly group: string;
-  readonly url: string;
-  readonly state: "closed" | "half-open" | "open";
-  readonly draining: boolean;
-  readonly weight: number;
-  readonly sessions: number;
-  readonly lastFailure?: string;
-}
 
 interface Route {
   readonly id: string;

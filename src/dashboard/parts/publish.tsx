@@ -1,14 +1,11 @@
 /** Publishing by hand, by the rules that hold for every client; and the answer as a sentence. */
+
 import { useState } from "preact/hooks";
+import type { Published } from "../../api/answers/messages.ts";
 import { ask, Problem } from "../lib/api.ts";
 import { may } from "../lib/session.ts";
 import { plain } from "../lib/visible.ts";
 import { Button, Check, Choice, Failed, Field, Input } from "./basic.tsx";
-
-interface Answer {
-  readonly accepted: boolean;
-  readonly detail: string;
-}
 
 /** What was typed stays while this tab does, also when somebody has to sign in again. */
 const kept = {
@@ -42,7 +39,7 @@ function payloadIn(text: string, form: string): { payload: string; encoding: "te
 
 export function Publish({ topic: given }: { readonly topic?: string }) {
   const [values, setValues] = useState({ ...kept, ...(given === undefined ? {} : { topic: given }) });
-  const [answer, setAnswer] = useState<Answer | undefined>(undefined);
+  const [answer, setAnswer] = useState<Published | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const [wrong, setWrong] = useState<string | undefined>(undefined);
   const set = (change: Partial<typeof kept>): void => {
@@ -75,7 +72,7 @@ export function Publish({ topic: given }: { readonly topic?: string }) {
         ...(delay === "" ? {} : { delay: Number(delay) }),
         ...(Object.keys(properties).length === 0 ? {} : { properties }),
       };
-      setAnswer(await ask<Answer>("POST", "/publish", { body }));
+      setAnswer(await ask<Published>("POST", "/publish", { body }));
       sent.unshift({ topic, payload });
       sent.splice(SENT);
     } catch (error) {

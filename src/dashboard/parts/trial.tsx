@@ -1,23 +1,12 @@
 /** Changes of the configuration are tried first, with what they do; then applied, where nobody was faster. */
+
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import type { Changed } from "../../api/answers/config.ts";
 import { Problem, type Query } from "../lib/api.ts";
 import { may } from "../lib/session.ts";
 import { Button, Failed, Level, Text } from "./basic.tsx";
 import { Value } from "./value.tsx";
-
-interface Change {
-  readonly key: string;
-  readonly before?: unknown;
-  readonly after?: unknown;
-  readonly effect: "live" | "listener" | "gateway" | "restart";
-  readonly of?: string;
-}
-
-export interface Changed {
-  readonly changes: readonly Change[];
-  readonly warnings: readonly string[];
-}
 
 const EFFECTS = {
   live: "at once",

@@ -91,6 +91,7 @@ it("a ring that has gone round holds nothing old, and a clock that is set back w
   look(START + 90 * MINUTE, "awake");
   expect(points(60, START + 90 * MINUTE).states.filter((state) => state !== null)).toEqual(["awake"]);
   look(START + 30 * MINUTE, "overdue");
+  expect(points(60, START + 90 * MINUTE).states.slice(-1)).toEqual(["awake"]);
   expect(points(60, START + 90 * MINUTE).states).not.toContain("overdue");
   expect(points(60, START + 9 * HOUR).states).toEqual(new Array(60).fill(null));
 });
