@@ -57,19 +57,10 @@ export function bounded(value: Value): Value {
   if (typeof value !== "object" && typeof value !== "string") return value;
   const isNew = typeof value === "string" || value === null || !known.has(value);
   const weight = weightOf(value, 0);
-  if (weight > WEIGHT_MAX) throw tooMuch();
+  if (weight > WEIGHT_MAX)
+    throw new RuleFailure(`what it makes is too much: ${WEIGHT_MAX} characters and values at most`);
   if (isNew) worked(weight);
   return value;
-}
-
-const tooMuch = (): RuleFailure =>
-  new RuleFailure(`what it makes is too much: ${WEIGHT_MAX} characters and values at most`);
-
-/** What an output comes to with those before it: known before all of them are there. */
-export function withOutput(before: number, output: Value): number {
-  const weight = before + weightOf(output, 0);
-  if (weight > WEIGHT_MAX) throw tooMuch();
-  return weight;
 }
 
 /** A text that the language cannot hold, or values that take the stack, fail as rules fail. */

@@ -10,7 +10,7 @@ import {
   type Value,
   type ValueMap,
 } from "../value.ts";
-import { beginRun, bounded, charge, withinLanguage, withOutput } from "./bounds.ts";
+import { beginRun, bounded, charge, withinLanguage } from "./bounds.ts";
 import { nearestFunction } from "./nearest-function.ts";
 import { isTrue, OPERATORS } from "./operators.ts";
 import { parse } from "./parse.ts";
@@ -61,6 +61,7 @@ export function compile(text: string): Query {
   const compiler = new Compiler(text);
   const selected = new Selection(compiler, statement.selected, "selected", () => undefined);
   const where = statement.where && compiler.run(statement.where, selected.names);
+  const columns = Math.max(statement.selected.length, statement.each?.doing?.length ?? 0);
   const outputs = statement.each === undefined ? undefined : forEach(compiler, statement.each, selected);
   return {
     from: statement.from,
@@ -70,7 +71,7 @@ export function compile(text: string): Query {
         const scope: Scope = { fields, selected: selected.fresh(), element: undefined, done: [] };
         if (where !== undefined && !isTrue(where(scope))) return NO_OUTPUT;
         const made = outputs === undefined ? [selected.output(scope)] : outputs(scope);
-        if (compiler.composes || statement.selected.length > FEW) bounded(made);
+        if (compiler.composes || columns > FEW) bounded(made);
         return made;
       }),
   };
@@ -84,21 +85,17 @@ function forEach(compiler: Compiler, each: Each, selected: Selection): (scope: S
   const names: Names = (name) => (name === each.element ? (scope) => scope.element : selected.names(name));
   const doing = each.doing && new Selection(compiler, each.doing, "done", names);
   const inCase = each.inCase && compiler.run(each.inCase, doing?.names ?? names);
-  const weighs = compiler.composes || (each.doing?.length ?? 0) > FEW;
   return (scope) => {
     const elements = list(scope);
     if (!isArray(elements)) throw new RuleFailure(`FOREACH needs a list, not ${described(elements)}`);
     if (elements.length > OUTPUTS_MAX)
       throw new RuleFailure(`FOREACH goes through ${OUTPUTS_MAX} elements at most, not ${elements.length}`);
     const outputs: Value[] = [];
-    let weight = 0;
     for (const element of elements) {
       scope.element = element;
       doing?.restart(scope.done);
       if (inCase !== undefined && !isTrue(inCase(scope))) continue;
-      const output = doing === undefined ? element : doing.output(scope);
-      if (weighs) weight = withOutput(weight, output);
-      outputs.push(output);
+      outputs.push(doing === undefined ? element : doing.output(scope));
     }
     return outputs;
   };
