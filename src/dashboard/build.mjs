@@ -20,7 +20,7 @@ mkdirSync(join(OUT, "assets"), { recursive: true });
 
 const { metafile, outputFiles } = await build({
   absWorkingDir: HERE,
-  entryPoints: { main: "main.tsx", icon: "icon.svg" },
+  entryPoints: { start: "start.ts", style: "style/style.css", icon: "icon.svg" },
   outdir: join(OUT, "assets"),
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
@@ -44,11 +44,13 @@ const named = (start, ending) =>
   outputFiles
     .map(({ path }) => basename(path))
     .find((name) => name.startsWith(start) && name.endsWith(ending));
-const main = named("main-", ".js");
+const start = named("start-", ".js");
 
-/** What the page loads before anything is opened: the entry, and what it imports at once. */
+/** What the page loads before anything is opened: what starts it, the frame, and what that imports at once. */
 function firstLoad() {
-  const byName = new Map(Object.entries(metafile.outputs).map(([path, output]) => [basename(path), output]));
+  const outputs = Object.entries(metafile.outputs);
+  const byName = new Map(outputs.map(([path, output]) => [basename(path), output]));
+  const [main] = outputs.find(([, { entryPoint }]) => entryPoint === "main.tsx");
   const found = new Set();
   const follow = (name) => {
     if (found.has(name)) return;
@@ -57,7 +59,8 @@ function firstLoad() {
       if (kind === "import-statement") follow(basename(path));
     }
   };
-  follow(main);
+  follow(start);
+  follow(basename(main));
   return found;
 }
 
@@ -75,13 +78,13 @@ for (const { path, contents } of outputFiles) {
 
 // Asked for together with the script that needs them, and not after it.
 const preloads = [...first]
-  .filter((name) => name !== main)
+  .filter((name) => name !== start)
   .map((name) => `<link rel="modulepreload" href="{{base}}/assets/${name}" />`);
 
 const page = readFileSync(join(HERE, "index.html"), "utf8")
   .replaceAll("{{first}}", preloads.join("\n    "))
-  .replaceAll("{{main}}", main)
-  .replaceAll("{{style}}", named("main-", ".css"))
+  .replaceAll("{{start}}", start)
+  .replaceAll("{{style}}", named("style-", ".css"))
   .replaceAll("{{icon}}", named("icon-", ".svg"));
 writeFileSync(join(OUT, "index.html"), page);
 writeFileSync(join(OUT, "sizes.json"), `${JSON.stringify({ budgets: BUDGETS, sizes }, undefined, 2)}\n`);

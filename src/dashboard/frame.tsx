@@ -156,11 +156,13 @@ function NotLive() {
   if (state.is !== "lost") return null;
   const seconds = Math.max(0, Math.ceil((state.next - Date.now()) / 1_000));
   return (
-    <div class="not-live-bar" role="alert">
+    <div class="not-live-bar">
       <Icon name="away" />
-      <span>
-        Not live since {clock(state.since)}: {state.why}. Next try in {seconds} s
+      {/* Said once: the seconds beside it are not read out one by one. */}
+      <span role="alert">
+        Not live since {clock(state.since)}: {state.why}.
       </span>
+      <span>Next try in {seconds} s</span>
       <Button small onClick={tryNow}>
         Try now
       </Button>

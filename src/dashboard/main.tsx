@@ -1,7 +1,6 @@
 import type { ComponentType } from "preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import "./style/style.css";
 import { Frame, MENU } from "./frame.tsx";
 import { KeyList, useKeys } from "./keys.tsx";
 import { address, addressOf, go } from "./lib/address.ts";
@@ -180,7 +179,17 @@ function Inside() {
   );
 }
 
-/** On a change of page focus goes to its heading, and the title says where we are. */
+/** Focus goes to the heading from where it has nothing to do any more: from a menu, or from what is gone. */
+function toHeading(): void {
+  const active = document.activeElement;
+  const lost = active === null || active === document.body || active.closest(".menu, .phone-menu") !== null;
+  if (!lost || document.querySelector("[autofocus]") !== null) return;
+  const heading = document.querySelector<HTMLElement>("h1");
+  heading?.setAttribute("tabindex", "-1");
+  heading?.focus({ preventScroll: true });
+}
+
+/** On a change of page focus goes to its heading, as soon as there is one, and the title says where we are. */
 function useTitle(): void {
   const path = address.value.parts.join("/");
   useEffect(() => {
@@ -188,12 +197,18 @@ function useTitle(): void {
       ({ name }) => name === (address.value.parts[0] ?? ""),
     );
     document.title = `${entry?.title ?? "Isthmus"} · Isthmus`;
-    const active = document.activeElement;
-    if (active === null || active === document.body || active.closest("nav") !== null) {
-      const heading = document.querySelector("h1");
-      heading?.setAttribute("tabindex", "-1");
-      heading?.focus({ preventScroll: true });
-    }
+    toHeading();
+    // Its parts come later, and a heading may make way for another: until somebody goes on.
+    const watch = new MutationObserver(toHeading);
+    const end = (): void => watch.disconnect();
+    if (root !== null) watch.observe(root, { childList: true, subtree: true });
+    document.addEventListener("keydown", end, { once: true });
+    document.addEventListener("pointerdown", end, { once: true });
+    return () => {
+      end();
+      document.removeEventListener("keydown", end);
+      document.removeEventListener("pointerdown", end);
+    };
   }, [path]);
 }
 

@@ -99,6 +99,8 @@ export interface WaitingMessage {
   readonly id: string;
   /** As the client knows it. */
   readonly topic: string;
+  /** Client id of who published it; empty where the gateway did. */
+  readonly from: string;
   readonly payload: Uint8Array;
   readonly qos: QoS;
   readonly retain: boolean;
@@ -196,9 +198,9 @@ export class Clients {
     for (const delivery of listed.attendance?.waiting() ?? []) {
       if (waiting.length >= limit) break;
       const { id, topic, message, qos, retain, stage } = delivery;
-      const { payload, publishedAt, expiresAt } = message;
+      const { payload, publishedAt, expiresAt, publisher: from } = message;
       waiting.push({
-        ...{ id: waitingId(delivery), topic, payload, qos, retain, publishedAt },
+        ...{ id: waitingId(delivery), topic, from, payload, qos, retain, publishedAt },
         expiresAt: expiresAt === NEVER ? undefined : expiresAt,
         stage: stage === "release" ? "received" : id === 0 ? "queued" : "handed-out",
       });

@@ -6,11 +6,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { MqttClient } from "mqtt";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
 import { enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import { sum, tasksOf, uncached } from "./traced.ts";
 
 const PASSWORD = "a sentence that only ana knows";
 /** Messages a second. */
@@ -61,45 +62,6 @@ interface Noted {
   readonly durations: readonly number[];
 }
 
-/** Of the trace format of Chromium: what one thread did from `ts` on, for `tdur` microseconds of processor time. */
-interface Traced {
-  readonly name: string;
-  readonly pid: number;
-  readonly tid: number;
-  readonly tdur?: number;
-  readonly args: { readonly name?: string };
-}
-
-/** Processor time of each task of the page's main thread, in milliseconds: what others on this machine take is not in it. */
-async function tasksOf(
-  browser: Browser,
-  page: Page,
-  run: () => Promise<unknown>,
-): Promise<readonly number[]> {
-  await browser.startTracing(page, { categories: ["toplevel"] });
-  await run();
-  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: Traced[] };
-  const of = ({ pid, tid }: Traced): string => `${pid} ${tid}`;
-  const threads = new Set(traceEvents.filter(({ args }) => args.name === "CrRendererMain").map(of));
-  return traceEvents
-    .filter((event) => event.name.endsWith("RunTask") && threads.has(of(event)))
-    .map(({ tdur = 0 }) => tdur / 1_000);
-}
-
-/** Processor time of pages' main threads until the overview can be used, nothing of it being cached. */
-async function openingOf(browser: Browser, context: BrowserContext, address: string): Promise<number> {
-  const page = await context.newPage();
-  const devtools = await context.newCDPSession(page);
-  await devtools.send("Network.enable");
-  await devtools.send("Network.setCacheDisabled", { cacheDisabled: true });
-  const tasks = await tasksOf(browser, page, async () => {
-    await page.goto(address);
-    await page.locator(".plot canvas").first().waitFor();
-  });
-  await page.close();
-  return tasks.reduce((sum, task) => sum + task, 0);
-}
-
 describe.skipIf(lacks("chromium"))("budgets", () => {
   let site: Site;
   let browser: Browser;
@@ -141,7 +103,7 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
     });
     const seconds = (performance.now() - begun) / 1_000;
     const noted = (await page.evaluate("noted")) as Noted;
-    const share = tasks.reduce((sum, task) => sum + task, 0) / seconds / 10;
+    const share = sum(tasks) / seconds / 10;
     const perSecond = bytes / 1024 / seconds;
     const elements = Number(await page.evaluate("document.querySelectorAll('*').length"));
     console.log(
@@ -178,7 +140,15 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
     // Its work is not to be counted with that of others.
     await page.goto("about:blank");
     const costs: number[] = [];
-    for (let round = 0; round < 3; round++) costs.push(await openingOf(browser, page.context(), site.base));
+    for (let round = 0; round < 3; round++) {
+      const fresh = await uncached(page.context());
+      const tasks = await tasksOf(browser, fresh, async () => {
+        await fresh.goto(site.base);
+        await fresh.locator(".plot canvas").first().waitFor();
+      });
+      costs.push(sum(tasks));
+      await fresh.close();
+    }
     const cost = 4 * Math.min(...costs);
     console.log(`overview with its plots: ${ms(cost)} of a processor that is 4 times slower`);
     expect(cost).toBeGreaterThan(0);

@@ -3,60 +3,12 @@ import type { MqttClient } from "mqtt";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
+import { agree, noMouse, press, tabTo, write } from "./by-keys.ts";
 import { mqttClient } from "./devices.ts";
 import { lwm2mDevice } from "./lwm2m-device.ts";
 import { dialog, enter, launch, look, row, type Site, startSite, told, visit } from "./site.ts";
 
 const PASSWORD = "a sentence that only ana knows";
-
-/** What runs in the page sees. */
-interface Window {
-  readonly document: { readonly activeElement: never };
-}
-
-/** Focus comes here by Tab, or, in tabs and rows of tables, by arrows. */
-async function tabTo(page: Page, found: string, name?: string | RegExp): Promise<void> {
-  const target = page.locator(found).filter(name === undefined ? {} : { hasText: name });
-  await target.first().waitFor();
-  for (let step = 0; step < 250; step++) {
-    const here = await target.evaluateAll((all) =>
-      all.includes((globalThis as unknown as Window).document.activeElement),
-    );
-    if (here) return;
-    await page.keyboard.press("Tab");
-  }
-  throw new Error(`Tab never reaches ${found} ${String(name ?? "")}`);
-}
-
-const press = async (page: Page, found: string, name?: string | RegExp): Promise<void> => {
-  await tabTo(page, found, name);
-  await page.keyboard.press("Enter");
-};
-
-/** Writes into the field of this label. */
-async function write(page: Page, label: string, text: string): Promise<void> {
-  const field = page
-    .locator("label.field", { has: page.getByText(label, { exact: true }) })
-    .locator("input, textarea")
-    .first();
-  await field.waitFor();
-  for (let step = 0; step < 250; step++) {
-    if (await field.evaluate((one) => one === (globalThis as unknown as Window).document.activeElement)) {
-      await page.keyboard.press("Control+a");
-      await page.keyboard.type(text);
-      return;
-    }
-    await page.keyboard.press("Tab");
-  }
-  throw new Error(`Tab never reaches the field ${label}`);
-}
-
-/** The dialog that asks: its last button is the verb. */
-const agree = async (page: Page): Promise<void> => {
-  await dialog(page).waitFor();
-  await press(page, "dialog[open] button[type=submit]");
-  await dialog(page).waitFor({ state: "detached" });
-};
 
 describe.skipIf(lacks("chromium"))("by keys alone", () => {
   let site: Site;
@@ -76,10 +28,7 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base);
     await enter(page, site.base);
-    // A mouse that is not there.
-    await page.evaluate(
-      `for (const kind of ["pointerdown", "mousedown"]) addEventListener(kind, () => { throw new Error("a mouse") }, true)`,
-    );
+    await noMouse(page);
     await visit(page, path);
     await run(page);
     expect(wrong).toEqual([]);

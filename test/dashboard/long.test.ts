@@ -3,35 +3,10 @@ import type { Browser, CDPSession, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { coapPublish, mqttClient } from "./devices.ts";
+import { FEEDS, madeTrace } from "./feeds.ts";
 import { button, enter, launch, look, type Site, startSite, visit } from "./site.ts";
 
 const MB = 1024 * 1024;
-
-/**
- * Streams of these addresses come from the test: `feed(part, text)` gives them what it wants. What is read again and again
- * is answered as it was the first time, or hours of it would be thousands of questions to the node.
- */
-const FEEDS = `{
-  const own = fetch;
-  const encoder = new TextEncoder();
-  const feeds = new Map();
-  const kept = new Map();
-  window.feed = (part, text) => feeds.get(part).enqueue(encoder.encode(text));
-  window.feeds = feeds;
-  window.fetch = (url, ...rest) => {
-    const part = ["/series/events", "/traces/long/events"].find((one) => String(url).includes(one));
-    const answered = new Response(kept.get(url), { headers: { "content-type": "application/json" } });
-    if (part === undefined && kept.has(url)) return Promise.resolve(answered);
-    if (part === undefined)
-      return own(url, ...rest).then(async (answer) => {
-        const text = await answer.clone().text();
-        if (answer.ok) kept.set(url, text);
-        return answer;
-      });
-    const body = new ReadableStream({ start: (to) => void feeds.set(part, to) });
-    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
-  };
-}`;
 
 /** Seconds of the node with a beat every so often, 60 beats at a time, and let the page paint in between. */
 const beats = (seconds: number, every = 1): string => `(async () => {
@@ -109,15 +84,7 @@ describe.skipIf(lacks("chromium"))("for long", () => {
   it("a live translation holds its 5,000 rows, however many there were", async () => {
     const { page, wrong, close } = await look(browser, site.base);
     await page.addInitScript(FEEDS);
-    await page.route("**/api/v1/traces/long", (route) =>
-      route.fulfill({
-        json: {
-          ...{ id: "long", name: "", owner: "ana", topic: "#", startedAt: new Date().toISOString() },
-          ...{ until: new Date(Date.now() + 3_600_000).toISOString(), running: true },
-          ...{ rows: 200_000, rowsMax: 50_000, bytes: 0 },
-        },
-      }),
-    );
+    await madeTrace(page);
     await enter(page, site.base);
     await visit(page, "/translation/long");
     await page.waitForFunction("feeds.has('/traces/long/events')");

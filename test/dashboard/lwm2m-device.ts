@@ -22,6 +22,7 @@ const URI_QUERY = 15;
 const BLOCK1 = 27;
 const TEXT_PLAIN = 0;
 const LINK_FORMAT = 40;
+const SENML_JSON = 110;
 /** The M bit of a block option (RFC 7959 §2.2). */
 const MORE = 8;
 const REPEAT_MS = 2_000;
@@ -30,6 +31,14 @@ const REPEAT_MS = 2_000;
 const IDLE = "0";
 const DOWNLOADED = "2";
 const SUCCESS = "1";
+
+const LINKS = "</1/0>,</3/0>,</5/0>,</3303/0>";
+/** The same, of one that takes SenML JSON and so can be asked for several things at once. */
+export const WITH_SENML = `</>;rt="oma.lwm2m";ct=${SENML_JSON},${LINKS}`;
+
+const METHODS: Readonly<Record<string, string>> = {
+  ...{ "0.01": "GET", "0.02": "POST", "0.03": "PUT", "0.04": "DELETE", "0.05": "FETCH" },
+};
 
 export interface HandDevice {
   /** `GET /3/0/0`, in their order. */
@@ -51,7 +60,11 @@ export interface HandDevice {
 export async function lwm2mDevice(
   { coap: port }: Ports,
   endpoint: string,
-  { binding = "U", values = {} }: { binding?: string; values?: Readonly<Record<string, string>> } = {},
+  {
+    binding = "U",
+    values = {},
+    links = LINKS,
+  }: { binding?: string; values?: Readonly<Record<string, string>>; links?: string } = {},
 ): Promise<HandDevice> {
   const socket = createSocket("udp4");
   await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
@@ -85,6 +98,19 @@ export async function lwm2mDevice(
       : { code: "2.05", options: [uintOption(CONTENT_FORMAT, TEXT_PLAIN)], payload: Buffer.from(found) };
   };
 
+  /** What names in SenML ask for (LwM2M 1.1 §6.3.9). */
+  const pack = (payload: Uint8Array): Partial<WireMessage> => {
+    const names = (JSON.parse(Buffer.from(payload).toString()) as { n: string }[]).map(({ n }) => n);
+    const records = names.map((n) => {
+      const text = known.get(n) ?? "";
+      return Number.isFinite(Number(text)) ? { n, v: Number(text) } : { n, vs: text };
+    });
+    return {
+      ...{ code: "2.05", options: [uintOption(CONTENT_FORMAT, SENML_JSON)] },
+      payload: Buffer.from(JSON.stringify(records)),
+    };
+  };
+
   /** One block of the package (RFC 7959 §2.5). */
   const block = ({ options, payload }: WireMessage): Partial<WireMessage> => {
     firmware += payload.length;
@@ -96,16 +122,18 @@ export async function lwm2mDevice(
 
   const answerTo = (request: WireMessage): Partial<WireMessage> => {
     const path = `/${textsOf(request, URI_PATH).join("/")}`;
-    const method = { "0.01": "GET", "0.02": "POST", "0.03": "PUT" }[request.code] ?? request.code;
+    const method = METHODS[request.code] ?? request.code;
     asked.push(`${method} ${path}`);
-    if (method === "GET") {
-      const answer = value(path);
+    if (method === "GET" || method === "FETCH") {
+      const answer = method === "GET" ? value(path) : pack(request.payload);
       if (uintOf(request, OBSERVE) !== 0 || answer.code !== "2.05") return answer;
       observed.set(path, request.token);
       return { ...answer, options: [uintOption(OBSERVE, sequence++), ...(answer.options ?? [])] };
     }
     if (method === "PUT" && path === "/5/0/0") return block(request);
     if (method === "PUT") known.set(path, Buffer.from(request.payload).toString());
+    if (method === "DELETE") return { code: "2.02" };
+    if (method === "POST" && path.lastIndexOf("/") === 0) return { code: "2.01" };
     return { code: "2.04" };
   };
 
@@ -139,7 +167,7 @@ export async function lwm2mDevice(
       uintOption(CONTENT_FORMAT, LINK_FORMAT),
       ...[`ep=${endpoint}`, "lt=600", "lwm2m=1.1", `b=${binding}`].map((part) => textOption(URI_QUERY, part)),
     ],
-    payload: Buffer.from("</1/0>,</3/0>,</5/0>,</3303/0>"),
+    payload: Buffer.from(links),
   });
   if (registered.code !== "2.01") throw new Error(`${registered.code} ${Buffer.from(registered.payload)}`);
   location = textsOf(registered, LOCATION_PATH);

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
 import { freeTcpPort, freeUdpPort } from "../support/free-ports.ts";
 import { searchPath } from "../support/programs.ts";
 
@@ -30,7 +30,7 @@ export interface Site {
 const yamlOf = ({ api, mqtt, mqttSn, coap, stomp }: Ports, more: string, basePath: string): string => `
 api: { port: ${api}, basePath: ${basePath} }
 log: { format: json }
-alarms: { enable: false }
+${/^alarms:/m.test(more) ? "" : "alarms: { enable: false }"}
 gateways:
   mqtt: { listeners: { tcp: { port: ${mqtt}, bind: 127.0.0.1 }, ws: { enable: false } } }
   mqtt-sn: { listeners: { udp: { port: ${mqttSn}, bind: 127.0.0.1 } } }
@@ -38,7 +38,7 @@ gateways:
   stomp: { listeners: { tcp: { port: ${stomp}, bind: 127.0.0.1 }, ws: { enable: false } } }
 ${more}`;
 
-/** `more`: further lines of the configuration. `basePath`: below which a proxy has it. */
+/** `more`: further lines of the configuration, alarms too where they are wanted. `basePath`: below which a proxy has it. */
 export async function startSite(more = "", basePath = "/"): Promise<Site> {
   for (let left = 3; ; left--) {
     try {
@@ -198,6 +198,7 @@ export function shoot(page: Page, name: string): Promise<unknown> {
 
 export const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name });
 export const row = (page: Page, text: string) => page.locator("main tr[data-row]").filter({ hasText: text });
+export const textOf = async (found: Locator): Promise<string> => (await found.textContent()) ?? "";
 export const dialog = (page: Page) => page.locator("dialog[open]");
 export const told = (page: Page, text: string | RegExp) =>
   page.locator(".notices").getByText(text).first().waitFor();

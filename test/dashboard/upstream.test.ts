@@ -3,6 +3,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { type Server, startMosquitto } from "../support/servers.ts";
+import { agree, noMouse, press } from "./by-keys.ts";
 import { mqttClient } from "./devices.ts";
 import {
   button,
@@ -110,6 +111,25 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
       await close();
     },
   );
+
+  it("by keys alone a server is drained and taken back, and a route that was made here is ended (D-163)", async () => {
+    await site.ask("PUT", "/upstream/routes/guests", { clientId: "guest-*", group: "default" });
+    const { page, wrong, close } = await look(browser, site.base);
+    await enter(page, site.base);
+    await noMouse(page);
+    await visit(page, "/upstream");
+    const first = row(page, `127.0.0.1:${broker.port}`);
+    await first.waitFor();
+    await press(page, `main button[title="drain tcp://127.0.0.1:${broker.port}"]`);
+    await agree(page);
+    await first.filter({ hasText: "draining" }).waitFor();
+    await press(page, "main td button", "Take back");
+    await first.filter({ hasText: "draining" }).waitFor({ state: "detached" });
+    await press(page, `main button[title="end the route guests"]`);
+    await row(page, "guests").waitFor({ state: "detached" });
+    expect(wrong).toEqual([]);
+    await close();
+  });
 
   it("a server that is gone shows why, and that nobody is sent there", async () => {
     const { page, close } = await look(browser, site.base);

@@ -31,6 +31,72 @@ test.each(FORBIDDEN)("no source of the dashboard has %s: %s", (pattern) => {
   expect(found).toEqual([]);
 });
 
+it("no text has a word that means something else here (D-120)", () => {
+  const WORDS = /\b(brokers?|consumers?|in-?flight|mqueue|purged?|online|offline)\b|something went wrong/i;
+  const found = sources.flatMap(({ name, text }) =>
+    [...text.matchAll(/>([^<>{}=]+)<|"([^"\n]* [^"\n]*)"/g)]
+      .map(([, shown, said]) => shown ?? said ?? "")
+      .filter((said) => WORDS.test(said))
+      .map((said) => `${name}: ${said.trim()}`),
+  );
+  expect(found).toEqual([]);
+});
+
+it("no text exclaims (D-121)", () => {
+  const found = sources.flatMap(({ name, text }) =>
+    [...text.matchAll(/>[^<>{}=]*[a-z]!\s*<|"[^"\n]*[a-z]!"|\b(please|successfully)\b/gi)].map(
+      ([said]) => `${name}: ${said}`,
+    ),
+  );
+  expect(found).toEqual([]);
+});
+
+// ---- type, icons, lines
+
+const styles = sources.filter(({ name }) => name.endsWith(".css")).map(({ text }) => text);
+const declared = (property: string): readonly string[] =>
+  [
+    ...new Set(
+      styles.flatMap((text) =>
+        [...text.matchAll(new RegExp(`${property}: ([^;]+);`, "g"))].map(([, is]) => is!),
+      ),
+    ),
+  ].sort();
+
+it("type has few sizes and two weights, and no font is loaded (D-113)", () => {
+  expect(declared("font-weight")).toEqual(["400", "600"]);
+  // Names of invisible characters, and ids in texts and titles, are smaller than what they stand in.
+  expect(declared("font-size")).toEqual([
+    ...["0.85em", "12.5px", "12px", "13px", "14px", "16px", "18px", "20px", "28px"],
+  ]);
+  expect(styles.filter((text) => /@font-face|url\(/.test(text))).toEqual([]);
+});
+
+const sourceOf = (wanted: string): string =>
+  sources.find(({ name }) => name === join("parts", wanted))?.text ?? "";
+
+it("icons are drawn on 16 × 16, and each is used (D-115)", () => {
+  const icons = sourceOf("icons.tsx");
+  expect(icons).toContain('viewBox="0 0 16 16"');
+  const others = sources.filter(({ name }) => !name.endsWith("icons.tsx")).map(({ text }) => text);
+  const names = [...icons.matchAll(/^ {2}"?(\w+)"?:$|^ {2}(\w+): "/gm)].map(
+    ([, one, other]) => one ?? other!,
+  );
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.filter((name) => !others.some((text) => text.includes(`"${name}"`)))).toEqual([]);
+});
+
+it("lines of gateways are told apart by dash too (D-111)", () => {
+  const plot = sourceOf("plot.tsx");
+  const dashes = JSON.parse(/const DASHES[^=]*= (\[.*\]);/.exec(plot)![1]!) as number[][];
+  const places = /const OWN[^=]*= \{([^}]*)\}/
+    .exec(plot)![1]!
+    .match(/\d+(?=,|\s*$)/g)!
+    .map(Number);
+  const own = places.map((place) => JSON.stringify(dashes[place]));
+  expect([own.length, new Set(own).size]).toEqual([5, 5]);
+});
+
 // ---- contrast (WCAG 2.2 §1.4.3, §1.4.11)
 
 const tokens = readFileSync(join(FOLDER, "style", "tokens.css"), "utf8");

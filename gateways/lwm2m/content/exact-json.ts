@@ -66,6 +66,22 @@ export function formatExactJson(value: Json | undefined): string {
   }
 }
 
+/** For readers whose numbers have 53 bits: integers that those cannot hold are texts. */
+export function withTexts(value: Json): Json {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withTexts);
+  return textsIn(value as JsonObject);
+}
+
+export const textsIn = (object: JsonObject): JsonObject =>
+  Object.fromEntries(
+    Object.entries(object).map(([name, member]) => [
+      name,
+      member === undefined ? undefined : withTexts(member),
+    ]),
+  );
+
 function formatDigits(value: Json | undefined): string {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);

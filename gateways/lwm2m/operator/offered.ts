@@ -7,7 +7,7 @@ import type {
   GatewayOperations,
   RequestResult,
 } from "#core/contract/operations.ts";
-import type { JsonObject } from "../content/exact-json.ts";
+import { type JsonObject, textsIn } from "../content/exact-json.ts";
 import type { DeviceOperations, OperationResult } from "./operations.ts";
 import { REQUESTS } from "./requests.ts";
 
@@ -85,13 +85,14 @@ export class OfferedOperations implements GatewayOperations {
 
   watch(watcher: (event: DeviceEvent) => void): () => void {
     return this.#operations.watch(({ endpoint, kind, report, at }) =>
-      watcher({ device: endpoint, kind, report, at }),
+      watcher({ device: endpoint, kind, report: textsIn(report), at }),
     );
   }
 }
 
 const resultOf = ({ id, endpoint, msgType, ...rest }: OperationResult): RequestResult => ({
-  ...{ id, device: endpoint, request: msgType, state: rest.state, data: rest.data, failure: rest.failure },
+  ...{ id, device: endpoint, request: msgType, state: rest.state, failure: rest.failure },
+  data: rest.data === undefined ? undefined : textsIn(rest.data),
   since: rest.since,
   until: rest.until,
 });

@@ -84,6 +84,7 @@ export type ClientHistory = Static<typeof ClientHistory>;
 export const WaitingMessage = Type.Object({
   id: Type.String({ description: "Names it to DELETE /clients/{id}/waiting/{message}." }),
   topic: Type.String(),
+  from: Type.String({ description: "Client id of who published it; empty where the gateway did." }),
   bytes: Type.Integer(),
   qos: Type.Integer(),
   retain: Type.Boolean(),

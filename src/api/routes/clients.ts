@@ -394,8 +394,8 @@ const partRoutes = [
       const { gateway, clientId } = clientIn(asked);
       const { limit = LIMIT, payload: payloadMax = 0 } = asked.query;
       const waiting = asked.ports.operator.clients.queue(gateway, clientId, limit) ?? [];
-      return waiting.map(({ id, topic, payload, qos, retain, publishedAt, expiresAt, stage }) => ({
-        ...{ id, topic, bytes: payload.length, qos, retain, stage },
+      return waiting.map(({ id, topic, from, payload, qos, retain, publishedAt, expiresAt, stage }) => ({
+        ...{ id, topic, from, bytes: payload.length, qos, retain, stage },
         publishedAt: timeText(publishedAt),
         ...(expiresAt === undefined ? {} : { expiresAt: timeText(expiresAt) }),
         ...(payloadMax === 0 ? {} : payloadOf(payload.subarray(0, payloadMax))),

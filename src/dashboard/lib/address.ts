@@ -47,6 +47,10 @@ export function withId(path: string, id: string, query: Query = {}, name = "id")
   return addressOf(`${path}/${encodeURIComponent(id)}`, query);
 }
 
+/** The id that such an address names. */
+export const idIn = ({ parts, query }: Address, name = "id"): string =>
+  parts[1] === "-" ? (query.get(name) ?? "-") : (parts[1] ?? "");
+
 export function go(to: string, { replace = false }: { readonly replace?: boolean } = {}): void {
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { nodeNow, type Problem, read } from "./api.ts";
 import { beat, lastBeat, numbers } from "./live.ts";
+import { type History, longer } from "./points.ts";
 
 export interface Span {
   readonly name: string;
@@ -20,42 +21,11 @@ interface Answer {
   readonly series: readonly { readonly name: string; readonly mean: readonly (number | null)[] }[];
 }
 
-export interface History {
-  /** Seconds since the epoch. */
-  readonly times: readonly number[];
-  readonly points: Readonly<Record<string, readonly (number | null)[]>>;
-}
-
 function historyOf({ step, from, series }: Answer): History {
   const first = Date.parse(from) / 1_000;
   const points = Object.fromEntries(series.map(({ name, mean }) => [name, [...mean]]));
   const length = Math.max(0, ...Object.values(points).map((one) => one.length));
   return { times: Array.from({ length }, (_, index) => first + index * step), points };
-}
-
-/** One second more, the oldest goes. */
-function longer(
-  { times, points }: History,
-  at: number,
-  values: Readonly<Record<string, number>>,
-  most: number,
-): History {
-  const time = Math.floor(at / 1_000);
-  const last = times.at(-1) ?? 0;
-  if (time <= last) return { times, points };
-  // A pause is a gap and no straight line.
-  const gap = last > 0 && time - last > 3 ? [last + 1] : [];
-  const added = [...gap, time];
-  const from = Math.max(0, times.length + added.length - most);
-  return {
-    times: [...times.slice(from), ...added],
-    points: Object.fromEntries(
-      Object.keys(points).map((name) => [
-        name,
-        [...points[name]!.slice(from), ...gap.map(() => null), values[name] ?? null],
-      ]),
-    ),
-  };
 }
 
 export function useHistory(span: Span): {

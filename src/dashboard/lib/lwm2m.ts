@@ -4,17 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "./api.ts";
 import { keepFollowing, type SentEvent } from "./events.ts";
 import { moment } from "./format.ts";
-
-export interface Resource {
-  readonly id: number;
-  readonly name: string;
-  readonly operations: "R" | "W" | "RW" | "E" | "";
-  readonly multiple: boolean;
-  readonly mandatory: boolean;
-  readonly type?: string;
-  readonly range: string;
-  readonly units: string;
-}
+import type { Resource } from "./lwm2m-values.ts";
 
 export interface ObjectOf {
   readonly id: number;
@@ -193,37 +183,6 @@ export function useDevice(endpoint: string): {
     return () => abort.abort();
   }, [endpoint]);
   return { memory, arrived, problem, changed };
-}
-
-/** Why a text is no value of this type; undefined when it is one. */
-export function wrongFor(
-  text: string,
-  { type, range }: Pick<Resource, "type" | "range">,
-): string | undefined {
-  if (type === "integer" || type === "unsigned" || type === "time") {
-    if (!/^-?\d+$/.test(text)) return "a whole number is needed";
-    return outside(BigInt(text), range);
-  }
-  if (type === "float")
-    return text.trim() === "" || !Number.isFinite(Number(text)) ? "a number is needed" : undefined;
-  if (type === "objlnk") return /^\d+:\d+$/.test(text) ? undefined : "object:instance, as 3:0";
-  if (type === "opaque") return /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? undefined : "base64 is needed";
-  return undefined;
-}
-
-function outside(value: bigint, range: string): string | undefined {
-  const bounds = /^(-?\d+)\s*(?:\.\.|-)\s*(-?\d+)$/.exec(range.trim());
-  if (bounds === null) return undefined;
-  return value < BigInt(bounds[1]!) || value > BigInt(bounds[2]!) ? `out of the range ${range}` : undefined;
-}
-
-/** As the API takes it: numbers beyond 2^53 stay text. */
-export function valueFor(text: string, type: string | undefined): unknown {
-  if (type === "boolean") return text === "true";
-  if (type === "float") return Number(text);
-  if (type === "integer" || type === "unsigned" || type === "time")
-    return Number.isSafeInteger(Number(text)) ? Number(text) : text;
-  return text;
 }
 
 /** Asks a device for something; what becomes of it is told in the page. */

@@ -3,7 +3,8 @@
 import type { Node } from "../../api/answers/node.ts";
 import { apiAddress } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { bytes, count, length, moment } from "../lib/format.ts";
+import { moment } from "../lib/format.ts";
+import { bytes, count, length } from "../lib/quantities.ts";
 import { Facts, Part, Text, When } from "../parts/basic.tsx";
 
 /** `residentBytes` as words. */

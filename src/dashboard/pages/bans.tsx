@@ -105,7 +105,7 @@ export function Bans() {
                       small
                       needs="operator"
                       disabled={ban.configured}
-                      label={ban.configured ? "lifted in the configuration" : "lift the ban"}
+                      label={`${ban.configured ? "lifted in the configuration" : "lift the ban"}: ${whomOf(ban)}`}
                       onClick={() => lift(ban, asked.again)}
                     >
                       Lift
@@ -120,6 +120,15 @@ export function Bans() {
     </>
   );
 }
+
+const whomOf = ({ clientId, user, address }: Ban): string =>
+  [
+    clientId === undefined ? "" : `client ${clientId}`,
+    user === undefined ? "" : `user ${user}`,
+    address === undefined ? "" : `address ${address}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
 
 const Whom = ({ ban: { clientId, user, address } }: { readonly ban: Ban }) => (
   <>

@@ -1,17 +1,16 @@
 /** One client: who it is, its session, its sleep, what waits for it, what it hears and says; and what can be done to it. */
 import { useState } from "preact/hooks";
-import { address, addressOf, change, go } from "../lib/address.ts";
+import { address, addressOf, change, go, idIn, withId } from "../lib/address.ts";
 import { apiPart, ask, type Query } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { type ClientRow, placeOf } from "../lib/clients.ts";
-import { age, bytes, count, due, length, moment } from "../lib/format.ts";
+import { age, due, moment } from "../lib/format.ts";
+import { bytes, count, length } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
 import { plain } from "../lib/visible.ts";
 import {
-  Age,
   Button,
   Choice,
-  Due,
   Empty,
   Facts,
   Field,
@@ -20,10 +19,10 @@ import {
   Level,
   Link,
   Part,
-  Payload,
   State,
   Tabs,
   Text,
+  ToChanges,
   When,
 } from "../parts/basic.tsx";
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
@@ -32,6 +31,7 @@ import { SleepClock } from "../parts/sleep-clock.tsx";
 import { StateHistory } from "../parts/state-history.tsx";
 import { Table } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
+import { Waiting } from "./client-waiting.tsx";
 import { LiveMessages } from "./live-messages.tsx";
 
 interface Detail extends ClientRow {
@@ -58,9 +58,8 @@ interface Detail extends ClientRow {
 }
 
 export function Client() {
-  const { parts, query } = address.value;
-  const named = parts[1] ?? "";
-  const id = named === "-" ? (query.get("id") ?? "-") : named;
+  const { query } = address.value;
+  const id = idIn(address.value);
   const gateway = query.get("gateway") ?? undefined;
   const tab = query.get("tab") ?? "session";
   const { part, query: byQuery } = apiPart(id);
@@ -157,11 +156,12 @@ function Head({ client, path, which, again }: HeadProps) {
             <span>Translation</span>
           </Link>
           {gateway === "lwm2m" ? (
-            <Link to={addressOf(`/lwm2m/${encodeURIComponent(endpoint ?? clientId)}`)} class="button">
+            <Link to={withId("/lwm2m", endpoint ?? clientId)} class="button">
               <Icon name="object" />
               <span>Objects</span>
             </Link>
           ) : null}
+          <ToChanges object={`client ${gateway}/${clientId}`} />
           <Button
             icon="publish"
             pressed={publishing}
@@ -360,131 +360,6 @@ function Session({ client }: { readonly client: Detail }) {
         />
       </Part>
     </div>
-  );
-}
-
-interface WaitingMessage {
-  readonly id: string;
-  readonly topic: string;
-  readonly bytes: number;
-  readonly qos: number;
-  readonly retain: boolean;
-  readonly publishedAt: string;
-  readonly expiresAt?: string;
-  readonly stage: string;
-  readonly payload?: string;
-  readonly encoding?: string;
-}
-
-const STAGES: Readonly<Record<string, string>> = {
-  queued: "waits",
-  "handed-out": "on its way",
-  received: "to be released",
-};
-
-interface WaitingProps {
-  readonly client: Detail;
-  readonly path: string;
-  readonly which: Query;
-  again(): void;
-}
-
-function Waiting({ client, path, which, again }: WaitingProps) {
-  const asked = useAsk<readonly WaitingMessage[]>(
-    `${path}/waiting`,
-    { ...which, limit: 200, payload: may("operator") ? 256 : undefined },
-    2,
-  );
-  const deleteFirst = ({ id, topic, stage }: WaitingMessage): void => {
-    const held = stage === "handed-out" && client.state !== "away";
-    askFirst({
-      title: "Delete a message that waits",
-      effect: (
-        <>
-          <Text text={topic} />:{" "}
-          {held
-            ? "the client was handed it and has not acknowledged it. Ends the connection, and the client gets on without the message when it comes back."
-            : "it never reaches this client. Others get theirs."}
-        </>
-      ),
-      verb: held ? "Disconnect and delete" : "Delete",
-      async act() {
-        const query = { ...which, disconnect: held ? true : undefined };
-        await ask("DELETE", `${path}/waiting/${encodeURIComponent(id)}`, { query });
-        tell("Deleted");
-        asked.again();
-        again();
-      },
-    });
-  };
-  return (
-    <>
-      <When asked={asked} lines={5}>
-        {(rows) =>
-          rows.length === 0 ? (
-            <Empty>
-              {client.waiting + client.onItsWay === 0
-                ? "Nothing waits for it."
-                : "What waits for it is at a server of the cluster, and is not listed here."}
-            </Empty>
-          ) : (
-            <Table
-              caption="What waits for this client, next first"
-              rows={rows.map((row, index) => ({ ...row, place: index + 1 }))}
-              keyOf={({ id }) => id}
-              columns={[
-                { name: "place", title: "#", numeric: true, cell: ({ place }) => place },
-                { name: "stage", title: "Stage", cell: ({ stage }) => STAGES[stage] ?? stage },
-                {
-                  name: "topic",
-                  title: "Topic",
-                  phone: "title",
-                  cell: ({ topic }) => <Text text={topic} most={60} />,
-                },
-                {
-                  name: "since",
-                  title: "Since",
-                  numeric: true,
-                  cell: ({ publishedAt }) => <Age at={publishedAt} />,
-                },
-                {
-                  name: "ends",
-                  title: "Ends",
-                  numeric: true,
-                  cell: ({ expiresAt }) => (expiresAt === undefined ? "never" : <Due at={expiresAt} />),
-                },
-                { name: "qos", title: "QoS", numeric: true, cell: ({ qos }) => qos },
-                { name: "bytes", title: "Bytes", numeric: true, cell: (row) => bytes(row.bytes) },
-                {
-                  name: "payload",
-                  title: "Payload",
-                  cell: (row) => <Payload payload={row.payload} encoding={row.encoding} bytes={row.bytes} />,
-                },
-                {
-                  name: "delete",
-                  title: "Act",
-                  cell: (row) => (
-                    <Button
-                      small
-                      needs="operator"
-                      disabled={row.stage === "received"}
-                      label={`delete message ${row.place}, ${row.topic}`}
-                      onClick={() => deleteFirst(row)}
-                    >
-                      Delete
-                    </Button>
-                  ),
-                },
-              ]}
-            />
-          )
-        }
-      </When>
-      <p class="second">
-        Lost on the way to it since the start of this node: {count(client.lost)}. What a session may hold, and
-        what goes first when it is full, is set by session.queue in the configuration.
-      </p>
-    </>
   );
 }
 

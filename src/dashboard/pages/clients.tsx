@@ -15,8 +15,9 @@ import {
   queryOf,
   readFilter,
 } from "../lib/clients.ts";
-import { bytes, count, moment } from "../lib/format.ts";
+import { moment } from "../lib/format.ts";
 import { columns as keptColumns } from "../lib/kept.ts";
+import { bytes, count } from "../lib/quantities.ts";
 import { plain } from "../lib/visible.ts";
 import {
   Age,
@@ -30,6 +31,7 @@ import {
   Link,
   State,
   Text,
+  ToTranslation,
   When,
 } from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
@@ -89,7 +91,17 @@ const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
     title: "Waiting",
     sort: "waiting",
     numeric: true,
-    cell: ({ waiting, waitingBytes }) => <span title={bytes(waitingBytes)}>{count(waiting)}</span>,
+    cell: ({ clientId, gateway, waiting, waitingBytes }) =>
+      waiting === 0 ? (
+        "0"
+      ) : (
+        <Link
+          to={withId("/clients", clientId, { gateway, tab: "waiting" })}
+          label={`${count(waiting)} waiting for ${clientId}`}
+        >
+          <span title={bytes(waitingBytes)}>{count(waiting)}</span>
+        </Link>
+      ),
   },
   { name: "lost", title: "Lost", sort: "lost", numeric: true, cell: ({ lost }) => count(lost) },
   { name: "way", title: "On its way", numeric: true, off: true, cell: ({ onItsWay }) => count(onItsWay) },
@@ -119,16 +131,7 @@ const COLUMNS: readonly (Column<ClientRow> & { readonly off?: true })[] = [
     name: "links",
     title: "Look",
     phone: "corner",
-    cell: ({ clientId }) => (
-      <Link
-        to={addressOf("/translation", { client: clientId })}
-        class="icon-link"
-        at="t"
-        label={`translation of ${clientId}`}
-      >
-        <Icon name="translation" />
-      </Link>
-    ),
+    cell: ({ clientId }) => <ToTranslation clientId={clientId} />,
   },
 ];
 
@@ -420,7 +423,8 @@ function Selected({ rows, done }: { readonly rows: readonly ClientRow[]; done():
               const { succeed, failed } = await ask<Kicked>("POST", "/clients/kick", {
                 body: rows.map(({ gateway, clientId }) => ({ gateway, clientId })),
               });
-              tell(`${succeed} kicked${failed.length > 0 ? `, ${failed.length} were not connected` : ""}`);
+              const others = `${failed.length} ${failed.length === 1 ? "was" : "were"} not connected`;
+              tell(`${succeed} kicked${failed.length > 0 ? `, ${others}` : ""}`);
               done();
             },
           })

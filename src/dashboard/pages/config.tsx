@@ -5,7 +5,7 @@ import type { OverlayRow, Reloaded, Setting } from "../../api/answers/config.ts"
 import { address, change } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { count } from "../lib/format.ts";
+import { count } from "../lib/quantities.ts";
 import { Button, Check, Empty, Field, Input, Level, Part, Text, When } from "../parts/basic.tsx";
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";

@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { addressOf } from "../lib/address.ts";
 import { ask, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { age, bytes, count, length, moment } from "../lib/format.ts";
+import { age, moment } from "../lib/format.ts";
+import { bytes, count, length } from "../lib/quantities.ts";
 import type { Connector } from "../lib/rules.ts";
 import { Button, Choice, Facts, Field, Input, Link, Part, Text, When } from "../parts/basic.tsx";
 import { carryOut, tell } from "../parts/dialog.tsx";
@@ -36,7 +37,9 @@ export function ConnectorPage({ name }: { readonly name: string }) {
   return (
     <>
       <p>
-        <Link to={addressOf("/connectors")}>Connectors</Link>
+        <Link to={addressOf("/connectors")} at="Escape">
+          Connectors
+        </Link>
       </p>
       <div class="heading">
         <h1>

@@ -1,6 +1,6 @@
 /** Connectors: whether their sinks are there, what waits for them, and what has become of all that they were given. */
 import { address } from "../lib/address.ts";
-import { count } from "../lib/format.ts";
+import { count } from "../lib/quantities.ts";
 import type { Connector } from "../lib/rules.ts";
 import { Text } from "../parts/basic.tsx";
 import { latency, SinkState } from "../parts/section.tsx";

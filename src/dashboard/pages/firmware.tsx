@@ -1,6 +1,6 @@
 /** Firmware updates of LwM2M devices: ordered here, and followed step by step. */
 import { useEffect, useState } from "preact/hooks";
-import { address, addressOf } from "../lib/address.ts";
+import { address, withId } from "../lib/address.ts";
 import { apiPart, ask, Problem } from "../lib/api.ts";
 import { keepFollowing, type SentEvent } from "../lib/events.ts";
 import { clock } from "../lib/format.ts";
@@ -129,7 +129,7 @@ export function Firmware() {
                 title: "Device",
                 phone: "title",
                 cell: ({ device }) => (
-                  <Link to={addressOf(`/lwm2m/${encodeURIComponent(device)}`)}>
+                  <Link to={withId("/lwm2m", device)}>
                     <Text text={device} most={40} />
                   </Link>
                 ),

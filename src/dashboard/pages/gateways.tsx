@@ -4,9 +4,9 @@ import type { Gateway, Listener } from "../../api/answers/gateways.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { count, rate } from "../lib/format.ts";
 import { numbers } from "../lib/live.ts";
-import { Button, Facts, Level, Link, Gateway as Name, Part, Text, When } from "../parts/basic.tsx";
+import { count, rate } from "../lib/quantities.ts";
+import { Button, Facts, Level, Link, Gateway as Name, Part, Text, ToChanges, When } from "../parts/basic.tsx";
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Table } from "../parts/table.tsx";
@@ -57,6 +57,7 @@ function Card({ gateway, again }: { readonly gateway: Gateway; again(): void }) 
       actions={
         running ? (
           <>
+            <ToChanges object={`gateway ${name}`} small />
             <Button
               small
               needs="operator"

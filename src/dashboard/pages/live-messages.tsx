@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { addressOf } from "../lib/address.ts";
 import { ask } from "../lib/api.ts";
+import type { TraceRow } from "../lib/causes.ts";
 import { clock } from "../lib/format.ts";
 import { may } from "../lib/session.ts";
-import { type TraceHead, type TraceRow, useTrace } from "../lib/trace.ts";
+import { type TraceHead, useTrace } from "../lib/trace.ts";
 import { Button, Empty, Failed, Link, Part, Text } from "../parts/basic.tsx";
 import { tell } from "../parts/dialog.tsx";
 

@@ -1,16 +1,7 @@
 import { useState } from "preact/hooks";
 import { clock } from "../lib/format.ts";
-import {
-  type Device,
-  type Memory,
-  type ObjectOf,
-  type Order,
-  type Resource,
-  shown,
-  valueFor,
-  valueText,
-  wrongFor,
-} from "../lib/lwm2m.ts";
+import { type Device, type Memory, type ObjectOf, type Order, shown, valueText } from "../lib/lwm2m.ts";
+import { type Resource, valueFor, wrongFor } from "../lib/lwm2m-values.ts";
 import { may } from "../lib/session.ts";
 import { Button, Check, Choice, Field, Input, Part, Text } from "../parts/basic.tsx";
 import { askFirst, carryOut } from "../parts/dialog.tsx";

@@ -1,10 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
-import { address, addressOf } from "../lib/address.ts";
+import { address, addressOf, withId } from "../lib/address.ts";
 import { apiPart, ask, nodeNow, Problem } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import type { ClientRow } from "../lib/clients.ts";
-import { age, clock, count, due, length } from "../lib/format.ts";
+import { age, clock, due } from "../lib/format.ts";
 import { type Device, type Memory, noteResult, type ObjectOf, type Order, useDevice } from "../lib/lwm2m.ts";
+import { count, length } from "../lib/quantities.ts";
 import {
   Button,
   Empty,
@@ -22,6 +23,7 @@ import { askFirst } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { SleepClock } from "../parts/sleep-clock.tsx";
 import { Chosen } from "./lwm2m-chosen.tsx";
+import { Several } from "./lwm2m-several.tsx";
 import { Tree } from "./lwm2m-tree.tsx";
 
 export function DevicePage({ endpoint }: { readonly endpoint: string }) {
@@ -33,6 +35,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
   const client = useClient(device.data?.clientId ?? (gone ? endpoint : undefined));
   const objects = useAsk<readonly ObjectOf[]>(`${path}/objects`, query);
   const [failure, setFailure] = useState<Problem | undefined>(undefined);
+  const [ticked, setTicked] = useState<ReadonlySet<string> | undefined>(undefined);
   const chosen = address.value.query.get("path") ?? undefined;
   useEffect(() => {
     if (arrived > 0) objects.again();
@@ -48,7 +51,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
       noteResult(
         endpoint,
         result,
-        String(parameters["path"] ?? parameters["basePath"] ?? ""),
+        String(parameters["path"] ?? parameters["basePath"] ?? parameters["paths"] ?? ""),
         began,
         nodeNow(),
       );
@@ -66,7 +69,9 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
     return (
       <>
         <p>
-          <Link to={addressOf("/lwm2m")}>LwM2M</Link>
+          <Link to={addressOf("/lwm2m")} at="Escape">
+            LwM2M
+          </Link>
         </p>
         <h1>
           <Text text={endpoint} most={64} />
@@ -83,7 +88,9 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
   return (
     <>
       <p>
-        <Link to={addressOf("/lwm2m")}>LwM2M</Link>
+        <Link to={addressOf("/lwm2m")} at="Escape">
+          LwM2M
+        </Link>
       </p>
       <div class="heading">
         <h1>
@@ -92,10 +99,7 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
         {device.data === undefined ? null : <State state={client?.state ?? device.data.state} />}
         <div class="actions">
           {device.data === undefined ? null : (
-            <Link
-              to={addressOf(`/clients/${encodeURIComponent(device.data.clientId)}`, { gateway: "lwm2m" })}
-              class="button"
-            >
+            <Link to={withId("/clients", device.data.clientId, { gateway: "lwm2m" })} class="button">
               <Icon name="client" />
               <span>Client</span>
             </Link>
@@ -140,7 +144,23 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
         )}
       </When>
       <div class="halves">
-        <Part title="Objects">
+        <Part
+          title="Objects"
+          actions={
+            device.data === undefined || device.data.version === "1.0" ? null : (
+              <Button
+                small
+                pressed={ticked !== undefined}
+                onClick={() => setTicked(ticked === undefined ? new Set() : undefined)}
+              >
+                Several at once
+              </Button>
+            )
+          }
+        >
+          {ticked === undefined ? null : (
+            <Several paths={[...ticked]} observed={device.data?.observed ?? []} order={order} />
+          )}
           {objects.problem === undefined ? null : <Failed problem={objects.problem} again={objects.again} />}
           {objects.data === undefined ? (
             <Lines count={6} />
@@ -150,6 +170,13 @@ export function DevicePage({ endpoint }: { readonly endpoint: string }) {
               memory={memory}
               observed={device.data?.observed ?? []}
               chosen={chosen}
+              ticked={ticked}
+              tick={(path, on) => {
+                const next = new Set(ticked);
+                if (on) next.add(path);
+                else next.delete(path);
+                setTicked(next);
+              }}
             />
           )}
         </Part>

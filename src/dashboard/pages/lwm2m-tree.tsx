@@ -3,7 +3,8 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { change } from "../lib/address.ts";
 import { age } from "../lib/format.ts";
-import { type Memory, type ObjectOf, type Resource, shown, valueText } from "../lib/lwm2m.ts";
+import { type Memory, type ObjectOf, shown, valueText } from "../lib/lwm2m.ts";
+import type { Resource } from "../lib/lwm2m-values.ts";
 import { Empty, Level, Text } from "../parts/basic.tsx";
 import { Icon } from "../parts/icons.tsx";
 
@@ -12,6 +13,9 @@ interface TreeProps {
   readonly memory: Memory;
   readonly observed: readonly string[];
   readonly chosen: string | undefined;
+  /** Those that are asked for together; undefined where one at a time is. */
+  readonly ticked: ReadonlySet<string> | undefined;
+  tick(path: string, on: boolean): void;
 }
 
 export const Tree = ({ objects, ...rest }: TreeProps) =>
@@ -25,12 +29,8 @@ export const Tree = ({ objects, ...rest }: TreeProps) =>
     </ul>
   );
 
-function ObjectNode({
-  object,
-  memory,
-  observed,
-  chosen,
-}: Omit<TreeProps, "objects"> & { readonly object: ObjectOf }) {
+function ObjectNode({ object, ...of }: Omit<TreeProps, "objects"> & { readonly object: ObjectOf }) {
+  const { memory, chosen } = of;
   const path = `/${object.id}`;
   const [open, setOpen] = useState(
     chosen?.startsWith(`${path}/`) === true ||
@@ -39,14 +39,7 @@ function ObjectNode({
   const several = object.instances.length > 1;
   return (
     <li>
-      <Node
-        path={path}
-        chosen={chosen}
-        open={open}
-        toggle={() => setOpen(!open)}
-        has={object.instances.length > 0}
-        observed={observed}
-      >
+      <Node path={path} {...of} open={open} toggle={() => setOpen(!open)} has={object.instances.length > 0}>
         <b>{object.id}</b> {object.definition?.name ?? <span class="second">unknown object</span>}{" "}
         <span class="second">{object.version}</span>
       </Node>
@@ -57,9 +50,7 @@ function ObjectNode({
               key={instance}
               object={object}
               instance={instance}
-              memory={memory}
-              observed={observed}
-              chosen={chosen}
+              {...of}
               begin={!several || (chosen?.startsWith(`${path}/${instance}/`) ?? false)}
             />
           ))}
@@ -72,10 +63,8 @@ function ObjectNode({
 function InstanceNode({
   object,
   instance,
-  memory,
-  observed,
-  chosen,
   begin,
+  ...of
 }: Omit<TreeProps, "objects"> & {
   readonly object: ObjectOf;
   readonly instance: number;
@@ -84,7 +73,7 @@ function InstanceNode({
   const path = `/${object.id}/${instance}`;
   const [open, setOpen] = useState(begin);
   // What an unknown object has is known only by what came of it.
-  const guessed = [...memory.values.keys()]
+  const guessed = [...of.memory.values.keys()]
     .filter((key) => key.startsWith(`${path}/`))
     .map((key) => Number(key.split("/")[3]));
   const resources: readonly Resource[] =
@@ -103,27 +92,13 @@ function InstanceNode({
           }));
   return (
     <li>
-      <Node
-        path={path}
-        chosen={chosen}
-        open={open}
-        toggle={() => setOpen(!open)}
-        has={resources.length > 0}
-        observed={observed}
-      >
+      <Node path={path} {...of} open={open} toggle={() => setOpen(!open)} has={resources.length > 0}>
         instance <b>{instance}</b>
       </Node>
       {open ? (
         <ul>
           {resources.map((resource) => (
-            <ResourceNode
-              key={resource.id}
-              path={`${path}/${resource.id}`}
-              resource={resource}
-              memory={memory}
-              observed={observed}
-              chosen={chosen}
-            />
+            <ResourceNode key={resource.id} path={`${path}/${resource.id}`} resource={resource} {...of} />
           ))}
         </ul>
       ) : null}
@@ -134,15 +109,20 @@ function InstanceNode({
 function ResourceNode({
   path,
   resource,
-  memory,
-  observed,
-  chosen,
+  ticked,
+  ...of
 }: Omit<TreeProps, "objects"> & { readonly path: string; readonly resource: Resource }) {
-  const known = memory.values.get(path);
-  const several = [...memory.values.entries()].filter(([key]) => key.startsWith(`${path}/`));
+  const known = of.memory.values.get(path);
+  const several = [...of.memory.values.entries()].filter(([key]) => key.startsWith(`${path}/`));
   return (
     <li>
-      <Node path={path} chosen={chosen} open={false} has={false} observed={observed}>
+      <Node
+        path={path}
+        {...of}
+        ticked={resource.operations.includes("R") ? ticked : undefined}
+        open={false}
+        has={false}
+      >
         <span class="second">{resource.id}</span> {resource.name}
         <span class="value-now">
           {resource.operations === "E" ? (
@@ -162,17 +142,15 @@ function ResourceNode({
   );
 }
 
-interface NodeProps {
+interface NodeProps extends Pick<TreeProps, "observed" | "chosen" | "ticked" | "tick"> {
   readonly path: string;
-  readonly chosen: string | undefined;
   readonly open: boolean;
   readonly has: boolean;
-  readonly observed: readonly string[];
   readonly children: ComponentChildren;
   toggle?(): void;
 }
 
-const Node = ({ path, chosen, open, has, observed, children, toggle }: NodeProps) => (
+const Node = ({ path, chosen, ticked, tick, open, has, observed, children, toggle }: NodeProps) => (
   <div class={`level-row ${chosen === path ? "chosen" : ""}`}>
     <button
       type="button"
@@ -188,6 +166,16 @@ const Node = ({ path, chosen, open, has, observed, children, toggle }: NodeProps
         </span>
       ) : null}
     </button>
+    {ticked === undefined ? null : (
+      <label class="tick">
+        <span class="unseen">choose {path}</span>
+        <input
+          type="checkbox"
+          checked={ticked.has(path)}
+          onChange={({ currentTarget }) => tick(path, currentTarget.checked)}
+        />
+      </label>
+    )}
     <button type="button" class="name" aria-pressed={chosen === path} onClick={() => change({ path })}>
       {children}
       {observed.includes(path) ? (

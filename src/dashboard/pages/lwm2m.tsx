@@ -1,23 +1,19 @@
-import { address, addressOf, go } from "../lib/address.ts";
+import { address, go, idIn, withId } from "../lib/address.ts";
 import type { Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import type { ClientRow } from "../lib/clients.ts";
-import { count } from "../lib/format.ts";
-import { Age, Due, Empty, Field, Input, Link, State, Text, When } from "../parts/basic.tsx";
+import { count } from "../lib/quantities.ts";
+import { Age, Due, Empty, Field, Input, Link, State, Text, ToTranslation, When } from "../parts/basic.tsx";
 import { Pager, Table, usePages } from "../parts/table.tsx";
 import { DevicePage } from "./lwm2m-device.tsx";
 
 export function Lwm2m() {
-  const [, endpoint] = address.value.parts;
-  return endpoint === undefined || endpoint === "" ? (
-    <Devices />
-  ) : (
-    <DevicePage key={endpoint} endpoint={endpoint} />
-  );
+  const [, named = ""] = address.value.parts;
+  const endpoint = idIn(address.value);
+  return named === "" ? <Devices /> : <DevicePage key={endpoint} endpoint={endpoint} />;
 }
 
-export const deviceAddress = (endpoint: string): string =>
-  addressOf(`/lwm2m/${encodeURIComponent(endpoint)}`);
+const deviceAddress = (endpoint: string): string => withId("/lwm2m", endpoint);
 
 function Devices() {
   const { query } = address.value;
@@ -90,6 +86,12 @@ function Devices() {
                     sort: "waiting",
                     numeric: true,
                     cell: (row) => count(row.waiting),
+                  },
+                  {
+                    name: "links",
+                    title: "Look",
+                    phone: "corner",
+                    cell: ({ clientId }) => <ToTranslation clientId={clientId} />,
                   },
                 ]}
               />

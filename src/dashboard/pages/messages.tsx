@@ -1,7 +1,8 @@
 /** Publishing and subscribing by hand. */
 import { useState } from "preact/hooks";
 import { address, addressOf, change, go } from "../lib/address.ts";
-import { clock, rate } from "../lib/format.ts";
+import { clock } from "../lib/format.ts";
+import { rate } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
 import { type Arrived, useSubscription } from "../lib/subscription.ts";
 import { plain } from "../lib/visible.ts";
@@ -41,13 +42,18 @@ function Subscribe() {
   const shown =
     find === "" ? rows : rows.filter(({ topic, payload }) => topic.includes(find) || payload.includes(find));
   const set = (next: readonly string[]): void => change({ filter: next.join("\n") });
+  const full = filters.length >= FILTERS;
   return (
     <Part
       title="Subscribe"
       actions={
         filters.length === 0 ? null : (
           <>
-            <span class="second" role="status">
+            {/* Said when it changes; the rate beside it changes each second, and is not read out. */}
+            <span class="unseen" role="status">
+              {state === "open" ? "subscribed" : state}
+            </span>
+            <span class="second">
               {state === "open" ? `${rate(now)}${oneIn > 1 ? `, one in ${oneIn} shown` : ""}` : state}
             </span>
             <Button small icon={held ? "play" : "pause"} pressed={held} onClick={() => setHeld(!held)}>
@@ -61,15 +67,15 @@ function Subscribe() {
         class="row"
         onSubmit={(event) => {
           event.preventDefault();
-          if (!may("operator") || text === "" || filters.length >= FILTERS) return;
+          if (!may("operator") || text === "" || full) return;
           set([...filters.filter((one) => one !== text), text]);
           setText("");
         }}
       >
-        <Field label="Topic filter" wide>
+        <Field label="Topic filter" wide hint={full ? `${FILTERS} at most: end one first` : undefined}>
           <Input value={text} onText={setText} placeholder="room/#" />
         </Field>
-        <Button type="submit" icon="observe" needs="operator">
+        <Button type="submit" icon="observe" needs="operator" disabled={full}>
           Subscribe
         </Button>
       </form>

@@ -5,12 +5,14 @@ import { address, addressOf, change, withId } from "../lib/address.ts";
 import { nodeNow, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import type { ClientRow } from "../lib/clients.ts";
-import { age, bytes, clock, count, due, rate } from "../lib/format.ts";
-import { type History, SPANS, useHistory } from "../lib/history.ts";
+import { age, clock, due } from "../lib/format.ts";
+import { SPANS, useHistory } from "../lib/history.ts";
 import { numbers } from "../lib/live.ts";
+import { type History, type Line, sums } from "../lib/points.ts";
+import { bytes, count, rate } from "../lib/quantities.ts";
 import { Button, Empty, Failed, Level, Lines, Link, Part, Text, When } from "../parts/basic.tsx";
 import { Icon, type IconName } from "../parts/icons.tsx";
-import { loadDrawing, Plot, type PlotLine } from "../parts/plot.tsx";
+import { loadDrawing, Plot } from "../parts/plot.tsx";
 import { StartFleet } from "../parts/simulator.tsx";
 
 export function Overview() {
@@ -39,7 +41,7 @@ export function Overview() {
         </div>
       </div>
       {clients === 0 ? <NobodyYet /> : null}
-      <Attention history={history} seconds={span.seconds} name={span.name} />
+      <Attention history={history} name={span.name} />
       {problem === undefined ? null : <Failed problem={problem} again={again} />}
       {history === undefined ? <Lines count={6} /> : <Plots history={history} clients={clients} />}
       <div class="two">
@@ -88,39 +90,14 @@ interface Alarm {
   readonly raisedAt: string;
 }
 
-/** How often in the window, by the end of the name. */
-function sums(
-  history: History | undefined,
-  start: string,
-  without: readonly string[] = [],
-): readonly (readonly [string, number])[] {
-  if (history === undefined) return [];
-  const step =
-    history.times.length > 1 ? Math.min(60, Math.max(1, history.times[1]! - history.times[0]!)) : 1;
-  return Object.entries(history.points)
-    .filter(([name]) => name.startsWith(start))
-    .map(([name, points]): [string, number] => [
-      name.slice(start.length),
-      points.reduce<number>((sum, point) => sum + (point ?? 0), 0) * step,
-    ])
-    .filter(([name, sum]) => sum >= 0.5 && !without.includes(name))
-    .sort(([, a], [, b]) => b - a);
-}
-
 const total = (parts: readonly (readonly [string, number])[]): number =>
   parts.reduce((sum, [, value]) => sum + value, 0);
+const many = (sum: number, one: string, more: string): string =>
+  `${count(sum)} ${Math.round(sum) === 1 ? one : more}`;
 const listed = (parts: readonly (readonly [string, number])[]): string =>
   parts.map(([name, value]) => `${name.replaceAll("-", " ")} ${count(value)}`).join(", ");
 
-function Attention({
-  history,
-  seconds,
-  name,
-}: {
-  readonly history: History | undefined;
-  readonly seconds: number;
-  readonly name: string;
-}) {
+function Attention({ history, name }: { readonly history: History | undefined; readonly name: string }) {
   const overdue = numbers.value["clients.overdue"] ?? 0;
   const worst = useAsk<Page<ClientRow>>(
     overdue > 0 ? "/clients" : undefined,
@@ -151,7 +128,7 @@ function Attention({
         key="overdue"
         icon="overdue"
         level="bad"
-        what={`${count(overdue)} ${overdue === 1 ? "client" : "clients"} overdue`}
+        what={many(overdue, "client overdue", "clients overdue")}
         to={addressOf("/clients", { state: "overdue", sort: "dueAt" })}
       >
         {first === undefined ? null : (
@@ -172,7 +149,7 @@ function Attention({
         key="refused"
         icon="refused"
         level="warning"
-        what={`${count(total(refused))} refusals`}
+        what={many(total(refused), "refusal", "refusals")}
         to={addressOf("/refusals")}
       >
         {listed(refused)}
@@ -185,14 +162,13 @@ function Attention({
         key="lost"
         icon="lost"
         level="warning"
-        what={`${count(total(lost))} messages lost`}
-        to={addressOf("/clients", { sort: "-waiting" })}
+        what={many(total(lost), "message lost", "messages lost")}
+        to={addressOf("/clients", { sort: "-lost" })}
       >
         {listed(lost)}
       </Row>,
     );
   }
-  void seconds;
   return (
     <Part title="Needs attention" actions={<span class="second">last {name}</span>} class="attention">
       {alarms.problem === undefined ? null : <Failed problem={alarms.problem} again={alarms.again} />}
@@ -234,7 +210,7 @@ const Row = ({ icon, level, what, to, children }: RowProps) => (
 const GATEWAYS = ["mqtt", "mqtt-sn", "coap", "lwm2m", "stomp", "http"];
 
 /** Those of the gateways that have something in the window. */
-function byGateway(history: History, direction: "in" | "out"): readonly PlotLine[] {
+function byGateway(history: History, direction: "in" | "out"): readonly Line[] {
   const all = GATEWAYS.flatMap((name) => {
     const points = history.points[`${direction}.${name}`];
     return points === undefined ? [] : [{ name, points }];
@@ -249,12 +225,12 @@ const nowOf = (start: string): number | undefined => {
 };
 
 function Plots({ history, clients }: { readonly history: History; readonly clients: number | undefined }) {
-  const of = (names: readonly string[], cut: number): readonly PlotLine[] =>
+  const of = (names: readonly string[], cut: number): readonly Line[] =>
     names.flatMap((name) =>
       history.points[name] === undefined ? [] : [{ name: name.slice(cut), points: history.points[name]! }],
     );
   const states = of(["clients.awake", "clients.asleep", "clients.overdue", "clients.away"], 8);
-  const reasons = (start: string): readonly PlotLine[] => {
+  const reasons = (start: string): readonly Line[] => {
     const all = of(
       Object.keys(history.points).filter((name) => name.startsWith(start)),
       start.length,

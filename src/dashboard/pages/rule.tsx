@@ -5,7 +5,7 @@ import type { Tested } from "../../api/answers/rules.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask, Problem, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { count, rate } from "../lib/format.ts";
+import { count, rate } from "../lib/quantities.ts";
 import type { Action, Rule } from "../lib/rules.ts";
 import { may } from "../lib/session.ts";
 import { Button, Choice, Facts, Failed, Field, Input, Link, Part, Text, When } from "../parts/basic.tsx";
@@ -45,7 +45,9 @@ export function RulePage({ id }: { readonly id: string }) {
   return (
     <>
       <p>
-        <Link to={addressOf("/rules")}>Rules</Link>
+        <Link to={addressOf("/rules")} at="Escape">
+          Rules
+        </Link>
       </p>
       <div class="heading">
         <h1>

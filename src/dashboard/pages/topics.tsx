@@ -6,8 +6,9 @@ import type { Filter, Level, Levels as Tree } from "../../api/answers/topics.ts"
 import { address, addressOf, change } from "../lib/address.ts";
 import { apiPart, ask, type Page, Problem, read } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { age, bytes, clock, count, moment } from "../lib/format.ts";
+import { age, clock, moment } from "../lib/format.ts";
 import { beat } from "../lib/live.ts";
+import { bytes, count } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
 import { useSubscription } from "../lib/subscription.ts";
 import { plain } from "../lib/visible.ts";

@@ -3,9 +3,11 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { address, addressOf, change, go } from "../lib/address.ts";
 import { apiAddress, ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { bytes, clock, count, due, moment } from "../lib/format.ts";
+import { causesOf } from "../lib/causes.ts";
+import { clock, due, moment } from "../lib/format.ts";
+import { bytes, count } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
-import { causesOf, type TraceHead, useTrace } from "../lib/trace.ts";
+import { type TraceHead, useTrace } from "../lib/trace.ts";
 import {
   Button,
   Choice,

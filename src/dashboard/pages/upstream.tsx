@@ -3,7 +3,7 @@ import type { Server } from "../../api/answers/upstream.ts";
 import type { Page } from "../lib/api.ts";
 import { ask } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { count } from "../lib/format.ts";
+import { count } from "../lib/quantities.ts";
 import { Button, Empty, Level, Part, Text, When } from "../parts/basic.tsx";
 import { askFirst, carryOut, tell } from "../parts/dialog.tsx";
 import { Table } from "../parts/table.tsx";

@@ -1,7 +1,7 @@
 /** What pages are made of: links, buttons, parts with their states, texts of devices. */
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
-import { go } from "../lib/address.ts";
+import { addressOf, go } from "../lib/address.ts";
 import type { Problem } from "../lib/api.ts";
 import type { Asked } from "../lib/asking.ts";
 import { type At, age, clock, due } from "../lib/format.ts";
@@ -40,6 +40,29 @@ export const Link = ({ to, class: style, label, current, at, children }: LinkPro
   >
     {children}
   </a>
+);
+
+/** Of a row of a table: what its client says and gets. */
+export const ToTranslation = ({ clientId }: { readonly clientId: string }) => (
+  <Link
+    to={addressOf("/translation", { client: clientId })}
+    class="icon-link"
+    at="t"
+    label={`translation of ${clientId}`}
+  >
+    <Icon name="translation" />
+  </Link>
+);
+
+/** Who has changed it, and when. */
+export const ToChanges = ({ object, small }: { readonly object: string; readonly small?: boolean }) => (
+  <Link
+    to={addressOf("/changes", { object })}
+    class={`button ${small === true ? "small" : ""}`}
+    label={`Changes of ${object}`}
+  >
+    <span>Changes</span>
+  </Link>
 );
 
 interface ButtonProps extends Children {

@@ -5,8 +5,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { change } from "../lib/address.ts";
-import { clock, length } from "../lib/format.ts";
-import { type Cause, outcomeOf, sideOf, type TraceRow, unanswered } from "../lib/trace.ts";
+import { type Cause, outcomeOf, sideOf, type TraceRow, unanswered } from "../lib/causes.ts";
+import { clock } from "../lib/format.ts";
+import { length } from "../lib/quantities.ts";
 import { plain } from "../lib/visible.ts";
 import { Button, Gateway, Text } from "./basic.tsx";
 import { Icon, type IconName } from "./icons.tsx";
@@ -458,10 +459,26 @@ function Lanes({ row, cause }: { readonly row: TraceRow; readonly cause: Cause }
         </span>
       </span>
       {row.kind === "frame" && row.gateway !== undefined ? (
-        <span class={`who ${from === 0 ? "at-left" : "at-right"}`}>
-          <Text text={name} most={16} mono={false} /> <Gateway name={row.gateway} />
-        </span>
+        <Who side={from === 0 ? "at-left" : "at-right"} gateway={row.gateway} name={name} />
       ) : null}
+    </span>
+  );
+}
+
+/** The name of the gateway next to the lane at which it ends, so that it is never what is cut. */
+function Who({
+  side,
+  gateway,
+  name,
+}: {
+  readonly side: "at-left" | "at-right";
+  readonly gateway: string;
+  readonly name: string | undefined;
+}) {
+  const text = <Text text={name} most={14} mono={false} />;
+  return (
+    <span class={`who ${side}`}>
+      {side === "at-left" ? text : null} <Gateway name={gateway} /> {side === "at-left" ? null : text}
     </span>
   );
 }

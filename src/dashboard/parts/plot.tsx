@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { clock, moment } from "../lib/format.ts";
 import { theme } from "../lib/kept.ts";
+import { type Line, last, most, strongest } from "../lib/points.ts";
 import { plain } from "../lib/visible.ts";
 import { Button } from "./basic.tsx";
 import type { Drawing } from "./drawing.ts";
@@ -20,37 +21,15 @@ const STATES: Readonly<Record<string, string>> = {
 /** For a page that will plot as soon as it has something to plot. */
 export const loadDrawing = (): Promise<typeof import("./drawing.ts")> => import("./drawing.ts");
 
-export interface PlotLine {
-  readonly name: string;
-  readonly points: readonly (number | null)[];
-}
-
 interface PlotProps {
   readonly title: string;
   /** Seconds since the epoch. */
   readonly times: readonly number[];
-  readonly lines: readonly PlotLine[];
+  readonly lines: readonly Line[];
   readonly label: (value: number) => string;
   readonly stepped?: boolean;
   readonly fromZero?: boolean;
   readonly whole?: boolean;
-}
-
-const LINES = 6;
-
-/** The six with most of it, and the others as one. */
-function strongest(lines: readonly PlotLine[]): readonly PlotLine[] {
-  if (lines.length <= LINES) return lines;
-  const sum = ({ points }: PlotLine): number => points.reduce<number>((all, point) => all + (point ?? 0), 0);
-  const sorted = [...lines].sort((a, b) => sum(b) - sum(a));
-  const rest = sorted.slice(LINES - 1);
-  const points = rest[0]!.points.map((_, index) =>
-    rest.reduce<number | null>((all, line) => {
-      const point = line.points[index] ?? null;
-      return point === null ? all : (all ?? 0) + point;
-    }, null),
-  );
-  return [...sorted.slice(0, LINES - 1), { name: "others", points }];
 }
 
 export function Plot({
@@ -137,21 +116,6 @@ export function Plot({
 
 const said = (value: number | undefined, label: (value: number) => string): string =>
   value === undefined ? "–" : label(value);
-
-function last(points: readonly (number | null)[]): number | undefined {
-  for (let index = points.length - 1; index >= 0; index--) {
-    const point = points[index];
-    if (point !== null && point !== undefined) return point;
-  }
-  return undefined;
-}
-
-function most(points: readonly (number | null)[]): number | undefined {
-  let highest: number | undefined;
-  for (const point of points)
-    if (point !== null && (highest === undefined || point > highest)) highest = point;
-  return highest;
-}
 
 const ROWS = 60;
 

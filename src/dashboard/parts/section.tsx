@@ -1,9 +1,9 @@
 /** What rules and connectors have in common: sections of the configuration that run, rest, and end. */
 import { addressOf, go } from "../lib/address.ts";
 import { ask, Problem, read } from "../lib/api.ts";
-import { length } from "../lib/format.ts";
+import { length } from "../lib/quantities.ts";
 import type { Connector } from "../lib/rules.ts";
-import { Button, Field, Level, Text } from "./basic.tsx";
+import { Button, Field, Level, Text, ToChanges } from "./basic.tsx";
 import { askFirst, carryOut, tell } from "./dialog.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 
@@ -27,6 +27,7 @@ export function Orders({ section, name, enable, origin, end, again }: OrdersProp
   const word = WORDS[section];
   return (
     <>
+      <ToChanges object={`${word} ${name}`} />
       <Button
         needs="administrator"
         icon={enable ? "pause" : "play"}

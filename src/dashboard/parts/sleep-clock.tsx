@@ -2,7 +2,8 @@
 
 import { nodeNow } from "../lib/api.ts";
 import type { ClientRow } from "../lib/clients.ts";
-import { age, due, millis, moment, second, span } from "../lib/format.ts";
+import { age, due, millis, moment, second } from "../lib/format.ts";
+import { span } from "../lib/quantities.ts";
 import { State } from "./basic.tsx";
 
 export function SleepClock({ client }: { readonly client: ClientRow }) {

@@ -4,7 +4,8 @@ import type { ClientHistory } from "../../api/answers/clients.ts";
 import { address, change } from "../lib/address.ts";
 import type { Query } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { clock, count, moment, span } from "../lib/format.ts";
+import { clock, moment } from "../lib/format.ts";
+import { count, span } from "../lib/quantities.ts";
 import { lengthIn, type Stretch, stretchesOf } from "../lib/stretches.ts";
 import { Button, Part, When } from "./basic.tsx";
 

@@ -164,7 +164,7 @@ interface PagerProps {
 }
 
 export const Pager = ({ shown, count, next, pages: { before, cursor, turn } }: PagerProps) => (
-  <nav class="pager" aria-label="pages">
+  <nav class="pager" aria-label="pages of this list">
     <span class="second">
       {shown.toLocaleString("en-US")}
       {count === undefined ? "" : ` of ${count.toLocaleString("en-US")}`}

@@ -248,6 +248,21 @@ describe("a device that is awake (O-044, O-046)", () => {
     });
   });
 
+  test("says an integer that no number holds as a text, in its answer and in the event of it (D-074)", async () => {
+    const large = "9007199254740993";
+    const payload = `[{"n":"/3/0/9","v":${large}}]`;
+    meter.device.on("GET /3/0/9", { code: "2.05", format: SENML_JSON, payload });
+    const heard = await events("/devices/lwm2m/events?device=meter");
+    const read = await ask("read", { path: "/3/0/9" });
+    expect(read.body).toMatchObject({ data: { content: [{ path: "/3/0/9", value: large }] } });
+    const { data } = await heard.next(({ event }) => event === "result");
+    expect(data).toMatchObject({ report: { data: { content: [{ path: "/3/0/9", value: large }] } } });
+    await heard.close();
+    meter.device.on("PUT /3/0/9", { code: "2.04" });
+    await ask("write", { path: "/3/0/9", value: large, format: SENML_JSON });
+    expect(Buffer.from(last().payload).toString()).toContain(large);
+  });
+
   test("is named by query where no path can carry its endpoint name (D-031)", async () => {
     const hostile = await register("..%2F\u202e");
     hostile.device.on("GET /3/0/0", { code: "2.05", payload: "npm" });

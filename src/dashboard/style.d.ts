@@ -1,2 +1,0 @@
-/** Style sheets are bundled, and are nothing to scripts. */
-declare module "*.css";

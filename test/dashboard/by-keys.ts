@@ -1,0 +1,68 @@
+/** What hands do that have no mouse: Tab, Enter, letters. */
+import type { Locator, Page } from "playwright-core";
+import { dialog } from "./site.ts";
+
+/** From now on a mouse is a failure of the page. */
+export const noMouse = (page: Page): Promise<unknown> =>
+  page.evaluate(
+    `for (const kind of ["pointerdown", "mousedown"]) addEventListener(kind, () => { throw new Error("a mouse") }, true)`,
+  );
+
+/** What runs in the page sees. */
+interface Window {
+  readonly document: { readonly activeElement: never };
+}
+
+/** More than any page has. */
+const STOPS = 250;
+
+/** Until focus is on one of these. */
+async function tabUntil(page: Page, target: Locator): Promise<void> {
+  await target.first().waitFor();
+  for (let step = 0; step < STOPS; step++) {
+    const here = await target.evaluateAll((all) =>
+      all.includes((globalThis as unknown as Window).document.activeElement),
+    );
+    if (here) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab never reaches ${target}`);
+}
+
+/** Focus comes here by Tab, or, in tabs and rows of tables, by arrows. */
+export const tabTo = (page: Page, found: string, name?: string | RegExp): Promise<void> =>
+  tabUntil(page, page.locator(found).filter(name === undefined ? {} : { hasText: name }));
+
+export const press = async (page: Page, found: string, name?: string | RegExp): Promise<void> => {
+  await tabTo(page, found, name);
+  await page.keyboard.press("Enter");
+};
+
+/** Controls in the label of this text, of the dialog where one is open. */
+async function labelled(page: Page, label: string, control: string): Promise<Locator> {
+  const open = dialog(page);
+  const labels = ((await open.count()) > 0 ? open : page).locator("label", {
+    has: page.getByText(label, { exact: true }),
+  });
+  return labels.locator(control).first();
+}
+
+/** Writes into the field of this label. */
+export async function write(page: Page, label: string, text: string): Promise<void> {
+  await tabUntil(page, await labelled(page, label, "input, textarea"));
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type(text);
+}
+
+/** Another choice of a list, by the first letters of its name, as browsers take them. */
+export async function choose(page: Page, label: string, option: string): Promise<void> {
+  await tabUntil(page, await labelled(page, label, "select"));
+  await page.keyboard.type(option);
+}
+
+/** The dialog that asks: its last button is the verb. */
+export const agree = async (page: Page): Promise<void> => {
+  await dialog(page).waitFor();
+  await press(page, "dialog[open] button[type=submit]");
+  await dialog(page).waitFor({ state: "detached" });
+};

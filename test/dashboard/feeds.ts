@@ -1,0 +1,40 @@
+/** A page whose streams come from the test. */
+import type { Page } from "playwright-core";
+
+/**
+ * Streams of these addresses come from the test: `feed(part, text)` gives them what it wants. What is read again and again
+ * is answered as it was the first time, or hours of it would be thousands of questions to the node.
+ */
+export const FEEDS = `{
+  const own = fetch;
+  const encoder = new TextEncoder();
+  const feeds = new Map();
+  const kept = new Map();
+  window.feed = (part, text) => feeds.get(part).enqueue(encoder.encode(text));
+  window.feeds = feeds;
+  window.fetch = (url, ...rest) => {
+    const part = ["/series/events", "/traces/long/events"].find((one) => String(url).includes(one));
+    const answered = new Response(kept.get(url), { headers: { "content-type": "application/json" } });
+    if (part === undefined && kept.has(url)) return Promise.resolve(answered);
+    if (part === undefined)
+      return own(url, ...rest).then(async (answer) => {
+        const text = await answer.clone().text();
+        if (answer.ok) kept.set(url, text);
+        return answer;
+      });
+    const body = new ReadableStream({ start: (to) => void feeds.set(part, to) });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  };
+}`;
+
+/** A trace of which the node knows nothing, at `/translation/long`; its rows come by `feed`. */
+export const madeTrace = (page: Page): Promise<unknown> =>
+  page.route("**/api/v1/traces/long", (route) =>
+    route.fulfill({
+      json: {
+        ...{ id: "long", name: "", owner: "ana", topic: "#", startedAt: new Date().toISOString() },
+        ...{ until: new Date(Date.now() + 3_600_000).toISOString(), running: true },
+        ...{ rows: 200_000, rowsMax: 50_000, bytes: 0 },
+      },
+    }),
+  );
