@@ -145,7 +145,11 @@ function compile(schema: JsonSchema): ValidateFunction {
   const known = compiled.get(schema);
   if (known !== undefined) return known;
   const { Ajv } = require("ajv") as typeof ajv;
-  const checker = new Ajv({ allErrors: true, strict: false, discriminator: true });
+  // The schema is ours, and held to its own by a test: to read the schema of schemas would take as long as all the rest.
+  const checker = new Ajv({
+    ...{ allErrors: true, strict: false, discriminator: true },
+    ...{ meta: false, validateSchema: false },
+  });
   (require("ajv-formats") as typeof formats).default(checker, ["date-time"]);
   checker.addFormat("regex", isPattern);
   const check = checker.compile(schema);

@@ -21,10 +21,18 @@ const SEED = 1;
 
 /** @type {Record<string, string[]>} */
 const ROWS = { default: [], "small machine": SMALL_MACHINE };
+/** Where they are named, to choose by. @type {Record<string, string[]>} */
+const TRIALS = {
+  "young 4 MB": ["--max-semi-space-size=4"],
+  "young 8 MB": ["--max-semi-space-size=8"],
+  "young 32 MB": ["--max-semi-space-size=32"],
+  "one thread scavenges": ["--no-parallel-scavenge"],
+  "one thread collects": ["--single-threaded-gc"],
+};
 
 export const suite = {
   title: "Clients that come and go",
-  scenarios: () => Object.keys(ROWS),
+  scenarios: () => Object.keys({ ...ROWS, ...TRIALS }),
   readmes: ["docs/running.md"],
   run,
 };
@@ -35,7 +43,7 @@ async function run(options) {
   if (missing !== undefined) throw new Error(missing);
   if (options.profile) return profile(options);
   const rows = [];
-  for (const [name, flags] of Object.entries(ROWS)) {
+  for (const [name, flags] of Object.entries(options.only.length > 0 ? { ...ROWS, ...TRIALS } : ROWS)) {
     if (!wanted(options, name)) continue;
     const found = await measured(flags, options);
     console.error(`${name}: ${JSON.stringify(found)}`);
