@@ -11,8 +11,8 @@ import { mqttClient } from "./devices.ts";
 import { button, enter, launch, look, row, type Site, startSite, visit } from "./site.ts";
 
 const PICTURES = fileURLToPath(new URL("../../docs/pictures/", import.meta.url));
-/** So long the fleet runs before it is looked at: plots need something to show. */
-const LIVED_MS = 75_000;
+/** So long the fleet has been whole before it is looked at: plots need something to show. */
+const LIVED_MS = 45_000;
 const READINGS = join(tmpdir(), "isthmus-pictures.log");
 /** One of the sleeping boxes. */
 const BOX = "sim-box-0004";
@@ -41,6 +41,9 @@ describe.skipIf(lacks("chromium", "pngquant"))("the pictures of the guide", () =
       sql: 'SELECT clientid, topic, payload.temperature AS t, timestamp FROM "sim/cold-chain/#" WHERE t > 8',
       actions: [{ kind: "file", connector: "readings" }],
     });
+    const here = async (): Promise<number> =>
+      (await site.ask<{ count: number }>("GET", "/clients?prefix=sim-&count=true&limit=1")).count;
+    while ((await here()) < 100) await new Promise((resolve) => setTimeout(resolve, 1_000));
     await new Promise((resolve) => setTimeout(resolve, LIVED_MS));
   });
   afterAll(async () => {
@@ -84,7 +87,7 @@ describe.skipIf(lacks("chromium", "pngquant"))("the pictures of the guide", () =
     await page.locator("figure.clock").waitFor();
     await visit(page, `${new URL(page.url()).pathname}?path=%2F3303%2F0%2F5700`);
     await page.locator(".plot canvas").first().waitFor();
-    await new Promise((resolve) => setTimeout(resolve, 40_000));
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
     await take(page, "lwm2m");
   });
 
@@ -99,7 +102,6 @@ describe.skipIf(lacks("chromium", "pngquant"))("the pictures of the guide", () =
     await page
       .getByRole("heading", { name: "Statement and actions" })
       .evaluate("one => one.scrollIntoView()");
-    await page.evaluate("scrollBy(0, -120)");
     await take(page, "rule");
   });
 });
