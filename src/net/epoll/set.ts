@@ -43,6 +43,11 @@ export class EpollSet {
     if (this.#set < 0) throw systemError("epoll_create1", calls.error());
   }
 
+  /** Descriptors in it. */
+  get size(): number {
+    return this.#size;
+  }
+
   add(descriptor: number, events: number, watched: Watched): void {
     this.#serial = (this.#serial + 1) >>> 0;
     this.#watched[descriptor] = watched;
