@@ -7,6 +7,7 @@ import type { EngineSurroundings } from "./core.ts";
 import { resolveServer, serverDialler } from "./dial-servers.ts";
 import { FlushSchedule } from "./net/merged-output.ts";
 import { ListenError } from "./net/transport.ts";
+import { atEndOfTurn } from "./net/turn.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { readNamedFile } from "./settings/installation.ts";
 import { ConfigError, problem } from "./settings/problem.ts";
@@ -38,7 +39,7 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
   const devices = deviceMemory(upstream, around);
   const options = optionsOf(upstream);
   const servers = serversOf(config, around);
-  const schedule = new FlushSchedule(setImmediate);
+  const schedule = new FlushSchedule(atEndOfTurn);
   const context: UpstreamContext = {
     options,
     choice: servers,
@@ -48,7 +49,7 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     random: Math.random,
     budget: new ConnectBudget(options.connects, deadlines),
     schedule,
-    defer: setImmediate,
+    defer: atEndOfTurn,
     counters: newUpstreamCounters(metrics.counters("")),
     versions: new KnownVersions(),
     outage: new Outage(),

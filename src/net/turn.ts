@@ -3,6 +3,7 @@
  * was collected, is done at its end; outside of one, when the event loop has come round.
  */
 let within = false;
+/** What one of them puts off is done in the same turn. */
 let due: (() => void)[] = [];
 
 export function atEndOfTurn(run: () => void): void {
@@ -15,9 +16,19 @@ export function takeTurn(turn: () => void): void {
   try {
     turn();
   } finally {
+    endTurn();
+  }
+}
+
+function endTurn(): void {
+  const all = due;
+  let at = 0;
+  try {
+    while (at < all.length) all[at++]!();
+  } finally {
     within = false;
-    const now = due;
     due = [];
-    for (const run of now) run();
+    // One has thrown, which is nothing to the others.
+    for (const run of all.slice(at)) setImmediate(run);
   }
 }

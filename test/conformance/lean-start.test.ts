@@ -82,11 +82,12 @@ it("a start with the default gateways loads no more files than its budget, no pa
   expect(UNUSED.filter((name) => packages.has(name))).toEqual([]);
 });
 
-it("without UDP no system call library is loaded, and without the HTTP port no HTTP server", {
+it("without UDP and epoll no system call library is loaded, and without the HTTP port no HTTP server", {
   timeout: 240_000,
 }, async () => {
   const off = ["mqtt-sn", "coap", "lwm2m", "stomp"].map((name) => `gateways.${name}.enable=false`);
-  const { packages } = await loadedBy(...ANY_PORT.slice(0, 2), ...off, "api.enable=false");
+  const byNode = ["tcp", "ws"].map((name) => `gateways.mqtt.listeners.${name}.tcp.epoll=false`);
+  const { packages } = await loadedBy(...ANY_PORT.slice(0, 2), ...off, ...byNode, "api.enable=false");
   const left = ["koffi", "@koromix/koffi-linux-x64", "@koromix/koffi-linux-arm64", "fastify"];
   expect(left.filter((name) => packages.has(name))).toEqual([]);
 });

@@ -6,13 +6,14 @@ import { EAGAIN, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../batch/linux.ts
 import { type Expiring, sweep } from "../sweep.ts";
 import type { SocketLimits } from "../tcp.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "../transport.ts";
+import { atEndOfTurn } from "../turn.ts";
 import type { EpollSet } from "./set.ts";
 import { EpollSocket } from "./socket.ts";
 
 /** Reads of one connection before others have their turn. */
 const READS = 4;
-/** Reads of what came before a connection broke: more than the kernel keeps. */
-const LAST_READS = 128;
+/** Reads of what came before a connection broke. */
+const LAST_READS = 16;
 
 interface Queued {
   bytes: Uint8Array;
@@ -53,7 +54,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
       return;
     }
     this.#receiver = receiver;
-    if (this.destroyed) process.nextTick(EpollConnection.#tellClosed, this, NOTHING);
+    if (this.destroyed) atEndOfTurn(() => this.#tellClosed(NOTHING));
     else this.#watch();
   }
 
@@ -69,7 +70,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
 
   write(bytes: Uint8Array, written?: () => void): boolean {
     if (this.destroyed || this.#ending || this.#error !== undefined) {
-      if (written !== undefined) process.nextTick(written);
+      if (written !== undefined) atEndOfTurn(written);
       return true;
     }
     let rest = bytes;
@@ -80,7 +81,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
         return true;
       }
       if (sent < 0) {
-        if (written !== undefined) process.nextTick(written);
+        if (written !== undefined) atEndOfTurn(written);
         this.#broken(-sent);
         return true;
       }
@@ -121,6 +122,8 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
 
   destroy(): void {
     this.#ending = true;
+    // What nobody has read would make a reset of its end (RFC 1122 §4.2.2.13): who is refused sees an end.
+    if (this.#receiver === undefined && !this.destroyed) this.receive();
     this.#close();
   }
 
@@ -132,8 +135,8 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     if ((events & EPOLLOUT) !== 0) this.#flush();
     if ((events & ~EPOLLOUT) === 0 || this.destroyed) return;
     if (!this.#paused) this.#read();
-    // It would be told of again and again.
-    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.unwatch();
+    // Nobody is there any more, whether somebody wants to read or not.
+    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.#giveUp();
     else this.#watch();
   }
 
@@ -207,16 +210,17 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   #broken(error: number): void {
     if (this.#error !== undefined) return;
     this.#error = getSystemErrorName(-error);
-    process.nextTick(EpollConnection.#giveUp, this);
+    atEndOfTurn(() => this.#giveUp());
   }
 
-  static #giveUp(connection: EpollConnection): void {
-    for (let read = 0; read < LAST_READS && !connection.#ending && !connection.destroyed; read++) {
-      const length = connection.receive();
+  #giveUp(): void {
+    for (let read = 0; read < LAST_READS && !this.destroyed; read++) {
+      const length = this.receive();
+      if (length < 0 && length !== -EAGAIN) this.#error ??= getSystemErrorName(length);
       if (length <= 0) break;
-      connection.#receiver?.received(connection.set.received(length));
+      if (!this.#ending) this.#receiver?.received(this.set.received(length));
     }
-    connection.#close();
+    this.#close();
   }
 
   #close(): void {
@@ -226,14 +230,15 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     const dropped = this.#queue ?? NOTHING;
     this.#queue = undefined;
     this.#backlog = 0;
-    if (this.#receiver !== undefined) process.nextTick(EpollConnection.#tellClosed, this, dropped);
+    // Not now: whoever closes it may be in the middle of something.
+    if (this.#receiver !== undefined) atEndOfTurn(() => this.#tellClosed(dropped));
   }
 
-  static #tellClosed(connection: EpollConnection, dropped: readonly Queued[]): void {
+  #tellClosed(dropped: readonly Queued[]): void {
     for (const { written } of dropped) written?.();
-    const receiver = connection.#receiver;
-    connection.#receiver = undefined;
-    receiver?.closed(connection.#error);
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.closed(this.#error);
   }
 
   #watch(): void {

@@ -94,25 +94,6 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
     of?.destroy();
   });
 
-  test("is not asked again and again for a paused connection that its peer has reset", async () => {
-    let closes = 0;
-    let of: StreamConnection | undefined;
-    const port = listen((connection) => {
-      of = connection;
-      connection.pauseReading();
-      return { closed: () => closes++ };
-    });
-    const client = await connected(port);
-    client.write("unread");
-    await pause(20);
-    client.resetAndDestroy();
-    expect(await askedAtRest()).toBeLessThanOrEqual(1);
-    expect(closes).toBe(0);
-    of?.resumeReading();
-    while (closes === 0) await pause(5);
-    expect(closes).toBe(1);
-  });
-
   test("is not asked again and again for a connection whose peer has ended its side, while ours goes on", async () => {
     let of: StreamConnection | undefined;
     const port = listen((connection) => {

@@ -322,9 +322,6 @@ describe.each(WAYS)("connections %s", (_way, epoll) => {
     client.write("last words");
     await new Promise<void>((resolve) => client.write("", () => setTimeout(resolve, 20)));
     client.resetAndDestroy();
-    await closed(client);
-    expect(recorder.closes).toEqual([]);
-    recorder.connection.resumeReading();
     await recorder.when(() => recorder.closes.length === 1);
     expect(String(recorder.bytes)).toBe("last words");
     expect(recorder.closes).toEqual(["ECONNRESET"]);

@@ -1,5 +1,5 @@
 /** What `isthmus rules test` and the API's try show: outputs, and what each kind of action would be given. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
 import { checking } from "#core/connect/actions.ts";
@@ -7,11 +7,13 @@ import { KINDS } from "#core/connect/kinds.ts";
 import { MODULES } from "#core/modules.ts";
 import { Rules } from "#core/rules/rules.ts";
 
-const pages = ["connectors", "rules"].map((page) =>
-  readFileSync(new URL(`../../../docs/${page}.md`, import.meta.url), "utf8"),
-);
+const guide = new URL("../../../docs/", import.meta.url);
+const pages = [
+  "rules.md",
+  ...readdirSync(new URL("connectors/", guide)).map((page) => `connectors/${page}`),
+].map((page) => readFileSync(new URL(page, guide), "utf8"));
 const examples = pages.flatMap((page) =>
-  Array.from(page.matchAll(/```yaml\n([\s\S]*?)```/g), ([, yaml = ""]) => yaml),
+  Array.from(page.matchAll(/```yaml(?: file=[^\n]+)?\n([\s\S]*?)```/g), ([, yaml = ""]) => yaml),
 );
 
 const rules = new Rules({
