@@ -15,6 +15,7 @@ import {
   SinkFailure,
   UnexpectedFailure,
 } from "./connector.ts";
+import { Deadline } from "./deadline.ts";
 import { decodeItem, encodeItem } from "./item-codec.ts";
 import { type Entry, type Lane, laneOf, takeBatch } from "./lane.ts";
 import type { CommonSettings } from "./settings.ts";
@@ -135,11 +136,13 @@ export class Sink implements Occupant {
 
   /** Throws `SinkFailure` where the sink is not there. */
   async reach(): Promise<void> {
-    const signal = AbortSignal.any([AbortSignal.timeout(this.settings.timeout), this.#stop.signal]);
+    const deadline = new Deadline(this.settings.timeout, this.#stop.signal);
     try {
-      await this.#parts.connector.check(signal);
+      await this.#parts.connector.check(deadline.signal);
     } catch (error) {
-      throw failureOf(error, signal);
+      throw failureOf(error, deadline.signal);
+    } finally {
+      deadline.end();
     }
   }
 
@@ -315,16 +318,17 @@ export class Sink implements Occupant {
     batch: readonly Entry[],
   ): Promise<SinkFailure | readonly (SinkFailure | undefined)[] | undefined> {
     this.counters.tries++;
-    const limit = AbortSignal.timeout(Math.min(this.settings.timeout, 2 ** 31 - 1));
-    const signal = AbortSignal.any([limit, this.#stop.signal]);
+    const deadline = new Deadline(this.settings.timeout, this.#stop.signal);
     try {
       return await this.#parts.connector.send(
         batch.map(({ item }) => item),
-        signal,
+        deadline.signal,
       );
     } catch (error) {
-      if (limit.aborted) this.counters.late++;
-      return failureOf(error, signal);
+      if (deadline.late) this.counters.late++;
+      return failureOf(error, deadline.signal);
+    } finally {
+      deadline.end();
     }
   }
 
@@ -394,12 +398,13 @@ export class Sink implements Occupant {
 
   async #check(): Promise<void> {
     const { alarms, connector, now, tick } = this.#parts;
-    const signal = AbortSignal.any([AbortSignal.timeout(this.settings.timeout), this.#stop.signal]);
+    const deadline = new Deadline(this.settings.timeout, this.#stop.signal);
     const before = this.counters.tries;
-    const failure = await connector.check(signal).then(
+    const failure = await connector.check(deadline.signal).then(
       () => undefined,
-      (error: unknown) => failureOf(error, signal),
+      (error: unknown) => failureOf(error, deadline.signal),
     );
+    deadline.end();
     if (this.#stop.signal.aborted) return;
     tick();
     if (this.state !== "disconnected") this.#tellUnexpected([failure]);
