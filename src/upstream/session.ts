@@ -59,6 +59,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   #wasUp = false;
   /** A connection broke, and by one of its filters nothing has come since. */
   #unproven = false;
+  /** It was found deaf, and the server has been told to throw it away. */
+  #madeAnew = false;
   /** It was found deaf on the last connection. */
   #deafBefore = false;
   /** The grace for a broken connection is over: nobody waits for it any more. */
@@ -248,8 +250,10 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       client.opened(ticket, { ok: true, sessionPresent: present, words });
     }
     this.#wasUp = true;
-    if (sessionPresent && this.#unproven) this.#context.deafness.suspect(this, now);
-    if (!sessionPresent) this.hears();
+    // One that was made anew may be as deaf, as at a NATS that still counts on the node that died.
+    if (!sessionPresent && !this.#madeAnew) this.hears();
+    this.#madeAnew = false;
+    if (this.#unproven) this.#context.deafness.suspect(this, now);
   }
 
   hears(): void {
@@ -266,6 +270,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   deafTo(topic: string, now: Instant): void {
     const again = this.#deafBefore;
     this.#deafBefore = !again;
+    this.#madeAnew = again;
     this.#context.counters.deaf.value++;
     const detail = { server: this.server.serverName, topic, remade: again };
     this.#context.note({ level: "warn", event: "upstream-deaf", detail }, this.clientId);

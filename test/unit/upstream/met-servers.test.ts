@@ -297,6 +297,20 @@ describe("a deaf session (R3b): NATS has it, and the node that was to send for i
     expect([connects(servers).length, counters.deaf.value, dev.closed]).toEqual([4, 2, false]);
   });
 
+  it("is made anew again and again until it hears: a cluster may count on the dead node for a while", () => {
+    const { world, servers, dev, publish, counters } = deaf(6);
+    for (let found = 1; found <= 4; found++) {
+      publish();
+      world.advance(seconds(40));
+      expect(counters.deaf.value).toBe(found);
+    }
+    expect(connects(servers)).toEqual([false, false, false, true, false, true]);
+    publish();
+    expect(commands(dev.take())).toEqual(["publish"]);
+    world.advance(minutes(10));
+    expect([connects(servers).length, counters.deaf.value, dev.closed]).toEqual([6, 4, false]);
+  });
+
   it("is noticed also when its device has come back by itself meanwhile", () => {
     const { world, servers, dev, again, publish, counters } = deaf(99);
     dev.stream.drop();
