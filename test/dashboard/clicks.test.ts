@@ -165,7 +165,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
   it("an LwM2M device is shown with names, and a wrong value is not sent", async () => {
     await lwm2mRegister(site.ports, "meter-0044");
     await on("/lwm2m", async (page) => {
-      await page.getByRole("link", { name: "meter-0044" }).click();
+      await page.getByRole("link", { name: "meter-0044", exact: true }).click();
       await page.getByText("unknown object").waitFor();
       await button(page, "open /1").click();
       await page.locator(".level-row .name").filter({ hasText: "Lifetime" }).click();

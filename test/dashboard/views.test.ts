@@ -232,10 +232,11 @@ describe.skipIf(lacks("chromium"))("the dashboard", () => {
       const next = page.getByText(/Next try in \d+ s/);
       for (const least of [1, 2, 4, 8, 16, 30, 30]) {
         await expect.poll(() => tries).toBe(waits.length + 1);
-        const said = Number(/in (\d+) s/.exec(await textOf(next))![1]);
-        waits.push(said);
-        expect(said).toBeGreaterThanOrEqual(Math.floor(least * 0.8) - 1);
-        expect(said).toBeLessThanOrEqual(Math.ceil(least * 1.2) + 1);
+        // Until it is said what comes of this try, the page says when it was due.
+        const said = async () => Number(/in (\d+) s/.exec(await textOf(next))?.[1]);
+        await expect.poll(said).toBeGreaterThanOrEqual(Math.max(1, Math.floor(least * 0.8) - 1));
+        waits.push(await said());
+        expect(waits.at(-1)).toBeLessThanOrEqual(Math.ceil(least * 1.2) + 1);
         await page.clock.fastForward(least * 1_250);
       }
     }));
@@ -362,9 +363,9 @@ describe.skipIf(lacks("chromium"))("the dashboard", () => {
         .toBeGreaterThan(0);
       expect(await arrived.filter({ hasText: "many/2" }).count()).toBe(0);
       await button(page, "go on").click();
-      await arrived.filter({ hasText: "many/2" }).waitFor();
+      await arrived.filter({ hasText: "many/2" }).first().waitFor();
       await page.getByLabel("only messages with this text").fill("many/1");
-      await arrived.filter({ hasText: "many/2" }).waitFor({ state: "detached" });
+      await expect.poll(() => arrived.filter({ hasText: "many/2" }).count()).toBe(0);
     }));
 
   it("plots numbers that a topic's JSON holds, and keeps what came before beside its last value (D-080)", () =>
