@@ -45,7 +45,7 @@ describe.skipIf(lacks("chromium"))("the first paint", () => {
       loaded.push(names.get(requestId)!);
     });
     await page.goto(site.base, { waitUntil: "commit" });
-    await page.waitForFunction(PAINTED);
+    await expect.poll(() => page.evaluate(PAINTED)).toBeTruthy();
     expect(await page.locator(".opening").isVisible()).toBe(true);
     const kinds = loaded.map((url) => /\.(\w+)$/.exec(new URL(url).pathname)?.[1] ?? "page");
     // The icon is the browser's own wish, and waited for by nobody.

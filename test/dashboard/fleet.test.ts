@@ -37,7 +37,7 @@ describe.skipIf(lacks("chromium"))("a node without devices", () => {
         await row(page, "sim-").filter({ hasText: gateway }).first().waitFor();
       }
       await visit(page, "/lwm2m");
-      await row(page, "sim-").first().getByRole("link").click();
+      await row(page, "sim-").first().getByRole("link").first().click();
       await page
         .locator("figure.clock figcaption")
         .getByText(/due in/)
