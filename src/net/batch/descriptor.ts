@@ -174,6 +174,13 @@ export function placeIn(name: Uint8Array): Place {
   return { address: textOf([word(8), word(12), word(16), word(20)]), port };
 }
 
+/** Of an IPv4 address. */
+export function sockaddrOf(address: string, port: number): Uint8Array {
+  const words = wordsOf(address);
+  if (words === undefined) throw systemError("connect", EINVAL);
+  return sockaddr(words, port, false, 0);
+}
+
 function sockaddr(words: Words, port: number, six: boolean, zone: number): Uint8Array {
   const bytes = new Uint8Array(six ? SOCKADDR_BYTES : SOCKADDR_IN_BYTES);
   const view = new DataView(bytes.buffer);

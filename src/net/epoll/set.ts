@@ -14,7 +14,7 @@ const READ_BYTES = 65_536;
 const HAND_ON_BYTES = 49_152;
 
 /** `struct epoll_event` in words: what is ready, and 64 bits of ours. It is packed on x86-64 only. */
-const [EVENT_WORDS, DATA] = arch() === "x64" ? [3, 1] : [4, 2];
+export const [EVENT_WORDS, EVENT_DATA] = arch() === "x64" ? [3, 1] : [4, 2];
 
 /** What is told when its descriptor is ready: EPOLLIN and its kin. */
 export interface Watched {
@@ -91,8 +91,8 @@ export class EpollSet {
   #control(operation: number, descriptor: number, events: number): void {
     const event = this.#event;
     event[0] = events;
-    event[DATA] = descriptor;
-    event[DATA + 1] = this.#serials[descriptor]!;
+    event[EVENT_DATA] = descriptor;
+    event[EVENT_DATA + 1] = this.#serials[descriptor]!;
     if (this.calls.epoll_ctl(this.#set, operation, descriptor, event) !== 0) {
       throw systemError("epoll_ctl", this.calls.error());
     }
@@ -120,8 +120,8 @@ export class EpollSet {
   readonly #tell = (): void => {
     const events = this.#events;
     for (let index = 0, at = 0; index < this.#count; index++, at += EVENT_WORDS) {
-      const descriptor = events[at + DATA]!;
-      if (this.#serials[descriptor] === events[at + DATA + 1]) {
+      const descriptor = events[at + EVENT_DATA]!;
+      if (this.#serials[descriptor] === events[at + EVENT_DATA + 1]) {
         this.#watched[descriptor]?.ready(events[at]!);
       }
     }
