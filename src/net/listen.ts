@@ -149,16 +149,27 @@ async function listenEpoll(options: StreamListenerOptions, newcomers: Newcomers)
         else if (plain) {
           const peer: Peer = { transport: "tcp", address, port };
           newcomers.offer(new EpollConnection(set, descriptor, peer, options));
-        } else newcomers.offer(nodeSocket(descriptor, options));
+        } else {
+          const socket = nodeSocket(descriptor, options);
+          if (socket instanceof Socket) newcomers.offer(socket);
+          else {
+            set.calls.close(descriptor);
+            newcomers.note({ level: "warn", event: "accept-failed", detail: { problem: socket.message } });
+          }
+        }
       },
     }),
   );
 }
 
-/** For those who need a socket of Node: TLS and HTTP. */
-function nodeSocket(fd: number, { highWaterMark }: StreamListenerOptions): Socket {
-  const stream = { highWaterMark: highWaterMarkOf(highWaterMark) };
-  return new Socket({ fd, ...stream }).pause().on("error", ignore);
+/** For those who need a socket of Node: TLS and HTTP. Nothing is read from it before somebody wants it. */
+function nodeSocket(fd: number, { highWaterMark }: StreamListenerOptions): Socket | Error {
+  const stream = { highWaterMark: highWaterMarkOf(highWaterMark), manualStart: true };
+  try {
+    return new Socket({ fd, ...stream }).pause().on("error", ignore);
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 function ignore(): void {}

@@ -242,6 +242,9 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   }
 
   #watch(): void {
-    this.watch((this.#paused || this.#ended ? 0 : EPOLLIN) | (this.#queue === undefined ? 0 : EPOLLOUT));
+    const events = (this.#paused || this.#ended ? 0 : EPOLLIN) | (this.#queue === undefined ? 0 : EPOLLOUT);
+    const error = this.watch(events);
+    // The system has no memory, or a limit of what is watched (fs.epoll.max_user_watches).
+    if (error !== 0) this.#broken(error);
   }
 }

@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import type { Note } from "../../contract/note.ts";
 import { plainAddress } from "../address.ts";
-import { Descriptor, type Place, placeIn } from "../batch/descriptor.ts";
+import { Descriptor, type Place, placeIn, systemError } from "../batch/descriptor.ts";
 import {
   ACCEPTED_SOCKET,
   EAGAIN,
@@ -49,7 +49,8 @@ export class EpollListener implements Watched, Place {
     const { address, port } = descriptor.name();
     this.address = address;
     this.port = port;
-    set.add(descriptor.number, EPOLLIN, this);
+    const error = set.add(descriptor.number, EPOLLIN, this);
+    if (error !== 0) throw systemError("epoll_ctl", error);
   }
 
   /** Throws what the system says. */

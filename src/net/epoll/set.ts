@@ -48,16 +48,20 @@ export class EpollSet {
     return this.#size;
   }
 
-  add(descriptor: number, events: number, watched: Watched): void {
+  /** 0, or errno. */
+  add(descriptor: number, events: number, watched: Watched): number {
     this.#serial = (this.#serial + 1) >>> 0;
     this.#watched[descriptor] = watched;
     this.#serials[descriptor] = this.#serial;
-    this.#control(EPOLL_CTL_ADD, descriptor, events);
-    if (this.#size++ === 0) this.#watching = this.calls.watch(this.#set, this.#ready);
+    const error = this.#control(EPOLL_CTL_ADD, descriptor, events);
+    if (error !== 0) this.#watched[descriptor] = undefined;
+    else if (this.#size++ === 0) this.#watching = this.calls.watch(this.#set, this.#ready);
+    return error;
   }
 
-  change(descriptor: number, events: number): void {
-    this.#control(EPOLL_CTL_MOD, descriptor, events);
+  /** 0, or errno. */
+  change(descriptor: number, events: number): number {
+    return this.#control(EPOLL_CTL_MOD, descriptor, events);
   }
 
   /** Before the descriptor is closed. */
@@ -88,14 +92,12 @@ export class EpollSet {
     return length === READ_BYTES;
   }
 
-  #control(operation: number, descriptor: number, events: number): void {
+  #control(operation: number, descriptor: number, events: number): number {
     const event = this.#event;
     event[0] = events;
     event[EVENT_DATA] = descriptor;
     event[EVENT_DATA + 1] = this.#serials[descriptor]!;
-    if (this.calls.epoll_ctl(this.#set, operation, descriptor, event) !== 0) {
-      throw systemError("epoll_ctl", this.calls.error());
-    }
+    return this.calls.epoll_ctl(this.#set, operation, descriptor, event) === 0 ? 0 : this.calls.error();
   }
 
   /** Runs outside of what Node calls JavaScript by: no more than this may happen here. */

@@ -29,11 +29,15 @@ export abstract class EpollSocket implements Watched {
     return this.descriptor === CLOSED;
   }
 
-  protected watch(events: number): void {
-    if (this.destroyed || events === this.#watchedFor) return;
-    if (this.#watchedFor === UNWATCHED) this.set.add(this.descriptor, events, this);
-    else this.set.change(this.descriptor, events);
-    this.#watchedFor = events;
+  /** 0, or errno when the system cannot watch it. */
+  protected watch(events: number): number {
+    if (this.destroyed || events === this.#watchedFor) return 0;
+    const error =
+      this.#watchedFor === UNWATCHED
+        ? this.set.add(this.descriptor, events, this)
+        : this.set.change(this.descriptor, events);
+    if (error === 0) this.#watchedFor = events;
+    return error;
   }
 
   protected unwatch(): void {

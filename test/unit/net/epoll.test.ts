@@ -15,7 +15,7 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
   let asked = 0;
   /** What libuv watches for us. */
   let watching = 0;
-  let failing: { call: "accept4"; error: number } | undefined;
+  let failing: { call: "accept4" | "epoll_ctl"; error: number } | undefined;
   const set = new EpollSet({
     ...calls,
     epoll_wait: (...args) => {
@@ -23,6 +23,7 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
       return calls.epoll_wait(...args);
     },
     accept4: (...args) => (failing?.call === "accept4" ? -1 : calls.accept4(...args)),
+    epoll_ctl: (...args) => (failing?.call === "epoll_ctl" ? -1 : calls.epoll_ctl(...args)),
     error: () => failing?.error ?? calls.error(),
     watch: (...args) => {
       const watch = calls.watch(...args);
@@ -132,6 +133,24 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
     failing = undefined;
     while (came.length === 0) await pause(10);
     expect(came).toHaveLength(1);
+  });
+
+  test("a connection that the system cannot watch is closed, and says why (ENOSPC)", async () => {
+    const closes: (string | undefined)[] = [];
+    const port = listen(() => ({ closed: (error) => closes.push(error) }));
+    const refused = (async () => {
+      failing = { call: "epoll_ctl", error: 28 };
+      const client = await connected(port);
+      while (closes.length === 0) await pause(5);
+      failing = undefined;
+      return client;
+    })();
+    await closed((await refused).resume());
+    expect(closes).toEqual(["ENOSPC"]);
+    const next = await connected(port);
+    next.end();
+    while (closes.length < 2) await pause(5);
+    expect(closes).toEqual(["ENOSPC", undefined]);
   });
 
   test("of a burst no more are accepted in one turn than there is time for", async () => {
