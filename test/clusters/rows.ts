@@ -157,6 +157,8 @@ class Load {
       this.sent.push(`${this.#topic} ${n} 1`);
       this.done++;
       this.#changed?.();
+      // A node may be away for long: what the others publish meanwhile is to be looked through in the end.
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 

@@ -36,7 +36,12 @@ export class Heard {
   }
 
   hears(...wanted: readonly string[]): Promise<readonly string[]> {
-    return this.until((messages) => wanted.every((each) => messages.includes(each)));
+    const missing = new Set(wanted);
+    let seen = 0;
+    return this.until((messages) => {
+      for (; seen < messages.length; seen++) missing.delete(messages[seen]!);
+      return missing.size === 0;
+    });
   }
 }
 
