@@ -1,6 +1,9 @@
 /** A UDP port whose datagrams the system spreads among the workers of this machine, each with a socket of its own. */
 import { addressKey } from "../lib/address-key.ts";
-import { bindBatches, type Descriptor } from "./batch/descriptor.ts";
+import { bindBatches } from "./batch/bind.ts";
+import { batches } from "./batch/self-test.ts";
+import { bindError } from "./listen-errors.ts";
+import type { Descriptor } from "./system/descriptor.ts";
 import {
   IP_MULTICAST_ALL,
   IPPROTO_IP,
@@ -8,10 +11,8 @@ import {
   IPV6_MULTICAST_ALL,
   SO_ATTACH_REUSEPORT_CBPF,
   SOL_SOCKET,
-} from "./batch/linux.ts";
-import { batches } from "./batch/self-test.ts";
-import type { SystemCalls } from "./batch/system-calls.ts";
-import { bindError } from "./listen-errors.ts";
+} from "./system/linux.ts";
+import type { SystemCalls } from "./system/system-calls.ts";
 import { type DatagramListenerOptions, ListenError } from "./transport.ts";
 import { bindAny } from "./udp.ts";
 

@@ -222,8 +222,9 @@ async function listenBatches(
     note({ level: "debug", event: "udp-unbatched", detail: { why: found.message } });
     return undefined;
   }
-  const { bindBatches, Descriptor } = await import("./batch/descriptor.ts");
+  const { bindBatches } = await import("./batch/bind.ts");
   const { BatchSocket } = await import("./batch/socket.ts");
+  const { Descriptor } = await import("./system/descriptor.ts");
   const descriptor =
     options.descriptor === undefined
       ? await bindAny(options.bind, (address) => bindBatches(found.calls, options, address))

@@ -2,8 +2,8 @@
  * The memory of `recvmmsg` and `sendmmsg`, one of each for all sockets of a thread: a call is filled, made and read in
  * one go. Layouts are those of glibc with 64 bits, the low byte first; `self-test.ts` tries them before they are used.
  */
-import type { OutgoingDatagram } from "../transport.ts";
-import { isMapped, MAPPED_WORD, type Words } from "./addresses.ts";
+
+import { isMapped, MAPPED_WORD, type Words } from "../system/addresses.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -14,9 +14,10 @@ import {
   MSG_TRUNC,
   SOCKADDR_BYTES,
   SOCKADDR_IN_BYTES,
-} from "./linux.ts";
+} from "../system/linux.ts";
+import type { SystemCalls } from "../system/system-calls.ts";
+import type { OutgoingDatagram } from "../transport.ts";
 import { Arrived, type Path } from "./paths.ts";
-import type { SystemCalls } from "./system-calls.ts";
 
 /** Datagrams a call. */
 export const BATCH = 64;

@@ -1,6 +1,6 @@
 import type { DatagramPath } from "../../contract/endpoint.ts";
 import { addressKey } from "../../lib/address-key.ts";
-import { isLinkLocal, textOf, type Words, wordsOf } from "./addresses.ts";
+import { isLinkLocal, textOf, type Words, wordsOf } from "../system/addresses.ts";
 
 /** Peers whose text is remembered, in places found by a hash: a newcomer takes the place of who was there. */
 const PLACES = 4096;

@@ -1,12 +1,12 @@
 import { getSystemErrorName } from "node:util";
 import { sameBytes } from "../../lib/bytes.ts";
-import { textOf } from "./addresses.ts";
-import { Descriptor } from "./descriptor.ts";
-import { MSG_DONTWAIT, MSG_NOSIGNAL } from "./linux.ts";
+import { textOf } from "../system/addresses.ts";
+import { Descriptor } from "../system/descriptor.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../system/linux.ts";
+import { type SystemCalls, systemCalls } from "../system/system-calls.ts";
 import { BATCH, Received, Sending } from "./messages.ts";
 import { Paths } from "./paths.ts";
 import type { Batches } from "./socket.ts";
-import { type SystemCalls, systemCalls } from "./system-calls.ts";
 
 const SIZES = [0, 1, 1472, 9000];
 const LOCALHOST = "127.0.0.1";

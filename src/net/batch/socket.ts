@@ -1,12 +1,12 @@
 import { getSystemErrorName } from "node:util";
 import type { Datagram } from "../../contract/endpoint.ts";
 import type { Note } from "../../contract/note.ts";
+import type { Descriptor } from "../system/descriptor.ts";
+import { EAGAIN, EBADF, EINTR, EINVAL, ENOTSOCK, MSG_DONTWAIT, MSG_NOSIGNAL } from "../system/linux.ts";
+import type { SystemCalls, Watching } from "../system/system-calls.ts";
 import type { DatagramSocket, OutgoingDatagram, ReceiveDatagrams } from "../transport.ts";
-import type { Descriptor } from "./descriptor.ts";
-import { EAGAIN, EBADF, EINTR, EINVAL, ENOTSOCK, MSG_DONTWAIT, MSG_NOSIGNAL } from "./linux.ts";
 import { BATCH, type Received, type Sending } from "./messages.ts";
 import { type Path, Paths } from "./paths.ts";
-import type { SystemCalls, Watching } from "./system-calls.ts";
 
 /** Batches that are read before others have their turn. */
 const ROUNDS = 4;

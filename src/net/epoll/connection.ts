@@ -1,9 +1,9 @@
 import { getSystemErrorName } from "node:util";
 import type { Peer } from "../../contract/peer.ts";
 import { placeName } from "../address.ts";
-import { nameOfSocket } from "../batch/descriptor.ts";
-import { EAGAIN, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../batch/linux.ts";
 import { type Expiring, sweep } from "../sweep.ts";
+import { nameOfSocket } from "../system/descriptor.ts";
+import { EAGAIN, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../system/linux.ts";
 import type { SocketLimits } from "../tcp.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "../transport.ts";
 import { atEndOfTurn } from "../turn.ts";

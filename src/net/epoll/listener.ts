@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import type { Note } from "../../contract/note.ts";
 import { plainAddress } from "../address.ts";
-import { Descriptor, type Place, placeIn, systemError } from "../batch/descriptor.ts";
+import { Descriptor, type Place, placeIn, systemError } from "../system/descriptor.ts";
 import {
   ACCEPTED_SOCKET,
   EAGAIN,
@@ -15,7 +15,7 @@ import {
   STREAM_SOCKET,
   TCP_KEEPIDLE,
   TCP_NODELAY,
-} from "../batch/linux.ts";
+} from "../system/linux.ts";
 import { PROBE_DELAY } from "../tcp.ts";
 import type { StreamListenerOptions } from "../transport.ts";
 import type { EpollSet, Watched } from "./set.ts";

@@ -1,5 +1,5 @@
 import { getSystemErrorName } from "node:util";
-import { Descriptor, sockaddrOf } from "../batch/descriptor.ts";
+import { Descriptor, sockaddrOf } from "../system/descriptor.ts";
 import {
   ACCEPTED_SOCKET,
   EPOLL_CLOEXEC,
@@ -9,8 +9,8 @@ import {
   MSG_NOSIGNAL,
   SOCKADDR_BYTES,
   STREAM_SOCKET,
-} from "../batch/linux.ts";
-import { type SystemCalls, systemCalls } from "../batch/system-calls.ts";
+} from "../system/linux.ts";
+import { type SystemCalls, systemCalls } from "../system/system-calls.ts";
 import { EpollSet, EVENT_DATA, EVENT_WORDS } from "./set.ts";
 
 const LOCALHOST = "127.0.0.1";

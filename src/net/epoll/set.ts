@@ -1,7 +1,7 @@
 import { arch } from "node:os";
-import { systemError } from "../batch/descriptor.ts";
-import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../batch/linux.ts";
-import type { SystemCalls, Watching } from "../batch/system-calls.ts";
+import { systemError } from "../system/descriptor.ts";
+import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../system/linux.ts";
+import type { SystemCalls, Watching } from "../system/system-calls.ts";
 import { takeTurn } from "../turn.ts";
 
 /** Descriptors that are told of in one call. */

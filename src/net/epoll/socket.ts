@@ -1,5 +1,5 @@
 import type { Peer } from "../../contract/peer.ts";
-import { EAGAIN, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../batch/linux.ts";
+import { EAGAIN, EINTR, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../system/linux.ts";
 import type { EpollSet, Watched } from "./set.ts";
 
 const CLOSED = -1;

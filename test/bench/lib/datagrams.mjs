@@ -3,12 +3,12 @@
  * calls. With a socket a device, Node's datagram sockets would cost the generator more than the server that is measured.
  */
 import { getSystemErrorName } from "node:util";
-import { wordsOf } from "../../../dist/src/net/batch/addresses.js";
-import { bindBatches } from "../../../dist/src/net/batch/descriptor.js";
-import { EAGAIN, MSG_DONTWAIT, MSG_NOSIGNAL } from "../../../dist/src/net/batch/linux.js";
+import { bindBatches } from "../../../dist/src/net/batch/bind.js";
 import { BATCH } from "../../../dist/src/net/batch/messages.js";
 import { Path } from "../../../dist/src/net/batch/paths.js";
 import { batches } from "../../../dist/src/net/batch/self-test.js";
+import { wordsOf } from "../../../dist/src/net/system/addresses.js";
+import { EAGAIN, MSG_DONTWAIT, MSG_NOSIGNAL } from "../../../dist/src/net/system/linux.js";
 
 const BUFFER_BYTES = 4 << 20;
 
@@ -24,7 +24,9 @@ export function openDatagrams(port) {
   const descriptor = bindBatches(calls, options, "0.0.0.0");
   descriptor.setRecvBufferSize(BUFFER_BYTES);
   descriptor.setSendBufferSize(BUFFER_BYTES);
-  const peer = /** @type {import("../../../dist/src/net/batch/addresses.js").Words} */ (wordsOf("127.0.0.1"));
+  const peer = /** @type {import("../../../dist/src/net/system/addresses.js").Words} */ (
+    wordsOf("127.0.0.1")
+  );
   /** By the last word of a device's address. @type {Map<number, (message: Buffer) => void>} */
   const devices = new Map();
   /** @type {import("../../../dist/src/net/transport.js").OutgoingDatagram[]} */

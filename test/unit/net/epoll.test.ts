@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { systemCalls } from "#core/net/batch/system-calls.ts";
 import { EpollConnection } from "#core/net/epoll/connection.ts";
 import { EpollListener } from "#core/net/epoll/listener.ts";
 import { EpollSet } from "#core/net/epoll/set.ts";
+import { systemCalls } from "#core/net/system/system-calls.ts";
 import type { StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import { closed, dial, streamOptions } from "./support.ts";
 

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Datagram } from "#core/contract/endpoint.ts";
 import { batches } from "#core/net/batch/self-test.ts";
-import { systemCalls } from "#core/net/batch/system-calls.ts";
 import { openSharedPort, type SharedPort } from "#core/net/shared-port.ts";
+import { systemCalls } from "#core/net/system/system-calls.ts";
 import type { DatagramListenerOptions, DatagramSocket } from "#core/net/transport.ts";
 import { listenUdp } from "#core/net/udp.ts";
 

@@ -67,7 +67,7 @@ export interface SystemCalls {
   watch(descriptor: number, ready: () => void): Watching;
 }
 
-/** The layouts in `messages.ts` are those of 64 bits, the low byte first. */
+/** The layouts in `batch/messages.ts` are those of 64 bits, the low byte first. */
 const FITTING = platform() === "linux" && endianness() === "LE" && ["x64", "arm64"].includes(arch());
 
 let loaded: SystemCalls | Error | undefined;

@@ -1,6 +1,5 @@
 import { networkInterfaces } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { membershipOf } from "../address.ts";
 import type { DatagramListenerOptions } from "../transport.ts";
 import { isMapped, textOf, type Words, wordsOf } from "./addresses.ts";
 import {
@@ -16,7 +15,6 @@ import {
   IPV6_JOIN_GROUP,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
-  SO_BROADCAST,
   SO_RCVBUF,
   SO_REUSEADDR,
   SO_REUSEPORT,
@@ -197,26 +195,4 @@ function sockaddr(words: Words, port: number, six: boolean, zone: number): Uint8
 export function systemError(call: string, number: number): Error {
   const code = getSystemErrorName(-number);
   return Object.assign(new Error(`${call} ${code}`), { code, errno: -number, syscall: call });
-}
-
-/** Binds and configures a socket. Throws what the system says. */
-export function bindBatches(
-  calls: SystemCalls,
-  options: DatagramListenerOptions,
-  address: string,
-): Descriptor {
-  const descriptor = Descriptor.open(calls, address.includes(":"));
-  try {
-    descriptor.tellDestinations();
-    descriptor.bind(address, options.port, options);
-    if (options.broadcast) descriptor.set(SOL_SOCKET, SO_BROADCAST, 1);
-    for (const entry of options.multicast) {
-      const { group, by } = membershipOf(entry);
-      descriptor.join(group, by);
-    }
-    return descriptor;
-  } catch (error) {
-    descriptor.close();
-    throw error;
-  }
 }
