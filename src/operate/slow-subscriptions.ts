@@ -1,7 +1,7 @@
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Duration, Instant } from "../lib/time.ts";
 import type { SessionFollower } from "../session/context.ts";
-import type { Session } from "../session/session.ts";
+import type { SessionState } from "../session/session-state.ts";
 
 /**
  * whole: from the publish until the client has the message. internal: until it is handed to the client. response: from then on until
@@ -44,7 +44,7 @@ export class SlowSubscriptions {
   #settings: SlowSettings | undefined = undefined;
   #enabledAt = 0;
   /** What was published before a client came says nothing of how slow it is. */
-  #openedAt = new WeakMap<Session, Instant>();
+  #openedAt = new WeakMap<SessionState, Instant>();
   #handedAt = new WeakMap<Delivery, Instant>();
 
   constructor(followers: Followers, now: () => Instant) {
@@ -94,7 +94,7 @@ export class SlowSubscriptions {
       ...(measure === "internal"
         ? {}
         : {
-            settled: (session: Session, delivery: Delivery, outcome: Outcome) => {
+            settled: (session: SessionState, delivery: Delivery, outcome: Outcome) => {
               const from = measure === "whole" ? delivery.message.publishedAt : this.#handedAt.get(delivery);
               if (outcome === "done" && from !== undefined) this.#took(session, delivery, from);
             },
@@ -102,7 +102,7 @@ export class SlowSubscriptions {
     };
   }
 
-  #took(session: Session, { message, retain }: Delivery, from: Instant): void {
+  #took(session: SessionState, { message, retain }: Delivery, from: Instant): void {
     const now = this.#now();
     const { threshold, rows } = this.#settings!;
     const delay = now - from;

@@ -1,7 +1,7 @@
 import type { Message, QoS } from "../bus/message.ts";
 import { topicMatches } from "../bus/topic.ts";
 import type { Delivery } from "../contract/delivery.ts";
-import type { Session } from "../session/session.ts";
+import type { SessionState } from "../session/session-state.ts";
 import type { Passage } from "./topic-directory.ts";
 
 /** in: came to the bus, whoever published it. out: handed to a client. dropped: by a client's queue. */
@@ -20,8 +20,8 @@ export interface Passages extends Passage {
       follower:
         | undefined
         | {
-            handed(session: Session, delivery: Delivery): void;
-            dropped(session: Session, delivery: Delivery): void;
+            handed(session: SessionState, delivery: Delivery): void;
+            dropped(session: SessionState, delivery: Delivery): void;
           },
     ): void;
   };

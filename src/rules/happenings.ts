@@ -5,7 +5,7 @@ import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Identity } from "../contract/identity.ts";
 import { type Instant, inSeconds } from "../lib/time.ts";
 import type { Drop, SessionFollower } from "../session/context.ts";
-import type { Session } from "../session/session.ts";
+import type { SessionState } from "../session/session-state.ts";
 import type { EventKind } from "./event-names.ts";
 import {
   CODES,
@@ -74,7 +74,13 @@ const ofClient = (client: ComingOrGoing): Record<string, Value> => ({
   timestamp: wholeMilliseconds(client.at),
 });
 
-function ofSession({ gateway, clientId, username, identity, mountpoint }: Session): Record<string, Value> {
+function ofSession({
+  gateway,
+  clientId,
+  username,
+  identity,
+  mountpoint,
+}: SessionState): Record<string, Value> {
   const { address, port } = identity?.peer ?? {};
   const by = { gateway, clientId, username };
   return {
@@ -164,7 +170,7 @@ export class Happenings {
     }));
   }
 
-  #session(kind: EventKind, session: Session, more: Readonly<Record<string, Value>> = {}): void {
+  #session(kind: EventKind, session: SessionState, more: Readonly<Record<string, Value>> = {}): void {
     this.#rules.happened(kind, () => ({
       ...ofSession(session),
       ...more,
@@ -232,7 +238,7 @@ export class Happenings {
     });
   }
 
-  #subscription(kind: EventKind, session: Session, filter: string, qos: QoS | undefined): void {
+  #subscription(kind: EventKind, session: SessionState, filter: string, qos: QoS | undefined): void {
     this.#rules.happened(kind, () => {
       const one = { topic: filter, ...(qos === undefined ? {} : { qos }) };
       return {
@@ -263,7 +269,7 @@ export class Happenings {
       this.#delivery("delivery_dropped", session, delivery, DROPS[why]),
   };
 
-  #delivery(kind: EventKind, session: Session, delivery: Delivery, reason?: string): void {
+  #delivery(kind: EventKind, session: SessionState, delivery: Delivery, reason?: string): void {
     const { message, qos } = delivery;
     this.#rules.happened(
       kind,

@@ -10,7 +10,7 @@ import type { BackPressure, PublisherChannel } from "./back-pressure.ts";
 import type { SessionCounters } from "./counters.ts";
 import type { SessionJournal } from "./journal.ts";
 import type { QueueLimits } from "./queue.ts";
-import type { Session } from "./session.ts";
+import type { SessionState } from "./session-state.ts";
 import type { Turns } from "./turns.ts";
 
 /** The client of a session while it is connected: where the session hands its deliveries. */
@@ -69,23 +69,23 @@ export type SessionEnd = "closed" | "parted" | "lost" | "silent" | "refused" | "
 
 /** What a trace is told of the queues of sessions. */
 export interface SessionWatch {
-  waits(session: Session, delivery: Delivery, why: Wait): void;
-  settled(session: Session, delivery: Delivery, outcome: Outcome): void;
-  dropped(session: Session, delivery: Delivery, why: Drop): void;
+  waits(session: SessionState, delivery: Delivery, why: Wait): void;
+  settled(session: SessionState, delivery: Delivery, outcome: Outcome): void;
+  dropped(session: SessionState, delivery: Delivery, why: Drop): void;
 }
 
 /** What rules are told of sessions. Filters and topics are those of the bus, as messages bear them. */
 export interface SessionFollower {
   /** `present`: it was there before. */
-  opened(session: Session, present: boolean): void;
-  ended(session: Session, why: SessionEnd): void;
+  opened(session: SessionState, present: boolean): void;
+  ended(session: SessionState, why: SessionEnd): void;
   /** Whoever asked for it: the client, an operator, the configuration, a database. */
-  subscribed(session: Session, filter: string, qos: QoS): void;
-  unsubscribed(session: Session, filter: string): void;
+  subscribed(session: SessionState, filter: string, qos: QoS): void;
+  unsubscribed(session: SessionState, filter: string): void;
   /** Handed to the client; again where it had not settled it. */
-  handed(session: Session, delivery: Delivery): void;
-  settled(session: Session, delivery: Delivery, outcome: Outcome): void;
-  dropped(session: Session, delivery: Delivery, why: Drop): void;
+  handed(session: SessionState, delivery: Delivery): void;
+  settled(session: SessionState, delivery: Delivery, outcome: Outcome): void;
+  dropped(session: SessionState, delivery: Delivery, why: Drop): void;
 }
 
 /** What sessions need of their surroundings, one object for all. */

@@ -19,7 +19,7 @@ import {
 import type { SessionJournal } from "./journal.ts";
 import { Outgoing } from "./outgoing.ts";
 import { plainIdentity } from "./plain-identity.ts";
-import type { Session } from "./session.ts";
+import type { SessionState } from "./session-state.ts";
 import { type Store, type StoredValue, StoreRecord } from "./store.ts";
 
 /** Times in a store are milliseconds since the epoch; this stands for `NEVER` and `FOREVER`. */
@@ -169,7 +169,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
 
   // ---- sessions
 
-  saved(session: Session): void {
+  saved(session: SessionState): void {
     this.#store.put("session", this.#number(session), (): SessionRecord => {
       const { gateway, clientId, username, mountpoint, will, leftAt, expectedUntil, memo } = session;
       const unproven = session.shown === "proof" ? undefined : true;
@@ -184,15 +184,15 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     });
   }
 
-  subscribed(session: Session, filter: string, options: SubscribeOptions): void {
+  subscribed(session: SessionState, filter: string, options: SubscribeOptions): void {
     this.#store.put("subscription", [this.#number(session), filter], () => ({ ...options }));
   }
 
-  unsubscribed(session: Session, filter: string): void {
+  unsubscribed(session: SessionState, filter: string): void {
     this.#store.remove("subscription", [this.#number(session), filter]);
   }
 
-  removed(session: Session): void {
+  removed(session: SessionState): void {
     const { number } = session;
     if (number === 0) return;
     session.number = 0;
@@ -202,7 +202,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     for (const packetId of session.inboundIds) this.#store.remove("inbound", [number, packetId]);
   }
 
-  queued(session: Session, delivery: Outgoing): void {
+  queued(session: SessionState, delivery: Outgoing): void {
     const record = new KeptDelivery(this.#number(session), delivery);
     delivery.record = record;
     const last = this.#lastQueued;
@@ -226,7 +226,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     if (record !== undefined) this.#store.write(record, delivery.qos === 1);
   }
 
-  settled(session: Session, delivery: Outgoing): void {
+  settled(session: SessionState, delivery: Outgoing): void {
     const { record } = delivery;
     if (record === undefined) return;
     session.prompt = after(delivery.message.publishedAt, PROMPT) >= this.#clock.now();
@@ -234,7 +234,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     delivery.record = undefined;
   }
 
-  inbound(session: Session, packetId: number, known: boolean): void {
+  inbound(session: SessionState, packetId: number, known: boolean): void {
     const key: [number, number] = [this.#number(session), packetId];
     if (known) this.#store.put("inbound", key, () => 1);
     else this.#store.remove("inbound", key);
@@ -295,7 +295,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
   // ---- what was there before, for `restore.ts`
 
   /** A session that was read back keeps its number. */
-  knowSession(session: Session, number: number): void {
+  knowSession(session: SessionState, number: number): void {
     session.number = number;
     this.#lastSession = Math.max(this.#lastSession, number);
   }
@@ -308,7 +308,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
     this.#lastMessage = Math.max(this.#lastMessage, number);
   }
 
-  knowDelivery(session: Session, delivery: Outgoing): KeptDelivery {
+  knowDelivery(session: SessionState, delivery: Outgoing): KeptDelivery {
     const record = new KeptDelivery(session.number, delivery);
     record.onDisk = true;
     delivery.record = record;
@@ -322,7 +322,7 @@ export class DurableState implements SessionJournal, RetainedJournal, DelayedJou
 
   // ---- inside
 
-  #number(session: Session): number {
+  #number(session: SessionState): number {
     if (session.number === 0) session.number = ++this.#lastSession;
     return session.number;
   }

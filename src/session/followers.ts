@@ -1,6 +1,6 @@
 import type { Delivery, Outcome } from "../contract/delivery.ts";
 import type { Drop, SessionContext, SessionEnd, SessionFollower } from "./context.ts";
-import type { Session } from "./session.ts";
+import type { SessionState } from "./session-state.ts";
 
 type Some = Partial<SessionFollower>;
 
@@ -28,11 +28,11 @@ class Several implements SessionFollower {
     this.#all = all;
   }
 
-  opened(session: Session, present: boolean): void {
+  opened(session: SessionState, present: boolean): void {
     for (const one of this.#all) one.opened?.(session, present);
   }
 
-  ended(session: Session, why: SessionEnd): void {
+  ended(session: SessionState, why: SessionEnd): void {
     for (const one of this.#all) one.ended?.(session, why);
   }
 
@@ -40,19 +40,19 @@ class Several implements SessionFollower {
     for (const one of this.#all) one.subscribed?.(...of);
   }
 
-  unsubscribed(session: Session, filter: string): void {
+  unsubscribed(session: SessionState, filter: string): void {
     for (const one of this.#all) one.unsubscribed?.(session, filter);
   }
 
-  handed(session: Session, delivery: Delivery): void {
+  handed(session: SessionState, delivery: Delivery): void {
     for (const one of this.#all) one.handed?.(session, delivery);
   }
 
-  settled(session: Session, delivery: Delivery, outcome: Outcome): void {
+  settled(session: SessionState, delivery: Delivery, outcome: Outcome): void {
     for (const one of this.#all) one.settled?.(session, delivery, outcome);
   }
 
-  dropped(session: Session, delivery: Delivery, why: Drop): void {
+  dropped(session: SessionState, delivery: Delivery, why: Drop): void {
     for (const one of this.#all) one.dropped?.(session, delivery, why);
   }
 }

@@ -1,6 +1,6 @@
 import type { SubscribeOptions } from "../contract/client.ts";
 import type { Outgoing } from "./outgoing.ts";
-import type { Session } from "./session.ts";
+import type { SessionState } from "./session-state.ts";
 
 /**
  * What a durable session tells its store, as it happens. Calls only collect: the store commits in groups, and
@@ -8,24 +8,24 @@ import type { Session } from "./session.ts";
  */
 export interface SessionJournal {
   /** Identity, expiry, will, memo or presence of a durable session changed. */
-  saved(session: Session): void;
-  subscribed(session: Session, filter: string, options: SubscribeOptions): void;
-  unsubscribed(session: Session, filter: string): void;
+  saved(session: SessionState): void;
+  subscribed(session: SessionState, filter: string, options: SubscribeOptions): void;
+  unsubscribed(session: SessionState, filter: string): void;
   /** The session is over. Its deliveries and subscriptions were settled and ended before. */
-  removed(session: Session): void;
+  removed(session: SessionState): void;
   /** A QoS 1 or 2 delivery joined the session; `delivery.sequence` is its place. */
-  queued(session: Session, delivery: Outgoing): void;
+  queued(session: SessionState, delivery: Outgoing): void;
   /** It was handed out (has an id), or reached another stage, or went back to the queue. */
   moved(delivery: Outgoing): void;
-  settled(session: Session, delivery: Outgoing): void;
+  settled(session: SessionState, delivery: Outgoing): void;
   /** An inbound QoS 2 packet id became known or was released. */
-  inbound(session: Session, packetId: number, known: boolean): void;
+  inbound(session: SessionState, packetId: number, known: boolean): void;
   /** Runs when all that was told so far is committed: at once where nothing waits. */
   whenKept(run: () => void): void;
 }
 
 /** The session became durable, and everything of it is written, or ceased to be, and everything goes. */
-export function journalWhole(session: Session, journal: SessionJournal, wasDurable: boolean): void {
+export function journalWhole(session: SessionState, journal: SessionJournal, wasDurable: boolean): void {
   if (wasDurable) {
     for (const delivery of session.kept) journal.settled(session, delivery);
     for (const filter of session.subscriptions.keys()) journal.unsubscribed(session, filter);

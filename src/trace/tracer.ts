@@ -12,7 +12,7 @@ import type { Door } from "../door/door.ts";
 import type { Step, Trace } from "../door/trace.ts";
 import { copyOf } from "../lib/bytes.ts";
 import type { Drop, SessionWatch, Wait } from "../session/context.ts";
-import type { Session } from "../session/session.ts";
+import type { SessionState } from "../session/session-state.ts";
 import { Borrowed, Cause, Happening } from "./cause.ts";
 import type { About } from "./filter.ts";
 import { masked } from "./mask.ts";
@@ -318,7 +318,7 @@ export class Tracer implements Trace, SessionWatch, Inspection {
 
   // ---- sessions
 
-  waits({ gateway, clientId, occupant }: Session, delivery: Delivery, why: Wait): void {
+  waits({ gateway, clientId, occupant }: SessionState, delivery: Delivery, why: Wait): void {
     const tally = this.#tallies.at(-1);
     if (tally !== undefined) tally.waits++;
     this.#waiting.set(delivery, this.#now());
@@ -327,11 +327,11 @@ export class Tracer implements Trace, SessionWatch, Inspection {
     this.#remember(this.#delivery("waits", gateway, clientId, delivery, { why, ...asleep }));
   }
 
-  settled({ gateway, clientId }: Session, delivery: Delivery, outcome: Outcome): void {
+  settled({ gateway, clientId }: SessionState, delivery: Delivery, outcome: Outcome): void {
     this.#delivery(outcome, gateway, clientId, delivery, {});
   }
 
-  dropped({ gateway, clientId }: Session, delivery: Delivery, why: Drop): void {
+  dropped({ gateway, clientId }: SessionState, delivery: Delivery, why: Drop): void {
     const tally = this.#tallies.at(-1);
     if (tally !== undefined) tally.dropped++;
     this.#delivery("dropped", gateway, clientId, delivery, { why });
