@@ -21,14 +21,23 @@ export const mappedAddress = (address: string): string =>
   address.includes(":") ? address : `${MAPPED}${address}`;
 
 /** Bound to both families on a host that has both. */
-export const ANY_ADDRESS = "::";
-export const ANY_IPV4 = "0.0.0.0";
+const ANY_ADDRESS = "::";
+const ANY_IPV4 = "0.0.0.0";
 
-/** The host has no IPv6: `::` is then served by `0.0.0.0`. */
-export const lacksIpv6 = (error: unknown): boolean => {
+const lacksIpv6 = (error: unknown): boolean => {
   const code = (error as NodeJS.ErrnoException).code;
   return code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL";
 };
+
+/** A host that has no IPv6 serves `::` by `0.0.0.0`. */
+export async function bindAny<T>(address: string, bind: (address: string) => Promise<T> | T): Promise<T> {
+  try {
+    return await bind(address);
+  } catch (error) {
+    if (address === ANY_ADDRESS && lacksIpv6(error)) return bind(ANY_IPV4);
+    throw error;
+  }
+}
 
 /** A multicast group and by which of our interfaces it is joined: `group`, or `group%address` or `group%name`. */
 export function membershipOf(entry: string): { readonly group: string; readonly by: string | undefined } {

@@ -1,5 +1,6 @@
 /** A UDP port whose datagrams the system spreads among the workers of this machine, each with a socket of its own. */
 import { addressKey } from "../lib/address-key.ts";
+import { bindAny } from "./address.ts";
 import { bindBatches } from "./batch/bind.ts";
 import { batches } from "./batch/self-test.ts";
 import { bindError } from "./listen-errors.ts";
@@ -14,7 +15,6 @@ import {
 } from "./system/linux.ts";
 import type { SystemCalls } from "./system/system-calls.ts";
 import { type DatagramListenerOptions, ListenError } from "./transport.ts";
-import { bindAny } from "./udp.ts";
 
 export interface SharedPort {
   readonly port: number;

@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os";
 import type { Datagram } from "../contract/endpoint.ts";
 import type { Note } from "../contract/note.ts";
 import { addressKey } from "../lib/address-key.ts";
-import { ANY_ADDRESS, ANY_IPV4, lacksIpv6, membershipOf } from "./address.ts";
+import { bindAny, membershipOf } from "./address.ts";
 import { bindError } from "./listen-errors.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import {
@@ -114,15 +114,6 @@ function bind(options: DatagramListenerOptions, address: string): Promise<Bound>
       resolve({ socket, zones });
     });
   });
-}
-
-export async function bindAny<T>(address: string, bind: (address: string) => Promise<T> | T): Promise<T> {
-  try {
-    return await bind(address);
-  } catch (error) {
-    if (address === ANY_ADDRESS && lacksIpv6(error)) return bind(ANY_IPV4);
-    throw error;
-  }
 }
 
 /** Linux reports twice what it grants, the second half being its own bookkeeping (socket(7)). */
