@@ -3,23 +3,20 @@ import type { EmbeddedBus } from "../bus/embedded.ts";
 import type { Message } from "../bus/message.ts";
 import { after, type Clock, type Duration, earliest, type Instant } from "../lib/time.ts";
 import { contextFor } from "./context.ts";
+import { ALIVE, ALIVE_PERIOD, type DurableState, type KeptDelivery } from "./durable-state.ts";
+import { KEPT_QUEUE } from "./kept-queues.ts";
+import { Session } from "./session.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Key, Store, StoredValue, Table } from "./store.ts";
 import {
-  ALIVE,
-  ALIVE_PERIOD,
-  type DurableState,
   deliveryMessage,
   deliveryOf,
-  type KeptDelivery,
   messageOf,
   type SessionRecord,
   sessionOf,
   subscriptionOf,
   unbounded,
-} from "./durable-state.ts";
-import { KEPT_QUEUE } from "./kept-queues.ts";
-import { Session } from "./session.ts";
-import type { Sessions } from "./sessions.ts";
-import type { Key, Store, StoredValue, Table } from "./store.ts";
+} from "./stored-values.ts";
 
 export interface Restored {
   sessions: number;

@@ -1,5 +1,5 @@
-import { deliveryMessage } from "../session/durable-state.ts";
 import { type Key, type Store, TABLES, type Table } from "../session/store.ts";
+import { deliveryMessage } from "../session/stored-values.ts";
 import type { Damage } from "./engine.ts";
 
 export interface Checked {

@@ -4,16 +4,14 @@
  * lives and delays would all be over for the next process, or not end for years: they are moved before they are read.
  */
 import { after, between, type Duration, type Instant, ZERO } from "../lib/time.ts";
+import { ALIVE, BEHIND, CLOCK_STEP } from "../session/durable-state.ts";
+import type { Key, StoredValue, Table } from "../session/store.ts";
 import {
-  ALIVE,
-  BEHIND,
-  CLOCK_STEP,
   type DeliveryRecord,
   type MessageRecord,
   type SessionRecord,
   UNBOUNDED,
-} from "../session/durable-state.ts";
-import type { Key, StoredValue, Table } from "../session/store.ts";
+} from "../session/stored-values.ts";
 import type { Change, Engine } from "./engine.ts";
 
 /** A clock that shows less was never set. */

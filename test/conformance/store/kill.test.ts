@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { messageOf } from "#core/session/durable-state.ts";
+import { messageOf } from "#core/session/stored-values.ts";
 import { checkRecords } from "#core/store/check.ts";
 import { KIND_NAMES, type KindName, openKind } from "#core/store/kinds.ts";
 import { mulberry32 } from "../../support/random.ts";
