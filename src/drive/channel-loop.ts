@@ -239,7 +239,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       if (this.#clientCount === 0 && isStream(this.peer.transport)) this.close(reason);
     };
     if (!this.#running) this.#enter(leave);
-    else client.finish("lost", reason); // It took itself over: the channel knows.
+    // Its own channel ends it, by letting in another client of that name, and knows.
+    else client.finish("lost", reason);
   }
 
   /**
@@ -546,7 +547,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       } catch (error) {
         this.#fail(error, typeof input === "function" ? undefined : input);
       }
-      // Inputs caused meanwhile line up behind.
+      // What it has caused comes behind all that waited before.
       const more: Waiting[] | undefined = this.#waiting;
       if (more !== undefined) {
         this.#waiting = undefined;
