@@ -90,7 +90,7 @@ export const Header = Object.fromEntries(
   HEADERS.slice(1).map((name, index) => [name, index + 1]),
 ) as Readonly<Record<HeaderName, number>>;
 /** Any header that is not in the table. */
-export const OTHER_HEADER = 0;
+const OTHER_HEADER = 0;
 
 interface Known {
   readonly number: number;

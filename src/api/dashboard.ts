@@ -4,7 +4,7 @@ import { extname, join } from "node:path";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { INSTALLATION } from "../settings/installation.ts";
 
-export const DASHBOARD_FOLDER = join(INSTALLATION, "dist", "dashboard");
+const DASHBOARD_FOLDER = join(INSTALLATION, "dist", "dashboard");
 
 /** First parts of the addresses of pages; everything else stays the API's. */
 export const PAGES = [

@@ -4,7 +4,7 @@ import { type TSchema, Type } from "@sinclair/typebox";
 import type { Page } from "./answers/parts.ts";
 import { wrongField } from "./problem.ts";
 
-export const LIMIT_MAX = 1_000;
+const LIMIT_MAX = 1_000;
 export const LIMIT = 100;
 
 export const listQuery = {

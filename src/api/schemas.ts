@@ -43,7 +43,7 @@ export function payloadOf(bytes: Uint8Array): {
 }
 
 /** Stands in paths for an id that no path can carry, which the query then names. */
-export const BY_QUERY = "-";
+const BY_QUERY = "-";
 
 /** A parameter of a path, and the query that takes its place where the path says `-`. */
 export const named = (name: string, description: string) => ({

@@ -37,7 +37,7 @@ export const isYes = (value: unknown): boolean =>
   (Buffer.isBuffer(value) && value[0] === 1);
 
 /** `fields` undefined: nobody of that name. As long as a wrong password takes. */
-export async function passwordRight(
+async function passwordRight(
   { password }: Credentials,
   fields: Fields | undefined,
   check: CheckStored,

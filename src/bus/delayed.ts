@@ -100,7 +100,7 @@ export class DelayedMessages {
 }
 
 /** The longest delay, in seconds: 49 days, as other brokers have it. */
-export const DELAY_MAX_SECONDS = 4_294_967;
+const DELAY_MAX_SECONDS = 4_294_967;
 
 /** The topic that is meant: behind `$delayed/<seconds>/` the one that follows. */
 export function meantTopic(topic: string): string {

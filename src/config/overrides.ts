@@ -6,7 +6,7 @@ import { nearest } from "../settings/nearest.ts";
 import { isWithin, type Path } from "../settings/path.ts";
 import { type ConfigProblem, problem } from "../settings/problem.ts";
 
-export const ENVIRONMENT_PREFIX = "ISTHMUS_";
+const ENVIRONMENT_PREFIX = "ISTHMUS_";
 /** Names the file; no setting. */
 export const FILE_VARIABLE = "ISTHMUS_CONFIG";
 

@@ -148,7 +148,7 @@ export const ServerGroup = Type.Object({
 const patternText = "With * for any text and ? for one character.";
 
 /** A route, as it stands in the configuration. */
-export const ServerRoute = Type.Object({
+const ServerRoute = Type.Object({
   id: text({ description: "Its name.", pattern: NAME_PATTERN }),
   gateways: Type.Optional(texts({ description: "Gateways, such as mqtt or coap." })),
   listeners: Type.Optional(texts({ description: "Names of listeners, such as tcp or tls." })),

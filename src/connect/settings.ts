@@ -20,7 +20,7 @@ const ca = Type.Optional(
 );
 
 /** What we show a server that asks who we are. */
-export const ownCertificate = {
+const ownCertificate = {
   cert: Type.Optional(text({ description: "PEM file of our certificate, for a server that asks for one." })),
   key: Type.Optional(text({ description: "PEM file of its private key." })),
 };

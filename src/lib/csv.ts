@@ -1,5 +1,5 @@
 /** Comma-separated values (RFC 4180): rows of fields; undefined where a quoted field does not end as it should. */
-export function parseCsv(text: string): readonly (readonly string[])[] | undefined {
+function parseCsv(text: string): readonly (readonly string[])[] | undefined {
   const rows: string[][] = [];
   let row: string[] = [];
   // A field, and what ends it. Never empty at the end of the text, so it always moves on.

@@ -2,7 +2,7 @@
 
 /** A mark, and milliseconds since the epoch as a double. */
 const MARK = 0x49_42_4e_31; // IBN1
-export const STAMP_SIZE = 12;
+const STAMP_SIZE = 12;
 
 /** Milliseconds since the epoch, with fractions: the same for all processes of one machine. */
 export const clock = (): number => performance.timeOrigin + performance.now();

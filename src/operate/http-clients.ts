@@ -13,8 +13,8 @@ import { Burden, type Memory } from "../lib/memory.ts";
 import { type Duration, FOREVER, type Instant, NEVER, ZERO } from "../lib/time.ts";
 
 /** The gateway and listener that rules know them by. */
-export const HTTP_GATEWAY = "http";
-export const HTTP_LISTENER = "api";
+const HTTP_GATEWAY = "http";
+const HTTP_LISTENER = "api";
 
 /** Who asks; the API has proven it. */
 export interface HttpCaller {

@@ -7,7 +7,7 @@ import type { SessionState } from "../session/session-state.ts";
  * whole: from the publish until the client has the message. internal: until it is handed to the client. response: from then on until
  * it is acknowledged.
  */
-export const MEASURES = ["whole", "internal", "response"] as const;
+const MEASURES = ["whole", "internal", "response"] as const;
 export type Measure = (typeof MEASURES)[number];
 
 export interface SlowSettings {

@@ -63,7 +63,7 @@ export function compileRule(id: string, settings: RuleSettings, action: CompileA
 }
 
 /** Throws `RuleError`. */
-export function compileSql(sql: string): Pick<CompiledRule, "query" | "sources"> {
+function compileSql(sql: string): Pick<CompiledRule, "query" | "sources"> {
   try {
     const query = compile(sql);
     const sources = query.from.map(({ name, at }) => {

@@ -54,7 +54,7 @@ const mapped = (schemas: Readonly<Record<string, JsonSchema>>, change: (schema: 
   Object.fromEntries(Object.entries(schemas).map(([key, schema]) => [key, change(schema)]));
 
 /** An object of which every required key has a default is there by itself. */
-export function hasDefault(schema: JsonSchema | undefined): boolean {
+function hasDefault(schema: JsonSchema | undefined): boolean {
   if (schema === undefined) return false;
   if (schema.default !== undefined) return true;
   const { properties } = schema;

@@ -24,7 +24,7 @@ const KINDS = {
 export type KindName = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as readonly KindName[];
 /** Of a new data folder. */
-export const DEFAULT_KIND: KindName = "lmdb";
+const DEFAULT_KIND: KindName = "lmdb";
 /** `embedded`: whatever the folder holds. */
 export type KindAsked = KindName | "embedded";
 

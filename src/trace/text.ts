@@ -122,7 +122,7 @@ export function lengthOf(milliseconds: number): string {
 }
 
 /** As text where it is text, in hexadecimal else; its beginning where it is long. */
-export function payloadText(payload: Uint8Array, length: number): string {
+function payloadText(payload: Uint8Array, length: number): string {
   const shown = payload.subarray(0, PAYLOAD_SHOWN);
   const more = length > shown.length ? `… (${length} B)` : "";
   const said = utf8Text(shown);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Engine } from "#core/store/engine.ts";
 import { LmdbEngine } from "#core/store/lmdb/engine.ts";
 import { LogEngine } from "#core/store/log/engine.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
+import { MemoryEngine } from "../support/memory-engine.ts";
 import { storeContract } from "./store.ts";
 
 storeContract("memory", () => {

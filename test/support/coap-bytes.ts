@@ -26,7 +26,7 @@ export const uint = (value: number): Uint8Array => {
   return Uint8Array.from(bytes);
 };
 
-export const readUint = (bytes: Uint8Array): number => bytes.reduce((value, byte) => value * 256 + byte, 0);
+const readUint = (bytes: Uint8Array): number => bytes.reduce((value, byte) => value * 256 + byte, 0);
 
 export const textOption = (number: number, value: string): WireOption => ({
   number,

@@ -12,7 +12,7 @@ import { Restoration, type Restored } from "#core/session/restore.ts";
 import type { Session } from "#core/session/session.ts";
 import { type Opened, Sessions } from "#core/session/sessions.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
-import type { MemoryEngine } from "#core/store/memory-engine.ts";
+import type { MemoryEngine } from "./memory-engine.ts";
 
 export class Life {
   readonly deadlines: Deadlines;

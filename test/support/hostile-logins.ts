@@ -8,7 +8,7 @@ const LONG = 65_535;
 /** Octets of a text that fit into a datagram of the client of CoAP: more than an option may have (RFC 7252 §5.10). */
 const DATAGRAM = 1_000;
 
-export const HOSTILE_NAMES: readonly string[] = [
+const HOSTILE_NAMES: readonly string[] = [
   // SQL
   ...["' OR '1'='1", "ann' -- ", "ann'; DROP TABLE mqtt_user; --", "ann\\' OR 1=1 #", "$1", "?"],
   // Redis
@@ -20,7 +20,7 @@ export const HOSTILE_NAMES: readonly string[] = [
   ...["ann\0", "\0", "ü".repeat(450), "x".repeat(LONG)],
 ];
 
-export const HOSTILE_PASSWORDS: readonly Buffer[] = [
+const HOSTILE_PASSWORDS: readonly Buffer[] = [
   Buffer.from(Array.from({ length: 256 }, (_, octet) => octet)),
   ...["*", "' OR '1'='1", "public\0", "\r\nFLUSHALL\r\n", "x".repeat(LONG)].map((text) => Buffer.from(text)),
 ];

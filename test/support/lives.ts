@@ -1,7 +1,7 @@
 /** Processes one after the other over one store that outlives them, whichever gateways they open. */
 import type { Duration } from "#core/lib/time.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { endsWithTest } from "./endings.ts";
+import { MemoryEngine } from "./memory-engine.ts";
 import { VirtualStore } from "./virtual-store.ts";
 import { World, type WorldOptions } from "./world.ts";
 

@@ -1,10 +1,10 @@
 /** Processes of an LwM2M gateway one after the other, over one store that outlives them. */
 
 import type { Duration } from "#core/lib/time.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { endsWithTest } from "./endings.ts";
 import type { Lwm2mDevice } from "./lwm2m-device.ts";
 import { Lwm2mWorld } from "./lwm2m-world.ts";
+import { MemoryEngine } from "./memory-engine.ts";
 import { VirtualStore } from "./virtual-store.ts";
 import type { WorldOptions } from "./world.ts";
 

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Programs of other people that tests run, and the Debian package that brings each. */
-export const PACKAGES = {
+const PACKAGES = {
   "coap-client-notls": "libcoap3-bin",
   "coap-client-gnutls": "libcoap3-bin",
   "coap-client-openssl": "libcoap3-bin",

@@ -44,7 +44,7 @@ export interface Before {
   readonly options?: Partial<UpstreamOptions>;
 }
 
-export const UPSTREAM_OPTIONS: UpstreamOptions = {
+const UPSTREAM_OPTIONS: UpstreamOptions = {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is a placeholder of the configuration
   clientId: "${clientid}",
   credentials: "device",

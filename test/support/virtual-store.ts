@@ -5,7 +5,7 @@ import type { Session } from "#core/session/session.ts";
 import type { Key, Table } from "#core/session/store.ts";
 import { StoreCommits } from "#core/session/store-commits.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
+import { MemoryEngine } from "./memory-engine.ts";
 import type { World, WorldOptions } from "./world.ts";
 
 export class VirtualStore {
@@ -76,7 +76,7 @@ export class VirtualStore {
 }
 
 /** Records of sessions that belong to none of these. */
-export function ownerless(engine: MemoryEngine, sessions: readonly Session[]): string[] {
+function ownerless(engine: MemoryEngine, sessions: readonly Session[]): string[] {
   const byNumber = new Map(sessions.map((session) => [session.number, session]));
   const messages = new Set<unknown>();
   const owned: Partial<Record<Table, (key: Key, value: unknown) => boolean>> = {

@@ -4,7 +4,7 @@ import type { Instant } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { forgetStrangers } from "#core/secure-datagrams.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
+import { MemoryEngine } from "../support/memory-engine.ts";
 
 /** A store that commits when it is told, with associations of three listeners. */
 async function kept() {

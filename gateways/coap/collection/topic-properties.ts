@@ -16,7 +16,7 @@ export const Key = {
 
 export const RESOURCE_TYPE_DATA = "core.ps.data";
 /** RFC 7641's 24 hours. */
-export const OBSERVER_CHECK_DEFAULT = 86_400;
+const OBSERVER_CHECK_DEFAULT = 86_400;
 const EPOCH_TAG = 1;
 
 /** Topic properties by key; an expiration date is seconds since 1970. */

@@ -39,7 +39,7 @@ function learn(format: number): MessageProperties | undefined {
 }
 
 /** Whole seconds that a message is still good for; undefined when it does not expire. */
-export function maxAge(message: Message, now: Instant): number | undefined {
+function maxAge(message: Message, now: Instant): number | undefined {
   if (message.expiresAt === NEVER) return undefined;
   return Math.min(Math.max(0, inSeconds((message.expiresAt - now) as never)), SECONDS_MAX);
 }

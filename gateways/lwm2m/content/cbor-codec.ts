@@ -178,7 +178,7 @@ function decodedText(bytes: Uint8Array): string {
 }
 
 /** RFC 8949 Appendix D. */
-export function halfFloat(half: number): number {
+function halfFloat(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >> 10) & 31;
   const fraction = half & 0x3ff;

@@ -67,7 +67,7 @@ export function formatExactJson(value: Json | undefined): string {
 }
 
 /** For readers whose numbers have 53 bits: integers that those cannot hold are texts. */
-export function withTexts(value: Json): Json {
+function withTexts(value: Json): Json {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(withTexts);

@@ -31,7 +31,7 @@ export const ContentFormat = {
 
 /** Formats that carry one value only. */
 const SINGLE: ReadonlySet<number> = new Set([ContentFormat.Text, ContentFormat.Opaque, ContentFormat.Cbor]);
-export const isSingle = (format: number): boolean => SINGLE.has(format);
+const isSingle = (format: number): boolean => SINGLE.has(format);
 
 const CLAUSE = "LwM2M 1.1 §7.4";
 

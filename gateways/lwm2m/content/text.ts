@@ -62,7 +62,7 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 
 export const encodeText = (entry: Entry): Uint8Array => utf8(formatValue(entry.value ?? ""));
 
-export function formatValue(value: Value): string {
+function formatValue(value: Value): string {
   if (value instanceof Uint8Array) return encodeBase64(value);
   if (typeof value === "boolean") return value ? "1" : "0";
   if (isObjectLink(value)) return formatObjectLink(value);

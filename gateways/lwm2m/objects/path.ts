@@ -122,7 +122,7 @@ const CLAUSE = "LwM2M 1.1 §7.3";
 const ID = /^(?:0|[1-9][0-9]{0,4})$/;
 
 /** An identifier in its one canonical decimal form. */
-export function parseId(text: string): number | undefined {
+function parseId(text: string): number | undefined {
   if (!ID.test(text)) return undefined;
   const id = Number(text);
   return id <= ID_MAX ? id : undefined;

@@ -21,7 +21,7 @@ export interface ObjectList {
 }
 
 /** Links in one registration; a list beyond it is refused. */
-export const LINKS_MAX = 2000;
+const LINKS_MAX = 2000;
 
 /** Longer lists than this, in bytes, are not worth keeping. */
 const SHARED_LENGTH_MAX = 4096;

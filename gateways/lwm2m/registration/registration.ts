@@ -7,7 +7,7 @@ import { type Code, Response } from "#gateways/coap/stack/message/codes.ts";
 import type { ObjectList, ObjectLists } from "./object-list.ts";
 
 /** Lifetime of a registration that names none, in seconds (LwM2M 1.1 §6.2.1). */
-export const LIFETIME_DEFAULT = 86_400;
+const LIFETIME_DEFAULT = 86_400;
 
 /** What is known of a registered device. */
 export interface Registration {

@@ -1,6 +1,6 @@
 /** First size of the place where a frame is gathered that does not lie in one chunk. */
 const CARRY_FIRST = 256;
-export const NO_CHUNK = Buffer.alloc(0);
+const NO_CHUNK = Buffer.alloc(0);
 
 /**
  * The bytes of a stream as a decoder goes through them: the chunk at hand, and what was carried over of a frame

@@ -125,7 +125,7 @@ export interface Wish {
 }
 
 /** 200 with the answer, or 202 and where it will be. */
-export async function askDevice(asked: Pick<Asked, "ports" | "changed">, wish: Wish): Promise<Answer> {
+async function askDevice(asked: Pick<Asked, "ports" | "changed">, wish: Wish): Promise<Answer> {
   const { gateway, device, request, parameters, timeout, wait } = wish;
   const operations = operationsOf(asked.ports, gateway);
   const offered = operations.requests.find(({ name }) => name === request);
@@ -145,7 +145,7 @@ export async function askDevice(asked: Pick<Asked, "ports" | "changed">, wish: W
   return new Answer(202, resultRow(result), { location });
 }
 
-export const timeoutQuery = {
+const timeoutQuery = {
   timeout: Type.Optional(
     Type.String({
       pattern: DURATION_PATTERN,
@@ -163,7 +163,7 @@ export const timeoutQuery = {
   ),
 };
 
-export function timeoutOf({ timeout = TIMEOUT }: { readonly timeout?: string }): number {
+function timeoutOf({ timeout = TIMEOUT }: { readonly timeout?: string }): number {
   const length = parseDuration(timeout) ?? 0;
   if (length <= TIMEOUT_MAX_MS) return length;
   throw wrongField({
@@ -175,7 +175,7 @@ export function timeoutOf({ timeout = TIMEOUT }: { readonly timeout?: string }):
   });
 }
 
-export const resultAnswers = {
+const resultAnswers = {
   answer: Result,
   otherAnswers: {
     202: {

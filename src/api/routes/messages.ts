@@ -75,10 +75,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   unauthenticated: "the client may not connect",
 };
 
-export const callerIn = (
-  { who, address }: Pick<Asked, "who" | "address">,
-  clientId?: string,
-): HttpCaller => ({
+const callerIn = ({ who, address }: Pick<Asked, "who" | "address">, clientId?: string): HttpCaller => ({
   clientId: clientId ?? `http-${who.name}`,
   username: who.name,
   address,

@@ -22,7 +22,7 @@ export class ApiError extends Error {
   }
 }
 
-export const DEFAULT_URL = "http://127.0.0.1:18083";
+const DEFAULT_URL = "http://127.0.0.1:18083";
 const TIMEOUT_MS = 90_000;
 
 export interface AskOptions {

@@ -94,7 +94,7 @@ export async function nodePorts(api: Steering<unknown>["api"], host: string | un
 }
 
 /** Plain listeners only: a simulated device has neither certificate nor key. */
-export function spokenAt(listeners: readonly Omit<Listener, "address">[]): Ports {
+function spokenAt(listeners: readonly Omit<Listener, "address">[]): Ports {
   const ports: Partial<Record<ProtocolName, number>> = {};
   for (const name of PROTOCOLS) {
     const transport = name === "mqtt" || name === "stomp" ? "tcp" : "udp";

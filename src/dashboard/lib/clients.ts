@@ -61,7 +61,7 @@ const WORDS: Readonly<Record<string, keyof ClientFilter>> = {
 const UNITS: Readonly<Record<string, number>> = { s: 1, min: 60, m: 60, h: 3_600, d: 86_400 };
 
 /** `1h`, `90s` in seconds. */
-export function secondsIn(text: string): number | undefined {
+function secondsIn(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(s|min|m|h|d)$/.exec(text);
   return match === null ? undefined : Number(match[1]) * UNITS[match[2]!]!;
 }

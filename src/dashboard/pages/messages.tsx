@@ -1,6 +1,6 @@
 /** Publishing and subscribing by hand. */
 import { useState } from "preact/hooks";
-import { address, addressOf, change, go } from "../lib/address.ts";
+import { address, addressOf, change } from "../lib/address.ts";
 import { clock } from "../lib/format.ts";
 import { rate } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
@@ -131,5 +131,3 @@ const Row = ({ row }: { readonly row: Arrived }) => (
     </span>
   </li>
 );
-
-export const openMessages = (topic: string): void => go(addressOf("/messages", { topic }));

@@ -154,7 +154,7 @@ const SHOWN = 256;
 const ALL = 64 * 1_024;
 
 /** A long one is cut, and can be opened. */
-export function LongText({ text }: { readonly text: string }) {
+function LongText({ text }: { readonly text: string }) {
   const [open, setOpen] = useState(false);
   if (text.length <= SHOWN) return <Text text={text} />;
   return (
@@ -297,7 +297,7 @@ export const Facts = ({ facts }: { readonly facts: readonly (readonly [string, C
 
 // ---- states, gateways
 
-export const STATE_ICONS: Readonly<Record<string, IconName>> = {
+const STATE_ICONS: Readonly<Record<string, IconName>> = {
   overdue: "overdue",
   asleep: "asleep",
   sleeping: "asleep",

@@ -77,7 +77,3 @@ function longestZeros(groups: readonly number[]): { at: number; length: number }
 
 /** `fe80::/10`, which is reached with an interface alone (RFC 4291 §2.5.6). */
 export const isLinkLocal = (words: Words): boolean => (words[0] & 0xc0ff) === 0x80fe;
-
-/** `ff00::/8`, `224.0.0.0/4`, and the broadcast address: many hear what goes there. */
-export const isGroup = (words: Words): boolean =>
-  isMapped(words) ? (words[3] & 0xf0) === 0xe0 || words[3] === 0xffffffff : (words[0] & 0xff) === 0xff;

@@ -5,7 +5,7 @@ import type { RouteSettings } from "./settings.ts";
 type Matches = (session: SessionInfo) => boolean;
 
 /** `*` for any text, `?` for one character, all else for itself. */
-export function patternOf(pattern: string): RegExp {
+function patternOf(pattern: string): RegExp {
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
     .replaceAll("*", ".*")

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Delivery } from "#core/contract/delivery.ts";
 import type { Session } from "#core/session/session.ts";
 import { checkRecords } from "#core/store/check.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { Life } from "../../support/durable-life.ts";
+import { MemoryEngine } from "../../support/memory-engine.ts";
 import { mulberry32 } from "../../support/random.ts";
 
 const SEEDS = Number(process.env["STORE_SEEDS"] ?? 150);

@@ -5,7 +5,7 @@ import { type Instant, NEVER, seconds } from "#core/lib/time.ts";
 import { ConfiguredPolicy } from "#core/policy/configured-policy.ts";
 import type { Ban } from "#core/policy/settings.ts";
 import { GroupCommit } from "#core/store/group-commit.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
+import { MemoryEngine } from "../../support/memory-engine.ts";
 import { HandClock, peerAt, requestOf, settingsWith } from "../../support/policy.ts";
 
 const ban = (fields: Partial<Ban>): Ban => ({ until: NEVER, reason: "test", ...fields });

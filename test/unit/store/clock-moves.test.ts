@@ -4,8 +4,8 @@ import type { Delivery } from "#core/contract/delivery.ts";
 import { after, type Duration, days, hours, type Instant, minutes, seconds } from "#core/lib/time.ts";
 import { ALIVE, BEHIND } from "#core/session/durable-state.ts";
 import { clockMove, followClock } from "#core/store/clock-moves.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { Life } from "../../support/durable-life.ts";
+import { MemoryEngine } from "../../support/memory-engine.ts";
 
 const NOW = Date.UTC(2026, 10, 30) as Instant;
 /** A machine without a clock of its own, a minute after it was switched on. */

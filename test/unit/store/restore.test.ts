@@ -4,8 +4,8 @@ import type { Delivery, DeliveryId } from "#core/contract/delivery.ts";
 import { after, type Duration, seconds } from "#core/lib/time.ts";
 import type { Key, Table } from "#core/session/store.ts";
 import { checkRecords } from "#core/store/check.ts";
-import { MemoryEngine } from "#core/store/memory-engine.ts";
 import { Life } from "../../support/durable-life.ts";
+import { MemoryEngine } from "../../support/memory-engine.ts";
 
 const text = ({ message }: Delivery): string => new TextDecoder().decode(message.payload);
 const START = 1_700_000_000_000;

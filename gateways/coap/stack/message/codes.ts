@@ -5,7 +5,7 @@ export type Code = Brand<number, "Code">;
 
 export const code = (group: number, detail: number): Code => ((group << 5) | detail) as Code;
 export const codeClass = (value: number): number => value >> 5;
-export const codeDetail = (value: number): number => value & 0x1f;
+const codeDetail = (value: number): number => value & 0x1f;
 export const isRequest = (value: number): boolean => value > 0 && value < 0x20;
 export const isResponse = (value: number): boolean => value >= 0x40 && value < 0xc0;
 export const isError = (value: number): boolean => value >= 0x80 && value < 0xc0;

@@ -14,7 +14,7 @@ function formatAttribute(name: string, value: string | number | true): string {
   return `${name}="${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
-export function formatLink(link: Link): string {
+function formatLink(link: Link): string {
   let written = `<${link.target}>`;
   for (const [name, value] of Object.entries(link.attributes ?? {})) {
     written += `;${formatAttribute(name, value)}`;

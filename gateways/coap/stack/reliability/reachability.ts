@@ -7,7 +7,7 @@ import type { StackSettings } from "../settings.ts";
 export const AMPLIFICATION_MAX = 3;
 /** A message id drawn at random is worth this much: two of them, without a wrong one in between, prove an address. */
 const ID_BITS = 16;
-export const ECHO_LENGTH = 8;
+const ECHO_LENGTH = 8;
 /** A ping is repeated after this long and twice it: libcoap answers no more than four a second with RST. */
 const PING_AGAIN = milliseconds(300);
 /** Ids of the last CONs to an unproven address: their acknowledgements, come late or twice, are no guesses. */

@@ -1,5 +1,5 @@
-import type { Key, StoredValue, Table } from "../session/store.ts";
-import type { Change, Engine } from "./engine.ts";
+import type { Key, StoredValue, Table } from "#core/session/store.ts";
+import type { Change, Engine } from "#core/store/engine.ts";
 
 type Records = Map<string, { readonly key: Key; readonly value: StoredValue }>;
 
