@@ -1,4 +1,5 @@
 /** Pipelines of a running process: made from the configuration as hooks behind its modules, and made anew at a reload. */
+import { Marks } from "./bus/via.ts";
 import type { Config } from "./config/schema.ts";
 import { secretOf } from "./connect/connector.ts";
 import type { Core } from "./door/core.ts";
@@ -63,7 +64,7 @@ const kindsIn =
 export function tryPipelines(config: Configured): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const host = {
-    ...{ now: () => 0 as never, newId: () => "", count: () => {}, sink: () => undefined },
+    ...{ now: () => 0 as never, newId: () => "", mark: () => "", count: () => {}, sink: () => undefined },
     ...{ secret, kindOf: kindsIn(config) },
   };
   for (const [name, settings] of Object.entries(config.pipelines))
@@ -91,6 +92,7 @@ export class PipelinesRoom {
   readonly #parts: PipelinesRoomParts;
   readonly #counter: ReturnType<Metrics["family"]>;
   readonly #newId: () => string;
+  readonly #marks: Marks;
   #running: ReadonlyMap<string, Running> = new Map();
   #config: Configured = { pipelines: {}, connectors: {} };
 
@@ -101,6 +103,7 @@ export class PipelinesRoom {
     const help = "What filters of pipelines came to";
     this.#counter = metrics.family("pipeline_filters", help, ["pipeline", "filter", "result"]);
     this.#newId = eventIds(() => core.now, core.random);
+    this.#marks = new Marks(core.random);
     this.hooks = new HooksOfAll(modules, host.room);
     this.prepare(config)();
   }
@@ -135,7 +138,8 @@ export class PipelinesRoom {
   /** What a pipeline needs, also one that is tried. */
   hostFor(config: Configured, count: PipelineHost["count"], sink = this.#parts.sink): PipelineHost {
     const { core } = this.#parts;
-    return { now: () => core.now, newId: this.#newId, kindOf: kindsIn(config), sink, secret, count };
+    const mark = (pipeline: string): string => this.#marks.of(pipeline);
+    return { now: () => core.now, newId: this.#newId, mark, kindOf: kindsIn(config), sink, secret, count };
   }
 
   #plugged(pipeline: Pipeline): Plugged {

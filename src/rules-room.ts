@@ -1,6 +1,7 @@
 /** Rules and connectors of a running process: made from the configuration, attached to the core, and made anew at a reload. */
 import { randomBytes } from "node:crypto";
 import type { Message } from "./bus/message.ts";
+import { Marks } from "./bus/via.ts";
 import type { Config } from "./config/schema.ts";
 import { compileWith } from "./connect/actions.ts";
 import type { Item } from "./connect/connector.ts";
@@ -30,7 +31,7 @@ import { isInstalled, readNamedFile } from "./settings/installation.ts";
 import { ConfigError, type ConfigProblem, problem } from "./settings/problem.ts";
 import { SubscriptionChanges } from "./subscription-changes.ts";
 
-/** How often it is said that a rule fails. */
+/** How often it is said that a rule fails, or that messages come back. */
 const SAY_AGAIN_MS = 60_000;
 
 type Core = Pick<CoreParts, "core" | "gate" | "sessions" | "followers" | "gateways">;
@@ -61,7 +62,8 @@ export class RulesRoom {
   readonly #changes: SubscriptionChanges;
   readonly #counters = new Map<string, ActionCounters>();
   #errands = false;
-  readonly #failedAt = new Map<string, { at: number; unsaid: number }>();
+  readonly #said = new Map<string, { at: number; unsaid: number }>();
+  readonly #marks = new Marks(randomBytes);
 
   /** Before sessions are restored. */
   constructor(config: Config, core: Core, own: RulesRoomParts) {
@@ -96,6 +98,8 @@ export class RulesRoom {
         publish: (message, taken) => publishFrom(parts, message, taken),
         found: rowsToClients(parts),
         heard: (connector, payload) => this.#changes.heard(connector, payload),
+        mark: (connector) => this.#marks.of(`connector:${connector}`),
+        cameAgain: (connector, topic) => this.#cameAgain(connector, topic),
       },
       now,
       tick: () => parts.core.tick(),
@@ -110,6 +114,8 @@ export class RulesRoom {
         parts.log.info("rule-output", { rule, output: toJson(output), ...occasion }),
       kindOf: (name) => this.connectors.kindOf(name),
       sink: (name) => this.connectors.get(name),
+      mark: (rule) => this.#marks.of(`rule:${rule}`),
+      cameBack: (rule, connector) => this.#cameBack(rule, connector),
       counters: (rule, place) => this.#countersOf(rule, place),
     });
     this.connectors.prepare(config.connectors);
@@ -197,7 +203,7 @@ export class RulesRoom {
     ofRules("failed", "Runs of a rule that failed", ({ counters }) => counters.failed);
     ofRules(
       "loops",
-      "Events that a rule was not run for, because they came from it",
+      "Events that a rule was not run for because they came from it, or did not send on because they came back",
       ({ counters }) => counters.loops,
     );
     const ofActions = (name: keyof ActionCounters, help: string): void =>
@@ -205,7 +211,7 @@ export class RulesRoom {
     ofActions("matched", "Outputs given to an action");
     ofActions("success", "Of those, what has arrived");
     ofActions("failed", "Of those, what never will");
-    ofActions("dropped", "Of those, what found no room or expired");
+    ofActions("dropped", "Of those, what found no room, expired, or had come from there");
     const ofSinks = (name: string, help: string, read: (sink: Sink) => number): void =>
       metrics.labelledGauge(`connector_${name}`, help, "connector", () =>
         Array.from(this.connectors.all, (sink) => [sink.name, read(sink)] as const),
@@ -239,15 +245,32 @@ export class RulesRoom {
   // ---- what operators are told
 
   #failed(rule: string, error: Error): void {
+    this.#say("rule-failed", rule, (failures) => ({ rule, failures, problem: error.message }));
+  }
+
+  #cameBack(rule: string, connector: string): void {
+    const { counters } = this.rules.get(rule) ?? {};
+    if (counters !== undefined) counters.loops++;
+    this.#say("came-back", `rule:${rule}`, (messages) => ({ rule, connector, messages }));
+  }
+
+  #cameAgain(connector: string, topic: string): void {
+    const { counters } = this.connectors.get(connector) ?? {};
+    if (counters !== undefined) counters.cameAgain++;
+    this.#say("came-back", `connector:${connector}`, (messages) => ({ connector, topic, messages }));
+  }
+
+  /** Of one and the same now and then only; `detail` is told how often it was, since it was said last. */
+  #say(event: string, of: string, detail: (times: number) => object): void {
     const now = this.#parts.clock.now();
-    const said = this.#failedAt.get(rule) ?? { at: Number.NEGATIVE_INFINITY, unsaid: 0 };
-    this.#failedAt.set(rule, said);
+    const key = `${event} ${of}`;
+    const said = this.#said.get(key) ?? { at: Number.NEGATIVE_INFINITY, unsaid: 0 };
+    this.#said.set(key, said);
     said.unsaid++;
     if (now - said.at < SAY_AGAIN_MS) return;
-    const detail = { rule, failures: said.unsaid, problem: error.message };
+    this.#parts.core.note("rules", { level: "warn", event, detail: { ...detail(said.unsaid) } });
     said.at = now;
     said.unsaid = 0;
-    this.#parts.core.note("rules", { level: "warn", event: "rule-failed", detail });
   }
 
   #changed(connector: string, state: SinkState, reason: string | undefined): void {

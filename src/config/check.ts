@@ -164,7 +164,13 @@ function checkPipelines(config: Config, wrong: (path: Path, says: string) => voi
     const path: Path = ["pipelines", name];
     try {
       new Pipeline(name, pipeline, {
-        ...{ now: () => 0 as Instant, newId: () => "", count: () => {}, sink: () => undefined },
+        ...{
+          now: () => 0 as Instant,
+          newId: () => "",
+          count: () => {},
+          sink: () => undefined,
+          mark: () => "",
+        },
         // What it leads to is read when it is opened.
         secret: (value) => (/^(file|env):/.test(value) ? NO_SECRET : value),
         kindOf: (connector) =>

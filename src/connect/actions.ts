@@ -1,3 +1,4 @@
+import { isCircle, lineOf } from "../bus/via.ts";
 import {
   type Action,
   type ActionCounters,
@@ -9,6 +10,7 @@ import {
 } from "../rules/action.ts";
 import { type Emit, type RepublishSettings, republish } from "../rules/republish.ts";
 import { isMap, type Value } from "../rules/value.ts";
+import type { Item } from "./connector.ts";
 import { kindOf } from "./kinds.ts";
 import { cameFrom } from "./mqtt.ts";
 import type { Sink } from "./sink.ts";
@@ -20,6 +22,10 @@ export interface ActionHost {
   /** The connectors that are configured, by name: their kinds. */
   kindOf(connector: string): string | undefined;
   sink(connector: string): Sink | undefined;
+  /** By which a rule knows again what it has sent to another gateway. */
+  mark(rule: string): string;
+  /** It has come back: it is not sent again. */
+  cameBack(rule: string, connector: string): void;
   /** Of an action: its numbers go on when its rule is configured anew. */
   counters(rule: string, place: number): ActionCounters;
 }
@@ -32,7 +38,7 @@ export const compileWith =
     if (settings.kind === "republish")
       return republish(settings as RepublishSettings, rule, host.emit, counters);
     if (settings.kind === "console") return toLog(rule, host, counters);
-    return toConnector(settings, place, host, counters);
+    return toConnector(settings, { rule, place }, host, counters);
   };
 
 function toLog(rule: string, { log }: ActionHost, counters: ActionCounters): Action {
@@ -53,7 +59,7 @@ const ID = "delivery_id";
 
 function toConnector(
   settings: ActionSettings,
-  place: number,
+  { rule, place }: Pick<Item, "rule" | "place">,
   host: ActionHost,
   counters: ActionCounters,
 ): Action {
@@ -68,6 +74,7 @@ function toConnector(
     );
   const fill = found.compile(settings as never);
   const named = JSON.stringify(settings).includes(ID);
+  const mark = found.saysVia === true ? host.mark(rule) : undefined;
   return {
     ...{ kind, to: connector, counters, keeps: true },
     get full() {
@@ -79,11 +86,17 @@ function toConnector(
       return {
         parameters,
         perform(hold) {
-          const { rule, client, now, through } = occasion;
+          const { client, now, through, marks } = occasion;
           const sink = host.sink(connector);
+          const comesBack = mark !== undefined && isCircle(marks, mark);
+          if (comesBack) host.cameBack(rule, connector);
           // What a broker has sent does not go back to it.
-          if (sink === undefined || through.includes(cameFrom(connector))) counters.dropped++;
-          else sink.take({ id, rule, place, client, at: now, parameters }, hold?.add());
+          if (sink === undefined || comesBack || through.includes(cameFrom(connector))) {
+            counters.dropped++;
+            return;
+          }
+          const via = mark === undefined ? undefined : lineOf([...marks, mark]);
+          sink.take({ id, rule, place, client, at: now, parameters, through, via }, hold?.add());
         },
       };
     },
@@ -97,5 +110,7 @@ export const checking = (kinds: (connector: string) => string | undefined): Comp
     log() {},
     kindOf: kinds,
     sink: () => undefined,
+    mark: () => "",
+    cameBack() {},
     counters: newActionCounters,
   });

@@ -25,6 +25,10 @@ export interface Item {
   /** When the event was, in milliseconds. */
   readonly at: number;
   readonly parameters: ValueMap;
+  /** Rules that it came through: none of them is run on its dead letter. */
+  readonly through?: readonly string[] | undefined;
+  /** For those who can say it: what it has passed between gateways, and what sends it now (`bus/via.ts`). */
+  readonly via?: string | undefined;
 }
 
 /** What a server gives: texts, numbers, octets by name. */
@@ -123,6 +127,10 @@ export interface ConnectHost {
   found?(item: Item, rows: readonly Row[]): void;
   /** What others have said on the channel that a connector listens to. */
   heard?(connector: string, payload: Uint8Array): void;
+  /** Of a connector that brings messages: by it they know it again. */
+  mark(connector: string): string;
+  /** A message has come over a connector that it had come over before. */
+  cameAgain(connector: string, topic: string): void;
   /** `taken`: it is safe where it must be, or cannot be taken now. */
   publish(message: Message, taken: (ok: boolean) => void): void;
   /** Of a file that the configuration names. */
@@ -146,6 +154,8 @@ export interface ConnectorKind<Config = never, ActionConfig extends ActionSettin
   readonly schema: TSchema;
   /** Of a rule's action that leads to it. */
   readonly action: TSchema;
+  /** It says what a message has passed, as another gateway reads it. */
+  readonly saysVia?: true;
   /** The libraries that it needs, where those are optional. */
   readonly libraries?: readonly string[];
   /** Throws where it cannot work as configured. */

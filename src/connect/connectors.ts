@@ -144,6 +144,7 @@ export class Connectors {
     const where = new Template(topic).fill({ connector, rule });
     const message = new Message(where, Buffer.from(toJson(letter)), 1, false, now());
     message.publisher = `${CONNECTORS}:${connector}`;
+    message.through = item?.through;
     gate.publish(message, undefined, "system");
   }
 

@@ -1,6 +1,7 @@
 /** HTTP: webhooks, and any service that takes a request for an event. The library is undici 7. */
 import { createHmac } from "node:crypto";
 import { type Static, Type } from "@sinclair/typebox";
+import { VIA } from "../bus/via.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
@@ -128,25 +129,26 @@ class Http implements Connector {
   }
 
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
-    if (items.length === 1)
-      await this.#ask(items[0]!.parameters as unknown as Parameters, items[0]!.id, signal);
-    else for (const group of sameRequests(items)) await this.#ask(together(group), idOf(group), signal);
+    const groups = items.length === 1 ? [items] : sameRequests(items);
+    for (const group of groups) await this.#ask(group, signal);
   }
 
-  async #ask({ method, path, headers, body }: Parameters, id: string, signal: AbortSignal): Promise<void> {
-    const answer = await this.#web.ask(
-      method,
-      this.#config.url + path,
-      this.#allHeaders(headers, id, body),
-      body,
-      signal,
-    );
+  /** One request for all of them. */
+  async #ask(items: readonly Item[], signal: AbortSignal): Promise<void> {
+    const request = together(items);
+    const { method, path, body } = request;
+    const headers = this.#allHeaders(request, idOf(items), items[0]!.via);
+    const answer = await this.#web.ask(method, this.#config.url + path, headers, body, signal);
     if (!isTaken(answer)) throw refusalOf("service", answer, heals(answer.status));
   }
 
-  #allHeaders(headers: Parameters["headers"], id: string, body: string | Uint8Array): Record<string, string> {
-    const content = body.length === 0 ? {} : { "content-type": contentType(body) };
-    return { ...content, "idempotency-key": id, ...this.#headers, ...headers, ...this.#signed(id, body) };
+  #allHeaders({ headers, body }: Parameters, id: string, via: string | undefined): Record<string, string> {
+    return {
+      ...(body.length === 0 ? {} : { "content-type": contentType(body) }),
+      "idempotency-key": id,
+      ...(via === undefined ? {} : { [VIA]: via }),
+      ...{ ...this.#headers, ...headers, ...this.#signed(id, body) },
+    };
   }
 
   /** Standard Webhooks 1.0: a receiver knows from whom it is, and that it is not an old one sent again. */
@@ -187,7 +189,7 @@ function sameRequests(items: readonly Item[]): readonly (readonly Item[])[] {
   let former = "";
   for (const item of items) {
     const { method, path, headers } = item.parameters as unknown as Parameters;
-    const key = JSON.stringify([method, path, headers]);
+    const key = JSON.stringify([method, path, headers, item.via]);
     if (key === former && !BODILESS.includes(method)) groups.at(-1)!.push(item);
     else groups.push([item]);
     former = key;
@@ -198,7 +200,7 @@ function sameRequests(items: readonly Item[]): readonly (readonly Item[])[] {
 /** A JSON array of what are JSON texts by themselves. */
 function together(items: readonly Item[]): Parameters {
   const first = items[0]!.parameters as unknown as Parameters;
-  if (BODILESS.includes(first.method)) return first;
+  if (items.length === 1 || BODILESS.includes(first.method)) return first;
   return { ...first, body: `[${items.map(({ parameters }) => asText(parameters["body"])).join(",")}]` };
 }
 
@@ -209,6 +211,7 @@ export const http: ConnectorKind<Config, ActionConfig> = {
   kind: "http",
   schema,
   action,
+  saysVia: true,
   libraries: ["undici"],
   open: (config, host) => new Http(config, host),
   compile,

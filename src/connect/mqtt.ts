@@ -2,6 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { Message, type QoS } from "../bus/message.ts";
 import { topicMatches, topicNameProblem } from "../bus/topic.ts";
+import { isCircle, marksOf, VIA, withMarks } from "../bus/via.ts";
 import { own } from "../lib/bytes.ts";
 import { durationSetting, sizeSetting } from "../lib/setting.ts";
 import { type Instant, inSeconds } from "../lib/time.ts";
@@ -127,10 +128,10 @@ class Mqtt implements Connector {
   }
 
   /** With the delivery's id where the protocol has a place for it: who hears it knows what comes twice (R-082). */
-  #message({ id, parameters }: Item): Message {
+  #message({ id, parameters, via }: Item): Message {
     const { topic, payload, qos, retain } = parameters as unknown as Parameters;
-    const properties =
-      this.#config.version === "5.0" ? { userProperties: [["delivery-id", id] as const] } : undefined;
+    const said = [["delivery-id", id] as const, ...(via === undefined ? [] : [[VIA, via] as const])];
+    const properties = this.#config.version === "5.0" ? { userProperties: said } : undefined;
     return new Message(topic, octetsOf(payload), qos, retain, this.#host.now() as Instant, properties);
   }
 
@@ -203,7 +204,10 @@ class Mqtt implements Connector {
   /** Remapped, and published here. One that has no topic here is nobody's: the broker need not send it again. */
   #arrived(message: Message, retain: boolean, taken: (ok: boolean) => void): void {
     const topic = this.#topicHere(message.topic);
-    if (topic === undefined) {
+    const [mark, marks] = [this.#host.mark(this.#name), marksOf(message.properties)];
+    const again = isCircle(marks, mark);
+    if (again) this.#host.cameAgain(this.#name, message.topic);
+    if (topic === undefined || again) {
       taken(true);
       return;
     }
@@ -213,7 +217,7 @@ class Mqtt implements Connector {
       Math.min(message.qos, 1) as QoS,
       retain,
       this.#host.now() as Instant,
-      message.properties,
+      withMarks(message.properties, [...marks, mark]),
     );
     here.publisher = `connector:${this.#name}`;
     here.through = [cameFrom(this.#name)];
@@ -255,6 +259,7 @@ export const mqtt: ConnectorKind<Config, ActionConfig> = {
   kind: "mqtt",
   schema,
   action,
+  saysVia: true,
   open: (config, host, name) => new Mqtt(config, host, name),
   compile({ topic, payload, qos, retain }) {
     const [where, content, retained] = [

@@ -22,12 +22,14 @@ export interface SinkCounters {
   late: number;
   /** Milliseconds from event to acknowledgement, of all in success together. */
   latency: number;
+  /** What a broker has sent that had come over this connector before. */
+  cameAgain: number;
 }
 
 export const newSinkCounters = (): SinkCounters => ({
   ...{ taken: 0, restored: 0, success: 0, failed: 0, expired: 0, full: 0 },
   ...{ failedRefused: 0, failedTried: 0, failedUnexpected: 0, failedUnread: 0 },
-  ...{ retriedSuccess: 0, retriedFailed: 0, batches: 0, tries: 0, late: 0, latency: 0 },
+  ...{ retriedSuccess: 0, retriedFailed: 0, batches: 0, tries: 0, late: 0, latency: 0, cameAgain: 0 },
 });
 
 /** What each is, for who reads metrics or asks the API. */
@@ -48,4 +50,5 @@ export const SINK_COUNTERS: Readonly<Record<keyof SinkCounters, string>> = {
   tries: "Requests to the sink, those that failed among them",
   late: "Of the tries, those that the sink did not answer in time",
   latency: "Milliseconds from event to acknowledgement, of all that succeeded together",
+  cameAgain: "Messages of a broker that had come over the connector before, and were left out",
 };

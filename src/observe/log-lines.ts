@@ -123,6 +123,7 @@ export const LOG_LINES = {
   "plug-in-slow": "a plug-in is slow: all clients wait for it",
 
   // Rules and connectors
+  "came-back": "a message has come back to where it had been before: it goes no further",
   "channel-message-unusable": "what others said on a connector's channel cannot be used",
   "connector-error": "a connector has failed with an error that nobody has thought of",
   "connector-there": "the sink of a connector is there",

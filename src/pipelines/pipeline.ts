@@ -3,7 +3,7 @@ import type { Instant } from "../lib/time.ts";
 import { Context, type Failed, type Filter, type Packet, type PacketType } from "./filter.ts";
 import { type FilterSettings, KINDS } from "./kinds.ts";
 import { FilterError } from "./settings.ts";
-import { SINK_GONE, type SinkHost } from "./sinks.ts";
+import type { SinkHost } from "./sinks.ts";
 
 /** The flow ends here, and the packet goes on its way. */
 export const END = "END";
@@ -143,7 +143,7 @@ function openFilter(pipeline: string, settings: PipelineSettings, place: number,
     throw new PipelineError(["filters", place, "kind"], says);
   }
   try {
-    const lost = (): void => host.count(pipeline, of.name, SINK_GONE);
+    const lost = (result: string): void => host.count(pipeline, of.name, result);
     return open(of, { ...host, pipeline, place, lost });
   } catch (error) {
     if (!(error instanceof FilterError)) throw error;

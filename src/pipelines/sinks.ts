@@ -1,6 +1,7 @@
 /** Filters that give packets to connectors, as rules' actions do: kept, tried again, acknowledged as the connector is. */
 import { type Static, Type } from "@sinclair/typebox";
 import type { Holding, Parcel } from "../bus/errand.ts";
+import { isCircle, lineOf, marksOf } from "../bus/via.ts";
 import type { Filling, Item } from "../connect/connector.ts";
 import { kindOf } from "../connect/kinds.ts";
 import type { Sink } from "../connect/sink.ts";
@@ -75,6 +76,8 @@ export type HttpSettings = Static<typeof httpSchema>;
 export const SEND_FAILED = "SendFailed";
 /** Of a message that had to wait, as a will has, and whose connector was taken away meanwhile. */
 export const SINK_GONE = "SinkGone";
+/** It had been here before, and has come back from another gateway: it is not sent again. */
+export const CAME_BACK = "CameBack";
 
 /** Which filter of which pipeline it is, and what it needs. */
 export interface SinkHost {
@@ -86,11 +89,14 @@ export interface SinkHost {
   newId(): string;
   /** A secret in place, or where it is. Throws where it is not there. */
   secret(value: string): string;
-  /** Something could not be sent, and nobody waits to be told. */
-  lost(): void;
+  /** By which it knows again what it has sent to another gateway. */
+  mark(pipeline: string): string;
+  /** Something was not sent, and nobody waits to be told. */
+  lost(result: string): void;
 }
 
 interface Sending {
+  readonly kind: string;
   readonly connector: string;
   readonly ack: "store" | "after_sink";
   parameters(context: Context): ValueMap;
@@ -138,7 +144,7 @@ export function kafka({ connector, ack, topic, mqtt }: KafkaSettings, host: Sink
     const headers = { clientID: clientId, username, mqttTopic, ...headersOf(context, mqtt.headerKey) };
     return { ...fill({ topic: to, clientid: clientId, payload }), headers };
   };
-  return sending({ connector, ack, parameters }, host);
+  return sending({ kind: "kafka", connector, ack, parameters }, host);
 }
 
 /** What a header cannot hold (RFC 9110 §5.5): a header's name as it may be, and a value in one line. */
@@ -157,20 +163,21 @@ export function http({ connector, ack, method, path, mqtt }: HttpSettings, host:
       headers: Object.fromEntries(headers.map(([name, value]) => [headerName(name), headerValue(value)])),
     };
   };
-  return sending({ connector, ack, parameters }, host);
+  return sending({ kind: "http", connector, ack, parameters }, host);
 }
 
-function sending({ connector, ack, parameters }: Sending, host: SinkHost): Filter {
+function sending({ kind, connector, ack, parameters }: Sending, host: SinkHost): Filter {
   const { pipeline, place, sink, newId, lost } = host;
+  const mark = kindOf(kind)!.saysVia === true ? host.mark(pipeline) : undefined;
   const give = (item: Item, done?: () => void): void => {
     const to = sink(connector);
     if (to !== undefined) to.take(item, done);
     else {
-      lost();
+      lost(SINK_GONE);
       done?.();
     }
   };
-  const itemOf = (context: Context): Item => {
+  const itemOf = (context: Context, marks: readonly string[]): Item => {
     const { sender } = context.packet;
     return {
       id: `${newId()}-${pipeline}-${place}`,
@@ -179,6 +186,7 @@ function sending({ connector, ack, parameters }: Sending, host: SinkHost): Filte
       client: `${sender.gateway}:${sender.clientId}`,
       at: context.now,
       parameters: parameters(context),
+      via: mark === undefined ? undefined : lineOf([...marks, mark]),
     };
   };
   const parcelOf = (item: Item): Parcel => ({
@@ -191,8 +199,13 @@ function sending({ connector, ack, parameters }: Sending, host: SinkHost): Filte
   });
   return {
     handle(context): Failed | undefined {
+      const marks = marksOf(context.packet.message?.properties);
+      if (mark !== undefined && isCircle(marks, mark)) {
+        lost(CAME_BACK);
+        return undefined;
+      }
       try {
-        const item = itemOf(context);
+        const item = itemOf(context, marks);
         // A message is sent when it passes the gate, which answers when it is kept; what else happens has nobody who waits.
         if (context.packet.message !== undefined) context.parcels.push(parcelOf(item));
         else give(item);

@@ -20,6 +20,8 @@ export interface Occasion {
   readonly qos: QoS;
   /** Rules that the event came through, this one among them. */
   readonly through: readonly string[];
+  /** What it passed between gateways (`via.ts`). */
+  readonly marks: readonly string[];
 }
 
 /** What becomes of one output: `parameters` is what a test of the rule shows. */

@@ -1,6 +1,7 @@
 import { parseDelayedTopic } from "../bus/delayed.ts";
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import { topicNameProblem } from "../bus/topic.ts";
+import { withMarks } from "../bus/via.ts";
 import { type Instant, seconds } from "../lib/time.ts";
 import type { Action, ActionCounters, ActionSettings, Occasion, Prepared } from "./action.ts";
 import { Template, wholeFrom } from "./template.ts";
@@ -122,7 +123,7 @@ export function republish(
     counters,
     keeps: true,
     full: false,
-    prepare(output: Value, { now, qos, through }: Occasion): Prepared {
+    prepare(output: Value, { now, qos, through, marks }: Occasion): Prepared {
       const topic = publishing.topic(output);
       const payload = publishing.payload(output);
       const expiry = publishing.expiry(output);
@@ -134,7 +135,7 @@ export function republish(
           publishing.retain(output),
           now as Instant,
         ] as const),
-        publishing.properties(output),
+        withMarks(publishing.properties(output), marks),
         ...(expiry === undefined ? [] : ([seconds(expiry)] as const)),
       );
       message.publisher = `rules:${rule}`;

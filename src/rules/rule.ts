@@ -24,7 +24,7 @@ export interface RuleCounters {
   noResult: number;
   /** The statement, or an action's template, could not be run. */
   failed: number;
-  /** Not run, because the event came from this rule. */
+  /** Not run, because the event came from this rule; or not sent on, because it came back from another gateway. */
   loops: number;
 }
 

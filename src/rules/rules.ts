@@ -3,6 +3,7 @@ import type { Asker } from "../bus/commits.ts";
 import type { Follower, Gate, Hold, Origin } from "../bus/gate.ts";
 import type { Message } from "../bus/message.ts";
 import { TopicTree } from "../bus/topic-tree.ts";
+import { marksOf } from "../bus/via.ts";
 import type { Identity } from "../contract/identity.ts";
 import { Ring } from "../lib/ring.ts";
 import type { CompileAction } from "./action.ts";
@@ -186,7 +187,8 @@ export class Rules implements Follower {
     if (through === undefined) return;
     const { by, id } = event;
     const client = `${by.gateway}:${by.clientId}`;
-    const about = { event: id, client, now: message.publishedAt, qos: message.qos, through };
+    const { publishedAt: now, qos, properties } = message;
+    const about = { event: id, client, now, qos, through, marks: marksOf(properties) };
     rule.run(event.of(generation), about, this.#newHold, this.#parts.failed);
   }
 
@@ -257,7 +259,8 @@ export class Rules implements Follower {
     for (const { rule, generation } of this.#byEvent.get(kind) ?? []) {
       const through = this.#through(rule, before);
       if (through === undefined) continue;
-      const occasion = { ...about, qos: message?.qos ?? 0, through } as const;
+      const marks = marksOf(message?.properties);
+      const occasion = { ...about, qos: message?.qos ?? 0, through, marks } as const;
       rule.run(event.of(generation), occasion, () => new SinkHold(), this.#parts.failed);
     }
   }
@@ -286,6 +289,7 @@ export class Rules implements Follower {
             now: at,
             qos: 0,
             through: [],
+            marks: [],
           } as const;
           return withinLanguage(() => prepare(output, occasion).parameters);
         }),

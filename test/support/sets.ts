@@ -25,6 +25,7 @@ const SETS = {
     "test/conformance/pipelines.test.ts",
     "test/conformance/plug-ins.test.ts",
     "test/conformance/policy/policy.test.ts",
+    "test/conformance/rules/circles.test.ts",
     "test/conformance/sim/",
     "test/conformance/store/faults.test.ts",
     "test/conformance/store/kill.test.ts",

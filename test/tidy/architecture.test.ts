@@ -59,7 +59,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       from: "^src/pipelines/",
       to: [
         "^src/lib/",
-        "^src/bus/(message|errand)\\.ts$",
+        "^src/bus/(message|errand|via)\\.ts$",
         "^src/contract/",
         "^src/hooks/plugin\\.ts$",
         "^src/policy/token-bucket\\.ts$",
@@ -217,7 +217,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
       from: "^src/api/",
       to: [
         "^src/lib/",
-        "^src/bus/(topic|message)\\.ts$",
+        "^src/bus/(topic|message|via)\\.ts$",
         "^src/contract/",
         "^src/operate/",
         "^src/trace/",

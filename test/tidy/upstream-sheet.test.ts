@@ -141,6 +141,7 @@ const SHOWN: readonly (readonly [line: string, file: string, words: string])[] =
   ["U-064", REDIRECTS, "is followed three times at most"],
   ["U-064", REDIRECTS, "never goes from TLS to plain"],
   ["U-065", BRIDGE, "what is published there comes here again"],
+  ["U-065", "test/conformance/rules/circles.test.ts", "end with what the first of them has back once"],
   ["U-065", DECIDED, "they go round in no circle that a hop count could end"],
   ["U-066", TRAFFIC, "Message Expiry Interval is counted down by the time that a message waited here"],
   ["U-066", ALIKE, "names what it wants, and is given it"],

@@ -21,7 +21,7 @@ export const Action = Type.Object({
   matched: count("Outputs given to it."),
   success: count("Of those, what has arrived."),
   failed: count("What never will."),
-  dropped: count("What found no room, or expired."),
+  dropped: count("What found no room, expired, or had come from there."),
 });
 export type Action = Static<typeof Action>;
 
@@ -35,7 +35,9 @@ export const Rule = Type.Object({
   passed: count("Runs that had an output."),
   noResult: count("Runs whose conditions said no."),
   failed: count("Runs that failed."),
-  loops: count("Events that it was not run for, because they came from it."),
+  loops: count(
+    "Events that it was not run for, because they came from it, or were not sent on, because they came back.",
+  ),
   rate: Type.Object(
     {
       current: Type.Number({ description: "In the last ten seconds that are over." }),
@@ -101,6 +103,7 @@ export const Connector = Type.Object({
     minimum: 0,
     description: "Milliseconds from event to acknowledgement, of all in success together.",
   }),
+  cameAgain: count("Messages of a broker that had come over it before, and were left out."),
 });
 export type Connector = Static<typeof Connector>;
 

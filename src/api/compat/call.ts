@@ -7,6 +7,8 @@ export interface Call {
   readonly ports: ApiPorts;
   readonly who: Principal;
   readonly address: string;
+  /** What a message has passed before (`bus/via.ts`). */
+  readonly via: string | undefined;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
   readonly body: Readonly<Record<string, unknown>>;

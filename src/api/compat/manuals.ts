@@ -5,6 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { topicNameProblem } from "../../bus/topic.ts";
+import { VIA } from "../../bus/via.ts";
 import { Pauses } from "../../operate/pauses.ts";
 import type { Least, Principal } from "../access/principal.ts";
 import type { ApiPorts } from "../ports.ts";
@@ -267,6 +268,7 @@ export function serveManuals(server: FastifyInstance, ports: ApiPorts): void {
     ports,
     who: judged.get(request)!,
     address: request.ip,
+    via: request.headers[VIA]?.toString(),
     params: request.params as Call["params"],
     query: request.query as Call["query"],
     body: bodyOf(request.body),

@@ -3,7 +3,7 @@ import type { FastifyReply } from "fastify";
 import type { QoS } from "../../bus/message.ts";
 import { topicNameProblem } from "../../bus/topic.ts";
 import { Refused } from "../problem.ts";
-import { isAccepted, publishAll } from "../routes/messages.ts";
+import { cameVia, isAccepted, publishAll } from "../routes/messages.ts";
 import { bytesOf } from "../schemas.ts";
 import type { Call } from "./call.ts";
 import { CODES, ManualError, numbered } from "./codes.ts";
@@ -27,7 +27,7 @@ function textIn(body: Call["body"], ...names: readonly string[]): string | undef
 }
 
 /** Throws `ManualError`. */
-export async function publishManual({ ports, who, address, body }: Call): Promise<void> {
+export async function publishManual({ ports, who, address, via, body }: Call): Promise<void> {
   const topic = textIn(body, "topic");
   if (topic === undefined || topic === "") throw new ManualError(CODES.missing, "topic is missing");
   const problem = topicNameProblem(topic);
@@ -46,7 +46,7 @@ export async function publishManual({ ports, who, address, body }: Call): Promis
     payload: bytesOf(payload, encoding, "payload"),
     qos: qos as QoS,
     retain: TRUE.has(body["retain"]),
-    properties: undefined,
+    properties: cameVia(via),
     expiry: undefined,
   };
   const [published] = await publishAll(ports, caller, [message]);

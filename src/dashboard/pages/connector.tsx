@@ -124,6 +124,7 @@ function Body({ connector, again }: { readonly connector: OneConnector; again():
             ["Dead-lettered", count(connector.failed)],
             ["Expired", count(connector.expired)],
             ["Dropped, the queue was full", count(connector.full)],
+            ["Left out, since they had come before", count(connector.cameAgain)],
             ["Requests", `${count(connector.tries)} in ${count(connector.batches)} batches`],
             [
               "Last failure",

@@ -87,7 +87,7 @@ function Body({ rule, again }: { readonly rule: OneRule; again(): void }) {
             ["With an output", count(rule.passed)],
             ["Conditions said no", count(rule.noResult)],
             ["Failed", count(rule.failed)],
-            ["Left out, since they came from it", count(rule.loops)],
+            ["Left out, since they came from it or came back", count(rule.loops)],
             ["Now", rate(rule.rate.current)],
             ["In five minutes", rate(rule.rate.last5m)],
             ["At most", rate(rule.rate.max)],

@@ -134,6 +134,7 @@ const settingsOf = (pipeline: object, more: object = {}) =>
 function pipelineOf(pipeline: object, counted: string[] = []): Pipeline {
   const host = {
     ...{ now: () => 0 as Instant, newId: () => "id", sink: () => undefined, kindOf: () => undefined },
+    mark: () => "",
     secret: (value: string) => value,
     count: (_: string, filter: string, result: string) => counted.push(`${filter} ${result}`),
   };
