@@ -17,6 +17,12 @@ export const inlineMore = (): void => setFlagsFromString("--max-inlined-bytecode
 /** While modules are loaded. Each collection is of little then, and finds little to free: this costs no time. */
 export const holdYoungGeneration = (): void => setFlagsFromString("--semi-space-growth-factor=1");
 
+/**
+ * Left to itself V8 lets the heap of a busy process grow to four times what was alive in it. Twice costs one collection
+ * more for each that there was, in steps of milliseconds (`npm run bench -- churn`).
+ */
+export const boundGarbage = (): void => setFlagsFromString("--heap-growing-percent=100");
+
 /** V8's own factor: for what a store gives back, and for work. */
 export const letYoungGenerationGrow = (): void => setFlagsFromString("--semi-space-growth-factor=2");
 
@@ -30,3 +36,89 @@ export function collectAfterStart(): void {
   collect();
   setFlagsFromString("--no-compact-on-every-full-gc");
 }
+
+/** How often it is looked whether there is something to collect, in milliseconds. */
+const LOOK_MS = 10_000;
+/** At rest the process uses less than this part of a core. */
+const REST = 0.2;
+/** Growth that is worth a collection: this part of what was left by the last one, and this much. */
+const GROWN_PART = 0.5;
+const GROWN_BYTES = 32 * 1024 * 1024;
+/** What is alive lies scattered over pages: each round moves some of it together and frees whole pages. */
+const ROUNDS = 3;
+/** Pages that are worth another round. */
+const LOOSE_PART = 0.5;
+const LOOSE_BYTES = 16 * 1024 * 1024;
+
+/**
+ * V8 collects what is old only when more is allocated: what a rush has left behind would stay for as long as it is quiet
+ * behind it. So it is looked after when the process has come to rest. Returns what ends that.
+ */
+export function collectAtRest(): () => void {
+  const rest = new Rest(heapBytes(), cpuMilliseconds());
+  let collecting = false;
+  const timer = setInterval(() => {
+    const collect = rest.look(heapBytes(), cpuMilliseconds(), LOOK_MS);
+    if (collect !== collecting) saveMemory(collect);
+    collecting = collect;
+    if (collect) collectInSteps();
+  }, LOOK_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** V8's collections free what they can, rather than keep pages for what comes next. */
+const saveMemory = (save: boolean): void =>
+  setFlagsFromString(save ? "--optimize-for-size" : "--no-optimize-for-size");
+
+/** In bytes: what is used, and what the system has given for it. */
+export interface HeapBytes {
+  readonly used: number;
+  readonly taken: number;
+}
+
+/** Whether it is time to collect. */
+export class Rest {
+  /** As little as was taken since the last collection. */
+  #least: number;
+  #cpu: number;
+  #rounds = 0;
+
+  constructor({ taken }: HeapBytes, cpu: number) {
+    this.#least = taken;
+    this.#cpu = cpu;
+  }
+
+  /** `cpu`: time of the processor since the start, and `passed` since the last look, both in milliseconds. */
+  look({ used, taken }: HeapBytes, cpu: number, passed: number): boolean {
+    const atRest = cpu - this.#cpu < REST * passed;
+    this.#cpu = cpu;
+    // What a collection has left is what cannot be freed now, also if that is more than before.
+    this.#least = this.#rounds > 0 ? taken : Math.min(this.#least, taken);
+    const grown = taken > this.#least + Math.max(GROWN_BYTES, GROWN_PART * this.#least);
+    const loose = taken > used + Math.max(LOOSE_BYTES, LOOSE_PART * used);
+    const again = this.#rounds > 0 && this.#rounds < ROUNDS && loose;
+    this.#rounds = atRest && (grown || again) ? this.#rounds + 1 : 0;
+    return this.#rounds > 0;
+  }
+}
+
+/** More than V8 lets memory outside of the heap grow before it begins to collect. */
+const UNTOUCHED_BYTES = 80 * 1024 * 1024;
+
+/**
+ * Begins a collection in small steps. The one that V8 offers to scripts stops everything until it is done: so V8 is told
+ * that memory outside of its heap has grown. Nobody touches that, so the system gives none.
+ */
+export function collectInSteps(): void {
+  new ArrayBuffer(UNTOUCHED_BYTES);
+}
+
+const heapBytes = (): HeapBytes => {
+  const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics();
+  return { used: used_heap_size + external_memory, taken: total_heap_size + external_memory };
+};
+
+const cpuMilliseconds = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};

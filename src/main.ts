@@ -22,7 +22,13 @@ import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
 import { Configuration, type Loaded } from "./configuration.ts";
 import { accountsPath, overlayPath } from "./data-files.ts";
-import { collectAfterStart, holdYoungGeneration, letYoungGenerationGrow } from "./heap.ts";
+import {
+  boundGarbage,
+  collectAfterStart,
+  collectAtRest,
+  holdYoungGeneration,
+  letYoungGenerationGrow,
+} from "./heap.ts";
 import { keep } from "./keep.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
@@ -214,6 +220,7 @@ export async function start(
           crew === undefined ? administration.ports : agreed(administration.ports, crew),
         ).catch(abandon);
   letYoungGenerationGrow();
+  boundGarbage();
   collectAfterStart();
   await running.open().catch(async (error) => {
     await api?.close();
@@ -234,10 +241,12 @@ export async function start(
   const sys = startSysTopics(running, version);
   if (administration !== undefined) administration.sys = sys;
   const alarms = startAlarms(running, () => open);
+  const endCollecting = collectAtRest();
   return {
     stopTimeout: config.node.shutdownTimeout,
     reload: () => void configuration.readAgain(),
     async stop() {
+      endCollecting();
       alarms.stop();
       open = false;
       sys.stop();

@@ -2,6 +2,7 @@
  * The gateway as `npm start` runs it, in a process that also tells how late its loop is, how long it collects garbage, and
  * what is alive in it. Started by `startWatched` of lib/isthmus.mjs, with `--expose-gc`.
  */
+import { existsSync, readFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { serve } from "./serve.mjs";
@@ -25,10 +26,17 @@ new PerformanceObserver((list) => {
 }).observe({ entryTypes: ["gc"] });
 
 const megabytes = (/** @type {number} */ bytes) => bytes / 2 ** 20;
+/** Pages of files that are resident: the program, and those of a store that maps its file. The system takes them back when it likes. */
+const pagesOfFiles = () => {
+  if (!existsSync("/proc/self/status")) return 0;
+  const [, kilobytes = "0"] = /^RssFile:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  return Number(kilobytes) / 1024;
+};
 const memory = () => {
   const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
   return {
     resident: megabytes(rss),
+    files: pagesOfFiles(),
     heap: megabytes(heapTotal),
     used: megabytes(heapUsed + external),
   };
