@@ -21,13 +21,20 @@ export const holdYoungGeneration = (): void => setFlagsFromString("--semi-space-
  * Left to itself V8 lets the heap of a busy process grow to four times what was alive in it. Twice costs one collection
  * more for each that there was, in steps of milliseconds (`npm run bench -- churn`).
  */
-export const boundGarbage = (): void => setFlagsFromString("--heap-growing-percent=100");
+const boundGarbage = (): void => setFlagsFromString("--heap-growing-percent=100");
 
 /** V8's own factor: for what a store gives back, and for work. */
 export const letYoungGenerationGrow = (): void => setFlagsFromString("--semi-space-growth-factor=2");
 
-/** What the start has left is collected once, and its gaps closed, before anybody is served. */
-export function collectAfterStart(): void {
+/** All is loaded and made, and nobody is served yet. */
+export function prepareForClients(): void {
+  letYoungGenerationGrow();
+  boundGarbage();
+  collectAfterStart();
+}
+
+/** What the start has left is collected once, and its gaps closed. */
+function collectAfterStart(): void {
   if (getHeapStatistics().used_heap_size > COLLECTED_BELOW) return;
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;

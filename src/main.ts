@@ -22,13 +22,7 @@ import { namedPlugIns } from "./config/plug-ins.ts";
 import type { Config } from "./config/schema.ts";
 import { Configuration, type Loaded } from "./configuration.ts";
 import { accountsPath, overlayPath } from "./data-files.ts";
-import {
-  boundGarbage,
-  collectAfterStart,
-  collectAtRest,
-  holdYoungGeneration,
-  letYoungGenerationGrow,
-} from "./heap.ts";
+import { collectAtRest, holdYoungGeneration, letYoungGenerationGrow, prepareForClients } from "./heap.ts";
 import { keep } from "./keep.ts";
 import { type Duration, ZERO } from "./lib/time.ts";
 import { MODULES } from "./modules.ts";
@@ -219,9 +213,7 @@ export async function start(
           { ...config.api, tls: administration.tls },
           crew === undefined ? administration.ports : agreed(administration.ports, crew),
         ).catch(abandon);
-  letYoungGenerationGrow();
-  boundGarbage();
-  collectAfterStart();
+  prepareForClients();
   await running.open().catch(async (error) => {
     await api?.close();
     return abandon(error);
