@@ -38,9 +38,9 @@ const LOOK_SECONDS = 0.02;
 const lateOf = (/** @type {Map<string, number>} */ all, /** @type {"max" | "p99"} */ which) =>
   Math.max(0, (all.get(`nodejs_eventloop_lag_${which}_seconds `) ?? 0) - LOOK_SECONDS);
 
-/** Gauges that tell what is left of clients that have gone. */
+/** Gauges that tell what is left of clients that have gone; file descriptors are among them. */
 const AT_REST =
-  /^isthmus_(sessions|sessions_connected|queued_messages|delayed_messages|filters|deadlines|connections|store_waiting)(\{.*\})? /;
+  /^(isthmus_(sessions|sessions_connected|queued_messages|delayed_messages|filters|deadlines|connections|store_waiting)|process_open_fds)(\{.*\})? /;
 
 const ports = {
   mqtt: await freePort(),

@@ -10,10 +10,8 @@ import { atEndOfTurn } from "../turn.ts";
 import type { EpollSet } from "./set.ts";
 import { EpollSocket } from "./socket.ts";
 
-/** Reads of one connection before others have their turn. */
-const READS = 4;
-/** Reads of what came before a connection broke. */
-const LAST_READS = 16;
+/** Of what came before a connection broke, so much is worked on. */
+const LAST_BYTES = 1_048_576;
 
 interface Queued {
   bytes: Uint8Array;
@@ -54,8 +52,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
       return;
     }
     this.#receiver = receiver;
-    if (this.destroyed) atEndOfTurn(() => this.#tellClosed(NOTHING));
-    else this.#watch();
+    this.#watch();
   }
 
   get local(): string | undefined {
@@ -141,7 +138,8 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   }
 
   #read(): void {
-    for (let read = 0; read < READS && !this.#paused && !this.destroyed; read++) {
+    const { reads } = this.set;
+    for (let read = 0; read < reads && !this.#paused && !this.destroyed; read++) {
       const length = this.receive();
       if (length > 0) {
         if (!this.#ending) this.#receiver?.received(this.set.received(length));
@@ -168,7 +166,11 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
 
   #flush(): void {
     const queue = this.#queue;
-    if (queue === undefined) return;
+    // Whoever was told of the last flush has thrown before the system could be told: it would be ready for ever.
+    if (queue === undefined) {
+      this.#watch();
+      return;
+    }
     let done = 0;
     for (const queued of queue) {
       const sent = this.send(queued.bytes);
@@ -184,7 +186,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     const taken = queue.splice(0, done);
     if (queue.length === 0) this.#queue = undefined;
     for (const { written } of taken) written?.();
-    if (this.#queue === undefined && this.#congested) {
+    if (this.#queue === undefined && this.#congested && !this.destroyed) {
       this.#congested = false;
       this.#receiver?.drained();
     }
@@ -214,10 +216,11 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   }
 
   #giveUp(): void {
-    for (let read = 0; read < LAST_READS && !this.destroyed; read++) {
+    for (let left = LAST_BYTES; left > 0 && !this.destroyed; ) {
       const length = this.receive();
       if (length < 0 && length !== -EAGAIN) this.#error ??= getSystemErrorName(length);
       if (length <= 0) break;
+      left -= length;
       if (!this.#ending) this.#receiver?.received(this.set.received(length));
     }
     this.#close();
@@ -230,8 +233,8 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     const dropped = this.#queue ?? NOTHING;
     this.#queue = undefined;
     this.#backlog = 0;
-    // Not now: whoever closes it may be in the middle of something.
-    if (this.#receiver !== undefined) atEndOfTurn(() => this.#tellClosed(dropped));
+    // Not now: whoever closes it may be in the middle of something, such as accepting it.
+    atEndOfTurn(() => this.#tellClosed(dropped));
   }
 
   #tellClosed(dropped: readonly Queued[]): void {

@@ -5,15 +5,19 @@ import { Descriptor, type Place, placeIn, systemError } from "../system/descript
 import {
   ACCEPTED_SOCKET,
   EAGAIN,
-  EMFILE,
-  ENFILE,
+  ECONNABORTED,
+  EINTR,
+  EPERM,
   EPOLLIN,
+  EPROTO,
   IPPROTO_TCP,
   SO_KEEPALIVE,
   SOCKADDR_BYTES,
   SOL_SOCKET,
   STREAM_SOCKET,
+  TCP_KEEPCNT,
   TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
   TCP_NODELAY,
 } from "../system/linux.ts";
 import { PROBE_DELAY } from "../tcp.ts";
@@ -22,8 +26,18 @@ import type { EpollSet, Watched } from "./set.ts";
 
 /** Connections that are taken before others have their turn; the rest waits in the kernel, up to `backlog`. */
 const A_TURN = 32;
-/** How long nobody is accepted when there are no descriptors, in milliseconds: the socket would be ready for ever. */
+/** It was the newcomer's trouble, and it is gone (accept(2)): it is passed over, for the next one may be there. */
+const OF_NEWCOMER: ReadonlySet<number> = new Set([EINTR, ECONNABORTED, EPROTO, EPERM]);
+/**
+ * How long nobody is accepted after any other error, in milliseconds: without descriptors or memory the socket would be
+ * ready for ever.
+ */
 const PAUSE = 250;
+/** How often it is said, in milliseconds. */
+const SAY_AGAIN = 60_000;
+/** Seconds between questions to a peer that is silent, and how many stay without an answer: those of Node's sockets. */
+const PROBE_INTERVAL = 1;
+const PROBES = 10;
 
 interface Newcomers {
   /** The descriptor is theirs from now on. */
@@ -40,6 +54,7 @@ export class EpollListener implements Watched, Place {
   readonly #newcomers: Newcomers;
   readonly #name = new Uint8Array(new ArrayBuffer(SOCKADDR_BYTES));
   readonly #nameLength = new Uint32Array(new ArrayBuffer(4));
+  #sayAt = 0;
   #closed = false;
 
   private constructor(set: EpollSet, descriptor: Descriptor, newcomers: Newcomers) {
@@ -65,6 +80,8 @@ export class EpollListener implements Watched, Place {
       // What is accepted has these, too. A peer that vanished without a word is found out by the kernel.
       descriptor.set(SOL_SOCKET, SO_KEEPALIVE, 1);
       descriptor.set(IPPROTO_TCP, TCP_KEEPIDLE, PROBE_DELAY / 1000);
+      descriptor.set(IPPROTO_TCP, TCP_KEEPINTVL, PROBE_INTERVAL);
+      descriptor.set(IPPROTO_TCP, TCP_KEEPCNT, PROBES);
       if (noDelay) descriptor.set(IPPROTO_TCP, TCP_NODELAY, 1);
       descriptor.bind(address, port, { reuseAddress: true });
       descriptor.listen(backlog);
@@ -82,7 +99,10 @@ export class EpollListener implements Watched, Place {
       const { number } = this.#descriptor;
       const descriptor = calls.accept4(number, this.#name, this.#nameLength, ACCEPTED_SOCKET);
       if (descriptor < 0) {
-        this.#notAccepted(calls.error());
+        const error = calls.error();
+        if (error === EAGAIN) return;
+        if (OF_NEWCOMER.has(error)) continue;
+        this.#pause(error);
         return;
       }
       const { address, port } = placeIn(this.#name);
@@ -90,22 +110,16 @@ export class EpollListener implements Watched, Place {
     }
   }
 
-  /** All others are the newcomer's trouble, and it is gone (accept(2)). */
-  #notAccepted(error: number): void {
-    if (error !== EMFILE && error !== ENFILE) {
-      if (error !== EAGAIN) this.#note(error);
-      return;
+  #pause(error: number): void {
+    if (performance.now() >= this.#sayAt) {
+      this.#sayAt = performance.now() + SAY_AGAIN;
+      const problem = getSystemErrorName(-error);
+      this.#newcomers.note({ level: "warn", event: "accept-failed", detail: { problem } });
     }
-    this.#note(error);
     this.#set.change(this.#descriptor.number, 0);
     setTimeout(() => {
       if (!this.#closed) this.#set.change(this.#descriptor.number, EPOLLIN);
     }, PAUSE).unref();
-  }
-
-  #note(error: number): void {
-    const problem = getSystemErrorName(-error);
-    this.#newcomers.note({ level: "warn", event: "accept-failed", detail: { problem } });
   }
 
   close(): void {

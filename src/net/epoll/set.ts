@@ -8,8 +8,17 @@ import { takeTurn } from "../turn.ts";
 const EVENTS = 256;
 /** Calls before others have their turn. */
 const ROUNDS = 4;
-/** Bytes that are read in one call. */
+/** How long is worked on what is ready before timers and the sockets of Node have their turn, in milliseconds. */
+const A_TURN = 10;
+/** Bytes that are read in one call, and the calls for one descriptor before the next one has its turn. */
 const READ_BYTES = 65_536;
+const READS = 4;
+/**
+ * Where more than these have something to say, one call for each, of so many bytes: 64 KiB can hold 32,000 packets, and
+ * who has one to say would wait for all of them, of everybody.
+ */
+const FEW = 8;
+const READ_BYTES_OF_MANY = 16_384;
 /** From here on what was read is handed on in the memory into which it was read: it is not worth a copy. */
 const HAND_ON_BYTES = 49_152;
 
@@ -36,6 +45,12 @@ export class EpollSet {
   #due = false;
   #watching: Watching | undefined;
   #read = unfilled(READ_BYTES);
+  /** As many as one call may read now. */
+  #most = READ_BYTES;
+  /** What was told last, and how far it has been worked on. */
+  #count = 0;
+  #at = 0;
+  #until = 0;
 
   constructor(calls: SystemCalls) {
     this.calls = calls;
@@ -74,9 +89,14 @@ export class EpollSet {
     this.#watching = undefined;
   }
 
+  /** Reads of one descriptor before the next one has its turn. */
+  get reads(): number {
+    return this.#most === READ_BYTES ? READS : 1;
+  }
+
   /** Reads what there is; as recv(2) answers. `received` then has the bytes. */
   receive(descriptor: number, flags: number): number {
-    return this.calls.recv(descriptor, this.#read, READ_BYTES, flags);
+    return this.calls.recv(descriptor, this.#read, this.#most, flags);
   }
 
   /** Memory that is nobody else's, and as small as what it holds: whoever keeps a view of it keeps no more than that. */
@@ -89,7 +109,7 @@ export class EpollSet {
 
   /** Whether a read of this length may have left something. */
   isFull(length: number): boolean {
-    return length === READ_BYTES;
+    return length === this.#most;
   }
 
   #control(operation: number, descriptor: number, events: number): number {
@@ -109,23 +129,36 @@ export class EpollSet {
 
   readonly #turn = (): void => {
     this.#due = false;
+    this.#until = performance.now() + A_TURN;
     for (let round = 0; round < ROUNDS; round++) {
-      const count = this.calls.epoll_wait(this.#set, this.#events, EVENTS, 0);
-      if (count <= 0) return;
-      this.#count = count;
+      if (this.#at >= this.#count && !this.#ask()) return;
       takeTurn(this.#tell);
-      if (count < EVENTS) return;
+      if (this.#at < this.#count) {
+        // The rest comes first in the next turn: the kernel has put it behind all others, and it might never be reached.
+        this.#ready();
+        return;
+      }
+      if (this.#count < EVENTS) return;
     }
   };
 
-  #count = 0;
+  /** False when there is nothing, for now. */
+  #ask(): boolean {
+    this.#at = 0;
+    this.#count = Math.max(0, this.calls.epoll_wait(this.#set, this.#events, EVENTS, 0));
+    this.#most = this.#count > FEW ? READ_BYTES_OF_MANY : READ_BYTES;
+    return this.#count > 0;
+  }
+
   readonly #tell = (): void => {
     const events = this.#events;
-    for (let index = 0, at = 0; index < this.#count; index++, at += EVENT_WORDS) {
+    while (this.#at < this.#count) {
+      const at = EVENT_WORDS * this.#at++;
       const descriptor = events[at + EVENT_DATA]!;
       if (this.#serials[descriptor] === events[at + EVENT_DATA + 1]) {
         this.#watched[descriptor]?.ready(events[at]!);
       }
+      if (performance.now() >= this.#until) return;
     }
   };
 }

@@ -37,6 +37,9 @@ export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 /** Seconds of silence after which the kernel asks. */
 export const TCP_KEEPIDLE = 4;
+/** Seconds between its questions, and after how many of them without an answer the peer is gone. */
+export const TCP_KEEPINTVL = 5;
+export const TCP_KEEPCNT = 6;
 
 export const SHUT_WR = 1;
 
@@ -56,14 +59,14 @@ export const MSG_NOSIGNAL = 0x4000;
 /** The datagram was longer than its place. */
 export const MSG_TRUNC = 0x20;
 
+export const EPERM = 1;
 export const EINTR = 4;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const EINVAL = 22;
-export const ENFILE = 23;
-export const EMFILE = 24;
-export const EPIPE = 32;
+export const EPROTO = 71;
 export const ENOTSOCK = 88;
+export const ECONNABORTED = 103;
 
 /** struct sockaddr_in6, the longer of the two. */
 export const SOCKADDR_BYTES = 28;

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { EpollConnection } from "#core/net/epoll/connection.ts";
 import { EpollListener } from "#core/net/epoll/listener.ts";
 import { EpollSet } from "#core/net/epoll/set.ts";
+import { IPPROTO_TCP, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL } from "#core/net/system/linux.ts";
 import { systemCalls } from "#core/net/system/system-calls.ts";
 import type { StreamConnection, StreamReceiver } from "#core/net/transport.ts";
 import { closed, dial, streamOptions } from "./support.ts";
@@ -16,14 +17,20 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
   /** What libuv watches for us. */
   let watching = 0;
   let failing: { call: "accept4" | "epoll_ctl"; error: number } | undefined;
+  /** How often it has failed. */
+  let failures = 0;
+  const fails = (call: "accept4" | "epoll_ctl"): boolean => {
+    if (failing?.call === call) failures++;
+    return failing?.call === call;
+  };
   const set = new EpollSet({
     ...calls,
     epoll_wait: (...args) => {
       asked++;
       return calls.epoll_wait(...args);
     },
-    accept4: (...args) => (failing?.call === "accept4" ? -1 : calls.accept4(...args)),
-    epoll_ctl: (...args) => (failing?.call === "epoll_ctl" ? -1 : calls.epoll_ctl(...args)),
+    accept4: (...args) => (fails("accept4") ? -1 : calls.accept4(...args)),
+    epoll_ctl: (...args) => (fails("epoll_ctl") ? -1 : calls.epoll_ctl(...args)),
     error: () => failing?.error ?? calls.error(),
     watch: (...args) => {
       const watch = calls.watch(...args);
@@ -41,6 +48,8 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
   let listener: EpollListener | undefined;
   let clients: Socket[] = [];
   let notes: string[] = [];
+  /** Of who was accepted last. */
+  let accepted = -1;
   afterEach(async () => {
     for (const client of clients) client.destroy();
     await Promise.all(clients.map(closed));
@@ -48,6 +57,7 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
     listener?.close();
     listener = undefined;
     failing = undefined;
+    failures = 0;
     notes = [];
   });
 
@@ -55,13 +65,15 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
     const options = streamOptions();
     listener = EpollListener.open(set, "127.0.0.1", options, {
       note: ({ event }) => notes.push(event),
-      accepted: (descriptor, { address, port }) =>
+      accepted: (descriptor, { address, port }) => {
+        accepted = descriptor;
         new EpollConnection(set, descriptor, { transport: "tcp", address, port }, options).offer(
           (connection) => ({
             ...{ received() {}, drained() {}, ended: () => connection.end(), closed() {} },
             ...receive(connection),
           }),
-        ),
+        );
+      },
     });
     return listener.port;
   }
@@ -120,19 +132,60 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
     expect(await askedAtRest()).toBeLessThanOrEqual(1);
   });
 
-  test("accepts nobody for a while when there are no descriptors, says so, and goes on when there are (EMFILE)", async () => {
-    const came: StreamConnection[] = [];
-    const port = listen((connection) => {
-      came.push(connection);
-      return {};
-    });
-    failing = { call: "accept4", error: 24 };
+  test.each([
+    ["EMFILE", 24],
+    ["ENOBUFS", 105],
+  ])(
+    "accepts nobody for a while when the system is short of something, says so once, and goes on when it is not (%s)",
+    async (_name, error) => {
+      const came: StreamConnection[] = [];
+      const port = listen((connection) => {
+        came.push(connection);
+        return {};
+      });
+      failing = { call: "accept4", error };
+      await connected(port);
+      expect(await askedAtRest()).toBeLessThanOrEqual(1);
+      while (failures < 2) await pause(10);
+      expect(notes).toEqual(["accept-failed"]);
+      failing = undefined;
+      while (came.length === 0) await pause(10);
+      expect(came).toHaveLength(1);
+    },
+  );
+
+  test.each([
+    ["ECONNABORTED", 103],
+    ["EINTR", 4],
+    ["EPERM", 1],
+  ])(
+    "passes over a newcomer that is gone before it is accepted, without a word (%s)",
+    async (_name, error) => {
+      const came: StreamConnection[] = [];
+      const port = listen((connection) => {
+        came.push(connection);
+        return {};
+      });
+      failing = { call: "accept4", error };
+      await connected(port);
+      while (failures === 0) await pause(1);
+      failing = undefined;
+      while (came.length === 0) await pause(1);
+      expect(notes).toEqual([]);
+    },
+  );
+
+  test("finds out in the same time as Node that a peer has vanished", async () => {
+    const port = listen(() => ({}));
     await connected(port);
-    expect(await askedAtRest()).toBeLessThanOrEqual(1);
-    expect(notes.slice(0, 1)).toEqual(["accept-failed"]);
-    failing = undefined;
-    while (came.length === 0) await pause(10);
-    expect(came).toHaveLength(1);
+    while (accepted < 0) await pause(1);
+    const options = [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT].map((name) => {
+      const value = new Int32Array(1);
+      calls.getsockopt(accepted, IPPROTO_TCP, name, value, new Uint32Array([4]));
+      return value[0];
+    });
+    // libuv: `uv_tcp_keepalive` with the delay of `tcp.ts`.
+    expect(options).toEqual([300, 1, 10]);
   });
 
   test("a connection that the system cannot watch is closed, and says why (ENOSPC)", async () => {

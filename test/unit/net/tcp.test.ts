@@ -5,6 +5,9 @@ import { FOREVER, milliseconds } from "#core/lib/time.ts";
 import { Descriptors } from "#core/net/descriptors.ts";
 import { epollSet } from "#core/net/epoll/self-test.ts";
 import { listenStream } from "#core/net/listen.ts";
+import { Descriptor, sockaddrOf } from "#core/net/system/descriptor.ts";
+import { STREAM_SOCKET } from "#core/net/system/linux.ts";
+import { systemCalls } from "#core/net/system/system-calls.ts";
 import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
 import { closed, dial, Recorder, streamOptions } from "./support.ts";
 
@@ -13,6 +16,9 @@ const WAYS = [
   ["by epoll", true],
   ["by Node", false],
 ] as const;
+
+const calls = systemCalls();
+const MSG_OOB = 1;
 
 test("there is epoll on Linux", () => {
   expect(epollSet() instanceof Error).toBe(process.platform !== "linux");
@@ -356,4 +362,79 @@ describe.each(WAYS)("connections %s", (_way, epoll) => {
     expect(recorder.closes).toHaveLength(1);
     expect(recorder.connection.backlog).toBe(0);
   });
+
+  test("a write of nothing is written, before others and behind them", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    client.pause();
+    await recorder.when(() => recorder.connections.length === 1);
+    let written = 0;
+    const { connection } = recorder;
+    expect(connection.write(new Uint8Array(0), () => written++)).toBe(true);
+    while (connection.write(Buffer.alloc(500_000)));
+    connection.write(new Uint8Array(0), () => written++);
+    connection.end();
+    client.resume();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(written).toBe(2);
+  });
+
+  test("a connection that is destroyed while it is accepted is closed, and what was written to it is told", async () => {
+    const closes: (string | undefined)[] = [];
+    let owed = 0;
+    const one = await listenStream(streamOptions({ epoll }), (connection) => {
+      owed++;
+      connection.write(Buffer.alloc(20_000_000), () => owed--);
+      connection.destroy();
+      return { received() {}, drained() {}, ended() {}, closed: (error) => closes.push(error) };
+    });
+    listening.push(one);
+    await closed((await dial(one.port)).on("error", () => {}).resume());
+    while (closes.length === 0 || owed > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(closes).toHaveLength(1);
+  });
+
+  test("a listener opens again on its port at once, while connections of the former one go on", async () => {
+    const [former, next] = [new Recorder(), new Recorder()];
+    const one = await open(former);
+    const client = await dial(one.port);
+    await former.when(() => former.connections.length === 1);
+    await one.close();
+    listening = [];
+    await open(next, { port: one.port });
+    const newcomer = await dial(one.port);
+    await next.when(() => next.connections.length === 1);
+    client.write("former");
+    newcomer.write("next");
+    await former.when(() => former.bytes.length === 6);
+    await next.when(() => next.bytes.length === 4);
+    client.destroy();
+    newcomer.destroy();
+  });
+
+  test.skipIf(calls instanceof Error)(
+    "urgent data (RFC 9293 §3.8.5) is no part of the stream, and holds up nothing",
+    async () => {
+      const recorder = new Recorder();
+      const { port } = await open(recorder);
+      if (calls instanceof Error) return;
+      const client = Descriptor.open(calls, false, STREAM_SOCKET);
+      const to = sockaddrOf("127.0.0.1", port);
+      calls.connect(client.number, to, to.length);
+      await recorder.when(() => recorder.connections.length === 1);
+      for (const [text, flags] of [
+        ["before", 0],
+        ["!", MSG_OOB],
+        ["behind", 0],
+      ] as const) {
+        const bytes = new Uint8Array(Buffer.from(text));
+        expect(calls.send(client.number, bytes, bytes.length, flags)).toBe(bytes.length);
+      }
+      await recorder.when(() => recorder.bytes.length === 12);
+      expect(String(recorder.bytes)).toBe("beforebehind");
+      client.close();
+      await recorder.when(() => recorder.closes.length === 1);
+    },
+  );
 });
