@@ -1,7 +1,7 @@
 /** Connects the running parts to the HTTP API: what it may ask of them, and who may ask. */
 
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Access } from "./api/access/access.ts";
@@ -30,6 +30,7 @@ import { pipelinesPort } from "./pipelines-port.ts";
 import { startPlotted } from "./plotted.ts";
 import { rulesPort } from "./rules-port.ts";
 import { locate } from "./settings/installation.ts";
+import { makeFolder } from "./settings/make-folder.ts";
 import { Simulator } from "./simulator.ts";
 import type { Crew } from "./workers/crew.ts";
 
@@ -166,7 +167,7 @@ function sysOf(running: Composition, highest: (name: Statistic) => number): ApiP
 /** The command line does without where it cannot be written. */
 function writeLocalKey(path: string, text: string, log: Log): void {
   try {
-    mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+    makeFolder(join(path, ".."));
     writeFileSync(path, `${text}\n`, { mode: 0o600 });
     chmodSync(path, 0o600);
   } catch (error) {

@@ -1,12 +1,13 @@
 /** Files: a line of JSON for each output, in files that are changed by size and age. */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
 import { durationSetting, sizeSetting } from "../lib/setting.ts";
 import { Template } from "../rules/template.ts";
 import { asText, type Value } from "../rules/value.ts";
 import { integer, text } from "../settings/kinds.ts";
+import { makeFolder } from "../settings/make-folder.ts";
 import { syncFolderAside } from "../settings/sync-folder.ts";
 import { type Connector, type ConnectorKind, type Item, SinkFailure } from "./connector.ts";
 import { actionProperties, connectorProperties } from "./settings.ts";
@@ -133,7 +134,7 @@ class File implements Connector {
     if (current !== undefined && (await isStillThere(current, this.#config.path))) return current;
     await this.#leave();
     const { path } = this.#config;
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path), 0o777);
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT);
     const { size: length, birthtimeMs } = await handle.stat();
     const size = await wholeLines(handle, length);

@@ -1,9 +1,9 @@
 /** The data folder: made, or found fit for use. What lies in it is nobody's but its owner's to read. */
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { accessSync, chmodSync, constants, existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { makeFolder } from "../settings/make-folder.ts";
 import { StoreError } from "./store-error.ts";
 
-const OWNER_ONLY = 0o700;
 const OTHERS = 0o077;
 
 /** Files that engines and their lock make. */
@@ -21,25 +21,13 @@ export function requireFolder(folder: string): void {
 /** Throws `StoreError`, which says what to do. */
 export function prepareFolder(folder: string, note: (sentence: string) => void): void {
   try {
-    if (!existsSync(folder)) make(folder);
+    makeFolder(folder);
     requireFolder(folder);
     accessSync(folder, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw StoreError.of(error, folder);
   }
   if (process.platform !== "win32") keepPrivate(folder, note);
-}
-
-function make(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: OWNER_ONLY });
-  } catch (error) {
-    // A recursive mkdir says ENOENT on a read-only file system. The folder above says what is wrong.
-    let above = dirname(folder);
-    while (!existsSync(above)) above = dirname(above);
-    accessSync(above, constants.W_OK);
-    throw error;
-  }
 }
 
 /** Retained messages, wills and queues are other people's secrets. What lay open before is closed, and said. */

@@ -1,15 +1,7 @@
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeFolder } from "../settings/make-folder.ts";
 
 const LENGTH = 32;
 const OTHERS = 0o077;
@@ -29,7 +21,7 @@ export function openKeyFile(path: string): Uint8Array {
 }
 
 function make(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   let file: number;
   try {
     file = openSync(path, "wx", 0o600);

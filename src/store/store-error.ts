@@ -19,6 +19,12 @@ export class StoreError extends Error {
         `the data folder ${folder} cannot be written (${code}); change its owner, or name another with --data`,
       );
     }
+    if ((code === "ENOENT" || code === "ENOTDIR") && (error as NodeJS.ErrnoException).syscall === "mkdir") {
+      return new StoreError(
+        "data-folder-unusable",
+        `the data folder ${folder} cannot be made (${code}); name another with --data`,
+      );
+    }
     if (
       code === "ENOSPC" ||
       code === "EDQUOT" ||

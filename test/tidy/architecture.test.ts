@@ -110,7 +110,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/store/",
-      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/"],
+      to: ["^src/lib/", "^src/bus/", "^src/contract/", "^src/session/", "^src/settings/make-folder\\.ts$"],
       instead: "a store keeps what it is given",
     },
     {

@@ -2,11 +2,12 @@
  * Who may steer this node: users with password hashes, and API keys with hashed secrets, in one file that only its owner
  * may read. The running node and `isthmus admin` on its machine both write it, under a lock, each reading it again first.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Static, Type } from "@sinclair/typebox";
 import { writeDurably } from "../../settings/durable-file.ts";
 import { choice } from "../../settings/kinds.ts";
+import { makeFolder } from "../../settings/make-folder.ts";
 import { checkerOf } from "../check-request.ts";
 import { ROLES } from "./principal.ts";
 
@@ -94,7 +95,7 @@ export class AccountsFile {
 
   /** Reads again, lets `change` make other accounts of what is there, and writes them. What `change` throws passes. */
   async change<Found>(change: (accounts: Accounts) => { accounts: Accounts; found: Found }): Promise<Found> {
-    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(this.path));
     const lock = await takeLock(`${this.path}.lock`);
     try {
       const { accounts, found } = change(this.#refresh());

@@ -1,7 +1,8 @@
 /** Who changed what: the last changes in memory for lists, and all of them in a file that takes turns with older ones. */
-import { appendFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Ring } from "../../lib/ring.ts";
+import { makeFolder } from "../../settings/make-folder.ts";
 
 export const REMEMBERED = 5_000;
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -85,7 +86,7 @@ export class AuditLog {
   #append(change: Change): void {
     if (this.#file === undefined) return;
     try {
-      mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(this.#file));
       if ((statSync(this.#file, { throwIfNoEntry: false })?.size ?? 0) > FILE_BYTES_MAX)
         this.#turn(this.#file);
       appendFileSync(this.#file, `${JSON.stringify(change)}\n`, { mode: 0o600 });

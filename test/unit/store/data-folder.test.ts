@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -31,6 +40,14 @@ describe("the data folder", () => {
     expect(new Set(modes())).toEqual(new Set(["700", "600"]));
     await engine.close();
     expect(notes).toEqual([]);
+  });
+
+  it.runIf(existsSync("/proc/self"))("is refused where none can be made, as below /proc", async () => {
+    data = "/proc/isthmus/data";
+    await expect(open()).rejects.toMatchObject({
+      code: "data-folder-unusable",
+      message: "the data folder /proc/isthmus/data cannot be made (ENOENT); name another with --data",
+    });
   });
 
   it("that lay open is closed, and that is said", async () => {
