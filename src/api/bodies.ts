@@ -21,9 +21,32 @@ function textOf(body: Uint8Array): string | Refused {
   }
 }
 
+/** None of these names is in most bodies, however it is escaped. */
+const SUSPECT = /proto|\\u00/;
+
+/** Where a body has a name that would reach into what all objects share, as a JSON pointer. */
+function inheritedMember(body: unknown): string | undefined {
+  const left: (readonly [value: unknown, pointer: string])[] = [[body, ""]];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const [value, pointer] = next;
+    if (typeof value !== "object" || value === null) continue;
+    for (const [name, inner] of Object.entries(value)) {
+      const reaches = name === "constructor" && Object.hasOwn(Object(inner) as object, "prototype");
+      if (name === "__proto__" || reaches) return `${pointer}/${name}`;
+      left.push([inner, `${pointer}/${name}`]);
+    }
+  }
+  return undefined;
+}
+
+function refusalOf(field: string): Refused {
+  const error = { in: "body" as const, field, detail: "is not known here", fix: "give it another name" };
+  return new Refused("invalid-request", `body ${field}: ${error.detail}`, { errors: [error] });
+}
+
 /** JSON, and texts for those routes that say so; a request without a body may still name a media type. */
 export function readBodies(server: FastifyInstance): void {
-  const parse = server.getDefaultJsonParser("error", "error");
+  const parse = server.getDefaultJsonParser("ignore", "ignore");
   server.removeContentTypeParser("application/json");
   // A merge patch is JSON under a name of its own (RFC 7396 §4).
   server.addContentTypeParser(
@@ -32,8 +55,13 @@ export function readBodies(server: FastifyInstance): void {
     (request, body, done) => {
       const text = textOf(body as Buffer);
       if (text === "") done(null, undefined);
-      else if (typeof text === "string") parse(request, text, done);
-      else done(text);
+      else if (text instanceof Refused) done(text);
+      else
+        parse(request, text, (error, found) => {
+          const field = error === null && SUSPECT.test(text) ? inheritedMember(found) : undefined;
+          if (field === undefined) done(error, found);
+          else done(refusalOf(field));
+        });
     },
   );
   server.removeContentTypeParser("text/plain");

@@ -123,7 +123,7 @@ function fieldError(error: ErrorObject, schema: JsonSchema, whole: unknown, part
 }
 
 const innerOf = (schema: JsonSchema | undefined, step: string): JsonSchema | undefined =>
-  schema?.properties?.[step] ??
+  (Object.hasOwn(schema?.properties ?? {}, step) ? schema?.properties?.[step] : undefined) ??
   schema?.items ??
   (typeof schema?.additionalProperties === "object" ? schema.additionalProperties : undefined) ??
   Object.values(schema?.patternProperties ?? {})[0];

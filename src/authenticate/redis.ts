@@ -2,6 +2,7 @@
 import { type Static, Type } from "@sinclair/typebox";
 import type { Credentials } from "../contract/client.ts";
 import type { Peer } from "../contract/peer.ts";
+import { put } from "../lib/own-member.ts";
 import { type AuthenticatorAnswer, IGNORED } from "../policy/authentication.ts";
 import type { AccessRule } from "../policy/settings.ts";
 import { text } from "../settings/kinds.ts";
@@ -105,7 +106,7 @@ export class RedisCommand {
 function pairs(answer: unknown): Fields {
   if (!Array.isArray(answer)) return { ...(answer as Fields | null) };
   const fields: Record<string, unknown> = {};
-  for (let at = 0; at + 1 < answer.length; at += 2) fields[String(answer[at])] = answer[at + 1];
+  for (let at = 0; at + 1 < answer.length; at += 2) put(fields, String(answer[at]), answer[at + 1]);
   return fields;
 }
 

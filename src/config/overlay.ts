@@ -1,6 +1,7 @@
 /** What operators have changed while it ran: values by key, laid over what the file says. */
 import { isTree, schemaOfKey, type Tree } from "../settings/defaults.ts";
 import { HIDDEN } from "../settings/describe.ts";
+import { isInherited } from "../settings/inherited.ts";
 import { chosen, type JsonSchema } from "../settings/json-schema.ts";
 import { SECRET } from "../settings/kinds.ts";
 import { isWithin, type Path, showPath, valueAt } from "../settings/path.ts";
@@ -102,7 +103,7 @@ const CLOSED: readonly (readonly string[])[] = [
 
 /** Why nothing may be laid over this place. */
 export function placeProblem(path: OverlayPath): string | undefined {
-  if (path.some((step) => step === "" || step === "__proto__")) return "is not a known key";
+  if (path.some((step) => step === "" || isInherited(step))) return "is not a known key";
   const closed = CLOSED.some(
     (place) =>
       place.length <= path.length && place.every((step, index) => step === "*" || step === path[index]),

@@ -1,8 +1,10 @@
 /** Single values from the environment and from `--set`, laid over what the file says. */
 import { parse } from "yaml";
 import { isTree, schemaOfKey, type Tree } from "../settings/defaults.ts";
+import { isInherited } from "../settings/inherited.ts";
 import { chosen, type JsonSchema } from "../settings/json-schema.ts";
 import { nearest } from "../settings/nearest.ts";
+import { NESTING_MAX, tooDeepAt } from "../settings/nesting.ts";
 import { isWithin, type Path } from "../settings/path.ts";
 import { type ConfigProblem, problem } from "../settings/problem.ts";
 
@@ -109,13 +111,16 @@ export class OverriddenValues {
 
   #parsed(override: Override, schema: JsonSchema, path: Path): unknown {
     if (schema.type === "string") return override.value;
-    try {
-      return parse(override.value);
-    } catch {
-      const says = `cannot be read as YAML: ${override.value}`;
-      this.problems.push(problem(() => override.origin, { path, says }));
-      return UNREADABLE;
+    let says = `is nested more than ${NESTING_MAX} deep`;
+    if (tooDeepAt(override.value) === undefined) {
+      try {
+        return parse(override.value);
+      } catch {
+        says = `cannot be read as YAML: ${override.value}`;
+      }
     }
+    this.problems.push(problem(() => override.origin, { path, says }));
+    return UNREADABLE;
   }
 
   #unknown(override: Override, schema: JsonSchema, path: Path, step: string): void {
@@ -151,6 +156,7 @@ function childOf(value: unknown, key: string | number): unknown {
 
 /** The key as it is really written: case, `-` and `_` do not count. A new name is taken as it comes. */
 function keyFor(schema: JsonSchema, value: unknown, step: string): string | number | undefined {
+  if (isInherited(step.toLowerCase())) return undefined;
   if (schema.items !== undefined) return /^\d{1,4}$/.test(step) ? Number(step) : undefined;
   const sections = [schema, ...(schema.oneOf ?? [])];
   const named = sections.flatMap(({ properties = {} }) => Object.keys(properties));

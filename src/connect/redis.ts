@@ -1,6 +1,7 @@
 /** Redis: commands for each output. */
 import { type Static, Type } from "@sinclair/typebox";
 import { guarded } from "../lib/guarded.ts";
+import { put } from "../lib/own-member.ts";
 import { connectRedis, type RedisConnection, type RedisPlace } from "../lib/redis.ts";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
@@ -240,7 +241,7 @@ const isList = (value: unknown): value is readonly unknown[] => Array.isArray(va
 /** HGETALL's names and values, one after the other. */
 function hashIn(reply: readonly unknown[]): Row {
   const hash: Record<string, unknown> = {};
-  for (let index = 0; index + 1 < reply.length; index += 2) hash[String(reply[index])] = reply[index + 1];
+  for (let index = 0; index + 1 < reply.length; index += 2) put(hash, String(reply[index]), reply[index + 1]);
   return hash;
 }
 

@@ -1,8 +1,9 @@
 import type { Message, MessageProperties } from "../bus/message.ts";
+import { put } from "../lib/own-member.ts";
 import { NEVER } from "../lib/time.ts";
 import { type EventKind, eventName } from "./event-names.ts";
 import type { Fields } from "./sql/compile.ts";
-import { fromJson, put, RuleFailure, textOf, type Value, type ValueMap } from "./value.ts";
+import { fromJson, RuleFailure, textOf, type Value, type ValueMap } from "./value.ts";
 
 /** Who published, as far as it is known: delayed messages and wills have no connection any more. */
 export interface Publisher {

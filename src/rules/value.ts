@@ -1,3 +1,5 @@
+import { put } from "../lib/own-member.ts";
+
 /** What rules compute with. `undefined`: unset, which is not JSON's null; whole numbers beyond 2^53 are bigints. */
 export type Value =
   | undefined
@@ -27,13 +29,6 @@ export const isArray = (value: Value): value is readonly Value[] => Array.isArra
 /** A member of a map; what devices send has no prototype that could be asked. */
 export function member(value: Value, key: string): Value {
   return isMap(value) && Object.hasOwn(value, key) ? value[key] : undefined;
-}
-
-/** Sets a member whatever its name is: `__proto__` comes from devices too. */
-export function put(map: Record<string, Value>, key: string, value: Value): void {
-  if (key === "__proto__") {
-    Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
-  } else map[key] = value;
 }
 
 /** Sets a member of a member, making maps on the way. */

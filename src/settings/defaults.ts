@@ -1,3 +1,4 @@
+import { put } from "../lib/own-member.ts";
 import { chosen, type JsonSchema, OPTIONAL } from "./json-schema.ts";
 
 export type Tree = Record<string, unknown>;
@@ -9,7 +10,9 @@ export const isTree = (value: unknown): value is Tree =>
 export function merge(base: unknown, over: unknown): unknown {
   if (!isTree(base) || !isTree(over)) return over ?? base ?? over;
   const merged: Tree = { ...base };
-  for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
+  for (const [key, value] of Object.entries(over)) {
+    put(merged, key, merge(Object.hasOwn(base, key) ? base[key] : undefined, value));
+  }
   return merged;
 }
 
@@ -52,7 +55,7 @@ function fillSection(schema: JsonSchema, section: Tree): Tree {
     if (given === undefined || Object.hasOwn(schema.properties ?? {}, key)) continue;
     const of = schemaOfKey(schema, key);
     // One of unknown name, or of somebody's own, may have been left empty by mistake: that is looked at.
-    filled[key] = of === undefined ? given : (fillDefaults(of, given) ?? given);
+    put<unknown>(filled, key, of === undefined ? given : (fillDefaults(of, given) ?? given));
   }
   return filled;
 }

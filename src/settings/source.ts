@@ -10,6 +10,7 @@ import {
   visit,
 } from "yaml";
 import { isTree, type Tree } from "./defaults.ts";
+import { NESTING_MAX, tooDeepAt } from "./nesting.ts";
 import { type Path, showPath } from "./path.ts";
 import type { ConfigProblem } from "./problem.ts";
 
@@ -114,8 +115,18 @@ function valuesOf(document: Document.Parsed): unknown {
   }
 }
 
+/** Nothing can be made of it as a whole. */
+const unusable = (where: string, says: string): YamlSource => ({
+  values: {},
+  problems: [{ key: "", path: [], where, message: `${where}: ${says}` }],
+  lineOf: () => undefined,
+});
+
 /** Reads YAML; `name` is what messages call it. */
 export function readYaml(text: string, name: string): YamlSource {
+  const deep = tooDeepAt(text);
+  if (deep !== undefined)
+    return unusable(`${name}:${deep}`, `lists and sections are nested more than ${NESTING_MAX} deep`);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const problems = faultsOf(document).map(({ at, says }): ConfigProblem => {
@@ -127,8 +138,7 @@ export function readYaml(text: string, name: string): YamlSource {
   const values = problems.length > 0 ? {} : valuesOf(document);
   if (!isTree(values)) {
     const why = values === undefined ? "has too many aliases" : "must hold sections of keys and values";
-    const message = `${name}: the file ${why}`;
-    return { values: {}, problems: [{ key: "", path: [], where: name, message }], lineOf: () => undefined };
+    return unusable(name, `the file ${why}`);
   }
   const lineOf = (path: Path) => {
     const position = positionOf(document.contents, path);

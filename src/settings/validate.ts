@@ -5,6 +5,7 @@ import type formats from "ajv-formats";
 import { isTree, schemaOfKey } from "./defaults.ts";
 import { describe, HIDDEN, quoted, shownValue } from "./describe.ts";
 import { deviating } from "./deviating.ts";
+import { inheritedNames } from "./inherited.ts";
 import { chosen, type JsonSchema } from "./json-schema.ts";
 import { nearest } from "./nearest.ts";
 import { isWithin, type Path, valueAt } from "./path.ts";
@@ -27,6 +28,13 @@ function pathOf(error: ErrorObject, tree: unknown): Path {
   return path;
 }
 
+/** Of a key that is not known: the key itself. */
+function placeOf(error: ErrorObject, tree: unknown): Path {
+  const path = pathOf(error, tree);
+  const unknown: unknown = error.params["additionalProperty"];
+  return typeof unknown === "string" ? [...path, unknown] : path;
+}
+
 /** The schema that governs a path; for `anyOf`, the branch that is a section; for `oneOf`, the one of that kind. */
 export function schemaAt(schema: JsonSchema, path: Path, tree: unknown): JsonSchema | undefined {
   let at: JsonSchema = schema;
@@ -45,7 +53,8 @@ function toProblem(error: ErrorObject, schema: JsonSchema, tree: unknown, locate
   const path = pathOf(error, tree);
   const governing = schemaAt(schema, path, tree);
   if (error.keyword === "discriminator") return unknownKind(path, governing, tree, locate);
-  if (error.keyword === "additionalProperties") return unknownKey(error, path, governing, locate);
+  if (error.keyword === "additionalProperties")
+    return unknownKey(error.params["additionalProperty"] as string, path, governing, locate);
   if (error.keyword === "required") {
     const missing = [...path, error.params["missingProperty"] as string];
     const wanted = schemaAt(schema, missing, tree);
@@ -86,13 +95,25 @@ function unknownKind(
   return problem(locate, { path: at, says, allowed: `one of ${kinds.join(", ")}`, nearest: meant });
 }
 
-function unknownKey(
-  error: ErrorObject,
+/** A name that every object has: no key of ours, and none of a section whose names are free. */
+function inheritedName(
   path: Path,
-  schema: JsonSchema | undefined,
+  schema: JsonSchema,
+  tree: unknown,
   locate: Locate,
-): ConfigProblem {
-  const key = error.params["additionalProperty"] as string;
+): ConfigProblem | undefined {
+  const [around, name] = [path.slice(0, -1), path.at(-1)];
+  const section = schemaAt(schema, around, tree);
+  const { properties, patternProperties, additionalProperties } = section ?? {};
+  if (properties !== undefined && patternProperties === undefined && additionalProperties === false)
+    return unknownKey(String(name), around, section, locate);
+  // What is in it is somebody else's, such as a JSON Schema with a property of that name.
+  const isForeign = (properties ?? patternProperties ?? additionalProperties) === undefined;
+  if (isForeign && name !== "__proto__") return undefined;
+  return problem(locate, { path, says: "is not a known key", allowed: "a name that not every object has" });
+}
+
+function unknownKey(key: string, path: Path, schema: JsonSchema | undefined, locate: Locate): ConfigProblem {
   const section = schema?.anyOf?.find((branch) => branch.properties) ?? schema;
   const known = Object.keys(section?.properties ?? {});
   const meant = nearest(key, known);
@@ -170,11 +191,15 @@ export function validate(
   const looked = defaults === undefined ? schema : deviating(schema, tree, defaults);
   if (looked === undefined) return [];
   const halves = [...illFormed(tree)];
-  const texts = halves.map((path) => illFormedText(path, schema, tree, locate));
+  const names = [...inheritedNames(tree)];
+  const said = [
+    ...halves.map((path) => illFormedText(path, schema, tree, locate)),
+    ...names.flatMap((path) => inheritedName(path, schema, tree, locate) ?? []),
+  ];
   const check = compile(looked);
-  if (check(tree)) return texts;
+  if (check(tree)) return said;
   const others = distinct(check.errors ?? [], tree).filter(
-    (error) => !halves.some((path) => isWithin(pathOf(error, tree), path)),
+    (error) => ![...halves, ...names].some((path) => isWithin(placeOf(error, tree), path)),
   );
-  return [...texts, ...others.map((error) => toProblem(error, schema, tree, locate))];
+  return [...said, ...others.map((error) => toProblem(error, schema, tree, locate))];
 }

@@ -2,7 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { deflateRawSync, deflateSync, gunzipSync, gzipSync, inflateRawSync, inflateSync } from "node:zlib";
 import { decode, encode } from "cborg";
 import { fromBase62, toBase62 } from "../../lib/base62.ts";
-import { fromJson, isArray, isMap, octetsOf, put, textOf, toJson, type Value } from "../value.ts";
+import { put } from "../../lib/own-member.ts";
+import { fromJson, isArray, isMap, octetsOf, textOf, toJson, type Value } from "../value.ts";
 import { any, type FunctionTable, fail, OCTETS_MAX, octets, of, optional, text } from "./define.ts";
 import { senml } from "./senml.ts";
 

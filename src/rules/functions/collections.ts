@@ -1,5 +1,6 @@
+import { put } from "../../lib/own-member.ts";
 import { isEqual } from "../sql/operators.ts";
-import { asText, isArray, isMap, member, put, putAt, type Value, type ValueMap } from "../value.ts";
+import { asText, isArray, isMap, member, putAt, type Value, type ValueMap } from "../value.ts";
 import { any, count, type FunctionTable, fail, key, list, map, of, ofMany, optional } from "./define.ts";
 
 function nth(name: string, place: number, values: readonly Value[]): Value {

@@ -1,5 +1,6 @@
 /** SenML (RFC 8428): a pack of records as its resolved records (§4.6), each with all that it means. */
-import { isArray, isMap, member, put, type Value, type ValueMap } from "../value.ts";
+import { put } from "../../lib/own-member.ts";
+import { isArray, isMap, member, type Value, type ValueMap } from "../value.ts";
 import { fail } from "./define.ts";
 
 /** What a record has by its name in JSON, and by its label in CBOR (§6). */

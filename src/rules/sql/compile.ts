@@ -1,10 +1,10 @@
+import { put } from "../../lib/own-member.ts";
 import { FUNCTIONS } from "../functions/functions.ts";
 import {
   described,
   isArray,
   isMap,
   member,
-  put,
   putAt,
   RuleFailure,
   type Value,

@@ -112,9 +112,16 @@ test.each(["/api/v2/mqtt/publish", "/api/v3/rules", "/mqtt/publish", "/apis/v1/m
 );
 
 test("an object whose keys are those of every object is looked at as what it is", async () => {
-  for (const body of ['{"__proto__": {"topic": "a"}}', '{"constructor": {"prototype": {}}}']) {
+  for (const [body, field] of [
+    ['{"__proto__": {"topic": "a"}}', "/__proto__"],
+    ['{"\\u005f_proto__": {"topic": "a"}}', "/__proto__"],
+    ['{"topic": "a", "userProperties": {"__proto__": "x"}}', "/userProperties/__proto__"],
+    ['{"constructor": {"prototype": {}}}', "/constructor"],
+    ['{"topic": "a", "payload": "", "constructor": 1}', "/constructor"],
+    ['{"topic": "a", "payload": "", "prototype": 1}', "/prototype"],
+  ] as const) {
     const reply = await api.ask("POST", "/api/v1/publish", { body });
-    expect([body, reply.status]).toEqual([body, 400]);
+    expect([body, reply.status, reply.body.errors?.[0]?.field]).toEqual([body, 400, field]);
   }
   expect(Object.hasOwn({}, "topic")).toBe(false);
 });

@@ -8,6 +8,7 @@ import type { Config } from "#core/config/schema.ts";
 import { FOREVER, seconds } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { ConfigError } from "#core/settings/problem.ts";
+import { readYaml } from "#core/settings/source.ts";
 import { STUB_MODULES } from "../../support/config/stub-modules.ts";
 
 const load = (text: string): Config => loadText(STUB_MODULES, text, "isthmus.yaml").config;
@@ -23,6 +24,9 @@ function refusalOf(run: () => unknown): readonly string[] {
   return [];
 }
 const refused = (text: string) => refusalOf(() => load(text));
+/** Without a file. */
+const withFlags = (given: { set?: string[]; environment?: Record<string, string> }) =>
+  loadConfig({ modules: STUB_MODULES, ...given }, { name: undefined, yaml: readYaml("", "isthmus.yaml") });
 const listenerOf = (config: Config, gateway: string, name: string) =>
   config.gateways[gateway]!.listeners[name]!;
 
@@ -81,6 +85,81 @@ describe("a sleeper's messages", () => {
     expect(warned(udp("udp: { roaming: never }"))).toEqual([]);
     expect(warned(udp("bind: 127.0.0.1"))).toEqual([]);
     expect(warned("gateways: { mqtt-sn: { enable: false } }")).toEqual([]);
+  });
+});
+
+describe("names that every object has", () => {
+  it.each([
+    ["__proto__: { log: { level: debug } }", "isthmus.yaml:1: __proto__ is not a known key"],
+    ["log: { __proto__: { level: debug } }", "isthmus.yaml:1: log.__proto__ is not a known key"],
+    ["log:\n  constructor: 1", "isthmus.yaml:2: log.constructor is not a known key"],
+    ["prototype: 1", "isthmus.yaml:1: prototype is not a known key"],
+    ...["__proto__", "constructor", "prototype"].map((name) => [
+      `gateways: { mqtt: { listeners: { ${name}: { transport: tcp, port: 0 } } } }`,
+      `isthmus.yaml:1: gateways.mqtt.listeners.${name} is not a known key; allowed: a name that not every object has`,
+    ]),
+    [
+      "authorization: { rules: [{ __proto__: { who: all } }] }",
+      "isthmus.yaml:1: authorization.rules[0].__proto__ is not a known key",
+    ],
+  ])("are no keys: %s", (text, says) => {
+    expect(refused(text!)).toContainEqual(expect.stringContaining(says!));
+  });
+
+  it.each(["__proto__", "constructor", "prototype"])("are no keys of flags and variables: %s", (name) => {
+    const flags = [`${name}.polluted=1`, `gateways.mqtt.listeners.${name}.port=1`];
+    for (const flag of flags) {
+      expect(refusalOf(() => withFlags({ set: [flag] }))).toEqual([
+        expect.stringContaining(`${name} is not a known key`),
+      ]);
+    }
+    const environment = { [`ISTHMUS_GATEWAYS__MQTT__LISTENERS__${name.toUpperCase()}__PORT`]: "1" };
+    expect(refusalOf(() => withFlags({ environment }))).toHaveLength(1);
+    expect(Object.hasOwn(Object.prototype, "polluted") || Object.hasOwn(Object.prototype, "port")).toBe(
+      false,
+    );
+  });
+
+  it("may be names of what is somebody else's, such as a field in a JSON Schema", () => {
+    const filter = "{ name: v, kind: validator, schema: { properties: { constructor: { type: string } } } }";
+    const about = (text: string) => refused(text).filter((problem) => problem.includes("constructor"));
+    expect(about(`pipelines: { p: { filters: [${filter}] } }`)).toEqual([]);
+  });
+});
+
+describe("nesting", () => {
+  it.each([
+    ["[", "]"],
+    ["{a: ", "}"],
+    ["- ", ""],
+    ["? ", ""],
+  ])("of 20,000 levels by %j is refused in words, with its line", (begin, end) => {
+    for (const levels of [300, 20_000]) {
+      const text = `# a line\nlog: {}\nx: ${begin === "- " || begin === "? " ? "\n" : ""}${begin.repeat(levels)}1${end.repeat(levels)}`;
+      expect(refused(text)).toEqual([
+        expect.stringMatching(/^isthmus\.yaml:[34]: lists and sections are nested more than 200 deep$/),
+      ]);
+    }
+  });
+
+  it("of 300 levels by indentation is refused, too", () => {
+    const text = Array.from({ length: 300 }, (_, level) => `${" ".repeat(level)}a:`).join("\n");
+    expect(refused(text)).toEqual(["isthmus.yaml:201: lists and sections are nested more than 200 deep"]);
+  });
+
+  it("in a flag is refused, too", () => {
+    const set = [`authorization.rules=${"[".repeat(20_000)}`];
+    expect(refusalOf(() => withFlags({ set }))).toEqual([
+      "--set authorization.rules: authorization.rules is nested more than 200 deep",
+    ]);
+  });
+
+  it("that ends is no nesting, however many lists there are", () => {
+    const rules = Array.from(
+      { length: 300 },
+      (_, index) => `  - { permission: allow, who: all, action: publish, topics: ["${index}/#"] }`,
+    );
+    expect(refused(`authorization:\n  rules:\n${rules.join("\n")}`)).toEqual([]);
   });
 });
 
