@@ -33,7 +33,6 @@ export class BatchSocket implements DatagramSocket {
   /** What the kernel had no room for. */
   #waiting: OutgoingDatagram[] = [];
   #failed = 0;
-  #due = false;
   #closed = false;
 
   constructor(
@@ -49,19 +48,10 @@ export class BatchSocket implements DatagramSocket {
     this.#descriptor = descriptor;
     this.#receive = receive;
     this.#note = note;
-    this.#watching = batches.calls.watch(descriptor.number, this.#ready);
+    this.#watching = batches.calls.watch(descriptor.number, this.#turn);
   }
 
-  /** Runs outside of what Node calls JavaScript by: no more than this may happen here. */
-  readonly #ready = (): void => {
-    if (this.#due) return;
-    this.#due = true;
-    setImmediate(this.#turn);
-  };
-
   readonly #turn = (): void => {
-    this.#due = false;
-    if (this.#closed) return;
     if (this.#waiting.length > 0) this.#sendWaiting();
     for (let round = 0; round < ROUNDS && !this.#closed; round++) if (!this.#read()) return;
   };
@@ -102,13 +92,13 @@ export class BatchSocket implements DatagramSocket {
     const sent = this.#transmit(batch);
     if (sent === batch.length) return;
     this.#waiting = batch.slice(sent);
-    this.#watching.start({ readable: true, writable: true }, this.#ready);
+    this.#watching.start({ readable: true, writable: true });
   }
 
   #sendWaiting(): void {
     const sent = this.#transmit(this.#waiting);
     this.#waiting = this.#waiting.slice(sent);
-    if (this.#waiting.length === 0) this.#watching.start({ readable: true }, this.#ready);
+    if (this.#waiting.length === 0) this.#watching.start({ readable: true });
   }
 
   /** How many of them need nothing more: they are on their way, or lost. */

@@ -42,7 +42,6 @@ export class EpollSet {
   readonly #serials: number[] = [];
   #serial = 0;
   #size = 0;
-  #due = false;
   #watching: Watching | undefined;
   #read = unfilled(READ_BYTES);
   /** As many as one call may read now. */
@@ -70,7 +69,7 @@ export class EpollSet {
     this.#serials[descriptor] = this.#serial;
     const error = this.#control(EPOLL_CTL_ADD, descriptor, events);
     if (error !== 0) this.#watched[descriptor] = undefined;
-    else if (this.#size++ === 0) this.#watching = this.calls.watch(this.#set, this.#ready);
+    else if (this.#size++ === 0) this.#watching = this.calls.watch(this.#set, this.#turn);
     return error;
   }
 
@@ -120,22 +119,14 @@ export class EpollSet {
     return this.calls.epoll_ctl(this.#set, operation, descriptor, event) === 0 ? 0 : this.calls.error();
   }
 
-  /** Runs outside of what Node calls JavaScript by: no more than this may happen here. */
-  readonly #ready = (): void => {
-    if (this.#due) return;
-    this.#due = true;
-    setImmediate(this.#turn);
-  };
-
   readonly #turn = (): void => {
-    this.#due = false;
     this.#until = performance.now() + A_TURN;
     for (let round = 0; round < ROUNDS; round++) {
       if (this.#at >= this.#count && !this.#ask()) return;
       takeTurn(this.#tell);
       if (this.#at < this.#count) {
         // The rest comes first in the next turn: the kernel has put it behind all others, and it might never be reached.
-        this.#ready();
+        this.#watching?.again();
         return;
       }
       if (this.#count < EVENTS) return;

@@ -10,27 +10,49 @@ export interface Readiness {
 
 /** A descriptor that the event loop watches. It must be closed before the descriptor is. */
 export interface Watching {
-  /** Nothing may throw in `ready`, and nothing of its promises runs before something else enters JavaScript. */
-  start(what: Partial<Readiness>, ready: () => void): void;
+  /** For this, from now on. */
+  start(what: Partial<Readiness>): void;
+  /** `ready` is called in the next turn of the event loop, whether there is something or not. */
+  again(): void;
   close(): void;
 }
 
-/** What koffi watches with may not be used once it is closed. */
-class Watched implements Watching {
+/**
+ * What koffi calls back runs outside of what Node calls JavaScript by: nothing may throw there, and no promise goes on. So it
+ * is put off until the event loop comes round, once for all that was told since.
+ */
+class Poll implements Watching {
+  readonly #ready: () => void;
+  #due = false;
+  /** Koffi's, which may not be used once it is closed. */
   #handle: Koffi.node.PollHandle | undefined;
 
-  constructor(handle: Koffi.node.PollHandle) {
-    this.#handle = handle;
+  constructor(koffi: typeof Koffi, descriptor: number, ready: () => void) {
+    this.#ready = ready;
+    this.#handle = koffi.node.poll(descriptor, { readable: true }, this.#told);
   }
 
-  start(what: Partial<Readiness>, ready: () => void): void {
-    this.#handle?.start(what, ready);
+  start(what: Partial<Readiness>): void {
+    this.#handle?.start(what, this.#told);
+  }
+
+  again(): void {
+    if (this.#due) return;
+    this.#due = true;
+    setImmediate(this.#tell);
   }
 
   close(): void {
     this.#handle?.close();
     this.#handle = undefined;
   }
+
+  readonly #told = (): void => this.again();
+
+  readonly #tell = (): void => {
+    this.#due = false;
+    if (this.#handle !== undefined) this.#ready();
+  };
 }
 
 /**
@@ -63,7 +85,7 @@ export interface SystemCalls {
   /** What the last call failed with: errno(3). */
   error(): number;
   addressOf(memory: Uint8Array): bigint;
-  /** Begins with what may be read. `ready` is called again and again, as long as there is something. */
+  /** Begins with what may be read. `ready` is called in each turn of the event loop in which there is something. */
   watch(descriptor: number, ready: () => void): Watching;
 }
 
@@ -120,6 +142,6 @@ function bound(koffi: typeof Koffi): SystemCalls {
     if_nametoindex: libc.func("unsigned int if_nametoindex(const char *name)"),
     error: () => koffi.errno(),
     addressOf: (memory) => koffi.address(memory),
-    watch: (descriptor, ready) => new Watched(koffi.node.poll(descriptor, { readable: true }, ready)),
+    watch: (descriptor, ready) => new Poll(koffi, descriptor, ready),
   };
 }

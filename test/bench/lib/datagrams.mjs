@@ -31,7 +31,7 @@ export function openDatagrams(port) {
   const devices = new Map();
   /** @type {import("../../../dist/src/net/transport.js").OutgoingDatagram[]} */
   let due = [];
-  let [scheduled, reading, ready, closed] = [false, false, false, false];
+  let [scheduled, reading, closed] = [false, false, false];
 
   const flush = () => {
     scheduled = false;
@@ -57,8 +57,6 @@ export function openDatagrams(port) {
     setImmediate(flush);
   };
   const read = () => {
-    ready = false;
-    if (closed) return;
     reading = true;
     const count = calls.recvmmsg(descriptor.number, received.headers, BATCH, MSG_DONTWAIT, null);
     for (let index = 0; index < count; index++) {
@@ -69,12 +67,7 @@ export function openDatagrams(port) {
     reading = false;
     flush();
   };
-  // Runs outside of what Node calls JavaScript by: no more than this may happen there.
-  const watching = calls.watch(descriptor.number, () => {
-    if (ready) return;
-    ready = true;
-    setImmediate(read);
-  });
+  const watching = calls.watch(descriptor.number, read);
 
   return {
     /** @param {number} index */

@@ -45,8 +45,17 @@ class System {
     close: () => 0,
     error: () => EAGAIN,
     watch: (_descriptor, ready) => {
-      this.#wake = ready;
-      return { start() {}, close() {} };
+      let due = false;
+      const again = (): void => {
+        if (due) return;
+        due = true;
+        setImmediate(() => {
+          due = false;
+          ready();
+        });
+      };
+      this.#wake = again;
+      return { start() {}, again, close() {} };
     },
   } as Partial<SystemCalls> as SystemCalls;
 

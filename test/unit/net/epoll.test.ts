@@ -37,6 +37,7 @@ describe.skipIf(calls instanceof Error)("a set of descriptors", () => {
       watching++;
       return {
         start: (...how) => watch.start(...how),
+        again: () => watch.again(),
         close: () => {
           watching--;
           watch.close();
