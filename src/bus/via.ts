@@ -8,7 +8,7 @@ import type { MessageProperties } from "./message.ts";
 /** Name of the user property, and of the header. */
 export const VIA = "isthmus-via";
 /** A chain that is longer is taken for a circle: its marks may be of processes that were started again. */
-export const MARKS_MAX = 16;
+const MARKS_MAX = 16;
 const MARK = /^[A-Za-z0-9_-]{8}$/;
 const MARK_OCTETS = 6;
 const NONE: readonly string[] = [];

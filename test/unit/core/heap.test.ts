@@ -1,6 +1,6 @@
 import { getHeapStatistics } from "node:v8";
 import { describe, expect, it, vi } from "vitest";
-import { collectInSteps, type HeapBytes, Rest } from "../../../src/heap.ts";
+import { collectInSteps, type HeapBytes, Rest } from "#core/heap.ts";
 
 const MB = 1024 * 1024;
 const PASSED = 10_000;
