@@ -309,6 +309,24 @@ for (const [name, missing, open] of KINDS) {
       expect(await come("a", 1)).toEqual(["5"]);
     });
 
+    it("forgets how far a client has come when it unsubscribes, and no other's (pubsub with forget: on_acked_delete, R-091)", async () => {
+      await run({ messages: "pubsub", topic: "pubsub/#", forget: true });
+      const { client: publisher } = await connect("pub");
+      await publisher.publishAsync("pubsub/1", "1", { qos: 1 });
+      await stored("pubsub/1", "1");
+      const [{ client, heard }, { client: other }] = [await connect("a"), await connect("b")];
+      for (const each of [client, other]) await each.subscribeAsync("pubsub/1", { qos: 1 });
+      const positions = async (): Promise<string> =>
+        `${await database.position("a", "pubsub/1")} ${await database.position("b", "pubsub/1")}`;
+      await until(async () => (await positions()) === "true true", "both have acknowledged it");
+      await client.unsubscribeAsync("pubsub/1");
+      await until(async () => (await positions()) === "false true", "it is forgotten");
+      await client.subscribeAsync("pubsub/1", { qos: 1 });
+      await until(() => heard.length === 2, "it is given again");
+      expect(heard).toEqual(["pubsub/1 1", "pubsub/1 1"]);
+      await stored("pubsub/1", "1");
+    });
+
     it("writes down every message, QoS 0 too, and gives none to who subscribes (store: on_message_store, R-091)", async () => {
       await run({ messages: "store", topic: "s/#" });
       const { client: publisher } = await connect("pub");

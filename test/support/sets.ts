@@ -11,6 +11,7 @@ const SETS = {
   ],
   /** Processes in real time: kills, faults, fleets, lifetimes, changes while they run, every command, every symptom. */
   slow: [
+    "test/conformance/api/connector-secrets.test.ts",
     "test/conformance/api/first-pipeline.test.ts",
     "test/conformance/api/pipeline-changes.test.ts",
     "test/conformance/authenticate/login-ends.test.ts",

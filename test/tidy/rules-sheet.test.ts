@@ -59,6 +59,7 @@ const SHOWN: readonly (readonly [line: number, file: string, words: string])[] =
     "is sent the selected fields as JSON, with the headers of the connector, and for nobody else",
   ],
   [20, EXAMPLES, "all fields have what the inspect action of 4.0 shows"],
+  [20, "test/unit/rules/console.test.ts", "console writes each output down"],
   [21, connector("mysql"), "keeps a message as the manual's statement says"],
   [22, connector("postgres"), "keeps a message as the manual's statement says"],
   [23, connector("cassandra"), "has the manual's row, by the guide's configuration"],
@@ -153,6 +154,7 @@ const SHOWN: readonly (readonly [line: number, file: string, words: string])[] =
   [89, connector("mqtt"), "brings what is subscribed to there, remapped, and sends none of it back"],
   [90, BACKENDS, "(on_subscribe_lookup, then on_message_fetch, R-090)"],
   [91, BACKENDS, "(on_client_connected, on_client_disconnected, R-091, R-093, R-094)"],
+  [91, BACKENDS, "(pubsub with forget: on_acked_delete, R-091)"],
   [92, BACKENDS, "(offline_opts.time_range, R-092)"],
   [
     93,

@@ -199,6 +199,38 @@ describe("ack: after_sink", () => {
     await client.close();
   });
 
+  it("withholds MQTT-SN's PUBREC of QoS 2, and gives PUBCOMP when that is released", async () => {
+    const client = await SnSocket.open(gateway.port("mqtt-sn", "udp"));
+    expect(await client.ask(message(`04 04 01 003c ${hexOf("twice")}`))).toMatch(/^030500$/);
+    const topic = (await client.ask(message(`0a 0000 0001 ${hexOf("held/a")}`))).slice(4, 8);
+    await client.send(message(`0c 40 ${topic} 0003 ${hexOf("1")}`));
+    await until(() => web.requests.length === 1, "the request to the sink");
+    expect(await client.ask("0216")).toBe("0217");
+    expect(client.unread).toBe(0);
+    answerAll();
+    expect(await client.next()).toBe("040f0003");
+    expect(await client.ask("04100003")).toBe("040e0003");
+    expect(web.bodies).toEqual(["1"]);
+    await client.close();
+  });
+
+  it("withholds the RECEIPT of STOMP's COMMIT until the sinks have all that was sent in it", async () => {
+    const client = await StompSocket.connected(gateway.port("stomp", "tcp"));
+    client.say("BEGIN", { transaction: "t" });
+    for (const body of ["1", "2"]) client.say("SEND", { destination: "held/a", transaction: "t" }, body);
+    client.say("COMMIT", { transaction: "t", receipt: "committed" });
+    await until(() => waiting.length === 2, "both requests to the sink");
+    const [first, second] = waiting.splice(0);
+    first!.end();
+    const { counters } = gateway.composition.rules.connectors.get("hook")!;
+    await until(() => counters.success === 1, "one of them is there");
+    client.say("SEND", { destination: "free", receipt: "free" }, "1");
+    expect((await client.next()).headers).toContainEqual(["receipt-id", "free"]);
+    second!.end();
+    expect((await client.next()).headers).toContainEqual(["receipt-id", "committed"]);
+    client.socket.destroy();
+  });
+
   it("withholds STOMP's RECEIPT, and gives that of a later frame first", async () => {
     const client = await StompSocket.connected(gateway.port("stomp", "tcp"));
     client.say("SEND", { destination: "held/a", receipt: "held" }, "1");

@@ -1,5 +1,6 @@
 /** Connectors that fail with an error that nobody has thought of: a bug, or a library that has changed. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { Message } from "#core/bus/message.ts";
 import type { Item } from "#core/connect/connector.ts";
 import { http } from "#core/connect/http.ts";
 import { addsUp, SinkSite } from "../../support/sink-site.ts";
@@ -77,6 +78,24 @@ describe("an error of a connector itself", () => {
     // Once with the others, then by itself.
     expect(tries.filter((body) => body === "bad")).toHaveLength(8);
     addsUp(sink);
+  });
+
+  it("is none of what another version has written: that is dead-lettered as its octets, and nobody waits", async () => {
+    const taken: string[] = [];
+    const sink = await run((bodies) => void taken.push(...bodies));
+    const letters = await site.letters();
+    const session = site.gateway!.composition.sessions.get("connector", "out")!;
+    const [now, grant] = [site.gateway!.composition.core.now, { qos: 1, retainAsPublished: false } as const];
+    const strange = new Message("$connector/out", Buffer.from([0x91, 0x07]), 1, false, now);
+    session.deliver(strange, { ...grant, identifiers: [], group: undefined });
+    await (await site.connect()).publishAsync("t/1", "1", { qos: 1 });
+    await until(() => sink.counters.success === 1 && letters.length === 1, "both are over");
+    expect(taken).toEqual(["1"]);
+    expect(letters[0]).toMatchObject({
+      ...{ topic: "$dead-letter/out/", connector: "out", rule: "", octets: "kQc=" },
+      reason: "it cannot be read: another version has written it",
+    });
+    expect(sink.counters).toMatchObject({ failed: 1, failedUnread: 1, taken: 1 });
   });
 
   it("is none where a header would have what no header can have: the action fails, and nobody waits", async () => {

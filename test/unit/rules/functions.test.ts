@@ -268,6 +268,19 @@ describe("what fails the run of a rule, and says why", () => {
     expect(() => select(`SELECT ${columns.join(", ")} FROM "t/#"`, { payload })).toThrow("too much");
   });
 
+  it("an expression that reads half a megabyte is not begun on ten, and is on a part of them", () => {
+    const payload = `${"x".repeat(10_000_000)} temp=21.5`;
+    const extract = "regex_extract(PART, 'temp=([0-9.]+)')";
+    expect(evaluate(extract.replace("PART", "payload"), { payload: payload.slice(-400_000) })).toEqual([
+      "21.5",
+    ]);
+    expect(() => evaluate(extract.replace("PART", "payload"), { payload })).toThrow(
+      "regex_extract: the text is too long for this expression",
+    );
+    expect(evaluate(extract.replace("PART", "find(payload, 'temp=')"), { payload })).toEqual(["21.5"]);
+    expect(evaluate(extract.replace("PART", "substr(payload, 9999000)"), { payload })).toEqual(["21.5"]);
+  });
+
   it("a payload of ten megabytes that is no JSON fails once for all that ask", () => {
     expect(() => evaluate("payload.a", { payload: "x".repeat(10_000_000) })).toThrow(
       "payload: this is no JSON",
