@@ -15,6 +15,7 @@ import type { AnyGatewayModule } from "./plans.ts";
 import { moduleAddress } from "./settings/installation.ts";
 import type { Path } from "./settings/path.ts";
 import { ConfigError, type ConfigProblem, type Locate, problem } from "./settings/problem.ts";
+import { checkUpstream } from "./upstream-servers.ts";
 
 /** Of what gateways have to say while they are opened on trial, warnings are for the operator: a folder that is missing. */
 const trialLog = (warn: (sentence: string) => void): Log => ({
@@ -44,6 +45,8 @@ export async function checkFiles(
   tryPolicy(config, report);
   checkCertificates(config, report);
   checkHooks(config, report);
+  if (config.bus.engine === "upstream")
+    tried(["bus", "upstream"], report, () => checkUpstream(config.bus.upstream, locate));
   for (const { path, message } of tryPipelines(config))
     problems.push(problem(locate, { path, says: message }));
   await checkGateways(config, modules, report, warn);

@@ -153,7 +153,7 @@ export function compose(
     wait: async (length) => void (await wait(timerLength(length as Duration))),
   });
   const rules = new RulesRoom(config, parts, { clock, log, metrics, events, alarms: reports.alarms });
-  upstream?.engine.start();
+  upstream?.start();
   if (kept !== undefined && journal !== undefined) {
     const from = (progress: (far: Restored) => void): Restoration =>
       new Restoration(kept.store, journal!, sessions, bus, clock, progress);
@@ -183,7 +183,7 @@ export function compose(
       clients: new Clients(core, gateways),
       gateways: new GatewayControl(lifecycle, plans, config.node.shutdownTimeout),
     },
-    open: () => openEach(config, lifecycle, plans),
+    open: () => openEach(config, lifecycle, plans, upstream),
     reload: (load) => reload.run(load),
     ...{ pending: () => reload.pending, tellPending: () => reload.tellPending() },
     ...{ judge, loginLists: () => reload.loginLists },
@@ -200,7 +200,14 @@ export function compose(
   };
 }
 
-async function openEach(config: Config, lifecycle: Lifecycle, plans: Plans): Promise<void> {
+/** Not before the servers of a cluster are there that have to be. */
+async function openEach(
+  config: Config,
+  lifecycle: Lifecycle,
+  plans: Plans,
+  upstream: Upstream | undefined,
+): Promise<void> {
+  await upstream?.reached();
   for (const { gateway, name } of openListeners(config)) {
     await lifecycle
       .open(plans.plan(gateway, name))

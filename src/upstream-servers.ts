@@ -10,7 +10,8 @@ import { ListenError } from "./net/transport.ts";
 import { atEndOfTurn } from "./net/turn.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { readNamedFile } from "./settings/installation.ts";
-import { ConfigError, problem } from "./settings/problem.ts";
+import type { Path } from "./settings/path.ts";
+import { ConfigError, type Locate, problem } from "./settings/problem.ts";
 import { ConnectBudget } from "./upstream/connect-budget.ts";
 import { KnownVersions, newUpstreamCounters, Outage, type UpstreamContext } from "./upstream/context.ts";
 import { Deafness } from "./upstream/deafness.ts";
@@ -18,6 +19,7 @@ import { LocalMemory } from "./upstream/devices/local-memory.ts";
 import { RedisMemory } from "./upstream/devices/redis-memory.ts";
 import { RetainedMemory } from "./upstream/devices/retained-memory.ts";
 import { type DeviceMemoryOf, UpstreamEngine } from "./upstream/engine.ts";
+import type { NoContact } from "./upstream/first-contact.ts";
 import type { UpstreamOptions } from "./upstream/options.ts";
 import { patienceOf } from "./upstream/overdue.ts";
 import { placeOf, Servers } from "./upstream/servers/servers.ts";
@@ -27,14 +29,22 @@ import type { GroupSettings } from "./upstream/servers/settings.ts";
 export interface Upstream {
   readonly engine: UpstreamEngine;
   readonly servers: Servers;
+  /** Begins to connect. */
+  start(): void;
+  /**
+   * The cluster has let the gateway itself in, or need not have (`bus.upstream.required`). Throws `ListenError` where it
+   * must, and does not.
+   */
+  reached(): Promise<void>;
   /** Looks at other groups and routes, and throws `ConfigError` where they cannot be used. What it returns takes them. */
   prepare(config: Config): () => void;
   stop(): void;
 }
 
-/** Throws `ListenError` where a server's address or a file of its TLS settings is wrong. */
+/** Throws `ConfigError` where a server's address or a file of its TLS settings is wrong. */
 export function openUpstream(config: Config, around: EngineSurroundings, metrics: Metrics): Upstream {
   const { upstream } = config.bus;
+  checkUpstream(upstream);
   const { deadlines, turn, note } = around;
   const devices = deviceMemory(upstream, around);
   const options = optionsOf(upstream);
@@ -68,13 +78,35 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
     devices,
   });
   servers.move = (server) => engine.moveFrom(server);
+  let contact: Promise<NoContact | undefined> = Promise.resolve(undefined);
   return {
     engine,
     servers,
+    start() {
+      contact = new Promise((resolve) => engine.start(resolve));
+      if (upstream.required) return;
+      // It goes on trying.
+      void contact.then((problem) => {
+        // A refusal has been said by who was refused.
+        if (problem === undefined || problem.refused) return;
+        const detail = { ...placeInConfig(upstream), problem: problem.why };
+        note("upstream", { level: "warn", event: "upstream-unreachable", detail });
+      });
+    },
+    async reached() {
+      const problem = upstream.required ? await contact : undefined;
+      if (problem !== undefined) throw unreachable(upstream, problem);
+    },
     prepare({ bus }) {
+      checkUpstream(bus.upstream);
       const groups = groupsOf(bus.upstream);
-      checkFiles(groups, bus.upstream);
-      return () => servers.change({ groups, routes: bus.upstream.routes.map(routeSettings) });
+      const { id, group } = servers.leftBehind(groups) ?? {};
+      if (id !== undefined) {
+        const says = `has no ${group}, where the route ${id} leads, which was made over the API: delete that route first`;
+        throw configError(NOWHERE, ["groups"], says);
+      }
+      const { routes, group: fallback } = bus.upstream;
+      return () => servers.change({ groups, routes: routes.map(routeSettings), fallback });
     },
     stop() {
       engine.stop();
@@ -83,8 +115,25 @@ export function openUpstream(config: Config, around: EngineSurroundings, metrics
   };
 }
 
+/** Which servers the gateway itself is to be let in by: key and value. */
+function placeInConfig({ servers, groups, group }: UpstreamConfig): { key: string; value: string } {
+  const short = servers.length > 0;
+  const urls = short ? servers : (groups[group]?.servers ?? []).map(({ url }) => url);
+  const key = short ? "bus.upstream.servers" : `bus.upstream.groups.${group}.servers`;
+  return { key, value: JSON.stringify(urls) };
+}
+
+function unreachable(upstream: UpstreamConfig, { why, refused }: NoContact): ListenError {
+  const { key, value } = placeInConfig(upstream);
+  const problem = refused
+    ? `bus.upstream.username is ${JSON.stringify(upstream.username)}: a server of ${key} refuses it (${why}): correct it and bus.upstream.password`
+    : `${key} is ${value}: none of them lets the gateway in within bus.upstream.patience (${why}): start one, or set bus.upstream.required to false`;
+  return new ListenError("upstream-unreachable", problem);
+}
+
 function optionsOf(config: UpstreamConfig): UpstreamOptions {
   const {
+    required: _0,
     sleepers,
     redirects,
     servers: _,
@@ -100,7 +149,7 @@ function optionsOf(config: UpstreamConfig): UpstreamOptions {
 /** Under this name in the table of what is kept beside sessions. */
 const SHELF = "upstream";
 
-/** Throws `ListenError` where a file cannot be read. */
+/** Throws `ConfigError` where a file cannot be read. */
 function deviceMemory({ devices }: UpstreamConfig, around: EngineSurroundings): DeviceMemoryOf {
   const { turn } = around;
   if (devices.keep === "retained") return (pool) => new RetainedMemory(pool, turn);
@@ -114,11 +163,11 @@ function deviceMemory({ devices }: UpstreamConfig, around: EngineSurroundings): 
   return () => memory;
 }
 
-function readAuthorities(file: string): Buffer {
+function readAuthorities(file: string, locate: Locate = NOWHERE): Buffer {
   try {
     return readNamedFile(file);
   } catch (error) {
-    throw new ListenError("configuration", `bus.upstream.devices.redis.ca: ${(error as Error).message}`);
+    throw configError(locate, ["devices", "redis", "ca"], `cannot be used: ${(error as Error).message}`);
   }
 }
 
@@ -140,16 +189,32 @@ function groupsOf(config: UpstreamConfig): Record<string, GroupSettings> {
   return { [config.group]: inOrder, ...groups };
 }
 
-/** Certificates and keys are read when a connection is made: it is seen now whether they can be. */
-function checkFiles(groups: Readonly<Record<string, GroupSettings>>, upstream: UpstreamConfig): void {
+const NOWHERE: Locate = () => undefined;
+
+const configError = (locate: Locate, path: Path, says: string): ConfigError =>
+  new ConfigError([problem(locate, { path: ["bus", "upstream", ...path], says })]);
+
+/**
+ * Certificates and keys are read when a connection is made: it is seen now whether they can be. Throws `ConfigError`, also
+ * where there is no server.
+ */
+export function checkUpstream(upstream: UpstreamConfig, locate: Locate = NOWHERE): void {
+  const { keep, redis } = upstream.devices;
+  if (keep === "redis" && redis.tls && redis.ca !== undefined) readAuthorities(redis.ca, locate);
   const dial = serverDialler(upstream);
+  const groups = groupsOf(upstream);
+  if (groups[upstream.group] === undefined) {
+    const says = `is "${upstream.group}", and there is no such group: bus.engine upstream needs a server`;
+    throw configError(locate, ["group"], says);
+  }
   for (const [name, group] of Object.entries(groups)) {
     try {
       for (const settings of group.servers) dial(placeOf(settings), group);
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
-      const finding = { path: ["bus", "upstream", "groups", name], says: `cannot be used: ${error.message}` };
-      throw new ConfigError([problem(() => undefined, finding)]);
+      const short = upstream.groups[name] === undefined;
+      const path = [...(short ? [] : ["groups", name]), "tls"];
+      throw configError(locate, path, `cannot be used: ${error.message}`);
     }
   }
 }
@@ -158,12 +223,6 @@ function serversOf(config: Config, { deadlines, turn, note }: EngineSurroundings
   const { upstream } = config.bus;
   const { username, password, redirects } = upstream;
   const groups = groupsOf(upstream);
-  if (groups[upstream.group] === undefined) {
-    throw new ListenError(
-      "configuration",
-      `bus.upstream.servers is empty, and there is no group ${upstream.group}: bus.engine upstream needs a server`,
-    );
-  }
   const probe = { clientId: `isthmus-${config.node.name}-probe-`, username, password };
   const routes = upstream.routes.map(routeSettings);
   return new Servers(

@@ -5,6 +5,8 @@ export const OPERATOR_ERRORS = {
   "permission-denied": "The system does not allow to listen on a port.",
   "address-not-available": "A listener is bound to an address that this machine does not have.",
   "listen-failed": "A listener could not be opened for another reason.",
+  "upstream-unreachable":
+    "No server of the cluster lets the gateway in, and the configuration wants one (`required`).",
   "certificate-missing": "A certificate, key or PSK file is not named, or does not exist.",
   "certificate-unreadable": "A certificate, key or PSK file may not be read.",
   "certificate-invalid": "A certificate or key is not PEM, or the passphrase of the key is wrong.",

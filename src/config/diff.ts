@@ -26,6 +26,7 @@ const LIVE: readonly Path[] = [
   ["rules"],
   ["connectors"],
   ["bus", "upstream", "servers"],
+  ["bus", "upstream", "group"],
   ["bus", "upstream", "groups"],
   ["bus", "upstream", "routes"],
   // What is changed are the rules that they become.

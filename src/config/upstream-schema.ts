@@ -114,6 +114,11 @@ export const Upstream = Type.Object(
       default: "10s",
       minimum: "100ms",
     }),
+    required: flag({
+      description:
+        "The start fails, and says why, where no server lets the gateway's own connection in within `patience`. Else that is logged, and it goes on trying.",
+      default: false,
+    }),
     patience: durationSetting({
       description: "How long a device that connects waits for a server before it is refused.",
       default: "10s",

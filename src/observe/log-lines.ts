@@ -136,6 +136,7 @@ export const LOG_LINES = {
 
   // Before a broker
   "device-not-kept": "what is known of a device could not be kept where all gateways read it",
+  "route-nowhere": "a route leads to a group that is not there: its sessions find no server",
   "server-drain": "a server is being drained, or not any more",
   "server-name-unknown": "the name of a server cannot be resolved",
   "server-unwell": "a server does not answer well: sessions go to others",
@@ -149,6 +150,7 @@ export const LOG_LINES = {
   "upstream-session-lost": "the broker has lost a client's session",
   "upstream-subscription-refused": "the broker has refused a subscription that it had before",
   "upstream-unfit": "the broker closes whenever it is sent this message: it is refused",
+  "upstream-unreachable": "no server of the cluster lets the gateway in: it goes on trying",
 } as const;
 
 export type LogEvent = keyof typeof LOG_LINES;

@@ -25,6 +25,7 @@ import { Devices } from "./devices/devices.ts";
 import type { DeviceMemory } from "./devices/memory.ts";
 import type { DeviceRecord } from "./devices/record.ts";
 import type { PublishAsker } from "./exchange.ts";
+import type { NoContact } from "./first-contact.ts";
 import { Pool } from "./pool.ts";
 import type { Server } from "./server-choice.ts";
 import { UpstreamSession } from "./session.ts";
@@ -96,9 +97,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     this.delayed = delayedAtCluster(context, this.pool, delayed, journal, commits);
   }
 
-  start(): void {
+  /** `contact`: hears once whether the cluster lets the gateway itself in. */
+  start(contact: (problem: NoContact | undefined) => void = () => {}): void {
     this.devices?.start();
-    this.pool.start(this.context.clock.now());
+    this.pool.start(this.context.clock.now(), contact);
   }
 
   /** Every device finds its session again, at this gateway or another. */

@@ -3,16 +3,19 @@ import type { PublishAnswer, RetainedAnswer, Ticket } from "../contract/answers.
 import type { Instant } from "../lib/time.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PublishAsker } from "./exchange.ts";
+import { FirstContact, type NoContact } from "./first-contact.ts";
 import { hashOf } from "./hash.ts";
 import type { Server } from "./server-choice.ts";
 import { ServiceConnection } from "./service-connection.ts";
 
 /** The connections of the gateway itself. A device is always served by the same one, so that its order holds. */
 export class Pool {
+  readonly #context: UpstreamContext;
   readonly connections: readonly ServiceConnection[];
 
   /** `name`: no other gateway has it. */
   constructor(context: UpstreamContext, name: string) {
+    this.#context = context;
     const { connections } = context.options.pool;
     this.connections = Array.from(
       { length: connections },
@@ -20,9 +23,12 @@ export class Pool {
     );
   }
 
-  /** One is always there: it tells whether the cluster is. */
-  start(now: Instant): void {
-    this.connections[0]?.start(now);
+  /** One is always there: it tells whether the cluster is. `contact` hears that first. */
+  start(now: Instant, contact: (problem: NoContact | undefined) => void): void {
+    const [first] = this.connections;
+    if (first === undefined) return;
+    first.contact = new FirstContact(this.#context, now, contact);
+    first.start(now);
   }
 
   stop(now: Instant): void {

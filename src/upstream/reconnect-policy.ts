@@ -41,6 +41,9 @@ export interface Subject {
   readonly exchanges: Pick<Exchanges, "closed" | "underWay"> | undefined;
 }
 
+/** Why there is no connection, where the reason is older. */
+export const NO_SERVER = "no server can be tried now";
+
 /** A connection that lasts so long was a good one: what went wrong before does not count any more. */
 const STABLE = seconds(30);
 
@@ -105,7 +108,7 @@ export class ReconnectPolicy {
   }
 
   noServer(now: Instant): AfterTry {
-    return this.#missed("no server can be tried now", now);
+    return this.#missed(NO_SERVER, now);
   }
 
   undialled(error: DialError, now: Instant): AfterTry {

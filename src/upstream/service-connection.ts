@@ -19,6 +19,7 @@ import { serviceCredentials } from "./application.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PublishAsker } from "./exchange.ts";
 import { Exchanges, type ExchangesHost } from "./exchanges.ts";
+import type { FirstContact } from "./first-contact.ts";
 import { Overdue } from "./overdue.ts";
 import { PacketIds } from "./packet-ids.ts";
 import { refusalOf } from "./reasons.ts";
@@ -57,6 +58,8 @@ const LOOKUPS_MAX = 1_000;
 export class ServiceConnection implements UplinkUser, ExchangesHost {
   readonly clientId: string;
   readonly exchanges: Exchanges;
+  /** While it is found out whether the cluster lets the gateway in at all. */
+  contact: FirstContact | undefined = undefined;
   readonly #context: UpstreamContext;
   readonly #ids = new PacketIds();
   readonly #uplink: Uplink;
@@ -109,6 +112,7 @@ export class ServiceConnection implements UplinkUser, ExchangesHost {
   }
 
   stop(now: Instant): void {
+    this.contact?.cancel();
     for (const lookUp of [...this.#lookUps.values()]) this.#answer(lookUp, "unavailable");
     this.exchanges.clear();
     this.#overdue.stop();
@@ -302,6 +306,7 @@ export class ServiceConnection implements UplinkUser, ExchangesHost {
 
   up(link: Link, connack: ConnackPacket, now: Instant): void {
     this.#clean = false;
+    this.contact?.made();
     this.exchanges.resume(link, connack.sessionPresent, now);
     for (const lookUp of this.#lookUps.values()) this.#ask(lookUp, link, now);
   }
@@ -317,7 +322,8 @@ export class ServiceConnection implements UplinkUser, ExchangesHost {
     this.#giveUpLate(now);
   }
 
-  missed(_why: string, _connack: ReasonPacket | undefined, now: Instant): void {
+  missed(why: string, _connack: ReasonPacket | undefined, now: Instant): void {
+    this.contact?.missed(why);
     this.#giveUpLate(now);
   }
 
@@ -329,10 +335,12 @@ export class ServiceConnection implements UplinkUser, ExchangesHost {
   denied({ reason }: ReasonPacket, now: Instant): void {
     const detail = {
       clientId: this.clientId,
+      username: this.#context.options.username,
       reason: `0x${reason.toString(16)}`,
       fix: "bus.upstream.username and password are for the gateway's own connections",
     };
     this.#context.note({ level: "warn", event: "upstream-service-denied", detail });
+    this.contact?.refused(reason);
     this.#uplink.retry(now);
   }
 

@@ -2,7 +2,7 @@
 import { Writable } from "node:stream";
 import { type Composition, compose } from "#core/compose.ts";
 import { loadText } from "#core/config/load.ts";
-import { seconds } from "#core/lib/time.ts";
+import { seconds, ZERO } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { openLog } from "#core/observe/log.ts";
 import { openHooks } from "#core/open-hooks.ts";
@@ -74,7 +74,10 @@ export async function startGateway(settings: TestSettings): Promise<TestGateway>
     engine === "memory" ? undefined : await openStore({ engine, ...store, folder: config.dataFolder }, DEAF);
   const logs = openLog({ level: "warn", format: "json", output });
   const composition = compose(config, MODULES, logs, kept, await openHooks(config.hooks, logs));
-  await composition.open();
+  await composition.open().catch(async (error: unknown) => {
+    await composition.stop(ZERO);
+    throw error;
+  });
   return {
     composition,
     text,

@@ -116,7 +116,10 @@ const Wish = Type.Object({
       {
         type: Type.Optional(choice(["chash", "roundrobin", "least_conn"], { description: "Balance." })),
         key: Type.Optional(Type.Literal("mqtt_client_id", { description: "What chash goes by." })),
-        nodes: Type.Union([Type.Array(Node, { minItems: 1 }), Type.Record(Type.String(), Type.Integer())]),
+        nodes: Type.Union([
+          Type.Array(Node, { minItems: 1 }),
+          Type.Record(Type.String(), integer(0, 1_000_000, { description: "Weight." }), { minProperties: 1 }),
+        ]),
       },
       { additionalProperties: false, description: "APISIX: the route's servers." },
     ),

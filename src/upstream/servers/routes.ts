@@ -53,18 +53,15 @@ interface Route {
 /** Which group a session belongs to. */
 export class Routes {
   #routes: readonly Route[] = [];
-  readonly #fallback: string;
-
-  /** `fallback`: the group of those that no route is for. */
-  constructor(fallback: string) {
-    this.#fallback = fallback;
-  }
+  #fallback = "";
 
   get all(): readonly RouteSettings[] {
     return this.#routes.map(({ settings }) => settings);
   }
 
-  take(routes: Iterable<RouteSettings>): void {
+  /** `fallback`: the group of those that no route is for. */
+  take(routes: Iterable<RouteSettings>, fallback: string): void {
+    this.#fallback = fallback;
     this.#routes = [...routes]
       .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
       .map((settings) => ({ settings, conditions: conditionsOf(settings) }));

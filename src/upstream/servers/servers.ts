@@ -44,7 +44,7 @@ export class Servers implements ServerChoice {
   #settings: ServersSettings;
   readonly #host: ServersHost;
   readonly #groups = new Map<string, Group>();
-  readonly #routes: Routes;
+  readonly #routes = new Routes();
   readonly #checks = new Map<Member, Checks>();
   readonly #lookups = new Map<Group, CallbackAlarm>();
   readonly #drain = new CallbackAlarm(() => this.#drainOn());
@@ -56,9 +56,8 @@ export class Servers implements ServerChoice {
   constructor(settings: ServersSettings, host: ServersHost) {
     this.#settings = settings;
     this.#host = host;
-    this.#routes = new Routes(settings.fallback);
     for (const [name, group] of Object.entries(settings.groups)) this.#open(name, group);
-    this.#routes.take(settings.routes);
+    this.#routes.take(settings.routes, settings.fallback);
   }
 
   // ---- ServerChoice
@@ -106,9 +105,9 @@ export class Servers implements ServerChoice {
    * Takes other groups and routes from the configuration. Sessions stay where they are, but for those at servers that no
    * group has any more.
    */
-  change({ groups, routes }: Pick<ServersSettings, "groups" | "routes">): void {
-    this.#settings = { ...this.#settings, groups, routes };
-    for (const [name, group] of Object.entries(groups)) this.#open(name, group);
+  change(taken: Pick<ServersSettings, "groups" | "routes" | "fallback">): void {
+    this.#settings = { ...this.#settings, ...taken };
+    for (const [name, group] of Object.entries(taken.groups)) this.#open(name, group);
     this.takeMade(this.#made, this.#madeGroups);
   }
 
@@ -124,7 +123,17 @@ export class Servers implements ServerChoice {
       if (!groups.has(name) && !(name in this.#settings.groups)) this.#close(name);
     }
     const made = [...routes.values()].filter(({ id }) => !this.isConfigured(id));
-    this.#routes.take([...this.#settings.routes, ...made]);
+    this.#routes.take([...this.#settings.routes, ...made], this.#settings.fallback);
+    for (const { id: route, group } of made) {
+      if (this.#groups.has(group)) continue;
+      this.#host.note({ level: "warn", event: "route-nowhere", detail: { route, group } });
+    }
+  }
+
+  /** A route that was made while running, and leads to a group of the configuration that is not among these. */
+  leftBehind(groups: Readonly<Record<string, GroupSettings>>): RouteSettings | undefined {
+    const is = (group: string): boolean => group in groups || this.#madeGroups.has(group);
+    return this.#routes.all.find(({ id, group }) => !this.isConfigured(id) && !is(group));
   }
 
   /** Sends nobody there any more, and moves who is there; or takes that back. False: there is no such server. */

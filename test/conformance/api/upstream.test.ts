@@ -4,27 +4,34 @@ import type { UpstreamPort } from "#core/api/ports.ts";
 import { defaultGroup } from "#core/config/server-settings.ts";
 import { Deadlines } from "#core/drive/deadlines.ts";
 import { KeptRoutes } from "#core/kept-routes.ts";
-import { type Instant, milliseconds } from "#core/lib/time.ts";
+import { after, type Duration, type Instant, milliseconds, seconds } from "#core/lib/time.ts";
 import type { SessionInfo } from "#core/upstream/server-choice.ts";
 import type { Member } from "#core/upstream/servers/member.ts";
 import { Servers } from "#core/upstream/servers/servers.ts";
+import type { GroupSettings } from "#core/upstream/servers/settings.ts";
 import { startApi, type TestApi } from "../../support/api.ts";
 
 const groupOf = (url: string) => ({ ...defaultGroup(), servers: [{ url, weight: 1, priority: 0 }] });
 
-const newServers = () =>
+const GROUPS = { default: groupOf("tcp://default:1"), meters: groupOf("tcp://meters:1") };
+/** Of routes that lead nowhere. */
+let notes: unknown[] = [];
+let now = 0 as Instant;
+let alarms = new Deadlines(now);
+
+const newServers = (groups: Readonly<Record<string, GroupSettings>>) =>
   new Servers(
     {
-      groups: { default: groupOf("tcp://default:1"), meters: groupOf("tcp://meters:1") },
+      groups,
       routes: [{ id: "fixed", order: 5, group: "meters", gateways: ["lwm2m"] }],
       fallback: "default",
       probe: { clientId: "probe", username: "", password: "" },
     },
     {
-      alarms: new Deadlines(0 as Instant),
-      clock: { now: () => 0 as Instant },
+      alarms,
+      clock: { now: () => now },
       random: () => 0.5,
-      note: () => {},
+      note: ({ event, detail }) => void (event === "route-nowhere" && notes.push(detail)),
       dial: () => () => ({ cancel: () => {} }),
       resolve: () => {},
     },
@@ -51,8 +58,20 @@ let api: TestApi;
 let servers: Servers;
 let table: Table;
 const chosen = (more: Partial<SessionInfo> = {}) => (servers.choose(session(more)) as Member).url;
-const use = () => {
-  servers = newServers();
+/** Time passes, and what is due then happens. */
+function pass(length: Duration): void {
+  const target = after(now, length);
+  for (let due = alarms.next(); due <= target; due = alarms.next()) {
+    if (due > now) now = due;
+    alarms.advance(now);
+  }
+  now = target;
+}
+const use = (groups: Readonly<Record<string, GroupSettings>> = GROUPS) => {
+  notes = [];
+  now = 0 as Instant;
+  alarms = new Deadlines(now);
+  servers = newServers(groups);
   (api.ports as { upstream?: UpstreamPort }).upstream = new KeptRoutes(servers, table as never);
 };
 
@@ -66,6 +85,8 @@ beforeEach(() => {
 });
 
 const put = (id: string, body: unknown) => api.ask("PUT", `/api/v1/upstream/routes/${id}`, { body });
+
+const PLAIN = { "mqtt-proxy": { protocol_name: "MQTT", protocol_level: 4 } };
 
 /** The request of APISIX's manual. */
 const APISIX = {
@@ -137,6 +158,17 @@ describe("a route in APISIX's form", () => {
       { plugins: { "mqtt-proxy": { protocol_name: "MQTT", protocol_level: 4, upstream: { ip: "::1" } } } },
       "/plugins/mqtt-proxy/upstream",
     ],
+    ["no node", { plugins: PLAIN, upstream: { type: "roundrobin", nodes: {} } }, "/upstream/nodes"],
+    [
+      "an empty list of nodes",
+      { plugins: PLAIN, upstream: { type: "roundrobin", nodes: [] } },
+      "/upstream/nodes",
+    ],
+    [
+      "a weight below 0",
+      { plugins: PLAIN, upstream: { type: "roundrobin", nodes: { "a:1": -1 } } },
+      "/upstream/nodes",
+    ],
     ["an unknown field", { ...APISIX, sni: "x" }, ""],
   ])("with %s is refused, and the field is named", async (_what, body, field) => {
     const reply = await put("1", body);
@@ -151,6 +183,74 @@ describe("a route in APISIX's form", () => {
     expect((await api.ask("DELETE", "/api/v1/upstream/routes/1")).status).toBe(204);
     expect(chosen()).toBe("tcp://default:1");
     expect((await api.ask("DELETE", "/api/v1/upstream/routes/1")).status).toBe(404);
+  });
+});
+
+describe("the servers of a route in APISIX's form", () => {
+  const levels = { "mqtt-proxy": { protocol_name: "MQTT", protocol_level: 5 } };
+  const [one, two] = ["tcp://10.0.0.1:1883", "tcp://10.0.0.2:1883"];
+  const nodesOf = (...hosts: string[]) => hosts.map((host) => ({ host, port: 1883, weight: 1 }));
+  const chash = (...hosts: string[]) =>
+    put("1", {
+      plugins: levels,
+      upstream: { type: "chash", key: "mqtt_client_id", nodes: nodesOf(...hosts) },
+    });
+  const client = (n: number) => session({ protocol: "MQTT 5.0", clientId: `c${n}` });
+
+  /** So many clients are let in; who has been moved since is where the second list says. */
+  function letIn(count: number) {
+    const there = Array.from({ length: count }, (_, n) => servers.choose(client(n)) as Member);
+    for (const server of there) servers.succeeded(server, 5);
+    const moved: string[] = [];
+    servers.move = (server) => {
+      const at = there.indexOf(server as Member);
+      if (at < 0) return false;
+      there.splice(at, 1);
+      moved.push((server as Member).url);
+      servers.left(server);
+      return true;
+    };
+    return { there, moved };
+  }
+
+  it("are left, a hundred sessions a second, when it is deleted", async () => {
+    await chash("10.0.0.1");
+    const { moved } = letIn(300);
+    await api.ask("DELETE", "/api/v1/upstream/routes/1");
+    pass(seconds(1));
+    expect(moved.length).toBeGreaterThan(80);
+    expect(moved.length).toBeLessThan(120);
+    pass(seconds(3));
+    expect(moved.length).toBe(300);
+    expect((servers.choose(client(1)) as Member).url).toBe("tcp://default:1");
+  });
+
+  it("keep their sessions when another one is taken out, whose sessions are moved", async () => {
+    await chash("10.0.0.1", "10.0.0.2");
+    const { there, moved } = letIn(200);
+    const stay = there.filter(({ url }) => url === one).length;
+    await chash("10.0.0.1");
+    pass(seconds(10));
+    expect([new Set(moved), there.length]).toEqual([new Set([two]), stay]);
+  });
+
+  it("take sessions back little by little when they are well again (slow start)", async () => {
+    await chash("10.0.0.1", "10.0.0.2");
+    const before = Array.from({ length: 400 }, (_, n) => (servers.choose(client(n)) as Member).url);
+    const own = before.indexOf(one);
+    for (let failure = 0; failure < 3; failure++)
+      servers.failed(servers.choose(client(own)) as Member, { kind: "dial", detail: "refused" });
+    const share = () =>
+      before.filter((_, n) => (servers.choose(client(n)) as Member).url === one).length / before.length;
+    expect(share()).toBe(0);
+    // One may try when its time has come, and is let in.
+    pass(seconds(1));
+    servers.succeeded(servers.choose(client(own)) as Member, 5);
+    expect(share()).toBeLessThan(0.2);
+    pass(seconds(15));
+    expect(share()).toBeGreaterThan(0.15);
+    pass(seconds(15));
+    expect(before.map((_, n) => (servers.choose(client(n)) as Member).url)).toEqual(before);
   });
 });
 
@@ -181,6 +281,16 @@ describe("a route in our form", () => {
     await api.ask("DELETE", "/api/v1/upstream/routes/1");
     use();
     expect(chosen()).toBe("tcp://default:1");
+  });
+
+  it("to a group that is not there any more is said in the log when it is found again", async () => {
+    await put("1", { group: "meters", username: "meter" });
+    use({ default: groupOf("tcp://default:1") });
+    expect(notes).toEqual([{ route: "1", group: "meters" }]);
+    expect(servers.choose(session({ username: "meter" }))).toBeUndefined();
+    expect(chosen({ username: "other" })).toBe("tcp://default:1");
+    expect(servers.leftBehind({ default: groupOf("tcp://default:1") })?.id).toBe("1");
+    expect(servers.leftBehind({ meters: groupOf("tcp://meters:1") })).toBeUndefined();
   });
 
   it("does not touch sessions that are connected", async () => {

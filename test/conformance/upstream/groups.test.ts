@@ -123,6 +123,19 @@ describe.skipIf(lacks("mosquitto"))("groups of servers", { timeout: PATIENCE }, 
     expect(closed).toBe(0);
   });
 
+  it("takes another group for those that no route is for", async () => {
+    const stays = await device("stays");
+    await reaches(stays, one);
+    const upstream = { groups: { fresh: groupOf(two) }, group: "fresh" };
+    const text = JSON.stringify({ bus: { engine: "upstream", upstream }, gateways: { mqtt: {} } });
+    const outcome = gateway.composition.reload(() => loadText(MODULES, text).config);
+    expect(outcome).toMatchObject({
+      restart: expect.not.arrayContaining([expect.stringMatching(/group|route/)]),
+    });
+    await reaches(await device("next"), two);
+    await reaches(stays, two);
+  });
+
   it("sends a session where the route for its protocol leads", async () => {
     const groups = { default: groupOf(one), other: groupOf(two) };
     const routes = [{ id: "old", group: "other", protocols: ["MQTT 3.1.1"] }];
@@ -138,6 +151,19 @@ describe.skipIf(lacks("mosquitto"))("groups of servers", { timeout: PATIENCE }, 
       problem: expect.stringContaining("bus.upstream.groups.default"),
     });
     await reaches(await device("f"), one);
+  });
+
+  it("keeps its groups where a route that was made over the API would lead nowhere", async () => {
+    const routes = new KeptRoutes(gateway.composition.upstream!.servers, undefined);
+    routes.put("mine", { clientId: "next*", group: "other", order: 0, balance: "hash" });
+    expect(gateway.composition.reload(() => configOf({ default: groupOf(one) }))).toMatchObject({
+      problem: expect.stringMatching(/bus\.upstream\.groups has no other, where the route mine leads/),
+    });
+    await reaches(await device("next-1"), two);
+    routes.remove("mine");
+    expect(gateway.composition.reload(() => configOf({ default: groupOf(one) }))).not.toHaveProperty(
+      "problem",
+    );
   });
 
   it("takes a route that is made while it runs for who comes next, and leaves who is there", async () => {

@@ -74,6 +74,19 @@ gateways:
   expect(found.join("\n")).not.toContain("internal");
 });
 
+it("says of the files that sessions at a cluster need which key names one that is not there", async () => {
+  const group = (ca: string) => `groups: { default: { servers: [{ url: "tls://a" }], tls: { ca: ${ca} } } }`;
+  const before = (upstream: string) => problems(`bus: { engine: upstream, upstream: { ${upstream} } }`);
+  expect(await before(group(`${folder}/none.pem`))).toEqual([
+    expect.stringMatching(/isthmus\.yaml:1: bus\.upstream\.groups\.default\.tls .*none\.pem does not exist/),
+  ]);
+  const redis = `keep: redis, redis: { tls: true, ca: ${folder}/none.pem }`;
+  expect(await before(`servers: ["tcp://a"], devices: { ${redis} }`)).toEqual([
+    expect.stringMatching(/bus\.upstream\.devices\.redis\.ca cannot be used: .*none\.pem/),
+  ]);
+  expect(await before('servers: ["tcp://a"]')).toEqual([]);
+});
+
 it("says what is wrong with files and with the text beside each other, and warns of a folder that is missing", async () => {
   const topics = file("twice.json", '[{ "id": 1, "topic": "a" }, { "id": 1, "topic": "b" }]');
   const clients = file("clients.json", "[{");

@@ -35,6 +35,20 @@ const WILL = {
   options: { properties: {}, expiry: seconds(3600) },
 } satisfies Will;
 
+describe("a client of a gateway without hooks", () => {
+  it("has nothing of them between it and its session, before the first comes and when the last has gone", () => {
+    const { world, open } = site();
+    const client = open().puppet.connect("a") as BusClient;
+    expect(client.follow()).toBeUndefined();
+    plugAgain([{ authPublish: () => undefined }], world);
+    world.judge();
+    expect(client.follow()).toBeDefined();
+    plugAgain([], world);
+    world.judge();
+    expect(client.follow()).toBeUndefined();
+  });
+});
+
 describe("the first hook of a gateway", () => {
   it("is asked from the next message on, before anybody has been judged, and ends no connection", () => {
     const { world, open, heard } = site();
