@@ -20,6 +20,8 @@ export interface SocketLimits {
 
 /** Silence in milliseconds after which the kernel begins to ask whether the peer is still there. */
 export const PROBE_DELAY = 300_000;
+/** So much is taken from one of Node's sockets before others have their turn: libuv would read 2 MiB of it at a time. */
+export const SHARE = 16_384;
 /** What Node takes for its own limit of a queue; `unlimited` is more than that. */
 const HIGH_WATER_MARK_MAX = 2 ** 30;
 
@@ -44,6 +46,9 @@ class SocketConnection implements StreamConnection, Expiring {
   ending = false;
   error: string | undefined;
   expiresAt = 0;
+  #paused = false;
+  /** What is left of its share of this turn of the event loop. */
+  #share = SHARE;
   readonly #socket: Socket;
   readonly #limits: SocketLimits;
 
@@ -71,11 +76,25 @@ class SocketConnection implements StreamConnection, Expiring {
   }
 
   pauseReading(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resumeReading(): void {
+    this.#paused = false;
     this.#socket.resume();
+  }
+
+  /** So many bytes were taken. */
+  took(bytes: number): void {
+    const had = this.#share > 0;
+    this.#share -= bytes;
+    if (!had || this.#share > 0) return;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#share = SHARE;
+      if (!this.#paused) this.#socket.resume();
+    });
   }
 
   end(parted = false): void {
@@ -89,7 +108,7 @@ class SocketConnection implements StreamConnection, Expiring {
     this.boundEnd();
     this.#socket.end();
     // A paused socket would never see the peer's end of stream.
-    this.#socket.resume();
+    this.resumeReading();
   }
 
   destroy(): void {
@@ -112,6 +131,7 @@ class SocketConnection implements StreamConnection, Expiring {
 function onData(this: Socket, bytes: Buffer): void {
   const connection = (this as OwnedSocket)[connectionOf];
   if (!connection.ending) connection.receiver?.received(plainBytes(bytes));
+  connection.took(bytes.length);
 }
 
 function onDrain(this: Socket): void {

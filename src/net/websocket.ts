@@ -5,8 +5,11 @@ import type { Peer } from "../contract/peer.ts";
 import { localName } from "./address.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
-import type { SocketLimits } from "./tcp.ts";
+import { SHARE, type SocketLimits } from "./tcp.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
+
+/** What a message costs of the share of its connection beside its length: there may be 2,000 in 16 KiB. */
+const SMALL = 64;
 
 const connectionOf: unique symbol = Symbol("connection");
 interface OwnedWebSocket extends WebSocket {
@@ -32,6 +35,9 @@ class WebSocketConnection implements StreamConnection, Expiring {
   /** `mirror`: the form of the client's last message. */
   #text: boolean;
   #paused = false;
+  /** What is left of its share of this turn of the event loop; it rests until the next one when it is used up. */
+  #share = SHARE;
+  #rests = false;
   /** Messages of a chunk that was being taken apart when reading was paused. */
   #held: Uint8Array[] = [];
   #gathering = 0;
@@ -81,14 +87,41 @@ class WebSocketConnection implements StreamConnection, Expiring {
 
   resumeReading(): void {
     this.#paused = false;
-    while (this.#held.length > 0 && !this.#paused) this.receiver?.received(this.#held.shift() as Uint8Array);
-    if (this.#paused) return;
+    if (!this.#rests) this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.ending) this.#held = [];
+    while (this.#held.length > 0 && !this.#paused && this.#share > 0) this.#give(this.#held.shift()!);
+    if (this.#rests || (this.#paused && !this.ending)) return;
     if (this.#closed) this.#tellClosed();
     else this.#websocket.resume();
   }
 
-  /** Something has come. */
-  gather(): void {
+  #give(message: Uint8Array): void {
+    this.receiver?.received(message);
+    this.#use(SMALL);
+  }
+
+  #use(share: number): void {
+    this.#share -= share;
+    if (this.#share > 0 || this.#rests) return;
+    this.#rests = true;
+    this.#websocket.pause();
+    setImmediate(() => {
+      this.#rests = false;
+      this.#share = SHARE;
+      this.#goOn();
+    });
+  }
+
+  /** So many bytes have come. */
+  took(bytes: number): void {
+    this.#gather();
+    this.#use(bytes);
+  }
+
+  #gather(): void {
     const { _receiver: receiver } = this.#websocket as Gathering;
     const bytes = (receiver?._bufferedBytes ?? 0) + (receiver?._messageLength ?? 0);
     if (bytes === this.#gathering) return;
@@ -118,8 +151,8 @@ class WebSocketConnection implements StreamConnection, Expiring {
       return;
     }
     if (this.#mirror) this.#text = text;
-    if (this.#paused) this.#held.push(bytes);
-    else this.receiver?.received(bytes);
+    if (this.#paused || this.#rests) this.#held.push(bytes);
+    else this.#give(bytes);
   }
 
   end(): void {
@@ -155,8 +188,8 @@ interface Gathering {
   readonly _receiver?: { readonly _bufferedBytes?: number; readonly _messageLength?: number } | null;
 }
 
-function onBytes(this: Socket): void {
-  (this as OwnedSocket)[connectionOf].gather();
+function onBytes(this: Socket, { length }: Buffer): void {
+  (this as OwnedSocket)[connectionOf].took(length);
 }
 
 function onDrain(this: Socket): void {

@@ -92,6 +92,26 @@ export class Recorder {
   }
 }
 
+/** Counts what happens in each turn of the event loop, until it is stopped. */
+export function countTurns(): { add(count: number): void; most(): number } {
+  let [now, most] = [0, 0];
+  const next = (): void => {
+    now = 0;
+    timer = setImmediate(next);
+  };
+  let timer = setImmediate(next);
+  return {
+    add: (count) => {
+      now += count;
+      most = Math.max(most, now);
+    },
+    most: () => {
+      clearImmediate(timer);
+      return most;
+    },
+  };
+}
+
 export const dial = (port: number, host = "127.0.0.1"): Promise<Socket> =>
   new Promise((resolve, reject) => {
     const socket = connect({ port, host }, () => resolve(socket));

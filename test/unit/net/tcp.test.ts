@@ -8,8 +8,9 @@ import { listenStream } from "#core/net/listen.ts";
 import { Descriptor, sockaddrOf } from "#core/net/system/descriptor.ts";
 import { STREAM_SOCKET } from "#core/net/system/linux.ts";
 import { systemCalls } from "#core/net/system/system-calls.ts";
+import { SHARE } from "#core/net/tcp.ts";
 import { ListenError, type Listening, type StreamListenerOptions } from "#core/net/transport.ts";
-import { closed, dial, Recorder, streamOptions } from "./support.ts";
+import { closed, countTurns, dial, Recorder, streamOptions } from "./support.ts";
 
 /** By system calls of ours, which elsewhere than on Linux are not to be had, and as Node has them. */
 const WAYS = [
@@ -22,6 +23,28 @@ const MSG_OOB = 1;
 
 test("there is epoll on Linux", () => {
   expect(epollSet() instanceof Error).toBe(process.platform !== "linux");
+});
+
+test("of a socket of Node's no more than its share and one read is worked on before others have their turn", async () => {
+  const turns = countTurns();
+  let received = 0;
+  const { port, close } = await listenStream(streamOptions({ epoll: false }), (connection) => {
+    connection.pauseReading();
+    setTimeout(() => connection.resumeReading(), 50);
+    return {
+      ...{ drained() {}, ended: () => connection.end(), closed() {} },
+      received: ({ length }) => {
+        turns.add(length);
+        received += length;
+      },
+    };
+  });
+  const client = await dial(port);
+  client.end(Buffer.alloc(4_000_000));
+  await closed(client.resume());
+  expect(received).toBe(4_000_000);
+  expect(turns.most()).toBeLessThan(SHARE + 65_536);
+  await close();
 });
 
 describe.each(WAYS)("connections %s", (_way, epoll) => {

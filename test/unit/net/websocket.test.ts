@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Note } from "#core/contract/note.ts";
@@ -8,7 +9,7 @@ import type { Listening, StreamListenerOptions } from "#core/net/transport.ts";
 import { pathMatches, type WebSocketOptions } from "#core/net/websocket-handshake.ts";
 import { lacks } from "../../support/programs.ts";
 import { Certificates } from "./certificates.ts";
-import { closed, dial, Recorder, streamOptions } from "./support.ts";
+import { closed, countTurns, dial, Recorder, streamOptions } from "./support.ts";
 
 let listening: Listening | undefined;
 let clients: WebSocket[] = [];
@@ -237,6 +238,31 @@ test("messages that came in one packet wait while reading is paused", async () =
   recorder.connection.resumeReading();
   await recorder.when(() => recorder.chunks.length === 3);
   expect(recorder.chunks.map(String)).toEqual(["1", "2", "3"]);
+});
+
+test("of many messages that came at once 256 are worked on before others have their turn", async () => {
+  const [recorder, turns] = [new Recorder(), countTurns()];
+  const options = streamOptions({ transport: "ws", websocket: webSocket() });
+  listening = await listenStream(options, (connection) => {
+    const receiver = recorder.accept(connection);
+    return {
+      ...receiver,
+      received: (bytes) => {
+        turns.add(1);
+        receiver.received(bytes);
+      },
+    };
+  });
+  const websocket = client(`ws://127.0.0.1:${listening.port}/mqtt`);
+  await happens(websocket, "open");
+  const { _socket: socket } = websocket as unknown as { _socket: Socket };
+  socket.cork();
+  for (let count = 0; count < 2000; count++) websocket.send(Buffer.from(`${count}`));
+  socket.uncork();
+  websocket.close();
+  await recorder.when(() => recorder.closes.length === 1);
+  expect(turns.most()).toBe(256);
+  expect(recorder.chunks.map(Number)).toEqual(Array.from({ length: 2000 }, (_, count) => count));
 });
 
 test("a client that never answers the close is cut after the linger time", async () => {
