@@ -17,26 +17,25 @@ import {
 } from "./connector.ts";
 import { HeldConnection } from "./held-connection.ts";
 import {
-  actionProperties,
-  connectorProperties,
+  actionSchema,
+  connectorSchema,
   hostAndPort,
-  secretText,
+  signInProperties,
   tlsOf,
   tlsProperties,
 } from "./settings.ts";
 import { boundStatement, statementOf } from "./sql.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("cassandra", { description: "A Cassandra cluster, or one that speaks its protocol." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("cassandra", {
+  is: "A Cassandra cluster, or one that speaks its protocol.",
+  batch: 100,
+  own: {
     nodes: Type.Array(hostAndPort, {
       description: "Nodes to ask for the others, as host:port.",
       default: ["127.0.0.1:9042"],
       minItems: 1,
     }),
-    username: text({ description: "Who signs in. Empty: nobody.", default: "" }),
-    password: secretText("Its password", { default: "" }),
+    ...signInProperties,
     keyspace: text({ description: "Keyspace of tables that name none.", default: "mqtt", minLength: 1 }),
     datacenter: text({
       description: "Only nodes of this data centre are given statements. Empty: all nodes.",
@@ -49,22 +48,21 @@ const schema = Type.Object(
     }),
     ...tlsProperties,
   },
-  { description: "Statements for Cassandra: acknowledged as `acknowledge` says." },
-);
+  description: "Statements for Cassandra: acknowledged as `acknowledge` says.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("cassandra", { description: "Run a statement." }),
-    ...actionProperties,
+const action = actionSchema("cassandra", {
+  does: "Run a statement.",
+  own: {
     cql: text({
       description:
         "Statement with places for values, without quotes: insert into t (id, x) values (${id}, ${payload.x}). Values are bound.",
       minLength: 1,
     }),
   },
-  { description: "A statement for each output." },
-);
+  description: "A statement for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 function compile({ cql }: ActionConfig) {

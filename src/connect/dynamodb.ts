@@ -14,16 +14,16 @@ import {
   secretOf,
 } from "./connector.ts";
 import { placesBy } from "./grouped.ts";
-import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { actionSchema, certificateProperties, connectorSchema, secretText } from "./settings.ts";
 import { heals, isTaken, refusalOf, type WebAnswer, WebClient } from "./web-client.ts";
 
 /** Of one request (docs.aws.amazon.com, "BatchWriteItem"). */
 const BATCH_MAX = 25;
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("dynamodb", { description: "Amazon DynamoDB, or a service that speaks its API." }),
-    ...connectorProperties(BATCH_MAX),
+const schema = connectorSchema("dynamodb", {
+  is: "Amazon DynamoDB, or a service that speaks its API.",
+  batch: BATCH_MAX,
+  own: {
     region: text({ description: "Region, also in signatures.", default: "us-east-1", minLength: 1 }),
     url: text({
       description: "Where the service is. Empty: Amazon's of that region.",
@@ -35,14 +35,13 @@ const schema = Type.Object(
     sessionToken: secretText("Token of a session, with keys that expire. Empty: none", { default: "" }),
     ...certificateProperties,
   },
-  { description: "Items for DynamoDB: acknowledged when it says that they are written." },
-);
+  description: "Items for DynamoDB: acknowledged when it says that they are written.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("dynamodb", { description: "Put an item." }),
-    ...actionProperties,
+const action = actionSchema("dynamodb", {
+  does: "Put an item.",
+  own: {
     table: text({ description: "A template.", minLength: 1 }),
     item: Type.Unsafe<string | Readonly<Record<string, unknown>>>({
       type: ["string", "object"],
@@ -51,8 +50,8 @@ const action = Type.Object(
       default: "${.}",
     }),
   },
-  { description: "An item for a DynamoDB table for each output." },
-);
+  description: "An item for a DynamoDB table for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** docs.aws.amazon.com, "Naming rules". */

@@ -10,12 +10,12 @@ import { integer, text } from "../settings/kinds.ts";
 import { makeFolder } from "../settings/make-folder.ts";
 import { syncFolderAside } from "../settings/sync-folder.ts";
 import { type Connector, type ConnectorKind, type Item, SinkFailure } from "./connector.ts";
-import { actionProperties, connectorProperties } from "./settings.ts";
+import { actionSchema, connectorSchema } from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("file", { description: "Files of JSON lines." }),
-    ...connectorProperties(1000),
+const schema = connectorSchema("file", {
+  is: "Files of JSON lines.",
+  batch: 1000,
+  own: {
     path: text({
       description: "The file that is written. Those that are full stand beside it as <path>.<number>.",
       minLength: 1,
@@ -36,21 +36,20 @@ const schema = Type.Object(
       { description: "When another file is begun." },
     ),
   },
-  { description: "Lines in a file: acknowledged when they are on the disk (fsync)." },
-);
+  description: "Lines in a file: acknowledged when they are on the disk (fsync).",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("file", { description: "Write a line." }),
-    ...actionProperties,
+const action = actionSchema("file", {
+  does: "Write a line.",
+  own: {
     line: text({
       description: "A template; ${.} is the whole output as JSON. Ends of lines in it become spaces.",
       default: "${.}",
     }),
   },
-  { description: "A line in a file for each output." },
-);
+  description: "A line in a file for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** As much as a file system gives at least. */

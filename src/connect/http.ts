@@ -7,13 +7,20 @@ import { Template } from "../rules/template.ts";
 import { asText, octetsOf, RuleFailure, type Value } from "../rules/value.ts";
 import { choice, text } from "../settings/kinds.ts";
 import { type ConnectHost, type Connector, type ConnectorKind, type Item, secretOf } from "./connector.ts";
-import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import {
+  actionSchema,
+  certificateProperties,
+  connectorSchema,
+  contentText,
+  secretText,
+  templateMap,
+} from "./settings.ts";
 import { heals, isTaken, refusalOf, WebClient } from "./web-client.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("http", { description: "An HTTP service." }),
-    ...connectorProperties(1),
+const schema = connectorSchema("http", {
+  is: "An HTTP service.",
+  batch: 1,
+  own: {
     url: text({
       description: "Where the service is; paths of actions are put behind it.",
       pattern: "^https?://[^?#]+$",
@@ -35,27 +42,23 @@ const schema = Type.Object(
     ),
     ...certificateProperties,
   },
-  { description: "Requests to an HTTP service: acknowledged by 2xx." },
-);
+  description: "Requests to an HTTP service: acknowledged by 2xx.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("http", { description: "Send a request." }),
-    ...actionProperties,
+const action = actionSchema("http", {
+  does: "Send a request.",
+  own: {
     method: choice(["POST", "PUT", "PATCH", "GET", "DELETE"], { description: "Method.", default: "POST" }),
     path: text({
       description: "Put behind the connector's url; a template, whose values are percent-encoded.",
       default: "",
     }),
-    headers: Type.Record(Type.String(), text({ description: "A template." }), {
-      description: "Beside those of the connector.",
-      default: {},
-    }),
-    body: text({ description: "A template; ${.} is the whole output as JSON.", default: "${.}" }),
+    headers: templateMap("Beside those of the connector."),
+    body: contentText("${.}"),
   },
-  { description: "A request to an HTTP service for each output." },
-);
+  description: "A request to an HTTP service for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** RFC 9110 §5.1. */

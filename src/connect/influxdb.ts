@@ -11,14 +11,14 @@ import {
   secretOf,
 } from "./connector.ts";
 import { pointLine } from "./line-protocol.ts";
-import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { actionSchema, certificateProperties, connectorSchema, secretText, templateMap } from "./settings.ts";
 import { heals, isTaken, MENDED, refusalOf, WebClient } from "./web-client.ts";
 import { within } from "./within.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("influxdb", { description: "An InfluxDB server." }),
-    ...connectorProperties(500),
+const schema = connectorSchema("influxdb", {
+  is: "An InfluxDB server.",
+  batch: 500,
+  own: {
     url: text({
       description: "Where it is: http, https, or udp with host and port, which acknowledges nothing.",
       pattern: "^(https?://[^?#\\s]+|udp://[^/?#\\s]+:\\d{1,5})$",
@@ -38,19 +38,15 @@ const schema = Type.Object(
     token: secretText("Token (2.x)", { default: "" }),
     ...certificateProperties,
   },
-  { description: "Points for InfluxDB: acknowledged by 2xx, over UDP by nothing." },
-);
+  description: "Points for InfluxDB: acknowledged by 2xx, over UDP by nothing.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("influxdb", { description: "Write a point." }),
-    ...actionProperties,
+const action = actionSchema("influxdb", {
+  does: "Write a point.",
+  own: {
     measurement: text({ description: "A template.", minLength: 1 }),
-    tags: Type.Record(Type.String({ minLength: 1 }), text({ description: "A template." }), {
-      description: "What is missing or empty is left out.",
-      default: {},
-    }),
+    tags: templateMap("What is missing or empty is left out.", Type.String({ minLength: 1 })),
     fields: Type.Record(Type.String({ minLength: 1 }), text({ description: "A template." }), {
       description:
         "A place alone keeps its type: ${payload.t}; with i behind it is a whole number, with u one without a sign. What is missing is left out.",
@@ -58,8 +54,8 @@ const action = Type.Object(
     timestamp: text({ description: "A template. Empty: when the server takes it.", default: "${timestamp}" }),
     precision: choice(["ns", "us", "ms", "s"], { description: "Unit of timestamp.", default: "ms" }),
   },
-  { description: "A point for InfluxDB for each output." },
-);
+  description: "A point for InfluxDB for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 const linesOf = (items: readonly Item[]): string =>

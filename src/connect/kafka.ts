@@ -30,18 +30,20 @@ import {
 import { placesBy } from "./grouped.ts";
 import { HeldConnection } from "./held-connection.ts";
 import {
-  actionProperties,
-  connectorProperties,
+  actionSchema,
+  connectorSchema,
+  contentText,
   hostAndPort,
   secretText,
+  templateMap,
   tlsOf,
   tlsProperties,
 } from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("kafka", { description: "A Kafka cluster." }),
-    ...connectorProperties(500),
+const schema = connectorSchema("kafka", {
+  is: "A Kafka cluster.",
+  batch: 500,
+  own: {
     brokers: Type.Array(hostAndPort, {
       description: "Brokers to ask first, as host:port; the cluster says which others there are.",
       default: ["127.0.0.1:9092"],
@@ -69,14 +71,13 @@ const schema = Type.Object(
     }),
     compression: choice(["none", "gzip"], { description: "How batches are compressed.", default: "none" }),
   },
-  { description: "Records for a Kafka cluster: acknowledged as `acks` says." },
-);
+  description: "Records for a Kafka cluster: acknowledged as `acks` says.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("kafka", { description: "Send a record." }),
-    ...actionProperties,
+const action = actionSchema("kafka", {
+  does: "Send a record.",
+  own: {
     topic: text({
       description: "A template; a slash in what it gives becomes a point, since Kafka's names have none.",
       minLength: 1,
@@ -86,11 +87,8 @@ const action = Type.Object(
         "A template: records of one key are in one partition, in their order. Empty: they have no key.",
       default: "${clientid}",
     }),
-    value: text({ description: "A template; ${.} is the whole output as JSON.", default: "${.}" }),
-    headers: Type.Record(Type.String(), text({ description: "A template." }), {
-      description: "Beside delivery-id, which is the same each time that a record is sent.",
-      default: {},
-    }),
+    value: contentText("${.}"),
+    headers: templateMap("Beside delivery-id, which is the same each time that a record is sent."),
     partition: Type.Unsafe<string | number>({
       type: ["string", "integer"],
       description:
@@ -98,8 +96,8 @@ const action = Type.Object(
       default: "",
     }),
   },
-  { description: "A record for a Kafka topic for each output." },
-);
+  description: "A record for a Kafka topic for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** What a record is. */

@@ -17,19 +17,18 @@ import {
 } from "./connector.ts";
 import { placesBy } from "./grouped.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
+import { actionSchema, connectorSchema, signInProperties, tlsOf, tlsProperties } from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("mongodb", { description: "A MongoDB server, or a replica set." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("mongodb", {
+  is: "A MongoDB server, or a replica set.",
+  batch: 100,
+  own: {
     url: text({
       description: "Where it is, without name and password: mongodb://host:27017/?replicaSet=rs0.",
       pattern: "^mongodb(\\+srv)?://[^@\\s]+$",
       default: "mongodb://127.0.0.1:27017",
     }),
-    username: text({ description: "Who signs in. Empty: nobody.", default: "" }),
-    password: secretText("Its password", { default: "" }),
+    ...signInProperties,
     authSource: text({ description: "Database where the user is.", default: "admin" }),
     database: text({ description: "Database that is written.", default: "mqtt", minLength: 1 }),
     acknowledge: choice(["majority", "one"], {
@@ -39,14 +38,13 @@ const schema = Type.Object(
     }),
     ...tlsProperties,
   },
-  { description: "Documents for MongoDB: acknowledged as `acknowledge` says." },
-);
+  description: "Documents for MongoDB: acknowledged as `acknowledge` says.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("mongodb", { description: "Insert a document." }),
-    ...actionProperties,
+const action = actionSchema("mongodb", {
+  does: "Insert a document.",
+  own: {
     collection: text({ description: "A template.", minLength: 1 }),
     document: Type.Unsafe<string | Readonly<Record<string, unknown>>>({
       type: ["string", "object"],
@@ -55,8 +53,8 @@ const action = Type.Object(
       default: "${.}",
     }),
   },
-  { description: "A document for a MongoDB collection for each output." },
-);
+  description: "A document for a MongoDB collection for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** mongodb.com, "Naming Restrictions": system collections are the server's own. */

@@ -18,7 +18,7 @@ import {
   secretOf,
 } from "./connector.ts";
 import { MqttConnection } from "./mqtt-connection.ts";
-import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { actionSchema, certificateProperties, connectorSchema, contentText, secretText } from "./settings.ts";
 import { within } from "./within.ts";
 
 const Subscription = Type.Object({
@@ -31,10 +31,10 @@ const Subscription = Type.Object({
   strip: text({ description: "Beginning of the broker's topics that ${rest} leaves out.", default: "" }),
 });
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("mqtt", { description: "An MQTT broker." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("mqtt", {
+  is: "An MQTT broker.",
+  batch: 100,
+  own: {
     url: text({
       description: "tcp://host:1883, tls://host:8883, ws://host:8083/mqtt or wss://host:8084/mqtt.",
       pattern: "^(tcp|tls|wss?)://",
@@ -66,16 +66,15 @@ const schema = Type.Object(
       default: [],
     }),
   },
-  { description: "Messages for an MQTT broker, and from it: acknowledged by PUBACK." },
-);
+  description: "Messages for an MQTT broker, and from it: acknowledged by PUBACK.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("mqtt", { description: "Publish at the broker." }),
-    ...actionProperties,
+const action = actionSchema("mqtt", {
+  does: "Publish at the broker.",
+  own: {
     topic: text({ description: "A template, as aws/${topic}.", default: "${topic}", minLength: 1 }),
-    payload: text({ description: "A template; ${.} is the whole output as JSON.", default: "${payload}" }),
+    payload: contentText("${payload}"),
     qos: Type.Unsafe<0 | 1>({
       type: "integer",
       enum: [0, 1],
@@ -88,8 +87,8 @@ const action = Type.Object(
       default: "${retain}",
     }),
   },
-  { description: "A message at an MQTT broker for each output." },
-);
+  description: "A message at an MQTT broker for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** The mark of what came from a broker: a rule's event knows what it came through. */

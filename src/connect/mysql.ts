@@ -1,5 +1,5 @@
 /** MySQL and MariaDB. The library is mysql2. */
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import type { Pool, PoolConnection, PoolOptions, RowDataPacket } from "mysql2/promise";
 import { connectedTo, MYSQL_PACKETS } from "../lib/mysql.ts";
 import { Sockets } from "../lib/sockets.ts";
@@ -14,25 +14,27 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { connectorProperties, tlsOf } from "./settings.ts";
+import { connectorSchema, tlsOf } from "./settings.ts";
 import {
   compileStatement,
   databaseProperties,
   FoundRows,
+  inTransaction,
   parametersOf,
   statementAction,
   statementOf,
+  takenFrom,
 } from "./sql.ts";
 import { within } from "./within.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("mysql", { description: "A MySQL or MariaDB server." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("mysql", {
+  is: "A MySQL or MariaDB server.",
+  batch: 100,
+  own: {
     ...databaseProperties({ port: 3306, user: "root", database: "mqtt" }),
   },
-  { description: "Statements for a MySQL or MariaDB server: acknowledged by the commit of a batch." },
-);
+  description: "Statements for a MySQL or MariaDB server: acknowledged by the commit of a batch.",
+});
 type Config = Static<typeof schema>;
 
 const action = statementAction("mysql");
@@ -84,9 +86,11 @@ class Mysql implements Connector {
     await this.#with(signal, async (connection) => {
       this.#packet ??= await packetOf(connection);
       for (const item of items) refuseLarge(item, this.#packet);
-      // One statement is a transaction of its own.
-      if (items.length === 1) await run(connection, items[0]!, found);
-      else await together(connection, items, found);
+      await inTransaction(
+        items,
+        (item) => run(connection, item, found),
+        (word) => connection.query(word),
+      );
     });
     found.tell(this.#host);
     return undefined;
@@ -101,13 +105,7 @@ class Mysql implements Connector {
   async #with(signal: AbortSignal, work: (connection: PoolConnection) => Promise<void>): Promise<void> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
-    const connecting = pool.getConnection();
-    const connection = await within(signal, connecting).catch((error: unknown) => {
-      // One that comes when nobody waits for it any more is given back.
-      connecting.then(
-        (late) => late.release(),
-        () => {},
-      );
+    const connection = await takenFrom(signal, pool.getConnection()).catch((error: unknown) => {
       throw failureOf(error);
     });
     try {
@@ -155,17 +153,6 @@ function refuseLarge(item: Item, packet: number): void {
 
 const sizeOf = (value: Value): number =>
   typeof value === "string" || value instanceof Uint8Array ? Buffer.byteLength(value) : 0;
-
-async function together(connection: PoolConnection, items: readonly Item[], found: FoundRows): Promise<void> {
-  await connection.beginTransaction();
-  try {
-    for (const item of items) await run(connection, item, found);
-  } catch (error) {
-    await connection.rollback();
-    throw error;
-  }
-  await connection.commit();
-}
 
 /** Prepared on the server, once for each connection: values never become text of the statement. */
 async function run(connection: PoolConnection, item: Item, found: FoundRows): Promise<void> {

@@ -19,19 +19,21 @@ import {
 } from "./connector.ts";
 import { HeldConnection } from "./held-connection.ts";
 import {
-  actionProperties,
-  connectorProperties,
+  actionSchema,
+  connectorSchema,
+  contentText,
   hostAndPort,
   secretText,
   type TlsFiles,
+  templateMap,
   tlsOf,
   tlsProperties,
 } from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("nats", { description: "A NATS server, or several." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("nats", {
+  is: "A NATS server, or several.",
+  batch: 100,
+  own: {
     servers: Type.Array(hostAndPort, {
       description: "Servers to try, as host:port.",
       default: ["127.0.0.1:4222"],
@@ -47,27 +49,26 @@ const schema = Type.Object(
       default: "stream",
     }),
   },
-  { description: "Messages for NATS: acknowledged as `acknowledge` says." },
-);
+  description: "Messages for NATS: acknowledged as `acknowledge` says.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("nats", { description: "Publish a message." }),
-    ...actionProperties,
+const action = actionSchema("nats", {
+  does: "Publish a message.",
+  own: {
     subject: text({
       description: "A template; a slash in what it gives becomes a point, as in NATS's own MQTT.",
       default: "${topic}",
       minLength: 1,
     }),
-    payload: text({ description: "A template; ${.} is the whole output as JSON.", default: "${payload}" }),
-    headers: Type.Record(Type.String({ pattern: "^[!-9;-~]+$" }), text({ description: "A template." }), {
-      description: "Beside Nats-Msg-Id, which is the same each time that a message is sent.",
-      default: {},
-    }),
+    payload: contentText("${payload}"),
+    headers: templateMap(
+      "Beside Nats-Msg-Id, which is the same each time that a message is sent.",
+      Type.String({ pattern: "^[!-9;-~]+$" }),
+    ),
   },
-  { description: "A message for a NATS subject for each output." },
-);
+  description: "A message for a NATS subject for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** What a message is. */

@@ -4,14 +4,14 @@ import { Template, templatesIn } from "../rules/template.ts";
 import { asText, isMap, RuleFailure, type Value, type ValueMap } from "../rules/value.ts";
 import { flag, text } from "../settings/kinds.ts";
 import { type ConnectHost, type Connector, type ConnectorKind, type Item, secretOf } from "./connector.ts";
-import { actionProperties, certificateProperties, connectorProperties, secretText } from "./settings.ts";
+import { actionSchema, certificateProperties, connectorSchema, secretText } from "./settings.ts";
 import { heals, isTaken, MENDED, refusalOf, WebClient } from "./web-client.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("opentsdb", { description: "An OpenTSDB server." }),
-    // The manual's batch: servers that take no chunked requests have a limit for their size.
-    ...connectorProperties(20),
+const schema = connectorSchema("opentsdb", {
+  is: "An OpenTSDB server.",
+  // The manual's batch: servers that take no chunked requests have a limit for their size.
+  batch: 20,
+  own: {
     url: text({
       description: "Where it is.",
       pattern: "^https?://[^?#\\s]+$",
@@ -27,14 +27,13 @@ const schema = Type.Object(
     }),
     ...certificateProperties,
   },
-  { description: "Data points for OpenTSDB: acknowledged by 2xx." },
-);
+  description: "Data points for OpenTSDB: acknowledged by 2xx.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("opentsdb", { description: "Put a data point." }),
-    ...actionProperties,
+const action = actionSchema("opentsdb", {
+  does: "Put a data point.",
+  own: {
     metric: text({ description: "A template.", minLength: 1 }),
     value: text({ description: "A template that gives a number.", minLength: 1 }),
     tags: Type.Unsafe<string | Readonly<Record<string, string>>>({
@@ -45,8 +44,8 @@ const action = Type.Object(
     }),
     timestamp: text({ description: "A template: seconds or milliseconds.", default: "${timestamp}" }),
   },
-  { description: "A data point for OpenTSDB for each output." },
-);
+  description: "A data point for OpenTSDB for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** What names and values of tags may be made of (opentsdb.net, "Metrics and Tags"). */

@@ -1,6 +1,6 @@
 /** PostgreSQL, and what speaks as it does: TimescaleDB. The library is pg. */
 import { createHash } from "node:crypto";
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import type { Pool, PoolClient, PoolConfig } from "pg";
 import { POSTGRES_MESSAGES } from "../lib/postgres.ts";
 import { Sockets } from "../lib/sockets.ts";
@@ -14,25 +14,27 @@ import {
   SinkFailure,
   secretOf,
 } from "./connector.ts";
-import { connectorProperties, tlsOf } from "./settings.ts";
+import { connectorSchema, tlsOf } from "./settings.ts";
 import {
   compileStatement,
   databaseProperties,
   FoundRows,
+  inTransaction,
   parametersOf,
   statementAction,
   statementOf,
+  takenFrom,
 } from "./sql.ts";
 import { within } from "./within.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("postgres", { description: "A PostgreSQL server." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("postgres", {
+  is: "A PostgreSQL server.",
+  batch: 100,
+  own: {
     ...databaseProperties({ port: 5432, user: "postgres", database: "postgres" }),
   },
-  { description: "Statements for a PostgreSQL server: acknowledged by the commit of a batch." },
-);
+  description: "Statements for a PostgreSQL server: acknowledged by the commit of a batch.",
+});
 type Config = Static<typeof schema>;
 
 const action = statementAction("postgres");
@@ -67,9 +69,11 @@ class Postgres implements Connector {
   async send(items: readonly Item[], signal: AbortSignal): Promise<undefined> {
     const found = new FoundRows();
     await this.#with(signal, async (client) => {
-      // One statement is a transaction of its own.
-      if (items.length === 1) await run(client, items[0]!, found);
-      else await together(client, items, found);
+      await inTransaction(
+        items,
+        (item) => run(client, item, found),
+        (word) => client.query(word),
+      );
     });
     found.tell(this.#host);
     return undefined;
@@ -84,13 +88,7 @@ class Postgres implements Connector {
   async #with(signal: AbortSignal, work: (client: PoolClient) => Promise<void>): Promise<void> {
     this.#pool ??= this.#open();
     const pool = await this.#pool;
-    const connecting = pool.connect();
-    const client = await within(signal, connecting).catch((error: unknown) => {
-      // One that comes when nobody waits for it any more is given back.
-      connecting.then(
-        (late) => late.release(),
-        () => {},
-      );
+    const client = await takenFrom(signal, pool.connect()).catch((error: unknown) => {
       throw error instanceof SinkFailure ? error : failureOf(error);
     });
     // A connection that broke, or on which something is under way that nobody waits for any more, is of no use.
@@ -136,17 +134,6 @@ function nameOf(sql: string): string {
     names.set(sql, name);
   }
   return name;
-}
-
-async function together(client: PoolClient, items: readonly Item[], found: FoundRows): Promise<void> {
-  await client.query("BEGIN");
-  try {
-    for (const item of items) await run(client, item, found);
-  } catch (error) {
-    await client.query("ROLLBACK");
-    throw error;
-  }
-  await client.query("COMMIT");
 }
 
 async function run(client: PoolClient, item: Item, found: FoundRows): Promise<void> {

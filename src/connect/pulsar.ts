@@ -1,5 +1,5 @@
 /** Apache Pulsar, by its WebSocket API: a message for each output. */
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import type { ClientOptions, WebSocket } from "ws";
 import { ActionError } from "../rules/action.ts";
 import { Template, textsOf } from "../rules/template.ts";
@@ -18,19 +18,21 @@ import { placesBy } from "./grouped.ts";
 import { HeldConnection } from "./held-connection.ts";
 import { ANSWER_MAX, Producer, unreadable } from "./pulsar-producer.ts";
 import {
-  actionProperties,
+  actionSchema,
   certificateProperties,
-  connectorProperties,
+  connectorSchema,
+  contentText,
   filesOf,
   secretText,
+  templateMap,
 } from "./settings.ts";
 import { heals, MENDED } from "./web-client.ts";
 import { within } from "./within.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("pulsar", { description: "A Pulsar broker, or its WebSocket proxy." }),
-    ...connectorProperties(100),
+const schema = connectorSchema("pulsar", {
+  is: "A Pulsar broker, or its WebSocket proxy.",
+  batch: 100,
+  own: {
     url: text({
       description: "Where its WebSocket service is.",
       pattern: "^wss?://[^?#\\s]+$",
@@ -44,14 +46,13 @@ const schema = Type.Object(
     }),
     ...certificateProperties,
   },
-  { description: "Messages for Pulsar: acknowledged when its bookies have them." },
-);
+  description: "Messages for Pulsar: acknowledged when its bookies have them.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("pulsar", { description: "Send a message." }),
-    ...actionProperties,
+const action = actionSchema("pulsar", {
+  does: "Send a message.",
+  own: {
     topic: text({
       description: "A template; a slash in what its places give becomes a point.",
       default: "persistent://public/default/${topic}",
@@ -61,14 +62,11 @@ const action = Type.Object(
       description: "A template: messages of one key are in one partition. Empty: none.",
       default: "${clientid}",
     }),
-    payload: text({ description: "A template; ${.} is the whole output as JSON.", default: "${payload}" }),
-    properties: Type.Record(Type.String(), text({ description: "A template." }), {
-      description: "Beside delivery-id, which is the same each time that a message is sent.",
-      default: {},
-    }),
+    payload: contentText("${payload}"),
+    properties: templateMap("Beside delivery-id, which is the same each time that a message is sent."),
   },
-  { description: "A message for a Pulsar topic for each output." },
-);
+  description: "A message for a Pulsar topic for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** pulsar.apache.org, "Messaging", Topics: tenant, namespace, and its own name. */

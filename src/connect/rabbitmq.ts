@@ -7,7 +7,7 @@ import { durationSetting } from "../lib/setting.ts";
 import { inSeconds } from "../lib/time.ts";
 import { Template, textsOf } from "../rules/template.ts";
 import { octetsOf, RuleFailure, type Value } from "../rules/value.ts";
-import { flag, integer, text } from "../settings/kinds.ts";
+import { flag, text } from "../settings/kinds.ts";
 import {
   type ConnectHost,
   type Connector,
@@ -18,14 +18,22 @@ import {
   secretOf,
 } from "./connector.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { actionProperties, connectorProperties, secretText, tlsOf, tlsProperties } from "./settings.ts";
+import {
+  actionSchema,
+  connectorSchema,
+  contentText,
+  secretText,
+  serverProperties,
+  templateMap,
+  tlsOf,
+  tlsProperties,
+} from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("rabbitmq", { description: "A RabbitMQ server." }),
-    ...connectorProperties(100),
-    host: text({ description: "Host name or address.", default: "127.0.0.1" }),
-    port: integer(1, 65_535, { description: "Port.", default: 5672 }),
+const schema = connectorSchema("rabbitmq", {
+  is: "A RabbitMQ server.",
+  batch: 100,
+  own: {
+    ...serverProperties(5672),
     username: text({ description: "User name.", default: "guest" }),
     password: secretText("Password", { default: "" }),
     vhost: text({ description: "Virtual host.", default: "/" }),
@@ -37,14 +45,13 @@ const schema = Type.Object(
     }),
     ...tlsProperties,
   },
-  { description: "Messages for RabbitMQ: acknowledged by its confirm, when its queues have them." },
-);
+  description: "Messages for RabbitMQ: acknowledged by its confirm, when its queues have them.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("rabbitmq", { description: "Publish a message." }),
-    ...actionProperties,
+const action = actionSchema("rabbitmq", {
+  does: "Publish a message.",
+  own: {
     exchange: text({
       description: "Exchange, which must be there. Empty: the routing key is a queue.",
       default: "amq.topic",
@@ -57,20 +64,20 @@ const action = Type.Object(
       description: "Write slashes of the routing key as points, as RabbitMQ's own MQTT does.",
       default: true,
     }),
-    payload: text({ description: "A template; ${.} is the whole output as JSON.", default: "${payload}" }),
+    payload: contentText("${payload}"),
     contentType: text({ description: "Content type. Empty: none.", default: "" }),
-    headers: Type.Record(Type.String({ minLength: 1 }), text({ description: "A template." }), {
-      description: "Headers; message_id is the delivery's id, the same each time that a message is sent.",
-      default: {},
-    }),
+    headers: templateMap(
+      "Headers; message_id is the delivery's id, the same each time that a message is sent.",
+      Type.String({ minLength: 1 }),
+    ),
     persistent: flag({ description: "Durable queues write it to disk.", default: true }),
     mandatory: flag({
       description: "What no queue takes is given again until one does. false: it is dropped by the server.",
       default: true,
     }),
   },
-  { description: "A message for an exchange of RabbitMQ for each output." },
-);
+  description: "A message for an exchange of RabbitMQ for each output.",
+});
 type ActionConfig = Static<typeof action>;
 
 /** What a message is. */

@@ -1,5 +1,5 @@
 /** Redis: commands for each output. */
-import { type Static, Type } from "@sinclair/typebox";
+import type { Static } from "@sinclair/typebox";
 import { guarded } from "../lib/guarded.ts";
 import { put } from "../lib/own-member.ts";
 import { connectRedis, type RedisConnection, type RedisPlace } from "../lib/redis.ts";
@@ -20,22 +20,22 @@ import {
 } from "./connector.ts";
 import { RedisChannel } from "./redis-channel.ts";
 import {
-  actionProperties,
-  connectorProperties,
+  actionSchema,
+  connectorSchema,
   type RowsUse,
   rowsProperty,
   rowsUse,
   secretText,
+  serverProperties,
   tlsOf,
   tlsProperties,
 } from "./settings.ts";
 
-const schema = Type.Object(
-  {
-    kind: Type.Literal("redis", { description: "A Redis server." }),
-    ...connectorProperties(100),
-    host: text({ description: "Host name or address.", default: "127.0.0.1" }),
-    port: integer(1, 65_535, { description: "Port.", default: 6379 }),
+const schema = connectorSchema("redis", {
+  is: "A Redis server.",
+  batch: 100,
+  own: {
+    ...serverProperties(6379),
     username: text({ description: "User name (Redis 6).", default: "" }),
     password: secretText("Password", { default: "" }),
     database: integer(0, 65_535, { description: "Number of the database.", default: 0 }),
@@ -47,14 +47,13 @@ const schema = Type.Object(
       default: "",
     }),
   },
-  { description: "Commands for a Redis server: acknowledged by its answer, and kept as Redis is set up to." },
-);
+  description: "Commands for a Redis server: acknowledged by its answer, and kept as Redis is set up to.",
+});
 type Config = Static<typeof schema>;
 
-const action = Type.Object(
-  {
-    kind: Type.Literal("redis", { description: "Run a command." }),
-    ...actionProperties,
+const action = actionSchema("redis", {
+  does: "Run a command.",
+  own: {
     command: text({
       description:
         "Words with spaces between, or in quotes; each is a template and stays one word: HMSET mqtt:msg:${id} payload ${payload}. A list becomes as many words as it has.",
@@ -62,8 +61,8 @@ const action = Type.Object(
     }),
     rows: rowsProperty,
   },
-  { description: "A command for each output: HSET, XADD, PUBLISH, LPUSH, INCRBY and their like." },
-);
+  description: "A command for each output: HSET, XADD, PUBLISH, LPUSH, INCRBY and their like.",
+});
 type ActionConfig = Static<typeof action>;
 
 const WORD = /"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S+)/g;

@@ -1,12 +1,13 @@
 /** Settings of the actions that lead to no connector. */
 import { Type } from "@sinclair/typebox";
 import { flag, text } from "../settings/kinds.ts";
+import { contentText } from "./settings.ts";
 
 export const REPUBLISH_ACTION = Type.Object(
   {
     kind: Type.Literal("republish", { description: "Publish a message." }),
     topic: text({ description: "A template.", minLength: 1 }),
-    payload: text({ description: "A template; ${.} is the whole output as JSON.", default: "${payload}" }),
+    payload: contentText("${payload}"),
     qos: Type.Unsafe<string | number>({
       type: ["string", "integer"],
       description: "0, 1, 2, or a template; where it gives nothing, that of the event.",

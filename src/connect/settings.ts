@@ -1,5 +1,5 @@
 /** Settings that all connectors have. */
-import { type Static, Type } from "@sinclair/typebox";
+import { type Static, type TProperties, type TString, Type } from "@sinclair/typebox";
 import { countSetting, durationSetting, sizeSetting } from "../lib/setting.ts";
 import { choice, flag, integer, SECRET, text } from "../settings/kinds.ts";
 import type { ConnectHost } from "./connector.ts";
@@ -11,6 +11,17 @@ export const secretText = (description: string, more: Omit<Parameters<typeof tex
     ...more,
     [SECRET]: true,
   });
+
+/** Of a server that has one place. */
+export const serverProperties = (port: number) => ({
+  host: text({ description: "Host name or address.", default: "127.0.0.1" }),
+  port: integer(1, 65_535, { description: "Port.", default: port }),
+});
+
+export const signInProperties = {
+  username: text({ description: "Who signs in. Empty: nobody.", default: "" }),
+  password: secretText("Its password", { default: "" }),
+};
 
 /** One of several servers: host:port, an IPv6 address in brackets. */
 export const hostAndPort = Type.String({ pattern: "^[^:/\\s]+:\\d{1,5}$|^\\[[0-9A-Fa-f:.]+\\]:\\d{1,5}$" });
@@ -65,6 +76,7 @@ export const tlsOf = (
   host: Pick<ConnectHost, "readFile">,
 ): TlsFiles<Buffer> | undefined => (config.tls ? filesOf(config, host) : undefined);
 
+/** What all connectors have; `batch`: messages of one, where nothing else is said. */
 export const connectorProperties = (batch: number) => ({
   enable: flag({
     description: "Give the sink what waits for it. false: everything waits.",
@@ -152,10 +164,43 @@ export const connectorProperties = (batch: number) => ({
 const Common = Type.Object(connectorProperties(1));
 export type CommonSettings = Static<typeof Common>;
 
-/** Keys that all actions have that lead to a connector. */
-export const actionProperties = {
-  connector: text({ description: "Name of the connector that it leads to.", minLength: 1 }),
-};
+interface Described<Own> {
+  /** The keys that no other kind has. */
+  readonly own: Own;
+  readonly description: string;
+}
+
+/** What a kind of connector is configured by. */
+export const connectorSchema = <Kind extends string, Own extends TProperties>(
+  kind: Kind,
+  { is, batch, own, description }: Described<Own> & { readonly is: string; readonly batch: number },
+) =>
+  Type.Object(
+    { kind: Type.Literal(kind, { description: is }), ...connectorProperties(batch), ...own },
+    { description },
+  );
+
+/** What a rule's action that leads to it is configured by. */
+export const actionSchema = <Kind extends string, Own extends TProperties>(
+  kind: Kind,
+  { does, own, description }: Described<Own> & { readonly does: string },
+) =>
+  Type.Object(
+    {
+      kind: Type.Literal(kind, { description: does }),
+      connector: text({ description: "Name of the connector that it leads to.", minLength: 1 }),
+      ...own,
+    },
+    { description },
+  );
+
+/** What is sent. */
+export const contentText = (usual: string) =>
+  text({ description: "A template; ${.} is the whole output as JSON.", default: usual });
+
+/** Templates by name, as headers are. */
+export const templateMap = (description: string, names: TString = Type.String()) =>
+  Type.Record(names, text({ description: "A template." }), { description, default: {} });
 
 /** What is done with the rows that a statement gives. */
 export const rowsProperty = choice(["ignore", "subscribe", "deliver", "retained"], {

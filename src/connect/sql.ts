@@ -1,23 +1,23 @@
 /** What connectors of databases that speak SQL have in common. */
-import { Type } from "@sinclair/typebox";
 import { ActionError } from "../rules/action.ts";
 import { Template } from "../rules/template.ts";
 import { isArray, isMap, toJson, type Value, type ValueMap } from "../rules/value.ts";
-import { integer, text } from "../settings/kinds.ts";
+import { text } from "../settings/kinds.ts";
 import type { ConnectHost, Item, Row } from "./connector.ts";
 import {
-  actionProperties,
+  actionSchema,
   type RowsUse,
   rowsProperty,
   rowsUse,
   secretText,
+  serverProperties,
   tlsProperties,
 } from "./settings.ts";
+import { within } from "./within.ts";
 
 /** Where the server is, and who signs in. */
 export const databaseProperties = (usual: { port: number; user: string; database: string }) => ({
-  host: text({ description: "Host name or address.", default: "127.0.0.1" }),
-  port: integer(1, 65_535, { description: "Port.", default: usual.port }),
+  ...serverProperties(usual.port),
   user: text({ description: "Who signs in.", default: usual.user }),
   password: secretText("Its password", { default: "" }),
   database: text({ description: "Database.", default: usual.database }),
@@ -25,10 +25,9 @@ export const databaseProperties = (usual: { port: number; user: string; database
 });
 
 export const statementAction = <Kind extends string>(kind: Kind) =>
-  Type.Object(
-    {
-      kind: Type.Literal(kind, { description: "Run a statement." }),
-      ...actionProperties,
+  actionSchema(kind, {
+    does: "Run a statement.",
+    own: {
       sql: text({
         description:
           "Statement with places for values, without quotes: insert into t values (${id}, ${payload.x}). Values are bound.",
@@ -36,8 +35,41 @@ export const statementAction = <Kind extends string>(kind: Kind) =>
       }),
       rows: rowsProperty,
     },
-    { description: "A statement for each output." },
-  );
+    description: "A statement for each output.",
+  });
+
+/** One of a pool; one that comes when nobody waits for it any more is given back. */
+export async function takenFrom<Connection extends { release(): void }>(
+  signal: AbortSignal,
+  connecting: Promise<Connection>,
+): Promise<Connection> {
+  try {
+    return await within(signal, connecting);
+  } catch (error) {
+    connecting.then(
+      (late) => late.release(),
+      () => {},
+    );
+    throw error;
+  }
+}
+
+/** All of them, or none. One statement is a transaction of its own. */
+export async function inTransaction(
+  items: readonly Item[],
+  run: (item: Item) => Promise<void>,
+  say: (word: "BEGIN" | "COMMIT" | "ROLLBACK") => Promise<unknown>,
+): Promise<void> {
+  if (items.length === 1) return run(items[0]!);
+  await say("BEGIN");
+  try {
+    for (const item of items) await run(item);
+  } catch (error) {
+    await say("ROLLBACK");
+    throw error;
+  }
+  await say("COMMIT");
+}
 
 /** A statement of one output, as an item carries it. */
 export interface Statement {
