@@ -91,7 +91,7 @@ function exposeUpstream({ metrics, upstream }: Composition): void {
   const { engine, servers } = upstream;
   const { context, pool } = engine;
   metrics.labelledGauge("upstream_sessions", "Sessions at the cluster", "state", () => {
-    const counts = { up: 0, connecting: 0, resting: 0, away: 0 };
+    const counts = { up: 0, connecting: engine.entering, resting: 0, away: 0 };
     for (const { state } of engine.sessions()) counts[state]++;
     return Object.entries(counts);
   });

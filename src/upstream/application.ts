@@ -2,13 +2,71 @@
 import { Message } from "../bus/message.ts";
 import type { Will } from "../contract/client.ts";
 import { sameBytes, utf8 } from "../lib/bytes.ts";
-import { type Duration, FOREVER, type Instant, inSeconds } from "../lib/time.ts";
+import { between, type Duration, FOREVER, type Instant, inSeconds } from "../lib/time.ts";
 import type { ConnectPacket, WillPacket } from "../mqtt/packets.ts";
 import type { Properties } from "../mqtt/properties.ts";
 import { expiryInterval } from "../mqtt/session-expiry.ts";
 import type { UpstreamOptions } from "./options.ts";
+import type { Proof } from "./proof.ts";
 
-export interface Application {
+/** Who speaks in CONNECT. */
+export interface Speaker {
+  /** The client id that servers know it by. */
+  readonly upstreamId: string;
+  readonly expiry: Duration;
+  readonly expectedUntil: Instant | undefined;
+  readonly durable: boolean;
+  readonly will: Will | undefined;
+  readonly mountpoint: string;
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+  /** What it says to its server itself. */
+  readonly properties: Readonly<Properties>;
+  /** Its login, where that takes several messages. */
+  readonly proof: Proof | undefined;
+}
+
+/** What CONNECT has told a server of a session. */
+export interface Told {
+  readonly version: 4 | 5;
+  readonly expiry: Duration;
+  readonly will: Will | undefined;
+  /** The session ends with its connection. */
+  readonly clean: boolean;
+}
+
+/** How CONNECT is said this time; `clean`: what the server has is thrown away. */
+interface Manner {
+  readonly clean: boolean;
+  readonly receiveMaximum: number;
+  readonly version: 4 | 5;
+}
+
+/** For how long it counts as connected, whatever becomes of its connection. */
+export const expectedFor = ({ expectedUntil }: Pick<Speaker, "expectedUntil">, now: Instant): number =>
+  expectedUntil === undefined ? 0 : between(now, expectedUntil);
+
+export function connectOf(
+  speaker: Speaker,
+  { clean, receiveMaximum, version }: Manner,
+  options: UpstreamOptions,
+  now: Instant,
+): { readonly packet: ConnectPacket; readonly told: Told } {
+  const { upstreamId: clientId, will, mountpoint, username, password, durable, proof } = speaker;
+  // A session outlives a broken connection for as long as we try to mend it, whatever its device wants.
+  const expiry = Math.max(speaker.expiry, options.linger, expectedFor(speaker, now)) as Duration;
+  const told = { version, expiry, will, clean: version === 4 && (clean || !durable) };
+  const cleanStart = clean || told.clean;
+  const properties = { ...speaker.properties, ...proof?.properties };
+  const application = {
+    ...{ clientId, cleanStart, expiry, will, mountpoint, username, password },
+    receiveMaximum,
+    properties,
+  };
+  return { packet: connectPacket(application, options, version), told };
+}
+
+interface Application {
   readonly clientId: string;
   readonly cleanStart: boolean;
   /** How long the server shall keep the session. */
@@ -22,11 +80,7 @@ export interface Application {
   readonly properties: Readonly<Properties>;
 }
 
-export function connectPacket(
-  application: Application,
-  options: UpstreamOptions,
-  version: 4 | 5,
-): ConnectPacket {
+function connectPacket(application: Application, options: UpstreamOptions, version: 4 | 5): ConnectPacket {
   const { clientId, cleanStart } = application;
   return {
     version,

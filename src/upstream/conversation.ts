@@ -2,7 +2,7 @@
 import { sharedPrefix, topicMatches } from "../bus/topic.ts";
 import type { SubscribeAnswer, Ticket, UnsubscribeAnswer } from "../contract/answers.ts";
 import type { Exchange, SubscribeOptions, Will } from "../contract/client.ts";
-import { between, type Duration, earliest, type Instant, ZERO } from "../lib/time.ts";
+import { type Duration, earliest, type Instant } from "../lib/time.ts";
 import type { Arrived, Link } from "../mqtt/client/link.ts";
 import {
   type Acknowledgement,
@@ -17,12 +17,13 @@ import { ReasonCode } from "../mqtt/reason-codes.ts";
 import { expiryDuration, expiryInterval } from "../mqtt/session-expiry.ts";
 import type { Attendance } from "../session/attendance.ts";
 import type { Occupant } from "../session/context.ts";
-import { connectPacket, isServersWill, sameWills } from "./application.ts";
+import { connectOf, expectedFor, isServersWill, type Speaker, sameWills, type Told } from "./application.ts";
 import { Arrivals, type ArrivalsHost } from "./arrivals.ts";
 import { Asks, type SubscriptionAsker } from "./asks.ts";
 import { Backlog, type BacklogHost } from "./backlog.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { Listener } from "./deafness.ts";
+import type { Entry } from "./entry.ts";
 import { Exchanges, type ExchangesHost } from "./exchanges.ts";
 import { HandOut, type HandOutHost } from "./hand-out.ts";
 import { Overdue } from "./overdue.ts";
@@ -34,11 +35,10 @@ import { Uplink, type UplinkUser } from "./uplink.ts";
 /** `$` */
 const DOLLAR = 0x24;
 
+type OwnWords = Pick<Speaker, "upstreamId" | "password" | "properties" | "proof">;
+
 /** The session of which it is talked. */
-export interface ConversationOwner extends Attendance, Omit<Listener, "subscriptions"> {
-  /** The client id that servers know it by. */
-  readonly upstreamId: string;
-  readonly password: Uint8Array | undefined;
+export interface ConversationOwner extends Attendance, Omit<Listener, "subscriptions">, OwnWords {
   readonly client: Occupant | undefined;
   readonly releases: boolean;
   /** It is found out how long what arrives may have waited. */
@@ -46,22 +46,16 @@ export interface ConversationOwner extends Attendance, Omit<Listener, "subscript
   readonly failuresMax: number;
   /** What it speaks. */
   readonly protocol: string | undefined;
-  /** What it says to its server in CONNECT. */
-  readonly properties: Readonly<Properties>;
-  /** Its login, where that takes several messages. */
-  readonly proof: Proof | undefined;
   /** The server has no session: whether we make again what the client takes for granted. */
   remakes(): boolean;
   /** Connected. `remade`: the server had no session, and has what there was again. */
   connected(connack: ConnackPacket, remade: boolean, now: Instant): void;
   /** The connection broke, and is being made again. */
   cut(now: Instant): void;
-  /** A try to connect came to nothing, perhaps with a word of the server; there will be another. */
-  missed(connack: ReasonPacket | undefined): void;
   /** The server refuses this client. */
-  denied(connack: ReasonPacket, now: Instant): void;
+  denied(connack: ReasonPacket): void;
   /** The server has ended the connection, and there will be no other. */
-  dismissed(packet: ReasonPacket, now: Instant): void;
+  dismissed(packet: ReasonPacket): void;
   /** All that waited for it at the server has come. */
   caughtUp(): void;
   /** All that was published has its last answer. */
@@ -82,12 +76,8 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
   #uplink: Uplink;
   /** The next CONNECT throws away what the server has. */
   #clean = false;
-  /** What CONNECT has told the server. */
-  #toldExpiry: Duration = ZERO;
-  #toldWill: Will | undefined = undefined;
-  #toldVersion: 4 | 5 | undefined = undefined;
-  /** The session ends with its connection. */
-  #toldClean = false;
+  /** What the last CONNECT has told the server. */
+  #told: Told | undefined = undefined;
   /** A further login that is under way. */
   #proofAgain: Proof | undefined = undefined;
 
@@ -161,18 +151,20 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   // ---- from the session
 
-  /** Over a connection of its own, whatever there was before. */
-  begin(cleanStart: boolean, receiveMaximum: number, now: Instant): void {
+  /** Goes on over the connection by which the device came in, whatever there was before. */
+  take({ uplink, told, receiveMaximum, opening }: Entry, now: Instant): void {
     // What is left of an earlier connection is the server's to send again.
     this.backlog.begin(this.owesSince(now));
     this.#uplink.detach(now);
     this.arrivals.clear();
     this.arrivals.receiveMaximum = receiveMaximum;
-    if (cleanStart) this.backlog.forget();
-    if (cleanStart) this.exchanges.clear(true);
-    this.#clean = cleanStart;
-    this.#uplink = new Uplink(this.#context, this);
-    this.#uplink.start(now);
+    if (opening.cleanStart) this.backlog.forget();
+    if (opening.cleanStart) this.exchanges.clear(true);
+    this.#clean = false;
+    this.#told = told;
+    this.#proofAgain = undefined;
+    this.#uplink = uplink;
+    uplink.handTo(this);
   }
 
   /** Connects again after a rest. */
@@ -234,23 +226,23 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   /** Whether a session of its own outlives the connection at the server. */
   get stays(): boolean {
-    return !this.#toldClean;
+    return this.#told?.clean !== true;
   }
 
   /** The server knows no expiry of sessions. */
   get forgetsNothing(): boolean {
-    return this.#toldVersion === 4;
+    return this.#told?.version === 4;
   }
 
   /** The server has this will, and publishes it where the client is lost. */
   hasTold(will: Will): boolean {
-    return isServersWill(will) && sameWills(will, this.#toldWill);
+    return isServersWill(will) && sameWills(will, this.#told?.will);
   }
 
   /** Only CONNECT can tell a server of a will: the connection is made anew. */
   tellWill(will: Will | undefined, now: Instant): void {
     const { link } = this;
-    if (link === undefined || sameWills(will, this.#toldWill) || this.#toldClean) return;
+    if (link === undefined || sameWills(will, this.#told?.will) || !this.stays) return;
     this.#uplink.renew(this.#farewell(link, now), now);
     this.#cut();
   }
@@ -292,13 +284,8 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
   /** How long the session shall stay at the server, where that is not what it was told (MQTT 5 §3.14.2.2.2). */
   #farewell({ version }: Link, now: Instant): Properties {
     if (version !== 5) return {};
-    const expiry = Math.max(this.#owner.expiry, this.#expected(now)) as Duration;
-    return expiry === this.#toldExpiry ? {} : { sessionExpiryInterval: expiryInterval(expiry) };
-  }
-
-  #expected(now: Instant): number {
-    const { expectedUntil } = this.#owner;
-    return expectedUntil === undefined ? 0 : between(now, expectedUntil);
+    const expiry = Math.max(this.#owner.expiry, expectedFor(this.#owner, now)) as Duration;
+    return expiry === this.#told?.expiry ? {} : { sessionExpiryInterval: expiryInterval(expiry) };
   }
 
   // ---- CONNECT
@@ -316,22 +303,10 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
   }
 
   application(version: 4 | 5, now: Instant): ConnectPacket {
-    const { upstreamId: clientId, expiry: own, will, mountpoint, username, password, durable } = this.#owner;
-    const { options } = this.#context;
-    // A session outlives a broken connection for as long as we try to mend it, whatever its device wants.
-    this.#toldExpiry = Math.max(own, options.linger, this.#expected(now)) as Duration;
-    this.#toldWill = will;
-    this.#toldVersion = version;
-    this.#toldClean = version === 4 && (this.#clean || !durable);
-    const { receiveMaximum } = this.arrivals;
-    const cleanStart = this.#clean || this.#toldClean;
-    const expiry = this.#toldExpiry;
-    const properties = { ...this.#owner.properties, ...this.#owner.proof?.properties };
-    return connectPacket(
-      { clientId, cleanStart, expiry, will, mountpoint, username, password, receiveMaximum, properties },
-      options,
-      version,
-    );
+    const manner = { clean: this.#clean, receiveMaximum: this.arrivals.receiveMaximum, version };
+    const { packet, told } = connectOf(this.#owner, manner, this.#context.options, now);
+    this.#told = told;
+    return packet;
   }
 
   // ---- the connection comes and goes
@@ -367,7 +342,8 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     if (sessionExpiryInterval === undefined) return;
     const granted = expiryDuration(sessionExpiryInterval);
     const owner = this.#owner;
-    if (granted < this.#toldExpiry) owner.expiry = Math.min(owner.expiry, granted) as Duration;
+    if (this.#told !== undefined && granted < this.#told.expiry)
+      owner.expiry = Math.min(owner.expiry, granted) as Duration;
   }
 
   down(_why: string, now: Instant): void {
@@ -376,17 +352,15 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     this.#owner.cut(now);
   }
 
-  missed(_why: string, connack: ReasonPacket | undefined): void {
-    this.#owner.missed(connack);
+  missed(): void {}
+
+  denied(connack: ReasonPacket): void {
+    this.#owner.denied(connack);
   }
 
-  denied(connack: ReasonPacket, now: Instant): void {
-    this.#owner.denied(connack, now);
-  }
-
-  dismissed(packet: ReasonPacket, now: Instant): void {
+  dismissed(packet: ReasonPacket): void {
     this.#cut();
-    this.#owner.dismissed(packet, now);
+    this.#owner.dismissed(packet);
   }
 
   writable(now: Instant): void {
@@ -413,7 +387,7 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
 
   #refuseMethod(now: Instant): void {
     this.#uplink.stop(ReasonCode.protocolError, {}, now);
-    this.#owner.denied({ reason: ReasonCode.badAuthenticationMethod, properties: {} }, now);
+    this.#owner.denied({ reason: ReasonCode.badAuthenticationMethod, properties: {} });
   }
 
   /** The device proves itself once more (MQTT 5 §4.12.1). */

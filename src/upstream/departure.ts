@@ -18,6 +18,8 @@ export class Departure {
   readonly #due: Due;
   /** The device has gone; what it has asked for is being finished, and then comes this. */
   #last: (() => void) | undefined = undefined;
+  /** And then these: logins to its session, which must not cut off what it has asked for. */
+  #behind: (() => void)[] | undefined = undefined;
   /** The device is lost, and its will is published when it does not come back in time. */
   #willWaits = false;
 
@@ -43,6 +45,20 @@ export class Departure {
     if (session.elsewhere) this.#goSilently(now);
     else if (how === "closed") this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     else this.#lose(now);
+  }
+
+  /** It has said goodbye, or is lost, and what it has asked for is being finished. */
+  get going(): boolean {
+    return this.#last !== undefined;
+  }
+
+  afterGoodbye(run: () => void): void {
+    if (!this.going) {
+      run();
+      return;
+    }
+    this.#behind ??= [];
+    this.#behind.push(run);
   }
 
   /** Its device comes back. */
@@ -168,7 +184,20 @@ export class Departure {
     const last = this.#last;
     this.#last = undefined;
     last?.();
+    this.#letNext();
     return last !== undefined;
+  }
+
+  #letNext(): void {
+    const behind = this.#behind;
+    this.#behind = undefined;
+    for (const run of behind ?? []) run();
+  }
+
+  /** Nothing of the session is left. */
+  forgotten(): void {
+    this.#last = undefined;
+    this.#letNext();
   }
 
   #bye(reason: ReasonCode): void {

@@ -11,7 +11,7 @@ import type { ClientId, Pending, PublishAnswer, Ticket } from "../contract/answe
 import type { SubscribeOptions, Will } from "../contract/client.ts";
 import type { Recalled } from "../contract/gateway.ts";
 import { NO_BYTES } from "../lib/bytes.ts";
-import { after, type Instant, milliseconds, ZERO } from "../lib/time.ts";
+import { after, type Instant, milliseconds } from "../lib/time.ts";
 import { Aggregate } from "../session/aggregate.ts";
 import type { Attendance } from "../session/attendance.ts";
 import { sessionKey } from "../session/context.ts";
@@ -24,6 +24,8 @@ import { delayedAtCluster } from "./delayed.ts";
 import { Devices } from "./devices/devices.ts";
 import type { DeviceMemory } from "./devices/memory.ts";
 import type { DeviceRecord } from "./devices/record.ts";
+import { Entrance } from "./entrance.ts";
+import type { Entry } from "./entry.ts";
 import type { PublishAsker } from "./exchange.ts";
 import type { NoContact } from "./first-contact.ts";
 import { Pool } from "./pool.ts";
@@ -48,17 +50,6 @@ export interface UpstreamEngineParts {
   readonly commits?: Commits | undefined;
 }
 
-type Opened = { readonly session: UpstreamSession; readonly known: boolean };
-type Refused = OpenAnswer & { readonly ok: false };
-
-const NO_SESSION: Refused = { ok: false, refusal: "unavailable", reason: "no session to resume" };
-const ANOTHER_USERS: Refused = {
-  ok: false,
-  refusal: "forbidden",
-  reason: "this client id has a session of another user",
-};
-const FULL: Refused = { ok: false, refusal: "quota", reason: "session limit reached" };
-
 export class UpstreamEngine implements SessionEngine, SessionHost {
   readonly context: UpstreamContext;
   readonly pool: Pool;
@@ -66,6 +57,7 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   mayPublishWill: SessionEngine["mayPublishWill"] = undefined;
   watcher: SessionEngine["watcher"] = undefined;
   readonly #sessions = new Map<string, UpstreamSession>();
+  readonly #entrance: Entrance;
   /** How far sessions have been looked at that are moved from a server. */
   readonly #walks = new Map<Server, IterableIterator<UpstreamSession>>();
   readonly #aggregates = new Map<string, Aggregate>();
@@ -73,7 +65,6 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   /** Under which id servers know a client's session. */
   readonly idOf: (named: Named) => string;
   readonly devices: Devices | undefined;
-  takenOver = 0;
   /** Where it is the servers that know the devices. */
   readonly passesLogins: boolean;
 
@@ -82,6 +73,7 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     this.limits = sessions;
     this.passesLogins = context.options.credentials === "device";
     this.idOf = clientIdBy(context.options.clientId);
+    this.#entrance = new Entrance(this, this.#sessions);
     this.pool = new Pool(context, name);
     this.devices =
       devices &&
@@ -97,6 +89,15 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     this.delayed = delayedAtCluster(context, this.pool, delayed, journal, commits);
   }
 
+  get takenOver(): number {
+    return this.#entrance.takenOver;
+  }
+
+  /** Clients that wait for a server to let them in. */
+  get entering(): number {
+    return this.#entrance.count;
+  }
+
   /** `contact`: hears once whether the cluster lets the gateway itself in. */
   start(contact: (problem: NoContact | undefined) => void = () => {}): void {
     this.devices?.start();
@@ -105,6 +106,7 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
 
   /** Every device finds its session again, at this gateway or another. */
   stop(): void {
+    this.#entrance.close();
     for (const session of this.#sessions.values()) session.shutDown();
     this.pool.stop(this.context.clock.now());
     this.devices?.stop();
@@ -138,15 +140,8 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     return new Visit(this, client, single);
   }
 
-  /** The session that goes by this client's id, whichever gateway it came through: for a server it is one. */
-  #of({ gateway, sessionId, username }: EngineClient): UpstreamSession | undefined {
-    return this.#sessions.get(this.idOf({ gateway, clientId: sessionId, username }));
-  }
-
   refuses(client: EngineClient): boolean {
-    const session = this.#of(client);
-    if (session === undefined || session.belongsTo(client.proven)) return false;
-    return session.proven !== undefined && this.limits.otherUser === "refuse";
+    return this.#entrance.refuses(client);
   }
 
   aggregate(gateway: string, clientId: ClientId): Aggregate {
@@ -224,33 +219,13 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
 
   // ---- for visits
 
-  open(client: EngineClient, opening: Opening): Opened | Refused {
-    const { gateway, sessionId, username, proven } = client;
-    const known = this.#of(client);
-    if (opening.kind === "resume" && !this.#resumable(known, client, opening)) return NO_SESSION;
-    if (this.refuses(client)) return ANOTHER_USERS;
-    if (known?.client !== undefined) {
-      this.takenOver++;
-      known.supersede();
-    }
-    const id = this.idOf({ gateway, clientId: sessionId, username });
-    // Eviction may have ended it, when it was not to outlive its connection.
-    const left = this.#sessions.get(id);
-    if (left !== undefined && !opening.cleanStart && left.gateway === gateway && left.belongsTo(proven)) {
-      return { session: left, known: true };
-    }
-    left?.replace();
-    if (this.#sessions.size >= this.limits.sessions) return FULL;
-    const session = new UpstreamSession(this, gateway, sessionId, id);
-    this.#sessions.set(id, session);
-    return { session, known: false };
-  }
-
-  #resumable(session: UpstreamSession | undefined, { gateway, proven }: EngineClient, { expected }: Opening) {
-    if (session === undefined || session.client !== undefined || session.gateway !== gateway) return false;
-    if (!session.belongsTo(proven)) return false;
-    if (expected === undefined) return true;
-    return (session.expectedUntil ?? ZERO) > this.context.clock.now() && expected(session.memo);
+  open(
+    client: EngineClient,
+    opening: Opening,
+    ticket: Ticket,
+    entered: (session: UpstreamSession) => void,
+  ): OpenAnswer | Entry {
+    return this.#entrance.open(client, opening, ticket, entered);
   }
 
   publishLater(
@@ -263,6 +238,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
   }
 
   // ---- SessionHost
+
+  isAwaited({ upstreamId }: UpstreamSession): boolean {
+    return this.#entrance.isAwaited(upstreamId);
+  }
 
   ended(session: UpstreamSession): void {
     this.devices?.ended(session);

@@ -2,7 +2,6 @@
 import type { Message } from "../bus/message.ts";
 import type {
   PublishAnswer,
-  Refusal,
   ServerWords,
   SubscribeAnswer,
   Ticket,
@@ -12,6 +11,7 @@ import type { SubscribeOptions, Will } from "../contract/client.ts";
 import { isStream } from "../contract/peer.ts";
 import { sameBytes } from "../lib/bytes.ts";
 import { after, between, type Duration, type Instant, latest, ZERO } from "../lib/time.ts";
+import type { Link } from "../mqtt/client/link.ts";
 import type { ConnackPacket, ReasonPacket } from "../mqtt/packets.ts";
 import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
@@ -26,15 +26,20 @@ import { Conversation, type ConversationOwner } from "./conversation.ts";
 import { Departure } from "./departure.ts";
 import type { DeviceRecord } from "./devices/record.ts";
 import { Due } from "./due.ts";
-import { Proof } from "./proof.ts";
-import { refusalOf, stopReasonOf } from "./reasons.ts";
-import type { Entering, SessionHost } from "./session-host.ts";
+import type { Entry } from "./entry.ts";
+import type { Proof } from "./proof.ts";
+import { stopReasonOf } from "./reasons.ts";
+import type { SessionHost } from "./session-host.ts";
 
 /** Since nobody knows when. */
 const UNKNOWN = 0 as Instant;
 
 /** How much the client takes before it has acknowledged any of it; 0: it does not say. */
-const takenAtMost = ({ credit, window = credit }: Opening): number => window;
+export const takenAtMost = ({ credit, window = credit }: Opening): number => window;
+
+/** A further session of a client has that client's. */
+export const passwordOf = ({ of, password }: Opening): Uint8Array | undefined =>
+  of?.attendance instanceof UpstreamSession ? of.attendance.password : password;
 
 export class UpstreamSession extends Attendance implements ConversationOwner {
   readonly upstreamId: string;
@@ -52,9 +57,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   readonly #context: UpstreamContext;
   /** What is to happen next, if nothing else does before. */
   readonly #due: Due;
-  #entering: Entering | undefined = undefined;
-  /** It was not let in, and its client has still to go. */
-  #turnedAway: Entering | undefined = undefined;
+  /** It is being entered: by whom, and whether it was here before. */
+  #entering: { readonly entry: Entry; readonly known: boolean } | undefined = undefined;
   /** A connection was up since the device came. */
   #wasUp = false;
   /** A connection broke, and by one of its filters nothing has come since. */
@@ -131,42 +135,60 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
 
   // ---- the device comes
 
-  /** `known`: this session was here before, and its client comes back to it. */
-  enter(client: EngineClient, opening: Opening, ticket: Ticket, known: boolean): OpenAnswer | "pending" {
-    const now = this.#now;
+  /** A server has let its client in. `known`: this session was here before, and its client comes back to it. */
+  enter(entry: Entry, known: boolean, link: Link, connack: ConnackPacket, now: Instant): void {
+    const { client, opening, proof } = entry;
     this.#departure.cancel();
-    const keeps = known && !opening.cleanStart && this.#keepsConnection(opening);
-    this.#take(client, opening);
-    if (keeps) {
-      this.server.arrivals.occupy();
-      this.#subscribeAll(opening.subscriptions, now);
-      this.#due.cancel();
-      return { ok: true, sessionPresent: true };
-    }
-    this.#entering = { client, opening, ticket, known, refusal: undefined };
-    const { patience, receiveMaximum } = this.#context.options;
-    this.server.begin(opening.cleanStart, takenAtMost(opening) || receiveMaximum, now);
-    if (this.#entering !== undefined) this.#due.at(after(now, patience), () => this.#outOfPatience());
-    return "pending";
+    this.#take(client, opening, proof);
+    this.#entering = { entry, known };
+    this.server.take(entry, now);
+    this.server.up(link, connack, now);
   }
 
-  /** Its client was expected, and its connection to the server is there and right. */
-  #keepsConnection(opening: Opening): boolean {
-    const { kind, password, will } = opening;
-    if (this.server.link === undefined || this.elsewhere) return false;
-    const own = this.password;
+  /** Its client comes back to a connection that is there and right: no server has to be asked. */
+  comeBack(client: EngineClient, opening: Opening): OpenAnswer {
+    this.#departure.cancel();
+    this.#take(client, opening, undefined);
+    this.server.arrivals.occupy();
+    this.#subscribeAll(opening.subscriptions, this.#now);
+    this.#due.cancel();
+    return { ok: true, sessionPresent: true };
+  }
+
+  /** Its client was expected, and its connection is one that the server has let in with what this one says. */
+  keepsConnection(client: EngineClient, opening: Opening): boolean {
+    if (this.server.link === undefined || this.client !== undefined || this.elsewhere) return false;
+    if (this.#departure.going || !this.#saysTheSame(client, opening)) return false;
+    const sameWill = opening.kind === "resume" || sameWills(this.will, opening.will);
+    const taken = takenAtMost(opening);
+    return sameWill && (taken === 0 || taken >= this.server.arrivals.receiveMaximum);
+  }
+
+  /** As its last client, to whom the server has listened. */
+  #saysTheSame({ username }: EngineClient, opening: Opening): boolean {
+    // A proof is good for one connection.
+    if (opening.exchange !== undefined || this.proof !== undefined) return false;
+    const [own, password] = [this.password, passwordOf(opening)];
     const samePassword =
       own === password || (own !== undefined && password !== undefined && sameBytes(own, password));
-    const sameWill = kind === "resume" || sameWills(this.will, will);
-    const taken = takenAtMost(opening);
-    return samePassword && sameWill && (taken === 0 || taken >= this.server.arrivals.receiveMaximum);
+    return this.username === username && samePassword;
   }
 
-  #take(client: EngineClient, opening: Opening): void {
-    const { kind, expiry, will, releases, dated, password, of, exchange } = opening;
+  /** `run` comes behind the goodbye of its last client, who has its answers first; not where it is back itself. */
+  afterGoodbye(client: EngineClient, opening: Opening, run: () => void): void {
+    if (this.#saysTheSame(client, opening)) this.hurry();
+    this.#departure.afterGoodbye(run);
+  }
+
+  /** Nothing of its last client is waited for any more. */
+  hurry(): void {
+    this.#departure.finish();
+  }
+
+  #take(client: EngineClient, opening: Opening, proof: Proof | undefined): void {
+    const { kind, expiry, will, releases, dated } = opening;
     const { mountpoint, aggregate, username, identity, proven } = client;
     this.client = client;
-    this.#turnedAway = undefined;
     this.leftAt = undefined;
     this.mountpoint = mountpoint;
     this.owner = aggregate;
@@ -178,36 +200,15 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.dated = dated;
     this.protocol = opening.protocol;
     this.properties = opening.properties ?? NO_PROPERTIES;
-    this.proof = exchange === undefined ? undefined : new Proof(exchange);
+    this.proof = proof;
     this.expiry = Math.min(expiry, this.#host.limits.expiryMax) as Duration;
     if (kind === "session") this.will = will;
-    // A further session of a client has that client's.
-    const { attendance } = of ?? {};
-    this.password = attendance instanceof UpstreamSession ? attendance.password : password;
+    this.password = passwordOf(opening);
     this.#graceOver = false;
     this.#wasUp = false;
     this.#resting = false;
     this.#sleepsUntil = undefined;
     this.elsewhere = false;
-  }
-
-  #outOfPatience(): void {
-    const { refusal } = this.#entering ?? {};
-    this.#refuse(refusal, "no server of the cluster can be reached", this.#now);
-  }
-
-  #refuse(connack: ReasonPacket | undefined, why: string, now: Instant): void {
-    const entering = this.#entering;
-    if (entering === undefined) return;
-    this.#entering = undefined;
-    this.#turnedAway = entering;
-    this.#due.cancel();
-    this.server.abandon(now);
-    const refusal: Refusal = connack === undefined ? "unavailable" : refusalOf(connack.reason);
-    const reason = connack?.properties.reasonString ?? why;
-    const { client, ticket } = entering;
-    // Not within the client's own ask.
-    this.#context.defer(() => client.opened(ticket, { ok: false, refusal, reason, words: connack }));
   }
 
   #subscribeAll(subscriptions: Opening["subscriptions"], now: Instant): void {
@@ -217,9 +218,9 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   // ---- from the server
 
   remakes(): boolean {
-    const entering = this.#entering;
-    if (entering === undefined) return true;
-    const { known, opening } = entering;
+    if (this.#entering === undefined) return true;
+    const { known, entry } = this.#entering;
+    const { opening } = entry;
     // A client that is told so makes its subscriptions anew.
     if (known && !opening.cleanStart && !opening.committed) return true;
     for (const filter of [...this.subscriptions.keys()]) this.subscriptions.delete(filter);
@@ -238,7 +239,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       if (!sessionPresent && this.#wasUp) this.#sessionLost();
       this.#unproven = true;
     } else {
-      const { client, opening, ticket, known } = entering;
+      const { client, opening, ticket } = entering.entry;
+      const { known } = entering;
       // One that is there was made by another gateway, or in another life of this one, of which nothing is known here.
       if (!known && sessionPresent) this.server.backlog.begin(UNKNOWN);
       else if (!known) this.server.backlog.forget();
@@ -306,7 +308,6 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   }
 
   #beginGrace(now: Instant): void {
-    if (this.#entering !== undefined) return;
     this.#due.at(after(now, this.#context.options.grace), () => this.#endGrace());
   }
 
@@ -319,34 +320,28 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (client !== undefined && isStream(client.identity.peer.transport)) client.evict("unavailable");
   }
 
-  missed(connack: ReasonPacket | undefined): void {
-    if (this.#entering === undefined) return;
-    if (connack !== undefined) this.#entering.refusal = connack;
-    if (this.proof?.begun === true) this.#refuse(connack, "the login was cut short", this.#now);
-  }
-
-  denied(connack: ReasonPacket, now: Instant): void {
-    if (this.#entering === undefined) {
-      const detail = { reason: `0x${connack.reason.toString(16)}` };
-      this.#context.note({ level: "info", event: "upstream-denied", detail }, this.clientId);
-    }
+  denied(connack: ReasonPacket): void {
+    const detail = { reason: `0x${connack.reason.toString(16)}` };
+    this.#context.note({ level: "info", event: "upstream-denied", detail }, this.clientId);
     // What CONNACK says is not all for DISCONNECT to say.
-    this.#dismiss(connack, undefined, now);
+    this.#dismiss(connack, undefined);
   }
 
-  dismissed(packet: ReasonPacket, now: Instant): void {
-    this.#dismiss(packet, packet, now);
+  dismissed(packet: ReasonPacket): void {
+    this.#dismiss(packet, packet);
   }
 
-  #dismiss(packet: ReasonPacket, words: ServerWords | undefined, now: Instant): void {
-    if (this.#entering !== undefined) {
-      this.#refuse(packet, "refused by the server", now);
-      return;
-    }
+  #dismiss(packet: ReasonPacket, words: ServerWords | undefined): void {
     this.elsewhere = true;
     const { client } = this;
-    if (client === undefined) this.forget();
-    else client.evict(stopReasonOf(packet.reason), words);
+    if (client !== undefined) client.evict(stopReasonOf(packet.reason), words);
+    else if (this.#host.isAwaited(this)) this.#forgetLater();
+    else this.forget();
+  }
+
+  /** It may well be its own client, on its way in, that has taken it from here. */
+  #forgetLater(): void {
+    this.#due.at(after(this.#now, this.#context.options.patience), () => this.forget());
   }
 
   // ---- asks of the device
@@ -458,19 +453,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (this.identity !== undefined) this.identity = plainIdentity(this.identity);
     this.server.arrivals.vacate();
     if (how === "closed") this.will = undefined;
-    const never = this.#entering ?? this.#turnedAway;
-    if (never !== undefined) {
-      this.#neverEntered(never, now);
-    } else {
-      this.#departure.leave(how, now);
-    }
-  }
-
-  #neverEntered({ known }: Entering, now: Instant): void {
-    this.#refuse(undefined, "the client has left", now);
-    this.leftAt = now;
-    if (known) this.#departure.away();
-    else this.forget();
+    this.#departure.leave(how, now);
   }
 
   answered(): void {
@@ -487,6 +470,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   /** Nothing of it is left here. */
   forget(): void {
     this.#due.cancel();
+    this.#departure.forgotten();
     this.subscriptions.gone();
     this.server.abandon(this.#now);
     this.server.arrivals.clear();

@@ -56,7 +56,7 @@ type Phase = "idle" | "queued" | "dialling" | "greeting" | "up" | "resting";
 
 export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
   readonly #context: UpstreamContext;
-  readonly #user: UplinkUser;
+  #user: UplinkUser;
   #phase: Phase = "idle";
   readonly #policy: ReconnectPolicy;
   #dialling: Dialling | undefined = undefined;
@@ -96,6 +96,11 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
 
   // ---- from the session
 
+  /** It is this one's from now on. */
+  handTo(user: UplinkUser): void {
+    this.#user = user;
+  }
+
   /** Connects, unless it is at it. */
   start(now: Instant): void {
     if (this.#phase !== "idle") return;
@@ -115,10 +120,7 @@ export class Uplink extends Alarm implements LinkUser, Applicant, WireUser {
     this.#leave(now, (wire) => wire.end());
   }
 
-  /**
-   * Another connection is about to take the session: this one is left to the server, which ends it when it lets the
-   * other one in.
-   */
+  /** Another connection has the session: this one is left to the server, which ends it when it lets the other one in. */
   detach(now: Instant): void {
     const wire = this.#wire;
     this.#link?.end();

@@ -16,6 +16,7 @@ import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening } from "
 import type { Departure } from "../session/sessions.ts";
 import type { SubscriptionAsker } from "./asks.ts";
 import type { UpstreamEngine } from "./engine.ts";
+import { Entry } from "./entry.ts";
 import type { UpstreamSession } from "./session.ts";
 
 const NOTHING_FOUND_OUT: OpenAnswer = {
@@ -30,6 +31,8 @@ export class Visit implements EngineSession {
   readonly #engine: UpstreamEngine;
   readonly #client: EngineClient;
   readonly #single: boolean;
+  /** Its way in, which is long over mostly. */
+  #entry: Entry | undefined = undefined;
   #session: UpstreamSession | undefined = undefined;
   readonly publisher: string;
   /** The packet id under which the next QoS 2 message came. */
@@ -59,14 +62,18 @@ export class Visit implements EngineSession {
   }
 
   #open(opening: Opening, ticket: Ticket): OpenAnswer | Pending {
-    const opened = this.#engine.open(this.#client, opening);
-    if ("refusal" in opened) return opened;
-    this.#session = opened.session;
-    return opened.session.enter(this.#client, opening, ticket, opened.known);
+    const opened = this.#engine.open(this.#client, opening, ticket, (session) => {
+      this.#session = session;
+      this.#entry = undefined;
+    });
+    if (!(opened instanceof Entry)) return opened;
+    this.#entry = opened;
+    return "pending";
   }
 
   leave(how: Departure): void {
     this.#left = true;
+    this.#entry?.leave();
     const session = this.#session;
     if (session?.client !== this.#client) return;
     session.leave(how);

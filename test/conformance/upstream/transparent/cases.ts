@@ -534,6 +534,19 @@ const RULES: readonly Case[] = [
   within("guarded", "no user name", NEWER, greeting({})),
   within("guarded", "a wrong password", NEWER, greeting({ username: "u", password: "no" })),
   within("guarded", "the right password", NEWER, greeting({ username: "u", password: "secret" })),
+  within("guarded", "wrong passwords under the client id of who is there", NEWER, async (open, version) => {
+    const device = open(version);
+    const will = { topic: "open/will", payload: "gone", qos: 1 };
+    await device.connect({ username: "u", password: "secret", will });
+    await device.ask(subscribe(1, ["open/#", 1]));
+    for (const login of [{}, { username: "u", password: "no" }]) {
+      const thief = open(version);
+      await thief.connect({ ...login, clean: true });
+      await thief.finish();
+    }
+    await device.ask(publish("open/a", 0, 1));
+    await device.finish();
+  }),
   ...(
     [
       ["a topic that it may publish", publish("open/a", 1, 1)],
