@@ -5,6 +5,7 @@ import { localName } from "./address.ts";
 import { plainBytes } from "./plain-bytes.ts";
 import { type Expiring, sweep } from "./sweep.ts";
 import type { AcceptStream, StreamConnection, StreamReceiver } from "./transport.ts";
+import { letOthersIn } from "./turn.ts";
 
 const connectionOf: unique symbol = Symbol("connection");
 interface OwnedSocket extends Socket {
@@ -129,6 +130,7 @@ class SocketConnection implements StreamConnection, Expiring {
 }
 
 function onData(this: Socket, bytes: Buffer): void {
+  letOthersIn();
   const connection = (this as OwnedSocket)[connectionOf];
   if (!connection.ending) connection.receiver?.received(plainBytes(bytes));
   connection.took(bytes.length);
@@ -142,6 +144,7 @@ function onDrain(this: Socket): void {
 }
 
 function onEnd(this: Socket): void {
+  letOthersIn();
   const connection = (this as OwnedSocket)[connectionOf];
   connection.boundEnd();
   connection.receiver?.ended();
@@ -152,6 +155,7 @@ function onError(this: Socket, error: NodeJS.ErrnoException): void {
 }
 
 function onClose(this: Socket): void {
+  letOthersIn();
   const connection = (this as OwnedSocket)[connectionOf];
   if (connection.expiresAt !== 0) sweep.delete(connection);
   const receiver = connection.receiver;

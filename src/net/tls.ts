@@ -16,6 +16,7 @@ import { CIPHERS_WITH_PSK, provenByPsk } from "./psk-suites.ts";
 import { KeyWait } from "./psk-wait.ts";
 import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 import type { TlsOptions } from "./transport.ts";
+import { letOthersIn } from "./turn.ts";
 
 const RELOAD_INTERVAL: Duration = seconds(5);
 const WARN_BEFORE_EXPIRY_DAYS = 14;
@@ -140,6 +141,7 @@ export class TlsLayer {
   }
 
   #secured(handshake: Handshake, socket: TLSSocket): void {
+    letOthersIn();
     const { arrival, next, refuse, keys, over } = handshake;
     if (over) {
       socket.destroy();

@@ -32,3 +32,49 @@ function endTurn(): void {
     for (const run of all.slice(at)) setImmediate(run);
   }
 }
+
+/** What reads from sockets by itself, and takes a turn whenever it is asked to. */
+type Reader = () => void;
+const readers = new Set<Reader>();
+
+/** Returns what ends it. */
+export function joinTurns(reader: Reader): () => void {
+  readers.add(reader);
+  return () => readers.delete(reader);
+}
+
+/** How long sockets of Node may be served in one round of the loop before the others are let in, in milliseconds. */
+const ROUND = 5;
+/** When the first of them was served in this round. */
+let begun: number | undefined;
+
+/**
+ * Comes first in what Node calls for a socket of its own. libuv serves all that it has found ready in one go: five
+ * thousand TLS clients that come or leave at once would stop everybody else for as long as all of them take.
+ */
+export function letOthersIn(): void {
+  if (within || readers.size === 0) return;
+  const now = performance.now();
+  if (begun === undefined) {
+    begun = now;
+    setImmediate(endRound);
+  } else if (now - begun >= ROUND) {
+    for (const reader of readers) takeTurnOf(reader);
+    begun = performance.now();
+  }
+}
+
+function endRound(): void {
+  begun = undefined;
+}
+
+/** What is wrong with one of them is nothing to who has let it in. */
+function takeTurnOf(reader: Reader): void {
+  try {
+    reader();
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
+}

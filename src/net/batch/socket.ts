@@ -5,6 +5,7 @@ import type { Descriptor } from "../system/descriptor.ts";
 import { EAGAIN, EBADF, EINTR, EINVAL, ENOTSOCK, MSG_DONTWAIT, MSG_NOSIGNAL } from "../system/linux.ts";
 import type { SystemCalls, Watching } from "../system/system-calls.ts";
 import type { DatagramSocket, OutgoingDatagram, ReceiveDatagrams } from "../transport.ts";
+import { takeTurn } from "../turn.ts";
 import { BATCH, type Received, type Sending } from "./messages.ts";
 import { type Path, Paths } from "./paths.ts";
 
@@ -56,6 +57,9 @@ export class BatchSocket implements DatagramSocket {
     for (let round = 0; round < ROUNDS && !this.#closed; round++) if (!this.#read()) return;
   };
 
+  #batch: readonly Datagram[] = [];
+  readonly #hand = (): void => this.#receive(this.#batch);
+
   /** One batch. False when there is no more, for now. */
   #read(): boolean {
     const { calls, received } = this.#batches;
@@ -66,12 +70,13 @@ export class BatchSocket implements DatagramSocket {
       return false;
     }
     const batch: Datagram[] = [];
+    this.#batch = batch;
     for (let index = 0; index < count; index++) {
       if (!received.read(index)) continue;
       const path = this.#paths.of(received.arrived);
       batch.push({ bytes: received.contentOf(index), address: path.address, port: path.port, path });
     }
-    if (batch.length > 0) this.#receive(batch);
+    if (batch.length > 0) takeTurn(this.#hand);
     return count === BATCH;
   }
 

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { arch, endianness, platform } from "node:os";
 import type * as Koffi from "koffi";
+import { joinTurns } from "../turn.ts";
 
 /** For what a descriptor is watched. */
 export interface Readiness {
@@ -23,6 +24,7 @@ export interface Watching {
  */
 class Poll implements Watching {
   readonly #ready: () => void;
+  readonly #leaveTurns: () => void;
   #due = false;
   /** Koffi's, which may not be used once it is closed. */
   #handle: Koffi.node.PollHandle | undefined;
@@ -30,6 +32,7 @@ class Poll implements Watching {
   constructor(koffi: typeof Koffi, descriptor: number, ready: () => void) {
     this.#ready = ready;
     this.#handle = koffi.node.poll(descriptor, { readable: true }, this.#told);
+    this.#leaveTurns = joinTurns(ready);
   }
 
   start(what: Partial<Readiness>): void {
@@ -43,6 +46,7 @@ class Poll implements Watching {
   }
 
   close(): void {
+    this.#leaveTurns();
     this.#handle?.close();
     this.#handle = undefined;
   }
@@ -85,7 +89,7 @@ export interface SystemCalls {
   /** What the last call failed with: errno(3). */
   error(): number;
   addressOf(memory: Uint8Array): bigint;
-  /** Begins with what may be read. `ready` is called in each turn of the event loop in which there is something. */
+  /** Begins with what may be read. `ready` is called in each turn of the event loop in which there is something, and by `letOthersIn`. */
   watch(descriptor: number, ready: () => void): Watching;
 }
 

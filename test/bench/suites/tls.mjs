@@ -29,9 +29,10 @@ async function rested(pid) {
 
 /** @param {number} clients */
 const statesOf = (clients) => [
-  { name: "nobody comes", clients: 0, resume: false },
-  { name: `${clients} come, with a whole handshake each`, clients, resume: false },
-  { name: `${clients} come back, with tickets`, clients, resume: true },
+  { name: "nobody comes", clients: 0, resume: false, leave: false },
+  { name: `${clients} come, with a whole handshake each`, clients, resume: false, leave: false },
+  { name: `${clients} come back, with tickets`, clients, resume: true, leave: false },
+  { name: `${clients} leave`, clients, resume: true, leave: true },
 ];
 
 export const suite = {
@@ -63,13 +64,16 @@ export const suite = {
     try {
       await echo.call("open", { port, count: ECHOES.count });
       const chosen = statesOf(options.quick ? FEW : CLIENTS).filter(({ name }) => wanted(options, name));
-      const figures = await interleave(chosen, options.passes, async ({ name, clients, resume }) => {
+      const figures = await interleave(chosen, options.passes, async ({ name, clients, resume, leave }) => {
+        const storm = () => crowd.call("storm", { port: secure, clients, resume });
+        if (leave) await storm();
         await rested(gateway.pid);
         const cpu = cpuMicros(gateway.pid);
         await echo.call("begin", { rate: ECHOES.rate });
         const none = { new: 0, resumed: 0, lost: 0, took: options.seconds * 1_000 };
-        const found = clients === 0 ? none : await crowd.call("storm", { port: secure, clients, resume });
-        if (clients === 0) await sleep(none.took);
+        if (leave) await crowd.call("leave");
+        const found = clients === 0 || leave ? none : await storm();
+        if (found === none) await sleep(none.took);
         const echoes = await echo.call("end");
         const used = (cpuMicros(gateway.pid) - cpu) / 1_000;
         await crowd.call("leave");
