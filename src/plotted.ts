@@ -1,6 +1,7 @@
 /** What is kept for those who look on: which numbers over time, which topics; and the beat at which it is looked at. */
 import type { Composition } from "./compose.ts";
 import type { Counter } from "./contract/note.ts";
+import { REFUSALS } from "./lib/refusals.ts";
 import { systemClock } from "./net/clock.ts";
 import { Census } from "./operate/census.ts";
 import { ClientHistories } from "./operate/client-histories.ts";
@@ -9,11 +10,6 @@ import { Series, type Source } from "./operate/series.ts";
 import { TopicDirectory } from "./operate/topic-directory.ts";
 
 const LOOK_MS = 1_000;
-
-const REFUSALS = [
-  ...["unauthenticated", "forbidden", "banned", "malformed"],
-  ...["congested", "quota", "too-large", "unavailable"],
-] as const;
 
 export interface Plotted {
   readonly series: Series;

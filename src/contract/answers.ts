@@ -1,21 +1,13 @@
 import type { Message, QoS } from "../bus/message.ts";
+import type { Refusal } from "../lib/refusals.ts";
+
+export type { Refusal };
 
 /** MQTT client identifier: the identity behind one session. */
 export type ClientId = string;
 
 /** A number by which a channel recognises the answer to one of its asks; the channel chooses it. */
 export type Ticket = number;
-
-/** What we refuse; each gateway maps it to its protocol's own code in one exhaustive switch. */
-export type Refusal =
-  | "unauthenticated" // wrong or missing credentials
-  | "forbidden" // the ACL, or a listener rule, says no
-  | "banned" // on the ban list, or flapping
-  | "malformed" // a topic, filter or client id that no client may use
-  | "congested" // a rate or a queue limit; trying again later may help
-  | "quota" // a limit of this client (subscriptions, topic levels, ...); trying again will not help
-  | "too-large" // over the packet or payload size limit
-  | "unavailable"; // the bus or the store cannot accept anything now
 
 /** What an MQTT server has said, for gateways whose devices speak MQTT themselves: reason code and properties. */
 export interface ServerWords {

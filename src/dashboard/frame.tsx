@@ -1,6 +1,7 @@
 /** What stands around every page: the bar at the top, the menu, and how live all of it is. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { ClientRow } from "../api/answers/clients.ts";
 import { address, addressOf, go, withId } from "./lib/address.ts";
 import { clockOffset, read } from "./lib/api.ts";
 import { clock, second, utc } from "./lib/format.ts";
@@ -256,17 +257,10 @@ function Menu() {
   );
 }
 
-interface Found {
-  readonly clientId: string;
-  readonly gateway: string;
-  readonly user?: string;
-  readonly address?: string;
-}
-
 /** Clients by the beginning of their id, user or endpoint; Enter opens the first, or shows all that have it somewhere. */
 function Search() {
   const [text, setText] = useState("");
-  const [found, setFound] = useState<readonly Found[]>([]);
+  const [found, setFound] = useState<readonly ClientRow[]>([]);
   const [open, setOpen] = useState(false);
   useEffect(() => {
     if (text === "") {
@@ -275,7 +269,7 @@ function Search() {
     }
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      read<{ items: readonly Found[] }>("/clients", { prefix: text, limit: 6 }, abort.signal).then(
+      read<{ items: readonly ClientRow[] }>("/clients", { prefix: text, limit: 6 }, abort.signal).then(
         ({ items }) => setFound(items),
         () => setFound([]),
       );

@@ -1,6 +1,7 @@
 import type { ComponentType } from "preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Node } from "../api/answers/node.ts";
 import { Frame, MENU } from "./frame.tsx";
 import { KeyList, useKeys } from "./keys.tsx";
 import { address, addressOf, go } from "./lib/address.ts";
@@ -161,7 +162,7 @@ function App() {
 }
 
 function Inside() {
-  const node = useAsk<{ readonly name: string }>(signedIn()?.role === "publisher" ? undefined : "/node");
+  const node = useAsk<Node>(signedIn()?.role === "publisher" ? undefined : "/node");
   if (signedIn()?.role === "publisher") {
     return (
       <div class="alone">

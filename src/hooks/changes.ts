@@ -3,8 +3,8 @@ import { meantTopic } from "../bus/delayed.ts";
 import { Errand } from "../bus/errand.ts";
 import { Message, type MessageProperties, type QoS } from "../bus/message.ts";
 import { parseSharedFilter, topicFilterProblem, topicNameProblem } from "../bus/topic.ts";
-import type { Refusal } from "../contract/answers.ts";
 import type { Credentials, SubscribeOptions } from "../contract/client.ts";
+import { REFUSALS } from "../lib/refusals.ts";
 import { type Duration, FOREVER, NEVER } from "../lib/time.ts";
 import { type Decided, refused } from "./decided.ts";
 
@@ -14,17 +14,6 @@ export interface Wanted {
   readonly options: SubscribeOptions;
 }
 
-const REFUSALS: readonly string[] = [
-  "unauthenticated",
-  "forbidden",
-  "banned",
-  "malformed",
-  "congested",
-  "quota",
-  "too-large",
-  "unavailable",
-] satisfies Refusal[];
-
 const encoder = new TextEncoder();
 
 const wrong = (what: string, expected: string): TypeError => new TypeError(`${what} is not ${expected}`);
@@ -32,8 +21,9 @@ const wrong = (what: string, expected: string): TypeError => new TypeError(`${wh
 function refusalIn(given: object): Decided<never> | undefined {
   if (!("refuse" in given)) return undefined;
   const as = "as" in given && given.as !== undefined ? given.as : "forbidden";
-  if (typeof as !== "string" || !REFUSALS.includes(as)) throw wrong("as", `one of ${REFUSALS.join(", ")}`);
-  return refused(as as Refusal, String(given.refuse));
+  const refusal = REFUSALS.find((word) => word === as);
+  if (refusal === undefined) throw wrong("as", `one of ${REFUSALS.join(", ")}`);
+  return refused(refusal, String(given.refuse));
 }
 
 const bytesOf = (value: unknown, what: string): Uint8Array => {

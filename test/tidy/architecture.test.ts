@@ -235,12 +235,17 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
     },
     {
       from: "^src/api/answers/",
-      to: ["^src/settings/kinds\\.ts$", "^src/api/access/principal\\.ts$"],
+      to: [
+        "^src/lib/refusals\\.ts$",
+        "^src/settings/kinds\\.ts$",
+        "^src/sim/options\\.ts$",
+        "^src/api/access/principal\\.ts$",
+      ],
       instead: "what answers look like: schemas and their types, for whoever reads answers",
     },
     {
       from: "^src/dashboard/",
-      to: ["^src/api/answers/"],
+      to: ["^src/api/answers/", "^src/lib/refusals\\.ts$"],
       instead: "the dashboard runs in browsers, and knows the API by its answers",
     },
     {

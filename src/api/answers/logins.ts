@@ -9,3 +9,14 @@ export const LoginList = Type.Object({
   passwordHash: Type.String({ description: "Form of new hashes." }),
 });
 export type LoginList = Static<typeof LoginList>;
+
+/** An entry of such a list: a user, or a client id. */
+export interface Login {
+  readonly username?: string;
+  /** Of a user the only one that it may come with. */
+  readonly clientId?: string;
+  readonly superuser: boolean;
+  readonly password: boolean;
+  readonly scram?: boolean;
+  readonly changedAt: string;
+}

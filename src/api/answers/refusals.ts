@@ -1,18 +1,8 @@
 /** Who was refused what, how often, and by which rule. */
 import { type Static, Type } from "@sinclair/typebox";
+import { REFUSALS } from "../../lib/refusals.ts";
 import { choice } from "../../settings/kinds.ts";
 import { time } from "./parts.ts";
-
-export const REFUSALS = [
-  "unauthenticated",
-  "forbidden",
-  "banned",
-  "malformed",
-  "congested",
-  "quota",
-  "too-large",
-  "unavailable",
-] as const;
 
 export const Refusal = Type.Object({
   last: time("When it was refused last."),

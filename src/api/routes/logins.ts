@@ -3,7 +3,7 @@
 import { type TProperties, Type } from "@sinclair/typebox";
 import type { EntryWish, ListedLogins } from "../../authenticate/listed-logins.ts";
 import type { Listed } from "../../authenticate/login-list.ts";
-import { LoginList } from "../answers/logins.ts";
+import { type Login, LoginList } from "../answers/logins.ts";
 import { time } from "../answers/parts.ts";
 import { listQuery, narrowed, pageOf, pageOfArray, sortQuery } from "../lists.ts";
 import { Answer, Download, type Route, route } from "../route.ts";
@@ -40,10 +40,10 @@ const inList = {
   ),
 };
 
-const rowOf = ({ field }: Words, { name, hash, scram, superuser, clientId, changedAt }: Listed) => ({
-  [field]: name,
+const rowOf = ({ of }: Words, { name, hash, scram, superuser, clientId, changedAt }: Listed): Login => ({
+  ...(of === "client-ids" ? { clientId: name } : { username: name }),
   superuser,
-  ...(field === "username" && clientId !== undefined ? { clientId } : {}),
+  ...(of === "users" && clientId !== undefined ? { clientId } : {}),
   password: hash !== undefined,
   ...(scram === undefined ? {} : { scram: true }),
   changedAt: timeText(changedAt),

@@ -1,7 +1,8 @@
 import { Type } from "@sinclair/typebox";
+import { REFUSALS } from "../../lib/refusals.ts";
 import type { Refusal } from "../../observe/refusals.ts";
 import { choice } from "../../settings/kinds.ts";
-import { REFUSALS, Refusal as RefusalRow } from "../answers/refusals.ts";
+import { Refusal as RefusalRow } from "../answers/refusals.ts";
 import { listQuery, pageOf, pageOfWalk } from "../lists.ts";
 import { route } from "../route.ts";
 import { timeText } from "../schemas.ts";

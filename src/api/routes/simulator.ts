@@ -1,71 +1,10 @@
 /** A simulated fleet, for who has no devices at hand yet. */
 
-import { Type } from "@sinclair/typebox";
-import { choice } from "../../settings/kinds.ts";
-import { PROTOCOLS, SCENARIOS } from "../../sim/options.ts";
-import { count, time } from "../answers/parts.ts";
+import { Fleet, FleetWish } from "../answers/simulator.ts";
 import type { SimulatorState, SimulatorWish } from "../ports.ts";
 import { Refused } from "../problem.ts";
 import { Answer, route } from "../route.ts";
 import { timeText } from "../schemas.ts";
-
-const DEVICES_MAX = 1_000;
-const HOUR = 3_600;
-
-const Wish = Type.Object({
-  scenario: choice(SCENARIOS, { description: "What the devices are." }),
-  devices: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: DEVICES_MAX, default: 100, description: "How many there are." }),
-  ),
-  loss: Type.Optional(
-    Type.Number({
-      ...{ minimum: 0, maximum: 30, default: 0 },
-      description: "Percent of the datagrams that the network loses, each way.",
-    }),
-  ),
-  duration: Type.Optional(
-    Type.Integer({
-      minimum: 1,
-      maximum: HOUR,
-      default: 600,
-      description: "Seconds until it ends by itself.",
-    }),
-  ),
-  interval: Type.Optional(
-    Type.Number({
-      ...{ minimum: 0.5, maximum: HOUR, default: 5 },
-      description: "Seconds between two readings of a device, on average.",
-    }),
-  ),
-});
-
-const Status = Type.Object({
-  seconds: count("Since it began."),
-  fleet: Type.Record(
-    Type.String({ enum: [...PROTOCOLS] }),
-    Type.Object({ devices: count("That there are."), connected: count("That are in.") }),
-  ),
-  readings: count("Readings that devices have said."),
-  heard: count("Messages that the applications have heard."),
-  commands: count("Commands that applications have given."),
-  obeyed: count("Commands that have reached a device."),
-  refused: count("Times that a device was refused."),
-  unanswered: count("Times that a device gave up waiting for an answer."),
-  lost: count("Datagrams that the simulated network has lost."),
-  repeated: count("Datagrams that devices have sent again."),
-  moved: count("Times that a device got another address."),
-});
-
-const State = Type.Object({
-  running: Type.Boolean(),
-  offered: Type.Boolean({ description: "Whether one may be started (`api.simulator`)." }),
-  why: Type.Optional(Type.String({ description: "Why it is not offered." })),
-  failure: Type.Optional(Type.String({ description: "Why the last one has ended before its time." })),
-  wish: Type.Optional(Wish),
-  startedAt: Type.Optional(time("When it began.")),
-  until: Type.Optional(time("When it ends by itself.")),
-  status: Type.Optional(Status),
-});
 
 function shown({ startedAt, until, status, ...rest }: SimulatorState) {
   const { scenario: _, devices: __, ...numbers } = status ?? ({} as Partial<NonNullable<typeof status>>);
@@ -84,7 +23,7 @@ export const simulatorRoutes = [
     role: "viewer",
     tag: "simulator",
     summary: "The simulated fleet: whether one runs, how it is doing, and whether one may be started",
-    answer: State,
+    answer: Fleet,
     example: {},
     handle: ({ ports }) => shown(ports.simulator.state),
   }),
@@ -96,9 +35,9 @@ export const simulatorRoutes = [
     summary: "Start a simulated fleet against this node's own listeners",
     description:
       "Sleeping MQTT-SN sensors, CoAP devices that observe, LwM2M devices, and applications that listen to them by MQTT and STOMP. Their ids begin with `sim-`, and all of it is gone when it ends. With `api.simulator: when-empty` only where no other client is.",
-    body: Wish,
+    body: FleetWish,
     status: 202,
-    answer: State,
+    answer: Fleet,
     refusals: [
       { code: "invalid-request", body: { scenario: "cold-chain", devices: 1_001 } },
       { code: "invalid-request", body: { scenario: "space-station" } },

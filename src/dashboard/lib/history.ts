@@ -1,5 +1,6 @@
 /** Numbers of the node over time: read once, and carried on by each beat. */
 import { useEffect, useState } from "preact/hooks";
+import type { Points } from "../../api/answers/node.ts";
 import { nodeNow, type Problem, read } from "./api.ts";
 import { beat, lastBeat, numbers } from "./live.ts";
 import { type History, longer } from "./points.ts";
@@ -15,13 +16,7 @@ export const SPANS: readonly Span[] = [
   { name: "7 d", step: 60, seconds: 604_800 },
 ];
 
-interface Answer {
-  readonly step: number;
-  readonly from: string;
-  readonly series: readonly { readonly name: string; readonly mean: readonly (number | null)[] }[];
-}
-
-function historyOf({ step, from, series }: Answer): History {
+function historyOf({ step, from, series }: Points): History {
   const first = Date.parse(from) / 1_000;
   const points = Object.fromEntries(series.map(({ name, mean }) => [name, [...mean]]));
   const length = Math.max(0, ...Object.values(points).map((one) => one.length));
@@ -40,7 +35,7 @@ export function useHistory(span: Span): {
     let ended = false;
     const load = (): void => {
       const since = new Date(nodeNow() - span.seconds * 1_000).toISOString();
-      read<Answer>("/series", { step: span.step, ...(span.step === 1 ? {} : { since }) }).then(
+      read<Points>("/series", { step: span.step, ...(span.step === 1 ? {} : { since }) }).then(
         (answer) => {
           if (ended) return;
           setHistory(historyOf(answer));

@@ -5,23 +5,6 @@ import type { TraceRow } from "./causes.ts";
 import { keepFollowing, type SentEvent } from "./events.ts";
 import { shown } from "./shown.ts";
 
-export interface TraceHead {
-  readonly id: string;
-  readonly name: string;
-  readonly owner: string;
-  readonly client?: string;
-  readonly topic?: string;
-  readonly address?: string;
-  readonly gateway?: string;
-  readonly startedAt: string;
-  readonly until: string;
-  readonly running: boolean;
-  readonly ended?: string;
-  readonly rows: number;
-  readonly rowsMax: number;
-  readonly bytes: number;
-}
-
 export interface Following {
   readonly rows: readonly TraceRow[];
   readonly problem: Problem | undefined;

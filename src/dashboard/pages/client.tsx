@@ -1,9 +1,11 @@
 /** One client: who it is, its session, its sleep, what waits for it, what it hears and says; and what can be done to it. */
 import { useState } from "preact/hooks";
+import type { ClientDetail, Subscription } from "../../api/answers/clients.ts";
+import type { Published } from "../../api/answers/messages.ts";
 import { address, addressOf, change, go, idIn, withId } from "../lib/address.ts";
 import { apiPart, ask, type Query } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
-import { type ClientRow, placeOf } from "../lib/clients.ts";
+import { placeOf } from "../lib/clients.ts";
 import { age, due, moment } from "../lib/format.ts";
 import { bytes, count, length } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
@@ -34,29 +36,6 @@ import { Value } from "../parts/value.tsx";
 import { Waiting } from "./client-waiting.tsx";
 import { LiveMessages } from "./live-messages.tsx";
 
-interface Detail extends ClientRow {
-  readonly session?: {
-    readonly expiry?: number;
-    readonly endsAt?: string;
-    readonly cleanStart: boolean;
-    readonly unreleased: number;
-    readonly will?: {
-      readonly topic: string;
-      readonly qos: number;
-      readonly retain: boolean;
-      readonly bytes: number;
-      readonly delay: number;
-    };
-    readonly memo?: unknown;
-  };
-  readonly mountpoint: string;
-  readonly proven?: string;
-  readonly identity?: string;
-  readonly superuser: boolean;
-  readonly loginEndsAt?: string;
-  readonly detail: Readonly<Record<string, unknown>>;
-}
-
 export function Client() {
   const { query } = address.value;
   const id = idIn(address.value);
@@ -64,7 +43,7 @@ export function Client() {
   const tab = query.get("tab") ?? "session";
   const { part, query: byQuery } = apiPart(id);
   const which = { ...byQuery, gateway };
-  const asked = useAsk<Detail>(`/clients/${part}`, which, 2);
+  const asked = useAsk<ClientDetail>(`/clients/${part}`, which, 2);
   return (
     <>
       <p>
@@ -133,7 +112,7 @@ const Named = ({ id }: { readonly id: string }) => (
 );
 
 interface HeadProps {
-  readonly client: Detail;
+  readonly client: ClientDetail;
   readonly path: string;
   readonly which: Query;
   again(): void;
@@ -230,17 +209,6 @@ function Head({ client, path, which, again }: HeadProps) {
   );
 }
 
-interface Subscription {
-  readonly filter: string;
-  readonly qos: number;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-}
-
-interface Published {
-  readonly detail: string;
-}
-
 /** To what it is subscribed to; where that has wildcards, they are to be filled in. */
 function PublishTo({ path, which }: { readonly path: string; readonly which: Query }) {
   const subscriptions = useAsk<readonly Subscription[]>(`${path}/subscriptions`, which);
@@ -295,7 +263,7 @@ function PublishTo({ path, which }: { readonly path: string; readonly which: Que
   );
 }
 
-function Session({ client }: { readonly client: Detail }) {
+function Session({ client }: { readonly client: ClientDetail }) {
   const { session } = client;
   const will = session?.will;
   return (

@@ -1,18 +1,11 @@
 /** Changing one key of the configuration: tried first, with what the change does, then applied; and taken back. */
 
 import { useState } from "preact/hooks";
-import type { Changed } from "../../api/answers/config.ts";
+import type { Changed, Setting } from "../../api/answers/config.ts";
 import { ask, request } from "../lib/api.ts";
 import { Field, Text } from "../parts/basic.tsx";
 import { askFirst, Dialog, tell } from "../parts/dialog.tsx";
 import { Trial } from "../parts/trial.tsx";
-
-export interface Changeable {
-  readonly key: string;
-  readonly value?: unknown;
-  readonly takes: string;
-  readonly meaning: string;
-}
 
 const written = (value: unknown): string =>
   value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value, undefined, 1);
@@ -35,7 +28,7 @@ export function ChangeSetting({
   close,
   done,
 }: {
-  readonly setting: Changeable;
+  readonly setting: Setting;
   close(): void;
   done(): void;
 }) {

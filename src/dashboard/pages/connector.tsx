@@ -1,11 +1,11 @@
 /** One connector: its sink, its queue, how it is configured, and making one. Secrets never come here. */
 import { useState } from "preact/hooks";
+import type { OneConnector, Reached } from "../../api/answers/rules.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { age, moment } from "../lib/format.ts";
 import { bytes, count, length } from "../lib/quantities.ts";
-import type { Connector } from "../lib/rules.ts";
 import { Button, Choice, Facts, Field, Input, Link, Part, Text, When } from "../parts/basic.tsx";
 import { carryOut, tell } from "../parts/dialog.tsx";
 import {
@@ -20,11 +20,6 @@ import {
   Writing,
 } from "../parts/section.tsx";
 import { Trial } from "../parts/trial.tsx";
-
-interface OneConnector extends Connector {
-  readonly definition?: unknown;
-  readonly origin?: string;
-}
 
 const SECRETS =
   "In JSON. Secrets are references, file:<path> or env:<name>; one that is set is shown as (hidden), and stays when it is left so.";
@@ -67,12 +62,6 @@ export function ConnectorPage({ name }: { readonly name: string }) {
       </When>
     </>
   );
-}
-
-interface Reached {
-  readonly reached: boolean;
-  readonly detail?: string;
-  readonly milliseconds: number;
 }
 
 /** Asks the sink, and gives it nothing. */

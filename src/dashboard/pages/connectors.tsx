@@ -1,7 +1,7 @@
 /** Connectors: whether their sinks are there, what waits for them, and what has become of all that they were given. */
+import type { Connector } from "../../api/answers/rules.ts";
 import { address } from "../lib/address.ts";
 import { count } from "../lib/quantities.ts";
-import type { Connector } from "../lib/rules.ts";
 import { Text } from "../parts/basic.tsx";
 import { latency, SinkState } from "../parts/section.tsx";
 import { SectionList } from "../parts/section-list.tsx";

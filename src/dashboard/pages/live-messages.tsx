@@ -1,11 +1,12 @@
 /** What goes to and from a client, as it happens. */
 import { useEffect, useState } from "preact/hooks";
+import type { Trace } from "../../api/answers/traces.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask } from "../lib/api.ts";
 import type { TraceRow } from "../lib/causes.ts";
 import { clock } from "../lib/format.ts";
 import { may } from "../lib/session.ts";
-import { type TraceHead, useTrace } from "../lib/trace.ts";
+import { useTrace } from "../lib/trace.ts";
 import { Button, Empty, Failed, Link, Part, Text } from "../parts/basic.tsx";
 import { tell } from "../parts/dialog.tsx";
 
@@ -13,14 +14,14 @@ const LIVE_ROWS = 500;
 
 /** By a trace of its own, which ends with this page. */
 export function LiveMessages({ id }: { readonly id: string }) {
-  const [trace, setTrace] = useState<TraceHead | undefined>(undefined);
+  const [trace, setTrace] = useState<Trace | undefined>(undefined);
   const [frames, setFrames] = useState(false);
   const { rows, problem, ended } = useTrace(trace?.id);
   useEffect(() => {
     if (!may("operator")) return;
     let own: string | undefined;
     let left = false;
-    ask<TraceHead>("POST", "/traces", { body: { client: id, seconds: 3_600, name: "live messages" } }).then(
+    ask<Trace>("POST", "/traces", { body: { client: id, seconds: 3_600, name: "live messages" } }).then(
       (started) => {
         own = started.id;
         if (left) void ask("DELETE", `/traces/${started.id}`).catch(() => {});

@@ -1,7 +1,7 @@
 /** Who may connect: the lists of users and of client ids that chains of the configuration name. */
 
 import { useState } from "preact/hooks";
-import type { LoginList } from "../../api/answers/logins.ts";
+import type { Login, LoginList } from "../../api/answers/logins.ts";
 import { address } from "../lib/address.ts";
 import { apiAddress, apiPart, ask, type Page, Problem, type Query, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -12,15 +12,6 @@ import { Button, Check, Empty, Failed, Field, Input, Part, Tabs, Text, When } fr
 import { askFirst, carryOut, Dialog, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Pager, Table, usePages } from "../parts/table.tsx";
-
-interface Login {
-  readonly username?: string;
-  readonly clientId?: string;
-  readonly superuser: boolean;
-  readonly password: boolean;
-  readonly scram?: boolean;
-  readonly changedAt: string;
-}
 
 const EXAMPLE = "authentication: { chain: [{ kind: user-list }] }";
 

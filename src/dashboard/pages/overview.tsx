@@ -1,6 +1,10 @@
 /** What needs attention, the node's numbers over time, its health, and what was changed last. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import type { Alarm } from "../../api/answers/alarms.ts";
+import type { Change } from "../../api/answers/changes.ts";
+import type { Listener } from "../../api/answers/gateways.ts";
+import type { Check } from "../../api/answers/node.ts";
 import { address, addressOf, change, withId } from "../lib/address.ts";
 import { nodeNow, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -54,13 +58,6 @@ export function Overview() {
 
 // ---- nobody yet
 
-interface Listener {
-  readonly gateway: string;
-  readonly transport: string;
-  readonly port: number;
-  readonly open: boolean;
-}
-
 function NobodyYet() {
   const asked = useAsk<readonly Listener[]>("/listeners");
   const open = asked.data?.filter((one) => one.open) ?? [];
@@ -82,13 +79,6 @@ function NobodyYet() {
 }
 
 // ---- attention
-
-interface Alarm {
-  readonly name: string;
-  readonly severity: string;
-  readonly message: string;
-  readonly raisedAt: string;
-}
 
 const total = (parts: readonly (readonly [string, number])[]): number =>
   parts.reduce((sum, [, value]) => sum + value, 0);
@@ -289,12 +279,6 @@ const Figure = ({
 
 // ---- health, changes
 
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail?: string;
-}
-
 function Health() {
   const asked = useAsk<readonly Check[]>("/health", {}, 10);
   return (
@@ -319,14 +303,6 @@ function Health() {
       </When>
     </Part>
   );
-}
-
-interface Change {
-  readonly id: number;
-  readonly at: string;
-  readonly who: string;
-  readonly action: string;
-  readonly object?: string;
 }
 
 function LastChanges() {

@@ -1,5 +1,6 @@
 /** Who was refused what, how often, and which rule has decided. */
 import type { Refusal } from "../../api/answers/refusals.ts";
+import { REFUSALS } from "../../lib/refusals.ts";
 import { address, addressOf, change, withId } from "../lib/address.ts";
 import { ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -9,17 +10,6 @@ import { Age, Button, Choice, Empty, Gateway, Level, Link, Text, When } from "..
 import { askFirst, tell } from "../parts/dialog.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { type Column, Table } from "../parts/table.tsx";
-
-const WORDS = [
-  "unauthenticated",
-  "forbidden",
-  "banned",
-  "malformed",
-  "congested",
-  "quota",
-  "too-large",
-  "unavailable",
-];
 
 const claims = ({ client, user }: Refusal): string | undefined => client ?? user;
 
@@ -149,7 +139,7 @@ export function Refusals() {
           <span class="label">Refusal</span>
           <Choice
             value={filter["refusal"] ?? ""}
-            of={[["", "any"], ...WORDS.map((word) => [word, word] as const)]}
+            of={[["", "any"], ...REFUSALS.map((word) => [word, word] as const)]}
             onChoice={(refusal) => change({ refusal })}
           />
         </label>

@@ -1,12 +1,11 @@
 /** One rule: its numbers, its statement and actions, and what it would make of an event. */
 
 import { useState } from "preact/hooks";
-import type { Tested } from "../../api/answers/rules.ts";
+import type { Action, Rule, Tested } from "../../api/answers/rules.ts";
 import { addressOf } from "../lib/address.ts";
 import { ask, Problem, request } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { count, rate } from "../lib/quantities.ts";
-import type { Action, Rule } from "../lib/rules.ts";
 import { may } from "../lib/session.ts";
 import { Button, Choice, Facts, Failed, Field, Input, Link, Part, Text, When } from "../parts/basic.tsx";
 import { tell } from "../parts/dialog.tsx";

@@ -1,7 +1,7 @@
 /** Rules: what each has done, one with its statement and a try of it, and making one. */
+import type { Rule } from "../../api/answers/rules.ts";
 import { address } from "../lib/address.ts";
 import { count, rate } from "../lib/quantities.ts";
-import type { Rule } from "../lib/rules.ts";
 import { Text } from "../parts/basic.tsx";
 import { Runs } from "../parts/section.tsx";
 import { SectionList } from "../parts/section-list.tsx";

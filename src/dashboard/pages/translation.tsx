@@ -1,5 +1,6 @@
 /** Traces, and each as a picture: what a device said, what became of it on the bus, and what others were given. */
 import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Trace as TraceHead } from "../../api/answers/traces.ts";
 import { address, addressOf, change, go } from "../lib/address.ts";
 import { apiAddress, ask, type Page } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
@@ -7,7 +8,7 @@ import { causesOf } from "../lib/causes.ts";
 import { clock, due, moment } from "../lib/format.ts";
 import { bytes, count } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
-import { type TraceHead, useTrace } from "../lib/trace.ts";
+import { useTrace } from "../lib/trace.ts";
 import {
   Button,
   Choice,
@@ -108,11 +109,7 @@ function Traces() {
                       small
                       needs="operator"
                       label={`forget the trace ${row.id}`}
-                      onClick={() =>
-                        void carryOut("The trace is forgotten", () =>
-                          ask("DELETE", `/traces/${row.id}`),
-                        ).then(asked.again)
-                      }
+                      onClick={() => forget(row, asked.again)}
                     >
                       Forget
                     </Button>
@@ -126,6 +123,18 @@ function Traces() {
     </>
   );
 }
+
+const forget = ({ id, rows }: TraceHead, done: () => void): void =>
+  askFirst({
+    title: "Forget this trace",
+    effect: `Its ${count(rows)} rows are deleted.`,
+    verb: "Forget it",
+    async act() {
+      await ask("DELETE", `/traces/${encodeURIComponent(id)}`);
+      tell("The trace is forgotten");
+      done();
+    },
+  });
 
 const KINDS = [
   ["client", "client"],
@@ -254,21 +263,7 @@ function Trace({ id }: { readonly id: string }) {
                     </a>
                   ))
                 : null}
-              <Button
-                needs="operator"
-                onClick={() =>
-                  askFirst({
-                    title: "Forget this trace",
-                    effect: `Its ${count(trace.rows)} rows are deleted.`,
-                    verb: "Forget it",
-                    async act() {
-                      await ask("DELETE", path);
-                      tell("The trace is forgotten");
-                      go(addressOf("/translation"));
-                    },
-                  })
-                }
-              >
+              <Button needs="operator" onClick={() => forget(trace, () => go(addressOf("/translation")))}>
                 Forget
               </Button>
             </div>

@@ -1,8 +1,8 @@
 /** What rules and connectors have in common: sections of the configuration that run, rest, and end. */
+import type { Connector } from "../../api/answers/rules.ts";
 import { addressOf, go } from "../lib/address.ts";
 import { ask, Problem, read } from "../lib/api.ts";
 import { length } from "../lib/quantities.ts";
-import type { Connector } from "../lib/rules.ts";
 import { Button, Field, Level, Text, ToChanges } from "./basic.tsx";
 import { askFirst, carryOut, tell } from "./dialog.tsx";
 import { Icon, type IconName } from "./icons.tsx";

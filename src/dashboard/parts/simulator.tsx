@@ -1,21 +1,13 @@
 /** The simulated fleet: offered where there is nobody yet, and stopped from every page. */
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
+import type { Fleet } from "../../api/answers/simulator.ts";
 import { ask, Problem, read } from "../lib/api.ts";
 import { due } from "../lib/format.ts";
 import { beat } from "../lib/live.ts";
 import { may } from "../lib/session.ts";
 import { Button, Choice, Field } from "./basic.tsx";
 import { carryOut } from "./dialog.tsx";
-
-interface Fleet {
-  readonly running: boolean;
-  /** One may be started. */
-  readonly offered?: boolean;
-  readonly why?: string;
-  readonly until?: string;
-  readonly wish?: { readonly scenario: string; readonly devices: number };
-}
 
 /** Undefined: not known yet; "none": this node has no simulator. */
 const fleet = signal<Fleet | "none" | undefined>(undefined);
