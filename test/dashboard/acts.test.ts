@@ -19,6 +19,7 @@ import {
   row,
   type Site,
   startSite,
+  textOf,
   told,
   visit,
 } from "./site.ts";
@@ -47,8 +48,7 @@ describe.skipIf(lacks("chromium", "tshark")).each(CLICKED)("by clicks, at $name"
 
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base, view);
-    await enter(page, site.base);
-    await visit(page, path);
+    await enter(page, site.base, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();
@@ -77,11 +77,11 @@ describe.skipIf(lacks("chromium", "tshark")).each(CLICKED)("by clicks, at $name"
       page.on("request", (request) => {
         if (request.url().includes("/clients?")) reads++;
       });
-      // The list is read again every few seconds: so many, and it was not.
+      // The list is read again every two seconds: five have passed, and it was not.
       const heard = row(page, "lamp-1").locator("td[data-title=Heard]");
-      for (let seconds = 0; seconds < 8; seconds++) {
+      for (let seconds = 0; seconds < 5; seconds++) {
         const before = await heard.textContent();
-        await expect.poll(() => heard.textContent(), { timeout: 30_000 }).not.toBe(before);
+        await expect.poll(() => heard.textContent(), { timeout: 30_000, interval: 100 }).not.toBe(before);
       }
       expect(await page.evaluate("String(getSelection())")).toBe(selected);
       expect(reads).toBe(0);
@@ -118,7 +118,7 @@ describe.skipIf(lacks("chromium", "tshark")).each(CLICKED)("by clicks, at $name"
       await sleeper.wakeLate();
       await button(page, /pump-7: cmd\/pump-7\/set QoS 1 done/).waitFor();
       const causeOf = async (name: RegExp): Promise<string | undefined> =>
-        /cause (\d+)/.exec((await button(page, name).first().getAttribute("aria-label")) ?? "")?.[1];
+        /cause (\d+)/.exec(await textOf(button(page, name).first()))?.[1];
       const cause = await causeOf(/waits: asleep/);
       expect(cause).toBeDefined();
       for (const step of [/REGISTER/, /PUBLISH .*again|again.*PUBLISH/i, /QoS 1 done/])

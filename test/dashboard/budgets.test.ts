@@ -10,7 +10,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
-import { enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import { enter, launch, look, type Site, startSite } from "./site.ts";
 import { sum, tasksOf, uncached } from "./traced.ts";
 
 const PASSWORD = "a sentence that only ana knows";
@@ -81,14 +81,13 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
     const client = await mqttClient(site.ports, "echo");
     await client.subscribeAsync("echo/#", { qos: 1 });
     await echoes(client, 50);
-    const without = await echoes(client, 200);
+    const without = await echoes(client, 100);
     const { page, close } = await look(browser, site.base);
     let bytes = 0;
     const devtools = await page.context().newCDPSession(page);
     await devtools.send("Network.enable");
     devtools.on("Network.dataReceived", ({ dataLength }) => (bytes += dataLength));
-    await enter(page, site.base);
-    await visit(page, "/messages?filter=flood%2F%23");
+    await enter(page, site.base, "/messages?filter=flood%2F%23");
     await page.getByText(/one in \d+ shown/).waitFor();
     await page.evaluate(WATCH);
     bytes = 0;
@@ -98,7 +97,7 @@ describe.skipIf(lacks("chromium"))("budgets", () => {
       const typed = page
         .getByLabel("Topic", { exact: true })
         .pressSequentially("a/topic/that/is/typed/while/it/rains", { delay: 100 });
-      withPage = await echoes(client, 200);
+      withPage = await echoes(client, 100);
       await typed;
     });
     const seconds = (performance.now() - begun) / 1_000;

@@ -11,20 +11,42 @@ export const noMouse = (page: Page): Promise<unknown> =>
 /** What runs in the page sees. */
 interface Window {
   readonly document: { readonly activeElement: never };
+  addEventListener(kind: "keydown", listener: (event: KeyPress) => void, capture: true): void;
+  /** Where Tab is to come to; it goes no further from there. */
+  wanted?: readonly unknown[];
+}
+interface KeyPress {
+  readonly key: string;
+  preventDefault(): void;
 }
 
 /** More than any page has. */
 const STOPS = 250;
+/** So long Tab is held down until it is looked where that has led. */
+const HELD = 8;
 
 /** Until focus is on one of these. */
 async function tabUntil(page: Page, target: Locator): Promise<void> {
   await target.first().waitFor();
-  for (let step = 0; step < STOPS; step++) {
-    const here = await target.evaluateAll((all) =>
-      all.includes((globalThis as unknown as Window).document.activeElement),
-    );
+  for (let step = 0; step < STOPS; step += HELD) {
+    const here = await target.evaluateAll((all) => {
+      const window = globalThis as unknown as Window;
+      if (window.wanted === undefined) {
+        window.addEventListener(
+          "keydown",
+          (event) => {
+            if (event.key === "Tab" && window.wanted?.includes(window.document.activeElement))
+              event.preventDefault();
+          },
+          true,
+        );
+      }
+      const there = all.includes(window.document.activeElement);
+      window.wanted = there ? [] : all;
+      return there;
+    });
     if (here) return;
-    await page.keyboard.press("Tab");
+    await Promise.all(Array.from({ length: HELD }, () => page.keyboard.press("Tab")));
   }
   throw new Error(`Tab never reaches ${target}`);
 }

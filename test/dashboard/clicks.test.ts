@@ -15,6 +15,7 @@ import {
   row,
   type Site,
   startSite,
+  textOf,
   told,
   visit,
 } from "./site.ts";
@@ -50,8 +51,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
   /** On a page, as this machine; and nothing may have gone wrong at the end. */
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base, view);
-    await enter(page, site.base);
-    await visit(page, path);
+    await enter(page, site.base, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();
@@ -67,6 +67,10 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
       await row(page, "pump-1").waitFor();
       await row(page, "backend").waitFor({ state: "detached" });
       expect(page.url()).toContain("prefix=pump");
+      // What is downloaded is what is seen.
+      expect(await page.getByRole("link", { name: "CSV" }).getAttribute("href")).toMatch(
+        /clients\.csv\?.*prefix=pump/,
+      );
       await page.getByLabel("add a filter").fill("colour:red");
       await button(page, "Add").click();
       await page.getByText('"colour" is no filter').waitFor();
@@ -112,7 +116,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
       const done = button(page, /pump-7: cmd\/pump-7\/set QoS 1 done/);
       await done.waitFor();
       const causeOf = async (name: RegExp): Promise<string | undefined> =>
-        /cause (\d+)/.exec((await button(page, name).first().getAttribute("aria-label")) ?? "")?.[1];
+        /cause (\d+)/.exec(await textOf(button(page, name).first()))?.[1];
       const begun = await causeOf(/bus cmd\/pump-7\/set QoS 1 by client/);
       expect(await causeOf(/set QoS 1 waits/)).toBe(begun);
       expect(await causeOf(/set QoS 1 given, waited|set QoS 1 given/)).toBeDefined();

@@ -27,6 +27,10 @@ export const FEEDS = `{
   };
 }`;
 
+/** What the node says each second, for `feed("/series/events", ...)`. */
+export const point = (at: number, values: Readonly<Record<string, number>> = {}): string =>
+  `event: point\ndata: ${JSON.stringify({ at, values })}\n\n`;
+
 /** A trace of which the node knows nothing, at `/translation/long`; its rows come by `feed`. */
 export const madeTrace = (page: Page): Promise<unknown> =>
   page.route("**/api/v1/traces/long", (route) =>

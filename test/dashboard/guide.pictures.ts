@@ -101,7 +101,7 @@ describe.skipIf(lacks("chromium", "pngquant"))("the pictures of the guide", () =
     await page.getByRole("heading", { name: "One output" }).waitFor();
     await page
       .getByRole("heading", { name: "Statement and actions" })
-      .evaluate("one => one.scrollIntoView()");
+      .evaluate((one) => one.scrollIntoView());
     await take(page, "rule");
   });
 });

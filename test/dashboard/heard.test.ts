@@ -21,18 +21,24 @@ async function heard(page: Page): Promise<readonly { readonly role: string; read
     .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
 }
 
+/** More than any page has, and as many as are gone through at once. */
+const STOPS = 400;
+const HELD = 10;
+
 /** What Tab does not come to on its way from the first control of the page to the last, of what can be seen there. */
 async function unreached(page: Page): Promise<readonly string[]> {
-  await page.evaluate("window.reached = new Set(); document.querySelector('.skip').focus()");
-  for (let step = 0; step < 400; step++) {
-    await page.keyboard.press("Tab");
-    const again = await page.evaluate(`(() => {
-      const now = document.activeElement;
-      const again = now === document.body || reached.has(now);
-      reached.add(now);
-      return again;
-    })()`);
-    if (again) break;
+  await page.evaluate(`{
+    window.reached ?? addEventListener("focusin", ({ target }) => {
+      around ||= reached.has(target);
+      reached.add(target);
+    });
+    window.reached = new Set();
+    window.around = false;
+    document.querySelector(".skip").focus();
+  }`);
+  for (let step = 0; step < STOPS; step += HELD) {
+    await Promise.all(Array.from({ length: HELD }, () => page.keyboard.press("Tab")));
+    if (await page.evaluate("around")) break;
   }
   // Rows of a table and of a translation, and tabs, are one stop each: arrows go on from there.
   return (await page.evaluate(`[...document.querySelectorAll("main :is(button, a[href], input, select, textarea)")]
@@ -61,8 +67,7 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
 
   it("hear each row of a translation as one sentence: time, cause, who and what (D-067)", async () => {
     const { page, close } = await look(browser, site.base);
-    await enter(page, site.base);
-    await visit(page, `/translation/${trace}`);
+    await enter(page, site.base, `/translation/${trace}`);
     await button(page, /room\/9\/temp/)
       .first()
       .waitFor();
@@ -77,8 +82,7 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
 
   it("are told of what was done and what failed without going there, and by which column a table is sorted", async () => {
     const { page, close } = await look(browser, site.base);
-    await enter(page, site.base);
-    await visit(page, "/clients");
+    await enter(page, site.base, "/clients");
     await page.locator("tr[data-row]").first().waitFor();
     const nodes = await heard(page);
     expect(nodes.filter(({ role }) => role === "status").length).toBeGreaterThan(0);
@@ -96,7 +100,7 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
     await close();
   });
 
-  it("every table of every page has a name and headers, every control a name, and Tab comes to each of them", async () => {
+  it("come by Tab to every control of every page", async () => {
     const { page, close } = await look(browser, site.base);
     await enter(page, site.base);
     await page.locator(".live.live").waitFor();
@@ -129,14 +133,6 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
     ]) {
       await visit(page, path);
       await page.locator("main .lines").first().waitFor({ state: "detached" });
-      const nodes = await heard(page);
-      for (const { role, name } of nodes) {
-        if (
-          ["button", "link", "textbox", "combobox", "checkbox", "table", "tab"].includes(role) &&
-          name === ""
-        )
-          problems.push(`${path}: a ${role} without a name`);
-      }
       problems.push(...(await unreached(page)).map((one) => `${path}: Tab does not reach ${one}`));
     }
     expect(problems).toEqual([]);
@@ -145,8 +141,7 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
 
   it("a ban is made and lifted by keys alone, and focus comes back from the dialog", async () => {
     const { page, close } = await look(browser, site.base);
-    await enter(page, site.base);
-    await visit(page, "/bans");
+    await enter(page, site.base, "/bans");
     const tabTo = async (found: string): Promise<void> => {
       for (let step = 0; step < 120; step++) {
         await page.keyboard.press("Tab");

@@ -27,9 +27,8 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
 
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base);
-    await enter(page, site.base);
+    await enter(page, site.base, path);
     await noMouse(page);
-    await visit(page, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { coapPublish, mqttClient } from "./devices.ts";
 import { FEEDS, madeTrace } from "./feeds.ts";
-import { button, enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import { button, enter, launch, look, type Site, startSite } from "./site.ts";
 
 const MB = 1024 * 1024;
 
@@ -85,8 +85,7 @@ describe.skipIf(lacks("chromium"))("for long", () => {
     const { page, wrong, close } = await look(browser, site.base);
     await page.addInitScript(FEEDS);
     await madeTrace(page);
-    await enter(page, site.base);
-    await visit(page, "/translation/long");
+    await enter(page, site.base, "/translation/long");
     await page.waitForFunction("feeds.has('/traces/long/events')");
     const devtools = await page.context().newCDPSession(page);
     await page.evaluate(rows(10_000));
@@ -108,8 +107,7 @@ describe.skipIf(lacks("chromium"))("for long", () => {
     const { id } = await site.ask<{ id: string }>("POST", "/traces", { topic: "hidden/#", seconds: 600 });
     const { page, wrong, close } = await look(browser, site.base);
     await page.clock.install();
-    await enter(page, site.base);
-    await visit(page, `/translation/${id}`);
+    await enter(page, site.base, `/translation/${id}`);
     const open = new Set<unknown>();
     page.on("request", (request) => request.url().includes("/events") && open.add(request));
     page.on("requestfailed", (request) => open.delete(request));

@@ -1,5 +1,5 @@
 /**
- * By keys alone (D-163), the orders that are given seldom: of refusals, alarms, connectors, gateways, accounts, and
+ * By keys alone (D-163), the orders that are given seldom: of refusals, alarms, logins, connectors, gateways, accounts, and
  * of LwM2M devices.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { agree, choose, noMouse, press, tabTo, write } from "./by-keys.ts";
 import { mqttClient } from "./devices.ts";
-import { type HandDevice, lwm2mDevice } from "./lwm2m-device.ts";
+import { type HandDevice, lwm2mDevice, WITH_SENML } from "./lwm2m-device.ts";
 import { dialog, enter, launch, look, row, type Site, startSite, told, visit } from "./site.ts";
 
 const PASSWORD = "a sentence that only ana knows";
@@ -53,9 +53,8 @@ authorization: { rules: [{ permission: deny, who: all, action: publish, topics: 
 
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base);
-    await enter(page, site.base);
+    await enter(page, site.base, path);
     await noMouse(page);
-    await visit(page, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();
@@ -101,6 +100,31 @@ authorization: { rules: [{ permission: deny, who: all, action: publish, topics: 
     });
   });
 
+  it("a login is added, changed and removed, and many come from a file", () =>
+    on("/logins", async (page) => {
+      await write(page, "User name", "meter-7");
+      await write(page, "Password", "correct horse");
+      await page.keyboard.press("Enter");
+      await row(page, "meter-7").waitFor();
+      await press(page, `main button[title="change meter-7"]`);
+      await dialog(page).waitFor();
+      await write(page, "Only as client (any, if empty)", "m7");
+      await page.keyboard.press("Enter");
+      await row(page, "meter-7").filter({ hasText: "m7" }).waitFor();
+      await press(page, `main button[title="remove meter-7"]`);
+      await agree(page);
+      await row(page, "meter-7").waitFor({ state: "detached" });
+      await tabTo(page, "main [role=tab][aria-selected=true]");
+      await page.keyboard.press("ArrowRight");
+      await page.getByLabel("Client id", { exact: true }).waitFor();
+      await tabTo(page, "main input[type=file]");
+      const chooser = page.waitForEvent("filechooser");
+      await page.keyboard.press("Space");
+      const csv = Buffer.from("user_id,password\nlamp-1,correct horse\n");
+      await (await chooser).setFiles({ name: "lamps.csv", mimeType: "text/csv", buffer: csv });
+      await row(page, "lamp-1").waitFor();
+    }));
+
   it("a connector is made, its sink asked, let rest and deleted", () =>
     on("/connectors", async (page) => {
       await press(page, "main .heading button", "Make a connector");
@@ -133,6 +157,29 @@ authorization: { rules: [{ permission: deny, who: all, action: publish, topics: 
       await page.getByRole("heading", { level: 1, name: "Changes" }).waitFor();
       await row(page, "gateway mqtt").first().waitFor();
     }));
+
+  it("several values of an LwM2M device are read together, observed together, and no longer", async () => {
+    const meter = await device("meter-1", {
+      ...{ links: WITH_SENML, values: { "/3/0/0": "ACME", "/3303/0/5700": "21.5" } },
+    });
+    await on("/lwm2m/meter-1", async (page) => {
+      await press(page, "main .part > header button", "Several at once");
+      for (const level of ["/3", "/3303"]) await press(page, `main button[aria-label="open ${level}"]`);
+      for (const path of ["/3/0/0", "/3303/0/5700"]) {
+        await tabTo(page, `main .level-row:has(button[aria-label^="${path} "]) input`);
+        await page.keyboard.press("Space");
+      }
+      await page.getByText("2 chosen").waitFor();
+      await press(page, "main button", "Read together");
+      for (const value of ["ACME", "21.5"]) await page.locator(".value-now").getByText(value).waitFor();
+      expect(meter.asked.filter((one) => one.startsWith("FETCH"))).toEqual(["FETCH /"]);
+      await press(page, "main button", "Observe together");
+      await page.getByText("observed together: /3/0/0, /3303/0/5700").waitFor();
+      await press(page, "main .several p button", "End");
+      await page.getByText("observed together").waitFor({ state: "detached" });
+      await page.locator(".log li").filter({ hasText: "cancel-observe-composite" }).waitFor();
+    });
+  });
 
   it("an instance is created and deleted on an LwM2M device, its attributes are set, and it is bid to bootstrap", async () => {
     const valve = await device("valve-1", { values: { "/3303/0/5700": "21.5" } });

@@ -3,7 +3,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
-import { CLICKED, enter, launch, look, row, type Site, startSite, visit } from "./site.ts";
+import { CLICKED, enter, launch, look, row, type Site, startSite } from "./site.ts";
 
 describe.skipIf(lacks("chromium"))("where logins and rules decide", () => {
   let site: Site;
@@ -26,8 +26,7 @@ authorization: { rules: [{ permission: deny, who: all, action: publish, topics: 
     async ({ name, ...view }) => {
       const [meter, pump] = [`meter ${name}`, `pump ${name}`];
       const { page, wrong, close } = await look(browser, site.base, view);
-      await enter(page, site.base);
-      await visit(page, "/refusals");
+      await enter(page, site.base, "/refusals");
       const login = { username: "meter-7", password: "wrong" };
       await expect(mqttClient(site.ports, meter, login)).rejects.toThrow();
       const writer = await mqttClient(site.ports, pump, { protocolVersion: 5 });

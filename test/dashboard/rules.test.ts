@@ -57,8 +57,7 @@ rules: { filed: { sql: 'SELECT * FROM "filed/#"', actions: [{ kind: http, connec
 
   async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base, view);
-    await enter(page, site.base);
-    await visit(page, path);
+    await enter(page, site.base, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();

@@ -191,7 +191,7 @@ export function shoot(page: Page, name: string): Promise<unknown> {
   const folder = process.env["SHOTS"];
   if (folder === undefined) return Promise.resolve();
   mkdirSync(folder, { recursive: true });
-  return page.screenshot({ path: join(folder, `${name}.png`) });
+  return page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
 }
 
 // ---- what is looked for on a page

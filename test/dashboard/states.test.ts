@@ -5,6 +5,7 @@ import type { ClientSummary, Clients } from "#core/operate/clients.ts";
 import { startApi, type TestApi } from "../support/api.ts";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
+import { FEEDS, point } from "./feeds.ts";
 import { enter, launch, look, row, type Site, shoot, startSite, visit } from "./site.ts";
 
 describe.skipIf(lacks("chromium"))("a node that goes and comes", () => {
@@ -259,11 +260,38 @@ describe.skipIf(lacks("chromium"))("an API that answers badly (D-044, D-045)", (
     await close();
   });
 
+  it("an answer that is slow is waited for, and not asked for again and again", async () => {
+    const { page, wrong, close } = await look(browser, site.base);
+    await page.addInitScript(FEEDS);
+    await enter(page, site.base, "/about");
+    let answer = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let asked = 0;
+    await page.route("**/api/v1/alarms?*", async (route) => {
+      asked++;
+      await held;
+      await route.continue().catch(() => undefined);
+    });
+    await page.waitForFunction("feeds.has('/series/events')");
+    await visit(page, "/alarms");
+    await expect.poll(() => asked).toBe(1);
+    // The list is asked for every two seconds.
+    const beats = Array.from({ length: 20 }, (_, second) => point(Date.now() + second * 1_000)).join("");
+    await page.evaluate(`feed("/series/events", ${JSON.stringify(beats)})`);
+    await page.locator(".live.live").waitFor();
+    answer();
+    await page.getByText("No alarm is raised").waitFor();
+    expect(asked).toBe(1);
+    expect(wrong).toEqual([]);
+    await close();
+  });
+
   it("ten thousand notices are three, and what is said again is counted; the page is still there", async () => {
     await site.ask("PUT", "/rules/x", { sql: 'SELECT * FROM "x"', actions: [] });
     const { page, wrong, close } = await look(browser, site.base);
-    await enter(page, site.base);
-    await visit(page, "/rules/x");
+    await enter(page, site.base, "/rules/x");
     await page.getByRole("button", { name: "Let it rest" }).waitFor();
     await page.evaluate(`{
       const own = fetch;

@@ -5,19 +5,7 @@ import { lacks } from "../support/programs.ts";
 import { type Server, startMosquitto } from "../support/servers.ts";
 import { agree, noMouse, press } from "./by-keys.ts";
 import { mqttClient } from "./devices.ts";
-import {
-  button,
-  CLICKED,
-  dialog,
-  enter,
-  launch,
-  look,
-  row,
-  type Site,
-  startSite,
-  told,
-  visit,
-} from "./site.ts";
+import { button, CLICKED, dialog, enter, launch, look, row, type Site, startSite, told } from "./site.ts";
 
 describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
   let site: Site;
@@ -50,8 +38,7 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
     async ({ name: _, ...view }) => {
       const client = await mqttClient(site.ports, "meter-1");
       const { page, wrong, close } = await look(browser, site.base, view);
-      await enter(page, site.base);
-      await visit(page, "/upstream");
+      await enter(page, site.base, "/upstream");
       const first = row(page, `127.0.0.1:${broker.port}`);
       await first.filter({ hasText: "well" }).waitFor();
       await first
@@ -88,8 +75,7 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
       await client.subscribeAsync("stuck/#", { qos: 1 });
       await site.ask("POST", "/publish", { topic: "stuck/x", payload: "poison", qos: 1 });
       const { page, wrong, close } = await look(browser, site.base, view);
-      await enter(page, site.base);
-      await visit(page, "/clients/meter-stuck?gateway=mqtt&tab=waiting");
+      await enter(page, site.base, "/clients/meter-stuck?gateway=mqtt&tab=waiting");
       await page.getByText("What waits for it is at a server of the cluster").waitFor();
       const listed = { id: "1-0", topic: "stuck/x", bytes: 6, qos: 1, retain: false, stage: "handed-out" };
       await page.route("**/clients/meter-stuck/waiting?*", (route) =>
@@ -115,9 +101,8 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
   it("by keys alone a server is drained and taken back, and a route that was made here is ended (D-163)", async () => {
     await site.ask("PUT", "/upstream/routes/guests", { clientId: "guest-*", group: "default" });
     const { page, wrong, close } = await look(browser, site.base);
-    await enter(page, site.base);
+    await enter(page, site.base, "/upstream");
     await noMouse(page);
-    await visit(page, "/upstream");
     const first = row(page, `127.0.0.1:${broker.port}`);
     await first.waitFor();
     await press(page, `main button[title="drain tcp://127.0.0.1:${broker.port}"]`);
@@ -126,6 +111,7 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
     await press(page, "main td button", "Take back");
     await first.filter({ hasText: "draining" }).waitFor({ state: "detached" });
     await press(page, `main button[title="end the route guests"]`);
+    await agree(page);
     await row(page, "guests").waitFor({ state: "detached" });
     expect(wrong).toEqual([]);
     await close();
@@ -133,8 +119,7 @@ describe.skipIf(lacks("chromium", "mosquitto"))("before a mosquitto", () => {
 
   it("a server that is gone shows why, and that nobody is sent there", async () => {
     const { page, close } = await look(browser, site.base);
-    await enter(page, site.base);
-    await visit(page, "/upstream");
+    await enter(page, site.base, "/upstream");
     await row(page, `127.0.0.1:${broker.port}`).waitFor();
     await broker.kill();
     await spare.kill();

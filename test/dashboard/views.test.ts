@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { lwm2mRegister, mqttClient, mqttSnDevice } from "./devices.ts";
-import { FEEDS } from "./feeds.ts";
+import { FEEDS, point } from "./feeds.ts";
 import { lwm2mDevice } from "./lwm2m-device.ts";
 import {
   button,
@@ -21,9 +21,6 @@ import {
 } from "./site.ts";
 
 const ODD_IDS = [".", "..", "-", "a/b", "%2F", "x?y#z&w+v", "ends/"];
-
-/** What the node says each second. */
-const point = (at: number): string => `event: point\ndata: ${JSON.stringify({ at, values: {} })}\n\n`;
 
 const exactly = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 
@@ -67,8 +64,7 @@ describe.skipIf(lacks("chromium"))("the dashboard", () => {
 
   async function on(path: string, run: (page: Page) => Promise<void>, options = {}): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base, options);
-    await enter(page, site.base);
-    await visit(page, path);
+    await enter(page, site.base, path);
     await run(page);
     expect(wrong).toEqual([]);
     await close();
@@ -262,8 +258,20 @@ describe.skipIf(lacks("chromium"))("the dashboard", () => {
     const here = await mqttClient(site.ports, "many-1");
     const gone = await mqttClient(site.ports, "many-2", { clean: false });
     await on("/clients?prefix=many", async (page) => {
-      for (const id of ["many-1", "many-2"]) await row(page, id).getByRole("checkbox").check();
+      const choose = async (): Promise<void> => {
+        for (const id of ["many-1", "many-2"]) await row(page, id).getByRole("checkbox").check();
+      };
+      await page.route("**/api/v1/bans", (route) =>
+        route.request().postDataJSON().clientId === "many-1"
+          ? route.fulfill({ status: 409, json: { title: "Not this one", code: "conflict" } })
+          : route.continue(),
+      );
+      await choose();
       await gone.endAsync();
+      await button(page, "Ban").click();
+      await dialog(page).getByRole("button", { name: "Ban" }).click();
+      await told(page, "1 banned, 1 not: Not this one");
+      await choose();
       await button(page, "Kick").click();
       await dialog(page).getByRole("button", { name: "Kick" }).click();
       await told(page, "1 kicked, 1 was not connected");

@@ -14,6 +14,9 @@ export interface Asked<Data> {
 /** While somebody selects text nothing may move. */
 const selecting = (): boolean => document.getSelection()?.isCollapsed === false;
 
+/** So many seconds an answer is waited for, before it is asked for again: a node that is slow would never be heard. */
+const PATIENCE = 30;
+
 /** `path` undefined: nothing is asked. `every`: seconds after which it is read again. */
 export function useAsk<Data>(path: string | undefined, query: Query = {}, every?: number): Asked<Data> {
   const key = `${path} ${JSON.stringify(query)}`;
@@ -31,9 +34,12 @@ export function useAsk<Data>(path: string | undefined, query: Query = {}, every?
     last.current = beat.peek();
     try {
       const data = await read<Data>(path, query, own.signal);
-      if (running.current === own) setState({ key, data, loading: false });
+      if (running.current !== own) return;
+      running.current = undefined;
+      setState({ key, data, loading: false });
     } catch (error) {
       if (running.current !== own || own.signal.aborted) return;
+      running.current = undefined;
       const problem =
         error instanceof Problem
           ? error
@@ -57,12 +63,8 @@ export function useAsk<Data>(path: string | undefined, query: Query = {}, every?
   useEffect(() => {
     if ((every === undefined && !refused) || path === undefined) return;
     return beat.subscribe((now) => {
-      if (
-        now - last.current < (refused ? 1 : (every ?? 1)) ||
-        liveness.peek().is !== "live" ||
-        document.hidden ||
-        selecting()
-      )
+      const after = running.current === undefined ? (refused ? 1 : (every ?? 1)) : PATIENCE;
+      if (now - last.current < after || liveness.peek().is !== "live" || document.hidden || selecting())
         return;
       void load();
     });

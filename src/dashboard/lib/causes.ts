@@ -132,7 +132,14 @@ export function outcomeOf({ rows }: Cause): string {
   const refused = rows.find(({ kind }) => kind === "refusal");
   if (refused !== undefined) return `refused: ${refused.refusal}`;
   const step = rows.find(({ kind }) => kind === "step");
-  if (step !== undefined) return `${step.what}: ${step.answer}`;
+  if (step !== undefined) {
+    // What is decided later is told in a frame, and is no step any more.
+    const later = rows.find(
+      ({ kind, from, number }) => kind === "frame" && from === "gateway" && number > step.number,
+    );
+    const decided = step.answer === "pending" && later !== undefined;
+    return `${step.what}: ${decided ? `answered by ${later.name}` : step.answer}`;
+  }
   const routed = rows.find(({ kind }) => kind === "routed");
   if (routed !== undefined) return routed.matched === true ? "matched" : "nobody is subscribed";
   const changed = rows.findLast(({ kind }) => kind === "state");

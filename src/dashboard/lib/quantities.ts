@@ -14,6 +14,10 @@ export function rate(value: number | undefined): string {
   return `${value < 10 ? value.toFixed(1) : count(value)}/s`;
 }
 
+/** What a device has measured, without the noise that a float of 32 bits has behind its seven digits. */
+export const reading = (value: number): string =>
+  String(Math.abs(value) < 1e7 ? Number(value.toPrecision(7)) : value);
+
 const UNITS = ["B", "KB", "MB", "GB", "TB"];
 export function bytes(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return UNKNOWN;

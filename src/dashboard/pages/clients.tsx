@@ -444,9 +444,15 @@ function Selected({ rows, done }: { readonly rows: readonly ClientRow[]; done():
             ),
             verb: "Ban",
             async act() {
+              const failed: string[] = [];
               for (const { clientId } of rows)
-                await ask("POST", "/bans", { body: { clientId, reason: "banned by hand" } });
-              tell(`${rows.length} banned`);
+                await ask("POST", "/bans", { body: { clientId, reason: "banned by hand" } }).catch(
+                  (error: Error) => failed.push(error.message),
+                );
+              const others = `, ${failed.length} not: ${failed[0]}`;
+              tell(`${rows.length - failed.length} banned${failed.length > 0 ? others : ""}`, {
+                bad: failed.length > 0,
+              });
               done();
             },
           })

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { clock } from "../lib/format.ts";
 import { type Device, type Memory, type ObjectOf, type Order, shown, valueText } from "../lib/lwm2m.ts";
 import { type Resource, valueFor, wrongFor } from "../lib/lwm2m-values.ts";
+import { reading } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
 import { Button, Check, Choice, Field, Input, Part, Text } from "../parts/basic.tsx";
 import { askFirst, carryOut } from "../parts/dialog.tsx";
@@ -125,9 +126,7 @@ export function Chosen({ path, objects, memory, device, order }: ChosenProps) {
             title={name}
             times={points.map(({ at }) => at / 1_000)}
             lines={[{ name: resource?.name ?? path, points: points.map(({ value }) => value) }]}
-            label={(value) =>
-              `${Math.round(value * 100) / 100}${resource?.units ? ` ${resource.units}` : ""}`
-            }
+            label={(value) => `${reading(value)}${resource?.units ? ` ${resource.units}` : ""}`}
             fromZero={false}
             stepped={resource?.type === "boolean"}
           />

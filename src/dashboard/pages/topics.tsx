@@ -8,7 +8,7 @@ import { apiPart, ask, type Page, Problem, read } from "../lib/api.ts";
 import { useAsk } from "../lib/asking.ts";
 import { age, clock, moment } from "../lib/format.ts";
 import { beat } from "../lib/live.ts";
-import { bytes, count } from "../lib/quantities.ts";
+import { bytes, count, reading } from "../lib/quantities.ts";
 import { may } from "../lib/session.ts";
 import { useSubscription } from "../lib/subscription.ts";
 import { plain } from "../lib/visible.ts";
@@ -312,7 +312,7 @@ function Topic({ topic }: { readonly topic: string }) {
             title={topic}
             times={points.map(({ at }) => at / 1_000)}
             lines={names.map((name) => ({ name, points: points.map(({ values }) => values[name] ?? null) }))}
-            label={(value) => String(Math.round(value * 1_000) / 1_000)}
+            label={reading}
             fromZero={false}
           />
         ) : null}

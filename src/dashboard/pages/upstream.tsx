@@ -110,9 +110,21 @@ export function Upstream() {
                         disabled={configured}
                         label={`end the route ${id}`}
                         onClick={() =>
-                          void carryOut("The route is ended", () =>
-                            ask("DELETE", `/upstream/routes/${encodeURIComponent(id)}`),
-                          ).then(routes.again)
+                          askFirst({
+                            title: "End a route",
+                            effect: (
+                              <>
+                                Sessions that <Text text={id} /> would lead go where the other routes lead
+                                them.
+                              </>
+                            ),
+                            verb: "End it",
+                            async act() {
+                              await ask("DELETE", `/upstream/routes/${encodeURIComponent(id)}`);
+                              tell("The route is ended");
+                              routes.again();
+                            },
+                          })
                         }
                       >
                         End

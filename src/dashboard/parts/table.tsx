@@ -116,8 +116,8 @@ export function Table<Row>(props: TableProps<Row>) {
 }
 
 function Head<Row>({ column, sort, onSort }: TableProps<Row> & { readonly column: Column<Row> }) {
-  const { title, numeric, sort: by } = column;
-  const style = numeric === true ? "numeric" : undefined;
+  const { title, numeric, phone, sort: by } = column;
+  const style = `${numeric === true ? "numeric" : ""} ${phone === "no" ? "phone-no" : ""}`;
   if (by === undefined || onSort === undefined) {
     return (
       <th scope="col" class={style}>

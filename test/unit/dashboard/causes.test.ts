@@ -98,6 +98,15 @@ describe("a cause", () => {
     ],
     ["refused: forbidden", [put, row("refusal", { refusal: "forbidden" })]],
     ["subscribe: accepted", [put, row("step", { what: "subscribe", answer: "accepted" })]],
+    ["subscribe: pending", [put, row("step", { what: "subscribe", answer: "pending" })]],
+    [
+      "subscribe: answered by SUBACK",
+      [
+        put,
+        row("step", { what: "subscribe", answer: "pending" }),
+        row("frame", { from: "gateway", name: "SUBACK" }),
+      ],
+    ],
     ["nobody is subscribed", [put, message, row("routed", { matched: false })]],
     ["is asleep", [put, row("state", { was: "awake", is: "asleep" })]],
     ["", [put]],

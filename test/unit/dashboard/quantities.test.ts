@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, count, length, rate, span, UNKNOWN } from "../../../src/dashboard/lib/quantities.ts";
+import { bytes, count, length, rate, reading, span, UNKNOWN } from "../../../src/dashboard/lib/quantities.ts";
 
 const S = 1_000;
 const MIN = 60 * S;
@@ -29,6 +29,15 @@ describe("numbers are written as the whole dashboard writes them (D-122)", () =>
     [16 * 1_024 * 1_024, "16.0 MB"],
     [300 * 1_024, "300 KB"],
   ])("bytes, in steps of 1024: %d is %s", (value, said) => expect(bytes(value)).toBe(said));
+
+  it.each([
+    [-20.075, "-20.075"],
+    [21.100000381469727, "21.1"],
+    [0.00012, "0.00012"],
+    [12_345_678.9, "12345678.9"],
+  ])("what was measured, with all its digits and no noise: %d is %s", (value, said) =>
+    expect(reading(value)).toBe(said),
+  );
 
   it("what is not known is a dash, and never 0", () => {
     for (const said of [count, rate, bytes])
