@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { days, seconds } from "#core/lib/time.ts";
+import type { Session } from "#core/session/session.ts";
 import { fc } from "../../support/property.ts";
 import { messageOf, Puppets } from "../../support/puppet.ts";
 import { World } from "../../support/world.ts";
@@ -109,6 +110,22 @@ describe("a publisher at QoS 1", () => {
     off.publish(off.join("a"), 0, 500);
     expect(off.world.sessionCounters.publishersWaited.value).toBe(0);
   });
+
+  it.each([
+    ["is dropped", ({ session }) => session.drop()],
+    ["is dropped with its subscription", ({ world, session }) => world.sessions.revoke(session, "t")],
+  ] satisfies [string, (of: { world: World; session: Session }) => void][])(
+    "goes on when what waits for the reader %s",
+    (_, end) => {
+      const { world, join, publish } = scene();
+      const publisher = join("fast");
+      publish(publisher, 0, 155);
+      expect(publisher.stream.readingPaused).toBe(true);
+      end({ world, session: world.sessions.get("puppet", "reader")! });
+      world.settle();
+      expect(publisher.stream.readingPaused).toBe(false);
+    },
+  );
 
   it("slows nobody who publishes to others, nor at QoS 0", () => {
     const { world, join, publish } = scene();
