@@ -94,6 +94,11 @@ describe("a session is suspected", () => {
     session.listens = false;
     cluster.wait(minutes(1));
     expect([session.deaf, cluster.deafness.suspects]).toEqual([[], true]);
+    // And of the next one again.
+    session.listens = true;
+    cluster.taken("site/a");
+    cluster.wait(PATIENCE);
+    expect(session.deaf).toEqual(["site/a"]);
   });
 
   it("of one message at a time: it is the first that counts", () => {
