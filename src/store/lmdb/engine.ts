@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { renameSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { Key, StoredValue, Table } from "../../session/store.ts";
 import { asideChanges } from "../aside.ts";
@@ -332,6 +332,9 @@ const rangeOf = (table: Table): { readonly start: Buffer; readonly end: Buffer }
 /** When a commit fails, LMDB's binding rejects a promise that it has given to nobody, which would end the process. */
 const COMMIT_FAILED = "Commit failed (see commitError for details)";
 let guarding = false;
+/** Far more than it takes. */
+const ROOM_FOR_READERS = 256 << 10;
+
 function ignoreRejectionsOfNobody(): void {
   if (guarding) return;
   guarding = true;
@@ -342,6 +345,7 @@ function ignoreRejectionsOfNobody(): void {
 
 function openFile(path: string, { sync, salvage }: LmdbOptions): RootDatabase {
   mustBeSound(path, headDamage(path));
+  mustHaveRoom(path);
   const root = open({
     path,
     maxDbs: DATABASES_MAX,
@@ -362,6 +366,14 @@ function openFile(path: string, { sync, salvage }: LmdbOptions): RootDatabase {
     void root.close();
     throw error;
   }
+}
+
+/** LMDB makes its file of readers by mapping it: on a full disk its first touch would end the process with a bus error. */
+function mustHaveRoom(path: string): void {
+  if (existsSync(`${path}-lock`)) return;
+  const { bavail, bsize } = statfsSync(dirname(path));
+  if (bavail * bsize >= ROOM_FOR_READERS) return;
+  throw Object.assign(new Error("no room to begin"), { code: "ENOSPC" });
 }
 
 function mustBeSound(path: string, damage: string | undefined): void {

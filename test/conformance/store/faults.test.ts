@@ -107,6 +107,18 @@ describe.concurrent("the data folder", () => {
     );
   });
 
+  it("on a disk that is full from the beginning is an error with a fix", TIMEOUT, async (context) => {
+    const stage = new Stage(context);
+    const disk = stage.smallDisk(64 << 10);
+    if (disk === undefined) {
+      context.skip("no file system can be made here");
+      return;
+    }
+    writeFileSync(join(disk, "filler"), Buffer.alloc(32 << 10));
+    const site = await stage.site({}, join(disk, "data"));
+    await refusesToStart(site, /^isthmus: disk-full: no space left for .*data; free some, or name another/);
+  });
+
   it("holds any topic that MQTT allows: the gateway starts again, and has it", TIMEOUT, async (context) => {
     const stage = new Stage(context);
     const site = await stage.site();
