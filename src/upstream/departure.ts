@@ -171,7 +171,8 @@ export class Departure {
 
   /** What it has asked for before it said goodbye is finished first. */
   #goOnceAnswered(go: () => void): void {
-    if (this.#session.server.link === undefined || this.#session.server.exchanges.count === 0) {
+    const { link, exchanges } = this.#session.server;
+    if (link === undefined || !exchanges.awaited) {
       go();
       return;
     }

@@ -79,6 +79,11 @@ export class Exchanges {
     return this.#inFlight.all().some(({ stage }) => stage === "sent");
   }
 
+  /** The server owes an answer, or is still to be sent something. What only wants the device's release is the device's. */
+  get awaited(): boolean {
+    return this.#outbox.length > 0 || this.#inFlight.all().some(({ stage }) => stage !== "received");
+  }
+
   get told(): number {
     return this.#sequence;
   }

@@ -48,7 +48,7 @@ const PAPER = "src/upstream/ten-million-devices.md";
 /** Line, file, and words of it: of a test's name, or of a decision. */
 const SHOWN: readonly (readonly [line: string, file: string, words: string])[] = [
   // What the seeds do.
-  ["U-001", `${AT}/transparent.test.ts`, "%s is ended here, and the broker sees MQTT"],
+  ["U-001", `${AT}/transparent.test.ts`, "MQTT $version, $broker broker, TCP and $ended: $name"],
   ["U-002", HOOKS, "changes topic, payload, QoS, retain, properties and expiry"],
   ["U-002", HOOKS, "tell what has happened, in order"],
   ["U-003", HOOKS, "changes filter and QoS, and what is unsubscribed is what was made of the filter"],

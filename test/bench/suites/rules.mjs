@@ -1,4 +1,5 @@
-/** Rules: how many are run a second, what sinks take a second, and what the plain way of a message costs beside them. */
+/** Rules: how many are run a second, what sinks take a second, and what the plain way of a message costs beside them, and hooks. */
+import { fileURLToPath } from "node:url";
 import mqtt from "mqtt";
 import { isthmusMissing, onlyGateway, onlyGatewayOf, startIsthmus } from "../lib/isthmus.mjs";
 import { wanted } from "../lib/options.mjs";
@@ -18,8 +19,13 @@ const forms = sinks.flatMap((sink) =>
 );
 
 /** The plain way of a message; what the others cost is compared with the first. */
-const NO_RULES = { name: "plain MQTT, no rules", rules: 0 };
-const beside = [NO_RULES, { name: "plain MQTT, 10,000 rules for other topics", rules: 10_000 }];
+const NO_RULES = { name: "plain MQTT, no rules" };
+const beside = [
+  NO_RULES,
+  { name: "plain MQTT, 10,000 rules for other topics", config: { rules: rulesElsewhere(10_000) } },
+  { name: "plain MQTT, a hook of another gateway", config: hookOf("stomp") },
+  { name: "plain MQTT, a hook that lets all pass", config: hookOf("mqtt") },
+];
 
 export const suite = {
   title: "Rules and sinks",
@@ -182,7 +188,7 @@ const BESIDE_PASSES = 3;
 async function runBeside(options) {
   const chosen = beside.filter(({ name }) => wanted(options, name));
   if (chosen.length === 0) return "";
-  const others = options.against.map(({ name, dist }) => ({ name: `plain MQTT, ${name}`, rules: 0, dist }));
+  const others = options.against.map(({ name, dist }) => ({ name: `plain MQTT, ${name}`, dist }));
   const all = [...chosen, ...others];
   const passes = options.quick ? 1 : BESIDE_PASSES * options.passes;
   const load = await startWorker(new URL("../mqtt/load.mjs", import.meta.url), { core: LOAD_CORE });
@@ -207,10 +213,10 @@ async function runBeside(options) {
 
 /**
  * @param {Awaited<ReturnType<typeof startWorker>>} load
- * @param {{rules: number, dist?: string}} form
+ * @param {{config?: object, dist?: string}} form
  * @param {import("../lib/options.mjs").Options} options
  */
-async function plain(load, { rules, dist }, { seconds, warmup }) {
+async function plain(load, { config, dist }, { seconds, warmup }) {
   const port = await freePort();
   const gateway = await startIsthmus({
     ...(dist === undefined ? {} : { dist }),
@@ -219,7 +225,7 @@ async function plain(load, { rules, dist }, { seconds, warmup }) {
       ...["store.engine=memory", `gateways.mqtt.listeners.tcp.port=${port}`],
       ...["ws", "tls", "wss"].map((name) => `gateways.mqtt.listeners.${name}.enable=false`),
     ],
-    ...(rules === 0 ? {} : { config: { rules: rulesElsewhere(rules) } }),
+    ...(config === undefined ? {} : { config }),
   });
   try {
     const cell = { ...CELL, port, pid: gateway.pid, seconds, warmup };
@@ -246,10 +252,16 @@ function compared(own, first, qos) {
 }
 
 /** @param {number} count */
-const rulesElsewhere = (count) =>
-  Object.fromEntries(
-    Array.from({ length: count }, (_, n) => [
-      `r${n}`,
-      { sql: `SELECT payload.x AS x FROM "other/${n}/#"`, actions: [{ kind: "console" }] },
-    ]),
-  );
+function rulesElsewhere(count) {
+  const rules = Array.from({ length: count }, (_, n) => [
+    `r${n}`,
+    { sql: `SELECT payload.x AS x FROM "other/${n}/#"`, actions: [{ kind: "console" }] },
+  ]);
+  return Object.fromEntries(rules);
+}
+
+/** @param {string} gateway */
+function hookOf(gateway) {
+  const module = fileURLToPath(new URL("../rules/passing-hook.mjs", import.meta.url));
+  return { hooks: { modules: [{ name: "passing", module, gateways: [gateway] }] } };
+}

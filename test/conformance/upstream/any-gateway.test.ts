@@ -21,6 +21,8 @@ import {
   update,
   wakeUp,
 } from "../../support/upstream-devices.ts";
+import { publish, STAYS, subscribe, tell } from "./transparent/steps.ts";
+import { streamTo, Talker } from "./transparent/talker.ts";
 
 const PATIENCE = 240_000;
 
@@ -106,6 +108,46 @@ describe.skipIf(lacks("mosquitto", "redis-server")).each(["retained", "redis"] a
       const answered = (each: string) => each.includes('"reqID":7') && each.includes("2.04");
       await until(() => heard.some(answered), "no answer", PATIENCE);
       await deregister(after, location);
+    });
+
+    it("MQTT: what is under way at QoS 1 and 2, either way, goes on at the other: QoS 2 arrives once, QoS 1 at least once", async () => {
+      const open = (port: number) => new Talker(streamTo("tcp", port), 5, () => {}, "device");
+      await app.subscribeAsync("up/#", { qos: 2 });
+      const before = open(a.ports.mqtt);
+      await before.connect(STAYS);
+      await before.ask(subscribe(9, ["down/#", 2]));
+      await app.publishAsync("down/2", "two", { qos: 2 });
+      await app.publishAsync("down/1", "one", { qos: 1 });
+      // It has both, and has acknowledged neither.
+      const handed = await before.next(2);
+      await before.ask(publish("up/received", 2, 1));
+      before.say(publish("up/sent", 2, 2), publish("up/once", 1, 3));
+      await process.kill("SIGKILL");
+      before.cut();
+      const after = open(b.ports.mqtt);
+      expect(await after.connect(STAYS)).toMatchObject([{ sessionPresent: true }]);
+      // [MQTT-4.4.0-1]
+      const repeated = { dup: true };
+      after.say({ cmd: "pubrel", messageId: 1 });
+      after.say(publish("up/sent", 2, 2, repeated), publish("up/once", 1, 3, repeated));
+      const got: Record<string, unknown>[] = [];
+      const kinds = () => got.map(({ cmd, messageId }) => `${cmd} ${messageId}`);
+      while (!["pubcomp 1", "pubrec 2", "puback 3"].every((each) => kinds().includes(each)))
+        got.push(...(await after.next()));
+      after.say({ cmd: "pubrel", messageId: 2 });
+      while (!kinds().includes("pubcomp 2")) got.push(...(await after.next()));
+      const again = () => got.filter(({ cmd }) => cmd === "publish");
+      while (again().length < 2) got.push(...(await after.next()));
+      const ids = (packets: readonly Record<string, unknown>[]) =>
+        packets.map(({ topic, messageId }) => `${topic} ${messageId}`).sort();
+      expect([ids(again()), again().every(({ dup }) => dup)]).toEqual([ids(handed), true]);
+      await until(() => heard.some((each) => each.startsWith("up/sent")), "it did not arrive", PATIENCE);
+      // Whatever would come a second time has come before this.
+      await tell(after, "up/end", 2, 4);
+      await until(() => heard.some((each) => each.startsWith("up/end")), "nothing came", PATIENCE);
+      const times = (topic: string) => heard.filter((each) => each.startsWith(topic)).length;
+      expect([times("up/received"), times("up/sent"), times("up/once") > 0]).toEqual([1, 1, true]);
+      after.cut();
     });
 
     it("CoAP: an observer returns at the other, and is told what comes", async () => {

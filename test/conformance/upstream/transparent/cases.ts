@@ -1,92 +1,22 @@
 /** What MQTT clients say, well and badly: `transparent.test.ts` says it to a broker, and through a gateway to it. */
-import type { Talker, Version } from "./talker.ts";
-
-type Open = (version: Version) => Talker;
-
-export interface Case {
-  readonly name: string;
-  /** Before which broker. */
-  readonly broker: "plain" | "limited" | "guarded" | "asking";
-  readonly versions: readonly Version[];
-  readonly script: (open: Open, version: Version) => Promise<void>;
-}
-
-const ALL: readonly Version[] = [3, 4, 5];
-const V4: readonly Version[] = [4];
-const V5: readonly Version[] = [5];
-const NEWER: readonly Version[] = [4, 5];
-
-/** A case of one connection that is let in first. */
-const one =
-  (script: (device: Talker, version: Version) => Promise<void>, options: Record<string, unknown> = {}) =>
-  async (open: Open, version: Version): Promise<void> => {
-    const device = open(version);
-    await device.connect(options);
-    await script(device, version);
-    await device.finish();
-  };
-
-/** Two clients that are let in. */
-const two =
-  (script: (a: Talker, b: Talker, version: Version) => Promise<void>) =>
-  async (open: Open, version: Version): Promise<void> => {
-    const [a, b] = [open(version), open(version)];
-    await a.connect({ clientId: "a" });
-    await b.connect({ clientId: "b" });
-    await script(a, b, version);
-    await a.finish();
-    await b.finish();
-  };
-
-/** The first packet of a connection, and what comes of it. */
-const first =
-  (...packets: readonly (Record<string, unknown> | string)[]) =>
-  async (open: Open, version: Version): Promise<void> => {
-    const device = open(version);
-    device.say(...packets);
-    await device.next();
-    await device.finish();
-  };
-
-const greeting = (options: Record<string, unknown>) => async (open: Open, version: Version) => {
-  const device = open(version);
-  await device.connect(options);
-  await device.finish();
-};
-
-const subscribe = (messageId: number, ...filters: readonly (readonly [string, 0 | 1 | 2, object?])[]) => ({
-  cmd: "subscribe",
-  messageId,
-  subscriptions: filters.map(([topic, qos, options = {}]) => ({ topic, qos, ...options })),
-});
-const unsubscribe = (messageId: number, ...unsubscriptions: string[]) => ({
-  cmd: "unsubscribe",
-  messageId,
-  unsubscriptions,
-});
-const publish = (topic: string, qos: 0 | 1 | 2, messageId = 1, options: object = {}) => ({
-  cmd: "publish",
-  topic,
-  qos,
-  payload: "m",
-  messageId,
-  dup: false,
-  retain: false,
-  ...options,
-});
-const plainly = (name: string, versions: readonly Version[], script: Case["script"]): Case =>
-  within("plain", name, versions, script);
-const within = (
-  broker: Case["broker"],
-  name: string,
-  versions: readonly Version[],
-  script: Case["script"],
-) => ({
-  name,
-  broker,
-  versions,
-  script,
-});
+import { CHECKS } from "./checks.ts";
+import { CODES } from "./codes.ts";
+import {
+  ALL,
+  type Case,
+  first,
+  greeting,
+  NEWER,
+  one,
+  plainly,
+  publish,
+  subscribe,
+  two,
+  unsubscribe,
+  V4,
+  V5,
+  within,
+} from "./steps.ts";
 
 const CONNECTIONS: readonly Case[] = [
   plainly("a clean session", ALL, greeting({})),
@@ -567,29 +497,6 @@ const RULES: readonly Case[] = [
   ),
 ];
 
-/** What a gateway does otherwise, and why. */
-export const UNLIKE: ReadonlyMap<string, string> = new Map([
-  ["MQTT 5: takeover", "mosquitto closes without a word, the gateway says 0x8E first [MQTT-3.1.4-3]"],
-  ["MQTT 5: a second CONNECT", "mosquitto closes without a word, the gateway says 0x82 first"],
-  ["MQTT 5: 5.0: receive maximum 0", "mosquitto closes without a word, the gateway says why in CONNACK"],
-  [
-    "MQTT 5: 5.0: the same property twice",
-    "mosquitto closes without a word, the gateway says why in CONNACK",
-  ],
-  ["MQTT 4: protocol level 6", "mosquitto answers as MQTT 3.1.1 does, the gateway as MQTT 5 does"],
-  ["MQTT 5: protocol level 6", "mosquitto answers as MQTT 3.1.1 does, the gateway as MQTT 5 does"],
-  [
-    "MQTT 5: keep alive 0",
-    "each side of the gateway has its own: a server's is passed on where it is the shorter",
-  ],
-  ["MQTT 5: 5.0: session expiry without end", "session.expiryMax, and the client is told"],
-  ["MQTT 5: PUBREL of nothing", "mosquitto says success, the gateway 0x92 (MQTT 5 §3.7.2.1)"],
-  ["MQTT 5: 5.0: a topic with a wildcard", "mosquitto says 0x82, the gateway 0x90 (MQTT 5 §3.3.2.1)"],
-  ["MQTT 5: 5.0: AUTH without a method", "mosquitto closes without a word, the gateway says 0x82 first"],
-  ["MQTT 4: an empty client id, which it does not take", "the gateway gives the id: its rules ask for one"],
-  ["MQTT 5: an empty client id, which it does not take", "the gateway gives the id: its rules ask for one"],
-]);
-
 const begins = { authenticationMethod: "two-step", authenticationData: Buffer.from("hello") };
 const goesOn = (data: string, reasonCode = 0x18) => ({
   cmd: "auth",
@@ -639,6 +546,28 @@ const PROOFS: readonly Case[] = [
       await device.next(2);
     }),
   ),
+  within(
+    "asking",
+    "is told no words where it wants none [MQTT-3.1.2-29]",
+    V5,
+    one(
+      async (device) => {
+        await device.ask(subscribe(1, ["worded", 1]));
+        await device.ask(publish("worded", 1, 2));
+        await device.ask(unsubscribe(3, "worded"));
+      },
+      { properties: { requestProblemInformation: false } },
+    ),
+  ),
+  within(
+    "asking",
+    "is told all that CONNACK can say",
+    V5,
+    greeting({
+      clientId: "everything",
+      properties: { sessionExpiryInterval: 100, requestResponseInformation: true },
+    }),
+  ),
   within("asking", "is sent elsewhere", V5, async (open) => {
     const device = open(5);
     await device.connect({ clientId: "elsewhere" });
@@ -663,4 +592,6 @@ export const CASES: readonly Case[] = [
   ...SESSIONS,
   ...LIMITS,
   ...RULES,
+  ...CHECKS,
+  ...CODES,
 ];
