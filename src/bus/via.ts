@@ -11,6 +11,8 @@ export const VIA = "isthmus-via";
 const MARKS_MAX = 16;
 const MARK = /^[A-Za-z0-9_-]{8}$/;
 const MARK_OCTETS = 6;
+/** Names whose marks are remembered. */
+const NAMES_MAX = 10_000;
 const NONE: readonly string[] = [];
 
 /** Marks that a line has; what is none is nobody's. */
@@ -57,6 +59,8 @@ export class Marks {
     let mark = this.#known.get(name);
     if (mark === undefined) {
       mark = Buffer.from(this.#random(MARK_OCTETS)).toString("base64url");
+      // Names come and go; a circle of one whose mark is forgotten is seen a round later.
+      if (this.#known.size >= NAMES_MAX) this.#known.clear();
       this.#known.set(name, mark);
     }
     return mark;

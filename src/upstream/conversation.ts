@@ -239,6 +239,11 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     return isServersWill(will) && sameWills(will, this.#told?.will);
   }
 
+  /** The server has this will, and nothing to hold it back by. */
+  firesAtOnce(will: Will): boolean {
+    return this.hasTold(will) && this.#told?.version === 4;
+  }
+
   /** Only CONNECT can tell a server of a will: the connection is made anew. */
   tellWill(will: Will | undefined, now: Instant): void {
     const { link } = this;

@@ -9,7 +9,8 @@ import type { Due } from "./due.ts";
 import type { UpstreamSession } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
 
-const NOBODY = { answered: () => {} };
+/** Who asks for what nobody waits for. */
+export const NOBODY = { answered: () => {} };
 
 export class Departure {
   readonly #session: UpstreamSession;
@@ -42,8 +43,10 @@ export class Departure {
     }
     session.leftAt = now;
     if (session.expiry > ZERO) session.expectedUntil = undefined;
-    if (session.elsewhere) this.#goSilently(now);
-    else if (how === "closed") this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
+    if (session.elsewhere) {
+      this.#oweWill(now);
+      this.#goSilently(now);
+    } else if (how === "closed") this.#goOnceAnswered(() => this.#bye(ReasonCode.success));
     else this.#lose(now);
   }
 
@@ -83,6 +86,18 @@ export class Departure {
     this.#forgetAsks();
     if (session.leftAt > now) this.#due.at(session.leftAt, () => this.lost(this.#now));
     else this.lost(now);
+  }
+
+  /**
+   * Its connection is taken by another one, which ends the wait of a will that has none of its own [MQTT-3.1.4-3]. The server
+   * holds it back, for our sake, and takes it back now; one before MQTT 5 was told of no delay, and has published it.
+   */
+  #oweWill(now: Instant): void {
+    const session = this.#session;
+    const { will, expiry } = session;
+    if (will === undefined || Math.min(will.delay, expiry) > ZERO || session.server.firesAtOnce(will)) return;
+    if (this.#host.mayPublishWill?.(session, will) === false) return;
+    this.#host.owes(session, willMessage(will, session.mountpoint, now));
   }
 
   /** Another connection has the session at the server: what stays here stays no longer than that would. */

@@ -243,6 +243,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     return this.#entrance.isAwaited(upstreamId);
   }
 
+  owes({ upstreamId }: UpstreamSession, will: Message): void {
+    this.#entrance.owes(upstreamId, will);
+  }
+
   ended(session: UpstreamSession): void {
     this.devices?.ended(session);
     if (this.#sessions.get(session.upstreamId) !== session) return;

@@ -1,4 +1,5 @@
 /** Clients on their way in, and the session that each gets when a server has let it in. */
+import type { Message } from "../bus/message.ts";
 import type { Ticket } from "../contract/answers.ts";
 import { ZERO } from "../lib/time.ts";
 import type { EngineClient, OpenAnswer, Opening } from "../session/engine.ts";
@@ -36,6 +37,8 @@ export class Entrance implements EntryHost {
   readonly #sessions: Map<string, UpstreamSession>;
   /** Under which id servers know them, who came first first. */
   readonly #entries = new Map<string, Entry[]>();
+  /** Wills of those whose connection they take. */
+  readonly #owed = new Map<string, Message>();
   takenOver = 0;
 
   constructor(host: EntranceHost, sessions: Map<string, UpstreamSession>) {
@@ -54,6 +57,10 @@ export class Entrance implements EntryHost {
 
   isAwaited(id: string): boolean {
     return this.#entries.has(id);
+  }
+
+  owes(id: string, will: Message): void {
+    if (this.#entries.has(id)) this.#owed.set(id, will);
   }
 
   /** Nobody comes in any more. */
@@ -147,6 +154,7 @@ export class Entrance implements EntryHost {
     const refused = this.supersede(entry);
     if (refused !== undefined) return refused;
     const { upstreamId: id, client } = entry;
+    entry.owed = this.#owed.get(id);
     const former = this.#sessions.get(id);
     if (former !== undefined) return { session: former, known: true };
     if (this.#sessions.size >= this.limits.sessions) return FULL;
@@ -157,7 +165,9 @@ export class Entrance implements EntryHost {
 
   concluded(entry: Entry): void {
     const others = this.#entries.get(entry.upstreamId)?.filter((other) => other !== entry) ?? [];
-    if (others.length === 0) this.#entries.delete(entry.upstreamId);
-    else this.#entries.set(entry.upstreamId, others);
+    if (others.length === 0) {
+      this.#entries.delete(entry.upstreamId);
+      this.#owed.delete(entry.upstreamId);
+    } else this.#entries.set(entry.upstreamId, others);
   }
 }

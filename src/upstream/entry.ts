@@ -3,6 +3,7 @@
  * server has let it in: another client of its name, or the session that one has left, knows nothing of a login that is
  * refused (MQTT 5 §3.1.4 authenticates first, and takes over then).
  */
+import type { Message } from "../bus/message.ts";
 import type { Ticket } from "../contract/answers.ts";
 import type { Will } from "../contract/client.ts";
 import { after, type Duration, type Instant } from "../lib/time.ts";
@@ -56,6 +57,8 @@ export class Entry implements UplinkUser, Speaker {
   readonly uplink: Uplink;
   /** What the last CONNECT has told the server. */
   told: Told | undefined = undefined;
+  /** The will of the one whose connection it takes [MQTT-3.1.4-3]. */
+  owed: Message | undefined = undefined;
   /** It is in, or will never be. */
   over = false;
   readonly #host: EntryHost;

@@ -23,6 +23,8 @@ export interface SessionHost {
   readonly mayPublishWill: SessionEngine["mayPublishWill"];
   /** Somebody is on the way in to it. */
   isAwaited(session: UpstreamSession): boolean;
+  /** Somebody else has its connection: this comes first of what the one who is on the way in says, if there is one. */
+  owes(session: UpstreamSession, will: Message): void;
   /** Nothing of it is left here. */
   ended(session: UpstreamSession): void;
   /** The server has to be told that this session is over. */

@@ -23,7 +23,7 @@ import { sameWills } from "./application.ts";
 import type { SubscriptionAsker } from "./asks.ts";
 import type { UpstreamContext } from "./context.ts";
 import { Conversation, type ConversationOwner } from "./conversation.ts";
-import { Departure } from "./departure.ts";
+import { Departure, NOBODY } from "./departure.ts";
 import type { DeviceRecord } from "./devices/record.ts";
 import { Due } from "./due.ts";
 import type { Entry } from "./entry.ts";
@@ -244,6 +244,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
       // One that is there was made by another gateway, or in another life of this one, of which nothing is known here.
       if (!known && sessionPresent) this.server.backlog.begin(UNKNOWN);
       else if (!known) this.server.backlog.forget();
+      const { owed } = entering.entry;
+      if (owed !== undefined) this.server.exchanges.publish(owed, NOBODY, 0, undefined);
       this.#subscribeAll(opening.subscriptions, now);
       const present = sessionPresent || (remade && !opening.committed);
       this.proof?.succeeded(connack.properties);

@@ -132,7 +132,7 @@ export class Servers implements ServerChoice {
 
   /** A route that was made while running, and leads to a group of the configuration that is not among these. */
   leftBehind(groups: Readonly<Record<string, GroupSettings>>): RouteSettings | undefined {
-    const is = (group: string): boolean => group in groups || this.#madeGroups.has(group);
+    const is = (group: string): boolean => Object.hasOwn(groups, group) || this.#madeGroups.has(group);
     return this.#routes.all.find(({ id, group }) => !this.isConfigured(id) && !is(group));
   }
 

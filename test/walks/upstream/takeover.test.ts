@@ -293,6 +293,74 @@ describe("a login that is let in", () => {
     }
   });
 
+  it("publishes the will of the device that had it, before what its own client says [MQTT-3.1.4-3]", () => {
+    for (const version of [4, 5] as const) {
+      for (const clean of [true, false]) {
+        for (const [ending, first] of ORDERS) {
+          const site = scriptedSite();
+          const device = site.device(version);
+          device.connect("dev", version === 5 ? { ...KEPT, will: WILL } : { clean: false, will: WILL });
+          site.script = takesOver(site, ending, first);
+          const other = site.device(version);
+          // Both in one go: nobody waits for CONNACK.
+          const protocol = { protocolId: "MQTT", protocolVersion: version };
+          other.send(
+            { cmd: "connect", ...protocol, clientId: "dev", clean, keepalive: 0 },
+            { cmd: "publish", topic: "a", payload: "here", qos: 0 },
+          );
+          site.world.settle();
+          const [older, newer] = site.servers.of("dev");
+          expect([texts(older?.got("publish") ?? []), texts(newer?.got("publish") ?? [])]).toEqual([
+            [],
+            ["gone", "here"],
+          ]);
+        }
+      }
+    }
+  });
+
+  it("publishes none that waits, that its device has taken back, or that a server before MQTT 5 has", () => {
+    const published = (
+      site: ScriptedSite,
+      will: object,
+      goes: (device: ReturnType<ScriptedSite["device"]>) => void = () => {},
+    ) => {
+      const device = site.device();
+      device.connect("dev", { ...KEPT, will });
+      site.script = takesOver(site, "0x8E", false);
+      goes(device);
+      site.device().connect("dev", KEPT);
+      site.world.advance(seconds(15));
+      return site.servers.of("dev").flatMap((line) => texts(line.got("publish")));
+    };
+    const waits = { ...WILL, properties: { willDelayInterval: 10 } };
+    expect(published(scriptedSite(), waits)).toEqual([]);
+    expect(published(scriptedSite(), WILL, (device) => device.send({ cmd: "disconnect" }))).toEqual([]);
+    const before5 = scriptedSite(undefined, { server: { version: "3.1.1" } });
+    expect(published(before5, WILL)).toEqual([]);
+  });
+
+  it("publishes none where the server has not let it in", () => {
+    const site = scriptedSite();
+    site.device().connect("dev", { ...KEPT, will: WILL });
+    // A server that takes a connection back at once is asked once more.
+    site.world.advance(seconds(3));
+    site.script = ponders;
+    const refused = site.device();
+    refused.connect("dev", KEPT);
+    const [older, newer] = site.servers.of("dev");
+    // Another gateway has it.
+    older?.say({ cmd: "disconnect", reasonCode: 0x8e });
+    older?.end();
+    site.world.settle();
+    newer?.say({ cmd: "connack", sessionPresent: false, reasonCode: 0x86, properties: {} });
+    site.world.settle();
+    expect(refused.take().map(word)).toEqual(["connack 134"]);
+    site.script = () => undefined;
+    site.device().connect("dev", KEPT);
+    expect(site.servers.of("dev").flatMap((line) => texts(line.got("publish")))).toEqual([]);
+  });
+
   it("ends those before it that no server has answered; one that comes after it may still be refused", () => {
     const site = scriptedSite(ponders);
     const [one, two, three] = [site.device(), site.device(), site.device()];

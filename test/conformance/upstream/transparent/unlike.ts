@@ -112,19 +112,6 @@ export const UNLIKE: ReadonlyMap<string, Unlike> = new Map([
       heard: ["1 disconnect reasonCode: 129 → 130"],
     },
   ],
-  ...["MQTT 4", "MQTT 5"].map((version): [string, Unlike] => [
-    `${version}: the will of one whose connection is taken by another`,
-    {
-      why: "the server is told of a delay of the will (`linger`), within which the other connection comes: it is not published",
-      heard: [
-        '1 publish payload: "gone" → "m"',
-        '1 publish topic: "wills/taken" → "wills/end"',
-        "1 publish → 3 pingresp",
-        "3 pingresp → 1 pingresp",
-        "1 pingresp → nothing",
-      ],
-    },
-  ]),
   [
     "MQTT 5: 5.0: more at once than the broker takes (its Receive Maximum is 20)",
     {
