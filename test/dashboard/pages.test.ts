@@ -77,6 +77,10 @@ describe.skipIf(lacks("chromium"))("every page", () => {
       await shoot(page, `${title}-${name}`);
       if (name !== "360-light") continue;
       await page.setViewportSize(NARROWEST);
+      // Plots take their new width with the next frame.
+      await page.evaluate(
+        "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))",
+      );
       const narrow = await sidewaysOf(page);
       if (narrow > 0) problems.push(`${title}, narrowed: ${narrow} pixels sideways`);
       await page.setViewportSize(options.viewport);
