@@ -1,20 +1,12 @@
 /** `isthmus users ...` and `isthmus client-ids ...`: who may connect; `isthmus decisions forget`. */
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
+import type { Login } from "../../api/answers/logins.ts";
 import { csvRecords } from "../../lib/csv.ts";
 import { ApiError, inPath } from "./api-client.ts";
 import { collect } from "./client-commands.ts";
 import type { SteeringCommands } from "./steering.ts";
 import { ago, type Column } from "./table.ts";
-
-interface Row {
-  readonly username?: string;
-  readonly clientId?: string;
-  readonly superuser: boolean;
-  readonly password: boolean;
-  readonly scram?: boolean;
-  readonly changedAt: string;
-}
 
 interface Words {
   readonly group: "users" | "client-ids";
@@ -28,11 +20,11 @@ const CLIENT_IDS: Words = { group: "client-ids", one: "client id", field: "clien
 
 const yes = (value: boolean | undefined): string => (value === true ? "yes" : "");
 
-const columns = ({ field }: Words, now: number): readonly Column<Row>[] => [
+const columns = ({ field }: Words, now: number): readonly Column<Login>[] => [
   { title: field === "username" ? "USER" : "CLIENT ID", cell: (row) => row[field] },
   ...(field === "username"
-    ? [{ title: "HELD TO CLIENT ID", cell: ({ clientId }: Row) => clientId }]
-    : [{ title: "PASSWORD", cell: ({ password }: Row) => yes(password) }]),
+    ? [{ title: "HELD TO CLIENT ID", cell: ({ clientId }: Login) => clientId }]
+    : [{ title: "PASSWORD", cell: ({ password }: Login) => yes(password) }]),
   { title: "SUPERUSER", cell: ({ superuser }) => yes(superuser) },
   { title: "CHANGED", cell: ({ changedAt }) => ago(changedAt, now), right: true },
 ];
@@ -90,7 +82,7 @@ function addLooks(to: Command, commands: SteeringCommands, words: Words): void {
     `all ${one}s of a list, without their passwords`,
     [`${group} list`, `${group} list --search meter`],
     async ({ api, rows, now, options: { list, search } }) =>
-      rows(columns(words, now), await collect(api.pages<Row>(path, { list, search }, 1_000_000))),
+      rows(columns(words, now), await collect(api.pages<Login>(path, { list, search }, 1_000_000))),
     (command) => withList(command).option("--search <text>", "only those that hold this text"),
   );
   commands.add<{ list?: string }>(

@@ -8,9 +8,9 @@ import { startGateway, type TestGateway } from "../../support/gateway.ts";
 import { lacks } from "../../support/programs.ts";
 import { type Server, startMosquitto } from "../../support/servers.ts";
 import { Certificates } from "../../unit/net/certificates.ts";
-import { AskingServer } from "./transparent/asking-server.ts";
+import { startAskingServer } from "./transparent/asking-server.ts";
 import { CASES } from "./transparent/cases.ts";
-import { CodedServer } from "./transparent/coded-server.ts";
+import { startCodedServer } from "./transparent/coded-server.ts";
 import { named, OF_SERVERS } from "./transparent/codes.ts";
 import { differences } from "./transparent/differences.ts";
 import { type Case, enter, type Gone, type Open, publish } from "./transparent/steps.ts";
@@ -65,8 +65,8 @@ describe.skipIf(lacks("mosquitto"))("MQTT clients see the broker", { timeout: PA
     const rules = join(folder, "rules");
     writeFileSync(rules, "user u\ntopic readwrite open/#\n");
     pairs.plain = await before();
-    pairs.asking = await pair(await AskingServer.start());
-    pairs.coded = await pair(await CodedServer.start());
+    pairs.asking = await pair(await startAskingServer());
+    pairs.coded = await pair(await startCodedServer());
     pairs.limited = await before(
       ...["max_qos 1", "retain_available false", "max_keepalive 30", "max_topic_alias 3"],
       ...["max_packet_size 2000", "max_inflight_messages 5", "allow_zero_length_clientid false"],

@@ -1,7 +1,7 @@
 /** A server of MQTT 5 that asks for a proof, and has a word for everything. */
-import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import mqttPacket from "mqtt-packet";
+import { TalkingServer } from "./talking-server.ts";
 
 type Plain = Record<string, unknown>;
 
@@ -16,33 +16,7 @@ const EVERYTHING = {
   ...{ subscriptionIdentifiersAvailable: false, sharedSubscriptionAvailable: false, serverKeepAlive: 30 },
 };
 
-export class AskingServer {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly port: number;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as { port: number }).port;
-    server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("error", () => {}).once("close", () => this.#sockets.delete(socket));
-      talk(socket);
-    });
-  }
-
-  static async start(): Promise<AskingServer> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new AskingServer(server);
-  }
-
-  async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
-  }
-}
+export const startAskingServer = (): Promise<TalkingServer> => TalkingServer.start(talk);
 
 function talk(socket: Socket): void {
   const options = { protocolVersion: 5 } as never;

@@ -1,7 +1,7 @@
 /** A server that answers each packet with the reason code that its topic, filter or client id asks for. */
-import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import mqttPacket from "mqtt-packet";
+import { TalkingServer } from "./talking-server.ts";
 
 type Plain = Record<string, unknown>;
 
@@ -18,33 +18,7 @@ const codeIn = (text: unknown): number | undefined => {
 const wordsOf = (code: number): Plain =>
   code === 0 ? {} : { reasonString: `because of ${code}`, userProperties: { code: `${code}` } };
 
-export class CodedServer {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly port: number;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as { port: number }).port;
-    server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("error", () => {}).once("close", () => this.#sockets.delete(socket));
-      talk(socket);
-    });
-  }
-
-  static async start(): Promise<CodedServer> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new CodedServer(server);
-  }
-
-  async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
-  }
-}
+export const startCodedServer = (): Promise<TalkingServer> => TalkingServer.start(talk);
 
 function talk(socket: Socket): void {
   // The version of the connection is known with its first packet; the codec looks here for each.
