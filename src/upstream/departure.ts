@@ -6,11 +6,9 @@ import type { Departure as How } from "../session/sessions.ts";
 import { willMessage } from "./application.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { Due } from "./due.ts";
+import { NOBODY } from "./exchange.ts";
 import type { UpstreamSession } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
-
-/** Who asks for what nobody waits for. */
-export const NOBODY = { answered: () => {} };
 
 export class Departure {
   readonly #session: UpstreamSession;

@@ -26,7 +26,7 @@ import type { DeviceMemory } from "./devices/memory.ts";
 import type { DeviceRecord } from "./devices/record.ts";
 import { Entrance } from "./entrance.ts";
 import type { Entry } from "./entry.ts";
-import type { PublishAsker } from "./exchange.ts";
+import { NOBODY, type PublishAsker } from "./exchange.ts";
 import type { NoContact } from "./first-contact.ts";
 import { Pool } from "./pool.ts";
 import type { Server } from "./server-choice.ts";
@@ -293,5 +293,3 @@ function adopted(
   sessions.set(id, session);
   return session;
 }
-
-const NOBODY = { answered: () => {} };

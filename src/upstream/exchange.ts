@@ -8,6 +8,9 @@ export interface PublishAsker {
   answered(ticket: Ticket, answer: PublishAnswer, words?: ServerWords): void;
 }
 
+/** Who asks for what nobody waits for. */
+export const NOBODY: PublishAsker = { answered: () => {} };
+
 /** An answer that is not coming any more. */
 export interface Unheard {
   readonly asker: PublishAsker;

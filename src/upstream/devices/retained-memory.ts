@@ -2,13 +2,12 @@ import { Message } from "../../bus/message.ts";
 import { GATEWAYS_OWN } from "../../bus/topic.ts";
 import { text as textOf, utf8 } from "../../lib/bytes.ts";
 import { type Clock, FOREVER, seconds as inSeconds } from "../../lib/time.ts";
+import { NOBODY } from "../exchange.ts";
 import type { Pool } from "../pool.ts";
 import type { DeviceMemory } from "./memory.ts";
 
 /** `#` does not reach it [MQTT-4.7.2-1]. */
 export const DEVICES = `${GATEWAYS_OWN}devices/`;
-
-const NOBODY = { answered: () => {} };
 
 /** Retained messages at the cluster, over the gateway's own connections. */
 export class RetainedMemory implements DeviceMemory {
