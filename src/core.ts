@@ -11,6 +11,7 @@ import type { GatewayHost, Shelf } from "./contract/gateway.ts";
 import { type Core, type CoreEvents, newCoreCounters } from "./door/core.ts";
 import { Directory } from "./door/directory.ts";
 import { Doors } from "./door/doors.ts";
+import { tellSubscriptionsEnd } from "./door/hook-client.ts";
 import { Judgement } from "./door/judgement.ts";
 import { MemoryWatch } from "./door/memory-watch.ts";
 import { Traffic } from "./door/traffic.ts";
@@ -152,7 +153,7 @@ export function buildCore(options: CoreOptions, surroundings: Surroundings): Cor
       this.now = clock.now();
     },
     engine,
-    directory: new Directory(engine),
+    directory: new Directory(engine, (attendance) => tellSubscriptionsEnd(core.hooks, attendance)),
     alarms: deadlines,
     counters,
     traffic: new Traffic(),

@@ -48,8 +48,11 @@ export class Directory implements AttendanceWatcher {
   readonly #roll = new Roll();
   /** Clients here now, single requests included. */
   connected = 0;
+  readonly subscriptionsEnd: AttendanceWatcher["subscriptionsEnd"];
 
-  constructor(engine: SessionEngine) {
+  /** `subscriptionsEnd`: told of a session that ends with what it is subscribed to. */
+  constructor(engine: SessionEngine, subscriptionsEnd: (attendance: Attendance) => void = () => {}) {
+    this.subscriptionsEnd = subscriptionsEnd;
     engine.watcher = this;
   }
 

@@ -23,6 +23,7 @@ import type { AskedOfPolicy, Question } from "../policy/policy.ts";
 import type { Departure } from "../session/sessions.ts";
 import type { BusClient } from "./bus-client.ts";
 import type { Arrival } from "./core.ts";
+import { hookClientOf, leaves } from "./hook-client.ts";
 
 type Later = (answer: Answer) => void;
 
@@ -60,18 +61,8 @@ export class Hooked implements Steps {
   constructor(client: BusClient, hooks: Hooks) {
     this.#client = client;
     this.#hooks = hooks;
-    const { loop, door, identity } = client;
-    const { transport, address, port } = identity.peer;
-    const { clientId, username, listener } = identity;
-    this.#who = Object.freeze({
-      gateway: door.gateway,
-      listener,
-      clientId,
-      username,
-      address,
-      port,
-      transport,
-    });
+    const { loop, identity } = client;
+    this.#who = hookClientOf(identity);
     this.#line = new Line(hooks.room, {
       tick: () => loop.core.tick(),
       pause: () => loop.pauseReading(),
@@ -227,7 +218,7 @@ export class Hooked implements Steps {
       () => {
         const answer = this.#saying(said, () => this.#client.withdraw(asked, ticket));
         this.#whenAnswered(ticket, answer, (late) => {
-          if (late === "unsubscribed") this.#hooks.unsubscribed(this.#who, asked);
+          if (late === "unsubscribed") this.#hooks.unsubscribed(this.#who, asked, "asked");
         });
         return answer;
       },
@@ -367,6 +358,7 @@ export class Hooked implements Steps {
     this.#left = true;
     if (this.#limit !== undefined) this.#client.loop.core.alarms.disarm(this.#limit);
     this.#line.drop();
+    if (this.#hooks.hear("unsubscribed")) leaves(this.#client.session.attendance, this.#who);
     this.#client.depart(leaving.how, leaving.reason);
   }
 }

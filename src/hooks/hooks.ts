@@ -107,8 +107,8 @@ export class Hooks {
     this.#tell("subscribed", client, (hook) => hook.subscribed?.(client, filter, qos));
   }
 
-  unsubscribed(client: HookClient, filter: string): void {
-    this.#tell("unsubscribed", client, (hook) => hook.unsubscribed?.(client, filter));
+  unsubscribed(client: HookClient, filter: string, why: "asked" | "session-ended"): void {
+    this.#tell("unsubscribed", client, (hook) => hook.unsubscribed?.(client, filter, why));
   }
 
   disconnected(client: HookClient, reason: string): void {

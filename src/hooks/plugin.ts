@@ -131,7 +131,8 @@ export interface Hook {
   /** Accepted, and safe where something must keep it. */
   published?(client: HookClient, message: HookMessage): Noted;
   subscribed?(client: HookClient, filter: string, qos: 0 | 1 | 2): Noted;
-  unsubscribed?(client: HookClient, filter: string): Noted;
+  /** A filter as its client knows it: not wanted any more, or over with its session, also where its client left before. */
+  unsubscribed?(client: HookClient, filter: string, why: "asked" | "session-ended"): Noted;
   disconnected?(client: HookClient, reason: string): Noted;
   /** At QoS 0: handed to its connection. At QoS 1 and 2: acknowledged by the client. */
   delivered?(client: HookClient, message: HookMessage): Noted;

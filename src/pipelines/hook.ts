@@ -37,8 +37,9 @@ const MEMBERS: Readonly<Record<PacketType, (run: Run) => Hook>> = {
       refusalIn(run({ type: "Subscribe", sender: senderOf(client), topic: filter, qos })),
   }),
   Unsubscribe: (run) => ({
-    unsubscribed(client, filter) {
-      run({ type: "Unsubscribe", sender: senderOf(client), topic: filter });
+    unsubscribed(client, filter, why) {
+      // No packet of its client ends what ends with a session.
+      if (why === "asked") run({ type: "Unsubscribe", sender: senderOf(client), topic: filter });
     },
   }),
   Disconnect: (run) => ({

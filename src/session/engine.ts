@@ -173,6 +173,8 @@ export interface EngineSession {
 export interface AttendanceWatcher {
   /** It was kept by a store from an earlier life of this process. */
   restored(attendance: Attendance): void;
+  /** Its subscriptions end, because it does; it has them still. */
+  subscriptionsEnd(attendance: Attendance): void;
   /** It has ended for good. */
   ended(attendance: Attendance): void;
 }

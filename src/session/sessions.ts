@@ -230,6 +230,7 @@ export class Sessions {
   discard(session: Session, why: SessionEnd = "kicked"): void {
     this.#cancelTimers(session);
     this.#publishWill(session);
+    if (session.subscriptions.size > 0) this.watcher?.subscriptionsEnd(session);
     for (const filter of session.subscriptions.keys()) {
       this.#bus.unsubscribe(session, session.mounted(filter));
       if (session.durable) this.#context.journal?.unsubscribed(session, filter);

@@ -4,7 +4,7 @@ import { earliest, type Instant, latest, NEVER } from "../lib/time.ts";
 import type { Link } from "../mqtt/client/link.ts";
 import { subscriptionProblem } from "../mqtt/client/server-limits.ts";
 import type { CodesPacket } from "../mqtt/packets.ts";
-import { NO_PROPERTIES } from "../mqtt/properties.ts";
+import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PacketIds } from "./packet-ids.ts";
@@ -23,6 +23,8 @@ interface Ask {
   asker: SubscriptionAsker | undefined;
   readonly ticket: Ticket;
   readonly since: Instant;
+  /** What its client says beside, to an MQTT 5 server; see `beside`. */
+  readonly said?: Readonly<Properties> | undefined;
   /** Its asker was told that it came to nothing. */
   late?: true;
 }
@@ -75,6 +77,7 @@ export class Asks {
     asker: SubscriptionAsker,
     ticket: Ticket,
     now: Instant,
+    said?: Readonly<Properties>,
   ): SubscribeAnswer | "pending" {
     const link = this.#link();
     const problem = link && subscriptionProblem(link.limits, this.#host.mounted(filter), options);
@@ -84,7 +87,7 @@ export class Asks {
       this.#context.defer(() => asker.answered(ticket, refusalOf(problem), words));
       return "pending";
     }
-    return this.#ask({ filter, options, asker, ticket, since: now }, now);
+    return this.#ask({ filter, options, asker, ticket, since: now, said }, now);
   }
 
   unsubscribe(
@@ -92,8 +95,9 @@ export class Asks {
     asker: SubscriptionAsker,
     ticket: Ticket,
     now: Instant,
+    said?: Readonly<Properties>,
   ): "pending" | "unavailable" {
-    const asked = this.#ask({ filter, options: undefined, asker, ticket, since: now }, now);
+    const asked = this.#ask({ filter, options: undefined, asker, ticket, since: now, said }, now);
     return asked === "pending" ? asked : "unavailable";
   }
 
@@ -124,8 +128,8 @@ export class Asks {
     const filter = atServer(this.#host.mounted(ask.filter));
     const sent =
       ask.options === undefined
-        ? link.unsubscribe(packetId, filter, now)
-        : link.subscribe(packetId, filter, levelled(ask.options, link), now);
+        ? link.unsubscribe(packetId, filter, now, ask.said)
+        : link.subscribe(packetId, filter, levelled(ask.options, link), now, ask.said);
     if (!sent) {
       this.#ids.free(packetId);
       return false;

@@ -186,14 +186,20 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     options: SubscribeOptions,
     asker: SubscriptionAsker,
     ticket: Ticket,
+    said?: Readonly<Properties>,
   ): SubscribeAnswer | "pending" {
     this.#overdue.watch(this.#now);
-    return this.asks.subscribe(filter, options, asker, ticket, this.#now);
+    return this.asks.subscribe(filter, options, asker, ticket, this.#now, said);
   }
 
-  unsubscribe(filter: string, asker: SubscriptionAsker, ticket: Ticket): UnsubscribeAnswer | "pending" {
+  unsubscribe(
+    filter: string,
+    asker: SubscriptionAsker,
+    ticket: Ticket,
+    said?: Readonly<Properties>,
+  ): UnsubscribeAnswer | "pending" {
     this.#overdue.watch(this.#now);
-    return this.asks.unsubscribe(filter, asker, ticket, this.#now);
+    return this.asks.unsubscribe(filter, asker, ticket, this.#now, said);
   }
 
   #giveUp(until: Instant): Instant {
@@ -203,12 +209,12 @@ export class Conversation implements UplinkUser, ArrivalsHost, ExchangesHost, Ha
     return earliest(oldest, asked);
   }
 
-  /** Says goodbye to the server, which keeps the session for as long as it lives. */
-  bye(reason: ReasonCode, now: Instant): void {
+  /** Says goodbye to the server, which keeps the session for as long as it lives; `said`: in the client's own words. */
+  bye(reason: ReasonCode, now: Instant, said?: Readonly<Properties>): void {
     this.#expectNothing();
     const { link } = this;
     if (link === undefined) this.#uplink.abandon(now);
-    else this.#uplink.stop(reason, this.#farewell(link, now), now);
+    else this.#uplink.stop(reason, { ...said, ...this.#farewell(link, now) }, now);
   }
 
   /** Ends without a word: the server finds the client lost. */

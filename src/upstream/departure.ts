@@ -1,6 +1,7 @@
 /** How a device goes from its session, what its server is told of it then, and what stays here. */
 import type { Will } from "../contract/client.ts";
 import { after, type Duration, type Instant, latest, NEVER, ZERO } from "../lib/time.ts";
+import type { Properties } from "../mqtt/properties.ts";
 import { ReasonCode } from "../mqtt/reason-codes.ts";
 import type { Departure as How } from "../session/sessions.ts";
 import { willMessage } from "./application.ts";
@@ -21,6 +22,8 @@ export class Departure {
   #behind: (() => void)[] | undefined = undefined;
   /** The device is lost, and its will is published when it does not come back in time. */
   #willWaits = false;
+  /** What it has said with its goodbye. */
+  #said: Readonly<Properties> | undefined = undefined;
 
   constructor(session: UpstreamSession, host: SessionHost, due: Due) {
     this.#session = session;
@@ -33,8 +36,9 @@ export class Departure {
     return this.#context.clock.now();
   }
 
-  leave(how: How, now: Instant): void {
+  leave(how: How, now: Instant, said: Readonly<Properties> | undefined): void {
     const session = this.#session;
+    this.#said = said;
     if (how === "expected" && !session.elsewhere) {
       this.#expect(now);
       return;
@@ -87,8 +91,9 @@ export class Departure {
   }
 
   /**
-   * Its connection is taken by another one, which ends the wait of a will that has none of its own [MQTT-3.1.4-3]. The server
-   * holds it back, for our sake, and takes it back now; one before MQTT 5 was told of no delay, and has published it.
+   * Its connection is taken by another one, or is denied to it while another one is on its way in, which ends the wait of a
+   * will that has none of its own [MQTT-3.1.4-3]. The server holds it back, for our sake, and takes it back when it lets the
+   * other one in; one before MQTT 5 was told of no delay, and has published it.
    */
   #oweWill(now: Instant): void {
     const session = this.#session;
@@ -216,7 +221,8 @@ export class Departure {
 
   #bye(reason: ReasonCode): void {
     this.#dropAsks();
-    this.#session.server.bye(reason, this.#now);
+    this.#session.server.bye(reason, this.#now, this.#said);
+    this.#said = undefined;
     this.away();
   }
 

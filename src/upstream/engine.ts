@@ -247,6 +247,10 @@ export class UpstreamEngine implements SessionEngine, SessionHost {
     this.#entrance.owes(upstreamId, will);
   }
 
+  subscriptionsEnd(session: UpstreamSession): void {
+    if (session.subscriptions.size > 0) this.watcher?.subscriptionsEnd(session);
+  }
+
   ended(session: UpstreamSession): void {
     this.devices?.ended(session);
     if (this.#sessions.get(session.upstreamId) !== session) return;

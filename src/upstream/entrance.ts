@@ -146,7 +146,10 @@ export class Entrance implements EntryHost {
     if (entry.over) return LEFT;
     // The other one's end may have ended its session, when that was not to outlive its connection.
     const left = this.#sessions.get(id);
-    if (left !== undefined && !isFormerOf(left, client, opening)) left.replace();
+    if (left !== undefined && !isFormerOf(left, client, opening)) {
+      this.#host.subscriptionsEnd(left);
+      left.replace();
+    }
     return undefined;
   }
 

@@ -25,6 +25,8 @@ export interface SessionHost {
   isAwaited(session: UpstreamSession): boolean;
   /** Somebody else has its connection: this comes first of what the one who is on the way in says, if there is one. */
   owes(session: UpstreamSession, will: Message): void;
+  /** Its subscriptions end, because the server's session does; it has them still. */
+  subscriptionsEnd(session: UpstreamSession): void;
   /** Nothing of it is left here. */
   ended(session: UpstreamSession): void;
   /** The server has to be told that this session is over. */

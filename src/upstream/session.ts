@@ -224,6 +224,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     const { opening } = entry;
     // A client that is told so makes its subscriptions anew.
     if (known && !opening.cleanStart && !opening.committed) return true;
+    this.#host.subscriptionsEnd(this);
     for (const filter of [...this.subscriptions.keys()]) this.subscriptions.delete(filter);
     for (const id of this.inboundIds) this.dropInbound(id);
     this.server.exchanges.clear(true);
@@ -381,14 +382,20 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     options: SubscribeOptions,
     asker: SubscriptionAsker,
     ticket: Ticket,
+    said: Readonly<Properties> | undefined,
   ): SubscribeAnswer | "pending" {
     if (!this.#serves()) return "unavailable";
-    return this.server.subscribe(filter, options, asker, ticket);
+    return this.server.subscribe(filter, options, asker, ticket, said);
   }
 
-  unsubscribe(filter: string, client: EngineClient, ticket: Ticket): UnsubscribeAnswer | "pending" {
+  unsubscribe(
+    filter: string,
+    client: EngineClient,
+    ticket: Ticket,
+    said: Readonly<Properties> | undefined,
+  ): UnsubscribeAnswer | "pending" {
     if (!this.#serves()) return "unavailable";
-    return this.server.unsubscribe(filter, client, ticket);
+    return this.server.unsubscribe(filter, client, ticket, said);
   }
 
   /** False when the server is away for too long. One that was left to rest is connected again. */
@@ -447,7 +454,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     this.client?.evict("taken-over");
   }
 
-  leave(how: How): void {
+  /** `said`: with its goodbye. */
+  leave(how: How, said: Readonly<Properties> | undefined): void {
     const now = this.#now;
     // Made now, a last time, by whoever makes it.
     this.memo = this.memo;
@@ -456,7 +464,7 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
     if (this.identity !== undefined) this.identity = plainIdentity(this.identity);
     this.server.arrivals.vacate();
     if (how === "closed") this.will = undefined;
-    this.#departure.leave(how, now);
+    this.#departure.leave(how, now, said);
   }
 
   answered(): void {
@@ -474,6 +482,8 @@ export class UpstreamSession extends Attendance implements ConversationOwner {
   forget(): void {
     this.#due.cancel();
     this.#departure.forgotten();
+    // Another connection that has the session has them, too.
+    if (!this.elsewhere) this.#host.subscriptionsEnd(this);
     this.subscriptions.gone();
     this.server.abandon(this.#now);
     this.server.arrivals.clear();

@@ -11,6 +11,7 @@ import type {
 import type { Exchange, Receipt, SubscribeOptions, Will } from "../contract/client.ts";
 import type { DeliveryId, Outcome } from "../contract/delivery.ts";
 import type { Duration, Instant } from "../lib/time.ts";
+import { NO_PROPERTIES, type Properties } from "../mqtt/properties.ts";
 import { sessionKey } from "../session/context.ts";
 import type { EngineClient, EngineSession, GivenUp, OpenAnswer, Opening } from "../session/engine.ts";
 import type { Departure } from "../session/sessions.ts";
@@ -76,7 +77,7 @@ export class Visit implements EngineSession {
     this.#entry?.leave();
     const session = this.#session;
     if (session?.client !== this.#client) return;
-    session.leave(how);
+    session.leave(how, how === "closed" || how === "parted" ? beside(this.#client.said) : undefined);
     this.#changed();
   }
 
@@ -107,7 +108,8 @@ export class Visit implements EngineSession {
   }
 
   subscribe(filter: string, options: SubscribeOptions, ticket: Ticket): SubscribeAnswer | Pending {
-    return this.#session?.subscribe(filter, options, this.#onceKept(), ticket) ?? "forbidden";
+    const said = beside(this.#client.said);
+    return this.#session?.subscribe(filter, options, this.#onceKept(), ticket, said) ?? "forbidden";
   }
 
   /** Who hears an answer when what is remembered of the client is kept, too. */
@@ -128,7 +130,8 @@ export class Visit implements EngineSession {
   }
 
   unsubscribe(filter: string, ticket: Ticket): UnsubscribeAnswer | Pending {
-    return this.#session?.unsubscribe(filter, this.#client, ticket) ?? "no-subscription";
+    const said = beside(this.#client.said);
+    return this.#session?.unsubscribe(filter, this.#client, ticket, said) ?? "no-subscription";
   }
 
   retained(filter: string, limit: number, ticket: Ticket): RetainedAnswer | Pending {
@@ -284,6 +287,16 @@ export class Visit implements EngineSession {
   rest(until: Instant | undefined): void {
     this.#session?.rest(until);
   }
+}
+
+/** What of it a server is told that is behind the gateway: all that is not about the connection itself. */
+function beside(said: Readonly<Properties> | undefined): Properties | undefined {
+  const { userProperties, reasonString } = said ?? NO_PROPERTIES;
+  if (userProperties === undefined && reasonString === undefined) return undefined;
+  return {
+    ...(userProperties === undefined ? {} : { userProperties }),
+    ...(reasonString === undefined ? {} : { reasonString }),
+  };
 }
 
 function unmounted(found: readonly Message[], mountpoint: string): readonly Message[] {

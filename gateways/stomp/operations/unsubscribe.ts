@@ -38,9 +38,8 @@ function stop(subscription: Subscription, connection: Connection, receipt: Uint8
   }
   subscriptions.unname(subscription);
   subscription.drain();
-  const durable = subscription.options.durable !== undefined;
-  if (!durable && subscription.unacknowledged.size > 0) return awaiting.start();
-  // Its session ends with it, or waits for it.
+  if (subscription.options.durable === undefined) return awaiting.start();
+  // Its session waits for it.
   connection.endIfDrained(subscription);
   return DONE;
 }
@@ -63,11 +62,13 @@ class AwaitingUnsubscribe implements Awaiting {
   }
 
   answered(answer: Answer): Outcome {
-    if (answer === "unsubscribed" || answer === "no-subscription") return DONE;
-    // Acknowledged to the last message meanwhile: its session has ended, and the subscription with it.
     const { number, destination } = this.#subscription.options;
-    const open = this.#connection.subscriptions.numbered(number) === this.#subscription;
-    const own = this.#subscription.client !== this.#connection.client;
+    const { subscriptions, client } = this.#connection;
+    const own = this.#subscription.client !== client;
+    // Its session ends with it, whatever the answer is; perhaps it has, acknowledged to the last message meanwhile.
+    if (own) this.#connection.endIfDrained(this.#subscription);
+    if (answer === "unsubscribed" || answer === "no-subscription") return DONE;
+    const open = subscriptions.numbered(number) === this.#subscription;
     return own && !open ? DONE : refused(answer as Refusal, `UNSUBSCRIBE from ${destination}`);
   }
 }

@@ -223,19 +223,25 @@ export class Link {
   }
 
   /** False when the filter is longer than MQTT can say. */
-  subscribe(packetId: number, filter: string, options: SubscribeOptions, now: Instant): boolean {
+  subscribe(
+    packetId: number,
+    filter: string,
+    options: SubscribeOptions,
+    now: Instant,
+    said: Readonly<Properties> = NO_PROPERTIES,
+  ): boolean {
     const { qos, noLocal = false, retainAsPublished = false, retainHandling = 0, identifier } = options;
     const properties =
       identifier === undefined || !this.limits.subscriptionIds
-        ? NO_PROPERTIES
-        : { subscriptionIdentifier: identifier };
+        ? said
+        : { ...said, subscriptionIdentifier: identifier };
     const subscription = { filter, qos, noLocal, retainAsPublished, retainHandling };
     const packet = { packetId, properties, subscriptions: [subscription] };
     return this.#sendIfWhole(encodeSubscribe(packet, this.version), now);
   }
 
-  unsubscribe(packetId: number, filter: string, now: Instant): boolean {
-    const packet = { packetId, properties: NO_PROPERTIES, filters: [filter] };
+  unsubscribe(packetId: number, filter: string, now: Instant, properties = NO_PROPERTIES): boolean {
+    const packet = { packetId, properties, filters: [filter] };
     return this.#sendIfWhole(encodeUnsubscribe(packet, this.version), now);
   }
 

@@ -181,16 +181,14 @@ const MEMBERS: readonly string[] = [
 ];
 
 /**
- * A STOMP subscription is a session of its own, which ends, as an LwM2M registration does; so does the last observation
- * of a CoAP client before the broker has answered.
+ * An LwM2M registration ends, and its session goes on; the last observation of a CoAP client takes its session with it
+ * before a broker has answered.
  */
-const UNTOLD: Readonly<Record<string, readonly string[]>> = {
-  "stomp in this process": ["unsubscribed"],
-  "stomp at a broker": ["unsubscribed"],
-  "lwm2m in this process": ["unsubscribed"],
-  "lwm2m at a broker": ["unsubscribed"],
-  "coap at a broker": ["unsubscribed"],
-};
+const END_WITH_SESSION: readonly string[] = [
+  "lwm2m in this process",
+  "lwm2m at a broker",
+  "coap at a broker",
+];
 
 describe.each(Object.entries(ENGINES))("with sessions %s", (where, engine) => {
   describe.each(Object.entries(LIVES))("a device of %s", (gateway, living) => {
@@ -213,7 +211,7 @@ describe.each(Object.entries(ENGINES))("with sessions %s", (where, engine) => {
         subscribed: (_client, filter) => void told.push(`subscribed ${filter}`),
         published: (_client, { topic }) => void told.push(`published ${topic}`),
         delivered: (_client, { topic }) => void told.push(`delivered ${topic}`),
-        unsubscribed: (_client, filter) => void told.push(`unsubscribed ${filter}`),
+        unsubscribed: (_client, filter, why) => void told.push(`unsubscribed ${filter} ${why}`),
         disconnected: ({ clientId }) => void told.push(`disconnected ${clientId}`),
       };
       const life = living({ ...engine, hooks: [hook] });
@@ -237,9 +235,11 @@ describe.each(Object.entries(ENGINES))("with sessions %s", (where, engine) => {
       passes();
       expect(heard).toEqual([text]);
       const members = [...new Set(told.map((line) => line.split(" ")[0]))].sort();
-      const without = UNTOLD[`${gateway} ${where}`] ?? [];
-      expect(members).toEqual(MEMBERS.filter((member) => !without.includes(member)));
-      const first = (member: string) => told.find((line) => line.startsWith(`${member} `));
+      expect(members).toEqual(MEMBERS);
+      const all = (member: string) => told.filter((line) => line.startsWith(`${member} `));
+      const why = END_WITH_SESSION.includes(`${gateway} ${where}`) ? "session-ended" : "asked";
+      expect(all("unsubscribed").map((line) => line.split(" ")[2])).toEqual(all("subscribed").map(() => why));
+      const first = (member: string) => all(member)[0];
       expect([first("authConnect"), first("authPublish"), first("authSubscribe")]).toEqual([
         ...[`authConnect ${gateway}`, "authPublish hooked", "authSubscribe hooked"],
       ]);
@@ -253,5 +253,32 @@ describe.each(Object.entries(ENGINES))("with sessions %s", (where, engine) => {
           .every((line) => line.includes(" hooked/")),
       ).toBe(true);
     });
+  });
+
+  it("is told of subscriptions that end with their session, when their client has left it before", () => {
+    const told: string[] = [];
+    const hook: Hook = {
+      unsubscribed: ({ clientId }, filter, why) => void told.push(`${clientId} ${filter} ${why}`),
+      disconnected: ({ clientId }) => void told.push(`${clientId} left`),
+    };
+    const world = new World({ ...engine, hooks: [hook] });
+    const endpoint = world.open(mqtt, mqttDefaults()).endpoint({ name: "tcp", transport: "tcp" });
+    const streams = world.streams("mqtt", endpoint);
+    const come = (clean: boolean) => {
+      const device = new MqttDevice(streams.connect(), 5);
+      const version = { protocolId: "MQTT", protocolVersion: 5, keepalive: 0 };
+      const properties = { sessionExpiryInterval: 3_600 };
+      device.send({ cmd: "connect", ...version, clean, clientId: "d", properties });
+      device.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: clean ? "b" : "a", qos: 1 }] });
+      world.advance(seconds(1));
+      device.send({ cmd: "disconnect" });
+      world.advance(seconds(1));
+    };
+    come(false);
+    expect(told).toEqual(["d left"]);
+    // A clean start throws away what there is, and nobody comes back to the other one.
+    come(true);
+    world.advance(hours(2));
+    expect(told).toEqual(["d left", "d a session-ended", "d left", "d b session-ended"]);
   });
 });

@@ -340,6 +340,25 @@ describe("a login that is let in", () => {
     expect(published(before5, WILL)).toEqual([]);
   });
 
+  it("publishes that of a device whose connection broke and that the server lets in no more, too", () => {
+    const site = scriptedSite();
+    const device = site.device();
+    device.connect("dev", { ...KEPT, will: WILL });
+    site.world.advance(seconds(3));
+    site.script = ponders;
+    site.cut("dev");
+    site.world.advance(seconds(5));
+    site.device().connect("dev", KEPT);
+    const [, again, theirs] = site.servers.of("dev");
+    again?.say({ cmd: "connack", sessionPresent: false, reasonCode: 0x87, properties: {} });
+    site.world.settle();
+    expect(device.take().map(word)).toEqual(["disconnect 135"]);
+    // It has held the will back for our sake, and takes it back now.
+    theirs?.welcome(true);
+    site.world.settle();
+    expect(texts(theirs?.got("publish") ?? [])).toEqual(["gone"]);
+  });
+
   it("publishes none where the server has not let it in", () => {
     const site = scriptedSite();
     site.device().connect("dev", { ...KEPT, will: WILL });

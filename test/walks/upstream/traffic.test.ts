@@ -207,6 +207,53 @@ describe("packet ids over a cut of the connection (U-057, U-082)", () => {
     expect(device.take()).toMatchObject([{ cmd: "pubcomp", messageId: 12 }]);
   });
 
+  it("a PUBREL that finds nothing at the server (0x92) ends its exchange, and nothing goes again (MQTT 5 §4.3.3)", () => {
+    // What was lost is the server's PUBCOMP, or its session.
+    for (const present of [true, false]) {
+      const { site, device, cut } = cutting(present);
+      device.publish("a", "1", { qos: 2, messageId: 12 });
+      site.world.settle();
+      site.servers.last("dev").say({ cmd: "pubrec", messageId: 12, reasonCode: 0 });
+      site.world.settle();
+      expect(commands(device.take())).toEqual(["pubrec"]);
+      const release = () => void device.send({ cmd: "pubrel", messageId: 12 });
+      if (present) release();
+      site.world.settle();
+      const line = cut();
+      if (!present) release();
+      site.world.settle();
+      expect([line.got("publish"), line.got("pubrel")]).toMatchObject([[], [{ messageId: 12 }]]);
+      expect(device.take()).toEqual([]);
+      line.say({ cmd: "pubcomp", messageId: 12, reasonCode: 0x92 });
+      site.world.settle();
+      expect(device.take()).toMatchObject([{ cmd: "pubcomp", messageId: 12 }]);
+      // Its packet id is free.
+      device.publish("a", "2", { qos: 2, messageId: 12 });
+      site.world.settle();
+      expect(line.got("publish").map(({ messageId, dup }) => [messageId, dup])).toEqual([[12, false]]);
+      expect(texts(line.got("publish"))).toEqual(["2"]);
+    }
+  });
+
+  it("a PUBREC that finds nothing at the server (PUBREL 0x92) ends its exchange: the device has the message once", () => {
+    const site = scriptedSite((line, { cmd, messageId }) => {
+      if (cmd === "pubrec") line.say({ cmd: "pubrel", messageId, reasonCode: 0x92 });
+      return cmd === "pubrec";
+    });
+    const device = site.device();
+    device.connect("dev", KEPT);
+    site.servers.last("dev").say({ cmd: "publish", topic: "a", payload: "x", qos: 2, messageId: 5 });
+    site.world.settle();
+    expect(device.take()).toMatchObject([{ cmd: "publish", qos: 2, messageId: 5 }]);
+    device.send({ cmd: "pubrec", messageId: 5 });
+    site.world.settle();
+    expect(site.got("dev", "pubrec")).toHaveLength(1);
+    device.send({ cmd: "pubcomp", messageId: 5 });
+    site.world.settle();
+    expect(device.take().filter(({ cmd }) => cmd === "publish")).toEqual([]);
+    expect(site.got("dev", "pubcomp")).toMatchObject([{ messageId: 5 }]);
+  });
+
   it("what a device had not acknowledged when it was lost is the server's to send to it again", () => {
     const { site, device } = cutting(true);
     site.world.settle();
@@ -284,6 +331,41 @@ describe("properties of messages (U-066)", () => {
     site.world.settle();
     expect(device.take()).toMatchObject([{ properties: PROPERTIES }]);
   });
+
+  it.each(["auto", "3.1.1"] as const)(
+    "those of the user in SUBSCRIBE, UNSUBSCRIBE and DISCONNECT are said to the server, if it speaks MQTT 5: %s",
+    (version) => {
+      const site = scriptedSite(undefined, { server: { version } });
+      const device = site.device();
+      device.connect("dev", KEPT);
+      const of = (a: string) => ({ userProperties: { a } });
+      const subscriptions = [
+        { topic: "a", qos: 1 },
+        { topic: "b", qos: 1 },
+      ];
+      const properties = { ...of("s"), subscriptionIdentifier: 7 };
+      device.send({ cmd: "subscribe", messageId: 1, subscriptions, properties });
+      site.world.settle();
+      // What is said once is not said again.
+      device.subscribe("c", 1);
+      site.world.settle();
+      device.send({ cmd: "unsubscribe", messageId: 2, unsubscriptions: ["a"], properties: of("u") });
+      site.world.settle();
+      const line = site.servers.last("dev");
+      device.send({ cmd: "disconnect", reasonCode: 0, properties: { ...of("d"), reasonString: "enough" } });
+      site.world.settle();
+      const heard = ["subscribe", "unsubscribe", "disconnect"].map((cmd) =>
+        line.got(cmd).map((packet) => (packet["properties"] as { userProperties?: object })?.userProperties),
+      );
+      expect(JSON.parse(JSON.stringify(heard))).toEqual(
+        version === "auto"
+          ? [[{ a: "s" }, { a: "s" }, null], [{ a: "u" }], [{ a: "d" }]]
+          : [[null, null, null], [null], [null]],
+      );
+      if (version === "auto")
+        expect(line.got("disconnect")).toMatchObject([{ properties: { reasonString: "enough" } }]);
+    },
+  );
 
   it("Message Expiry Interval is counted down by the time that a message waited here (MQTT 5 §3.3.2.3.3)", () => {
     const site = scriptedSite(() => undefined, { options: { grace: hours(1) } });
