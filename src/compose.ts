@@ -12,6 +12,7 @@ import type { Config } from "./config/schema.ts";
 import { buildCore, type CoreParts } from "./core.ts";
 import type { Core, CoreEvents } from "./door/core.ts";
 import { Lifecycle } from "./drive/lifecycle.ts";
+import { roomForPeers } from "./heap.ts";
 import { type HooksHost, Plugged } from "./hooks/plugged.ts";
 import { Room } from "./hooks/room.ts";
 import { banJournal, keptBans } from "./kept-bans.ts";
@@ -95,6 +96,21 @@ export interface Composition extends CoreParts {
   stop(within?: Duration): Promise<void>;
 }
 
+/** What a session takes that nothing waits in (`npm run bench -- growth`), and the part of all memory for those of nobody in particular. */
+const SESSION_BYTES = 1_300;
+const UNPROVEN_PART = 4;
+
+/** With the limits that follow from what Node's heap has room for. */
+function withinMemory(config: Config) {
+  const total = config.memory.total ?? roomForPeers();
+  const unproven = Math.min(config.session.unproven, Math.floor(total / UNPROVEN_PART / SESSION_BYTES));
+  return {
+    ...config,
+    memory: { ...config.memory, total },
+    session: { ...config.session, unproven },
+  };
+}
+
 /**
  * `kept`: the store, opened before; without it everything ends with the process. `openedHooks`: as the configuration
  * names them. `worker`: which one of those that share the ports this process is.
@@ -117,7 +133,7 @@ export function compose(
   let upstream: Upstream | undefined;
   const notes = noteBook(log, metrics);
   const reports = reporting(log, metrics, clock);
-  const parts = buildCore(config, {
+  const parts = buildCore(withinMemory(config), {
     clock,
     policy,
     chance: Math.random,

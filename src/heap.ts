@@ -4,6 +4,7 @@
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { serveFirst } from "./threads.ts";
 
 /** Above this a collection would keep those waiting who connect first; V8 then collects in its own time. */
 const COLLECTED_BELOW = 96 * 1024 * 1024;
@@ -30,6 +31,7 @@ export const letYoungGenerationGrow = (): void => setFlagsFromString("--semi-spa
 export function prepareForClients(): void {
   letYoungGenerationGrow();
   boundGarbage();
+  serveFirst();
   collectAfterStart();
 }
 
@@ -119,6 +121,14 @@ const UNTOUCHED_BYTES = 80 * 1024 * 1024;
 export function collectInSteps(): void {
   new ArrayBuffer(UNTOUCHED_BYTES);
 }
+
+/** The most that V8 lets the heap grow to, in bytes: `--max-old-space-size`, else a part of what the machine has. */
+export const heapLimit = (): number => getHeapStatistics().heap_size_limit;
+
+const GIGABYTE = 2 ** 30;
+
+/** What peers may make this process hold, in bytes, where nobody has said it: the other half is for all that is not theirs, and for garbage. */
+export const roomForPeers = (): number => Math.min(GIGABYTE, Math.floor(heapLimit() / 2));
 
 const heapBytes = (): HeapBytes => {
   const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics();

@@ -10,6 +10,8 @@ import { Series, type Source } from "./operate/series.ts";
 import { TopicDirectory } from "./operate/topic-directory.ts";
 
 const LOOK_MS = 1_000;
+/** A step of the census: two thousand clients a second. */
+const STEP_MS = 250;
 
 export interface Plotted {
   readonly series: Series;
@@ -43,14 +45,18 @@ export function startPlotted(running: Composition): Plotted {
     max: running.config.api.topics,
     retained: () => iterable(running.bus.replay("#", Number.POSITIVE_INFINITY)),
   });
-  const timer = setInterval(() => {
+  const counting = setInterval(() => census.step(systemClock.now()), STEP_MS).unref();
+  const looking = setInterval(() => {
     const now = systemClock.now();
-    census.step(now);
     series.look(now);
     topics.rest(now);
     running.measures.topics.look(now);
   }, LOOK_MS).unref();
-  return { series, histories, topics, stop: () => clearInterval(timer) };
+  const stop = () => {
+    clearInterval(counting);
+    clearInterval(looking);
+  };
+  return { series, histories, topics, stop };
 }
 
 const iterable = <Item>(iterator: Iterator<Item>): Iterable<Item> => ({ [Symbol.iterator]: () => iterator });

@@ -288,7 +288,7 @@ const Session = Type.Object(
     }),
     unproven: countSetting({
       description:
-        "Of them at most, those whose client is away and has never proven its address: a forged datagram can make one. Beyond it one ends, first of clients that were heard only once.",
+        "Of them at most, those whose client is away and has never proven its address: a forged datagram can make one. Beyond it one ends, first of clients that were heard only once. No more than a quarter of memory.total has room for, at 1,300 bytes each.",
       default: 100_000,
     }),
     expiryMax: durationSetting({
@@ -322,12 +322,13 @@ const Session = Type.Object(
 
 const Memory = Type.Object(
   {
-    total: sizeSetting({
-      description:
-        "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. Not in it, with limits of their own: answers that CoAP keeps for duplicates (stack.exchanges.bytes), DTLS associations (dtls.limits.memory). From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once.",
-      default: "1GB",
-      minimum: "1MB",
-    }),
+    total: Type.Optional(
+      sizeSetting({
+        description:
+          "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. Not in it, with limits of their own: answers that CoAP keeps for duplicates (stack.exchanges.bytes), DTLS associations (dtls.limits.memory). From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once. Absent: 1GB, or half of the heap that Node may use (--max-old-space-size) where that is less.",
+        minimum: "1MB",
+      }),
+    ),
     beforeLogin: sizeSetting({
       description:
         "The same for connections that have not logged in, together; beyond it those that hold most are ended.",

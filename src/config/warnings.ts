@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import type { ChainMember } from "../authenticate/kinds.ts";
 import { asksForKeys, listenerOpens } from "./listeners.ts";
 import type { Config, GatewayConfig } from "./schema.ts";
@@ -54,7 +55,20 @@ export function openDoors(config: Config): string[] {
     if (plain !== "")
       warnings.push(`The HTTP port ${config.api.port} listens on ${config.api.bind}${plain}.`);
   }
+  warnings.push(...beyondHeap(config));
   return warnings;
+}
+
+const MEGABYTE = 2 ** 20;
+
+/** What the gateway may hold by its own account is no help where Node has no room for it. */
+function beyondHeap({ memory: { total = 0 } }: Config): string[] {
+  const limit = getHeapStatistics().heap_size_limit;
+  if (total <= limit) return [];
+  const [wanted, heap] = [total, limit].map((bytes) => `${Math.ceil(bytes / MEGABYTE)} MB`);
+  return [
+    `memory.total is ${total === Number.POSITIVE_INFINITY ? "unlimited" : wanted}, and Node ends where its heap does, at ${heap}: set less, leave it away for half of that, or start Node with a larger --max-old-space-size.`,
+  ];
 }
 
 /** Gateways whose devices can say neither user name nor password, and what else they can present. */

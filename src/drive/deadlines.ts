@@ -6,6 +6,8 @@ const LEVELS = 9;
 /** Span of one slot per level in milliseconds: 1 ms, 32 ms, 1 s, 33 s, 17 min, 9 h, 12 d, 1 a, 35 a. */
 const SPANS: readonly number[] = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
 
+const ALL = (): boolean => true;
+
 /** What the wheel spans, in milliseconds. */
 const WHOLE = SLOTS ** LEVELS;
 
@@ -46,8 +48,11 @@ export class Deadlines implements Alarms {
     alarm.due = NEVER;
   }
 
-  /** Fires all that is due, slot by slot; an alarm armed meanwhile for now or earlier waits for the next call. */
-  advance(now: Instant): void {
+  /**
+   * Fires all that is due, slot by slot, as long as `goOn` says so; an alarm armed meanwhile for now or earlier waits for the
+   * next call.
+   */
+  advance(now: Instant, goOn: () => boolean = ALL): void {
     const target = Math.floor(now);
     for (;;) {
       const found = this.#firstSlot();
@@ -58,6 +63,7 @@ export class Deadlines implements Alarms {
       if (start > this.#elapsed) this.#elapsed = start;
       const fired = this.#drain(level, found, now);
       if (fired && start >= target) break;
+      if (fired && !goOn()) return;
     }
     if (target > this.#elapsed) this.#elapsed = target;
   }

@@ -69,18 +69,28 @@ export class Ring<Item> {
     else if (kept * 8 < this.#items.length) this.#resize(this.#items.length / 4);
   }
 
-  /** Takes out the first item that matches; those before it move up. */
-  take(matches: (item: Item) => boolean): Item | undefined {
+  /** Where the first item stands that matches, from this index on; -1 for none. */
+  findIndex(matches: (item: Item) => boolean, from = 0): number {
     const mask = this.#items.length - 1;
-    for (let index = 0; index < this.#length; index++) {
-      const item = this.#items[(this.#head + index) & mask] as Item;
-      if (!matches(item)) continue;
-      for (let at = index; at > 0; at--)
-        this.#items[(this.#head + at) & mask] = this.#items[(this.#head + at - 1) & mask];
+    for (let index = from; index < this.#length; index++)
+      if (matches(this.#items[(this.#head + index) & mask] as Item)) return index;
+    return -1;
+  }
+
+  /** Takes out the item at this index; those on its shorter side move up. */
+  takeAt(index: number): Item | undefined {
+    const item = this.at(index);
+    if (item === undefined) return undefined;
+    const mask = this.#items.length - 1;
+    const place = (at: number) => (this.#head + at) & mask;
+    if (index * 2 < this.#length) {
+      for (let at = index; at > 0; at--) this.#items[place(at)] = this.#items[place(at - 1)];
       this.shift();
-      return item;
+    } else {
+      for (let at = index; at < this.#length - 1; at++) this.#items[place(at)] = this.#items[place(at + 1)];
+      this.pop();
     }
-    return undefined;
+    return item;
   }
 
   clear(): void {

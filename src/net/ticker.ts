@@ -1,4 +1,5 @@
 import type { Instant } from "../lib/time.ts";
+import { SHARE } from "./turn.ts";
 
 /** setTimeout cannot wait longer than 2^31 ms; looking again every hour costs nothing. */
 const WAIT_MAX = 3_600_000;
@@ -7,7 +8,8 @@ const WAIT_MAX = 3_600_000;
 export interface Ticking {
   /** The next time of interest, `NEVER` for none. */
   next(): Instant;
-  advance(now: Instant): void;
+  /** As long as `goOn` says so; the rest is due then. */
+  advance(now: Instant, goOn: () => boolean): void;
 }
 
 /** Runs the timer wheel in real time with a single timer of the event loop. */
@@ -40,7 +42,8 @@ export class Ticker {
 
   readonly #run = (): void => {
     this.#due = Number.POSITIVE_INFINITY;
-    this.#wheel.advance(this.#now());
+    const until = performance.now() + SHARE;
+    this.#wheel.advance(this.#now(), () => performance.now() < until);
     this.expect(this.#wheel.next());
   };
 }

@@ -6,9 +6,40 @@ let within = false;
 /** What one of them puts off is done in the same turn. */
 let due: (() => void)[] = [];
 
+/** How long in one round of the loop is worked on one of the things that come in numbers, in milliseconds: all the others wait. */
+export const SHARE = 5;
+
 export function atEndOfTurn(run: () => void): void {
   if (within) due.push(run);
-  else setImmediate(run);
+  else later(run);
+}
+
+/** What was put off outside of a turn. */
+let put: (() => void)[] = [];
+let scheduled = false;
+
+function later(run: () => void): void {
+  put.push(run);
+  if (scheduled) return;
+  scheduled = true;
+  setImmediate(runPut);
+}
+
+/** A thousand connections may have ended at once. */
+function runPut(): void {
+  const until = performance.now() + SHARE;
+  const all = put;
+  let at = 0;
+  put = [];
+  try {
+    do all[at++]!();
+    while (at < all.length && performance.now() < until);
+  } finally {
+    // Also where one has thrown, which is nothing to the others.
+    put = at < all.length ? [...all.slice(at), ...put] : put;
+    scheduled = put.length > 0;
+    if (scheduled) setImmediate(runPut);
+  }
 }
 
 export function takeTurn(turn: () => void): void {
@@ -29,7 +60,7 @@ function endTurn(): void {
     within = false;
     due = [];
     // One has thrown, which is nothing to the others.
-    for (const run of all.slice(at)) setImmediate(run);
+    for (const run of all.slice(at)) later(run);
   }
 }
 

@@ -26,6 +26,8 @@ export class Queue {
   /** How many of those queued can expire, and how many are QoS 0: spares the search when there are none. */
   #expiring = 0;
   #qos0 = 0;
+  /** So many at the front are known not to be QoS 0: the search begins behind them. */
+  #searched = 0;
   #unsaid = 0;
   #sayAt = 0 as Instant;
 
@@ -110,6 +112,7 @@ export class Queue {
   /** Gives back at the front what was taken or handed out before; never refused. */
   unshift(delivery: Outgoing): void {
     this.#ring.unshift(delivery);
+    this.#searched = delivery.qos === 0 ? 0 : this.#searched + 1;
     this.#count(delivery, 1);
   }
 
@@ -119,6 +122,7 @@ export class Queue {
 
   shift(): Outgoing | undefined {
     const delivery = this.#ring.shift();
+    if (this.#searched > 0) this.#searched--;
     if (delivery !== undefined) this.#count(delivery, -1);
     return delivery;
   }
@@ -126,6 +130,7 @@ export class Queue {
   /** Removes all that `drop` approves, and returns it. */
   remove(drop: (delivery: Outgoing) => boolean): Outgoing[] {
     const removed: Outgoing[] = [];
+    this.#searched = 0;
     this.#ring.filter((delivery) => {
       if (!drop(delivery)) return true;
       removed.push(delivery);
@@ -166,14 +171,16 @@ export class Queue {
       case "qos0-first": {
         if (newcomer.qos === 0) return undefined;
         if (this.#qos0 === 0) return this.shift();
-        const found = this.#ring.take(({ qos }) => qos === 0);
-        if (found !== undefined) this.#count(found, -1);
-        return found ?? this.shift();
+        this.#searched = this.#ring.findIndex(isQos0, this.#searched);
+        const found = this.#ring.takeAt(this.#searched)!;
+        this.#count(found, -1);
+        return found;
       }
     }
   }
 }
 
+const isQos0 = ({ qos }: Outgoing): boolean => qos === 0;
 const NOTHING: readonly Outgoing[] = [];
 /** For queues that stand for themselves. */
 const UNCOUNTED = new Memory();

@@ -34,6 +34,7 @@ const PACKAGES = {
   script: "bsdutils",
   slapd: "slapd",
   socat: "socat",
+  taskset: "util-linux",
   tshark: "tshark",
   "victoria-metrics": "victoria-metrics",
 } as const;

@@ -278,7 +278,7 @@ const LAYERS: readonly { readonly from: string; readonly to: readonly string[]; 
 const OPEN_TO_GATEWAYS = ["^src/lib/", "^src/bus/(topic|message)\\.ts$", "^src/contract/", "^src/mqtt/"];
 
 const NODE_ALLOWED =
-  "^(src/(bundle|dashboard/build)\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|pipelines|cli|observe|sim|load|workers)/|src/rules/functions/coding\\.ts$|src/(main|bin|heap|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|pipelines-room|dial-servers|upstream-servers|simulator|supervise|work)\\.ts$)";
+  "^(src/(bundle|dashboard/build)\\.mjs$|src/(net|store|settings|config|api|authenticate|connect|pipelines|cli|observe|sim|load|workers)/|src/rules/functions/coding\\.ts$|src/(main|bin|heap|threads|commands|version|data-files|compose|administration|alarms|certificates|secure-datagrams|open-hooks|check-files|open-plug-ins|rules-room|pipelines-room|dial-servers|upstream-servers|simulator|supervise|work)\\.ts$)";
 
 function rules(): IForbiddenRuleType[] {
   const layers = LAYERS.map(({ from, to, instead }): IForbiddenRuleType => {

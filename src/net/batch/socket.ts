@@ -5,12 +5,14 @@ import type { Descriptor } from "../system/descriptor.ts";
 import { EAGAIN, EBADF, EINTR, EINVAL, ENOTSOCK, MSG_DONTWAIT, MSG_NOSIGNAL } from "../system/linux.ts";
 import type { SystemCalls, Watching } from "../system/system-calls.ts";
 import type { DatagramSocket, OutgoingDatagram, ReceiveDatagrams } from "../transport.ts";
-import { takeTurn } from "../turn.ts";
+import { SHARE, takeTurn } from "../turn.ts";
 import { BATCH, type Received, type Sending } from "./messages.ts";
 import { type Path, Paths } from "./paths.ts";
 
 /** Batches that are read before others have their turn. */
 const ROUNDS = 4;
+/** A datagram may be worked on for a millisecond: it may be a message to a thousand clients. Below this part of a share, more of them are read at once. */
+const QUICK = SHARE / 4;
 
 /** What all sockets of a thread share. */
 export interface Batches {
@@ -54,8 +56,24 @@ export class BatchSocket implements DatagramSocket {
 
   readonly #turn = (): void => {
     if (this.#waiting.length > 0) this.#sendWaiting();
-    for (let round = 0; round < ROUNDS && !this.#closed; round++) if (!this.#read()) return;
+    const until = performance.now() + SHARE;
+    for (let round = 0, began = until - SHARE; round < ROUNDS && !this.#closed; round++) {
+      if (!this.#read()) return;
+      const now = performance.now();
+      this.#adapt(now - began);
+      if (now >= until) return;
+      began = now;
+    }
   };
+
+  /** As many as one call reads. */
+  #most = BATCH;
+
+  /** A full batch took so long. */
+  #adapt(milliseconds: number): void {
+    if (milliseconds > SHARE) this.#most = Math.max(1, this.#most >> 1);
+    else if (milliseconds < QUICK) this.#most = Math.min(BATCH, this.#most << 1);
+  }
 
   #batch: readonly Datagram[] = [];
   readonly #hand = (): void => this.#receive(this.#batch);
@@ -64,7 +82,8 @@ export class BatchSocket implements DatagramSocket {
   #read(): boolean {
     const { calls, received } = this.#batches;
     const { number } = this.#descriptor;
-    const count = calls.recvmmsg(number, received.headers, BATCH, MSG_DONTWAIT, null);
+    const most = this.#most;
+    const count = calls.recvmmsg(number, received.headers, most, MSG_DONTWAIT, null);
     if (count < 0) {
       this.#notRead(calls.error());
       return false;
@@ -77,7 +96,7 @@ export class BatchSocket implements DatagramSocket {
       batch.push({ bytes: received.contentOf(index), address: path.address, port: path.port, path });
     }
     if (batch.length > 0) takeTurn(this.#hand);
-    return count === BATCH;
+    return count === most;
   }
 
   #notRead(error: number): void {

@@ -2,14 +2,12 @@ import { arch } from "node:os";
 import { systemError } from "../system/descriptor.ts";
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../system/linux.ts";
 import type { SystemCalls, Watching } from "../system/system-calls.ts";
-import { takeTurn } from "../turn.ts";
+import { SHARE, takeTurn } from "../turn.ts";
 
 /** Descriptors that are told of in one call. */
 const EVENTS = 256;
 /** Calls before others have their turn. */
 const ROUNDS = 4;
-/** How long is worked on what is ready before timers and the sockets of Node have their turn, in milliseconds. */
-const A_TURN = 10;
 /** Bytes that are read in one call, and the calls for one descriptor before the next one has its turn. */
 const READ_BYTES = 65_536;
 const READS = 4;
@@ -120,7 +118,7 @@ export class EpollSet {
   }
 
   readonly #turn = (): void => {
-    this.#until = performance.now() + A_TURN;
+    this.#until = performance.now() + SHARE;
     for (let round = 0; round < ROUNDS; round++) {
       if (this.#at >= this.#count && !this.#ask()) return;
       takeTurn(this.#tell);

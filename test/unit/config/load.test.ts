@@ -49,6 +49,17 @@ describe("without a file", () => {
     expect(config.gateways["mqtt"]!["retryInterval"]).toBe(20_000);
   });
 
+  it("warns where more may be held for peers than Node's heap has room for, and says nothing of it by default", () => {
+    const warned = (yaml: string) =>
+      loadText(STUB_MODULES, yaml).warnings.filter((each) => each.startsWith("memory.total"));
+    expect(warned("")).toEqual([]);
+    expect(warned("memory: { total: 64MB }")).toEqual([]);
+    expect(warned("memory: { total: 2000GB }")).toEqual([
+      expect.stringMatching(/^memory\.total is 2048000 MB, .* at \d+ MB: set less, .*--max-old-space-size/),
+    ]);
+    expect(warned("memory: { total: unlimited }")).toEqual([expect.stringContaining("is unlimited")]);
+  });
+
   it("says aloud that anybody may connect", () => {
     expect(loadText(STUB_MODULES, "").warnings.join()).toContain("authentication.anonymous is true");
   });

@@ -97,4 +97,26 @@ describe("the timer wheel", () => {
     wheel.advance(at(1000));
     expect(count).toBe(2);
   });
+
+  it("goes on where it was stopped, in order, and is due until then", () => {
+    const wheel = new Deadlines(at(1000));
+    const fired: string[] = [];
+    for (const [name, due] of [
+      ["a", 1500],
+      ["b", 1500],
+      ["c", 1501],
+      ["d", 1800],
+    ] as const)
+      wheel.arm(new CallbackAlarm(() => fired.push(name)), at(due));
+    wheel.advance(at(2000), () => false);
+    expect(fired).toEqual(["a", "b"]);
+    expect(wheel.next()).toBe(1501);
+    wheel.arm(new CallbackAlarm(() => fired.push("between")), at(1600));
+    let more = 2;
+    wheel.advance(at(2000), () => --more > 0);
+    expect(fired).toEqual(["a", "b", "c", "between"]);
+    wheel.advance(at(2000));
+    expect(fired).toEqual(["a", "b", "c", "between", "d"]);
+    expect(wheel.next()).toBe(NEVER);
+  });
 });

@@ -36,7 +36,7 @@ const onRing = (ring: Ring<number>, [name, value]: Step): unknown => {
     case "filter":
       return ring.filter((item) => item % 5 !== value % 5);
     case "take":
-      return ring.take((item) => item % 7 === value % 7);
+      return ring.takeAt(ring.findIndex((item) => item % 7 === value % 7));
   }
 };
 

@@ -110,13 +110,13 @@ describe("a turn", () => {
     const told = add(numbers(10, 100), 1);
     system.ready(numbers(10, 100));
     comeRound();
-    expect(told).toEqual(numbers(10, 10));
+    expect(told).toEqual(numbers(10, 5));
     expect(due).toHaveLength(1);
     system.ready(numbers(10, 3));
     comeRound();
-    expect(told).toEqual(numbers(10, 20));
+    expect(told).toEqual(numbers(10, 10));
     expect(system.asked).toBe(1);
-    for (let round = 0; round < 8; round++) comeRound();
+    for (let round = 0; round < 18; round++) comeRound();
     expect(told).toEqual(numbers(10, 100));
     system.ready(numbers(10, 3));
     comeRound();

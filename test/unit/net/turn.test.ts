@@ -77,3 +77,71 @@ describe("while Node serves many sockets of its own in one round of the loop", (
     expect(turn).not.toHaveBeenCalled();
   });
 });
+
+describe("what is put off outside of a turn", () => {
+  let now = 0;
+  /** What is to be done when the event loop has come round. */
+  let due: (() => void)[] = [];
+  const comeRound = (): void => {
+    for (const run of due.splice(0)) run();
+  };
+
+  beforeEach(() => {
+    now = 0;
+    due = [];
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    vi.spyOn(globalThis, "setImmediate").mockImplementation(((run: () => void) => {
+      due.push(run);
+    }) as never);
+  });
+  afterEach(() => {
+    while (due.length > 0) comeRound();
+    vi.restoreAllMocks();
+  });
+
+  /** Puts off so many, each of which takes a millisecond. */
+  const putOff = (count: number): number[] => {
+    const done: number[] = [];
+    for (let index = 0; index < count; index++)
+      atEndOfTurn(() => {
+        done.push(index);
+        now += 1;
+      });
+    return done;
+  };
+
+  it("is done in order, for five milliseconds in each round of the loop", () => {
+    const done = putOff(12);
+    comeRound();
+    expect(done).toEqual([0, 1, 2, 3, 4]);
+    comeRound();
+    expect(done).toHaveLength(10);
+    comeRound();
+    expect(done).toEqual(Array.from({ length: 12 }, (_, index) => index));
+    expect(due).toEqual([]);
+  });
+
+  it("and what that puts off comes behind all of it", () => {
+    const done: string[] = [];
+    atEndOfTurn(() => {
+      done.push("first");
+      atEndOfTurn(() => done.push("put off by the first"));
+    });
+    atEndOfTurn(() => done.push("second"));
+    comeRound();
+    expect(done).toEqual(["first", "second"]);
+    comeRound();
+    expect(done).toEqual(["first", "second", "put off by the first"]);
+  });
+
+  it("goes on behind one that throws", () => {
+    const done: string[] = [];
+    atEndOfTurn(() => {
+      throw new Error("of a plug-in");
+    });
+    atEndOfTurn(() => done.push("second"));
+    expect(comeRound).toThrow("of a plug-in");
+    comeRound();
+    expect(done).toEqual(["second"]);
+  });
+});

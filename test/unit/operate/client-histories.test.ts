@@ -150,7 +150,7 @@ it("the census tells of every client in each of its rounds, some in each step", 
     },
     { note: ({ clientId }, state, _now, round) => void told.push(`${round} ${clientId} ${state}`) },
   );
-  for (let step = 0; step < 6; step++) census.step(START + step);
+  for (let step = 0; step < 20; step++) census.step(START + step);
   expect(told).toHaveLength(10_000);
   expect([told[0], told.at(-1)]).toEqual(["0 c0 awake", "1 c4999 awake"]);
 });
