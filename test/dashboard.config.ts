@@ -11,7 +11,9 @@ export default defineConfig({
     include: ["test/dashboard/**/*.test.ts"],
     exclude: [],
     maxWorkers: 2,
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // Tests wait for conditions: these end only what would never come, also where a machine has other things to do.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000, interval: 100 } },
   },
 });

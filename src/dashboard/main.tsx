@@ -7,6 +7,7 @@ import { KeyList, useKeys } from "./keys.tsx";
 import { address, addressOf, go } from "./lib/address.ts";
 import { Problem } from "./lib/api.ts";
 import { useAsk } from "./lib/asking.ts";
+import { toHeading } from "./lib/heading.ts";
 import { expected, findSession, lookingAround, session, signedIn } from "./lib/session.ts";
 import { Clients } from "./pages/clients.tsx";
 import { Login, Setup } from "./pages/login.tsx";
@@ -178,16 +179,6 @@ function Inside() {
       <Content />
     </Frame>
   );
-}
-
-/** Focus goes to the heading from where it has nothing to do any more: from a menu, or from what is gone. */
-function toHeading(): void {
-  const active = document.activeElement;
-  const lost = active === null || active === document.body || active.closest(".menu, .phone-menu") !== null;
-  if (!lost || document.querySelector("[autofocus]") !== null) return;
-  const heading = document.querySelector<HTMLElement>("h1");
-  heading?.setAttribute("tabindex", "-1");
-  heading?.focus({ preventScroll: true });
 }
 
 /** On a change of page focus goes to its heading, as soon as there is one, and the title says where we are. */

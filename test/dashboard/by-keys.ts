@@ -76,10 +76,16 @@ export async function write(page: Page, label: string, text: string): Promise<vo
   await page.keyboard.type(text);
 }
 
-/** Another choice of a list, by the first letters of its name, as browsers take them. */
+/** Another choice of a list, by the beginning of its name, from the first on by arrows: letters that come late begin another. */
 export async function choose(page: Page, label: string, option: string): Promise<void> {
-  await tabUntil(page, await labelled(page, label, "select"));
-  await page.keyboard.type(option);
+  const list = await labelled(page, label, "select");
+  await tabUntil(page, list);
+  await page.keyboard.press("Home");
+  for (let left = await list.locator("option").count(); left > 0; left--) {
+    if ((await list.locator("option:checked").textContent())?.startsWith(option) === true) return;
+    await page.keyboard.press("ArrowDown");
+  }
+  throw new Error(`${label} has no ${option}`);
 }
 
 /** The dialog that asks: its last button is the verb. */

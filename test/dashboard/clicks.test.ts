@@ -5,6 +5,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { lwm2mRegister, mqttClient, mqttSnDevice } from "./devices.ts";
+import { FEEDS, passUntil } from "./feeds.ts";
 import {
   button,
   CLICKED,
@@ -17,6 +18,7 @@ import {
   startSite,
   textOf,
   told,
+  urlOf,
   visit,
 } from "./site.ts";
 
@@ -49,8 +51,9 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
   });
 
   /** On a page, as this machine; and nothing may have gone wrong at the end. */
-  async function on(path: string, run: (page: Page) => Promise<void>): Promise<void> {
+  async function on(path: string, run: (page: Page) => Promise<void>, fed = false): Promise<void> {
     const { page, wrong, close } = await look(browser, site.base, view);
+    if (fed) await page.addInitScript(FEEDS);
     await enter(page, site.base, path);
     await run(page);
     expect(wrong).toEqual([]);
@@ -66,7 +69,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
       await button(page, /remove the filter begins with pump/).waitFor();
       await row(page, "pump-1").waitFor();
       await row(page, "backend").waitFor({ state: "detached" });
-      expect(page.url()).toContain("prefix=pump");
+      expect((await urlOf(page)).search).toContain("prefix=pump");
       // What is downloaded is what is seen.
       expect(await page.getByRole("link", { name: "CSV" }).getAttribute("href")).toMatch(
         /clients\.csv\?.*prefix=pump/,
@@ -85,17 +88,21 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
     }));
 
   it("a list that is read stands still: who comes is announced, and shown when that is asked for (D-047)", () =>
-    on("/clients?prefix=comes", async (page) => {
-      await page.getByText("No client passes these filters").waitFor();
-      const first = await mqttClient(site.ports, "comes-b");
-      await row(page, "comes-b").waitFor();
-      const second = await mqttClient(site.ports, "comes-a", { keepalive: 10 });
-      await button(page, "2 changed: show them").waitFor();
-      expect(await row(page, "comes-a").count()).toBe(0);
-      await button(page, "2 changed: show them").click();
-      await row(page, "comes-a").waitFor();
-      for (const client of [first, second]) client.end(true);
-    }));
+    on(
+      "/clients?prefix=comes",
+      async (page) => {
+        await page.getByText("No client passes these filters").waitFor();
+        const first = await mqttClient(site.ports, "comes-b");
+        await passUntil(page, row(page, "comes-b"));
+        const second = await mqttClient(site.ports, "comes-a", { keepalive: 10 });
+        await passUntil(page, button(page, "2 changed: show them"));
+        expect(await row(page, "comes-a").count()).toBe(0);
+        await button(page, "2 changed: show them").click();
+        await row(page, "comes-a").waitFor();
+        for (const client of [first, second]) client.end(true);
+      },
+      true,
+    ));
 
   it("a message to a sleeper is seen waiting, and acknowledged when it wakes, under one cause", () =>
     on("/translation?client=pump-7", async (page) => {
@@ -106,7 +113,7 @@ describe.skipIf(lacks("chromium")).each(CLICKED)("by clicks, at $name", ({ name:
       await sleeper.sleep(600);
       await button(page, "Start").click();
       await page.getByText("recording").first().waitFor();
-      const here = new URL(page.url()).pathname;
+      const here = (await urlOf(page)).pathname;
       await backend.publishAsync("cmd/pump-7/set", '{"rpm":1200}', { qos: 1 });
       await button(page, /pump-7: cmd\/pump-7\/set QoS 1 waits: asleep/).waitFor();
       await visit(page, "/clients/pump-7?gateway=mqtt-sn&tab=waiting");

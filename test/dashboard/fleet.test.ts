@@ -3,13 +3,13 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { lwm2mRegister } from "./devices.ts";
-import { button, enter, launch, look, row, type Site, startSite, told, visit } from "./site.ts";
+import { button, enter, launch, look, row, type Site, startSite, told, urlOf, visit } from "./site.ts";
 
 describe.skipIf(lacks("chromium"))("a node without devices", () => {
   let site: Site;
   let browser: Browser;
   beforeAll(async () => {
-    [site, browser] = await Promise.all([startSite(), launch()]);
+    [site, browser] = await Promise.all([startSite("  lwm2m: { lifetimeGrace: 8s }"), launch()]);
   });
   afterAll(async () => {
     await browser?.close();
@@ -42,7 +42,7 @@ describe.skipIf(lacks("chromium"))("a node without devices", () => {
         .locator("figure.clock figcaption")
         .getByText(/due in/)
         .waitFor();
-      await visit(page, `${new URL(page.url()).pathname}?path=%2F3303%2F0%2F5700`);
+      await visit(page, `${(await urlOf(page)).pathname}?path=%2F3303%2F0%2F5700`);
       // An application of the fleet observes it already.
       await button(page, "End observing").click();
       await button(page, "Observe").click();

@@ -2,8 +2,9 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
+import { agree, press, write } from "./by-keys.ts";
 import { coapPublish, mqttClient } from "./devices.ts";
-import { button, enter, launch, look, type Site, startSite, visit } from "./site.ts";
+import { button, dialog, enter, launch, look, row, type Site, startSite, visit } from "./site.ts";
 
 interface Node {
   readonly ignored: boolean;
@@ -71,11 +72,14 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
     await button(page, /room\/9\/temp/)
       .first()
       .waitFor();
-    const rows = await page.locator("[data-trace-row]").count();
-    const sentences = (await heard(page)).filter(
-      ({ role, name }) => role === "button" && /cause \d+: /.test(name),
-    );
-    expect(sentences.length).toBe(rows);
+    const spoken = async () =>
+      (await heard(page)).filter(({ role, name }) => role === "button" && /cause \d+: /.test(name));
+    // More rows of the same message may come a moment later.
+    await expect
+      .poll(async () => (await spoken()).length - (await page.locator("[data-trace-row]").count()))
+      .toBe(0);
+    const sentences = await spoken();
+    expect(sentences.length).toBeGreaterThan(0);
     for (const { name } of sentences) expect(name).toMatch(/^\d\d:\d\d:\d\d\.\d{3}, cause \d+: \S+ .*\S$/);
     await close();
   });
@@ -106,7 +110,6 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
     await page.locator(".live.live").waitFor();
     // While it walks nothing may move.
     await page.locator("body").press("p");
-    const problems: string[] = [];
     for (const path of [
       ...[
         "/",
@@ -133,36 +136,37 @@ describe.skipIf(lacks("chromium"))("a screen reader and a keyboard", () => {
     ]) {
       await visit(page, path);
       await page.locator("main .lines").first().waitFor({ state: "detached" });
-      problems.push(...(await unreached(page)).map((one) => `${path}: Tab does not reach ${one}`));
+      // What came while it walked is reached the next time.
+      await expect.poll(() => unreached(page), { message: `Tab does not reach, on ${path}` }).toEqual([]);
     }
-    expect(problems).toEqual([]);
     await close();
   });
 
-  it("a ban is made and lifted by keys alone, and focus comes back from the dialog", async () => {
+  it("bans are made and lifted by keys alone, and focus comes back from the dialog, or goes to what has taken the place of what is gone", async () => {
     const { page, close } = await look(browser, site.base);
     await enter(page, site.base, "/bans");
-    const tabTo = async (found: string): Promise<void> => {
-      for (let step = 0; step < 120; step++) {
-        await page.keyboard.press("Tab");
-        if (await page.evaluate(`document.activeElement.matches(${JSON.stringify(found)})`)) return;
-      }
-      throw new Error(`Tab never reaches ${found}`);
-    };
-    await tabTo("main form input");
-    await page.keyboard.type("by-keys");
-    await page.keyboard.press("Enter");
-    await page.locator("tr[data-row]").filter({ hasText: "by-keys" }).waitFor();
-    await tabTo("tr[data-row] button");
-    await page.keyboard.press("Enter");
-    await page.locator("dialog[open]").waitFor();
+    const at = () =>
+      page.evaluate("document.activeElement.closest('tr')?.textContent ?? document.activeElement.tagName");
+    for (const id of ["by-keys-1", "by-keys-2"]) {
+      await write(page, "client id", id);
+      await page.keyboard.press("Enter");
+      await row(page, id).waitFor();
+    }
+    await press(page, `main button[title="lift the ban: client by-keys-1"]`);
+    await dialog(page).waitFor();
     await page.keyboard.press("Escape");
-    await page.locator("dialog[open]").waitFor({ state: "detached" });
-    expect(await page.evaluate("document.activeElement.closest('tr') !== null")).toBe(true);
-    await page.keyboard.press("Enter");
-    await tabTo("dialog[open] button[type=submit]");
-    await page.keyboard.press("Enter");
-    await page.locator("tr[data-row]").filter({ hasText: "by-keys" }).waitFor({ state: "detached" });
+    await dialog(page).waitFor({ state: "detached" });
+    expect(await at()).toContain("by-keys-1");
+    // What is gone leaves it to what has taken its place, and the last of all to the heading.
+    for (const [id, next] of [
+      ["by-keys-1", "by-keys-2"],
+      ["by-keys-2", "H1"],
+    ] as const) {
+      await page.keyboard.press("Enter");
+      await agree(page);
+      await row(page, id).waitFor({ state: "detached" });
+      await expect.poll(at).toContain(next);
+    }
     await close();
   });
 });

@@ -6,7 +6,7 @@ import { lacks } from "../support/programs.ts";
 import { agree, noMouse, press, tabTo, write } from "./by-keys.ts";
 import { mqttClient } from "./devices.ts";
 import { lwm2mDevice } from "./lwm2m-device.ts";
-import { dialog, enter, launch, look, row, type Site, startSite, told, visit } from "./site.ts";
+import { dialog, enter, launch, look, row, type Site, startSite, told, urlOf, visit } from "./site.ts";
 
 const PASSWORD = "a sentence that only ana knows";
 
@@ -72,21 +72,42 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
       await page.keyboard.press(".");
       await press(page, "dialog[open] button", "row-1");
       await page.getByRole("heading", { level: 1, name: "row-1" }).waitFor();
+      await page.getByRole("tablist").waitFor();
       // Back to the list, and from there to the translation of a row.
       await page.keyboard.press("Escape");
       await row(page, "row-1").waitFor();
       await page.keyboard.press("j");
       await page.keyboard.press("t");
       await page.getByRole("heading", { level: 1, name: "Translation" }).waitFor();
-      expect(new URL(page.url()).search).toMatch(/client=/);
+      expect((await urlOf(page)).search).toMatch(/client=/);
       // Of the page, where no row has the focus.
       await visit(page, "/clients/row-2?gateway=mqtt");
       await page.getByRole("tablist").waitFor();
       await page.keyboard.press("t");
       await page.getByRole("heading", { level: 1, name: "Translation" }).waitFor();
-      expect(new URL(page.url()).search).toContain("client=row-2");
+      expect((await urlOf(page)).search).toContain("client=row-2");
     });
   });
+
+  it("a table is sorted: its rows stay until the others have come, and focus where it is (D-043)", () =>
+    on("/clients?prefix=row-", async (page) => {
+      await row(page, "row-2").waitFor();
+      let answer = (): void => {};
+      const held = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      await page.route(/clients\?.*sort=-clientId/, async (route) => {
+        await held;
+        await route.continue().catch(() => undefined);
+      });
+      const asked = page.waitForRequest(/clients\?.*sort=-clientId/);
+      await press(page, "main th button", "Client");
+      await asked;
+      expect(await row(page, "row-").count()).toBe(2);
+      answer();
+      await row(page, "row-").first().filter({ hasText: "row-2" }).waitFor();
+      expect(await page.evaluate("document.activeElement.textContent")).toBe("Client");
+    }));
 
   it("a trace is started, its rows gone through with their cause, stopped and forgotten", () =>
     on("/translation?topic=room%2F%23", async (page) => {
@@ -212,6 +233,7 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
   it("a key of the configuration is tried, changed and taken back", () =>
     on("/config?key=log.level", async (page) => {
       await press(page, `main button[title="change log.level"]`);
+      await dialog(page).waitFor();
       await write(page, "Value", "warn");
       await press(page, "dialog[open] button", "Try it");
       await dialog(page).getByText("at once").waitFor();

@@ -3,7 +3,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { FEEDS, madeTrace } from "./feeds.ts";
-import { button, enter, launch, look, type Site, startSite, textOf } from "./site.ts";
+import { button, enter, launch, look, type Site, startSite, textOf, urlOf } from "./site.ts";
 
 /** What a trace holds: a PUT for a sleeper, which wakes eleven minutes later and does not answer. */
 const MINUTES = 60_000;
@@ -89,10 +89,10 @@ describe.skipIf(lacks("chromium"))("a translation", () => {
     await drawer.getByText("Fields, secrets masked").waitFor();
     await drawer.getByText("16802").waitFor();
     await drawer.getByText(/0000 {2}40 03 41 a2 ff 31 +@\.A\.\.1/).waitFor();
-    expect(await page.locator(".rows li.dimmed").count()).toBe(1);
+    await expect.poll(() => page.locator(".rows li.dimmed").count()).toBe(1);
     await drawer.getByRole("button", { name: "only this cause" }).click();
     await line(5).waitFor({ state: "detached" });
-    expect(new URL(page.url()).search).toBe("?cause=12");
+    expect((await urlOf(page)).search).toBe("?cause=12");
     await page.getByText("5 of 6 rows").waitFor();
     await button(page, "only cause 12").click();
     await line(5).waitFor();

@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
 import { mqttClient } from "./devices.ts";
-import { button, dialog, launch, look, row, type Site, startSite, told, visit } from "./site.ts";
+import { button, dialog, launch, look, row, type Site, startSite, told, urlOf, visit } from "./site.ts";
 
 const BASE = "/iot";
 const PASSWORD = "a sentence that only ana knows";
@@ -65,12 +65,12 @@ describe.skipIf(lacks("chromium"))("below /iot/ of a proxy", () => {
     ] as const) {
       await page.getByRole("navigation", { name: "pages" }).getByRole("link", { name }).first().click();
       await page.getByRole("heading", { name, level: 1 }).waitFor();
-      expect(new URL(page.url()).pathname).toBe(`${BASE}${path}`);
+      expect((await urlOf(page)).pathname).toBe(`${BASE}${path}`);
     }
     await visit(page, `${BASE}/clients`);
     await row(page, "pump/1").getByRole("link", { name: "pump/1", exact: true }).click();
     await page.getByRole("tablist").waitFor();
-    expect(new URL(page.url()).pathname).toBe(`${BASE}/clients/pump%2F1`);
+    expect((await urlOf(page)).pathname).toBe(`${BASE}/clients/pump%2F1`);
     // A link that somebody sends, and the browser's own way back.
     await page.reload();
     await page.getByRole("tab", { name: /^Subscriptions/ }).click();

@@ -213,6 +213,7 @@ rules: { filed: { sql: 'SELECT * FROM "filed/#"', actions: [{ kind: http, connec
       await dialog(page).getByRole("button", { name: "Remove" }).click();
       await told(page, "meter-7 is removed");
       await page.getByRole("tab").nth(1).click();
+      await page.getByLabel("Client id", { exact: true }).waitFor();
       await page.getByLabel("Import JSON or CSV").setInputFiles({
         ...{ name: "lamps.csv", mimeType: "text/csv" },
         buffer: Buffer.from("user_id,password\nlamp-1,correct horse\nlamp-2,correct horse\n"),

@@ -146,6 +146,8 @@ export interface Looking {
   close(): Promise<void>;
 }
 
+/** What does not come in that time never comes, also where a machine has other things to do. */
+const WAIT_MS = 60_000;
 /** Refusals that a test provokes are no failures of the page. */
 const EXPECTED = /Failed to load resource/;
 
@@ -155,6 +157,7 @@ export async function look(
   options: BrowserContextOptions = {},
 ): Promise<Looking> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
   const wrong: string[] = [];
   page.on("pageerror", (error) => wrong.push(`exception: ${error.message}`));
@@ -186,6 +189,10 @@ export async function visit(page: Page, path: string): Promise<void> {
   );
   await page.locator("main#content h1").first().waitFor();
 }
+
+/** Where the page is, by itself: what the browser tells of it comes later. */
+export const urlOf = async (page: Page): Promise<URL> =>
+  new URL(String(await page.evaluate("location.href")));
 
 export function shoot(page: Page, name: string): Promise<unknown> {
   const folder = process.env["SHOTS"];

@@ -104,6 +104,7 @@ const settled = (page: Page): Promise<void> =>
 /** Texts of live regions as they change, from now on. */
 const LISTEN = `{
   window.spoken = [];
+  window.since = performance.now();
   const LIVE = "[aria-live]:not([aria-live=off]),[role=status],[role=alert],[role=log],output";
   new MutationObserver((records) => {
     for (const { target } of records) {
@@ -159,7 +160,7 @@ describe.skipIf(lacks("chromium"))("the accessibility tree", () => {
       await page.keyboard.press("Enter");
       const arrived = page.locator("main h1:focus");
       const name = await textOf(links.nth(index));
-      await arrived.waitFor({ timeout: 10_000 }).catch(() => problems.push(name));
+      await arrived.waitFor({ timeout: 30_000 }).catch(() => problems.push(name));
     }
     expect(problems).toEqual([]);
     // A client has another heading before it is known.
@@ -189,11 +190,14 @@ describe.skipIf(lacks("chromium"))("the accessibility tree", () => {
     // Rows of the flood are there before it is listened.
     await looking[2]!.page.locator(".arrived li").nth(5).waitFor();
     for (const { page } of looking) await page.evaluate(LISTEN);
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
-    const spoken = await Promise.all(looking.map(({ page }) => page.evaluate("spoken") as Promise<string[]>));
-    expect(paths.map((path, index) => [path, spoken[index]]).filter(([, said]) => said!.length > 1)).toEqual(
-      [],
-    );
+    await new Promise((resolve) => setTimeout(resolve, 4_500));
+    for (const [index, { page }] of looking.entries()) {
+      const [said, time] = (await page.evaluate("[spoken, performance.now() - since]")) as [string[], number];
+      // Once, and again for each five seconds more that a busy machine has made of it.
+      expect(said.length, `${paths[index]}: ${said.join(" | ")}`).toBeLessThanOrEqual(
+        1 + Math.floor(time / 5_000),
+      );
+    }
     clearInterval(talking);
     client.end(true);
     for (const { close } of looking) await close();

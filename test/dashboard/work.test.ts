@@ -5,7 +5,7 @@
 import type { Browser, CDPSession, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lacks } from "../support/programs.ts";
-import { FEEDS, madeTrace } from "./feeds.ts";
+import { FEEDS_KEPT, madeTrace } from "./feeds.ts";
 import { enter, launch, look, type Site, startSite } from "./site.ts";
 import { sum } from "./traced.ts";
 
@@ -88,7 +88,7 @@ describe.skipIf(lacks("chromium"))("the work of the page", () => {
   it("for rows of a translation: four paints a second at most, of what is in view, and few calls for each row (D-136)", async () => {
     const ROWS = 5_000;
     const { page, wrong, close } = await look(browser, site.base);
-    await page.addInitScript(FEEDS);
+    await page.addInitScript(FEEDS_KEPT);
     await madeTrace(page);
     await enter(page, site.base, "/translation/long");
     await page.waitForFunction("feeds.has('/traces/long/events')");
@@ -117,7 +117,7 @@ describe.skipIf(lacks("chromium"))("the work of the page", () => {
   it("for a second of the overview: few elements are made, and functions are called as often as there are points (D-136)", async () => {
     const BEATS = 30;
     const { page, wrong, close } = await look(browser, site.base);
-    await page.addInitScript(FEEDS);
+    await page.addInitScript(FEEDS_KEPT);
     await enter(page, site.base);
     await page.locator(".plot canvas").nth(5).waitFor();
     // What is kept is full: from here on each second lets the oldest go.

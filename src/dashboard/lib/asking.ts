@@ -17,13 +17,25 @@ const selecting = (): boolean => document.getSelection()?.isCollapsed === false;
 /** So many seconds an answer is waited for, before it is asked for again: a node that is slow would never be heard. */
 const PATIENCE = 30;
 
-/** `path` undefined: nothing is asked. `every`: seconds after which it is read again. */
-export function useAsk<Data>(path: string | undefined, query: Query = {}, every?: number): Asked<Data> {
+interface State<Data> {
+  readonly key: string;
+  readonly loading: boolean;
+  readonly data?: Data;
+  readonly problem?: Problem;
+}
+
+/**
+ * `path` undefined: nothing is asked. `every`: seconds after which it is read again. `stays`: of lists that are sorted,
+ * filtered and paged, what was there until the answer to another query is.
+ */
+export function useAsk<Data>(
+  path: string | undefined,
+  query: Query = {},
+  every?: number,
+  stays = false,
+): Asked<Data> {
   const key = `${path} ${JSON.stringify(query)}`;
-  const [state, setState] = useState<{ key: string; data?: Data; problem?: Problem; loading: boolean }>({
-    key,
-    loading: true,
-  });
+  const [state, setState] = useState<State<Data>>({ key, loading: true });
   const running = useRef<AbortController | undefined>(undefined);
   const last = useRef(0);
   const load = useCallback(async (): Promise<void> => {
@@ -71,7 +83,7 @@ export function useAsk<Data>(path: string | undefined, query: Query = {}, every?
   }, [key, every, refused]);
   const current = state.key === key;
   return {
-    data: current ? state.data : undefined,
+    data: current || stays ? state.data : undefined,
     problem: current ? state.problem : undefined,
     loading: !current || state.loading,
     again: () => void load(),

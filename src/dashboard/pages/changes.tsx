@@ -18,6 +18,7 @@ export function Changes() {
     "/changes",
     { object, who, cursor, limit: 100 },
     cursor === undefined ? 4 : undefined,
+    true,
   );
   return (
     <>

@@ -166,8 +166,10 @@ export function Clients() {
     "/clients",
     { ...asking, sort, cursor, count: true, limit: 100 },
     every,
+    true,
   );
-  const { page, changed, apply } = useStill(asked.data, JSON.stringify([asking, sort, cursor]));
+  const newest = asked.loading ? undefined : asked.data;
+  const { page, changed, apply } = useStill(newest, JSON.stringify([asking, sort, cursor]));
   useEffect(() => {
     const all = page?.count ?? 0;
     setEvery(page?.items.length === 0 ? SOON : all > MANY ? MUCH_LATER : LATER);
@@ -292,7 +294,7 @@ function useStill(newest: Page<ClientRow> | undefined, key: string) {
   const wanted =
     now?.key !== key || now.page.items.length === 0 || (now.after !== undefined && now.after !== newest);
   if (newest !== undefined && wanted) still.current = { key, page: newest };
-  const page = still.current?.key === key ? still.current.page : undefined;
+  const page = still.current?.page;
   const here = page?.items.map(keyOf) ?? [];
   const there = newest?.items.map(keyOf) ?? here;
   const places = here.length > there.length ? here : there;

@@ -71,6 +71,7 @@ function OneList({ list, pages, again: all }: ListProps & { readonly pages: Retu
     path,
     { list: list.list, search, sort, cursor: pages.cursor, limit: 100 },
     10,
+    true,
   );
   const [reset, setReset] = useState<Login | undefined>(undefined);
   const again = (): void => {

@@ -25,6 +25,7 @@ function Devices() {
     "/clients",
     { gateway: "lwm2m", sort, cursor, prefix, count: true, limit: 100 },
     cursor === undefined ? 5 : undefined,
+    true,
   );
   return (
     <>

@@ -1,7 +1,7 @@
 /** Asks before what cannot be taken back, and tells in one line what became of what was done. */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../lib/api.ts";
 import { plain } from "../lib/visible.ts";
 import { Button, Failed, Field, Input } from "./basic.tsx";
@@ -28,16 +28,23 @@ interface DialogProps {
   close(): void;
 }
 
-/** A modal dialog of the browser: focus stays in it, Esc closes it, and focus goes back where it was. */
+/**
+ * A modal dialog of the browser: focus stays in it, Esc closes it. Focus goes back where it was when it closes, not when it is
+ * taken away: so it is closed first.
+ */
 export function Dialog({ title, children, close }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
-    element.current?.showModal();
-    return () => (before as HTMLElement | null)?.focus?.();
+  useLayoutEffect(() => {
+    const dialog = element.current;
+    dialog?.showModal();
+    dialog?.addEventListener("close", close);
+    return () => {
+      dialog?.removeEventListener("close", close);
+      dialog?.close();
+    };
   }, []);
   return (
-    <dialog ref={element} onClose={close} aria-labelledby="dialog-title">
+    <dialog ref={element} aria-labelledby="dialog-title">
       <h2 id="dialog-title">{title}</h2>
       {children}
     </dialog>

@@ -31,7 +31,7 @@ export function SectionList<Row>({
 }: SectionListProps<Row>) {
   const pages = usePages();
   const { cursor } = pages;
-  const asked = useAsk<Page<Row>>(`/${section}`, { limit: 100, cursor }, 2);
+  const asked = useAsk<Page<Row>>(`/${section}`, { limit: 100, cursor }, 2, true);
   const word = WORDS[section];
   const making = address.value.query.get("make") === word;
   const addressFor = (name: string): string => addressOf(`/${section}/${encodeURIComponent(name)}`);

@@ -1,7 +1,8 @@
 /** Tables: real ones on the desktop, cards of a few lines on a phone; sorted and paged by the node. */
 import type { ComponentChildren } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { address, change } from "../lib/address.ts";
+import { toHeading } from "../lib/heading.ts";
 import { Button } from "./basic.tsx";
 import { Icon } from "./icons.tsx";
 
@@ -42,6 +43,7 @@ export function Table<Row>(props: TableProps<Row>) {
     const all = rowsOf();
     all[all.indexOf(from) + step]?.focus();
   };
+  const focus = useFocus(rowsOf);
   return (
     <div class={`table ${props.class ?? ""}`}>
       <table aria-rowcount={count === undefined ? -1 : count + 1}>
@@ -58,7 +60,7 @@ export function Table<Row>(props: TableProps<Row>) {
             ))}
           </tr>
         </thead>
-        <tbody ref={body}>
+        <tbody ref={body} {...focus}>
           {rows.map((row, index) => {
             const key = keyOf(row);
             return (
@@ -113,6 +115,39 @@ export function Table<Row>(props: TableProps<Row>) {
       </table>
     </div>
   );
+}
+
+const CONTROLS = "a[href],button,input,select";
+
+/** A row that goes leaves its focus to the one that takes its place; of a table that goes, it goes to the heading. */
+function useFocus(rowsOf: () => readonly HTMLElement[]) {
+  const had = useRef<{ readonly element: HTMLElement; readonly place: number } | undefined>(undefined);
+  useLayoutEffect(() => {
+    if (had.current === undefined || had.current.element.isConnected) return;
+    const rows = rowsOf();
+    const row = rows[Math.min(had.current.place, rows.length - 1)];
+    had.current = undefined;
+    if (document.activeElement === document.body)
+      (row?.hasAttribute("tabindex") ? row : row?.querySelector<HTMLElement>(CONTROLS))?.focus();
+  });
+  useLayoutEffect(
+    () => () => {
+      if (had.current !== undefined) queueMicrotask(toHeading);
+    },
+    [],
+  );
+  return {
+    onFocusIn({ target }: FocusEvent): void {
+      const element = target as HTMLElement;
+      had.current = { element, place: rowsOf().findIndex((row) => row.contains(element)) };
+    },
+    onFocusOut({ target }: FocusEvent): void {
+      // Not for what is being taken away.
+      queueMicrotask(() => {
+        if (had.current?.element === target && had.current.element.isConnected) had.current = undefined;
+      });
+    },
+  };
 }
 
 function Head<Row>({ column, sort, onSort }: TableProps<Row> & { readonly column: Column<Row> }) {
