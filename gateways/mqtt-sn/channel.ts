@@ -4,11 +4,12 @@
  *            CONNECT with will        all is known             the core, and the store
  *   new ───────────────────► handshake ───────► connecting ─────────────► connected: active ─ DISCONNECT(d) ─► asleep ◄─┐
  *    │                                              ▲                        │ ▲       ▲                      │  ▲     │ PINGRESP
- *    ├── CONNECT, PINGREQ(id), QoS -1 ──────────────┘                        │ │       └────── CONNECT ───────┘  │     │
+ *    ├── CONNECT, PINGREQ(id) ──────────────────────┘                        │ │       └────── CONNECT ───────┘  │     │
  *    │ anything else: DISCONNECT                                             │ CONNECT             PINGREQ(id) ─┴─► awake
  *    ▼                                             DISCONNECT, silence       ▼
  *   ended ◄──────────────────────────────────────────────────────────────── (from all of these)
  *
+ * A publish with QoS -1 needs no state, and changes none.
  * A state owns what it needs: what lasts as long as a connection is the `Connection`'s, and goes with it.
  */
 import type { Answer, Ticket } from "#core/contract/answers.ts";
@@ -28,6 +29,7 @@ import {
 import { encodeBare, encodeEncapsulated } from "./encode.ts";
 import { type Handshake, repeatHandshake } from "./operations/connect.ts";
 import { unwrap } from "./operations/forward.ts";
+import { UnconnectedPublishes } from "./operations/publish-unconnected.ts";
 import { describe } from "./operator.ts";
 import * as p from "./packets.ts";
 import { NO_CONNECTION } from "./refusals.ts";
@@ -36,7 +38,7 @@ import { isConnackTicket, isFlushTicket, ticketMessageId, UNASKED } from "./tick
 
 /** Something that waits for the core to open a session. */
 export interface Attempt {
-  readonly kind: "login" | "resume" | "publish";
+  readonly kind: "login" | "resume";
   /** Once the core has answered, while the store has not. */
   readonly connection: Connection | undefined;
   answered(answer: ConnectAnswer, now: Instant): void;
@@ -62,6 +64,7 @@ export class MqttSnChannel implements Channel, Wire {
   state: State = NEW;
   /** How often the core was asked for a session: an answer to an earlier ask is told apart by it. */
   attempts = 0;
+  readonly unconnected = new UnconnectedPublishes(this);
   /** Wireless node id of the device, when it is behind a forwarder. */
   node: Uint8Array | undefined = undefined;
 
@@ -125,6 +128,7 @@ export class MqttSnChannel implements Channel, Wire {
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
+    if (this.unconnected.answered(ticket, answer)) return;
     const { state } = this;
     if (ticket === this.attempts && state.kind === "connecting") state.attempt.answered(answer, now);
     else if (answer.ok) answer.client.end("closed");
@@ -235,11 +239,16 @@ export class MqttSnChannel implements Channel, Wire {
     this.finish("not connected");
   }
 
-  /** Forgets the sender without a word. */
+  /** Forgets the sender without a word, once what it has published without a connection is through. */
   finish(why: string): void {
     this.#unclaim();
-    this.state = ENDED;
-    this.host.close(why);
+    this.state = this.unconnected.wait ? NEW : ENDED;
+    if (this.state === ENDED) this.host.close(why);
+  }
+
+  /** Nothing but a publish without a connection has come of it. */
+  finishIfNew(why: string): void {
+    if (this.state.kind === "new") this.finish(why);
   }
 
   drop(): void {

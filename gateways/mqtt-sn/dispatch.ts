@@ -129,6 +129,11 @@ export function receiveInHandshake(
       return;
     // A request is refused and not left without an answer; the client is not connected yet.
     case p.PUBLISH:
+      if (packet.qos === -1) {
+        if (channel.connection === undefined) publishUnconnected(channel, packet, now);
+        else publishAsClient(channel.connection, packet, now);
+        return;
+      }
       if (packet.qos !== 1 && packet.qos !== 2) {
         channel.drop();
         return;

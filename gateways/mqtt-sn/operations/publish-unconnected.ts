@@ -1,15 +1,16 @@
 /** PUBLISH with QoS -1: under the sender's own identity if it has one, else under that of all who have none (§6.8, §7.1). */
 import { Message } from "#core/bus/message.ts";
 import { topicMatches, topicNameProblem } from "#core/bus/topic.ts";
+import type { Ticket } from "#core/contract/answers.ts";
 import type { ChannelHost } from "#core/contract/channel.ts";
-import type { ConnectAnswer } from "#core/contract/client.ts";
+import type { ConnectAnswer, ConnectRequest } from "#core/contract/client.ts";
 import { text } from "#core/lib/bytes.ts";
 import type { Instant } from "#core/lib/time.ts";
-import type { Attempt, MqttSnChannel } from "../channel.ts";
+import type { MqttSnChannel } from "../channel.ts";
 import type { Connection } from "../connection.ts";
 import * as p from "../packets.ts";
 import type { Setup } from "../setup.ts";
-import { publishTicket } from "../tickets.ts";
+import { publishTicket, UNASKED } from "../tickets.ts";
 import { topicOf } from "../topics.ts";
 
 const TICKET = publishTicket(0, 0, 0);
@@ -26,6 +27,7 @@ export function publishAsClient(connection: Connection, packet: p.Publish, now: 
   client.publish(message, TICKET);
 }
 
+/** It asks for no connection, and changes none that is being made here. */
 export function publishUnconnected(channel: MqttSnChannel, packet: p.Publish, now: Instant): void {
   const { setup, host } = channel;
   const { clientId } = setup.config.qosMinusOne;
@@ -34,46 +36,71 @@ export function publishUnconnected(channel: MqttSnChannel, packet: p.Publish, no
   if (message === undefined || login === undefined || !setup.mayPublishUnconnected(host.peer.address)) {
     refuse(host, packet);
     channel.drop();
-    channel.finish("publish without a connection refused");
+    channel.finishIfNew("publish without a connection refused");
     return;
   }
-  channel.attempt(
-    new AnonymousPublish(channel, message.kept()),
-    {
-      kind: "single",
-      clientId,
-      username: login.username,
-      password: login.password,
-      protocol: "MQTT-SN 1.2",
-      aggregate: setup.aggregate,
-    },
-    now,
-  );
+  channel.unconnected.ask(message, {
+    kind: "single",
+    clientId,
+    username: login.username,
+    password: login.password,
+    protocol: "MQTT-SN 1.2",
+    aggregate: setup.aggregate,
+  });
 }
 
-/** A publish whose identity the core has not confirmed yet. */
-class AnonymousPublish implements Attempt {
-  readonly kind = "publish";
-  readonly connection = undefined;
+/** Publishes of this sender whose identity the core has not confirmed yet, by their asks. */
+export class UnconnectedPublishes {
   readonly #channel: MqttSnChannel;
-  readonly #message: Message;
+  #asked = UNASKED;
+  #waiting: Map<Ticket, Message> | undefined = undefined;
 
-  constructor(channel: MqttSnChannel, message: Message) {
+  constructor(channel: MqttSnChannel) {
     this.#channel = channel;
-    this.#message = message;
   }
 
-  answered(answer: ConnectAnswer): void {
-    if (answer.ok) {
-      this.#channel.setup.counters.anonymous.value++;
-      answer.client.publish(this.#message, TICKET);
-      answer.client.end("closed");
-    } else {
-      this.#channel.drop();
+  get wait(): boolean {
+    return this.#waiting !== undefined && this.#waiting.size > 0;
+  }
+
+  ask(message: Message, request: ConnectRequest): void {
+    const { host } = this.#channel;
+    const ticket = --this.#asked;
+    const answer = host.connect(request, ticket);
+    if (answer !== "pending") this.#answered(message, answer);
+    // Without room for it the answer finds nothing.
+    else if (host.reserve(roomOf(message))) {
+      this.#waiting ??= new Map();
+      this.#waiting.set(ticket, message.kept());
     }
-    this.#channel.finish("published without a connection");
+  }
+
+  /** True when the answer was to one of them. */
+  answered(ticket: Ticket, answer: ConnectAnswer): boolean {
+    if (ticket >= UNASKED) return false;
+    const message = this.#waiting?.get(ticket);
+    if (message !== undefined) {
+      this.#waiting?.delete(ticket);
+      this.#channel.host.release(roomOf(message));
+    }
+    this.#answered(message, answer);
+    return true;
+  }
+
+  #answered(message: Message | undefined, answer: ConnectAnswer): void {
+    const channel = this.#channel;
+    if (answer.ok && message !== undefined) {
+      channel.setup.counters.anonymous.value++;
+      answer.client.publish(message, TICKET);
+    } else channel.drop();
+    if (answer.ok) answer.client.end("closed");
+    channel.finishIfNew("published without a connection");
   }
 }
+
+/** A message in a map costs about this much beside its octets. */
+const MESSAGE_BYTES = 128;
+const roomOf = ({ topic, payload }: Message): number => MESSAGE_BYTES + topic.length + payload.length;
 
 /** Nobody is answered at QoS -1, so the log is the only place where this can be seen. */
 function refuse(host: ChannelHost, { topicIdType, topicId }: p.Publish): void {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Commits } from "#core/bus/commits.ts";
+import type { ListenerPolicy } from "#core/policy/policy.ts";
 import { snWorld } from "../../support/mqtt-sn-device.ts";
+import { permissive } from "../../support/world.ts";
 
 const AB = 0x6162;
 const payloads = (messages: readonly { payload: Uint8Array }[]): string[] =>
@@ -349,6 +351,61 @@ describe("MQTT-SN 1.2 §6.8, PUBLISH with QoS -1", () => {
     world.publish("down", "z", { qos: 1 });
     expect(d1.hear()).toEqual([]);
     expect(heard.map((each) => each.publisher)).toEqual(["mqtt-sn:d1", "mqtt-sn:d1"]);
+  });
+
+  /** Logins that are answered when the test says so, in the order in which they were asked. */
+  function slowly(policy: Partial<ListenerPolicy> = {}) {
+    const waiting: (() => void)[] = [];
+    const made = snWorld(
+      pre,
+      {},
+      {
+        ...policy,
+        authenticate: async (request, peer, now) => {
+          await new Promise<void>((resolve) => waiting.push(resolve));
+          return permissive("mqtt-sn").authenticate(request, peer, now);
+        },
+      },
+    );
+    const heard = made.world.listen("pre/1");
+    return {
+      ...made,
+      heard: () => heard.map(({ payload }) => String(Buffer.from(payload))),
+      async answer(count = waiting.length) {
+        for (const one of waiting.splice(0, count)) one();
+        await new Promise((resolve) => setImmediate(resolve));
+        made.world.settle();
+      },
+    };
+  }
+  const minusOne = { qos: -1, type: 1 } as const;
+
+  it("P12 loses none of several, nor what connects behind them, while the first is looked at", async () => {
+    const { device, heard, answer, network, world } = slowly();
+    const sensor = device();
+    for (const text of ["1", "2", "3"]) sensor.publish(1, text, minusOne);
+    expect(sensor.connect("d1")).toEqual([]);
+    sensor.publish(1, "4", minusOne);
+    await answer();
+    expect(heard()).toEqual(["1", "2", "3", "4"]);
+    expect(sensor.hear()).toEqual(["CONNACK code 0"]);
+    expect(sensor.ping()).toEqual(["PINGRESP"]);
+    sensor.disconnect();
+    expect([network.runtime.peers.count, world.core.memory.held]).toEqual([0, 0]);
+  });
+
+  it("P12 takes them before the will is known, and ends them with no DISCONNECT that comes meanwhile", async () => {
+    const { device, heard, answer, network } = slowly();
+    const sensor = device();
+    expect(sensor.connect("d1", { will: true })).toEqual(["WILLTOPICREQ"]);
+    sensor.publish(1, "1", minusOne);
+    expect(sensor.disconnect()).toEqual(["DISCONNECT"]);
+    const other = device(11_000);
+    other.publish(1, "2", minusOne);
+    expect(other.disconnect()).toEqual(["DISCONNECT"]);
+    await answer();
+    expect(heard()).toEqual(["1", "2"]);
+    expect(network.runtime.peers.count).toBe(0);
   });
 
   it("P13 reads the private form with a topic name only where that is configured", () => {
