@@ -1,6 +1,6 @@
 import type { Answer, Pending, RetainedAnswer, ServerWords, Ticket } from "../contract/answers.ts";
 import type { Channel, ChannelHost, PacketLimits, Reachability, StopReason } from "../contract/channel.ts";
-import type { Client, ConnectAnswer, ConnectRequest } from "../contract/client.ts";
+import type { ConnectAnswer, ConnectRequest } from "../contract/client.ts";
 import type { Delivery } from "../contract/delivery.ts";
 import type { Endpoint } from "../contract/endpoint.ts";
 import type { Note } from "../contract/note.ts";
@@ -11,11 +11,11 @@ import type { ChannelDriver } from "../door/channel-driver.ts";
 import type { Core } from "../door/core.ts";
 import type { Door } from "../door/door.ts";
 import type { Rates } from "../door/rates.ts";
-import { Alarm } from "../lib/alarm.ts";
 import { type Burden, WAITING_MAX } from "../lib/memory.ts";
 import { stackOf } from "../lib/thrown.ts";
 import { after, earliest, type Instant, NEVER } from "../lib/time.ts";
 import { type AddressProof, PROVEN } from "./address-proof.ts";
+import { ChannelClients } from "./channel-clients.ts";
 
 /** The transport under one channel, as its runtime offers it. */
 export interface Link {
@@ -44,7 +44,7 @@ type Waiting = { readonly client: BusClient; readonly delivery: Delivery } | (()
  * Drives one channel: inputs one at a time, each to completion. What an input causes for this same channel
  * waits and is its next input. A failure of the channel, which is our bug, closes that channel alone.
  */
-export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
+export class ChannelLoop extends ChannelClients implements ChannelHost, ChannelDriver {
   readonly door: Door;
   readonly link: Link;
   /** Made by `open`, because a channel is given its host when it is made. */
@@ -58,9 +58,6 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   #departure: "lost" | "refused" = "lost";
   #running = false;
   #waiting: Waiting[] | undefined = undefined;
-  /** The usual one client; further ones of a channel that has several. */
-  #client: BusClient | undefined = undefined;
-  #others: Set<BusClient> | undefined = undefined;
   /** Rates of clients that live for one request: they share those of their channel. */
   rates: Rates | undefined = undefined;
   /** Held since so long then that the peer is given up. */
@@ -74,6 +71,8 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   line: ChannelDriver["line"] = undefined;
   /** Asks to connect that have no answer yet: what the channel was sent may depend on it. */
   #connecting = 0;
+  /** Some were of single requests: each is work that was sent, and no mere login. */
+  #serves = false;
   /** Other asks that have no answer yet. */
   #asking = 0;
   /** The peer sends no more, and still reads. */
@@ -236,7 +235,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
       if (client.ended) return;
       this.channel.stop(reason, this.core.now, client, words);
       client.finish("lost", reason);
-      if (this.#clientCount === 0 && isStream(this.peer.transport)) this.close(reason);
+      if (this.clientCount === 0 && isStream(this.peer.transport)) this.close(reason);
     };
     if (!this.#running) this.#enter(leave);
     // Its own channel ends it, by letting in another client of that name, and knows.
@@ -246,16 +245,29 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   /**
    * The peer of a stream sends no more. That is an event in order, behind all that it has sent: a channel that waits for
    * an answer of the core has still to read what came before ([MQTT-3.14.4-3], MQTT 5 §3.1.4). `half`: what is sent may
-   * still be read; `broken`: without a word, and then nobody waits for a login any more.
+   * still be read; `broken`: without a word, and then nobody waits for a login behind which nothing was sent.
    */
   ended(reason: string, how: "half" | "whole" | "broken"): void {
     if (this.#state === "closed") return;
     // There is nobody left to whom a delivery could go.
     if (how !== "half") this.held = true;
     this.#halfClosed = how === "half";
-    const inOrder = how !== "broken" || this.#connecting === 0 || this.#endOfStream !== undefined;
+    const inOrder = how !== "broken" || this.#endOfStream !== undefined || !this.#onlyLogsIn;
     if (this.#state === "open" && this.#reads && inOrder) this.#endOfStream ??= reason;
     else this.gone(reason, how === "half");
+  }
+
+  /** Nothing but a login waits: nothing was sent behind it. */
+  get #onlyLogsIn(): boolean {
+    return this.#connecting > 0 && !this.#serves && (this.channel.buffered ?? 0) === 0;
+  }
+
+  /** Nothing arrives at the peer any more, but not all that it has sent is read: it waits for no reader of its own. */
+  unheard(): void {
+    if (this.#state !== "open") return;
+    if (this.held) this.#resume();
+    this.#stalledAt = NEVER;
+    this.held = true;
   }
 
   /** The channel has something to read that it was sent before, or to say to a peer that still reads. */
@@ -308,8 +320,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   #flush(): void {
-    this.#client?.flush();
-    if (this.#others !== undefined) for (const client of [...this.#others]) client.flush();
+    for (const client of this.clients()) client.flush();
   }
 
   // ---- effects
@@ -337,6 +348,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     const answer = this.door.connect(this, request, ticket);
     if (answer === "pending") {
       this.#connecting++;
+      this.#serves ||= request.kind === "single";
       this.core.trace?.pending(this, ticket);
     }
     return answer;
@@ -365,7 +377,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   reserve(bytes: number): boolean {
     const { burden } = this.link;
     const { memory, counters } = this.core;
-    if (burden.stranger && this.#client !== undefined) burden.welcome();
+    if (burden.stranger && this.client !== undefined) burden.welcome();
     const room = burden.reserve(bytes);
     if (!room) counters.memoryRefused.value++;
     else if (burden.stranger && memory.crowded) memory.check();
@@ -401,7 +413,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   }
 
   note(note: Note): void {
-    const client = this.#client?.id;
+    const client = this.client?.id;
     const peer = `${this.peer.address}:${this.peer.port}`;
     this.core.note(this.door.gateway, note, client === undefined ? { peer } : { peer, client });
   }
@@ -409,7 +421,7 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
   refused(refused: Refused): void {
     const { door, peer } = this;
     const { address, port } = peer;
-    const client = this.#client;
+    const client = this.client;
     const who = { clientId: client?.id, username: client?.username };
     this.core.refused(
       {
@@ -433,41 +445,6 @@ export class ChannelLoop extends Alarm implements ChannelHost, ChannelDriver {
     this.#closeReason = reason;
     this.#departure = how;
     if (!this.#running) this.#finish(true);
-  }
-
-  // ---- clients of this channel
-
-  join(client: BusClient): void {
-    if (this.#client === undefined) {
-      this.#client = client;
-    } else {
-      this.#others ??= new Set();
-      this.#others.add(client);
-    }
-  }
-
-  part(client: BusClient): void {
-    if (this.#client === client) {
-      const next = this.#others?.values().next().value;
-      this.#client = next;
-      if (next !== undefined) this.#others?.delete(next);
-    } else {
-      this.#others?.delete(client);
-    }
-  }
-
-  clients(): BusClient[] {
-    if (this.#client === undefined) return [];
-    return this.#others === undefined ? [this.#client] : [this.#client, ...this.#others];
-  }
-
-  clientOf(handle: Client): BusClient | undefined {
-    if (this.#client === handle) return this.#client;
-    return this.#others?.has(handle as BusClient) === true ? (handle as BusClient) : undefined;
-  }
-
-  get #clientCount(): number {
-    return this.#client === undefined ? 0 : 1 + (this.#others?.size ?? 0);
   }
 
   wait(waits: boolean): boolean {

@@ -112,6 +112,11 @@ class StreamInput implements StreamReceiver {
     this.#runtime.schedule.flushBusy();
   }
 
+  lost(): void {
+    this.#runtime.core.tick();
+    this.#loop.unheard();
+  }
+
   ended(): void {
     this.#runtime.core.tick();
     this.#loop.ended("closed by the peer", "half");

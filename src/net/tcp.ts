@@ -83,7 +83,12 @@ class SocketConnection implements StreamConnection, Expiring {
 
   resumeReading(): void {
     this.#paused = false;
-    this.#socket.resume();
+    this.#goOn();
+  }
+
+  /** Of one that has failed, Node would throw away what it holds; that is read at its close. */
+  #goOn(): void {
+    if (this.#socket.errored === null) this.#socket.resume();
   }
 
   /** So many bytes were taken. */
@@ -94,7 +99,7 @@ class SocketConnection implements StreamConnection, Expiring {
     this.#socket.pause();
     setImmediate(() => {
       this.#share = SHARE;
-      if (!this.#paused) this.#socket.resume();
+      if (!this.#paused) this.#goOn();
     });
   }
 

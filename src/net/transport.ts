@@ -49,6 +49,8 @@ export interface StreamReceiver {
   gathering?(bytes: number): void;
   /** Everything queued has been taken by the kernel after `write` returned false. */
   drained(): void;
+  /** It has broken: nothing that is written arrives. What came before that may still have to be received. */
+  lost?(): void;
   /** The peer sends no more, and may still read: whoever has this connection ends it when that is due. */
   ended(): void;
   /** Called exactly once. `error` when it was not an orderly end. */

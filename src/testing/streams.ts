@@ -54,6 +54,7 @@ export class VirtualStream implements StreamConnection {
   readonly #world: World;
   readonly #inbox: Uint8Array[] = [];
   #finished = false;
+  #reset = false;
   #unread = 0;
 
   constructor(world: World, peer: Peer) {
@@ -79,6 +80,13 @@ export class VirtualStream implements StreamConnection {
     this.receiver = undefined;
     receiver?.closed(error);
     this.#world.settle();
+  }
+
+  /** The connection breaks, and what the device has sent before is still read. */
+  reset(): void {
+    this.#reset = true;
+    this.receiver?.lost?.();
+    this.#pump();
   }
 
   /** What the gateway has sent since the last call, as one array of bytes. */
@@ -121,7 +129,7 @@ export class VirtualStream implements StreamConnection {
   resumeReading(): void {
     this.readingPaused = false;
     // Not within the input that resumed it.
-    if (this.#inbox.length > 0 || this.#finished) this.#world.defer(() => this.#pump());
+    if (this.#inbox.length > 0 || this.#finished || this.#reset) this.#world.defer(() => this.#pump());
   }
 
   end(): void {
@@ -147,6 +155,7 @@ export class VirtualStream implements StreamConnection {
       this.#finished = false;
       this.receiver?.ended();
     }
+    if (this.#reset && this.#inbox.length === 0 && !this.readingPaused) this.drop("ECONNRESET");
     this.#world.settle();
   }
 }

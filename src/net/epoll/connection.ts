@@ -10,9 +10,6 @@ import { atEndOfTurn } from "../turn.ts";
 import type { EpollSet } from "./set.ts";
 import { EpollSocket } from "./socket.ts";
 
-/** Of what came before a connection broke, so much is worked on. */
-const LAST_BYTES = 1_048_576;
-
 interface Queued {
   bytes: Uint8Array;
   readonly written: (() => void) | undefined;
@@ -37,6 +34,8 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   #ended = false;
   /** Ours has. */
   #shut = false;
+  /** Nothing is written any more; what came before, the kernel still has. */
+  #lost = false;
   #error: string | undefined;
 
   constructor(set: EpollSet, descriptor: number, peer: Peer, limits: SocketLimits) {
@@ -66,7 +65,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
   }
 
   write(bytes: Uint8Array, written?: () => void): boolean {
-    if (this.destroyed || this.#ending || this.#error !== undefined) {
+    if (this.destroyed || this.#ending || this.#lost || this.#error !== undefined) {
       if (written !== undefined) atEndOfTurn(written);
       return true;
     }
@@ -133,7 +132,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     if ((events & ~EPOLLOUT) === 0 || this.destroyed) return;
     if (!this.#paused) this.#read();
     // Nobody is there any more, whether somebody wants to read or not.
-    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.#giveUp();
+    else if ((events & (EPOLLHUP | EPOLLERR)) !== 0 && !this.#lost) this.#giveUp();
     else this.#watch();
   }
 
@@ -147,14 +146,14 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
         continue;
       }
       if (length === 0) this.#peerEnded();
-      else if (length !== -EAGAIN) this.#broken(-length);
+      else if (length !== -EAGAIN) this.#failed(-length);
       return;
     }
   }
 
   #peerEnded(): void {
     // Both have ended; or it was told once, and the socket has nothing more to say.
-    if (this.#shut || this.#ended) {
+    if (this.#shut || this.#ended || this.#lost) {
       this.#close();
       return;
     }
@@ -185,7 +184,7 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     }
     const taken = queue.splice(0, done);
     if (queue.length === 0) this.#queue = undefined;
-    for (const { written } of taken) written?.();
+    this.#tellWritten(taken);
     if (this.#queue === undefined && this.#congested && !this.destroyed) {
       this.#congested = false;
       this.#receiver?.drained();
@@ -208,46 +207,84 @@ export class EpollConnection extends EpollSocket implements StreamConnection, Ex
     sweep.add(this);
   }
 
-  /** What came before it broke is worked on, but not now: whoever writes is in the middle of something. */
+  /** A read has failed: the kernel has nothing more. */
+  #failed(error: number): void {
+    if (!this.#lost) {
+      this.#broken(error);
+      return;
+    }
+    this.#error ??= getSystemErrorName(-error);
+    this.#close();
+  }
+
+  /** Not now: whoever writes is in the middle of something. */
   #broken(error: number): void {
     if (this.#error !== undefined) return;
     this.#error = getSystemErrorName(-error);
     atEndOfTurn(() => this.#giveUp());
   }
 
+  /**
+   * A reset takes what was to be written, and leaves to be read what has come (Linux: tcp_reset, tcp_recvmsg). A little is handed
+   * on at once, whether somebody wants to read or not; the rest of more waits in the kernel until reading goes on.
+   */
   #giveUp(): void {
-    for (let left = LAST_BYTES; left > 0 && !this.destroyed; ) {
+    if (this.destroyed || this.#lost) return;
+    this.#lost = true;
+    this.#congested = false;
+    this.#tellWritten(this.#dropQueue());
+    this.#receiver?.lost?.();
+    while (!this.destroyed) {
       const length = this.receive();
-      if (length < 0 && length !== -EAGAIN) this.#error ??= getSystemErrorName(length);
-      if (length <= 0) break;
-      left -= length;
+      if (length <= 0) {
+        if (length < 0 && length !== -EAGAIN) this.#error ??= getSystemErrorName(length);
+        this.#close();
+        return;
+      }
       if (!this.#ending) this.#receiver?.received(this.set.received(length));
+      if (this.set.isFull(length)) break;
     }
-    this.#close();
+    this.#watch();
   }
 
   #close(): void {
     if (this.destroyed) return;
     this.closeDescriptor();
     if (this.expiresAt !== 0) sweep.delete(this);
-    const dropped = this.#queue ?? NOTHING;
-    this.#queue = undefined;
-    this.#backlog = 0;
+    const dropped = this.#dropQueue();
     // Not now: whoever closes it may be in the middle of something, such as accepting it.
     atEndOfTurn(() => this.#tellClosed(dropped));
   }
 
+  #dropQueue(): readonly Queued[] {
+    const dropped = this.#queue ?? NOTHING;
+    this.#queue = undefined;
+    this.#backlog = 0;
+    return dropped;
+  }
+
+  #tellWritten(queue: readonly Queued[]): void {
+    for (const { written } of queue) written?.();
+  }
+
   #tellClosed(dropped: readonly Queued[]): void {
-    for (const { written } of dropped) written?.();
+    this.#tellWritten(dropped);
     const receiver = this.#receiver;
     this.#receiver = undefined;
     receiver?.closed(this.#error);
   }
 
   #watch(): void {
+    // It would be ready for ever: the system tells that it has broken, whatever it is watched for.
+    if (this.#lost && this.#paused) {
+      this.unwatch();
+      return;
+    }
     const events = (this.#paused || this.#ended ? 0 : EPOLLIN) | (this.#queue === undefined ? 0 : EPOLLOUT);
     const error = this.watch(events);
     // The system has no memory, or a limit of what is watched (fs.epoll.max_user_watches).
-    if (error !== 0) this.#broken(error);
+    if (error === 0) return;
+    if (this.#lost) this.#close();
+    else this.#broken(error);
   }
 }

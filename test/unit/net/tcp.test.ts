@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Note } from "#core/contract/note.ts";
 import { FOREVER, milliseconds } from "#core/lib/time.ts";
@@ -20,6 +21,14 @@ const WAYS = [
 
 const calls = systemCalls();
 const MSG_OOB = 1;
+
+/** Octets that the system has still to bring to the other side, of a socket of this machine (proc_pid_net(5)). */
+function unacknowledged(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const lines = readFileSync("/proc/net/tcp", "utf8").split("\n");
+  const found = lines.map((line) => line.trim().split(/\s+/)).find((fields) => fields[1]?.endsWith(local));
+  return Number.parseInt(found?.[4]?.split(":")[0] ?? "0", 16);
+}
 
 test("there is epoll on Linux", () => {
   expect(epollSet() instanceof Error).toBe(process.platform !== "linux");
@@ -354,6 +363,29 @@ describe.each(WAYS)("connections %s", (_way, epoll) => {
     await recorder.when(() => recorder.closes.length === 1);
     expect(String(recorder.bytes)).toBe("last words");
     expect(recorder.closes).toEqual(["ECONNRESET"]);
+  });
+
+  test("however much it is: the rest waits until reading goes on", async () => {
+    const recorder = new Recorder();
+    const { port } = await open(recorder);
+    const client = await dial(port);
+    await recorder.when(() => recorder.connections.length === 1);
+    // The more is read, the more the system keeps of what is not.
+    await new Promise<void>((resolve) => client.write(Buffer.alloc(4_000_000), () => resolve()));
+    await recorder.when(() => recorder.bytes.length === 4_000_000);
+    recorder.connection.pauseReading();
+    const sent = Buffer.alloc(150_000, "last words");
+    client.write(sent);
+    await expect.poll(() => unacknowledged(client.localPort!)).toBe(0);
+    client.resetAndDestroy();
+    await closed(client);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(recorder.closes).toEqual([]);
+    recorder.connection.resumeReading();
+    await recorder.when(() => recorder.closes.length === 1);
+    expect(recorder.bytes.subarray(4_000_000).equals(sent)).toBe(true);
+    // libuv takes it for an end of stream when it has read what there was.
+    expect(recorder.closes).toEqual([epoll ? "ECONNRESET" : undefined]);
   });
 
   test("a connection that is given the number of one that was closed in the same turn hears nothing of that one", async () => {

@@ -117,13 +117,16 @@ describe.each(Object.keys(GATEWAYS))("%s", (name) => {
     );
   });
 
-  it("also in one write, with a connection that is gone before the login is answered", async () => {
+  it.each([
+    ["is gone", undefined],
+    ["is reset", "ECONNRESET"],
+  ])("also in one write, with a connection that %s before the login is answered", async (_how, error) => {
     const [world, listener] = open(2);
     const heard = world.listen("heard");
     const wills = world.listen("will");
     const stream = listener.connect();
     stream.send(bytes);
-    stream.drop();
+    stream.drop(error);
     await turnsOf(world, 20);
     expect(heard.map(({ payload }) => String(Buffer.from(payload)))).toEqual(["1", "2", "3"]);
     expect([wills.length, listener.loops().length]).toEqual([0, 0]);
@@ -143,4 +146,30 @@ it("a client that only ends its own direction reads the answers", async () => {
   parser.parse(Buffer.from(stream.takeBytes()));
   expect(types).toEqual(["connack", "suback", "puback", "pubrec"]);
   expect(stream.closed).toBe(true);
+});
+
+it("who was cut off while it logged in, and had not said goodbye, has its will published; and only where it was let in", async () => {
+  const { world, listener } = mqttSite({}, {}, slow("mqtt", 2));
+  const [heard, wills] = [world.listen("heard"), world.listen("will")];
+  const stream = listener.connect();
+  stream.send(mqtt(5, false).subarray(0, -2));
+  stream.drop("ECONNRESET");
+  await turnsOf(world, 20);
+  expect([heard.length, wills.length, listener.loops().length]).toEqual([3, 1, 0]);
+  // Behind its CONNECT it has sent nothing: nobody waits for the answer.
+  const idle = listener.connect();
+  idle.send(
+    mqttPacket.generate({
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: 4,
+      clientId: "d",
+      clean: true,
+      will,
+    } as never),
+  );
+  idle.drop("ECONNRESET");
+  expect(listener.loops().length).toBe(0);
+  await turnsOf(world, 20);
+  expect([wills.length, world.connects.length]).toEqual([1, 1]);
 });

@@ -62,4 +62,24 @@ describe("a reader that does not read", () => {
     }
     expect(got).toEqual(Array.from({ length: 3_000 }, (_, index) => `t/${index}`));
   });
+
+  it("holds nothing up that it has sent itself, once its connection has broken, and is sent nothing more", () => {
+    const site = mqttSite();
+    const heard = site.world.listen("said");
+    const reader = site.device(4);
+    reader.connect("reader");
+    reader.send(subscribe);
+    reader.stream.capacity = CAPACITY;
+    const before = site.device(4);
+    before.connect("writer");
+    while (!reader.stream.readingPaused) before.publish("much", "x".repeat(1_000));
+    for (const text of ["1", "2"]) {
+      reader.stream.send(reader.encode({ cmd: "publish", topic: "said", payload: text, qos: 0 }));
+    }
+    expect(heard).toEqual([]);
+    const sent = reader.stream.written.length;
+    reader.stream.reset();
+    expect(heard.map(({ payload }) => String(Buffer.from(payload)))).toEqual(["1", "2"]);
+    expect([reader.stream.written.length - sent, site.listener.loops().length]).toEqual([0, 1]);
+  });
 });
