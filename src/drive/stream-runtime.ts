@@ -45,7 +45,11 @@ class StreamLink extends MergedOutput implements Link {
   }
 
   close(_reason: string, parted = false): void {
-    if (this.closed) return;
+    if (this.closed) {
+      // It went before all that it had sent was worked on, which was held until now.
+      this.burden.gone();
+      return;
+    }
     this.flush();
     this.closed = true;
     this.loop.door.closing++;
@@ -53,7 +57,6 @@ class StreamLink extends MergedOutput implements Link {
   }
 
   override drop(): void {
-    this.burden.gone();
     if (this.closed) this.loop.door.closing--;
     super.drop();
   }
@@ -126,6 +129,7 @@ class StreamInput implements StreamReceiver {
     this.#runtime.core.tick();
     this.#link.drop();
     this.#loop.ended(error ?? "closed by the peer", error === undefined ? "whole" : "broken");
+    if (this.#loop.closed) this.#link.burden.gone();
   }
 }
 

@@ -173,3 +173,32 @@ it("who was cut off while it logged in, and had not said goodbye, has its will p
   await turnsOf(world, 20);
   expect([wills.length, world.connects.length]).toEqual([1, 1]);
 });
+
+it.each([undefined, "ECONNRESET"])(
+  "what a connection has sent counts as held memory until it is worked on, also when it is gone (%s)",
+  async (error) => {
+    const { world, listener } = mqttSite({}, {}, slow("mqtt", 2));
+    const stream = listener.connect();
+    const much = { cmd: "publish", topic: "much", payload: Buffer.alloc(50_000), qos: 0 };
+    stream.send(Buffer.concat([mqtt(4, false), mqttPacket.generate(much as never)]));
+    stream.drop(error);
+    expect(world.core.memory.held).toBeGreaterThan(50_000);
+    expect(world.core.memory.strangers).toBe(world.core.memory.held);
+    await turnsOf(world, 20);
+    expect([listener.loops().length, world.core.memory.held, world.core.memory.strangers]).toEqual([0, 0, 0]);
+  },
+);
+
+it("who is gone while memory for those before login is used up is not waited for", async () => {
+  const memory = { total: 1_000_000, beforeLogin: 100_000, connection: 1_000_000 };
+  const { world, listener } = mqttSite({}, { memory }, slow("mqtt", 50));
+  for (let client = 0; client < 10; client++) {
+    const stream = listener.connect();
+    const much = { cmd: "publish", topic: "much", payload: Buffer.alloc(30_000), qos: 0 };
+    stream.send(Buffer.concat([mqtt(4, false), mqttPacket.generate(much as never)]));
+    stream.drop("ECONNRESET");
+  }
+  expect(listener.loops().length).toBeLessThan(5);
+  await turnsOf(world, 200);
+  expect([listener.loops().length, world.core.memory.held]).toEqual([0, 0]);
+});
