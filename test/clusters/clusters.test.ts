@@ -1,12 +1,14 @@
 /** Devices of all five gateways before real clusters. */
 import { startEjabberd, startMosquitto, startNats } from "../support/clusters.ts";
 import { lacks } from "../support/programs.ts";
-import { type Kind, rowsOf } from "./rows.ts";
+import type { Kind } from "./kind.ts";
+import { rowsOf } from "./rows.ts";
 
 const KINDS: readonly Kind[] = [
   {
     name: "mosquitto",
     profile: "mosquitto",
+    speaks: "5.0",
     missing: lacks("mosquitto"),
     start: startMosquitto,
     keepsSessions: true,
@@ -14,25 +16,59 @@ const KINDS: readonly Kind[] = [
     ends: "SIGTERM",
     maximumQoS: 2,
     shared: true,
+    retainedAt: "all",
+    dots: "kept",
+    showsSystem: false,
+    inFlight: 25,
+    waiting: 1_000,
+  },
+  {
+    name: "mosquitto by MQTT 3.1.1",
+    profile: "mosquitto",
+    version: "3.1.1",
+    speaks: "3.1.1",
+    missing: lacks("mosquitto"),
+    start: startMosquitto,
+    keepsSessions: true,
+    ends: "SIGTERM",
+    maximumQoS: 2,
+    shared: true,
+    retainedAt: "all",
+    dots: "kept",
+    showsSystem: false,
+    inFlight: 20,
   },
   {
     name: "nats",
     profile: "nats",
+    speaks: "3.1.1",
     missing: lacks("nats-server"),
     // Redelivers after two seconds instead of half a minute.
     start: () => startNats(['ack_wait: "2s"']),
     keepsSessions: true,
     maximumQoS: 1,
     shared: false,
+    retainedAt: "all",
+    dots: "refused",
+    showsSystem: true,
+    inFlight: 25,
   },
   {
     name: "ejabberd",
     profile: "ejabberd",
-    missing: lacks("ejabberdctl"),
+    speaks: "5.0",
+    missing: lacks("ejabberdctl", "redis-server"),
     start: startEjabberd,
     keepsSessions: false,
     maximumQoS: 2,
     shared: false,
+    retainedAt: "node",
+    dots: "kept",
+    showsSystem: false,
+    inFlight: 1,
+    nobody: false,
+    nameAlone: false,
+    keptFor: 300,
   },
 ];
 

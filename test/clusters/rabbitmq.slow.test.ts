@@ -5,9 +5,15 @@ import { rowsOf } from "./rows.ts";
 
 const kind = {
   profile: "rabbitmq",
-  missing: lacks("rabbitmq-server"),
+  missing: lacks("rabbitmq-server", "redis-server"),
+  speaks: "3.1.1",
   maximumQoS: 1,
   shared: false,
+  retainedAt: "node",
+  dots: "dots/a/b",
+  showsSystem: true,
+  inFlight: 10,
+  nameAlone: false,
 } as const;
 
 rowsOf({

@@ -1,33 +1,21 @@
 /** What is true of devices of all five gateways before a cluster, and what becomes of them when a node is killed. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ProfileName } from "#core/upstream/profiles.ts";
 import type { Cluster } from "../support/clusters.ts";
+import type { Kind } from "./kind.ts";
+import { limits } from "./limits.ts";
 import { type Heard, Site } from "./site.ts";
+import { twoGateways } from "./two-gateways.ts";
 
 const PATIENCE = 170_000;
 
-export interface Kind {
-  readonly name: string;
-  readonly profile: ProfileName;
-  /** Its program is not installed. */
-  readonly missing: boolean;
-  start(): Promise<Cluster>;
-  /** A session, with what waits in it, survives a kill of its node. */
-  readonly keepsSessions: boolean;
-  /** How a node ends under load; absent: SIGKILL. */
-  readonly ends?: NodeJS.Signals;
-  readonly maximumQoS: 1 | 2;
-  readonly shared: boolean;
-}
-
 export function rowsOf(kind: Kind): void {
-  const { name, profile, missing, start, keepsSessions, ends = "SIGKILL", maximumQoS, shared } = kind;
+  const { name, missing, start, keepsSessions, ends = "SIGKILL", maximumQoS, shared, retainedAt } = kind;
   describe.skipIf(missing)(`${name} as the cluster`, { timeout: PATIENCE }, () => {
     let cluster: Cluster;
     let site: Site;
     beforeAll(async () => {
       cluster = await start();
-      site = await Site.open(cluster, profile);
+      site = await Site.open(cluster, kind);
     }, PATIENCE);
     afterAll(async () => {
       await site?.stop();
@@ -80,6 +68,9 @@ export function rowsOf(kind: Kind): void {
       },
     );
 
+    limits(kind, () => site);
+    twoGateways(kind, () => site);
+
     it(`loses nothing that was acknowledged when a node ends by ${ends} under load`, async () => {
       const app = await site.app(last(), { clientId: "listens", clean: false });
       await app.client.subscribeAsync("load/#", { qos: 1 });
@@ -103,12 +94,14 @@ export function rowsOf(kind: Kind): void {
         const asleep = { clientId: "asleep", clean: false, reconnectPeriod: 0 };
         const first = await site.device(asleep);
         await first.client.subscribeAsync("down/asleep", { qos: 1 });
-        const url = nodeOf(site, "asleep");
+        const node = site.nodeOf("asleep");
         await first.client.endAsync();
-        const node = cluster.nodes.find(({ port }) => url.endsWith(`:${port}`))!;
         const other = cluster.nodes.findIndex((each) => each !== node);
         const app = await site.app(Math.max(0, other));
         await app.client.publishAsync("down/asleep", "1", { qos: 1 });
+        const there = await site.app(cluster.nodes.indexOf(node));
+        await there.client.publishAsync("retained/there", "still", { qos: 1, retain: true });
+        if (retainedAt === "all") await app.finds("retained/there", "retained/there still 1");
         // mosquitto writes a change down when the next one comes.
         for (const n of [1, 2]) await app.client.publishAsync("other", `${n}`, { qos: 1, retain: true });
         await node.kill();
@@ -116,18 +109,13 @@ export function rowsOf(kind: Kind): void {
         const again = await site.device(asleep);
         expect(again.sessionPresent).toBe(keepsSessions);
         if (keepsSessions) await again.hears("down/asleep 1 1");
+        if (retainedAt === "all") {
+          await again.finds("retained/there", "retained/there still 1");
+        }
         if (cluster.nodes.length > 1) await node.restart();
       },
     );
   });
-}
-
-/** The node that a client's session is at. */
-function nodeOf(site: Site, clientId: string): string {
-  for (const session of site.gateway.composition.upstream!.engine.sessions()) {
-    if (session.clientId === clientId) return session.server.serverName ?? "";
-  }
-  throw new Error(`no session of ${clientId}`);
 }
 
 /** A device that publishes one message after the other, each when the one before was acknowledged. */

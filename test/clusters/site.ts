@@ -2,10 +2,11 @@
 import { createSocket } from "node:dgram";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import type { ProfileName } from "#core/upstream/profiles.ts";
-import type { Cluster } from "../support/clusters.ts";
+import type { Cluster, Node } from "../support/clusters.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { hexOf, message, SnSocket } from "../support/mqtt-sn-socket.ts";
 import { StompSocket } from "../support/stomp-socket.ts";
+import { Withholding } from "./withholding.ts";
 
 /** What a client has been sent, and who waits for more. */
 export class Heard {
@@ -13,12 +14,14 @@ export class Heard {
   readonly messages: string[] = [];
   /** What the last CONNACK said. */
   sessionPresent = false;
+  sessionExpiry: number | undefined = undefined;
   #changed: (() => void) | undefined = undefined;
 
   constructor(client: MqttClient) {
     this.client = client;
-    client.on("connect", ({ sessionPresent }) => {
+    client.on("connect", ({ sessionPresent, properties }) => {
       this.sessionPresent = sessionPresent;
+      this.sessionExpiry = properties?.sessionExpiryInterval;
     });
     client.on("message", (topic, payload, { qos }) => {
       this.messages.push(`${topic} ${payload} ${qos}`);
@@ -33,6 +36,16 @@ export class Heard {
       });
     }
     return this.messages;
+  }
+
+  /** Asks for what is retained until it comes: other nodes may have to be told of it, or to find it again. */
+  async finds(topic: string, wanted: string): Promise<void> {
+    for (let found = false; !found; ) {
+      // A cluster that has just lost a node may refuse it.
+      await this.client.subscribeAsync(topic, { qos: 1 }).catch(() => {});
+      const patience = new Promise<false>((resolve) => setTimeout(() => resolve(false), 2_000));
+      found = await Promise.race([this.hears(wanted).then(() => true), patience]);
+    }
   }
 
   hears(...wanted: readonly string[]): Promise<readonly string[]> {
@@ -55,7 +68,11 @@ export class Site {
     this.gateway = gateway;
   }
 
-  static async open(cluster: Cluster, profile: ProfileName, upstream: object = {}): Promise<Site> {
+  static async open(
+    cluster: Cluster,
+    { profile, version = "auto" }: { readonly profile: ProfileName; readonly version?: "auto" | "3.1.1" },
+    upstream: object = {},
+  ): Promise<Site> {
     const servers = cluster.nodes.map(({ port }) => ({ url: `tcp://127.0.0.1:${port}` }));
     const { credentials } = cluster;
     const gateway = await startGateway({
@@ -66,6 +83,7 @@ export class Site {
             default: {
               servers,
               profile,
+              ...(version === "auto" ? {} : { version }),
               health: { failures: 1, retry: { first: "100ms", longest: "2s" }, slowStart: "0s" },
             },
           },
@@ -111,15 +129,58 @@ export class Site {
     return heard;
   }
 
+  /** In which version of MQTT a client's session is at its node. */
+  versionOf(clientId: string): number | undefined {
+    const sessions = [...this.gateway.composition.upstream!.engine.sessions()];
+    return sessions.find((session) => session.clientId === clientId)?.server.link?.version;
+  }
+
+  /** The node that a client's session is at. */
+  nodeOf(clientId: string): Node {
+    for (const { clientId: id, server } of this.gateway.composition.upstream!.engine.sessions()) {
+      const node = this.cluster.nodes.find(({ port }) => server.serverName?.endsWith(`:${port}`));
+      if (id === clientId && node !== undefined) return node;
+    }
+    throw new Error(`no session of ${clientId}`);
+  }
+
   /** An application at a node of the cluster. */
   app(node: number, options: IClientOptions = {}): Promise<Heard> {
     const { port } = this.cluster.nodes[node]!;
     return this.#connect(port, { protocolVersion: 4, ...this.cluster.credentials, ...options });
   }
 
+  /** Whether a node lets in who says this. */
+  async admits(node: number, options: IClientOptions): Promise<boolean> {
+    const { port } = this.cluster.nodes[node]!;
+    const client = mqtt.connect(`mqtt://127.0.0.1:${port}`, {
+      reconnectPeriod: 0,
+      connectTimeout: 120_000,
+      ...options,
+    });
+    const admitted = new Promise<boolean>((resolve) =>
+      client
+        .on("connect", () => resolve(true))
+        .on("error", () => resolve(false))
+        .on("close", () => resolve(false)),
+    );
+    try {
+      return await admitted;
+    } finally {
+      await client.endAsync(true);
+    }
+  }
+
   /** An MQTT device at the gateway. */
   device(options: IClientOptions = {}): Promise<Heard> {
     return this.#connect(this.gateway.port("mqtt", "tcp"), { protocolVersion: 4, ...options });
+  }
+
+  /** An MQTT 5 device at the gateway that takes so many messages at a time and acknowledges none. */
+  async withholding(clientId: string, receiveMaximum: number): Promise<Withholding> {
+    const device = await Withholding.connected(this.gateway.port("mqtt", "tcp"), clientId, receiveMaximum);
+    this.#ends.push(() => device.close());
+    return device;
   }
 
   /** Publishes `hi` to `up/sn` at QoS 1, and is told that the cluster has it. */

@@ -206,7 +206,7 @@ const SHOWN: readonly (readonly [line: string, file: string, words: string])[] =
   ["U-108", HOSTILE, "a broker that lies"],
   // What real clusters did.
   ["S1", MET, "S1: DISCONNECT 0x8E within two seconds of CONNACK"],
-  ["S2", TRIED, "ejabberd keeps one message in flight"],
+  ["S2", "test/clusters/limits.ts", "of 25 messages to a device that takes as many and acknowledges none"],
   ["S3", MET, "S3: more outstanding than Receive Maximum"],
   ["S4", MET, "S4: no session, and SUBSCRIBE closes the connection"],
   ["S5", MET, "S5: NATS sends again what is not acknowledged"],

@@ -1,5 +1,6 @@
 /** CONNECT of a session at a server elsewhere, and what CONNACK says (upstream sheet U-040 to U-049, U-054, U-062). */
 import { describe, expect, it } from "vitest";
+import type { Hook } from "#core/hooks/plugin.ts";
 import { minutes, seconds } from "#core/lib/time.ts";
 import { engineOf } from "../../support/engine-of-run.ts";
 import type { AnyPacket } from "../../support/mqtt-device.ts";
@@ -247,8 +248,10 @@ describe("session present (U-044)", () => {
     expect([site.got("dev", "subscribe"), site.counters.sessionsLost.value]).toEqual([[], 0]);
   });
 
-  it("a device that comes back is told that its session is lost, and subscribes itself", () => {
-    const site = scriptedSite();
+  it("a device that comes back is told that its session is lost, and subscribes itself; hooks are told what ended with it", () => {
+    const told: string[] = [];
+    const hook: Hook = { unsubscribed: (_client, filter, why) => void told.push(`${filter} ${why}`) };
+    const site = scriptedSite(undefined, { world: { hooks: [hook] } });
     const first = site.device();
     first.connect("dev", KEPT);
     first.subscribe("a", 1);
@@ -257,6 +260,7 @@ describe("session present (U-044)", () => {
     const [connack] = site.device().connect("dev", KEPT);
     site.world.settle();
     expect([connack?.["sessionPresent"], site.got("dev", "subscribe")]).toEqual([false, []]);
+    expect(told).toEqual(["a session-ended"]);
   });
 
   it("an MQTT-SN device cannot be told: its subscriptions are made again from what is remembered here", () => {
