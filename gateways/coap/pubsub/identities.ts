@@ -7,7 +7,7 @@ import type { CoapPeer } from "../stack/site.ts";
 import type { Operation } from "./operation.ts";
 import type { Query } from "./query.ts";
 import { refusalResponse } from "./refusals.ts";
-import type { Waiting } from "./waiting.ts";
+import type { Asker, Waiting } from "./waiting.ts";
 
 export const PROTOCOL = "CoAP";
 
@@ -24,9 +24,26 @@ export const credentialsOf = (query: Readonly<Query>): Credentials => ({
   password: query.password === undefined ? undefined : utf8(query.password),
 });
 
-interface Known {
+/** A client who was let in for single requests. Whoever is forgotten ends when nothing that was asked in its name is due. */
+class Identity implements Asker {
+  due = 0;
   readonly client: Client;
   readonly until: Instant;
+  #forgotten = false;
+
+  constructor(client: Client, until: Instant) {
+    this.client = client;
+    this.until = until;
+  }
+
+  forget(): void {
+    this.#forgotten = true;
+    if (this.due === 0) this.idle();
+  }
+
+  idle(): void {
+    if (this.#forgotten) this.client.end("closed");
+  }
 }
 
 /**
@@ -37,7 +54,7 @@ export class Identities {
   readonly #config: CoapConfig;
   readonly #peer: CoapPeer;
   readonly #waiting: Waiting;
-  readonly #known = new SmallMap<string, Known>();
+  readonly #known = new SmallMap<string, Identity>();
 
   constructor(config: CoapConfig, peer: CoapPeer, waiting: Waiting) {
     this.#config = config;
@@ -50,7 +67,7 @@ export class Identities {
     const key = identityKey(operation.query);
     const known = this.#known.get(key);
     if (known !== undefined && known.until > now) {
-      then(known.client, now);
+      this.#act(known, now, then);
       return;
     }
     if (known !== undefined) this.#forget(key);
@@ -80,15 +97,27 @@ export class Identities {
       operation.request.respond(refusalResponse(answer.refusal, operation.anonymous));
       return;
     }
+    // Another request was checked beside this one: what both ask for stays in order.
+    const known = this.#known.get(key);
+    if (known !== undefined && known.until > now) {
+      answer.client.end("closed");
+      this.#act(known, now, then);
+      return;
+    }
     const { remember, perPeer } = this.#config.credentials;
+    const identity = new Identity(answer.client, after(now, remember));
     this.#forget(key);
     if (remember > 0) {
       if (this.#known.size >= perPeer) this.#forget(this.#known.keys().next().value as string);
-      this.#known.set(key, { client: answer.client, until: after(now, remember) });
+      this.#known.set(key, identity);
     }
-    then(answer.client, now);
+    this.#act(identity, now, then);
     // What is not remembered serves this one request, until it has been answered.
-    if (remember === 0) this.#waiting.whenEmpty(() => answer.client.end("closed"));
+    if (remember === 0) identity.forget();
+  }
+
+  #act(identity: Identity, now: Instant, then: (client: Client, now: Instant) => void): void {
+    this.#waiting.by(identity, () => then(identity.client, now));
   }
 
   /** The core ended it. */
@@ -97,9 +126,7 @@ export class Identities {
   }
 
   #forget(key: string): void {
-    const known = this.#known.get(key);
-    if (known === undefined) return;
+    this.#known.get(key)?.forget();
     this.#known.delete(key);
-    known.client.end("closed");
   }
 }

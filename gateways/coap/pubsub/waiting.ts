@@ -3,22 +3,38 @@ import type { ConnectAnswer } from "#core/contract/client.ts";
 import { SmallMap } from "#core/lib/small-map.ts";
 import type { Instant } from "#core/lib/time.ts";
 
+/** In whose name something is asked: it has to stay as long as answers are due. */
+export interface Asker {
+  due: number;
+  /** Nothing is due any more. */
+  idle(): void;
+}
+
 /** What goes on when the core has answered, by ticket. Bounded by the requests that a peer may have open. */
 export class Waiting {
   #answers: SmallMap<Ticket, (answer: Answer, now: Instant) => void> | undefined = undefined;
   #finds: SmallMap<Ticket, (answer: RetainedAnswer, now: Instant) => void> | undefined = undefined;
   #connects: SmallMap<Ticket, (answer: ConnectAnswer, now: Instant) => void> | undefined = undefined;
+  #asker: Asker | undefined = undefined;
 
-  #idle: readonly (() => void)[] | undefined = undefined;
+  /** Runs what asks in the name of `asker`; what the answers lead to does so, too. */
+  by(asker: Asker, run: () => void): void {
+    const before = this.#asker;
+    this.#asker = asker;
+    asker.due++;
+    run();
+    this.#asker = before;
+    if (--asker.due === 0) asker.idle();
+  }
 
   answer(ticket: Ticket, then: (answer: Answer, now: Instant) => void): void {
     this.#answers ??= new SmallMap();
-    this.#answers.set(ticket, then);
+    this.#answers.set(ticket, this.#inName(then));
   }
 
   find(ticket: Ticket, then: (answer: RetainedAnswer, now: Instant) => void): void {
     this.#finds ??= new SmallMap();
-    this.#finds.set(ticket, then);
+    this.#finds.set(ticket, this.#inName(then));
   }
 
   connect(ticket: Ticket, then: (answer: ConnectAnswer, now: Instant) => void): void {
@@ -31,7 +47,6 @@ export class Waiting {
     this.#answers?.delete(ticket);
     if (this.#answers?.size === 0) this.#answers = undefined;
     then?.(answer, now);
-    this.#checkIdle();
   }
 
   found(ticket: Ticket, answer: RetainedAnswer, now: Instant): void {
@@ -39,7 +54,6 @@ export class Waiting {
     this.#finds?.delete(ticket);
     if (this.#finds?.size === 0) this.#finds = undefined;
     then?.(answer, now);
-    this.#checkIdle();
   }
 
   connected(ticket: Ticket, answer: ConnectAnswer, now: Instant): void {
@@ -47,23 +61,19 @@ export class Waiting {
     this.#connects?.delete(ticket);
     if (this.#connects?.size === 0) this.#connects = undefined;
     then?.(answer, now);
-    this.#checkIdle();
   }
 
   get empty(): boolean {
     return this.#answers === undefined && this.#finds === undefined && this.#connects === undefined;
   }
 
-  /** Runs once nothing is awaited any more: now, if nothing is. */
-  whenEmpty(run: () => void): void {
-    if (this.empty) run();
-    else this.#idle = [...(this.#idle ?? []), run];
-  }
-
-  #checkIdle(): void {
-    const idle = this.#idle;
-    if (idle === undefined || !this.empty) return;
-    this.#idle = undefined;
-    for (const run of idle) run();
+  #inName<Given>(then: (answer: Given, now: Instant) => void): typeof then {
+    const asker = this.#asker;
+    if (asker === undefined) return then;
+    asker.due++;
+    return (answer, now) => {
+      asker.due--;
+      this.by(asker, () => then(answer, now));
+    };
   }
 }

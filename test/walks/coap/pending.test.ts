@@ -13,7 +13,7 @@ const byToken = <Response extends { readonly token: string }>(responses: readonl
   [...responses].sort((a, b) => (a.token < b.token ? -1 : 1));
 
 /** A password check that takes its time, until `answer` is called. */
-function slowLogin() {
+function slowLogin(config: Parameters<typeof pubsubWorld>[0] = {}) {
   const waiting: (() => void)[] = [];
   const options: WorldOptions = {
     policy: {
@@ -36,7 +36,7 @@ function slowLogin() {
         }),
     },
   };
-  const stack = pubsubWorld({}, options);
+  const stack = pubsubWorld(config, options);
   const answer = async (): Promise<void> => {
     for (const each of waiting.splice(0)) each();
     await new Promise((resolve) => setImmediate(resolve));
@@ -145,4 +145,41 @@ it("answers a CON publish only when what must be kept is committed", () => {
   expect(device.take()).toMatchObject([{ type: "ACK", code: "2.04", id: 1 }]);
   expect(commits.writes).toBe(1);
   expect(device.ask({ code: "PUT", type: "NON", path: "ps/a", payload: "x" }).code).toBe("2.04");
+});
+
+it("ends the requests of nobody for others that were checked beside them under the same credentials", async () => {
+  const { device, answer, world } = slowLogin();
+  const heard = world.listen("#");
+  // Each is looked at before it is changed, and is answered with what was found (RFC 7252 §5.8.3).
+  for (const [index, token] of ["1", "2", "3"].entries()) {
+    device.send({
+      code: "PUT",
+      path: `ps/t${token}`,
+      id: index,
+      token,
+      query: [...good, "retain=true"],
+      payload: token,
+    });
+  }
+  await answer();
+  expect(byToken(device.take()).map(({ token, code }) => [token, code])).toEqual([
+    ["1", "2.01"],
+    ["2", "2.01"],
+    ["3", "2.01"],
+  ]);
+  expect(heard.map(({ topic }) => topic).sort()).toEqual(["t1", "t2", "t3"]);
+});
+
+it("lets go of who was checked for one request when that is answered, while another one still waits", () => {
+  const commits = new SlowCommits();
+  const { world, network } = pubsubWorld({ credentials: { remember: "0s" } }, { commits });
+  world.attach({ key: "durable", available: true, deliver: () => commits.writes++ }, "a", 2);
+  const device = new CoapDevice(network);
+  device.send({ code: "PUT", path: "ps/a", id: 1, payload: "kept" });
+  for (let id = 2; id < 20; id++) device.ask({ code: "PUT", type: "NON", path: "ps/b", payload: "x" });
+  expect(world.core.directory.count).toBe(1);
+  commits.commit();
+  world.settle();
+  expect(device.take()).toMatchObject([{ type: "ACK", code: "2.04", id: 1 }]);
+  expect(world.core.directory.count).toBe(0);
 });
