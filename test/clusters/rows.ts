@@ -1,5 +1,5 @@
 /** What is true of devices of all five gateways before a cluster, and what becomes of them when a node is killed. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Cluster } from "../support/clusters.ts";
 import type { Kind } from "./kind.ts";
 import { limits } from "./limits.ts";
@@ -17,6 +17,8 @@ export function rowsOf(kind: Kind): void {
       cluster = await start();
       site = await Site.open(cluster, kind);
     }, PATIENCE);
+    // A node that is killed takes the sessions with it that are there: those of the test that kills it.
+    afterEach(() => site.leave(), PATIENCE);
     afterAll(async () => {
       await site?.stop();
       await cluster?.stop();

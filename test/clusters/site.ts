@@ -108,8 +108,13 @@ export class Site {
   }
 
   async stop(): Promise<void> {
-    for (const end of this.#ends.splice(0)) await end();
+    await this.leave();
     await this.gateway.stop();
+  }
+
+  /** All clients go. */
+  async leave(): Promise<void> {
+    for (const end of this.#ends.splice(0)) await end();
   }
 
   async #connect(port: number, options: IClientOptions): Promise<Heard> {
