@@ -110,7 +110,9 @@ export class TcpChannel implements Channel {
   }
 
   get buffered(): number {
-    return this.#frames.room;
+    // The frame that logs in may be one that is published, too.
+    const waits = this.#phase.name === "logging-in" ? (this.#phase.payload?.length ?? 0) : 0;
+    return this.#frames.room + waits;
   }
 
   deadline(): Instant {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { loadText } from "#core/config/load.ts";
+import type { LoginRequest } from "#core/contract/client.ts";
+import type { Peer } from "#core/contract/peer.ts";
+import type { Instant } from "#core/lib/time.ts";
 import { MODULES } from "#core/modules.ts";
 import { ConfigError } from "#core/settings/problem.ts";
 import { tcpListener } from "../../support/tcp-device.ts";
-import { World } from "../../support/world.ts";
+import { permissive, World } from "../../support/world.ts";
 
 type Raw = Record<string, unknown>;
 
@@ -216,3 +219,30 @@ describe("the configuration of raw listeners", () => {
     expect(refused(raw)).toContain(key);
   });
 });
+
+it.each([undefined, "ECONNRESET"])(
+  "publishes the frame that names the device, also when its connection is gone (%s) before the login is answered",
+  async (error) => {
+    let answer: () => void = () => {};
+    const raw = { framing: { kind: "line" }, identity: NAMED };
+    const { world, listener, messages } = open(raw, {
+      authenticate: async (request: LoginRequest, peer: Peer, now: Instant) => {
+        await new Promise<void>((resolve) => {
+          answer = resolve;
+        });
+        return permissive("tcp").authenticate(request, peer, now);
+      },
+    });
+    const device = listener.connect();
+    device.send(Buffer.from("imei:7\n"));
+    device.drop(error);
+    expect(world.core.memory.held).toBeGreaterThan(0);
+    answer();
+    for (let turn = 0; turn < 5; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      world.settle();
+    }
+    expect(messages()).toEqual([["tcp/7/up", "imei:7"]]);
+    expect([listener.loops().length, world.core.memory.held]).toEqual([0, 0]);
+  },
+);
