@@ -10,7 +10,8 @@ export default defineConfig({
     ...test,
     include: ["test/dashboard/**/*.test.ts"],
     exclude: [],
-    maxWorkers: 2,
+    // They wait for much of their time: two cores are kept busy by three.
+    maxWorkers: 3,
     // Tests wait for conditions: these end only what would never come, also where a machine has other things to do.
     testTimeout: 300_000,
     hookTimeout: 300_000,

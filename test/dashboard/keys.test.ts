@@ -34,6 +34,19 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
     await close();
   }
 
+  /** What the page asks for there is answered when that is said. */
+  async function hold(page: Page, url: RegExp) {
+    let answer = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await page.route(url, async (route) => {
+      await held;
+      await route.continue().catch(() => undefined);
+    });
+    return { asked: page.waitForRequest(url), answer: () => answer() };
+  }
+
   async function away(id: string): Promise<void> {
     const client = await mqttClient(site.ports, id, { clean: false });
     await client.subscribeAsync(`cmd/${id}`, { qos: 1 });
@@ -92,21 +105,24 @@ describe.skipIf(lacks("chromium"))("by keys alone", () => {
   it("a table is sorted: its rows stay until the others have come, and focus where it is (D-043)", () =>
     on("/clients?prefix=row-", async (page) => {
       await row(page, "row-2").waitFor();
-      let answer = (): void => {};
-      const held = new Promise<void>((resolve) => {
-        answer = resolve;
-      });
-      await page.route(/clients\?.*sort=-clientId/, async (route) => {
-        await held;
-        await route.continue().catch(() => undefined);
-      });
-      const asked = page.waitForRequest(/clients\?.*sort=-clientId/);
+      const held = await hold(page, /clients\?.*sort=-clientId/);
       await press(page, "main th button", "Client");
-      await asked;
+      await held.asked;
       expect(await row(page, "row-").count()).toBe(2);
-      answer();
+      held.answer();
       await row(page, "row-").first().filter({ hasText: "row-2" }).waitFor();
       expect(await page.evaluate("document.activeElement.textContent")).toBe("Client");
+    }));
+
+  it("a table is filtered: its rows stay until the others have come (D-043)", () =>
+    on("/changes", async (page) => {
+      await row(page, "simulator").first().waitFor();
+      const held = await hold(page, /changes\?.*who=/);
+      await write(page, "By", "nobody");
+      await held.asked;
+      expect(await row(page, "simulator").count()).toBeGreaterThan(0);
+      held.answer();
+      await page.getByText("No change passes these filters").waitFor();
     }));
 
   it("a trace is started, its rows gone through with their cause, stopped and forgotten", () =>

@@ -293,7 +293,7 @@ const SHOWN: Readonly<Record<number, readonly (readonly [file: string, words: st
   ],
   123: [
     [QUANTITIES, "lengths of time (D-123)"],
-    [STATES, "a clock of the browser that is two hours wrong harms no age"],
+    [STATES, "a clock of the browser that is two hours %s harms no age"],
     [DECIDED, "| ages (D-123) |"],
   ],
   125: [
@@ -337,7 +337,10 @@ const SHOWN: Readonly<Record<number, readonly (readonly [file: string, words: st
   ],
   137: [
     [BUDGETS, "it is sent few of them, stays quick, and costs devices no latency"],
-    [LONG, "twenty pages at once are all live, and a message is not later for them"],
+    [
+      LONG,
+      "two pages and eighteen streams as of more of them are all live at once, and a message is not later for them",
+    ],
   ],
   150: [
     [SNAPSHOTS, "100,000 rows are sorted in slices: others have hundreds of turns meanwhile"],

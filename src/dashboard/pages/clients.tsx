@@ -166,7 +166,6 @@ export function Clients() {
     "/clients",
     { ...asking, sort, cursor, count: true, limit: 100 },
     every,
-    true,
   );
   const newest = asked.loading ? undefined : asked.data;
   const { page, changed, apply } = useStill(newest, JSON.stringify([asking, sort, cursor]));

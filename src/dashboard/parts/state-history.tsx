@@ -18,7 +18,7 @@ const DAY = SPANS[1];
 
 /** Hours and minutes, and the day where there are several. */
 const timeOf = (at: number, step: number): string =>
-  step === 3_600 ? moment(at).slice(5, 16) : clock(at).slice(0, 5);
+  step >= 900 ? moment(at).slice(5, 16) : clock(at).slice(0, 5);
 
 const sentenceOf = ({ state, from, to }: Stretch, step: number): string =>
   `${state ?? "not known"}, ${timeOf(from, step)} to ${timeOf(to, step)} (${span(to - from)})`;
