@@ -161,30 +161,23 @@ export async function startMosquitto(settings: readonly string[] = []): Promise<
   return started([node], folder);
 }
 
-export interface NatsCluster extends Cluster {
-  /** By which nodes messages of a topic are sent on to sessions (their consumers). */
-  consumersOf(topic: string): Promise<readonly Node[]>;
-}
-
 /** Three nats-servers with JetStream, which keep sessions, queues and retained messages three times. */
-export async function startNats(settings: readonly string[] = []): Promise<NatsCluster> {
+export async function startNats(settings: readonly string[] = []): Promise<Cluster> {
   const folder = folderOf("nats");
   const ports = await Promise.all(
     [1, 2, 3].map(async () => ({
       mqtt: await freeTcpPort(),
       nats: await freeTcpPort(),
       cluster: await freeTcpPort(),
-      monitor: await freeTcpPort(),
     })),
   );
   const routes = ports.map(({ cluster }) => `"nats://127.0.0.1:${cluster}"`).join(", ");
-  const nodes = ports.map(({ mqtt, nats, cluster, monitor }, index) => {
+  const nodes = ports.map(({ mqtt, nats, cluster }, index) => {
     const file = join(folder, `n${index}.conf`);
     writeFileSync(
       file,
       `server_name: n${index}
 listen: "127.0.0.1:${nats}"
-http: "127.0.0.1:${monitor}"
 jetstream { store_dir: "${folder}/n${index}", max_mem: 64MB, max_file: 256MB }
 cluster { name: isthmus, listen: "127.0.0.1:${cluster}", routes: [${routes}] }
 mqtt { listen: "127.0.0.1:${mqtt}"
@@ -194,18 +187,7 @@ ${settings.join("\n")}
     );
     return new Process(mqtt, () => spawn("nats-server", ["-c", file], group), undefined);
   });
-  const subjectOf = (topic: string): string => `$MQTT.msgs.${topic.replaceAll("/", ".")}`;
-  return {
-    ...(await started(nodes, folder)),
-    async consumersOf(topic) {
-      const shown = await Promise.all(
-        ports.map(async ({ monitor }) =>
-          (await fetch(`http://127.0.0.1:${monitor}/jsz?consumers=true&config=true`)).text(),
-        ),
-      );
-      return nodes.filter((_, index) => shown[index]?.includes(`"${subjectOf(topic)}"`));
-    },
-  };
+  return started(nodes, folder);
 }
 
 const COOKIE = "isthmusisthmusisthmus";
