@@ -9,6 +9,7 @@ import { isFailure, ReasonCode } from "../mqtt/reason-codes.ts";
 import type { UpstreamContext } from "./context.ts";
 import type { PacketIds } from "./packet-ids.ts";
 import { refusalOf, subscribeAnswerOf, unsubscribeAnswerOf } from "./reasons.ts";
+import { RefusedFilters } from "./refused-filters.ts";
 
 /** Who asked, and hears the answer. */
 export interface SubscriptionAsker {
@@ -34,6 +35,7 @@ export interface AsksHost {
   /** A mirror of what the server has. */
   readonly subscriptions: {
     has(filter: string): boolean;
+    get(filter: string): SubscribeOptions | undefined;
     set(filter: string, options: SubscribeOptions): unknown;
     delete(filter: string): boolean;
   } & Iterable<[string, SubscribeOptions]>;
@@ -49,6 +51,8 @@ export class Asks {
   readonly #ids: PacketIds;
   #sent: Map<number, Ask> | undefined = undefined;
   #waiting: Ask[] | undefined = undefined;
+  /** Made by the first refusal that nobody hears. */
+  #refused: RefusedFilters | undefined = undefined;
   /** When the server has last answered one: who answers slowly, one after the other, is not away. */
   #answeredAt = 0 as Instant;
 
@@ -152,13 +156,31 @@ export class Asks {
       // Its device knows nothing of it.
       if (typeof answer === "number" && !subscriptions.has(filter)) this.#undo(filter);
     } else if (typeof answer === "number") {
+      this.#refused?.settled(filter);
       subscriptions.set(filter, { ...options, qos: answer });
-    } else if (asker === undefined) {
-      subscriptions.delete(filter);
-      const detail = { filter, refusal: answer };
-      this.#context.note({ level: "warn", event: "upstream-subscription-refused", detail }, clientId);
+    } else if (asker === undefined && subscriptions.has(filter)) {
+      const known = this.#refused?.knows(filter) === true;
+      const again = this.#askLater(filter, codes[0] ?? ReasonCode.unspecifiedError);
+      if (!again) {
+        subscriptions.delete(filter);
+        this.#refused?.settled(filter);
+      }
+      const detail = { filter, refusal: answer, again };
+      if (!again || !known)
+        this.#context.note({ level: "warn", event: "upstream-subscription-refused", detail }, clientId);
     }
     asker?.answered(ticket, answer, this.#wordsOf(suback));
+  }
+
+  /** False when that would change nothing. */
+  #askLater(filter: string, reason: ReasonCode): boolean {
+    this.#refused ??= new RefusedFilters(this.#context.alarms, (each, now) => this.#askAgain(each, now));
+    return this.#refused.add(filter, reason, this.#context.clock.now());
+  }
+
+  #askAgain(filter: string, now: Instant): void {
+    const options = this.#host.subscriptions.get(filter);
+    if (options !== undefined) this.#ask({ filter, options, asker: undefined, ticket: 0, since: now }, now);
   }
 
   #undo(filter: string): void {
@@ -170,6 +192,7 @@ export class Asks {
     const { packetId, codes } = unsuback;
     const ask = this.#take(packetId);
     if (ask === undefined || ask.options !== undefined) return;
+    this.#refused?.settled(ask.filter);
     const known = this.#host.subscriptions.delete(ask.filter);
     // Before MQTT 5 a server does not say whether there was one.
     const silent = codes.length === 0 && !known;
@@ -198,6 +221,8 @@ export class Asks {
   /** A new connection. `remade`: the server has no session, and all that is in the mirror was lost with it. */
   resume(link: Link, remade: boolean, now: Instant): void {
     const asks = this.#takeAll();
+    const refused = this.#refused?.takeAll() ?? [];
+    if (!remade) for (const filter of refused) this.#askAgain(filter, now);
     if (remade) {
       for (const [filter, options] of this.#host.subscriptions) {
         this.#send({ filter, options, asker: undefined, ticket: 0, since: now }, link, now);
@@ -232,6 +257,7 @@ export class Asks {
 
   /** Nobody waits any longer. Returns who is to be told. */
   drop(): (() => void)[] {
+    this.#refused?.rest();
     return this.#takeAll().map(
       ({ asker, ticket }) =>
         () =>

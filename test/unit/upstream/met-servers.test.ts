@@ -1,5 +1,5 @@
 /** What real clusters did against expectation, each said again by a scripted server. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Duration, hours, milliseconds, minutes, seconds } from "#core/lib/time.ts";
 import type { ServerCaps } from "#core/mqtt/client/server-limits.ts";
 import type { UpstreamOptions } from "#core/upstream/options.ts";
@@ -578,5 +578,68 @@ describe("S10: RabbitMQ answers a QoS 2 PUBLISH with PUBACK", () => {
     expect(dev.publish("a", "x", { qos: 2, messageId: 7 })).toMatchObject([{ cmd: "pubrec", messageId: 7 }]);
     expect(dev.send({ cmd: "pubrel", messageId: 7 })).toMatchObject([{ cmd: "pubcomp", messageId: 7 }]);
     expect(servers.last("dev").got("pubrel")).toEqual([]);
+  });
+});
+
+describe("a session that is made anew, where the server refuses a filter of it, as NATS does while a node of its consumers is dead", () => {
+  /** Refuses SUBSCRIBE with the next of these; without one it is taken. */
+  function refusing(...reasons: readonly number[]) {
+    const left = [...reasons];
+    const { world, servers, device } = site((line, packet) => {
+      if (packet.cmd !== "subscribe" || servers.of("dev").length < 2) return undefined;
+      const granted = [left.shift() ?? 1];
+      line.say({ cmd: "suback", messageId: packet["messageId"] as number, granted, properties: {} });
+      return true;
+    });
+    const dev = device();
+    dev.connect("dev", KEPT);
+    world.settle();
+    dev.subscribe("a", 1);
+    world.settle();
+    /** It ends the connection, and has no session when the next one comes. */
+    const lose = () => {
+      servers.last("dev").end();
+      world.settle();
+    };
+    const asked = () => servers.of("dev").flatMap((line) => line.got("subscribe")).length - 1;
+    lose();
+    return { world, servers, dev, asked, lose };
+  }
+
+  it("asks for it again, after a second, two, four, and at most a minute, until it has it", () => {
+    const { world, dev, asked } = refusing(0x80, 0x83, 0x97, 0x80, 0x80, 0x80, 0x80, 0x80);
+    const note = vi.spyOn(engineOf(world).context, "note");
+    const times: number[] = [];
+    for (let at = 0; at < 600; at++) {
+      while (times.length < asked()) times.push(at);
+      world.advance(seconds(1));
+    }
+    expect(times.slice(1).map((at, index) => at - times[index]!)).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
+    expect(dev.closed).toBe(false);
+    const said = note.mock.calls.filter(([{ event }]) => event === "upstream-subscription-refused");
+    expect(said.map(([{ detail }]) => detail)).toEqual([{ filter: "a", refusal: "forbidden", again: true }]);
+  });
+
+  it("believes a server that decides: not authorized is not asked again", () => {
+    const { world, asked } = refusing(0x87);
+    world.advance(hours(1));
+    expect(asked()).toBe(1);
+  });
+
+  it("does not ask for what its client does not want any more", () => {
+    const { world, dev, asked } = refusing(0x80, 0x80, 0x80);
+    dev.send({ cmd: "unsubscribe", messageId: 9, unsubscriptions: ["a"] });
+    world.settle();
+    world.advance(hours(1));
+    expect(asked()).toBe(1);
+  });
+
+  it("asks once on the next connection, which has them all made anew", () => {
+    const { world, asked, lose } = refusing(0x80);
+    world.advance(seconds(2));
+    const before = asked();
+    lose();
+    world.advance(hours(1));
+    expect([before, asked()]).toEqual([2, 3]);
   });
 });
