@@ -30,6 +30,18 @@ function unacknowledged(port: number): number {
   return Number.parseInt(found?.[4]?.split(":")[0] ?? "0", 16);
 }
 
+/** What it is when it has been the same for a while: how much a system takes that nobody reads is its own affair. */
+async function settled(look: () => number): Promise<number> {
+  let last = look();
+  for (let same = 0; same < 20; ) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const now = look();
+    same = now === last ? same + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
 test("there is epoll on Linux", () => {
   expect(epollSet() instanceof Error).toBe(process.platform !== "linux");
 });
@@ -376,14 +388,16 @@ describe.each(WAYS)("connections %s", (_way, epoll) => {
     recorder.connection.pauseReading();
     const sent = Buffer.alloc(150_000, "last words");
     client.write(sent);
-    await expect.poll(() => unacknowledged(client.localPort!)).toBe(0);
+    const arrived = sent.length - (await settled(() => unacknowledged(client.localPort!)));
+    // Two reads at least.
+    expect(arrived).toBeGreaterThan(65_536);
     client.resetAndDestroy();
     await closed(client);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(recorder.closes).toEqual([]);
     recorder.connection.resumeReading();
     await recorder.when(() => recorder.closes.length === 1);
-    expect(recorder.bytes.subarray(4_000_000).equals(sent)).toBe(true);
+    expect(recorder.bytes.subarray(4_000_000).equals(sent.subarray(0, arrived))).toBe(true);
     // libuv takes it for an end of stream when it has read what there was.
     expect(recorder.closes).toEqual([epoll ? "ECONNRESET" : undefined]);
   });
