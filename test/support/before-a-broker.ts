@@ -19,7 +19,15 @@ const LEFT_OUT: Readonly<
 > = {
   "coap/collection-kept": [[STORE, ALL]],
   "coap/kept-by-a-store": [[STORE, ALL]],
-  "coap/pending": [[STORE, ["only when what must be kept is committed"]]],
+  "coap/pending": [
+    [
+      STORE,
+      [
+        "only when what must be kept is committed",
+        "lets go of who was checked for one request when that is answered",
+      ],
+    ],
+  ],
   "coap/spoofed-observers": [
     [
       INSIDE,

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import type { ListenerPolicy, Verdict } from "#core/policy/policy.ts";
 import { pubsubWorld } from "../../support/coap-site.ts";
 import { frame as coapFrame } from "../../support/coap-stream.ts";
+import { endEngine } from "../../support/engine-of-run.ts";
 import { mqttSite } from "../../support/mqtt-device.ts";
 import { fc } from "../../support/property.ts";
 import { stompListener } from "../../support/stomp-client.ts";
@@ -185,6 +186,7 @@ it.each([undefined, "ECONNRESET"])(
     expect(world.core.memory.held).toBeGreaterThan(50_000);
     expect(world.core.memory.strangers).toBe(world.core.memory.held);
     await turnsOf(world, 20);
+    endEngine(world);
     expect([listener.loops().length, world.core.memory.held, world.core.memory.strangers]).toEqual([0, 0, 0]);
   },
 );
@@ -200,5 +202,6 @@ it("who is gone while memory for those before login is used up is not waited for
   }
   expect(listener.loops().length).toBeLessThan(5);
   await turnsOf(world, 200);
+  endEngine(world);
   expect([listener.loops().length, world.core.memory.held]).toEqual([0, 0]);
 });
