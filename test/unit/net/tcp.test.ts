@@ -398,8 +398,8 @@ describe.each(WAYS)("connections %s", (_way, epoll) => {
     recorder.connection.resumeReading();
     await recorder.when(() => recorder.closes.length === 1);
     expect(recorder.bytes.subarray(4_000_000).equals(sent.subarray(0, arrived))).toBe(true);
-    // libuv takes it for an end of stream when it has read what there was.
-    expect(recorder.closes).toEqual([epoll ? "ECONNRESET" : undefined]);
+    // When it has read what there was, libuv takes it for an end of stream or says what it was, by its version.
+    expect(epoll ? ["ECONNRESET"] : ["ECONNRESET", undefined]).toContain(recorder.closes[0]);
   });
 
   test("a connection that is given the number of one that was closed in the same turn hears nothing of that one", async () => {
