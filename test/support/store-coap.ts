@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import {
   ACK,
   CON,
+  RST,
   readMessage,
   textOption,
   uintOf,
@@ -91,7 +92,11 @@ export class CoapSocket {
       this.#send(writeMessage({ ...answer, type: ACK, id, token }));
       return;
     }
-    if (code === "0.00") return;
+    if (code === "0.00") {
+      // A ping (RFC 7252 §4.3): more than three times what was sent from here comes only behind its answer (RFC 9175 §2.4).
+      if (type === CON) this.#send(writeMessage({ type: RST, code, id }));
+      return;
+    }
     if (type === CON) this.#send(writeMessage({ type: ACK, code: "0.00", id }));
     this.#answers.get(token)?.(message);
     if (group === "2") this.#notify(message);
