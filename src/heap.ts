@@ -127,8 +127,11 @@ export const heapLimit = (): number => getHeapStatistics().heap_size_limit;
 
 const GIGABYTE = 2 ** 30;
 
-/** What peers may make this process hold, in bytes, where nobody has said it: the other half is for all that is not theirs, and for garbage. */
-export const roomForPeers = (): number => Math.min(GIGABYTE, Math.floor(heapLimit() / 2));
+/**
+ * What peers may make this process hold, in bytes, where nobody has said it. What a store keeps of a message that waits is not in the
+ * account and takes as much again; the rest is for all that is not theirs, and for garbage.
+ */
+export const roomForPeers = (): number => Math.min(GIGABYTE, Math.floor(heapLimit() / 4));
 
 const heapBytes = (): HeapBytes => {
   const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics();

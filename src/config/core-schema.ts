@@ -325,7 +325,7 @@ const Memory = Type.Object(
     total: Type.Optional(
       sizeSetting({
         description:
-          "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. Not in it, with limits of their own: answers that CoAP keeps for duplicates (stack.exchanges.bytes), DTLS associations (dtls.limits.memory). From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once. Absent: 1GB, or half of the heap that Node may use (--max-old-space-size) where that is less.",
+          "What all peers together may make the gateway hold: messages that wait, are unacknowledged, retained or delayed, packets and bodies that are not whole, transactions, what is not read, subscriptions, wills, topic ids and aliases, bodies of HTTP requests. Not in it, with limits of their own: answers that CoAP keeps for duplicates (stack.exchanges.bytes), DTLS associations (dtls.limits.memory). From 70 % on, who makes it hold more is read from slowly; from 85 % on, no connection and no further message that would have to be kept is taken in, nor a subscription or will of who holds much; at 100 % those who hold most are ended. Each is logged once. Absent: 1GB, or a quarter of the heap that Node may use (--max-old-space-size) where that is less.",
         minimum: "1MB",
       }),
     ),

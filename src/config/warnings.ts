@@ -67,7 +67,7 @@ function beyondHeap({ memory: { total = 0 } }: Config): string[] {
   if (total <= limit) return [];
   const [wanted, heap] = [total, limit].map((bytes) => `${Math.ceil(bytes / MEGABYTE)} MB`);
   return [
-    `memory.total is ${total === Number.POSITIVE_INFINITY ? "unlimited" : wanted}, and Node ends where its heap does, at ${heap}: set less, leave it away for half of that, or start Node with a larger --max-old-space-size.`,
+    `memory.total is ${total === Number.POSITIVE_INFINITY ? "unlimited" : wanted}, and Node ends where its heap does, at ${heap}: set less, leave it away for a quarter of that, or start Node with a larger --max-old-space-size.`,
   ];
 }
 
