@@ -123,7 +123,7 @@ export function collectInSteps(): void {
 }
 
 /** The most that V8 lets the heap grow to, in bytes: `--max-old-space-size`, else a part of what the machine has. */
-export const heapLimit = (): number => getHeapStatistics().heap_size_limit;
+const heapLimit = (): number => getHeapStatistics().heap_size_limit;
 
 const GIGABYTE = 2 ** 30;
 
